@@ -1,0 +1,5 @@
+//! Kernels of nucleus-unet that know nothing of Python: label images in, label images and tables out.
+//!
+//! A *label image* is a `(H, W)` array of `u32`, 0 for background and one number for each nucleus. Every
+//! kernel gives the same result at any number of threads.
+#![forbid(unsafe_code)]

@@ -1,0 +1,23 @@
+//! The one place where Python hands over to Rust: the GIL is released and a thread pool of the asked size serves.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+/// Run `work` without the GIL on `threads` threads (`None`: all of them).
+pub fn run<T: Send>(
+    py: Python<'_>,
+    threads: Option<usize>,
+    work: impl FnOnce() -> T + Send,
+) -> PyResult<T> {
+    match threads {
+        None => Ok(py.detach(work)),
+        Some(0) => Err(PyValueError::new_err("threads: expected at least 1 or None for all cores, got 0")),
+        Some(count) => {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(count)
+                .build()
+                .map_err(|error| PyValueError::new_err(format!("threads: {error}")))?;
+            Ok(py.detach(|| pool.install(work)))
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The extension module `nucleus_unet._core`: checks arguments, releases the GIL, maps errors, nothing else.
+
+use pyo3::prelude::*;
+
+mod border;
+
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}
