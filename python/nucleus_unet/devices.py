@@ -1,0 +1,48 @@
+"""Where the network runs, and in which precision."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+
+from nucleus_unet.errors import SettingsError
+
+Precision = Literal["bfloat16", "float32"]
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """Return the device of that name; ``"auto"`` takes CUDA, else MPS, else the CPU.
+
+    Raises
+    ------
+    SettingsError
+        If torch does not know the name, or the machine lacks the device.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise SettingsError(f"device: expected 'auto', 'cpu', 'cuda' or 'mps', got {device!r} ({error})") from error
+    return chosen
+
+
+def choose_precision(device: torch.device) -> Precision:
+    """Return bfloat16 where the hardware computes in it, else float32."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        return "bfloat16"
+    return "float32"
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
+    """Compute convolutions in that precision."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)

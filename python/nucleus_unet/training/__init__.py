@@ -1,0 +1,1 @@
+"""Reading training sets, augmenting them, and training the network."""

@@ -1,0 +1,254 @@
+"""From a training image to a training sample: cut, turned, scaled, and made to look like another microscope's.
+
+Sample number ``k`` of a run depends on nothing but the run's seed and ``k``. So a run that was killed goes on with
+the very samples it would have had, whatever the number of loader processes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from nucleus_unet.targets import Nuclei, Targets, nuclei_of, targets
+
+_PERCENTILES = (0.0, 0.5, 1.0, 2.0, 3.0, 99.0, 99.5, 99.8, 99.9, 99.95)
+_LOW, _HIGH = 5, 5  # the first five are candidates for black, the last five for white
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How far samples stray from the images they come from.
+
+    Attributes
+    ----------
+    crop
+        Height and width of a sample, in pixels.
+    scale
+        Bounds of the magnification, drawn log-uniformly.
+    diameters
+        Bounds that keep an image's median nuclear diameter, in pixels, within what the network must know.
+    strength
+        0 leaves brightness, colour, focus and noise alone; 1 is the full range.
+    negatives
+        Share of samples without any nucleus: noise and gradients.
+    """
+
+    crop: int = 256
+    scale: tuple[float, float] = (0.6, 1.7)
+    diameters: tuple[float, float] = (10.0, 64.0)
+    strength: float = 1.0
+    negatives: float = 0.03
+
+
+@dataclass(frozen=True)
+class Source:
+    """A training image with what every sample of it needs again, measured once."""
+
+    image: NDArray[Any]
+    labels: NDArray[np.uint32]
+
+    @cached_property
+    def nuclei(self) -> Nuclei:
+        """Centres and diameters, on the whole image."""
+        return nuclei_of(self.labels)
+
+    @cached_property
+    def median_diameter(self) -> float:
+        """Median nuclear diameter in pixels; 20 where there is no nucleus."""
+        present = self.nuclei.diameters[self.nuclei.diameters > 0]
+        return float(np.median(present)) if present.size else 20.0
+
+    @cached_property
+    def levels(self) -> NDArray[np.float64]:
+        """Candidate black and white levels."""
+        return np.percentile(self.image, _PERCENTILES)
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether nuclei shine on a dark ground, as in fluorescence."""
+        return self.image.ndim == 2 and bool(np.median(self.image) < self.levels.mean())
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training sample.
+
+    Attributes
+    ----------
+    image : NDArray[np.float32] (3, crop, crop)
+        Normalised to 0..1.
+    targets : Targets
+        What the network should say.
+    valid : NDArray[np.bool_] (crop, crop)
+        False where the sample reaches beyond the image: mirrored for context, left out of the loss.
+    """
+
+    image: NDArray[np.float32]
+    targets: Targets
+    valid: NDArray[np.bool_]
+
+
+def draw_sample(source: Source, config: AugmentConfig, rng: np.random.Generator) -> Sample:
+    """Draw one sample of an image."""
+    if rng.random() < config.negatives:
+        return _negative(config.crop, rng)
+    image, labels, nuclei, valid = _cut(source, config, rng)
+    if rng.random() < config.strength:
+        image = _restyle(image, source.is_dark, rng)
+    return Sample(np.ascontiguousarray(image), targets(labels, nuclei), valid)
+
+
+def _cut(
+    source: Source, config: AugmentConfig, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.uint32], Nuclei, NDArray[np.bool_]]:
+    crop = config.crop
+    height, width = source.labels.shape
+    scale = math.exp(rng.uniform(*np.log(config.scale)))
+    smallest, largest = (bound / source.median_diameter for bound in config.diameters)
+    scale = min(max(scale, smallest), largest)
+    # Half of the samples keep the pixel grid's axes: free turns blur, and most images are never turned.
+    angle = rng.integers(4) * math.pi / 2 if rng.random() < 0.5 else rng.uniform(0, 2 * math.pi)
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    if rng.random() < 0.5:
+        turn = turn @ np.diag([1.0, -1.0])
+    to_source = turn / scale
+    reach = np.abs(to_source).sum(axis=1) * crop / 2
+    middle = np.array(
+        [
+            rng.uniform(min(r, side / 2), max(side - r, side / 2)) - 0.5
+            for r, side in zip(reach, (height, width), strict=True)
+        ]
+    )
+    # Output pixel p (row, column) shows source position  to_source @ (p - centre) + middle.
+    centre = (crop - 1) / 2
+    steps = np.arange(crop) - centre
+    rows = to_source[0, 0] * steps[:, None] + to_source[0, 1] * steps[None, :] + middle[0]
+    columns = to_source[1, 0] * steps[:, None] + to_source[1, 1] * steps[None, :] + middle[1]
+    valid = (rows >= -0.5) & (rows <= height - 0.5) & (columns >= -0.5) & (columns <= width - 0.5)
+
+    nearest_rows = np.clip(np.rint(rows), 0, height - 1).astype(np.intp)
+    nearest_columns = np.clip(np.rint(columns), 0, width - 1).astype(np.intp)
+    labels = np.where(valid, source.labels[nearest_rows, nearest_columns], 0).astype(np.uint32)
+    centres = (source.nuclei.centres - middle) @ np.linalg.inv(to_source).T + centre
+    nuclei = Nuclei(centres.astype(np.float32), source.nuclei.diameters * np.float32(scale))
+
+    image = _normalised_window(source, rows, columns, rng)
+    return image, labels, nuclei, valid
+
+
+def _normalised_window(
+    source: Source, rows: NDArray[np.float64], columns: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    height, width = source.labels.shape
+    low = source.levels[rng.integers(_LOW)]
+    high = source.levels[len(_PERCENTILES) - 1 - rng.integers(_HIGH)]
+    if high <= low:
+        low, high = source.levels[0], max(source.levels[-1], source.levels[0] + 1)
+    # Only the rows and columns that the sample touches are converted: images may be large.
+    margin = 2
+    top, bottom = _clip_range(rows, margin, height)
+    left, right = _clip_range(columns, margin, width)
+    window = source.image[top:bottom, left:right].astype(np.float32)
+    if window.ndim == 2:
+        window = window[..., None]
+    window = np.clip((window - np.float32(low)) / np.float32(high - low), 0, 1)
+    grid = np.stack(
+        [
+            (2 * (columns - left) + 1) / (right - left) - 1,
+            (2 * (rows - top) + 1) / (bottom - top) - 1,
+        ],
+        axis=-1,
+    )
+    sampled = functional.grid_sample(
+        torch.from_numpy(np.moveaxis(window, -1, 0).copy())[None],
+        torch.from_numpy(grid.astype(np.float32))[None],
+        mode="bilinear",
+        padding_mode="reflection",
+        align_corners=False,
+    )[0]
+    result: NDArray[np.float32] = sampled.expand(3, -1, -1).numpy().copy()
+    return result
+
+
+def _clip_range(values: NDArray[np.float64], margin: int, size: int) -> tuple[int, int]:
+    start = min(max(math.floor(values.min()) - margin, 0), size - 1)
+    stop = max(min(math.ceil(values.max()) + margin + 1, size), start + 1)
+    return start, stop
+
+
+def _restyle(image: NDArray[np.float32], is_dark: bool, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Change what another stain, lamp, lens or camera would change."""
+    if rng.random() < 0.7:
+        image = image ** np.float32(math.exp(rng.uniform(-0.6, 0.6)))
+    if rng.random() < 0.5:
+        image = image * np.float32(rng.uniform(0.6, 1.3)) + np.float32(rng.uniform(-0.1, 0.15))
+    if not is_dark:
+        image = _recolour(image, rng)
+    elif rng.random() < 0.1:
+        # Fluorescence is often stored in the colour it was seen in.
+        image = image * rng.uniform(0, 1, (3, 1, 1)).astype(np.float32)
+        image = image / max(float(image.max()), 1e-3)
+    if rng.random() < 0.1:
+        image = 1 - image
+    if rng.random() < 0.3:
+        image = _blurred(image, rng.uniform(0.4, 1.8))
+    if rng.random() < 0.4:
+        noise = rng.standard_normal(image.shape if rng.random() < 0.3 else image.shape[1:], np.float32)
+        level = np.float32(math.exp(rng.uniform(math.log(0.005), math.log(0.1))))
+        # Shot noise grows with the light, camera noise does not.
+        spread = np.sqrt(np.clip(image, 0.02, 1)) if rng.random() < 0.5 else np.float32(1)
+        image = image + noise * level * spread
+    clipped: NDArray[np.float32] = np.clip(image, 0, 1).astype(np.float32)
+    return clipped
+
+
+def _recolour(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    if rng.random() < 0.15:
+        grey = image.mean(axis=0, keepdims=True)
+        return np.broadcast_to(grey, image.shape).copy()
+    if rng.random() < 0.6:
+        # Stains absorb: in optical density a stronger or weaker dye is a factor (Ruifrok and Johnston 2001).
+        density = -np.log(np.clip(image, 0.01, 1))
+        factors = np.exp(rng.uniform(-0.35, 0.35, (3, 1, 1))).astype(np.float32)
+        image = np.exp(-density * factors)
+    if rng.random() < 0.15:
+        image = image[rng.permutation(3)]
+    return image
+
+
+def _blurred(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    radius = math.ceil(2.5 * sigma)
+    weights = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * sigma**2)).astype(np.float32)
+    kernel = torch.from_numpy(weights / weights.sum())
+    planes = torch.from_numpy(np.ascontiguousarray(image))[:, None]
+    planes = functional.pad(planes, (radius, radius, radius, radius), mode="replicate")
+    planes = functional.conv2d(functional.conv2d(planes, kernel[None, None, :, None]), kernel[None, None, None, :])
+    result: NDArray[np.float32] = planes[:, 0].numpy()
+    return result
+
+
+def _negative(crop: int, rng: np.random.Generator) -> Sample:
+    """Noise, smooth or not, on a flat or sloping ground: nothing in it is a nucleus."""
+    channels = 3 if rng.random() < 0.3 else 1
+    shape = (channels, crop, crop)
+    ground = rng.uniform(0, 1) + np.linspace(-1, 1, crop, dtype=np.float32) * rng.uniform(-0.5, 0.5)
+    if rng.random() < 0.5:
+        noise = rng.standard_normal(shape, np.float32)
+    else:
+        noise = rng.poisson(math.exp(rng.uniform(-4, 4)), shape).astype(np.float32)
+        noise = (noise - noise.mean()) / max(float(noise.std()), 1e-3)
+    if rng.random() < 0.3:
+        noise = _blurred(noise, rng.uniform(0.4, 0.8)) * 2
+    image = noise * math.exp(rng.uniform(math.log(0.02), math.log(0.5))) + ground
+    if rng.random() < 0.7:
+        low, high = np.percentile(image, (1, 99.8))
+        image = (image - low) / max(high - low, 1e-3)
+    image = np.broadcast_to(np.clip(image, 0, 1), (3, crop, crop)).astype(np.float32)
+    return Sample(image.copy(), targets(np.zeros((crop, crop), np.uint32)), np.ones((crop, crop), bool))

@@ -1,0 +1,312 @@
+"""Train the network: AdamW, a moving average of the weights, and schedules that count samples.
+
+A run is a folder. It can be killed at any moment and started again with the same call; it goes on from its last
+checkpoint and ends with the very weights it would have had (on the CPU, bit for bit).
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from nucleus_unet.devices import Precision, autocast, choose_device, choose_precision
+from nucleus_unet.errors import DataError, SettingsError
+from nucleus_unet.network import LiteUNet, Network, NetworkConfig
+from nucleus_unet.training.augment import AugmentConfig
+from nucleus_unet.training.checkpoint import read_facts, restore_checkpoint, save_checkpoint
+from nucleus_unet.training.dataset import Example
+from nucleus_unet.training.losses import Batch, losses
+from nucleus_unet.training.samples import SampleStream, load_batches
+
+_log = logging.getLogger(__name__)
+
+CHECKPOINT = "checkpoint.safetensors"
+_ENCODER_SHARE = 0.5
+_GRADIENT_NORM = 5.0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All that a training run is told.
+
+    Attributes
+    ----------
+    network, augment
+        Shape of the network; how samples are made.
+    pretrained
+        Start the encoder from ImageNet weights.
+    samples
+        How many samples the run sees. Raising it extends a run that has not begun its final decay.
+    batch_size
+        Samples a step.
+    learning_rate
+        Its plateau; a pretrained encoder gets half of it. It warms up over ``warmup`` samples, and over the last
+        ``decay`` share of the samples it falls to 0 as 1 - sqrt (Hägele et al. 2024).
+    weight_decay
+        Of AdamW, on convolution weights only.
+    average
+        Decay of the moving average of the weights, per step; the average is what is kept.
+    seed
+        Of initialisation, samples and dropout.
+    precision
+        ``"auto"`` computes in bfloat16 where the hardware does.
+    checkpoint_every, validate_every
+        In samples.
+    """
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    pretrained: bool = True
+    samples: int = 48_000
+    batch_size: int = 8
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    warmup: int = 1_600
+    decay: float = 0.4
+    average: float = 0.999
+    seed: int = 0
+    precision: Precision | Literal["auto"] = "auto"
+    checkpoint_every: int = 1_600
+    validate_every: int = 8_000
+
+    def __post_init__(self) -> None:
+        positive = ("samples", "batch_size", "learning_rate", "checkpoint_every", "validate_every")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{name}: expected more than 0, got {getattr(self, name)}")
+        if self.samples % self.batch_size:
+            raise SettingsError(
+                f"samples: expected a multiple of batch_size={self.batch_size}, got {self.samples}"
+            )
+        if not 0 <= self.decay <= 1 or not 0 <= self.average < 1:
+            raise SettingsError(
+                f"expected decay in [0, 1] and average in [0, 1), got {self.decay}, {self.average}"
+            )
+
+    @property
+    def decay_start(self) -> int:
+        """Number of the sample at which the learning rate begins to fall."""
+        return round(self.samples * (1 - self.decay))
+
+    def learning_rate_at(self, position: int) -> float:
+        """Learning rate of the step that starts at sample ``position``."""
+        rate = self.learning_rate * min(1.0, (position + self.batch_size) / max(self.warmup, 1))
+        if position > self.decay_start:
+            rate *= 1 - math.sqrt((position - self.decay_start) / (self.samples - self.decay_start))
+        return rate
+
+
+@dataclass
+class Run:
+    """A training run in memory."""
+
+    config: TrainConfig
+    network: Network
+    average: Network
+    optimiser: torch.optim.Optimizer
+    device: torch.device
+    precision: Precision
+    position: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+Validate = Callable[[Network], dict[str, float]]
+
+
+def train(
+    config: TrainConfig,
+    examples: Sequence[Example],
+    folder: Path,
+    *,
+    validate: Validate | None = None,
+    device: str = "auto",
+    workers: int = 1,
+    report: Callable[[Run], None] | None = None,
+) -> Network:
+    """Train, or go on training, in ``folder``.
+
+    Parameters
+    ----------
+    config
+        What to do. A checkpoint in the folder must have been made with the same (but for ``samples``, see there).
+    examples
+        Training images.
+    folder
+        Where checkpoints go.
+    validate
+        Called with the averaged network every ``config.validate_every`` samples; what it returns joins the history.
+    device
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
+    workers
+        Processes that draw samples beside the one that trains.
+    report
+        Called after every entry of the history, for curves and progress.
+
+    Returns
+    -------
+    Network
+        The averaged network, in evaluation mode, on the CPU.
+
+    Raises
+    ------
+    SettingsError
+        If the folder holds a run with another configuration.
+    DataError
+        If the checkpoint is damaged, or there is nothing to train on.
+    """
+    run = _start(config, choose_device(device))
+    checkpoint = folder / CHECKPOINT
+    if checkpoint.exists():
+        _resume(run, checkpoint)
+    stream = SampleStream(examples, config.augment, seed=config.seed, length=config.samples)
+    batches = load_batches(
+        stream, start=run.position, batch_size=config.batch_size, workers=workers, device=run.device
+    )
+    totals, started = _Totals(), time.monotonic()
+    for batch in batches:
+        totals.add(_step(run, batch.to(run.device)))
+        done = run.position == config.samples
+        if done or run.position % config.validate_every < config.batch_size:
+            entry = {"samples": float(run.position), **totals.means()}
+            entry["learning_rate"] = config.learning_rate_at(run.position)
+            entry["samples_per_second"] = totals.count * config.batch_size / (time.monotonic() - started)
+            if validate is not None:
+                entry |= validate(run.average)
+            run.history.append(entry)
+            totals, started = _Totals(), time.monotonic()
+            if report is not None:
+                report(run)
+        if done or run.position % config.checkpoint_every < config.batch_size:
+            _save(run, checkpoint)
+    return run.average.eval().cpu()
+
+
+class _Totals:
+    """Means of the losses since the last entry of the history."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sums: dict[str, float] = {}
+
+    def add(self, parts: dict[str, float]) -> None:
+        self.count += 1
+        for name, value in parts.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+
+    def means(self) -> dict[str, float]:
+        return {name: value / self.count for name, value in self._sums.items()} if self.count else {}
+
+
+def _start(config: TrainConfig, device: torch.device) -> Run:
+    torch.manual_seed(config.seed)
+    network = Network(config.network)
+    if config.pretrained and isinstance(network.form, LiteUNet):
+        network.form.load_imagenet()
+    network.to(device)
+    average = copy.deepcopy(network).eval().requires_grad_(False)
+    precision = choose_precision(device) if config.precision == "auto" else config.precision
+    return Run(config, network, average, _optimiser(network, config), device, precision)
+
+
+def _optimiser(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
+    """Four groups: pretrained encoder or the rest, decayed convolution weights or norms and biases."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        encoder = config.pretrained and name.startswith(("form.stem.", "form.blocks."))
+        groups.setdefault((encoder, parameter.ndim > 1), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "weight_decay": config.weight_decay if decayed else 0.0,
+                "share": _ENCODER_SHARE if encoder else 1.0,
+            }
+            for (encoder, decayed), parameters in sorted(groups.items())
+        ],
+        lr=config.learning_rate,
+    )
+
+
+def _step(run: Run, batch: Batch) -> dict[str, float]:
+    # Dropout draws from a generator that is set anew for every step, so a resumed run draws the same.
+    torch.manual_seed(run.config.seed * 1_000_003 + run.position)
+    rate = run.config.learning_rate_at(run.position)
+    for group in run.optimiser.param_groups:
+        group["lr"] = rate * group["share"]
+    run.network.train()
+    with autocast(run.device, run.precision):
+        output = run.network(batch.image)
+    parts = losses(output, batch)
+    run.optimiser.zero_grad(set_to_none=True)
+    parts.total.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(run.network.parameters(), _GRADIENT_NORM)
+    run.optimiser.step()
+    run.position += run.config.batch_size
+    _follow(run)
+    values = {f"train_{name}": float(value.detach()) for name, value in parts._asdict().items()}
+    values["train_loss"] = float(parts.total.detach())
+    if not math.isfinite(values["train_loss"]):
+        raise DataError(
+            f"the loss is no longer finite after {run.position} samples: lower the learning rate, or look for "
+            "damaged images"
+        )
+    with torch.no_grad():
+        right = (output[:, 0] > 0) == (batch.foreground > 0)
+        values["train_pixel_accuracy"] = float((right * batch.valid).sum() / batch.valid.sum().clamp(min=1))
+    return values
+
+
+@torch.no_grad()
+def _follow(run: Run) -> None:
+    """Move the average towards the weights; faster at first, so that it forgets the start."""
+    steps = run.position // run.config.batch_size
+    keep = min(run.config.average, (1 + steps) / (10 + steps))
+    averages = run.average.state_dict()
+    for name, value in run.network.state_dict().items():
+        if value.is_floating_point():
+            averages[name].lerp_(value, 1 - keep)
+        else:
+            averages[name].copy_(value)
+
+
+def _save(run: Run, path: Path) -> None:
+    facts = {"config": _plain(run.config), "position": run.position, "history": run.history}
+    save_checkpoint(path, network=run.network, average=run.average, optimiser=run.optimiser, facts=facts)
+
+
+def _resume(run: Run, path: Path) -> None:
+    facts = read_facts(path)
+    before, now = facts["config"], _plain(run.config)
+    differing = sorted(name for name in now if name != "samples" and now[name] != before.get(name))
+    if differing:
+        raise SettingsError(
+            f"{path.parent} holds a run with other settings ({', '.join(differing)}): "
+            "give the same ones to go on with it, or another folder to start afresh"
+        )
+    position = int(facts["position"])
+    earliest_decay = min(round(int(before["samples"]) * (1 - run.config.decay)), run.config.decay_start)
+    if now["samples"] != before["samples"] and position > earliest_decay:
+        raise SettingsError(
+            f"samples: the run in {path.parent} is at {position} of {before['samples']} and past the start of a "
+            f"final decay, so its length can no longer be changed to {now['samples']}"
+        )
+    restore_checkpoint(path, network=run.network, average=run.average, optimiser=run.optimiser)
+    run.position, run.history = position, facts["history"]
+    _log.info("going on from sample %d of %d", position, run.config.samples)
+
+
+def _plain(config: TrainConfig) -> dict[str, Any]:
+    """Configuration as JSON types, so that it compares equal after a round trip."""
+    values = asdict(config)
+    values["network"] = config.network.to_json()
+    values["augment"] = {k: list(v) if isinstance(v, tuple) else v for k, v in values["augment"].items()}
+    return values
