@@ -1,0 +1,1 @@
+"""Training: reading sets, folds, augmentation, losses, the trainer. Nothing that predicts imports it."""
