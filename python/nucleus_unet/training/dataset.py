@@ -1,0 +1,393 @@
+"""Reading training sets: images with their nuclei, from a folder or straight from a zip.
+
+Understood are the layouts of `nucleus_unet.training.sources`. Images come back as stored, without colour or
+alpha channels that say nothing; masks come back as one label image.
+"""
+
+import csv
+import io
+import logging
+import os
+import re
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import imagecodecs
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from nucleus_unet.errors import DataError, ImageError, MaskError, SettingsError
+from nucleus_unet.training.sources import Entry, Source, find_entries, open_source
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """An image and its nuclei.
+
+    Attributes
+    ----------
+    name
+        The image's id, unique within its source.
+    kind
+        What images are balanced by: the experiment's cluster where a groups table names one, else the
+        source's name.
+    image
+        (H, W) or (H, W, 3), uint8 or uint16 as stored. Grey stored as RGB is (H, W); alpha is dropped.
+    labels
+        (H, W) uint32: 0 background, 1..N the nuclei by raster order of their first pixel.
+    mosaic
+        Examples that share it show one field or patient and stay in one fold; the name itself where unknown.
+    """
+
+    name: str
+    kind: str
+    image: NDArray[Any]
+    labels: NDArray[np.uint32]
+    mosaic: str
+
+
+@dataclass(frozen=True)
+class ReadReport:
+    """What was read, and what was not as it should be.
+
+    Attributes
+    ----------
+    images
+        Examples read.
+    nuclei
+        Nuclei in their label images.
+    overlaps
+        Name of each image whose masks overlap -> pixels claimed more than once (the earlier mask keeps them).
+    empty_masks
+        Name of each image with masks that hold no pixel -> how many of them.
+    skipped
+        Name of each image that was left out -> why.
+    """
+
+    images: int
+    nuclei: int
+    overlaps: dict[str, int]
+    empty_masks: dict[str, int]
+    skipped: dict[str, str]
+
+
+class _Masks(NamedTuple):
+    labels: NDArray[np.uint32]
+    overlap: int = 0
+    empty: int = 0
+
+
+class _Membership(NamedTuple):
+    kind: str
+    mosaic: str
+
+
+def read_examples(
+    source: Path,
+    *,
+    groups: Path | None = None,
+    labels_csv: Path | None = None,
+    group_by: str | None = None,
+    threads: int | None = None,
+    progress: bool = False,
+) -> tuple[list[Example], ReadReport]:
+    r"""Read a training set from a folder or a zip archive, which is not unpacked.
+
+    An image that cannot be used (no masks, masks of another shape, a damaged file) is left out, logged and
+    named in the report; overlapping and empty masks are logged and reported too.
+
+    Parameters
+    ----------
+    source
+        Folder or zip in one of these layouts, or one folder above: `<id>/images/<id>.png` with
+        `<id>/masks/*.png` (Kaggle), or `images/NAME.tif` with label images `masks/NAME.tif` (or PNG).
+    groups
+        CSV table with the columns `image_id`, `cluster` and `mosaic` (and `foreground`, `background`, which
+        name the kind where the cluster is empty).
+    labels_csv
+        CSV table of Kaggle run-length encodings, `ImageId,EncodedPixels`, to be used instead of mask files.
+    group_by
+        Regular expression that finds the mosaic in the names of images the groups table does not place: its
+        first group, or all of the match. `r"^[^_]+"` keeps patient 01 of 01_1, 01_2, ... together.
+    threads
+        Images read at a time; None for all cores. The result does not depend on it.
+    progress
+        Show a progress bar if standard error is a terminal.
+
+    Returns
+    -------
+    list of Example
+        Sorted by name.
+    ReadReport
+        Counts, and what was not as it should be.
+
+    Raises
+    ------
+    DataError
+        The source is laid out in no way that is understood or is damaged, a table lacks its columns or
+        names no image of the source, `group_by` fits not every name, or no image could be used.
+    SettingsError
+        `group_by` is no regular expression, or `threads` is less than 1.
+    OSError
+        A file cannot be opened.
+
+    Examples
+    --------
+    >>> import tempfile, tifffile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for part in "images", "masks":
+    ...     (folder / part).mkdir()
+    ...     tifffile.imwrite(folder / part / "01_1.tif", np.eye(4, dtype=np.uint8))
+    >>> examples, report = read_examples(folder, group_by=r"^[^_]+")
+    >>> examples[0].name, examples[0].image.shape, report.nuclei
+    ('01_1', (4, 4), 1)
+    """
+    if threads is not None and threads < 1:
+        raise SettingsError(f"threads: expected at least 1 or None for all cores, got {threads}")
+    with open_source(Path(source)) as files:
+        entries = find_entries(files.members(), need_masks=labels_csv is None)
+        place = _placing(files.name, entries, groups, group_by)
+        encodings = None if labels_csv is None else _read_encodings(Path(labels_csv), entries)
+
+        def read(entry: Entry) -> tuple[Example, _Masks] | str:
+            try:
+                return _read_example(files, entry, encodings, place, threads)
+            except (ImageError, MaskError) as error:
+                return str(error)
+
+        with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+            results = list(_tracked(pool.map(read, entries), len(entries), progress))
+    return _collect(entries, results)
+
+
+def _read_example(
+    files: Source,
+    entry: Entry,
+    encodings: dict[str, list[str]] | None,
+    place: Callable[[str], _Membership],
+    threads: int | None,
+) -> tuple[Example, _Masks]:
+    if entry.problem is not None:
+        raise MaskError(entry.problem)
+    image = _as_stored(_decode(files.read(entry.image), entry.image), entry.image)
+    shape = (image.shape[0], image.shape[1])
+    if encodings is not None:
+        masks = _masks_of_encodings(entry.name, encodings, shape)
+    elif entry.label_image is not None:
+        labels = _decode(files.read(entry.label_image), entry.label_image)
+        masks = _masks_of_label_image(labels, entry.label_image, shape)
+    else:
+        masks = _merge_mask_pngs([files.read(mask) for mask in entry.masks], shape)
+    kind, mosaic = place(entry.name)
+    return Example(entry.name, kind, image, masks.labels, mosaic), masks
+
+
+def _decode(content: bytes, member: str) -> NDArray[Any]:
+    """Pixels of a PNG or TIFF, channels last."""
+    try:
+        if member.lower().endswith(".png"):
+            return np.asarray(imagecodecs.png_decode(content))
+        with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+            series = tiff.series[0]
+            return (
+                np.moveaxis(series.asarray(), series.axes.find("S"), -1)
+                if "S" in series.axes
+                else series.asarray()
+            )
+    except (ValueError, RuntimeError, IndexError, struct.error, tifffile.TiffFileError) as error:
+        raise ImageError(f"{member} is no readable image: {error}") from error
+
+
+def _as_stored(pixels: NDArray[Any], member: str) -> NDArray[Any]:
+    """Take away the channels that say nothing: alpha, and colour where red, green and blue are equal."""
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    if pixels.ndim not in (2, 3) or channels not in (1, 2, 3, 4) or pixels.size == 0:
+        raise ImageError(f"{member}: expected (H, W) or (H, W, C) with C from 1 to 4, got {pixels.shape}")
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise ImageError(f"{member}: expected 8 or 16 bit unsigned integers, got {pixels.dtype}")
+    if pixels.ndim == 2:
+        return pixels
+    if channels < 3 or (pixels[..., :1] == pixels[..., 1:3]).all():
+        return np.ascontiguousarray(pixels[..., 0])
+    return np.ascontiguousarray(pixels[..., :3])
+
+
+def _masks_of_label_image(labels: NDArray[Any], member: str, shape: tuple[int, int]) -> _Masks:
+    if labels.shape != shape:
+        raise MaskError(f"{member}: expected a label image of the image's shape {shape}, got {labels.shape}")
+    if labels.dtype.kind not in "ui":
+        raise MaskError(f"{member}: expected labels as integers, got {labels.dtype}")
+    if labels.min() < 0:
+        raise MaskError(f"{member}: expected 0 and positive labels, got {labels.min()}")
+    return _Masks(_numbered(labels))
+
+
+def _numbered(labels: NDArray[Any]) -> NDArray[np.uint32]:
+    """Renumber the instances 1..N by raster order of their first pixel."""
+    values, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    numbers = np.zeros(len(values), dtype=np.uint32)
+    order = np.argsort(first)
+    instances = order[values[order] != 0]
+    numbers[instances] = np.arange(1, len(instances) + 1)
+    return numbers[inverse].reshape(labels.shape)
+
+
+def _masks_of_encodings(name: str, encodings: dict[str, list[str]], shape: tuple[int, int]) -> _Masks:
+    if name not in encodings:
+        raise MaskError(
+            "no row in the table of encodings (an image without nuclei needs one with an empty encoding)"
+        )
+    return _merge([_stand_in_decode(encoded, shape) for encoded in encodings[name]], shape)
+
+
+def _merge_mask_pngs(files: Sequence[bytes], shape: tuple[int, int]) -> _Masks:
+    return _merge([imagecodecs.png_decode(file) for file in files], shape)
+
+
+def _stand_in_decode(encoded: str, shape: tuple[int, int]) -> NDArray[Any]:
+    mask = np.zeros(shape[0] * shape[1], dtype=bool)
+    numbers = np.array(encoded.split(), dtype=np.int64)
+    for start, length in numbers.reshape(-1, 2):
+        mask[start - 1 : start - 1 + length] = True
+    return mask.reshape(shape, order="F")
+
+
+def _merge(masks: Sequence[NDArray[Any]], shape: tuple[int, int]) -> _Masks:
+    labels = np.zeros(shape, dtype=np.uint32)
+    overlap = empty = 0
+    for number, pixels in enumerate(masks, start=1):
+        if pixels.shape[:2] != shape:
+            raise MaskError(f"mask {number}: expected {shape}, got {pixels.shape}")
+        mask = (pixels[..., :3].any(axis=-1) if pixels.ndim == 3 else pixels) != 0
+        empty += not mask.any()
+        overlap += int((labels[mask] != 0).sum())
+        labels[mask & (labels == 0)] = number
+    return _Masks(_numbered(labels), overlap, empty)
+
+
+def _read_encodings(table: Path, entries: Sequence[Entry]) -> dict[str, list[str]]:
+    encodings: dict[str, list[str]] = {}
+    for row in _rows(table, ("ImageId", "EncodedPixels")):
+        encodings.setdefault(row["ImageId"], []).append(row["EncodedPixels"])
+    _refuse_strange(table, encodings.keys(), entries)
+    return encodings
+
+
+def _placing(
+    source: str, entries: Sequence[Entry], groups: Path | None, group_by: str | None
+) -> Callable[[str], _Membership]:
+    """Make the function that tells an image's kind and mosaic from its name."""
+    table = {} if groups is None else _read_groups(Path(groups), source)
+    if groups is not None:
+        _refuse_strange(groups, table.keys(), entries)
+        _log_unplaced(groups, [entry.name for entry in entries if entry.name not in table])
+    pattern = None if group_by is None else _compiled(group_by)
+
+    def place(name: str) -> _Membership:
+        kind, mosaic = table.get(name, _Membership(source, ""))
+        return _Membership(kind, mosaic or _mosaic_by_name(name, pattern, source))
+
+    for entry in entries:
+        place(entry.name)
+    return place
+
+
+def _read_groups(table: Path, source: str) -> dict[str, _Membership]:
+    memberships = {}
+    for row in _rows(table, ("image_id", "cluster", "mosaic")):
+        colours = row.get("foreground"), row.get("background")
+        kind = row["cluster"] or (" on ".join(map(str, colours)) if all(colours) else source)
+        memberships[row["image_id"]] = _Membership(kind, row["mosaic"])
+    return memberships
+
+
+def _mosaic_by_name(name: str, pattern: re.Pattern[str] | None, source: str) -> str:
+    if pattern is None:
+        return name
+    match = pattern.search(name)
+    found = match and (match[1] if pattern.groups else match[0])
+    if not found:
+        raise DataError(
+            f"group_by: {pattern.pattern!r} finds nothing in {name!r}; expected it to fit every name"
+        )
+    # Patient 01 of one source is not patient 01 of another.
+    return f"{source}/{found}"
+
+
+def _compiled(expression: str) -> re.Pattern[str]:
+    try:
+        return re.compile(expression)
+    except re.error as error:
+        raise SettingsError(f"group_by: {expression!r} is no regular expression: {error}") from error
+
+
+def _rows(table: Path, columns: Sequence[str]) -> Iterable[dict[str, str]]:
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, restval="")
+        found = reader.fieldnames or []
+        if not set(columns) <= set(found):
+            raise DataError(
+                f"{table}: expected the columns {', '.join(columns)}, found {', '.join(found) or 'none'}"
+            )
+        yield from reader
+
+
+def _refuse_strange(table: Path, names: Iterable[str], entries: Sequence[Entry]) -> None:
+    if {entry.name for entry in entries}.isdisjoint(names):
+        raise DataError(
+            f"{table} names none of the {len(entries)} images, such as {entries[0].name}: another set's?"
+        )
+
+
+def _log_unplaced(table: Path, names: Sequence[str]) -> None:
+    if names:
+        logger.warning("%s does not name %d images, such as %s", table, len(names), names[0])
+
+
+def _tracked(results: Iterable[Any], total: int, progress: bool) -> Iterable[Any]:
+    console = Console(stderr=True)
+    return track(
+        results,
+        total=total,
+        description="Reading images",
+        console=console,
+        disable=not (progress and console.is_terminal),
+        transient=True,
+    )
+
+
+def _collect(
+    entries: Sequence[Entry], results: Sequence[tuple[Example, _Masks] | str]
+) -> tuple[list[Example], ReadReport]:
+    examples = []
+    nuclei = 0
+    overlaps, empty_masks, skipped = {}, {}, {}
+    for entry, result in zip(entries, results, strict=True):
+        if isinstance(result, str):
+            logger.warning("%s is left out: %s", entry.name, result)
+            skipped[entry.name] = result
+            continue
+        example, masks = result
+        examples.append(example)
+        nuclei += int(masks.labels.max())
+        if masks.overlap:
+            logger.warning(
+                "%s: %d pixels belong to several masks; the first keeps them", entry.name, masks.overlap
+            )
+            overlaps[entry.name] = masks.overlap
+        if masks.empty:
+            logger.warning("%s: %d masks are empty", entry.name, masks.empty)
+            empty_masks[entry.name] = masks.empty
+    if not examples:
+        reasons = "\n".join(f"  {name}: {why}" for name, why in list(skipped.items())[:5])
+        raise DataError(f"none of {len(entries)} images can be used:\n{reasons}")
+    return examples, ReadReport(len(examples), nuclei, overlaps, empty_masks, skipped)
