@@ -1,0 +1,83 @@
+"""Cross-validation folds that keep every field of view whole and every kind of image spread out."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from nucleus_unet.errors import DataError, SettingsError
+from nucleus_unet.training.dataset import Example
+
+
+def assign_folds(examples: Sequence[Example], count: int = 5, *, seed: int = 0) -> list[int]:
+    """Assign each example to a fold: mosaics whole, kinds as even as whole mosaics allow.
+
+    Mosaics are placed one by one, those of several kinds first, then large before small, each where its kinds
+    are fewest so far (greedy, as in the longest-processing-time rule of scheduling; ties to the smaller
+    fold). So within a kind whose mosaics hold no other, folds differ by its largest mosaic at most, and no
+    fold is empty. The folds depend on the seed and on the names of kinds and mosaics, not on the order of
+    the examples.
+
+    Parameters
+    ----------
+    examples
+        The training set; of several sources too.
+    count
+        Number of folds.
+    seed
+        Which of the equally good assignments.
+
+    Returns
+    -------
+    list of int
+        Fold of each example, from 0 to `count` - 1.
+
+    Raises
+    ------
+    SettingsError
+        `count` is less than 2.
+    DataError
+        There are fewer mosaics than folds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pixels = np.zeros((2, 2), np.uint8)
+    >>> examples = [Example(f"{i}", "a", pixels, pixels.astype(np.uint32), f"{i // 2}") for i in range(6)]
+    >>> folds = assign_folds(examples, 3)
+    >>> folds[0] == folds[1], sorted(folds)
+    (True, [0, 0, 1, 1, 2, 2])
+    """
+    if count < 2:
+        raise SettingsError(f"count: expected at least 2 folds, got {count}")
+    mosaics: dict[str, Counter[str]] = defaultdict(Counter)
+    for example in examples:
+        mosaics[example.mosaic][example.kind] += 1
+    if len(mosaics) < count:
+        raise DataError(
+            f"{len(mosaics)} mosaics cannot fill {count} folds: ask for fewer folds or give more images"
+        )
+    folds = _place(mosaics, count, seed)
+    return [folds[example.mosaic] for example in examples]
+
+
+def _place(mosaics: dict[str, Counter[str]], count: int, seed: int) -> dict[str, int]:
+    kind_totals: Counter[str] = sum(mosaics.values(), Counter())
+    fold_kinds: list[Counter[str]] = [Counter() for _ in range(count)]
+
+    def urgency(mosaic: str) -> tuple[bool, int, bytes]:
+        kinds = mosaics[mosaic]
+        shuffle = hashlib.sha256(f"{seed}/{mosaic}".encode()).digest()
+        return len(kinds) == 1, -kinds.total(), shuffle
+
+    folds = {}
+    for mosaic in sorted(mosaics, key=urgency):
+        kinds = sorted(mosaics[mosaic].items())
+
+        def crowding(fold: int, kinds: Sequence[tuple[str, int]] = kinds) -> tuple[float, int, int]:
+            # How much placing the mosaic here adds to the squared shares of its kinds, up to a constant.
+            shares = sum(images * fold_kinds[fold][kind] / kind_totals[kind] ** 2 for kind, images in kinds)
+            return shares, fold_kinds[fold].total(), fold
+
+        folds[mosaic] = min(range(count), key=crowding)
+        fold_kinds[folds[mosaic]].update(mosaics[mosaic])
+    return folds

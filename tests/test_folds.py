@@ -1,0 +1,108 @@
+"""Folds keep mosaics whole and kinds even."""
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from nucleus_unet.errors import DataError, SettingsError
+from nucleus_unet.training.dataset import Example, read_examples
+from nucleus_unet.training.folds import assign_folds
+
+PIXELS = np.zeros((1, 1), dtype=np.uint8)
+
+
+def example(index: int, kind: str, mosaic: str) -> Example:
+    return Example(str(index), kind, PIXELS, PIXELS.astype(np.uint32), mosaic)
+
+
+def counts(examples: list[Example], folds: list[int], count: int) -> dict[str, list[int]]:
+    """Images of each kind in each fold."""
+    found: dict[str, list[int]] = defaultdict(lambda: [0] * count)
+    for one, fold in zip(examples, folds, strict=True):
+        found[one.kind][fold] += 1
+    return found
+
+
+@st.composite
+def sets(draw: st.DrawFn, *, mixed: bool) -> list[Example]:
+    """Training sets of a few kinds; mosaics of several kinds if `mixed`."""
+    members = draw(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 15)), min_size=1, max_size=60))
+    return [
+        example(index, kind, str(mosaic) if mixed else f"{kind}{mosaic}")
+        for index, (kind, mosaic) in enumerate(members)
+    ]
+
+
+folds_and_seed = {"count": st.integers(2, 5), "seed": st.integers(0, 9)}
+
+
+def enough(examples: list[Example], count: int) -> None:
+    assume(len({one.mosaic for one in examples}) >= count)
+
+
+@given(examples=sets(mixed=True), **folds_and_seed)
+def test_no_mosaic_is_split_and_no_fold_is_empty(examples: list[Example], count: int, seed: int) -> None:
+    enough(examples, count)
+    folds = assign_folds(examples, count, seed=seed)
+    assert set(folds) == set(range(count))
+    homes = {(one.mosaic, fold) for one, fold in zip(examples, folds, strict=True)}
+    assert len(homes) == len({one.mosaic for one in examples})
+
+
+@given(examples=sets(mixed=False), **folds_and_seed)
+def test_folds_differ_in_a_kind_by_its_largest_mosaic_at_most(
+    examples: list[Example], count: int, seed: int
+) -> None:
+    enough(examples, count)
+    folds = assign_folds(examples, count, seed=seed)
+    largest: Counter[str] = Counter()
+    for (kind, _), images in Counter((one.kind, one.mosaic) for one in examples).items():
+        largest[kind] = max(largest[kind], images)
+    for kind, spread in counts(examples, folds, count).items():
+        assert max(spread) - min(spread) <= largest[kind]
+
+
+@given(examples=sets(mixed=True), data=st.data(), **folds_and_seed)
+def test_the_order_of_examples_does_not_matter(
+    examples: list[Example], data: st.DataObject, count: int, seed: int
+) -> None:
+    enough(examples, count)
+    shuffled = data.draw(st.permutations(examples))
+    expected = {
+        one.name: fold for one, fold in zip(examples, assign_folds(examples, count, seed=seed), strict=True)
+    }
+    folds = assign_folds(shuffled, count, seed=seed)
+    assert {one.name: fold for one, fold in zip(shuffled, folds, strict=True)} == expected
+
+
+def test_kinds_with_a_single_mosaic_fill_the_smaller_folds() -> None:
+    examples = [example(index, f"kind{index}", f"mosaic{index}") for index in range(10)]
+    assert Counter(assign_folds(examples, 5)) == dict.fromkeys(range(5), 2)
+
+
+def test_another_seed_gives_another_assignment() -> None:
+    examples = [example(index, "a", str(index)) for index in range(50)]
+    assert assign_folds(examples, seed=0) == assign_folds(examples, seed=0) != assign_folds(examples, seed=1)
+
+
+def test_fewer_mosaics_than_folds_are_an_error() -> None:
+    with pytest.raises(DataError, match="1 mosaics cannot fill 5 folds"):
+        assign_folds([example(index, "a", "same") for index in range(9)])
+
+
+def test_fewer_than_two_folds_are_an_error() -> None:
+    with pytest.raises(SettingsError, match="at least 2 folds, got 1"):
+        assign_folds([example(0, "a", "a")], 1)
+
+
+def test_every_real_cluster_is_spread_over_the_folds(shared_data: Path) -> None:
+    folder = shared_data / "dsb2018"
+    examples, _ = read_examples(folder / "stage1_train.zip", groups=folder / "groups.csv")
+    folds = assign_folds(examples, 5)
+    spread = counts(examples, folds, 5)
+    # A mosaic holds four images at most, and its tiles fall into two clusters at times.
+    assert all(max(images) - min(images) <= 4 for images in spread.values()), dict(spread)
+    assert max(Counter(folds).values()) - min(Counter(folds).values()) <= 4
