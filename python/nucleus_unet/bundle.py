@@ -1,0 +1,195 @@
+"""Model bundles: a folder, or a zip of one, with JSON and safetensors inside. Nothing in it is ever executed.
+
+    config.json          shape of the network, scale it likes, how its maps are grouped
+    weights.safetensors  half precision
+    metrics.json         what was measured of it
+    MODEL_CARD.md        data, licence, recipe, limits
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass, field
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from nucleus_unet.errors import BundleError, SettingsError
+from nucleus_unet.files import write_atomically
+from nucleus_unet.grouping import GroupConfig
+from nucleus_unet.network import Network, NetworkConfig
+
+FORMAT = 1
+EMBEDDED = "dsb2018"
+CONFIG, WEIGHTS, METRICS, CARD = "config.json", "weights.safetensors", "metrics.json", "MODEL_CARD.md"
+
+
+@dataclass(frozen=True)
+class BundleConfig:
+    """What a bundle says of its model.
+
+    Attributes
+    ----------
+    name
+        For people.
+    network
+        Shape of the network.
+    group
+        How its maps become nuclei.
+    diameter
+        Nuclear diameter in pixels that the model is at home with.
+    mpp
+        Micrometres per pixel at which tissue has that diameter.
+    """
+
+    name: str
+    network: NetworkConfig
+    group: GroupConfig = field(default_factory=GroupConfig)
+    diameter: float = 24.0
+    mpp: float = 0.35
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "network": self.network.to_json(),
+            "group": self.group.to_json(),
+            "diameter": self.diameter,
+            "mpp": self.mpp,
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> BundleConfig:
+        """Inverse of `to_json`.
+
+        Raises
+        ------
+        BundleError
+            If the format is another, or something is missing or unknown.
+        """
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
+            found = values.get("format") if isinstance(values, dict) else None
+            raise BundleError(f"{CONFIG}: expected format {FORMAT}, got {found}; is nucleus-unet up to date?")
+        try:
+            return cls(
+                name=str(values["name"]),
+                network=NetworkConfig.from_json(values["network"]),
+                group=GroupConfig.from_json(values["group"]),
+                diameter=float(values["diameter"]),
+                mpp=float(values["mpp"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"{CONFIG}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model as loaded: the network on the CPU, in evaluation mode and float32.
+
+    Attributes
+    ----------
+    config
+        What the bundle says of it.
+    network
+        Ready to run.
+    fingerprint
+        SHA-256 of configuration and weights: two equal ones give equal results.
+    metrics
+        What was measured of it; empty if nothing was.
+    """
+
+    config: BundleConfig
+    network: Network
+    fingerprint: str
+    metrics: dict[str, Any]
+
+
+def load_bundle(path: Path | str | None = None) -> Bundle:
+    """Load a bundle.
+
+    Parameters
+    ----------
+    path
+        A folder or a zip; None for the model that comes with the package.
+
+    Raises
+    ------
+    BundleError
+        If it is none, is damaged, or does not fit this version.
+    FileNotFoundError
+        If there is nothing at ``path``.
+    """
+    place = _open(path)
+    where = path or "the embedded model"
+    try:
+        config_bytes = (place / CONFIG).read_bytes()
+        weights_bytes = (place / WEIGHTS).read_bytes()
+    except (FileNotFoundError, KeyError, NotADirectoryError) as error:
+        raise BundleError(f"{where}: expected {CONFIG} and {WEIGHTS} inside, but {error}") from error
+    try:
+        config = BundleConfig.from_json(json.loads(config_bytes))
+        network = Network(config.network)
+        tensors = {name: tensor.to(torch.float32) for name, tensor in load(weights_bytes).items()}
+        network.load_state_dict(tensors)
+    except (BundleError, SettingsError, SafetensorError, RuntimeError, ValueError) as error:
+        raise BundleError(f"{where}: {error}") from error
+    metrics = place / METRICS
+    fingerprint = hashlib.sha256(config_bytes + weights_bytes).hexdigest()
+    return Bundle(
+        config, network.eval(), fingerprint, json.loads(metrics.read_bytes()) if metrics.is_file() else {}
+    )
+
+
+def _open(path: Path | str | None) -> Traversable:
+    if path is None:
+        return resources.files("nucleus_unet") / "weights" / EMBEDDED
+    folder = Path(path)
+    if folder.is_dir():
+        return folder
+    if not folder.exists():
+        raise FileNotFoundError(f"no model bundle at {folder}")
+    if not zipfile.is_zipfile(folder):
+        raise BundleError(f"{folder}: expected a folder or a zip archive")
+    root: zipfile.Path = zipfile.Path(folder)
+    inside = list(root.iterdir())
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else root
+
+
+def save_bundle(
+    folder: Path,
+    network: Network,
+    config: BundleConfig,
+    *,
+    metrics: dict[str, Any] | None = None,
+    card: str | None = None,
+) -> None:
+    """Write a bundle; weights go to half precision.
+
+    Parameters
+    ----------
+    folder
+        Made if missing. Files of an earlier bundle in it are replaced one by one, the configuration last.
+    network, config
+        The model.
+    metrics, card
+        What was measured of it, and its model card, where there are any.
+    """
+    tensors = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous()
+        for name, tensor in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    write_atomically(folder / WEIGHTS, save(tensors))
+    if metrics is not None:
+        write_atomically(folder / METRICS, json.dumps(metrics, indent=2) + "\n")
+    if card is not None:
+        write_atomically(folder / CARD, card)
+    write_atomically(folder / CONFIG, json.dumps(config.to_json(), indent=2) + "\n")

@@ -1,0 +1,107 @@
+"""Maps to instances: the settings of the Rust kernel, as a model bundle stores them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_unet import _core
+from nucleus_unet.errors import SettingsError
+
+
+class Grouped(NamedTuple):
+    """Nuclei found in maps.
+
+    Attributes
+    ----------
+    labels : NDArray[np.uint32] (H, W)
+        0 background; 1..N by raster order of each nucleus's first pixel.
+    centres : NDArray[np.int64] (N, 2)
+        Row and column of the heat's peak.
+    scores : NDArray[np.float32] (N,)
+        Mean foreground probability.
+    peaks : NDArray[np.float32] (N,)
+        Heat at the centre.
+    """
+
+    labels: NDArray[np.uint32]
+    centres: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    peaks: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class GroupConfig:
+    """How maps become nuclei; calibrated on validation images and stored in the bundle.
+
+    All lengths are pixels at model scale.
+
+    Attributes
+    ----------
+    foreground_threshold
+        Least foreground probability of a nucleus's pixel.
+    heat_threshold
+        Least heat of a centre.
+    heat_sigma
+        Smoothing of the heat before centres are looked for.
+    window
+        No two centres lie within this many rows and columns of each other.
+    join_distance, join_dip
+        A centre gives way to a higher one within this distance, unless the heat between them dips by this share.
+    snap
+        A pixel belongs to the nearest centre within this distance of where its offset points.
+    reach
+        Offsets are clipped to this many rows and columns.
+    min_area
+        Least area of a nucleus, in pixels.
+    min_score
+        Least mean foreground probability of a nucleus.
+    min_peak
+        Least heat of a nucleus's centre.
+    """
+
+    foreground_threshold: float = 0.5
+    heat_threshold: float = 0.25
+    heat_sigma: float = 1.5
+    window: int = 3
+    join_distance: float = 12.0
+    join_dip: float = 0.1
+    snap: float = 16.0
+    reach: int = 63
+    min_area: int = 10
+    min_score: float = 0.7
+    min_peak: float = 0.3
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> GroupConfig:
+        """Inverse of `to_json`; unknown names raise `SettingsError`."""
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise SettingsError(f"grouping configuration: {error}") from error
+
+
+def group(maps: NDArray[np.uint8], config: GroupConfig, *, threads: int | None = None) -> Grouped:
+    """Group the pixels of maps into nuclei.
+
+    A centre is a pixel whose heat is highest within a window; a foreground pixel belongs to the centre nearest to
+    where its offset points. Each nucleus is decided within a finite reach, so that an image cut into blocks gives
+    the very nuclei of the whole.
+
+    Parameters
+    ----------
+    maps : NDArray[np.uint8] (H, W, 4)
+        Foreground and heat times 255, row and column offset in half pixels plus 128.
+    config
+        Thresholds and lengths.
+    threads
+        None for all cores; the result is the same for any number.
+    """
+    return Grouped(*_core.group(maps, threads=threads, **config.to_json()))

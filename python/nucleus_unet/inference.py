@@ -1,0 +1,115 @@
+"""Images to maps: the network run over tiles, its answer stored as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nucleus_unet.devices import Precision, autocast
+from nucleus_unet.network import OFFSET_SCALE, Network
+from nucleus_unet.targets import OFFSET_STEPS, OFFSET_ZERO
+from nucleus_unet.tiles import Tile, lay_tiles, round_up
+
+# Probabilities come from a table of quantised logits. The sigmoid of a tensor's last few values takes another path
+# through the processor than the rest and may differ in its last bit; rounding and looking up cannot.
+_LOGIT_STEPS = 64
+_LOGIT_LIMIT = 512
+_PROBABILITY = torch.from_numpy(
+    np.rint(255 / (1 + np.exp(-np.arange(-_LOGIT_LIMIT, _LOGIT_LIMIT + 1) / _LOGIT_STEPS))).astype(np.uint8)
+)
+
+
+def quantise_output(output: Tensor) -> Tensor:
+    """Turn the network's output into maps.
+
+    Parameters
+    ----------
+    output : Tensor (N, 4, H, W)
+        From `Network`.
+
+    Returns
+    -------
+    Tensor (N, H, W, 4), uint8
+        As `nucleus_unet.grouping.group` takes them.
+    """
+    output = output.float().permute(0, 2, 3, 1)
+    steps = (output[..., :2] * _LOGIT_STEPS).round().clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)
+    probabilities = _PROBABILITY.to(output.device)[(steps + _LOGIT_LIMIT).long()]
+    offsets = (output[..., 2:] * (OFFSET_SCALE * OFFSET_STEPS)).round() + OFFSET_ZERO
+    return torch.cat([probabilities, offsets.clamp(0, 255).to(torch.uint8)], dim=-1)
+
+
+def predict_maps(
+    network: Network,
+    read: Callable[[slice, slice], NDArray[np.float32]],
+    shape: tuple[int, int],
+    *,
+    tile: int,
+    batch_size: int = 1,
+    precision: Precision = "float32",
+    track: Callable[[list[list[Tile]]], Iterable[list[Tile]]] = iter,
+) -> NDArray[np.uint8]:
+    """Predict the maps of an image of any size, each pixel once.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode, on its device.
+    read
+        Gives the normalised image's pixels for row and column slices within ``shape``: (h, w) or (h, w, 3) float32.
+    shape
+        Height and width of the image.
+    tile
+        Side of what one network call sees.
+    batch_size
+        Tiles a call.
+    precision
+        In which convolutions are computed.
+    track
+        Wraps the list of batches, to show progress.
+
+    Returns
+    -------
+    NDArray[np.uint8] (H, W, 4)
+        The same for every tile size, on hardware whose convolutions do not depend on it (see the design notes).
+    """
+    height, width = (round_up(size, network.stride) for size in shape)
+    tiles = lay_tiles(height, width, tile=tile, radius=network.receptive_radius, stride=network.stride)
+    device = next(network.parameters()).device
+    maps = np.empty((*shape, 4), np.uint8)
+    for batch in track(list(_batched(tiles, batch_size))):
+        images = np.stack([_read_padded(read, shape, each) for each in batch])
+        with torch.inference_mode(), autocast(device, precision):
+            output = network(torch.from_numpy(images).permute(0, 3, 1, 2).to(device))
+            answer = quantise_output(output).cpu().numpy()
+        for (rows, columns), values in zip(batch, answer, strict=True):
+            kept = maps[rows.keep_start : rows.keep_stop, columns.keep_start : columns.keep_stop]
+            top, left = rows.keep_start - rows.start, columns.keep_start - columns.start
+            kept[...] = values[top : top + kept.shape[0], left : left + kept.shape[1]]
+    return maps
+
+
+def _batched(tiles: list[Tile], size: int) -> Iterator[list[Tile]]:
+    remaining = iter(tiles)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
+def _read_padded(
+    read: Callable[[slice, slice], NDArray[np.float32]], shape: tuple[int, int], tile: Tile
+) -> NDArray[np.float32]:
+    """Read a tile as (h, w, 3); beyond the image's right and bottom edge its last pixels are repeated."""
+    rows, columns = tile
+    pixels = read(
+        slice(rows.start, min(rows.stop, shape[0])), slice(columns.start, min(columns.stop, shape[1]))
+    )
+    if pixels.ndim == 2:
+        pixels = np.broadcast_to(pixels[..., None], (*pixels.shape, 3))
+    below = rows.stop - rows.start - pixels.shape[0]
+    right = columns.stop - columns.start - pixels.shape[1]
+    return np.pad(pixels, ((0, below), (0, right), (0, 0)), mode="edge") if below or right else pixels

@@ -1,0 +1,86 @@
+"""Cut an image into tiles whose kept parts meet without a seam.
+
+A *tile* is what one network call sees, its *core* what is kept of it, and between them lies a *halo* at least as wide
+as the network looks. Tiles lie on the network's stride grid; those at the far edge shift inwards.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nucleus_unet.errors import SettingsError
+
+
+class Span(NamedTuple):
+    """Pixels ``start`` to ``stop`` are read; of them, ``keep_start`` to ``keep_stop`` are kept."""
+
+    start: int
+    stop: int
+    keep_start: int
+    keep_stop: int
+
+
+class Tile(NamedTuple):
+    """A tile's rows and columns."""
+
+    rows: Span
+    columns: Span
+
+
+def round_up(size: int, stride: int) -> int:
+    """Least multiple of ``stride`` that is not below ``size``."""
+    return -(-size // stride) * stride
+
+
+def lay_tiles(height: int, width: int, *, tile: int, radius: int, stride: int) -> list[Tile]:
+    """Cover an image with tiles.
+
+    Parameters
+    ----------
+    height, width
+        Of the image, padded to multiples of ``stride``.
+    tile
+        Side of a tile in pixels; rounded down to a multiple of ``stride``.
+    radius
+        How far the network looks, in pixels.
+    stride
+        Of the network.
+
+    Returns
+    -------
+    list of Tile
+        By rows. The kept parts partition the image.
+
+    Raises
+    ------
+    SettingsError
+        If halos would leave no core.
+
+    Examples
+    --------
+    >>> [span.rows.keep_stop for span in lay_tiles(128, 16, tile=64, radius=10, stride=16)]
+    [48, 64, 80, 96, 128]
+    """
+    side, halo = tile // stride * stride, round_up(radius, stride)
+    least = 2 * halo + stride
+    if side < least and max(height, width) > side:
+        raise SettingsError(
+            f"tile: expected at least {least} pixels (the network looks {radius} pixels beyond what it keeps), "
+            f"got {tile}"
+        )
+    rows, columns = (_lay_spans(size, side, halo) for size in (height, width))
+    return [Tile(row, column) for row in rows for column in columns]
+
+
+def _lay_spans(size: int, side: int, halo: int) -> list[Span]:
+    if size <= side:
+        return [Span(0, size, 0, size)]
+    spans = []
+    kept = 0
+    while kept < size:
+        start = min(max(kept - halo, 0), size - side)
+        stop = start + side
+        keep_stop = size if stop == size else stop - halo
+        spans.append(Span(start, stop, kept, keep_stop))
+        kept = keep_stop
+    return spans
