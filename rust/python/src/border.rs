@@ -11,7 +11,9 @@ pub fn run<T: Send>(
 ) -> PyResult<T> {
     match threads {
         None => Ok(py.detach(work)),
-        Some(0) => Err(PyValueError::new_err("threads: expected at least 1 or None for all cores, got 0")),
+        Some(0) => Err(PyValueError::new_err(
+            "threads: expected at least 1 or None for all cores, got 0",
+        )),
         Some(count) => {
             let pool = rayon::ThreadPoolBuilder::new()
                 .num_threads(count)

@@ -1,0 +1,132 @@
+"""The Rust kernels. They release the GIL and give the same result at any number of threads."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "__version__",
+    "group",
+    "group_margin",
+]
+
+__version__: str
+
+# Grouping -----------------------------------------------------------------------------------------------
+
+def group(
+    maps: NDArray[np.uint8],
+    *,
+    foreground_threshold: float,
+    heat_threshold: float,
+    heat_sigma: float,
+    window: int,
+    join_distance: float,
+    join_dip: float,
+    snap: float,
+    reach: int,
+    min_area: int,
+    min_score: float,
+    min_peak: float,
+    threads: int | None = None,
+) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+    """Find the nuclei in maps.
+
+    All decisions are made in integers and look no further than `group_margin`, so the result is the same to
+    the bit on every machine, and a block read with that margin decides the nuclei whose centres lie in it as
+    the whole image would.
+
+    Parameters
+    ----------
+    maps : (H, W, 4) uint8
+        Foreground probability and centre heat, each times 255; then the row and the column offset from the
+        pixel to its nucleus's centre in half pixels plus 128. Other memory orders than C work, slower.
+    foreground_threshold : float
+        Least foreground probability of a pixel that may belong to a nucleus.
+    heat_threshold : float
+        Least heat, as a probability, of a centre. No heat at all is never a centre.
+    heat_sigma : float
+        Standard deviation of the integer Gaussian (cut at 3 sigma, edges replicated) that smooths the heat,
+        0 to 16 pixels; 0 for none.
+    window : int
+        A centre ranks first, by heat, then smaller row, then smaller column, among the pixels that are at
+        most this many rows and columns away; 1 to 128.
+    join_distance : float
+        A centre yields to any higher-ranked one, kept itself or not, at most this many pixels away, 0 to
+        128...
+    join_dip : float
+        ...if the heat on the Bresenham line from it to the other is nowhere below its own times ``1 -
+        join_dip``.
+    snap : float
+        A foreground pixel goes to the nearest kept centre (of equals the first in raster order) at most this
+        many pixels, 0 to 128, from where its offset points. Without one it is background.
+    reach : int
+        Offsets are clipped to this many rows and columns, 0 to 64.
+    min_area : int
+        Least number of pixels of a nucleus.
+    min_score : float
+        Least mean foreground probability of a nucleus.
+    min_peak : float
+        Least heat, as a probability, at the centre of a nucleus.
+    threads : int, optional
+        Number of threads; all cores by default.
+
+    Returns
+    -------
+    labels : (H, W) uint32
+        Label image, numbered 1..N by raster order of each nucleus's first pixel. A nucleus is the largest
+        4-connected piece (of equals the first in raster order) of the pixels that went to its centre, and
+        what it encloses that went to no other centre and touches it.
+    centres : (N, 2) int64
+        Row and column of each nucleus's centre, unique among nuclei. It may lie off the nucleus.
+    scores : (N,) float32
+        Mean foreground probability of each nucleus, filled holes included.
+    peaks : (N,) float32
+        Heat, after smoothing, at each nucleus's centre.
+
+    Raises
+    ------
+    nucleus_unet.errors.MaskError
+        If `maps` has another shape or dtype.
+    nucleus_unet.errors.SettingsError
+        If an option is out of its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> maps = np.full((1, 5, 4), 128, np.uint8)
+    >>> maps[..., 0] = 255
+    >>> maps[..., 1] = [255, 0, 0, 0, 255]
+    >>> labels, centres, scores, peaks = group(
+    ...     maps, foreground_threshold=0.5, heat_threshold=0.5, heat_sigma=0, window=2,
+    ...     join_distance=0, join_dip=0, snap=1, reach=64, min_area=0, min_score=0, min_peak=0,
+    ... )
+    >>> labels
+    array([[1, 1, 0, 2, 2]], dtype=uint32)
+    >>> centres.tolist()
+    [[0, 0], [0, 4]]
+    """
+
+def group_margin(*, heat_sigma: float, window: int, join_distance: float, snap: float, reach: int) -> int:
+    """Tell how many pixels around its centre, on every side, can influence which pixels a nucleus has.
+
+    Parameters
+    ----------
+    heat_sigma, window, join_distance, snap, reach
+        As `group` takes them.
+
+    Returns
+    -------
+    int
+        Twice (reach + snap), for a nucleus's own pixels and the centres that compete for them, plus join
+        distance, window and smoothing radius, for whether such a centre is kept.
+
+    Raises
+    ------
+    nucleus_unet.errors.SettingsError
+        If an option is out of its range.
+
+    Examples
+    --------
+    >>> group_margin(heat_sigma=1.0, window=5, join_distance=8, snap=4, reach=48)
+    120
+    """

@@ -1,0 +1,272 @@
+//! Each nucleus by itself: its largest piece, without holes, if it is large and sure enough.
+//!
+//! Only what the pixels of a nucleus's bounding box were given to before any cleaning matters, never what became of
+//! the other nuclei: so a block that sees a nucleus whole can clean it alone.
+
+use ndarray::{ArrayView2, ArrayView3};
+use rayon::prelude::*;
+
+use super::peaks::Centre;
+use super::settings::GroupSettings;
+
+/// Pixels of one row from `start` up to, not including, `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Run {
+    pub(super) row: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// One nucleus after cleaning.
+#[derive(Debug)]
+pub(super) struct Nucleus {
+    /// Index of its centre.
+    pub(super) owner: usize,
+    /// Its pixels in raster order.
+    pub(super) runs: Vec<Run>,
+    /// Mean foreground probability.
+    pub(super) score: f64,
+}
+
+impl Nucleus {
+    pub(super) fn first_pixel(&self) -> Run {
+        self.runs[0]
+    }
+}
+
+/// The nuclei that stay, by the order of their centres.
+pub(super) fn clean(
+    maps: ArrayView3<'_, u8>,
+    owners: ArrayView2<'_, u32>,
+    centres: &[Centre],
+    settings: &GroupSettings,
+) -> Vec<Nucleus> {
+    bounding_boxes(owners, centres.len())
+        .into_par_iter()
+        .enumerate()
+        .filter(|(owner, _)| centres[*owner].heat >= settings.least_peak())
+        .filter_map(|(owner, bounds)| {
+            let runs = Window::new(owners, owner as u32 + 1, bounds?).runs();
+            let nucleus = measured(maps, owner, runs, settings.min_area)?;
+            (nucleus.score >= settings.min_score).then_some(nucleus)
+        })
+        .collect()
+}
+
+/// The nucleus with its score, unless it is too small.
+fn measured(
+    maps: ArrayView3<'_, u8>,
+    owner: usize,
+    runs: Vec<Run>,
+    min_area: u64,
+) -> Option<Nucleus> {
+    let area: u64 = runs.iter().map(|run| (run.end - run.start) as u64).sum();
+    let foreground: u64 = runs
+        .iter()
+        .flat_map(|run| (run.start..run.end).map(|column| u64::from(maps[[run.row, column, 0]])))
+        .sum();
+    (area >= min_area).then(|| Nucleus {
+        owner,
+        runs,
+        score: foreground as f64 / (255 * area) as f64,
+    })
+}
+
+/// First and last row and column, both inclusive.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    rows: (usize, usize),
+    columns: (usize, usize),
+}
+
+fn bounding_boxes(owners: ArrayView2<'_, u32>, count: usize) -> Vec<Option<Bounds>> {
+    let mut boxes: Vec<Option<Bounds>> = vec![None; count];
+    for ((row, column), &owner) in owners.indexed_iter() {
+        if owner == 0 {
+            continue;
+        }
+        let bounds = boxes[owner as usize - 1].get_or_insert(Bounds {
+            rows: (row, row),
+            columns: (column, column),
+        });
+        bounds.rows.1 = row;
+        bounds.columns.0 = bounds.columns.0.min(column);
+        bounds.columns.1 = bounds.columns.1.max(column);
+    }
+    boxes
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pixel {
+    /// Given to no nucleus, or a cut-off piece of this one.
+    Free,
+    /// Given to this nucleus and not looked at yet.
+    Own,
+    /// Given to another nucleus.
+    Other,
+    /// Of the largest piece.
+    Main,
+    /// Of a hole that belongs to this nucleus.
+    Filled,
+    /// Not enclosed.
+    Outside,
+}
+
+/// The bounding box of a nucleus with a rim of one pixel, so that no step leaves it.
+struct Window {
+    top: usize,
+    left: usize,
+    width: usize,
+    pixels: Vec<Pixel>,
+}
+
+impl Window {
+    fn new(owners: ArrayView2<'_, u32>, owner: u32, bounds: Bounds) -> Self {
+        let (top, left) = (bounds.rows.0, bounds.columns.0);
+        let width = bounds.columns.1 - left + 3;
+        let height = bounds.rows.1 - top + 3;
+        let mut pixels = vec![Pixel::Outside; width * height];
+        for row in top..=bounds.rows.1 {
+            for column in left..=bounds.columns.1 {
+                pixels[(row - top + 1) * width + column - left + 1] = match owners[[row, column]] {
+                    0 => Pixel::Free,
+                    found if found == owner => Pixel::Own,
+                    _ => Pixel::Other,
+                };
+            }
+        }
+        Self {
+            top,
+            left,
+            width,
+            pixels,
+        }
+    }
+
+    /// The cleaned nucleus.
+    fn runs(mut self) -> Vec<Run> {
+        self.keep_largest_piece();
+        self.flood_outside();
+        self.fill_holes();
+        self.rows().flat_map(|row| self.runs_of_row(row)).collect()
+    }
+
+    /// Rows of the window without its rim.
+    fn rows(&self) -> std::ops::Range<usize> {
+        1..self.pixels.len() / self.width - 1
+    }
+
+    /// The four pixels beside one.
+    fn beside(&self, pixel: usize) -> [usize; 4] {
+        [pixel - self.width, pixel - 1, pixel + 1, pixel + self.width]
+    }
+
+    /// The eight pixels around one.
+    fn around(&self, pixel: usize) -> [usize; 8] {
+        let (above, below) = (pixel - self.width, pixel + self.width);
+        [
+            above - 1,
+            above,
+            above + 1,
+            pixel - 1,
+            pixel + 1,
+            below - 1,
+            below,
+            below + 1,
+        ]
+    }
+
+    /// Mark the largest piece, the first in raster order among equals, and free the others.
+    fn keep_largest_piece(&mut self) {
+        let mut largest = Vec::new();
+        for start in 0..self.pixels.len() {
+            if self.pixels[start] != Pixel::Own {
+                continue;
+            }
+            self.pixels[start] = Pixel::Free;
+            let mut piece = vec![start];
+            let mut next = 0;
+            while next < piece.len() {
+                for pixel in self.beside(piece[next]) {
+                    if self.pixels[pixel] == Pixel::Own {
+                        self.pixels[pixel] = Pixel::Free;
+                        piece.push(pixel);
+                    }
+                }
+                next += 1;
+            }
+            if piece.len() > largest.len() {
+                largest = piece;
+            }
+        }
+        for pixel in largest {
+            self.pixels[pixel] = Pixel::Main;
+        }
+    }
+
+    /// Mark what the largest piece does not enclose: all that is 8-connected to the rim.
+    fn flood_outside(&mut self) {
+        let passable = |pixel: Pixel| matches!(pixel, Pixel::Free | Pixel::Other);
+        let last_row = self.rows().end - 1;
+        let mut stack = Vec::new();
+        for row in self.rows() {
+            let inner = row != 1 && row != last_row;
+            let step = if inner { (self.width - 3).max(1) } else { 1 };
+            stack.extend((row * self.width + 1..(row + 1) * self.width - 1).step_by(step));
+        }
+        stack.retain(|&pixel| passable(self.pixels[pixel]));
+        for &pixel in &stack {
+            self.pixels[pixel] = Pixel::Outside;
+        }
+        self.flood(stack, passable, Pixel::Outside);
+    }
+
+    /// Fill the enclosed regions that touch the largest piece; what lies behind another nucleus is not ours to fill.
+    fn fill_holes(&mut self) {
+        let stack: Vec<usize> = (0..self.pixels.len())
+            .filter(|&pixel| {
+                self.pixels[pixel] == Pixel::Free
+                    && self
+                        .around(pixel)
+                        .iter()
+                        .any(|&beside| self.pixels[beside] == Pixel::Main)
+            })
+            .collect();
+        for &pixel in &stack {
+            self.pixels[pixel] = Pixel::Filled;
+        }
+        self.flood(stack, |pixel| pixel == Pixel::Free, Pixel::Filled);
+    }
+
+    /// Spread a mark from marked pixels to all that pass around them.
+    fn flood(&mut self, mut stack: Vec<usize>, passes: impl Fn(Pixel) -> bool, mark: Pixel) {
+        while let Some(pixel) = stack.pop() {
+            for beside in self.around(pixel) {
+                if passes(self.pixels[beside]) {
+                    self.pixels[beside] = mark;
+                    stack.push(beside);
+                }
+            }
+        }
+    }
+
+    fn runs_of_row(&self, row: usize) -> Vec<Run> {
+        let line = &self.pixels[row * self.width..][..self.width];
+        let mut column = 0;
+        line.chunk_by(|one, other| is_nucleus(*one) == is_nucleus(*other))
+            .filter_map(|chunk| {
+                let start = column;
+                column += chunk.len();
+                is_nucleus(chunk[0]).then(|| Run {
+                    row: self.top + row - 1,
+                    start: self.left + start - 1,
+                    end: self.left + column - 1,
+                })
+            })
+            .collect()
+    }
+}
+
+fn is_nucleus(pixel: Pixel) -> bool {
+    matches!(pixel, Pixel::Main | Pixel::Filled)
+}

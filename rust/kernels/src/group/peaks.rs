@@ -1,0 +1,140 @@
+//! Centres: where the heat ranks first, and which of them yield to a higher one.
+
+use std::cmp::Reverse;
+
+use ndarray::ArrayView2;
+use rayon::prelude::*;
+
+use super::grid::Grid;
+use super::settings::{GroupSettings, whole};
+
+/// Denominator of the part of its heat that a centre may lose on the way to a higher one.
+const DIP_UNIT: f64 = 65536.0;
+
+/// A pixel that ranks first within its window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Centre {
+    pub(super) row: usize,
+    pub(super) column: usize,
+    pub(super) heat: u32,
+}
+
+impl Centre {
+    /// Smaller is higher: heat descending, then row, then column.
+    fn rank(&self) -> (Reverse<u32>, usize, usize) {
+        (Reverse(self.heat), self.row, self.column)
+    }
+}
+
+/// All centres in raster order, before any yields.
+pub(super) fn candidates(heat: ArrayView2<'_, u32>, settings: &GroupSettings) -> Vec<Centre> {
+    let (rows, columns) = heat.dim();
+    let plane = heat.to_slice().expect("heat is laid out row by row");
+    let least = settings.least_heat();
+    (0..rows)
+        .into_par_iter()
+        .flat_map_iter(|row| {
+            (0..columns).filter_map(move |column| {
+                let heat = plane[row * columns + column];
+                let centre = Centre { row, column, heat };
+                (heat >= least && ranks_first(plane, columns, &centre, settings.window))
+                    .then_some(centre)
+            })
+        })
+        .collect()
+}
+
+/// Whether every earlier pixel of the window is colder and no later one hotter, nearest rows first.
+fn ranks_first(plane: &[u32], columns: usize, centre: &Centre, window: usize) -> bool {
+    let Centre { row, column, heat } = *centre;
+    let (left, right) = (
+        column.saturating_sub(window),
+        (column + window + 1).min(columns),
+    );
+    let line = |row: usize| &plane[row * columns..][..columns];
+    let colder = |values: &[u32]| values.iter().all(|&value| value < heat);
+    let no_hotter = |values: &[u32]| values.iter().all(|&value| value <= heat);
+    if !colder(&line(row)[left..column]) || !no_hotter(&line(row)[column + 1..right]) {
+        return false;
+    }
+    let last = plane.len() / columns - 1;
+    (1..=window).all(|distance| {
+        (row < distance || colder(&line(row - distance)[left..right]))
+            && (row + distance > last || no_hotter(&line(row + distance)[left..right]))
+    })
+}
+
+/// The candidates that yield to no other, in raster order.
+pub(super) fn keep(
+    heat: ArrayView2<'_, u32>,
+    candidates: &[Centre],
+    settings: &GroupSettings,
+) -> Vec<Centre> {
+    let grid = Grid::new(candidates, heat.dim(), whole(settings.join_distance));
+    let within = (settings.join_distance * settings.join_distance) as i64;
+    let undipped = ((1.0 - settings.join_dip) * DIP_UNIT).round() as u64;
+    candidates
+        .par_iter()
+        .filter(|centre| {
+            let least = u64::from(centre.heat) * undipped;
+            let holds = |row: usize, column: usize| {
+                u64::from(heat[[row, column]]) * DIP_UNIT as u64 >= least
+            };
+            !grid
+                .near(centre.row as i64, centre.column as i64)
+                .iter()
+                .map(|&index| &candidates[index as usize])
+                .any(|other| {
+                    other.rank() < centre.rank()
+                        && squared_distance(centre, other) <= within
+                        && line_holds(centre, other, holds)
+                })
+        })
+        .copied()
+        .collect()
+}
+
+fn squared_distance(one: &Centre, other: &Centre) -> i64 {
+    let rows = one.row as i64 - other.row as i64;
+    let columns = one.column as i64 - other.column as i64;
+    rows * rows + columns * columns
+}
+
+/// Whether every pixel of the Bresenham line from one centre to another holds; the line depends on its direction.
+fn line_holds(from: &Centre, to: &Centre, holds: impl Fn(usize, usize) -> bool) -> bool {
+    let rows = to.row.abs_diff(from.row);
+    let columns = to.column.abs_diff(from.column);
+    if rows > columns {
+        return line_along((from.row, to.row), (from.column, to.column), holds);
+    }
+    line_along(
+        (from.column, to.column),
+        (from.row, to.row),
+        |column, row| holds(row, column),
+    )
+}
+
+/// Bresenham's line, stepping along the axis on which the ends are further apart.
+fn line_along(
+    (start, end): (usize, usize),
+    (mut other, other_end): (usize, usize),
+    holds: impl Fn(usize, usize) -> bool,
+) -> bool {
+    let long = end.abs_diff(start) as i64;
+    let short = other_end.abs_diff(other) as i64;
+    let towards = |from: usize, forwards: bool| if forwards { from + 1 } else { from - 1 };
+    let mut place = start;
+    let mut error = 2 * short - long;
+    while place != end {
+        if !holds(place, other) {
+            return false;
+        }
+        if error >= 0 && other != other_end {
+            other = towards(other, other_end > other);
+            error -= 2 * long;
+        }
+        place = towards(place, end > start);
+        error += 2 * short;
+    }
+    holds(end, other_end)
+}

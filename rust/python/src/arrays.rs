@@ -1,0 +1,29 @@
+//! Arrays from Python, with an error for people where an array is not of the kind that was asked for.
+
+use numpy::ndarray::Dimension;
+use numpy::{
+    Element, PyArray, PyArrayMethods, PyReadonlyArray, PyUntypedArray, PyUntypedArrayMethods,
+};
+use pyo3::prelude::*;
+
+use crate::errors::MaskError;
+
+/// Borrow an argument as an array, without a copy.
+///
+/// `expected` says which shape and dtype; anything else raises `MaskError` with what came instead.
+pub fn array<'py, T: Element, D: Dimension>(
+    name: &str,
+    expected: &str,
+    argument: &Bound<'py, PyAny>,
+) -> PyResult<PyReadonlyArray<'py, T, D>> {
+    if let Ok(array) = argument.cast::<PyArray<T, D>>() {
+        return Ok(array.readonly());
+    }
+    let came = match argument.cast::<PyUntypedArray>() {
+        Ok(array) => format!("shape {:?} of {}", array.shape(), array.dtype().str()?),
+        Err(_) => argument.get_type().name()?.to_string(),
+    };
+    Err(MaskError::new_err(format!(
+        "{name}: expected {expected}, got {came}"
+    )))
+}
