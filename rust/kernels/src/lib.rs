@@ -3,3 +3,8 @@
 //! A *label image* is a `(H, W)` array of `u32`, 0 for background and one number for each nucleus. Every
 //! kernel gives the same result at any number of threads.
 #![forbid(unsafe_code)]
+
+pub mod mask_png;
+pub mod merge;
+pub mod overlap;
+pub mod rle;

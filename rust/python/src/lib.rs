@@ -3,10 +3,21 @@
 use pyo3::prelude::*;
 
 mod border;
+mod mask_png;
+mod masks;
+mod overlap;
+mod rle;
 
 #[pymodule]
 mod _core {
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_export]
+    use super::mask_png::merge_mask_pngs;
+    #[pymodule_export]
+    use super::overlap::contingency;
+    #[pymodule_export]
+    use super::rle::{coco_to_labels, kaggle_to_labels, labels_to_coco, labels_to_kaggle};
 }
