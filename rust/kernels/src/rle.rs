@@ -11,7 +11,7 @@ use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
 use crate::merge::{Losses, Merge, label_of};
-pub use coco::{CocoCounts, coco_string, coco_to_labels, labels_to_coco};
+pub use coco::{CocoCounts, coco_pixels, coco_string, coco_to_labels, labels_to_coco};
 pub use kaggle::{kaggle_to_labels, labels_to_kaggle};
 
 /// Columns that are worked on together: 256 bytes of each row, so that reading a column-major run from a

@@ -1,11 +1,18 @@
 //! The one place where Python hands over to Rust: the GIL is released and a thread pool of the asked size serves.
 
+use std::fmt::Display;
+
 use numpy::ndarray::ArrayView2;
 use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 pyo3::import_exception!(nucleus_unet.errors, MaskError);
+
+/// The Python error for a kernel's complaint about masks, with the kernel's words.
+pub fn mask_error(error: impl Display) -> PyErr {
+    MaskError::new_err(error.to_string())
+}
 
 /// Run `work` without the GIL on `threads` threads (`None`: all of them).
 pub fn run<T: Send>(

@@ -4,7 +4,7 @@ use nucleus_kernels::mask_png;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
-use crate::border::MaskError;
+use crate::border::{MaskError, mask_error};
 use crate::masks::{self, Merged};
 
 #[pyfunction]
@@ -21,9 +21,7 @@ pub fn merge_mask_pngs<'py>(
     })?;
     let shape = match (shape, files.first()) {
         (Some(shape), _) => shape,
-        (None, Some(first)) => {
-            mask_png::shape(first).map_err(|error| MaskError::new_err(error.to_string()))?
-        }
+        (None, Some(first)) => mask_png::shape(first).map_err(mask_error)?,
         (None, None) => {
             return Err(MaskError::new_err(
                 "files: without any mask the shape of the image must be given",

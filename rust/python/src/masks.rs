@@ -6,7 +6,7 @@ use numpy::{PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::border::{self, MaskError};
+use crate::border::{self, MaskError, mask_error};
 
 /// Label image; (earlier, later, pixels) of each overlap; empty masks; hidden masks.
 pub type Merged<'py> = (
@@ -57,8 +57,7 @@ pub fn merge<'py, Error: std::fmt::Display + Send>(
         .cast_into()?;
     let mut pixels = labels.readwrite();
     let view = pixels.as_array_mut();
-    let merge = border::run(py, threads, || work(view))?
-        .map_err(|error| MaskError::new_err(error.to_string()))?;
+    let merge = border::run(py, threads, || work(view))?.map_err(mask_error)?;
     drop(pixels);
     let overlaps = merge
         .overlaps

@@ -4,7 +4,7 @@ use nucleus_kernels::overlap;
 use numpy::{PyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
-use crate::border::{self, MaskError};
+use crate::border::{self, mask_error};
 
 type Column<'py, T> = Bound<'py, PyArray1<T>>;
 
@@ -17,8 +17,7 @@ pub fn contingency<'py>(
     threads: Option<usize>,
 ) -> PyResult<(Column<'py, u32>, Column<'py, u32>, Column<'py, i64>)> {
     let (a, b) = (border::label_image(&a)?, border::label_image(&b)?);
-    let cells = border::run(py, threads, || overlap::contingency(a, b))?
-        .map_err(|error| MaskError::new_err(error.to_string()))?;
+    let cells = border::run(py, threads, || overlap::contingency(a, b))?.map_err(mask_error)?;
     Ok((
         PyArray1::from_iter(py, cells.iter().map(|cell| cell.a)),
         PyArray1::from_iter(py, cells.iter().map(|cell| cell.b)),

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::border::{self, MaskError};
+use crate::border::{self, MaskError, mask_error};
 use crate::masks::{self, Merged};
 
 #[pyfunction]
@@ -49,8 +49,8 @@ pub fn labels_to_coco<'py>(
     threads: Option<usize>,
 ) -> PyResult<Vec<(u32, Bound<'py, PyAny>)>> {
     let labels = border::label_image(&labels)?;
-    let instances = border::run(py, threads, || rle::labels_to_coco(labels))?
-        .map_err(|error| MaskError::new_err(error.to_string()))?;
+    let instances =
+        border::run(py, threads, || rle::labels_to_coco(labels))?.map_err(mask_error)?;
     instances
         .into_iter()
         .map(|(label, counts)| {
@@ -72,6 +72,8 @@ pub fn coco_to_labels<'py>(
     shape: (usize, usize),
     threads: Option<usize>,
 ) -> PyResult<Merged<'py>> {
+    // Before the image is allocated, which may fail for its size alone.
+    rle::coco_pixels(shape).map_err(mask_error)?;
     let counts = masks::read_all(masks, coco_counts)?;
     masks::merge(py, shape, threads, |labels| {
         rle::coco_to_labels(&counts, labels)

@@ -26,7 +26,7 @@ pub enum CocoCounts {
 ///
 /// [`RleError::ImageTooLarge`] where the image has 2^32 pixels or more.
 pub fn labels_to_coco(labels: ArrayView2<'_, u32>) -> Result<Vec<(u32, Vec<u32>)>, RleError> {
-    let pixels = check_size(labels.dim())?;
+    let pixels = coco_pixels(labels.dim())?;
     Ok(runs_by_label(labels)
         .into_iter()
         .map(|(label, runs)| (label, counts(&runs, pixels)))
@@ -43,7 +43,7 @@ pub fn coco_to_labels(
     masks: &[CocoCounts],
     labels: ArrayViewMut2<'_, u32>,
 ) -> Result<Merge, RleError> {
-    let pixels = u64::from(check_size(labels.dim())?);
+    let pixels = u64::from(coco_pixels(labels.dim())?);
     let runs = parse_all(masks, |counts| match counts {
         CocoCounts::Compressed(text) => runs(&parse(text)?, pixels),
         CocoCounts::Plain(values) => runs(&checked(values)?, pixels),
@@ -71,8 +71,12 @@ pub fn coco_string(counts: &[u32]) -> String {
     text
 }
 
-/// The number of pixels, which must fit in a count.
-fn check_size((height, width): (usize, usize)) -> Result<u32, RleError> {
+/// The number of pixels of an image of these rows and columns, which must fit in a count.
+///
+/// # Errors
+///
+/// [`RleError::ImageTooLarge`] where it does not.
+pub fn coco_pixels((height, width): (usize, usize)) -> Result<u32, RleError> {
     height
         .checked_mul(width)
         .and_then(|pixels| u32::try_from(pixels).ok())
