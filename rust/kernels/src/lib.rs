@@ -5,3 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod group;
+pub mod mask_png;
+pub mod merge;
+pub mod overlap;
+pub mod rle;

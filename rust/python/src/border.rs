@@ -1,7 +1,18 @@
 //! The one place where Python hands over to Rust: the GIL is released and a thread pool of the asked size serves.
 
+use std::fmt::Display;
+
+use numpy::ndarray::ArrayView2;
+use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+
+pyo3::import_exception!(nucleus_unet.errors, MaskError);
+
+/// The Python error for a kernel's complaint about masks, with the kernel's words.
+pub fn mask_error(error: impl Display) -> PyErr {
+    MaskError::new_err(error.to_string())
+}
 
 /// Run `work` without the GIL on `threads` threads (`None`: all of them).
 pub fn run<T: Send>(
@@ -21,5 +32,16 @@ pub fn run<T: Send>(
                 .map_err(|error| PyValueError::new_err(format!("threads: {error}")))?;
             Ok(py.detach(|| pool.install(work)))
         }
+    }
+}
+
+/// The pixels of a label image, which must lie in memory as the kernels read them.
+pub fn label_image<'a>(array: &'a PyReadonlyArray2<'_, u32>) -> PyResult<ArrayView2<'a, u32>> {
+    if array.is_c_contiguous() && array.is_aligned() {
+        Ok(array.as_array())
+    } else {
+        Err(MaskError::new_err(
+            "labels: expected an aligned, C-contiguous array; numpy.require(labels, requirements='CA') makes one",
+        ))
     }
 }

@@ -6,6 +6,10 @@ mod arrays;
 mod border;
 mod errors;
 mod group;
+mod mask_png;
+mod masks;
+mod overlap;
+mod rle;
 
 #[pymodule]
 mod _core {
@@ -14,5 +18,11 @@ mod _core {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
-    use crate::group::{group, group_margin};
+    use super::group::{group, group_margin};
+    #[pymodule_export]
+    use super::mask_png::merge_mask_pngs;
+    #[pymodule_export]
+    use super::overlap::contingency;
+    #[pymodule_export]
+    use super::rle::{coco_to_labels, kaggle_to_labels, labels_to_coco, labels_to_kaggle};
 }

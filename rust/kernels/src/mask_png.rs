@@ -1,0 +1,163 @@
+//! Mask PNGs, one nucleus each, merged to one label image.
+
+use std::io::Cursor;
+use std::ops::Range;
+
+use ndarray::{ArrayViewMut2, Axis, Slice};
+use png::{ColorType, Decoder, DecodingError, Reader, Transformations};
+use rayon::prelude::*;
+
+use crate::merge::{Losses, Merge, label_of};
+
+/// Largest image, in pixels, whose shape is believed to a file's own header.
+pub const MAX_PIXELS: u64 = 1 << 28;
+
+/// Files that are decoded before they are merged: enough to keep all threads busy, few enough for memory.
+const BATCH: usize = 64;
+
+/// A file that is no mask of the image.
+#[derive(Debug, thiserror::Error)]
+pub enum MaskPngError {
+    /// The file is damaged or not a PNG.
+    #[error("mask {mask}: not a readable PNG: {source}")]
+    Damaged {
+        /// Its place in the list, from 0.
+        mask: usize,
+        /// What the decoder says.
+        source: DecodingError,
+    },
+    /// The file shows an image of another size.
+    #[error("mask {mask}: expected {} x {} pixels (rows x columns), the PNG has {} x {}", .expected.0, .expected.1, .found.0, .found.1)]
+    Shape {
+        /// Its place in the list, from 0.
+        mask: usize,
+        /// Rows and columns of the image.
+        expected: (usize, usize),
+        /// Rows and columns of the file.
+        found: (usize, usize),
+    },
+    /// The header claims more pixels than are allocated on its word alone.
+    #[error("mask {mask}: the PNG claims {} x {} pixels (rows x columns), more than 2^28; give the shape if that is meant", .found.0, .found.1)]
+    TooLarge {
+        /// Its place in the list, from 0.
+        mask: usize,
+        /// Rows and columns of the file.
+        found: (usize, usize),
+    },
+}
+
+/// Rows and columns of a PNG, from its header alone.
+///
+/// # Errors
+///
+/// [`MaskPngError::Damaged`], or [`MaskPngError::TooLarge`] beyond [`MAX_PIXELS`], for mask 0.
+pub fn shape(file: &[u8]) -> Result<(usize, usize), MaskPngError> {
+    let mut decoder = Decoder::new(Cursor::new(file));
+    let info = decoder
+        .read_header_info()
+        .map_err(|source| MaskPngError::Damaged { mask: 0, source })?;
+    let found = (info.height as usize, info.width as usize);
+    if u64::from(info.height) * u64::from(info.width) > MAX_PIXELS {
+        return Err(MaskPngError::TooLarge { mask: 0, found });
+    }
+    Ok(found)
+}
+
+/// Merge mask PNGs on an all-background image, where file `i` gets label `i + 1`.
+///
+/// A pixel belongs to the nucleus where grey, or any of red, green and blue, is not zero; alpha is ignored.
+///
+/// # Errors
+///
+/// The fault of the first file that is damaged or of another shape than `labels`.
+pub fn merge_mask_pngs<File: AsRef<[u8]> + Sync>(
+    files: &[File],
+    mut labels: ArrayViewMut2<'_, u32>,
+) -> Result<Merge, MaskPngError> {
+    let expected = labels.dim();
+    let mut claimed = Vec::with_capacity(files.len());
+    let mut losses = Losses::default();
+    for batch in files.chunks(BATCH) {
+        let first = claimed.len();
+        let masks: Vec<_> = batch
+            .par_iter()
+            .enumerate()
+            .map(|(index, file)| decode(first + index, file.as_ref(), expected))
+            .collect();
+        for runs in masks {
+            let label = label_of(claimed.len());
+            let mut pixels = 0;
+            for RowRun { row, columns } in runs? {
+                pixels += columns.len() as u64;
+                let mut row = labels.row_mut(row);
+                for pixel in row.slice_axis_mut(Axis(0), Slice::from(columns)) {
+                    losses.claim(pixel, label);
+                }
+            }
+            claimed.push(pixels);
+        }
+    }
+    Ok(Merge::new(&claimed, losses))
+}
+
+/// Pixels of the nucleus that follow each other in a row.
+struct RowRun {
+    row: usize,
+    columns: Range<usize>,
+}
+
+fn decode(mask: usize, file: &[u8], expected: (usize, usize)) -> Result<Vec<RowRun>, MaskPngError> {
+    let damaged = |source| MaskPngError::Damaged { mask, source };
+    let mut decoder = Decoder::new(Cursor::new(file));
+    decoder.ignore_checksums(false);
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    decoder.set_transformations(Transformations::EXPAND);
+    // The header comes first, so that no file makes us allocate more than the image it should match.
+    let info = decoder.read_header_info().map_err(damaged)?;
+    let found = (info.height as usize, info.width as usize);
+    if found != expected {
+        return Err(MaskPngError::Shape {
+            mask,
+            expected,
+            found,
+        });
+    }
+    let mut reader = decoder.read_info().map_err(damaged)?;
+    row_runs(&mut reader).map_err(damaged)
+}
+
+fn row_runs(reader: &mut Reader<Cursor<&[u8]>>) -> Result<Vec<RowRun>, DecodingError> {
+    let length = reader
+        .output_buffer_size()
+        .ok_or(DecodingError::LimitsExceeded)?;
+    let mut samples = vec![0; length];
+    let frame = reader.next_frame(&mut samples)?;
+    // What follows the pixels must be whole too: a file that was cut shows there.
+    reader.finish()?;
+    let channels = frame.color_type.samples();
+    let opaque = match frame.color_type {
+        ColorType::GrayscaleAlpha | ColorType::Rgba => channels - 1,
+        ColorType::Grayscale | ColorType::Rgb | ColorType::Indexed => channels,
+    };
+    let sample_bytes = frame.bit_depth as usize / 8;
+    let (pixel_bytes, opaque_bytes) = (channels * sample_bytes, opaque * sample_bytes);
+    let mut runs: Vec<RowRun> = Vec::new();
+    for (row, line) in samples.chunks_exact(frame.line_size).enumerate() {
+        for (column, pixel) in line.chunks_exact(pixel_bytes).enumerate() {
+            if pixel[..opaque_bytes].iter().all(|&byte| byte == 0) {
+                continue;
+            }
+            match runs.last_mut() {
+                Some(last) if last.row == row && last.columns.end == column => {
+                    last.columns.end += 1;
+                }
+                _ => runs.push(RowRun {
+                    row,
+                    columns: column..column + 1,
+                }),
+            }
+        }
+    }
+    Ok(runs)
+}

@@ -1,0 +1,297 @@
+//! Run-length encoding of whole label images, in the forms of Kaggle and COCO.
+//!
+//! Both list the runs of a mask in column-major order (down the first column, then the next). All instances
+//! of a label image are encoded in one pass over it, not in one pass each.
+
+mod coco;
+mod kaggle;
+
+use ndarray::parallel::prelude::*;
+use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
+use rayon::slice::{ParallelSlice, ParallelSliceMut};
+
+use crate::merge::{Losses, Merge, label_of};
+pub use coco::{CocoCounts, coco_pixels, coco_string, coco_to_labels, labels_to_coco};
+pub use kaggle::{kaggle_to_labels, labels_to_kaggle};
+
+/// Columns that are worked on together: 256 bytes of each row, so that reading a column-major run from a
+/// row-major image uses whole cache lines.
+const STRIP: usize = 64;
+
+/// Pixels of one mask that follow each other in column-major order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// Column-major index of the first pixel, from 0.
+    pub start: u64,
+    /// Number of pixels, at least 1.
+    pub length: u64,
+}
+
+impl Run {
+    fn end(self) -> u64 {
+        self.start + self.length
+    }
+}
+
+/// An encoded mask that breaks its contract, or an image that the encoding cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RleError {
+    /// One mask of the list is faulty.
+    #[error("mask {mask}, {fault}")]
+    Mask {
+        /// Its place in the list, from 0.
+        mask: usize,
+        /// What is wrong, and where.
+        fault: Fault,
+    },
+    /// The pixels of the image cannot be counted in 32 bits.
+    #[error(
+        "COCO counts have 32 bits, which {height} x {width} pixels exceed; use Kaggle's encoding, or cut the image"
+    )]
+    ImageTooLarge {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+    },
+}
+
+/// What is wrong with one encoded mask. Pairs, counts and characters are counted from 0.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// A start or length is no number, not positive, or exceeds 64 bits.
+    #[error("pair {pair}, character {character}: the {part} {text:?} {problem}")]
+    BadNumber {
+        /// The pair.
+        pair: usize,
+        /// Where in the string.
+        character: usize,
+        /// "start" or "length".
+        part: &'static str,
+        /// What stands there, cut if long.
+        text: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The last start has no length.
+    #[error("pair {pair}: start {start} has no length (the string holds an odd count of numbers)")]
+    NoLength {
+        /// The pair.
+        pair: usize,
+        /// Its start.
+        start: u64,
+    },
+    /// A run leaves the image.
+    #[error(
+        "pair {pair}: start {start} and length {length} run past the last pixel of the image, {pixels}"
+    )]
+    OutOfRange {
+        /// The pair.
+        pair: usize,
+        /// Its start, from 1.
+        start: u64,
+        /// Its length.
+        length: u64,
+        /// Pixels in the image.
+        pixels: u64,
+    },
+    /// Two runs of one mask share pixels.
+    #[error("pair {pair} overlaps pair {other}: both claim pixel {pixel} (column-major, from 1)")]
+    Overlap {
+        /// The pair that stands later in the string.
+        pair: usize,
+        /// The one that stands earlier.
+        other: usize,
+        /// The first pixel that both claim, from 1.
+        pixel: u64,
+    },
+    /// A character that compressed counts never hold.
+    #[error(
+        "character {character}: byte {byte:#04x} is not one of the 64 characters '0' to 'o' of compressed counts"
+    )]
+    BadCharacter {
+        /// Where in the string.
+        character: usize,
+        /// What stands there.
+        byte: u8,
+    },
+    /// Compressed counts end inside a number.
+    #[error("character {character}: the string ends inside count {count}")]
+    Truncated {
+        /// Where the string ends.
+        character: usize,
+        /// The count that is cut.
+        count: usize,
+    },
+    /// A number of compressed counts is longer than 32 bits ever need.
+    #[error("character {character}: count {count} does not fit in 32 bits")]
+    CompressedOverflow {
+        /// Where in the string.
+        character: usize,
+        /// The count.
+        count: usize,
+    },
+    /// A count is negative or exceeds 32 bits.
+    #[error("count {count} is {value}, expected 0 to 4294967295")]
+    CountOutOfRange {
+        /// The count.
+        count: usize,
+        /// Its value.
+        value: i64,
+    },
+    /// Counts go on beyond the image.
+    #[error("count {count} is {value} and runs past the last pixel of the image, {pixels}")]
+    CountPastEnd {
+        /// The count.
+        count: usize,
+        /// Its value.
+        value: u32,
+        /// Pixels in the image.
+        pixels: u64,
+    },
+    /// Counts stop short of the image.
+    #[error(
+        "after count {counts}: the {counts} counts sum to {sum}, but the image has {pixels} pixels"
+    )]
+    SumTooSmall {
+        /// How many counts there are.
+        counts: usize,
+        /// Their sum.
+        sum: u64,
+        /// Pixels in the image.
+        pixels: u64,
+    },
+}
+
+/// The runs of every instance, labels ascending, runs ascending and as long as possible.
+fn runs_by_label(labels: ArrayView2<'_, u32>) -> Vec<(u32, Vec<Run>)> {
+    if labels.is_empty() {
+        return Vec::new();
+    }
+    let mut runs: Vec<LabelledRun> = labels
+        .axis_chunks_iter(Axis(1), STRIP)
+        .into_par_iter()
+        .enumerate()
+        .flat_map_iter(|(strip, pixels)| strip_runs(pixels, strip * STRIP))
+        .collect();
+    runs.par_sort_unstable_by_key(|run| (run.label, run.start));
+    runs.par_chunk_by(|left, right| left.label == right.label)
+        .map(|instance| (instance[0].label, joined(instance)))
+        .collect()
+}
+
+/// A run within one column.
+struct LabelledRun {
+    label: u32,
+    start: u64,
+    length: u64,
+}
+
+/// The runs of a strip of columns whose first is `first_column`, read row by row as the image lies in memory.
+fn strip_runs(strip: ArrayView2<'_, u32>, first_column: usize) -> Vec<LabelledRun> {
+    let height = strip.nrows();
+    let mut runs = Vec::new();
+    let mut close = |(label, first_row): (u32, usize), row: usize, column: usize| {
+        if label != 0 {
+            runs.push(LabelledRun {
+                label,
+                start: ((first_column + column) * height + first_row) as u64,
+                length: (row - first_row) as u64,
+            });
+        }
+    };
+    let mut open = vec![(0, 0); strip.ncols()];
+    for (row, pixels) in strip.rows().into_iter().enumerate() {
+        for (column, (&label, open)) in pixels.iter().zip(&mut open).enumerate() {
+            if label != open.0 {
+                close(*open, row, column);
+                *open = (label, row);
+            }
+        }
+    }
+    for (column, open) in open.into_iter().enumerate() {
+        close(open, height, column);
+    }
+    runs
+}
+
+/// Join the runs that go on from the foot of one column at the head of the next.
+fn joined(instance: &[LabelledRun]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::with_capacity(instance.len());
+    for &LabelledRun { start, length, .. } in instance {
+        match runs.last_mut() {
+            Some(last) if last.end() == start => last.length += length,
+            _ => runs.push(Run { start, length }),
+        }
+    }
+    runs
+}
+
+/// Parse every mask; of several faults the one in the first mask counts, whichever thread is first.
+fn parse_all<Encoded: Sync>(
+    masks: &[Encoded],
+    parse: impl Fn(&Encoded) -> Result<Vec<Run>, Fault> + Send + Sync,
+) -> Result<Vec<Vec<Run>>, RleError> {
+    let parsed: Vec<_> = masks.par_iter().map(parse).collect();
+    parsed
+        .into_iter()
+        .enumerate()
+        .map(|(mask, runs)| runs.map_err(|fault| RleError::Mask { mask, fault }))
+        .collect()
+}
+
+/// Paint masks, whose runs lie within the image and are disjoint in each mask, on an all-background image.
+fn paint(masks: &[Vec<Run>], mut labels: ArrayViewMut2<'_, u32>) -> Merge {
+    let claimed: Vec<u64> = masks
+        .iter()
+        .map(|runs| runs.iter().map(|run| run.length).sum())
+        .collect();
+    if labels.is_empty() {
+        return Merge::new(&claimed, Losses::default());
+    }
+    let strips = runs_by_strip(masks, labels.dim());
+    let losses = labels
+        .axis_chunks_iter_mut(Axis(1), STRIP)
+        .into_par_iter()
+        .zip(strips)
+        .map(|(strip, runs)| paint_strip(strip, &runs))
+        .reduce(Losses::default, Losses::add);
+    Merge::new(&claimed, losses)
+}
+
+/// For each strip the labels and runs that touch it in the order of the masks, runs cut to the strip and
+/// counted from its first pixel.
+fn runs_by_strip(masks: &[Vec<Run>], (height, width): (usize, usize)) -> Vec<Vec<(u32, Run)>> {
+    let strip_pixels = (height * STRIP) as u64;
+    let mut strips = vec![Vec::new(); width.div_ceil(STRIP)];
+    for (mask, runs) in masks.iter().enumerate() {
+        for run in runs {
+            let (first, last) = (run.start / strip_pixels, (run.end() - 1) / strip_pixels);
+            for strip in first..=last {
+                let offset = strip * strip_pixels;
+                let start = run.start.max(offset) - offset;
+                let end = run.end().min(offset + strip_pixels) - offset;
+                let length = end - start;
+                strips[strip as usize].push((label_of(mask), Run { start, length }));
+            }
+        }
+    }
+    strips
+}
+
+fn paint_strip(mut strip: ArrayViewMut2<'_, u32>, runs: &[(u32, Run)]) -> Losses {
+    let height = strip.nrows();
+    let mut losses = Losses::default();
+    for &(label, run) in runs {
+        let (start, end) = (run.start as usize, run.end() as usize);
+        for column in start / height..=(end - 1) / height {
+            let top = start.saturating_sub(column * height);
+            let bottom = (end - column * height).min(height);
+            let mut pixels = strip.column_mut(column);
+            for pixel in pixels.slice_axis_mut(Axis(0), Slice::from(top..bottom)) {
+                losses.claim(pixel, label);
+            }
+        }
+    }
+    losses
+}

@@ -1,0 +1,167 @@
+//! COCO's form: lengths of background and nucleus in turn, as a list or compressed to a string.
+//!
+//! The string is pycocotools' `rleToString`: from the fourth count on the difference to the count two before,
+//! in groups of 5 bits, lowest first, a sixth bit for "more follows", each plus 48 as one character.
+
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+use super::{Fault, RleError, Run, paint, parse_all, runs_by_label};
+use crate::merge::Merge;
+
+/// Groups of 5 bits that the difference of two 32-bit counts can need.
+const MAX_GROUPS: u32 = 7;
+
+/// The counts of one mask, as they came.
+#[derive(Debug, Clone)]
+pub enum CocoCounts {
+    /// pycocotools' string.
+    Compressed(Vec<u8>),
+    /// The list, unchecked.
+    Plain(Vec<i64>),
+}
+
+/// Encode every instance of a label image, labels ascending, as plain counts.
+///
+/// # Errors
+///
+/// [`RleError::ImageTooLarge`] where the image has 2^32 pixels or more.
+pub fn labels_to_coco(labels: ArrayView2<'_, u32>) -> Result<Vec<(u32, Vec<u32>)>, RleError> {
+    let pixels = coco_pixels(labels.dim())?;
+    Ok(runs_by_label(labels)
+        .into_iter()
+        .map(|(label, runs)| (label, counts(&runs, pixels)))
+        .collect())
+}
+
+/// Decode masks on an all-background image; mask `i` gets label `i + 1`.
+///
+/// # Errors
+///
+/// [`RleError::ImageTooLarge`] where the image has 2^32 pixels or more; else the first fault of the first
+/// faulty mask, by the place of the mask in the list.
+pub fn coco_to_labels(
+    masks: &[CocoCounts],
+    labels: ArrayViewMut2<'_, u32>,
+) -> Result<Merge, RleError> {
+    let pixels = u64::from(coco_pixels(labels.dim())?);
+    let runs = parse_all(masks, |counts| match counts {
+        CocoCounts::Compressed(text) => runs(&parse(text)?, pixels),
+        CocoCounts::Plain(values) => runs(&checked(values)?, pixels),
+    })?;
+    Ok(paint(&runs, labels))
+}
+
+/// Compress counts as pycocotools does, character for character.
+pub fn coco_string(counts: &[u32]) -> String {
+    let mut text = String::new();
+    for (index, &count) in counts.iter().enumerate() {
+        let before = if index > 2 { counts[index - 2] } else { 0 };
+        let mut rest = i64::from(count) - i64::from(before);
+        loop {
+            let group = (rest & 0x1f) as u8;
+            rest >>= 5;
+            // The fifth bit is the sign: the number ends where it alone would be repeated.
+            let more = rest != if group & 0x10 == 0 { 0 } else { -1 };
+            text.push(char::from(48 + (group | if more { 0x20 } else { 0 })));
+            if !more {
+                break;
+            }
+        }
+    }
+    text
+}
+
+/// The number of pixels of an image of these rows and columns, which must fit in a count.
+///
+/// # Errors
+///
+/// [`RleError::ImageTooLarge`] where it does not.
+pub fn coco_pixels((height, width): (usize, usize)) -> Result<u32, RleError> {
+    height
+        .checked_mul(width)
+        .and_then(|pixels| u32::try_from(pixels).ok())
+        .ok_or(RleError::ImageTooLarge { height, width })
+}
+
+fn counts(runs: &[Run], pixels: u32) -> Vec<u32> {
+    let narrow = |value: u64| u32::try_from(value).expect("runs lie within 2^32 pixels");
+    let mut counts = Vec::with_capacity(2 * runs.len() + 1);
+    let mut end = 0;
+    for run in runs {
+        counts.extend([narrow(run.start - end), narrow(run.length)]);
+        end = run.end();
+    }
+    // A mask that holds the last pixel ends with its own count, as pycocotools has it.
+    if end < u64::from(pixels) {
+        counts.push(narrow(u64::from(pixels) - end));
+    }
+    counts
+}
+
+fn runs(counts: &[u32], pixels: u64) -> Result<Vec<Run>, Fault> {
+    let mut runs = Vec::with_capacity(counts.len() / 2);
+    let mut start = 0;
+    for (count, &value) in counts.iter().enumerate() {
+        let length = u64::from(value);
+        if length > pixels - start {
+            return Err(Fault::CountPastEnd {
+                count,
+                value,
+                pixels,
+            });
+        }
+        if count % 2 == 1 && length > 0 {
+            runs.push(Run { start, length });
+        }
+        start += length;
+    }
+    if start < pixels {
+        return Err(Fault::SumTooSmall {
+            counts: counts.len(),
+            sum: start,
+            pixels,
+        });
+    }
+    Ok(runs)
+}
+
+fn checked(values: &[i64]) -> Result<Vec<u32>, Fault> {
+    let narrow =
+        |(count, &value)| u32::try_from(value).map_err(|_| Fault::CountOutOfRange { count, value });
+    values.iter().enumerate().map(narrow).collect()
+}
+
+fn parse(text: &[u8]) -> Result<Vec<u32>, Fault> {
+    let mut counts: Vec<u32> = Vec::new();
+    let (mut value, mut groups) = (0_i64, 0);
+    for (character, &byte) in text.iter().enumerate() {
+        let count = counts.len();
+        if !(48..112).contains(&byte) {
+            return Err(Fault::BadCharacter { character, byte });
+        }
+        if groups == MAX_GROUPS {
+            return Err(Fault::CompressedOverflow { character, count });
+        }
+        let group = i64::from(byte - 48);
+        value |= (group & 0x1f) << (5 * groups);
+        groups += 1;
+        if group & 0x20 != 0 {
+            continue;
+        }
+        if group & 0x10 != 0 {
+            value |= -1 << (5 * groups);
+        }
+        if count > 2 {
+            value += i64::from(counts[count - 2]);
+        }
+        counts.push(u32::try_from(value).map_err(|_| Fault::CountOutOfRange { count, value })?);
+        (value, groups) = (0, 0);
+    }
+    if groups > 0 {
+        return Err(Fault::Truncated {
+            character: text.len(),
+            count: counts.len(),
+        });
+    }
+    Ok(counts)
+}

@@ -1,0 +1,113 @@
+//! Kaggle's form: a string of `start length` pairs, starts counted from 1.
+
+use std::fmt::Write;
+use std::num::IntErrorKind;
+
+use ndarray::parallel::prelude::*;
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+use super::{Fault, RleError, Run, paint, parse_all, runs_by_label};
+use crate::merge::Merge;
+
+/// Encode every instance of a label image, labels ascending.
+pub fn labels_to_kaggle(labels: ArrayView2<'_, u32>) -> Vec<(u32, String)> {
+    runs_by_label(labels)
+        .into_par_iter()
+        .map(|(label, runs)| (label, write(&runs)))
+        .collect()
+}
+
+/// Decode masks on an all-background image; mask `i` gets label `i + 1`, and an empty string is an empty mask.
+///
+/// # Errors
+///
+/// The first fault of the first faulty mask, by the place of the mask in the list.
+pub fn kaggle_to_labels<Text: AsRef<str> + Sync>(
+    masks: &[Text],
+    labels: ArrayViewMut2<'_, u32>,
+) -> Result<Merge, RleError> {
+    let pixels = labels.len() as u64;
+    let runs = parse_all(masks, |text| parse(text.as_ref(), pixels))?;
+    Ok(paint(&runs, labels))
+}
+
+fn write(runs: &[Run]) -> String {
+    let mut text = String::new();
+    for run in runs {
+        let gap = if text.is_empty() { "" } else { " " };
+        write!(text, "{gap}{} {}", run.start + 1, run.length).expect("a string takes all text");
+    }
+    text
+}
+
+fn parse(text: &str, pixels: u64) -> Result<Vec<Run>, Fault> {
+    let mut runs = Vec::new();
+    let mut numbers = text.split_ascii_whitespace();
+    while let Some(start) = numbers.next() {
+        let pair = runs.len();
+        let start = number(text, start, pair, "start")?;
+        let Some(length) = numbers.next() else {
+            return Err(Fault::NoLength { pair, start });
+        };
+        let length = number(text, length, pair, "length")?;
+        // Written so that no sum can overflow: start is at least 1.
+        if start > pixels || length > pixels - (start - 1) {
+            return Err(Fault::OutOfRange {
+                pair,
+                start,
+                length,
+                pixels,
+            });
+        }
+        let start = start - 1;
+        runs.push(Run { start, length });
+    }
+    check_disjoint(&runs)?;
+    Ok(runs)
+}
+
+/// The positive number that `word`, a part of `text`, holds.
+fn number(text: &str, word: &str, pair: usize, part: &'static str) -> Result<u64, Fault> {
+    let fault = |problem| {
+        let byte = word.as_ptr() as usize - text.as_ptr() as usize;
+        Err(Fault::BadNumber {
+            pair,
+            character: text[..byte].chars().count(),
+            part,
+            text: word.chars().take(40).collect(),
+            problem,
+        })
+    };
+    let digits = word.strip_prefix('-').unwrap_or(word);
+    // `parse` alone would accept a plus sign.
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return fault("is not a whole number");
+    }
+    match word.parse::<u64>() {
+        Ok(value) if value > 0 => Ok(value),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => {
+            fault("does not fit in 64 bits")
+        }
+        _ => fault("is not 1 or more"),
+    }
+}
+
+/// Runs may come in any order, but no two may share a pixel.
+fn check_disjoint(runs: &[Run]) -> Result<(), Fault> {
+    if runs.is_sorted_by(|left, right| left.end() <= right.start) {
+        return Ok(());
+    }
+    let mut order: Vec<usize> = (0..runs.len()).collect();
+    order.sort_by_key(|&pair| runs[pair].start);
+    for pairs in order.windows(2) {
+        let (left, right) = (pairs[0], pairs[1]);
+        if runs[left].end() > runs[right].start {
+            return Err(Fault::Overlap {
+                pair: left.max(right),
+                other: left.min(right),
+                pixel: runs[right].start + 1,
+            });
+        }
+    }
+    Ok(())
+}

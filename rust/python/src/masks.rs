@@ -1,0 +1,68 @@
+//! Lists of masks from Python, and the label images they are merged to.
+
+use nucleus_kernels::merge::Merge;
+use numpy::ndarray::ArrayViewMut2;
+use numpy::{PyArray2, PyArrayMethods};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+use crate::border::{self, MaskError, mask_error};
+
+/// Label image; (earlier, later, pixels) of each overlap; empty masks; hidden masks.
+pub type Merged<'py> = (
+    Bound<'py, PyArray2<u32>>,
+    Vec<(usize, usize, u64)>,
+    Vec<usize>,
+    Vec<usize>,
+);
+
+/// Read every mask of a list; an error names the mask by its place.
+pub fn read_all<Mask>(
+    masks: &Bound<'_, PyAny>,
+    read: impl Fn(usize, &Bound<'_, PyAny>) -> PyResult<Mask>,
+) -> PyResult<Vec<Mask>> {
+    // Both would be taken apart into characters or numbers below.
+    if masks.is_instance_of::<PyString>() || masks.is_instance_of::<PyBytes>() {
+        let kind = masks.get_type().name()?;
+        return Err(MaskError::new_err(format!(
+            "expected a list of masks, got a single {kind}"
+        )));
+    }
+    masks
+        .try_iter()?
+        .enumerate()
+        .map(|(place, mask)| read(place, &mask?))
+        .collect()
+}
+
+/// What to say of a mask that is of the wrong type.
+pub fn wrong_type(place: usize, expected: &str, got: &Bound<'_, PyAny>) -> PyErr {
+    match got.get_type().name() {
+        Ok(kind) => MaskError::new_err(format!("mask {place}: expected {expected}, got {kind}")),
+        Err(error) => error,
+    }
+}
+
+/// Let `work` merge masks on an all-background label image.
+pub fn merge<'py, Error: std::fmt::Display + Send>(
+    py: Python<'py>,
+    shape: (usize, usize),
+    threads: Option<usize>,
+    work: impl FnOnce(ArrayViewMut2<'_, u32>) -> Result<Merge, Error> + Send,
+) -> PyResult<Merged<'py>> {
+    // NumPy allocates, so that too large a shape is a MemoryError rather than the end of the process.
+    let labels: Bound<'py, PyArray2<u32>> = py
+        .import("numpy")?
+        .call_method1("zeros", (shape, numpy::dtype::<u32>(py)))?
+        .cast_into()?;
+    let mut pixels = labels.readwrite();
+    let view = pixels.as_array_mut();
+    let merge = border::run(py, threads, || work(view))?.map_err(mask_error)?;
+    drop(pixels);
+    let overlaps = merge
+        .overlaps
+        .iter()
+        .map(|overlap| (overlap.earlier, overlap.later, overlap.pixels))
+        .collect();
+    Ok((labels, overlaps, merge.empty, merge.hidden))
+}

@@ -1,0 +1,106 @@
+//! Run-length encoding: `nucleus_kernels::rle` for Python.
+
+use nucleus_kernels::rle::{self, CocoCounts};
+use numpy::PyReadonlyArray2;
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
+use pyo3::types::{PyBytes, PyString};
+
+use crate::border::{self, MaskError, mask_error};
+use crate::masks::{self, Merged};
+
+#[pyfunction]
+#[pyo3(signature = (labels, *, threads=None))]
+pub fn labels_to_kaggle(
+    py: Python<'_>,
+    labels: PyReadonlyArray2<'_, u32>,
+    threads: Option<usize>,
+) -> PyResult<Vec<(u32, String)>> {
+    let labels = border::label_image(&labels)?;
+    border::run(py, threads, || rle::labels_to_kaggle(labels))
+}
+
+#[pyfunction]
+#[pyo3(signature = (masks, shape, *, threads=None))]
+pub fn kaggle_to_labels<'py>(
+    py: Python<'py>,
+    masks: &Bound<'py, PyAny>,
+    shape: (usize, usize),
+    threads: Option<usize>,
+) -> PyResult<Merged<'py>> {
+    let texts = masks::read_all(masks, |place, mask| {
+        mask.extract::<PyBackedStr>().map_err(|_| {
+            let expected = "a str of 'start length' pairs ('' for an empty mask)";
+            masks::wrong_type(place, expected, mask)
+        })
+    })?;
+    masks::merge(py, shape, threads, |labels| {
+        rle::kaggle_to_labels(&texts, labels)
+    })
+}
+
+#[pyfunction]
+#[pyo3(signature = (labels, *, compressed, threads=None))]
+pub fn labels_to_coco<'py>(
+    py: Python<'py>,
+    labels: PyReadonlyArray2<'py, u32>,
+    compressed: bool,
+    threads: Option<usize>,
+) -> PyResult<Vec<(u32, Bound<'py, PyAny>)>> {
+    let labels = border::label_image(&labels)?;
+    let instances =
+        border::run(py, threads, || rle::labels_to_coco(labels))?.map_err(mask_error)?;
+    instances
+        .into_iter()
+        .map(|(label, counts)| {
+            let counts = if compressed {
+                rle::coco_string(&counts).into_bound_py_any(py)?
+            } else {
+                counts.into_bound_py_any(py)?
+            };
+            Ok((label, counts))
+        })
+        .collect()
+}
+
+#[pyfunction]
+#[pyo3(signature = (masks, shape, *, threads=None))]
+pub fn coco_to_labels<'py>(
+    py: Python<'py>,
+    masks: &Bound<'py, PyAny>,
+    shape: (usize, usize),
+    threads: Option<usize>,
+) -> PyResult<Merged<'py>> {
+    // Before the image is allocated, which may fail for its size alone.
+    rle::coco_pixels(shape).map_err(mask_error)?;
+    let counts = masks::read_all(masks, coco_counts)?;
+    masks::merge(py, shape, threads, |labels| {
+        rle::coco_to_labels(&counts, labels)
+    })
+}
+
+fn coco_counts(place: usize, counts: &Bound<'_, PyAny>) -> PyResult<CocoCounts> {
+    if let Ok(text) = counts.cast::<PyString>() {
+        return Ok(CocoCounts::Compressed(text.to_cow()?.as_bytes().to_vec()));
+    }
+    if let Ok(text) = counts.cast::<PyBytes>() {
+        return Ok(CocoCounts::Compressed(text.as_bytes().to_vec()));
+    }
+    let values = counts
+        .try_iter()
+        .map_err(|_| masks::wrong_type(place, "counts as str, bytes or a list of int", counts))?;
+    values
+        .enumerate()
+        .map(|(count, value)| {
+            let value = value?;
+            value.extract::<i64>().map_err(|_| {
+                let shown: String = value.to_string().chars().take(40).collect();
+                MaskError::new_err(format!(
+                    "mask {place}, count {count}: expected an int of 0 to 4294967295, got {shown}"
+                ))
+            })
+        })
+        .collect::<PyResult<_>>()
+        .map(CocoCounts::Plain)
+}
