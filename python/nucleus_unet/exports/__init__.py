@@ -1,0 +1,1 @@
+"""Segmentations as files: one module a format."""

@@ -1,0 +1,105 @@
+"""Pictures for people, drawn with matplotlib (the ``plot`` extra)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_unet.errors import MissingExtraError
+from nucleus_unet.exports.overlay_png import displayable, overlay
+from nucleus_unet.segmentation import Segmentation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def _new_figure(width: float, height: float) -> Figure:
+    """Make a figure that no window and no global state holds."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("plots need matplotlib: pip install 'nucleus-unet[plot]'") from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def plot_segmentation(segmentation: Segmentation, ax: Axes | None = None) -> Axes:
+    """Draw an image with the outline of every nucleus.
+
+    Parameters
+    ----------
+    segmentation
+        What to draw.
+    ax
+        Where; new axes by default, in the current pyplot figure's stead.
+    """
+    if ax is None:
+        _new_figure(1, 1)  # says what to install, if need be
+        from matplotlib import pyplot
+
+        ax = pyplot.figure(figsize=(6, 6), layout="constrained").subplots()
+    ax.imshow(overlay(segmentation.image, segmentation.labels))
+    ax.set_title(f"{len(segmentation)} nuclei")
+    ax.set_axis_off()
+    return ax
+
+
+def save_triptych(
+    path: Path, image: NDArray[Any], truth: NDArray[np.uint32], prediction: NDArray[np.uint32]
+) -> None:
+    """Save image, truth and prediction side by side as a PNG."""
+    figure = _new_figure(12, 4.4 * image.shape[0] / image.shape[1])
+    pictures = {
+        "image": displayable(image),
+        f"truth: {len(np.unique(truth[truth > 0]))} nuclei": overlay(image, truth, colour=(0, 220, 255)),
+        f"prediction: {len(np.unique(prediction[prediction > 0]))} nuclei": overlay(image, prediction),
+    }
+    for ax, (title, picture) in zip(figure.subplots(1, 3), pictures.items(), strict=True):
+        ax.imshow(picture)
+        ax.set_title(title)
+        ax.set_axis_off()
+    _save(figure, path)
+
+
+def save_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Save a training run's curves as a PNG: loss, pixel accuracy, average precision, learning rate.
+
+    Parameters
+    ----------
+    path
+        Replaced if it exists.
+    history
+        Entries with ``samples`` and any of the names drawn here; a name that an entry lacks is left out of it.
+    """
+    panels = {
+        "loss": ("train_loss", "validation_loss"),
+        "pixel accuracy": ("train_pixel_accuracy", "validation_pixel_accuracy"),
+        "average precision": (
+            "validation_pooled_ap50",
+            "validation_pooled_mean_ap",
+            "validation_per_image_ap50",
+            "validation_per_image_mean_ap",
+        ),
+        "learning rate": ("learning_rate",),
+    }
+    figure = _new_figure(12, 7)
+    for ax, (title, names) in zip(figure.subplots(2, 2).flat, panels.items(), strict=True):
+        for name in names:
+            points = [(entry["samples"], entry[name]) for entry in history if name in entry]
+            if points:
+                ax.plot(*zip(*points, strict=True), marker=".", label=name.replace("_", " "))
+        ax.set_title(title)
+        ax.set_xlabel("samples")
+        ax.grid(alpha=0.3)
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend()
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)

@@ -1,0 +1,289 @@
+"""Find the nuclei of an image: the one class most people need."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from rich.console import Console
+from rich.progress import track
+
+from nucleus_unet.bundle import Bundle, load_bundle
+from nucleus_unet.devices import Precision, choose_device, choose_precision
+from nucleus_unet.errors import SettingsError
+from nucleus_unet.grouping import GroupConfig, group
+from nucleus_unet.images import Levels, measure_levels, normalise, prepare_image, read_image
+from nucleus_unet.inference import predict_maps
+from nucleus_unet.resample import enlarge_labels, resample
+from nucleus_unet.segmentation import Plan, Segmentation
+from nucleus_unet.tiles import Tile
+
+DEFAULT_TILE = 1856
+_SCALES = (0.05, 20.0)
+
+
+class Segmenter:
+    """A model, ready to find nuclei.
+
+    Parameters
+    ----------
+    bundle
+        From `nucleus_unet.bundle.load_bundle`.
+    device
+        ``"auto"`` (CUDA, else MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"mps"``.
+    precision
+        ``"bfloat16"``, ``"float32"``; ``"auto"`` takes bfloat16 where the hardware computes in it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> segmenter = Segmenter.from_pretrained()
+    >>> image = np.zeros((64, 64), np.uint8)
+    >>> rows, columns = np.ogrid[:64, :64]
+    >>> image[(rows - 30) ** 2 + (columns - 30) ** 2 < 100] = 200
+    >>> len(segmenter.predict(image))
+    1
+    """
+
+    def __init__(
+        self, bundle: Bundle, *, device: str = "auto", precision: Precision | Literal["auto"] = "auto"
+    ) -> None:
+        if precision not in ("auto", "bfloat16", "float32"):
+            raise SettingsError(f"precision: expected 'auto', 'bfloat16' or 'float32', got {precision!r}")
+        self.bundle = bundle
+        self.device = choose_device(device)
+        self.precision: Precision = choose_precision(self.device) if precision == "auto" else precision
+        self._network = bundle.network.to(self.device)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: Path | str | None = None,
+        *,
+        device: str = "auto",
+        precision: Precision | Literal["auto"] = "auto",
+    ) -> Segmenter:
+        """Load a model bundle; without a path, the model that comes with the package. No network, no pickle.
+
+        Parameters
+        ----------
+        path
+            Of a bundle: a folder or a zip.
+        device, precision
+            See the class.
+
+        Raises
+        ------
+        BundleError
+            If the bundle is damaged or of another version.
+        FileNotFoundError
+            If there is nothing at ``path``.
+        """
+        return cls(load_bundle(path), device=device, precision=precision)
+
+    @overload
+    def predict(self, image: Sequence[ArrayLike | Path | str], **options: Any) -> list[Segmentation]: ...
+    @overload
+    def predict(self, image: NDArray[Any] | Path | str, **options: Any) -> Segmentation: ...
+
+    def predict(
+        self,
+        image: ArrayLike | Path | str | Sequence[ArrayLike | Path | str],
+        *,
+        threshold: float | None = None,
+        min_area: int | None = None,
+        diameter: float | None = None,
+        mpp: float | None = None,
+        channel: int | str | None = None,
+        channel_axis: int | None = None,
+        tile: int = DEFAULT_TILE,
+        batch_size: int = 1,
+        maps: bool = False,
+        progress: bool = False,
+    ) -> Segmentation | list[Segmentation]:
+        """Find every nucleus.
+
+        Parameters
+        ----------
+        image
+            (H, W), or (H, W, C) with C = 1, 3 or 4 (alpha is ignored), of bool, uint8, uint16, float32 or float64;
+            or the path of an image file; or a list of either, which gives a list.
+        threshold
+            Least foreground probability of a nucleus's pixel, 0 to 1; by default the model's own, calibrated one.
+            Higher draws tighter outlines.
+        min_area
+            Smaller nuclei are dropped, in pixels of the image; by default the model's own.
+        diameter
+            Typical diameter of the nuclei in pixels. The image is scaled so that it becomes what the model is at home
+            with (``segmenter.bundle.config.diameter``). By default the image is taken as it is.
+        mpp
+            Micrometres per pixel of the image, in place of ``diameter``.
+        channel
+            Take this channel only: its number or, of a file that names them, its name.
+        channel_axis
+            Axis that holds the channels, if not the last. A file's own metadata says it.
+        tile
+            Side in pixels of what one network call sees; memory grows with its square. The labels do not depend on it.
+        batch_size
+            Tiles in one network call; for GPUs.
+        maps
+            Keep what the network said, as ``Segmentation.maps``.
+        progress
+            Show a bar if standard error is a terminal.
+
+        Returns
+        -------
+        Segmentation or list of Segmentation
+
+        Raises
+        ------
+        ImageError
+            If the image is none; the message says what was expected and what came.
+        SettingsError
+            If an option is out of range.
+        OSError
+            If a file cannot be opened.
+        """
+        if isinstance(image, list | tuple) and not _is_array_like(image):
+            options = locals().copy()
+            images = options.pop("image")
+            del options["self"]
+            return [self.predict(each, **options) for each in images]
+        if isinstance(image, Path | str):
+            file = read_image(Path(image))
+            axis = file.channel_axis if channel_axis is None else channel_axis
+            pixels = prepare_image(
+                file.pixels, channel_axis=axis, channel=channel, channel_names=file.channel_names
+            )
+        else:
+            pixels = prepare_image(image, channel_axis=channel_axis, channel=channel)  # type: ignore[arg-type]
+        if batch_size < 1:
+            raise SettingsError(f"batch_size: expected at least 1, got {batch_size}")
+        scale = self._scale(diameter, mpp)
+        config = self._group_config(threshold, min_area, scale)
+        levels = measure_levels(pixels)
+        plan = self._plan(levels, scale, config)
+        if levels is None:
+            return _nothing(pixels, plan, keep_maps=maps)
+        predicted = self._maps(pixels, levels, scale, tile=tile, batch_size=batch_size, progress=progress)
+        grouped = group(predicted, config)
+        labels, scores = grouped.labels, grouped.scores
+        if scale != 1:
+            labels, scores = _renumbered(enlarge_labels(labels, pixels.shape[:2], scale), scores)
+        return Segmentation(labels, scores, plan, pixels, predicted if maps else None)
+
+    def _maps(
+        self,
+        pixels: NDArray[Any],
+        levels: Levels,
+        scale: float,
+        *,
+        tile: int,
+        batch_size: int,
+        progress: bool,
+    ) -> NDArray[np.uint8]:
+        if scale == 1:
+            shape = pixels.shape[:2]
+
+            def read(rows: slice, columns: slice) -> NDArray[np.float32]:
+                return normalise(pixels[rows, columns], levels)
+        else:
+            scaled = resample(normalise(pixels, levels), scale)
+            shape = scaled.shape[:2]
+
+            def read(rows: slice, columns: slice) -> NDArray[np.float32]:
+                return scaled[rows, columns]
+
+        def show(batches: list[list[Tile]]) -> Iterable[list[Tile]]:
+            console = Console(stderr=True)
+            hidden = not (progress and console.is_terminal)
+            return track(batches, "nuclei", console=console, transient=True, disable=hidden)
+
+        return predict_maps(
+            self._network,
+            read,
+            shape,
+            tile=tile,
+            batch_size=batch_size,
+            precision=self.precision,
+            track=show,
+        )
+
+    def _scale(self, diameter: float | None, mpp: float | None) -> float:
+        config = self.bundle.config
+        if diameter is not None and mpp is not None:
+            raise SettingsError("give diameter or mpp, not both: each fixes the scale")
+        if diameter is not None:
+            return _checked_scale("diameter", diameter, config.diameter / diameter if diameter > 0 else 0)
+        if mpp is not None:
+            return _checked_scale("mpp", mpp, mpp / config.mpp)
+        return 1.0
+
+    def _group_config(self, threshold: float | None, min_area: int | None, scale: float) -> GroupConfig:
+        config = self.bundle.config.group
+        if threshold is not None:
+            if not 0 <= threshold <= 1:
+                raise SettingsError(f"threshold: expected a probability of 0 to 1, got {threshold}")
+            config = dataclasses.replace(config, foreground_threshold=float(threshold))
+        if min_area is not None:
+            if min_area < 0:
+                raise SettingsError(f"min_area: expected at least 0 pixels, got {min_area}")
+            config = dataclasses.replace(config, min_area=round(min_area * scale**2))
+        return config
+
+    def _plan(self, levels: Levels | None, scale: float, config: GroupConfig) -> Plan:
+        return Plan(
+            model=self.bundle.config.name,
+            fingerprint=self.bundle.fingerprint,
+            black=levels.black if levels else None,
+            white=levels.white if levels else None,
+            scale=scale,
+            device=str(self.device),
+            precision=self.precision,
+            threads=torch.get_num_threads(),
+            torch=torch.__version__,
+            group=config.to_json(),
+        )
+
+
+def _checked_scale(name: str, value: float, scale: float) -> float:
+    least, most = _SCALES
+    if not least <= scale <= most:
+        raise SettingsError(
+            f"{name}: expected a value that scales the image by {least} to {most}, got {value}, "
+            f"which scales it by {scale:g}"
+        )
+    return scale
+
+
+def _is_array_like(values: Sequence[Any]) -> bool:
+    """Whether nested lists spell out one image rather than several."""
+    first = values[0] if values else None
+    return isinstance(first, list | tuple) and bool(first) and not isinstance(first[0], np.ndarray | str | Path)
+
+
+def _nothing(pixels: NDArray[Any], plan: Plan, *, keep_maps: bool) -> Segmentation:
+    shape = pixels.shape[:2]
+    maps = None
+    if keep_maps:
+        maps = np.zeros((*shape, 4), np.uint8)
+        maps[..., 2:] = 128
+    return Segmentation(np.zeros(shape, np.uint32), np.zeros(0, np.float32), plan, pixels, maps)
+
+
+def _renumbered(
+    labels: NDArray[np.uint32], scores: NDArray[np.float32]
+) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    """Number anew where scaling lost a nucleus or changed which pixel comes first."""
+    flat = labels.ravel()
+    present, first = np.unique(flat, return_index=True)
+    order = np.argsort(first[present > 0], kind="stable")
+    kept = present[present > 0][order]
+    numbers = np.zeros(len(scores) + 1, np.uint32)
+    numbers[kept] = np.arange(1, len(kept) + 1)
+    return numbers[labels], scores[kept - 1]
