@@ -1,9 +1,9 @@
 """Model bundles: a folder, or a zip of one, with JSON and safetensors inside. Nothing in it is ever executed.
 
-    config.json          shape of the network, scale it likes, how its maps are grouped
-    weights.safetensors  half precision
-    metrics.json         what was measured of it
-    MODEL_CARD.md        data, licence, recipe, limits
+config.json          shape of the network, scale it likes, how its maps are grouped
+weights.safetensors  half precision
+metrics.json         what was measured of it
+MODEL_CARD.md        data, licence, recipe, limits
 """
 
 from __future__ import annotations

@@ -264,7 +264,9 @@ def _checked_scale(name: str, value: float, scale: float) -> float:
 def _is_array_like(values: Sequence[Any]) -> bool:
     """Whether nested lists spell out one image rather than several."""
     first = values[0] if values else None
-    return isinstance(first, list | tuple) and bool(first) and not isinstance(first[0], np.ndarray | str | Path)
+    return (
+        isinstance(first, list | tuple) and bool(first) and not isinstance(first[0], np.ndarray | str | Path)
+    )
 
 
 def _nothing(pixels: NDArray[Any], plan: Plan, *, keep_maps: bool) -> Segmentation:

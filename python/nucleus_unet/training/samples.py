@@ -35,9 +35,7 @@ class SampleStream(Dataset[Sample]):
         Number of samples; more only makes the stream longer, not other.
     """
 
-    def __init__(
-        self, examples: Sequence[Example], config: AugmentConfig, *, seed: int, length: int
-    ) -> None:
+    def __init__(self, examples: Sequence[Example], config: AugmentConfig, *, seed: int, length: int) -> None:
         if not examples:
             raise DataError("no image to train on")
         self._config, self._seed, self._length = config, seed, length
