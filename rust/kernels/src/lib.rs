@@ -4,8 +4,10 @@
 //! kernel gives the same result at any number of threads.
 #![forbid(unsafe_code)]
 
+pub mod contour;
 pub mod group;
 pub mod mask_png;
+pub mod measure;
 pub mod merge;
 pub mod overlap;
 pub mod rle;

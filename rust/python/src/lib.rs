@@ -4,10 +4,12 @@ use pyo3::prelude::*;
 
 mod arrays;
 mod border;
+mod contour;
 mod errors;
 mod group;
 mod mask_png;
 mod masks;
+mod measure;
 mod overlap;
 mod rle;
 
@@ -18,9 +20,13 @@ mod _core {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
+    use super::contour::contours;
+    #[pymodule_export]
     use super::group::{group, group_margin};
     #[pymodule_export]
     use super::mask_png::merge_mask_pngs;
+    #[pymodule_export]
+    use super::measure::measure;
     #[pymodule_export]
     use super::overlap::contingency;
     #[pymodule_export]

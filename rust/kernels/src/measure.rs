@@ -1,0 +1,163 @@
+//! Size, place and mean values of every nucleus of a label image.
+//!
+//! Sums of counts and bytes are exact. Intensities are added in double precision, first along each run of a row from
+//! left to right, then run by run in raster order: a sum that depends on the nucleus alone, not on threads or on what
+//! surrounds it.
+
+use std::collections::BTreeMap;
+
+use ndarray::ArrayView2;
+use rayon::prelude::*;
+use thiserror::Error;
+
+/// Rows whose runs are in memory at a time.
+const BATCH: usize = 256;
+
+/// Why a label image could not be measured.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{name}: expected the shape of the labels, {expected:?}, got {got:?}")]
+pub struct MeasureError {
+    /// The image that does not fit.
+    pub name: &'static str,
+    /// Rows and columns of the label image.
+    pub expected: (usize, usize),
+    /// Rows and columns of the other image.
+    pub got: (usize, usize),
+}
+
+/// What is known of one nucleus.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measurement {
+    /// Its number in the label image.
+    pub label: u32,
+    /// Number of its pixels.
+    pub area: u64,
+    /// First row, first column, and the row and column after the last ones.
+    pub bounding_box: [usize; 4],
+    /// Mean row and column of its pixels.
+    pub centroid: [f64; 2],
+    /// Mean of the intensity image over it, if one was given.
+    pub mean_intensity: Option<f64>,
+    /// Mean of the probability image over it, 0 to 1, if one was given.
+    pub mean_probability: Option<f64>,
+}
+
+/// Measure every label present, ascending; 0 is background. Probabilities are bytes, 255 for 1.
+///
+/// # Errors
+/// If the intensity or probability image does not have the shape of the label image.
+pub fn measure(
+    labels: ArrayView2<'_, u32>,
+    intensity: Option<ArrayView2<'_, f32>>,
+    probability: Option<ArrayView2<'_, u8>>,
+) -> Result<Vec<Measurement>, MeasureError> {
+    let expected = labels.dim();
+    check("intensity", expected, intensity.map(|image| image.dim()))?;
+    check(
+        "probability",
+        expected,
+        probability.map(|image| image.dim()),
+    )?;
+    let mut totals: BTreeMap<u32, Totals> = BTreeMap::new();
+    for first in (0..expected.0).step_by(BATCH) {
+        let runs: Vec<Vec<(u32, Totals)>> = (first..expected.0.min(first + BATCH))
+            .into_par_iter()
+            .map(|row| runs_of_row(row, labels, intensity, probability))
+            .collect();
+        for (label, run) in runs.into_iter().flatten() {
+            totals
+                .entry(label)
+                .and_modify(|sum| sum.add(&run))
+                .or_insert(run);
+        }
+    }
+    Ok(totals
+        .into_iter()
+        .map(|(label, sum)| Measurement {
+            label,
+            area: sum.area,
+            bounding_box: sum.bounding_box,
+            centroid: sum.places.map(|places| places as f64 / sum.area as f64),
+            mean_intensity: intensity.map(|_| sum.intensity / sum.area as f64),
+            mean_probability: probability.map(|_| sum.probability as f64 / (255 * sum.area) as f64),
+        })
+        .collect())
+}
+
+fn check(
+    name: &'static str,
+    expected: (usize, usize),
+    got: Option<(usize, usize)>,
+) -> Result<(), MeasureError> {
+    match got {
+        Some(got) if got != expected => Err(MeasureError {
+            name,
+            expected,
+            got,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Sums over pixels of one nucleus.
+#[derive(Debug, Clone, Copy)]
+struct Totals {
+    area: u64,
+    bounding_box: [usize; 4],
+    places: [u64; 2],
+    intensity: f64,
+    probability: u64,
+}
+
+impl Totals {
+    fn add(&mut self, run: &Self) {
+        let [top, left, bottom, right] = self.bounding_box;
+        let [above, before, below, after] = run.bounding_box;
+        self.area += run.area;
+        self.bounding_box = [
+            top.min(above),
+            left.min(before),
+            bottom.max(below),
+            right.max(after),
+        ];
+        self.places[0] += run.places[0];
+        self.places[1] += run.places[1];
+        self.intensity += run.intensity;
+        self.probability += run.probability;
+    }
+}
+
+fn runs_of_row(
+    row: usize,
+    labels: ArrayView2<'_, u32>,
+    intensity: Option<ArrayView2<'_, f32>>,
+    probability: Option<ArrayView2<'_, u8>>,
+) -> Vec<(u32, Totals)> {
+    let line = labels.row(row);
+    let mut runs = Vec::new();
+    let mut start = 0;
+    while start < line.len() {
+        let label = line[start];
+        let end = (start + 1..line.len())
+            .find(|&column| line[column] != label)
+            .unwrap_or(line.len());
+        if label != 0 {
+            let columns = start..end;
+            let area = columns.len() as u64;
+            let totals = Totals {
+                area,
+                bounding_box: [row, start, row + 1, end],
+                places: [area * row as u64, columns.clone().map(|c| c as u64).sum()],
+                intensity: intensity.map_or(0.0, |image| {
+                    columns.clone().map(|c| f64::from(image[[row, c]])).sum()
+                }),
+                probability: probability.map_or(0, |image| {
+                    columns.clone().map(|c| u64::from(image[[row, c]])).sum()
+                }),
+            };
+            runs.push((label, totals));
+        }
+        start = end;
+    }
+    runs
+}
