@@ -143,7 +143,12 @@ fn row_runs(reader: &mut Reader<Cursor<&[u8]>>) -> Result<Vec<RowRun>, DecodingE
     let sample_bytes = frame.bit_depth as usize / 8;
     let (pixel_bytes, opaque_bytes) = (channels * sample_bytes, opaque * sample_bytes);
     let mut runs: Vec<RowRun> = Vec::new();
+    let blank = vec![0; frame.line_size];
     for (row, line) in samples.chunks_exact(frame.line_size).enumerate() {
+        // Most rows of most masks are; comparing them whole is far cheaper than pixel by pixel.
+        if line == blank {
+            continue;
+        }
         for (column, pixel) in line.chunks_exact(pixel_bytes).enumerate() {
             if pixel[..opaque_bytes].iter().all(|&byte| byte == 0) {
                 continue;
