@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.training.dataset import read_examples
+from nucleus_unet.training.dataset import ReadReport, read_examples
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -98,7 +98,7 @@ def test_kaggles_layout_is_read_also_one_folder_deeper(store: Store, above: str)
     np.testing.assert_array_equal(examples[1].labels, NUMBERED)
     assert examples[1].labels.dtype == np.uint32
     assert (report.images, report.nuclei) == (2, 3)
-    assert (report.overlaps, report.empty_masks, report.skipped) == ({}, {}, {})
+    assert report == ReadReport(2, 3, {}, {}, {}, {})
 
 
 @pytest.mark.parametrize("above", ["", "test/"])
@@ -199,6 +199,27 @@ def test_empty_masks_are_reported(store: Store, caplog: pytest.LogCaptureFixture
     assert report.empty_masks == {"a": 2}
     assert report.nuclei == 1
     assert "2 masks are empty" in caplog.text
+
+
+def test_masks_that_lie_in_earlier_ones_are_reported(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    (example,), report = read_examples(store(kaggle("a", png(GREY), UPPER, LOWER, LOWER)))
+    assert (report.hidden_masks, report.overlaps, report.nuclei) == ({"a": 1}, {"a": 8}, 2)
+    np.testing.assert_array_equal(example.labels, NUMBERED)
+    assert "1 masks lie in earlier ones" in caplog.text
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_the_number_of_threads_changes_nothing(store: Store, threads: int) -> None:
+    files = {
+        name: content for key in "abcdefgh" for name, content in kaggle(key, png(GREY), UPPER, LOWER).items()
+    }
+    source = store(files)
+    expected, expected_report = read_examples(source)
+    examples, report = read_examples(source, threads=threads)
+    assert report == expected_report
+    for one, other in zip(examples, expected, strict=True):
+        assert (one.name, one.kind, one.mosaic) == (other.name, other.kind, other.mosaic)
+        np.testing.assert_array_equal(one.labels, other.labels)
 
 
 def test_an_image_of_only_empty_masks_is_an_example_without_nuclei(store: Store) -> None:
@@ -416,7 +437,7 @@ def test_the_real_training_set_agrees_with_its_table(shared_data: Path) -> None:
     assert {example.name: int(example.labels.max()) for example in examples} == rows
     assert report.nuclei == rows.total() == 26_776
     assert (len(report.overlaps), sum(report.overlaps.values())) == (4, 6)
-    assert (report.skipped, report.empty_masks) == ({}, {})
+    assert (report.skipped, report.empty_masks, report.hidden_masks) == ({}, {}, {})
     assert Counter(example.kind for example in examples)["f"] == 402
 
 

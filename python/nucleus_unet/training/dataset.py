@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import track
 
 from nucleus_unet.errors import DataError, ImageError, MaskError, SettingsError
+from nucleus_unet.masks import MergeReport, kaggle_to_labels, merge_mask_pngs
 from nucleus_unet.training.sources import Entry, Source, find_entries, open_source
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ class ReadReport:
         Name of each image whose masks overlap -> pixels claimed more than once (the earlier mask keeps them).
     empty_masks
         Name of each image with masks that hold no pixel -> how many of them.
+    hidden_masks
+        Name of each image with masks that lie in earlier ones and so are lost -> how many of them.
     skipped
         Name of each image that was left out -> why.
     """
@@ -77,13 +80,13 @@ class ReadReport:
     nuclei: int
     overlaps: dict[str, int]
     empty_masks: dict[str, int]
+    hidden_masks: dict[str, int]
     skipped: dict[str, str]
 
 
 class _Masks(NamedTuple):
     labels: NDArray[np.uint32]
-    overlap: int = 0
-    empty: int = 0
+    merging: MergeReport = MergeReport((), (), ())
 
 
 class _Membership(NamedTuple):
@@ -153,6 +156,8 @@ def read_examples(
     """
     if threads is not None and threads < 1:
         raise SettingsError(f"threads: expected at least 1 or None for all cores, got {threads}")
+    # Images are read side by side, so a kernel needs threads of its own only where it may take all anyway.
+    kernel_threads = None if threads is None else 1
     with open_source(Path(source)) as files:
         entries = find_entries(files.members(), need_masks=labels_csv is None)
         place = _placing(files.name, entries, groups, group_by)
@@ -160,7 +165,7 @@ def read_examples(
 
         def read(entry: Entry) -> tuple[Example, _Masks] | str:
             try:
-                return _read_example(files, entry, encodings, place, threads)
+                return _read_example(files, entry, encodings, place, kernel_threads)
             except (ImageError, MaskError) as error:
                 return str(error)
 
@@ -181,12 +186,12 @@ def _read_example(
     image = _as_stored(_decode(files.read(entry.image), entry.image), entry.image)
     shape = (image.shape[0], image.shape[1])
     if encodings is not None:
-        masks = _masks_of_encodings(entry.name, encodings, shape)
+        masks = _masks_of_encodings(entry.name, encodings, shape, threads)
     elif entry.label_image is not None:
         labels = _decode(files.read(entry.label_image), entry.label_image)
         masks = _masks_of_label_image(labels, entry.label_image, shape)
     else:
-        masks = _merge_mask_pngs([files.read(mask) for mask in entry.masks], shape)
+        masks = _masks_of_pngs(files, entry.masks, shape, threads)
     kind, mosaic = place(entry.name)
     return Example(entry.name, kind, image, masks.labels, mosaic), masks
 
@@ -241,37 +246,22 @@ def _numbered(labels: NDArray[Any]) -> NDArray[np.uint32]:
     return numbers[inverse].reshape(labels.shape)
 
 
-def _masks_of_encodings(name: str, encodings: dict[str, list[str]], shape: tuple[int, int]) -> _Masks:
+def _masks_of_encodings(
+    name: str, encodings: dict[str, list[str]], shape: tuple[int, int], threads: int | None
+) -> _Masks:
     if name not in encodings:
         raise MaskError(
-            "no row in the table of encodings (an image without nuclei needs one with an empty encoding)"
+            "no row in the table of encodings (an image without nuclei needs one, with no pixels)"
         )
-    return _merge([_stand_in_decode(encoded, shape) for encoded in encodings[name]], shape)
+    labels, merging = kaggle_to_labels(encodings[name], shape, threads=threads)
+    return _Masks(_numbered(labels), merging)
 
 
-def _merge_mask_pngs(files: Sequence[bytes], shape: tuple[int, int]) -> _Masks:
-    return _merge([imagecodecs.png_decode(file) for file in files], shape)
-
-
-def _stand_in_decode(encoded: str, shape: tuple[int, int]) -> NDArray[Any]:
-    mask = np.zeros(shape[0] * shape[1], dtype=bool)
-    numbers = np.array(encoded.split(), dtype=np.int64)
-    for start, length in numbers.reshape(-1, 2):
-        mask[start - 1 : start - 1 + length] = True
-    return mask.reshape(shape, order="F")
-
-
-def _merge(masks: Sequence[NDArray[Any]], shape: tuple[int, int]) -> _Masks:
-    labels = np.zeros(shape, dtype=np.uint32)
-    overlap = empty = 0
-    for number, pixels in enumerate(masks, start=1):
-        if pixels.shape[:2] != shape:
-            raise MaskError(f"mask {number}: expected {shape}, got {pixels.shape}")
-        mask = (pixels[..., :3].any(axis=-1) if pixels.ndim == 3 else pixels) != 0
-        empty += not mask.any()
-        overlap += int((labels[mask] != 0).sum())
-        labels[mask & (labels == 0)] = number
-    return _Masks(_numbered(labels), overlap, empty)
+def _masks_of_pngs(
+    files: Source, members: Sequence[str], shape: tuple[int, int], threads: int | None
+) -> _Masks:
+    labels, merging = merge_mask_pngs([files.read(member) for member in members], shape, threads=threads)
+    return _Masks(_numbered(labels), merging)
 
 
 def _read_encodings(table: Path, entries: Sequence[Entry]) -> dict[str, list[str]]:
@@ -370,7 +360,7 @@ def _collect(
 ) -> tuple[list[Example], ReadReport]:
     examples = []
     nuclei = 0
-    overlaps, empty_masks, skipped = {}, {}, {}
+    overlaps, empty_masks, hidden_masks, skipped = {}, {}, {}, {}
     for entry, result in zip(entries, results, strict=True):
         if isinstance(result, str):
             logger.warning("%s is left out: %s", entry.name, result)
@@ -379,15 +369,16 @@ def _collect(
         example, masks = result
         examples.append(example)
         nuclei += int(masks.labels.max())
-        if masks.overlap:
-            logger.warning(
-                "%s: %d pixels belong to several masks; the first keeps them", entry.name, masks.overlap
-            )
-            overlaps[entry.name] = masks.overlap
-        if masks.empty:
-            logger.warning("%s: %d masks are empty", entry.name, masks.empty)
-            empty_masks[entry.name] = masks.empty
+        if lost := masks.merging.lost_pixels:
+            logger.warning("%s: %d pixels belong to several masks; the first keeps them", entry.name, lost)
+            overlaps[entry.name] = lost
+        if empty := len(masks.merging.empty):
+            logger.warning("%s: %d masks are empty", entry.name, empty)
+            empty_masks[entry.name] = empty
+        if hidden := len(masks.merging.hidden):
+            logger.warning("%s: %d masks lie in earlier ones and are lost", entry.name, hidden)
+            hidden_masks[entry.name] = hidden
     if not examples:
         reasons = "\n".join(f"  {name}: {why}" for name, why in list(skipped.items())[:5])
         raise DataError(f"none of {len(entries)} images can be used:\n{reasons}")
-    return examples, ReadReport(len(examples), nuclei, overlaps, empty_masks, skipped)
+    return examples, ReadReport(len(examples), nuclei, overlaps, empty_masks, hidden_masks, skipped)
