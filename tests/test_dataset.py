@@ -88,9 +88,7 @@ def table(tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.mark.parametrize("above", ["", "stage1_train/"])
 def test_kaggles_layout_is_read_also_one_folder_deeper(store: Store, above: str) -> None:
-    source = store(
-        kaggle("b", png(GREY), UPPER, LOWER, above=above) | kaggle("a", png(RGB), UPPER, above=above)
-    )
+    source = store(kaggle("b", png(GREY), UPPER, LOWER, above=above) | kaggle("a", png(RGB), UPPER, above=above))
     examples, report = read_examples(source)
     assert [example.name for example in examples] == ["a", "b"]
     assert {(example.kind, example.mosaic) for example in examples} == {("set", "a"), ("set", "b")}
@@ -210,9 +208,7 @@ def test_masks_that_lie_in_earlier_ones_are_reported(store: Store, caplog: pytes
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
 def test_the_number_of_threads_changes_nothing(store: Store, threads: int) -> None:
-    files = {
-        name: content for key in "abcdefgh" for name, content in kaggle(key, png(GREY), UPPER, LOWER).items()
-    }
+    files = {name: content for key in "abcdefgh" for name, content in kaggle(key, png(GREY), UPPER, LOWER).items()}
     source = store(files)
     expected, expected_report = read_examples(source)
     examples, report = read_examples(source, threads=threads)
@@ -292,9 +288,7 @@ def test_a_kaggle_image_that_cannot_be_used_is_left_out_and_named(
         ),
     ],
 )
-def test_an_image_whose_label_image_cannot_be_used_is_left_out_and_named(
-    store: Store, broken: Files, why: str
-) -> None:
+def test_an_image_whose_label_image_cannot_be_used_is_left_out_and_named(store: Store, broken: Files, why: str) -> None:
     good = {"images/a.tif": tiff(GREY), "masks/a.tif": tiff(LABELS)}
     examples, report = read_examples(store(good | broken))
     assert [example.name for example in examples] == ["a"]
@@ -307,9 +301,7 @@ def test_a_set_without_any_image_that_can_be_used_is_an_error(store: Store) -> N
 
 
 def test_an_unknown_layout_is_an_error_that_says_what_is_understood_and_what_was_found(store: Store) -> None:
-    with pytest.raises(
-        DataError, match=r"(?s)<id>/images.*masks/NAME.*labels_csv.*found 2 files, such as a\.png"
-    ):
+    with pytest.raises(DataError, match=r"(?s)<id>/images.*masks/NAME.*labels_csv.*found 2 files, such as a\.png"):
         read_examples(store({"a.png": png(GREY), "a_mask.png": png(UPPER)}))
 
 
@@ -331,9 +323,7 @@ def test_two_sets_in_one_source_are_an_error_that_names_them(store: Store) -> No
 
 def test_images_that_share_a_name_are_an_error(store: Store) -> None:
     with pytest.raises(DataError, match=r"images/a\.(tif|png) and images/a\.(tif|png) share a name"):
-        read_examples(
-            store({"images/a.tif": tiff(GREY), "images/a.png": png(GREY), "masks/a.tif": tiff(LABELS)})
-        )
+        read_examples(store({"images/a.tif": tiff(GREY), "images/a.png": png(GREY), "masks/a.tif": tiff(LABELS)}))
 
 
 def test_what_archivers_add_is_ignored(store: Store) -> None:
@@ -370,15 +360,11 @@ def test_a_zip_with_a_flipped_byte_is_an_error_that_names_the_member(tmp_path: P
         read_examples(path)
 
 
-GROUPS = (
-    "image_id,foreground,background,cluster,mosaic\na,white,black,f,13\nb,white,black,,\nz,white,black,f,13\n"
-)
+GROUPS = "image_id,foreground,background,cluster,mosaic\na,white,black,f,13\nb,white,black,,\nz,white,black,f,13\n"
 
 
 def test_a_groups_table_gives_kind_and_mosaic(store: Store, table: Callable[[str], Path]) -> None:
-    source = store(
-        kaggle("a", png(GREY), UPPER) | kaggle("b", png(GREY), UPPER) | kaggle("c", png(GREY), UPPER)
-    )
+    source = store(kaggle("a", png(GREY), UPPER) | kaggle("b", png(GREY), UPPER) | kaggle("c", png(GREY), UPPER))
     examples, _ = read_examples(source, groups=table(GROUPS))
     assert [(example.kind, example.mosaic) for example in examples] == [
         ("f", "13"),
@@ -399,11 +385,7 @@ def test_a_groups_table_without_its_columns_is_an_error(store: Store, table: Cal
 
 @pytest.mark.parametrize("expression", [r"^[^_]+", r"^(\d+)_"])
 def test_group_by_finds_the_mosaic_in_the_name(store: Store, expression: str) -> None:
-    files = {
-        f"{what}/{name}.tif": tiff(LABELS)
-        for what in ("images", "masks")
-        for name in ("01_1", "01_2", "02_1")
-    }
+    files = {f"{what}/{name}.tif": tiff(LABELS) for what in ("images", "masks") for name in ("01_1", "01_2", "02_1")}
     examples, _ = read_examples(store(files), group_by=expression)
     assert [example.mosaic for example in examples] == ["set/01", "set/01", "set/02"]
 

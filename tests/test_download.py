@@ -182,9 +182,7 @@ def test_an_archive_that_is_there_is_verified_without_asking_the_server(
     assert len(server.asked) == 1
 
 
-def test_an_archive_that_has_changed_since_is_an_error_and_is_kept(
-    get: Callable[..., Path], server: Server
-) -> None:
+def test_an_archive_that_has_changed_since_is_an_error_and_is_kept(get: Callable[..., Path], server: Server) -> None:
     archive = get()
     archive.write_bytes(ARCHIVE + b"more")
     with pytest.raises(DownloadError, match=r"not what stage1_train\.zip\.sha256 recorded: move it away"):
@@ -202,9 +200,7 @@ def test_an_archive_put_there_by_hand_is_verified_and_recorded(
     assert server.asked == []
 
 
-def test_half_an_archive_put_there_by_hand_is_an_error_and_is_kept(
-    get: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_half_an_archive_put_there_by_hand_is_an_error_and_is_kept(get: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "stage1_train.zip").write_bytes(ARCHIVE[:HALF])
     with pytest.raises(DownloadError, match=r"no sound zip archive.*move it away"):
@@ -239,9 +235,7 @@ def test_an_interrupted_run_is_resumed_by_the_next(
     assert sum(asked.sent for asked in server.asked) == len(ARCHIVE)
 
 
-def test_a_part_that_is_complete_is_not_fetched_again(
-    get: Callable[..., Path], server: Server, part: Path
-) -> None:
+def test_a_part_that_is_complete_is_not_fetched_again(get: Callable[..., Path], server: Server, part: Path) -> None:
     part.parent.mkdir()
     part.write_bytes(ARCHIVE)
     note = {"url": f"{server.url}/stage1_train.zip", "size": len(ARCHIVE), "validator": None}
@@ -262,18 +256,14 @@ def test_a_part_of_unknown_origin_is_fetched_from_the_start(
     assert server.asked[0].range is None
 
 
-def test_a_server_without_ranges_sends_the_file_from_the_start(
-    get: Callable[..., Path], server: Server
-) -> None:
+def test_a_server_without_ranges_sends_the_file_from_the_start(get: Callable[..., Path], server: Server) -> None:
     server.usual = Answer(ranges=False)
     server.answers.append(Answer(cut_after=HALF))
     assert get().read_bytes() == ARCHIVE
     assert server.asked[1].sent == len(ARCHIVE)
 
 
-def test_a_server_without_validators_is_asked_from_the_start(
-    get: Callable[..., Path], server: Server
-) -> None:
+def test_a_server_without_validators_is_asked_from_the_start(get: Callable[..., Path], server: Server) -> None:
     server.usual = Answer(etag=None)
     server.answers.append(Answer(etag=None, cut_after=HALF))
     assert get().read_bytes() == ARCHIVE
@@ -287,9 +277,7 @@ def test_a_weak_etag_gives_way_to_the_date_of_last_change(get: Callable[..., Pat
     assert server.asked[1].if_range == date
 
 
-def test_a_file_that_changes_half_way_is_fetched_from_the_start(
-    get: Callable[..., Path], server: Server
-) -> None:
+def test_a_file_that_changes_half_way_is_fetched_from_the_start(get: Callable[..., Path], server: Server) -> None:
     changed = make_archive(seed=1)
     server.usual = Answer(body=changed, etag='"two"')
     server.answers.append(Answer(cut_after=HALF))
@@ -314,9 +302,7 @@ def test_transient_faults_are_tried_again_with_growing_pauses(
     assert pauses == [1, 2]
 
 
-def test_the_server_may_say_how_long_to_wait(
-    get: Callable[..., Path], server: Server, pauses: list[float]
-) -> None:
+def test_the_server_may_say_how_long_to_wait(get: Callable[..., Path], server: Server, pauses: list[float]) -> None:
     server.answers += [Answer(status=429, headers=(("Retry-After", "17"),))]
     get()
     assert pauses == [17]
@@ -344,18 +330,14 @@ def test_a_file_shorter_than_announced_ends_it(get: Callable[..., Path], server:
     assert not (part.parent / "stage1_train.zip").exists()
 
 
-def test_a_server_that_always_cuts_and_knows_no_ranges_ends_it(
-    get: Callable[..., Path], server: Server
-) -> None:
+def test_a_server_that_always_cuts_and_knows_no_ranges_ends_it(get: Callable[..., Path], server: Server) -> None:
     server.usual = Answer(ranges=False, cut_after=HALF)
     with pytest.raises(DownloadError, match=rf"ended after {HALF:,} of {len(ARCHIVE):,} bytes"):
         get()
     assert len(server.asked) == 5
 
 
-def test_a_file_announced_too_short_does_not_verify(
-    get: Callable[..., Path], server: Server, part: Path
-) -> None:
+def test_a_file_announced_too_short_does_not_verify(get: Callable[..., Path], server: Server, part: Path) -> None:
     server.usual = Answer(length=HALF)
     with pytest.raises(DownloadError, match=r"no sound zip archive.*The download was deleted"):
         get()
@@ -402,9 +384,7 @@ def test_a_web_page_instead_of_the_file_is_an_error_and_costs_no_byte_that_is_th
     assert part.stat().st_size == HALF
 
 
-def test_a_file_that_is_not_there_is_an_error_that_says_how_to_go_on(
-    get: Callable[..., Path], server: Server
-) -> None:
+def test_a_file_that_is_not_there_is_an_error_that_says_how_to_go_on(get: Callable[..., Path], server: Server) -> None:
     server.usual = Answer(status=404)
     with pytest.raises(DownloadError, match=r"answered 404.*put a stage1_train\.zip you have"):
         get()
@@ -416,9 +396,7 @@ def test_too_little_space_is_an_error_before_the_first_byte(
 ) -> None:
     usage = shutil.disk_usage(".")
     monkeypatch.setattr("nucleus_unet.training.fetch.shutil.disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(
-        DownloadError, match=r"disk of .* is full\. 0\.1 MB more are needed\. Free some space"
-    ):
+    with pytest.raises(DownloadError, match=r"disk of .* is full\. 0\.1 MB more are needed\. Free some space"):
         get()
 
 
@@ -473,9 +451,7 @@ def test_bbbc_gets_no_key(get: Callable[..., Path], server: Server, monkeypatch:
     assert server.asked[0].authorization is None
 
 
-@pytest.mark.parametrize(
-    ("status", "advice"), [(401, "make a new one"), (403, "accept the competition's rules")]
-)
+@pytest.mark.parametrize(("status", "advice"), [(401, "make a new one"), (403, "accept the competition's rules")])
 def test_when_kaggle_refuses_the_error_says_what_to_do(
     get: Callable[..., Path], server: Server, monkeypatch: pytest.MonkeyPatch, status: int, advice: str
 ) -> None:

@@ -53,9 +53,7 @@ def test_no_mosaic_is_split_and_no_fold_is_empty(examples: list[Example], count:
 
 
 @given(examples=sets(mixed=False), **folds_and_seed)
-def test_folds_differ_in_a_kind_by_its_largest_mosaic_at_most(
-    examples: list[Example], count: int, seed: int
-) -> None:
+def test_folds_differ_in_a_kind_by_its_largest_mosaic_at_most(examples: list[Example], count: int, seed: int) -> None:
     enough(examples, count)
     folds = assign_folds(examples, count, seed=seed)
     largest: Counter[str] = Counter()
@@ -71,9 +69,7 @@ def test_the_order_of_examples_does_not_matter(
 ) -> None:
     enough(examples, count)
     shuffled = data.draw(st.permutations(examples))
-    expected = {
-        one.name: fold for one, fold in zip(examples, assign_folds(examples, count, seed=seed), strict=True)
-    }
+    expected = {one.name: fold for one, fold in zip(examples, assign_folds(examples, count, seed=seed), strict=True)}
     folds = assign_folds(shuffled, count, seed=seed)
     assert {one.name: fold for one, fold in zip(shuffled, folds, strict=True)} == expected
 

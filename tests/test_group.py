@@ -71,12 +71,8 @@ def centres_by_definition(heat: NDArray[np.int64], options: Options) -> list[tup
     for pixel in np.ndindex(heat.shape):
         around = [
             (r, c)
-            for r in range(
-                max(0, pixel[0] - options.window), min(heat.shape[0], pixel[0] + options.window + 1)
-            )
-            for c in range(
-                max(0, pixel[1] - options.window), min(heat.shape[1], pixel[1] + options.window + 1)
-            )
+            for r in range(max(0, pixel[0] - options.window), min(heat.shape[0], pixel[0] + options.window + 1))
+            for c in range(max(0, pixel[1] - options.window), min(heat.shape[1], pixel[1] + options.window + 1))
         ]
         if heat[pixel] >= least and min(around, key=rank) == pixel:
             candidates.append(pixel)
@@ -187,9 +183,7 @@ def blobby_maps(draw: st.DrawFn) -> Maps:
         r0, c0 = rng.integers(0, [rows, columns])
         distance = np.maximum(abs(r - r0), abs(c - c0))
         outer = rng.integers(1, 10)
-        choice[(distance <= outer) & (distance >= rng.integers(0, outer + 1))] = rng.integers(
-            -1, len(centres)
-        )
+        choice[(distance <= outer) & (distance >= rng.integers(0, outer + 1))] = rng.integers(-1, len(centres))
     maps = np.zeros((rows, columns, 4), np.uint8)
     maps[..., 0] = np.where(choice >= 0, rng.choice([200, 255], choice.shape), 30)
     maps[(*tuple(centres.T), 1)] = rng.choice([200, 255], len(centres))
@@ -222,9 +216,7 @@ def test_noise_is_grouped_as_the_contract_says(maps: Maps, options: Options) -> 
 
 @settings(max_examples=400, deadline=None)
 @given(blobby_maps(), st.sampled_from([0.0, 1.0]), st.integers(0, 12))
-def test_pieces_holes_and_nested_rings_are_cleaned_as_the_contract_says(
-    maps: Maps, snap: float, area: int
-) -> None:
+def test_pieces_holes_and_nested_rings_are_cleaned_as_the_contract_says(maps: Maps, snap: float, area: int) -> None:
     options = Options(snap=snap, window=1, min_area=area)
     assert_same(group(maps, options), group_by_definition(maps, options))
 
@@ -255,9 +247,7 @@ def exact_targets(labels: NDArray[np.uint32], sigma: float = 4.0) -> Maps:
         row, column = centre_of(mask)
         squared = (r - row) ** 2 + (c - column) ** 2
         maps[mask, 0] = 255
-        maps[mask, 1] = np.where(squared == 0, 255, np.minimum(254, 255 * np.exp(-squared / (2 * sigma**2))))[
-            mask
-        ]
+        maps[mask, 1] = np.where(squared == 0, 255, np.minimum(254, 255 * np.exp(-squared / (2 * sigma**2))))[mask]
         maps[mask, 2] = (128 + 2 * (row - r))[mask]
         maps[mask, 3] = (128 + 2 * (column - c))[mask]
     return maps
@@ -321,9 +311,7 @@ def test_a_block_with_its_margin_decides_its_nuclei_as_the_whole_image_does(
     rng = np.random.default_rng(seed)
     options = replace(options, reach=min(options.reach, 3), snap=min(options.snap, 1.0), window=1)
     maps = (
-        np.pad(
-            maps, [(rng.integers(0, 40), rng.integers(0, 40)) for _ in range(2)] + [(0, 0)], mode="reflect"
-        )
+        np.pad(maps, [(rng.integers(0, 40), rng.integers(0, 40)) for _ in range(2)] + [(0, 0)], mode="reflect")
         if min(maps.shape[:2]) > 1
         else maps
     )
@@ -357,9 +345,7 @@ def test_a_block_with_its_margin_decides_its_nuclei_as_the_whole_image_does(
             for i in inside(centres)
         }
 
-    assert keyed(block[0], block[1] + (top, left), block[2], (top, left)) == keyed(
-        labels, centres, scores, (0, 0)
-    )
+    assert keyed(block[0], block[1] + (top, left), block[2], (top, left)) == keyed(labels, centres, scores, (0, 0))
 
 
 # Single rules -------------------------------------------------------------------------------------------

@@ -13,9 +13,7 @@ from skimage.metrics import contingency_table
 
 labels = st.sampled_from([0, 0, 1, 2, 3, 2**32 - 1])
 shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=90)
-image_pairs = shapes.flatmap(
-    lambda shape: st.tuples(*(hnp.arrays(np.uint32, shape, elements=labels) for _ in "ab"))
-)
+image_pairs = shapes.flatmap(lambda shape: st.tuples(*(hnp.arrays(np.uint32, shape, elements=labels) for _ in "ab")))
 
 
 def shared_by_numpy(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> dict[tuple[int, int], int]:

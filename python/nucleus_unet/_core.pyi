@@ -141,6 +141,8 @@ def group_margin(*, heat_sigma: float, window: int, join_distance: float, snap: 
     --------
     >>> group_margin(heat_sigma=1.0, window=5, join_distance=8, snap=4, reach=48)
     120
+    """
+
 # --- Run-length encoding, mask PNGs, overlap: behind nucleus_unet.masks ------------------------------------
 
 _Merged: TypeAlias = tuple[NDArray[np.uint32], list[tuple[int, int, int]], list[int], list[int]]

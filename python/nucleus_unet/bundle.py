@@ -143,9 +143,7 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
         raise BundleError(f"{where}: {error}") from error
     metrics = place / METRICS
     fingerprint = hashlib.sha256(config_bytes + weights_bytes).hexdigest()
-    return Bundle(
-        config, network.eval(), fingerprint, json.loads(metrics.read_bytes()) if metrics.is_file() else {}
-    )
+    return Bundle(config, network.eval(), fingerprint, json.loads(metrics.read_bytes()) if metrics.is_file() else {})
 
 
 def _open(path: Path | str | None) -> Traversable:

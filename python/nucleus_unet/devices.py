@@ -28,9 +28,7 @@ def choose_device(device: str = "auto") -> torch.device:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise SettingsError(
-            f"device: expected 'auto', 'cpu', 'cuda' or 'mps', got {device!r} ({error})"
-        ) from error
+        raise SettingsError(f"device: expected 'auto', 'cpu', 'cuda' or 'mps', got {device!r} ({error})") from error
     return chosen
 
 

@@ -118,8 +118,7 @@ def _select_channels(
     if pixels.ndim != 3:
         raise ImageError(
             "image shape: expected (H, W) or (H, W, C), or three axes with channel_axis=, got "
-            f"{pixels.shape}"
-            + ("; choose one plane of a stack or time series first" if pixels.ndim > 3 else "")
+            f"{pixels.shape}" + ("; choose one plane of a stack or time series first" if pixels.ndim > 3 else "")
         )
     axis = -1 if channel_axis is None else channel_axis
     if not -3 <= axis < 3:

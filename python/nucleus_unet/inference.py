@@ -105,9 +105,7 @@ def _read_padded(
 ) -> NDArray[np.float32]:
     """Read a tile as (h, w, 3); beyond the image's right and bottom edge its last pixels are repeated."""
     rows, columns = tile
-    pixels = read(
-        slice(rows.start, min(rows.stop, shape[0])), slice(columns.start, min(columns.stop, shape[1]))
-    )
+    pixels = read(slice(rows.start, min(rows.stop, shape[0])), slice(columns.start, min(columns.stop, shape[1])))
     if pixels.ndim == 2:
         pixels = np.broadcast_to(pixels[..., None], (*pixels.shape, 3))
     below = rows.stop - rows.start - pixels.shape[0]

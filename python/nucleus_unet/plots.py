@@ -48,9 +48,7 @@ def plot_segmentation(segmentation: Segmentation, ax: Axes | None = None) -> Axe
     return ax
 
 
-def save_triptych(
-    path: Path, image: NDArray[Any], truth: NDArray[np.uint32], prediction: NDArray[np.uint32]
-) -> None:
+def save_triptych(path: Path, image: NDArray[Any], truth: NDArray[np.uint32], prediction: NDArray[np.uint32]) -> None:
     """Save image, truth and prediction side by side as a PNG."""
     figure = _new_figure(12, 4.4 * image.shape[0] / image.shape[1])
     pictures = {

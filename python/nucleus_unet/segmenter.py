@@ -157,9 +157,7 @@ class Segmenter:
         if isinstance(image, Path | str):
             file = read_image(Path(image))
             axis = file.channel_axis if channel_axis is None else channel_axis
-            pixels = prepare_image(
-                file.pixels, channel_axis=axis, channel=channel, channel_names=file.channel_names
-            )
+            pixels = prepare_image(file.pixels, channel_axis=axis, channel=channel, channel_names=file.channel_names)
         else:
             pixels = prepare_image(image, channel_axis=channel_axis, channel=channel)  # type: ignore[arg-type]
         if batch_size < 1:
@@ -264,9 +262,7 @@ def _checked_scale(name: str, value: float, scale: float) -> float:
 def _is_array_like(values: Sequence[Any]) -> bool:
     """Whether nested lists spell out one image rather than several."""
     first = values[0] if values else None
-    return (
-        isinstance(first, list | tuple) and bool(first) and not isinstance(first[0], np.ndarray | str | Path)
-    )
+    return isinstance(first, list | tuple) and bool(first) and not isinstance(first[0], np.ndarray | str | Path)
 
 
 def _nothing(pixels: NDArray[Any], plan: Plan, *, keep_maps: bool) -> Segmentation:

@@ -92,9 +92,7 @@ class Scores:
             "pixel_accuracy": round(self.pixel_accuracy, 5),
             "pooled_ap": {f"{threshold:.2f}": round(value, 5) for threshold, value in self.pooled.items()},
             "pooled_mean_ap": round(self.pooled_mean, 5),
-            "per_image_ap": {
-                f"{threshold:.2f}": round(value, 5) for threshold, value in self.per_image.items()
-            },
+            "per_image_ap": {f"{threshold:.2f}": round(value, 5) for threshold, value in self.per_image.items()},
             "per_image_mean_ap": round(self.per_image_mean, 5),
         }
 

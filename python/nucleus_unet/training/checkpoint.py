@@ -60,9 +60,7 @@ def read_facts(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is not a checkpoint of a training run: {error}") from error
 
 
-def restore_checkpoint(
-    path: Path, *, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
-) -> None:
+def restore_checkpoint(path: Path, *, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     """Put the tensors of `save_checkpoint` back."""
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimiser": {}}
     with safe_open(path, framework="pt") as file:

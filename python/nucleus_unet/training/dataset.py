@@ -203,11 +203,7 @@ def _decode(content: bytes, member: str) -> NDArray[Any]:
             return np.asarray(imagecodecs.png_decode(content))
         with tifffile.TiffFile(io.BytesIO(content)) as tiff:
             series = tiff.series[0]
-            return (
-                np.moveaxis(series.asarray(), series.axes.find("S"), -1)
-                if "S" in series.axes
-                else series.asarray()
-            )
+            return np.moveaxis(series.asarray(), series.axes.find("S"), -1) if "S" in series.axes else series.asarray()
     except (ValueError, RuntimeError, IndexError, struct.error, tifffile.TiffFileError) as error:
         raise ImageError(f"{member} is no readable image: {error}") from error
 
@@ -250,16 +246,12 @@ def _masks_of_encodings(
     name: str, encodings: dict[str, list[str]], shape: tuple[int, int], threads: int | None
 ) -> _Masks:
     if name not in encodings:
-        raise MaskError(
-            "no row in the table of encodings (an image without nuclei needs one, with no pixels)"
-        )
+        raise MaskError("no row in the table of encodings (an image without nuclei needs one, with no pixels)")
     labels, merging = kaggle_to_labels(encodings[name], shape, threads=threads)
     return _Masks(_numbered(labels), merging)
 
 
-def _masks_of_pngs(
-    files: Source, members: Sequence[str], shape: tuple[int, int], threads: int | None
-) -> _Masks:
+def _masks_of_pngs(files: Source, members: Sequence[str], shape: tuple[int, int], threads: int | None) -> _Masks:
     labels, merging = merge_mask_pngs([files.read(member) for member in members], shape, threads=threads)
     return _Masks(_numbered(labels), merging)
 
@@ -306,9 +298,7 @@ def _mosaic_by_name(name: str, pattern: re.Pattern[str] | None, source: str) -> 
     match = pattern.search(name)
     found = match and (match[1] if pattern.groups else match[0])
     if not found:
-        raise DataError(
-            f"group_by: {pattern.pattern!r} finds nothing in {name!r}; expected it to fit every name"
-        )
+        raise DataError(f"group_by: {pattern.pattern!r} finds nothing in {name!r}; expected it to fit every name")
     # Patient 01 of one source is not patient 01 of another.
     return f"{source}/{found}"
 
@@ -325,17 +315,13 @@ def _rows(table: Path, columns: Sequence[str]) -> Iterable[dict[str, str]]:
         reader = csv.DictReader(file, restval="")
         found = reader.fieldnames or []
         if not set(columns) <= set(found):
-            raise DataError(
-                f"{table}: expected the columns {', '.join(columns)}, found {', '.join(found) or 'none'}"
-            )
+            raise DataError(f"{table}: expected the columns {', '.join(columns)}, found {', '.join(found) or 'none'}")
         yield from reader
 
 
 def _refuse_strange(table: Path, names: Iterable[str], entries: Sequence[Entry]) -> None:
     if {entry.name for entry in entries}.isdisjoint(names):
-        raise DataError(
-            f"{table} names none of the {len(entries)} images, such as {entries[0].name}: another set's?"
-        )
+        raise DataError(f"{table} names none of the {len(entries)} images, such as {entries[0].name}: another set's?")
 
 
 def _log_unplaced(table: Path, names: Sequence[str]) -> None:

@@ -27,9 +27,7 @@ class _Server(NamedTuple):
     hints: Mapping[int, str]
 
 
-_BY_HAND = (
-    f"If the file has moved: put a {ARCHIVE} you have into the target folder and run it again to verify it"
-)
+_BY_HAND = f"If the file has moved: put a {ARCHIVE} you have into the target folder and run it again to verify it"
 _SERVERS = {
     "bbbc038": _Server("https://data.broadinstitute.org/bbbc/BBBC038", {404: _BY_HAND, 410: _BY_HAND}),
     "kaggle": _Server(

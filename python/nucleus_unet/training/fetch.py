@@ -132,18 +132,14 @@ class _Redirects(HTTPRedirectHandler):
         if new is None:
             return None
         if req.type == "https" and new.type != "https":
-            raise DownloadError(
-                f"{req.full_url} redirects to an address without encryption; it was not followed"
-            )
+            raise DownloadError(f"{req.full_url} redirects to an address without encryption; it was not followed")
         secret = req.unredirected_hdrs.get("Authorization")
         if secret and (new.type, new.host) == (req.type, req.host):
             new.add_unredirected_header("Authorization", secret)
         return new
 
 
-def _attempt(
-    url: str, part: Path, authorization: str | None, hints: Mapping[int, str], bar: Progress
-) -> None:
+def _attempt(url: str, part: Path, authorization: str | None, hints: Mapping[int, str], bar: Progress) -> None:
     version = _Version.of_part(part)
     offset = _size(part) if version and version.url == url else 0
     if version and offset and offset == version.size:
@@ -200,17 +196,13 @@ def _check_continuation(response: http.client.HTTPResponse, version: _Version, o
     asked = f"bytes {offset}-"
     same_size = version.size is None or span.endswith((f"/{version.size}", "/*"))
     if not span.startswith(asked) or not same_size:
-        raise _TransientError(
-            f"asked for {asked}, the server sent {span or 'an unknown range'}", start_over=True
-        )
+        raise _TransientError(f"asked for {asked}, the server sent {span or 'an unknown range'}", start_over=True)
 
 
 def _start(url: str, part: Path, response: http.client.HTTPResponse) -> _Version:
     """Begin a part with the whole file to come; what it held is of another version or cannot be continued."""
     if response.headers.get_content_type() == "text/html":
-        raise DownloadError(
-            f"{url}: a web page came instead of a file; a login page or proxy may be in between"
-        )
+        raise DownloadError(f"{url}: a web page came instead of a file; a login page or proxy may be in between")
     if _size(part):
         logger.warning("%s: the server sends the file from the start; %d bytes are dropped", url, _size(part))
     # Emptied before the note changes: killed in between, old bytes never pass for the new version's.
@@ -247,8 +239,7 @@ def _refuse_full_disk(part: Path, needed: int) -> None:
 def _disk_full(part: Path, needed: int | None = None) -> DownloadError:
     amount = "" if needed is None else f" {needed / 1e6:,.1f} MB more are needed."
     return DownloadError(
-        f"the disk of {part.parent} is full.{amount} Free some space and run it again: "
-        "it goes on where it stopped"
+        f"the disk of {part.parent} is full.{amount} Free some space and run it again: it goes on where it stopped"
     )
 
 

@@ -53,9 +53,7 @@ def assign_folds(examples: Sequence[Example], count: int = 5, *, seed: int = 0) 
     for example in examples:
         mosaics[example.mosaic][example.kind] += 1
     if len(mosaics) < count:
-        raise DataError(
-            f"{len(mosaics)} mosaics cannot fill {count} folds: ask for fewer folds or give more images"
-        )
+        raise DataError(f"{len(mosaics)} mosaics cannot fill {count} folds: ask for fewer folds or give more images")
     folds = _place(mosaics, count, seed)
     return [folds[example.mosaic] for example in examples]
 

@@ -113,13 +113,9 @@ class _ZipSource(AbstractContextManager["_ZipSource"]):
             with self._lock:
                 return self._zip.read(member)
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise DataError(
-                f"{self._path} is damaged at {member}: {error}; download or copy it again"
-            ) from error
+            raise DataError(f"{self._path} is damaged at {member}: {error}; download or copy it again") from error
         except (NotImplementedError, RuntimeError) as error:
-            raise DataError(
-                f"{self._path}: {member} cannot be read: {error}; unpack it and give the folder"
-            ) from error
+            raise DataError(f"{self._path}: {member} cannot be read: {error}; unpack it and give the folder") from error
 
 
 def open_source(path: Path) -> Source:

@@ -84,13 +84,9 @@ class TrainConfig:
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}: expected more than 0, got {getattr(self, name)}")
         if self.samples % self.batch_size:
-            raise SettingsError(
-                f"samples: expected a multiple of batch_size={self.batch_size}, got {self.samples}"
-            )
+            raise SettingsError(f"samples: expected a multiple of batch_size={self.batch_size}, got {self.samples}")
         if not 0 <= self.decay <= 1 or not 0 <= self.average < 1:
-            raise SettingsError(
-                f"expected decay in [0, 1] and average in [0, 1), got {self.decay}, {self.average}"
-            )
+            raise SettingsError(f"expected decay in [0, 1] and average in [0, 1), got {self.decay}, {self.average}")
 
     @property
     def decay_start(self) -> int:
@@ -168,9 +164,7 @@ def train(
     if checkpoint.exists():
         _resume(run, checkpoint)
     stream = SampleStream(examples, config.augment, seed=config.seed, length=config.samples)
-    batches = load_batches(
-        stream, start=run.position, batch_size=config.batch_size, workers=workers, device=run.device
-    )
+    batches = load_batches(stream, start=run.position, batch_size=config.batch_size, workers=workers, device=run.device)
     totals, started = _Totals(), time.monotonic()
     for batch in batches:
         totals.add(_step(run, batch.to(run.device)))
