@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.training.dataset import ReadReport, read_examples
+from nucleus_unet.training.dataset import Example, ReadReport, read_examples
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -383,6 +383,15 @@ def test_a_groups_table_without_its_columns_is_an_error(store: Store, table: Cal
         read_examples(store(kaggle("a", png(GREY), UPPER)), groups=table("id,group\na,f\n"))
 
 
+@pytest.mark.parametrize(
+    "text", ["ImageId,EncodedPixels\na," + "1 1 " * 99_999 + "\n", "ImageId,EncodedPixels\na,\xe9\n"]
+)
+def test_a_table_that_cannot_be_parsed_is_an_error_that_names_the_line(store: Store, tmp_path: Path, text: str) -> None:
+    (tmp_path / "table.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError, match=r"table\.csv is no readable CSV table near line \d"):
+        read_examples(store(kaggle("a", png(GREY), UPPER)), labels_csv=tmp_path / "table.csv")
+
+
 @pytest.mark.parametrize("expression", [r"^[^_]+", r"^(\d+)_"])
 def test_group_by_finds_the_mosaic_in_the_name(store: Store, expression: str) -> None:
     files = {f"{what}/{name}.tif": tiff(LABELS) for what in ("images", "masks") for name in ("01_1", "01_2", "02_1")}
@@ -410,9 +419,17 @@ def test_reading_needs_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_real_training_set_agrees_with_its_table(shared_data: Path) -> None:
+@pytest.fixture(scope="module")
+def real_set(shared_data: Path) -> tuple[list[Example], ReadReport]:
     folder = shared_data / "dsb2018"
-    examples, report = read_examples(folder / "stage1_train.zip", groups=folder / "groups.csv")
+    return read_examples(folder / "stage1_train.zip", groups=folder / "groups.csv")
+
+
+def test_the_real_training_set_agrees_with_its_table(
+    shared_data: Path, real_set: tuple[list[Example], ReadReport]
+) -> None:
+    folder = shared_data / "dsb2018"
+    examples, report = real_set
     with (folder / "stage1_train_labels.csv").open(newline="") as file:
         rows = Counter(row["ImageId"] for row in csv.DictReader(file))
     assert report.images == len(examples) == 615
@@ -423,9 +440,11 @@ def test_the_real_training_set_agrees_with_its_table(shared_data: Path) -> None:
     assert Counter(example.kind for example in examples)["f"] == 402
 
 
-def test_the_real_masks_and_their_run_length_encodings_are_the_same(shared_data: Path) -> None:
+def test_the_real_masks_and_their_run_length_encodings_are_the_same(
+    shared_data: Path, real_set: tuple[list[Example], ReadReport]
+) -> None:
     folder = shared_data / "dsb2018"
-    from_files, report = read_examples(folder / "stage1_train.zip")
+    from_files, report = real_set
     from_table, _ = read_examples(folder / "stage1_train.zip", labels_csv=folder / "stage1_train_labels.csv")
     for one, other in zip(from_files, from_table, strict=True):
         if one.name not in report.overlaps:

@@ -235,6 +235,20 @@ def test_an_interrupted_run_is_resumed_by_the_next(
     assert sum(asked.sent for asked in server.asked) == len(ARCHIVE)
 
 
+def test_a_run_interrupted_while_verifying_does_not_fetch_again(
+    get: Callable[..., Path], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(archive: zipfile.ZipFile) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zipfile.ZipFile, "testzip", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            get()
+    assert get().read_bytes() == ARCHIVE
+    assert len(server.asked) == 1
+
+
 def test_a_part_that_is_complete_is_not_fetched_again(get: Callable[..., Path], server: Server, part: Path) -> None:
     part.parent.mkdir()
     part.write_bytes(ARCHIVE)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 __all__ = [
     "__version__",
-    "group",
-    "group_margin",
     "coco_to_labels",
     "contingency",
+    "group",
+    "group_margin",
     "kaggle_to_labels",
     "labels_to_coco",
     "labels_to_kaggle",

@@ -203,7 +203,8 @@ def _decode(content: bytes, member: str) -> NDArray[Any]:
             return np.asarray(imagecodecs.png_decode(content))
         with tifffile.TiffFile(io.BytesIO(content)) as tiff:
             series = tiff.series[0]
-            return np.moveaxis(series.asarray(), series.axes.find("S"), -1) if "S" in series.axes else series.asarray()
+            pixels = series.asarray()
+            return np.moveaxis(pixels, series.axes.index("S"), -1) if "S" in series.axes else pixels
     except (ValueError, RuntimeError, IndexError, struct.error, tifffile.TiffFileError) as error:
         raise ImageError(f"{member} is no readable image: {error}") from error
 
@@ -217,8 +218,9 @@ def _as_stored(pixels: NDArray[Any], member: str) -> NDArray[Any]:
         raise ImageError(f"{member}: expected 8 or 16 bit unsigned integers, got {pixels.dtype}")
     if pixels.ndim == 2:
         return pixels
-    if channels < 3 or (pixels[..., :1] == pixels[..., 1:3]).all():
-        return np.ascontiguousarray(pixels[..., 0])
+    red = pixels[..., 0]
+    if channels < 3 or all(np.array_equal(red, pixels[..., other]) for other in (1, 2)):
+        return np.ascontiguousarray(red)
     return np.ascontiguousarray(pixels[..., :3])
 
 
@@ -234,12 +236,15 @@ def _masks_of_label_image(labels: NDArray[Any], member: str, shape: tuple[int, i
 
 def _numbered(labels: NDArray[Any]) -> NDArray[np.uint32]:
     """Renumber the instances 1..N by raster order of their first pixel."""
-    values, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    # The pixels where the label changes along a row are enough, and far fewer to sort.
+    flat = labels.ravel()
+    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    values, first, inverse = np.unique(flat[starts], return_index=True, return_inverse=True)
     numbers = np.zeros(len(values), dtype=np.uint32)
     order = np.argsort(first)
     instances = order[values[order] != 0]
     numbers[instances] = np.arange(1, len(instances) + 1)
-    return numbers[inverse].reshape(labels.shape)
+    return np.repeat(numbers[inverse], np.diff(starts, append=flat.size)).reshape(labels.shape)
 
 
 def _masks_of_encodings(
@@ -313,10 +318,14 @@ def _compiled(expression: str) -> re.Pattern[str]:
 def _rows(table: Path, columns: Sequence[str]) -> Iterable[dict[str, str]]:
     with table.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file, restval="")
-        found = reader.fieldnames or []
-        if not set(columns) <= set(found):
-            raise DataError(f"{table}: expected the columns {', '.join(columns)}, found {', '.join(found) or 'none'}")
-        yield from reader
+        try:
+            found = reader.fieldnames or []
+            if not set(columns) <= set(found):
+                expected = ", ".join(columns)
+                raise DataError(f"{table}: expected the columns {expected}, found {', '.join(found) or 'none'}")
+            yield from reader
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataError(f"{table} is no readable CSV table near line {reader.line_num}: {error}") from error
 
 
 def _refuse_strange(table: Path, names: Iterable[str], entries: Sequence[Entry]) -> None:

@@ -118,24 +118,30 @@ def _verify_present(archive: Path, expected_images: int) -> None:
 
 
 def _accept(part: Path, archive: Path, expected_images: int) -> None:
+    note = part.with_name(part.name + ".json")
     try:
         _verify_archive(part, expected_images)
-        digest, recorded = _sha256(part), _recorded_sha256(archive)
-        if recorded not in (None, digest):
-            raise DownloadError(
-                f"the server's file has SHA-256 {digest}, but {_record(archive)} records {recorded} "
-                "from an earlier download: another version; delete the record to accept it"
-            )
+        digest = _sha256(part)
+        _verify_same_as_recorded(digest, archive)
     except DownloadError as error:
         part.unlink()
+        note.unlink(missing_ok=True)
         raise DownloadError(f"{error}. The download was deleted") from error
-    finally:
-        part.with_name(part.name + ".json").unlink(missing_ok=True)
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     part.replace(archive)
+    note.unlink(missing_ok=True)
     _write_record(archive, digest)
     logger.info("%s: %d images, SHA-256 %s", archive, expected_images, digest)
+
+
+def _verify_same_as_recorded(digest: str, archive: Path) -> None:
+    recorded = _recorded_sha256(archive)
+    if recorded not in (None, digest):
+        raise DownloadError(
+            f"the server's file has SHA-256 {digest}, but {_record(archive)} records {recorded} "
+            "from an earlier download: another version; delete the record to accept it"
+        )
 
 
 def _verify_archive(file: Path, expected_images: int) -> None:
