@@ -172,8 +172,9 @@ def measure_levels(image: NDArray[Any]) -> Levels | None:
 
 def normalise(image: NDArray[Any], levels: Levels) -> NDArray[np.float32]:
     """Map black to 0 and white to 1, clipped; any part of an image gives the same numbers as the whole."""
-    precise = image.astype(np.float64 if image.dtype == np.float64 else np.float32)
-    scaled = (precise - precise.dtype.type(levels.black)) / precise.dtype.type(levels.white - levels.black)
+    precise: NDArray[np.floating] = image.astype(np.float64 if image.dtype == np.float64 else np.float32)
+    # Python numbers take the array's precision.
+    scaled = (precise - levels.black) / (levels.white - levels.black)
     result: NDArray[np.float32] = np.clip(scaled, 0, 1).astype(np.float32, copy=False)
     return result
 

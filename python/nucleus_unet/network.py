@@ -13,6 +13,7 @@ whole image. How much is enough is not guessed: each layer tells its `span`, and
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
@@ -158,7 +159,7 @@ class InvertedResidual(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
-        result = self.project(self.depthwise(self.expand(features)))
+        result: Tensor = self.project(self.depthwise(self.expand(features)))
         return features + result if self.residual else result
 
     def span(self, span: Span) -> Span:
@@ -172,7 +173,7 @@ class Upward(nn.Module):
     def __init__(self, deep: int, skipped: int, outputs: int, *, convolutions: int) -> None:
         super().__init__()
         channels = [deep + skipped] + [outputs] * convolutions
-        self.mix = nn.Sequential(*(ConvNorm(a, b) for a, b in zip(channels, channels[1:], strict=False)))
+        self.mix = nn.Sequential(*(ConvNorm(a, b) for a, b in pairwise(channels)))
 
     def forward(self, deep: Tensor, skipped: Tensor) -> Tensor:
         """(N, deep, H, W) and (N, skipped, 2 H, 2 W) to (N, outputs, 2 H, 2 W)."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 def scaled_size(size: int, scale: float) -> int:
-    """Number of pixels that ``size`` pixels become, at least one."""
+    """Return how many pixels ``size`` pixels become, at least one."""
     return max(1, round(size * scale))
 
 
@@ -68,4 +68,5 @@ def enlarge_labels(labels: NDArray[np.uint32], shape: tuple[int, int], scale: fl
         np.minimum(((np.arange(size) + 0.5) * scale).astype(np.intp), limit - 1)
         for size, limit in zip(shape, labels.shape, strict=True)
     )
-    return labels[rows[:, None], columns[None, :]]
+    enlarged: NDArray[np.uint32] = labels[rows[:, None], columns[None, :]]
+    return enlarged

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
@@ -25,6 +25,21 @@ from nucleus_unet.tiles import Tile
 
 DEFAULT_TILE = 1856
 _SCALES = (0.05, 20.0)
+
+
+class PredictOptions(TypedDict, total=False):
+    """The options of `Segmenter.predict`, which says what they mean."""
+
+    threshold: float | None
+    min_area: int | None
+    diameter: float | None
+    mpp: float | None
+    channel: int | str | None
+    channel_axis: int | None
+    tile: int
+    batch_size: int
+    maps: bool
+    progress: bool
 
 
 class Segmenter:
@@ -87,13 +102,16 @@ class Segmenter:
         return cls(load_bundle(path), device=device, precision=precision)
 
     @overload
-    def predict(self, image: Sequence[ArrayLike | Path | str], **options: Any) -> list[Segmentation]: ...
+    def predict(self, image: NDArray[Any] | Path | str, **options: Unpack[PredictOptions]) -> Segmentation: ...
+
     @overload
-    def predict(self, image: NDArray[Any] | Path | str, **options: Any) -> Segmentation: ...
+    def predict(
+        self, image: Sequence[NDArray[Any] | Path | str], **options: Unpack[PredictOptions]
+    ) -> list[Segmentation]: ...
 
     def predict(
         self,
-        image: ArrayLike | Path | str | Sequence[ArrayLike | Path | str],
+        image: NDArray[Any] | Path | str | Sequence[NDArray[Any] | Path | str],
         *,
         threshold: float | None = None,
         min_area: int | None = None,
@@ -149,17 +167,26 @@ class Segmenter:
         OSError
             If a file cannot be opened.
         """
-        if isinstance(image, list | tuple) and not _is_array_like(image):
-            options = locals().copy()
-            images = options.pop("image")
-            del options["self"]
-            return [self.predict(each, **options) for each in images]
+        if isinstance(image, list | tuple):
+            options = PredictOptions(
+                threshold=threshold,
+                min_area=min_area,
+                diameter=diameter,
+                mpp=mpp,
+                channel=channel,
+                channel_axis=channel_axis,
+                tile=tile,
+                batch_size=batch_size,
+                maps=maps,
+                progress=progress,
+            )
+            return [self.predict(each, **options) for each in image]
         if isinstance(image, Path | str):
             file = read_image(Path(image))
             axis = file.channel_axis if channel_axis is None else channel_axis
             pixels = prepare_image(file.pixels, channel_axis=axis, channel=channel, channel_names=file.channel_names)
         else:
-            pixels = prepare_image(image, channel_axis=channel_axis, channel=channel)  # type: ignore[arg-type]
+            pixels = prepare_image(image, channel_axis=channel_axis, channel=channel)
         if batch_size < 1:
             raise SettingsError(f"batch_size: expected at least 1, got {batch_size}")
         scale = self._scale(diameter, mpp)
@@ -259,12 +286,6 @@ def _checked_scale(name: str, value: float, scale: float) -> float:
     return scale
 
 
-def _is_array_like(values: Sequence[Any]) -> bool:
-    """Whether nested lists spell out one image rather than several."""
-    first = values[0] if values else None
-    return isinstance(first, list | tuple) and bool(first) and not isinstance(first[0], np.ndarray | str | Path)
-
-
 def _nothing(pixels: NDArray[Any], plan: Plan, *, keep_maps: bool) -> Segmentation:
     shape = pixels.shape[:2]
     maps = None
@@ -277,7 +298,7 @@ def _nothing(pixels: NDArray[Any], plan: Plan, *, keep_maps: bool) -> Segmentati
 def _renumbered(
     labels: NDArray[np.uint32], scores: NDArray[np.float32]
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-    """Number anew where scaling lost a nucleus or changed which pixel comes first."""
+    """Renumber where scaling lost a nucleus or changed which pixel comes first."""
     flat = labels.ravel()
     present, first = np.unique(flat, return_index=True)
     order = np.argsort(first[present > 0], kind="stable")

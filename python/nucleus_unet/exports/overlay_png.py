@@ -20,7 +20,7 @@ _OUTLINE = (255, 200, 0)
 
 def write_overlay_png(path: Path, segmentation: Segmentation) -> None:
     """Write the overlay of a segmentation."""
-    write_atomically(path, imagecodecs.png_encode(overlay(segmentation.image, segmentation.labels)))
+    write_atomically(path, bytes(imagecodecs.png_encode(overlay(segmentation.image, segmentation.labels))))
 
 
 def overlay(

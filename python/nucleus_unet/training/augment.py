@@ -68,7 +68,7 @@ class Source:
     @cached_property
     def levels(self) -> NDArray[np.float64]:
         """Candidate black and white levels."""
-        return np.percentile(self.image, _PERCENTILES)
+        return np.asarray(np.percentile(self.image, _PERCENTILES), np.float64)
 
     @property
     def is_dark(self) -> bool:

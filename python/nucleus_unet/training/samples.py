@@ -77,7 +77,7 @@ def load_batches(
 ) -> DataLoader[Batch]:
     """Draw batches from sample ``start`` to the stream's end, ``workers`` processes ahead of the network."""
     return DataLoader(
-        stream,
+        stream,  # type: ignore[arg-type]
         batch_size=batch_size,
         sampler=range(start, len(stream)),
         num_workers=workers,

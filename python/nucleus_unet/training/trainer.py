@@ -299,7 +299,7 @@ def _resume(run: Run, path: Path) -> None:
 
 
 def _plain(config: TrainConfig) -> dict[str, Any]:
-    """Configuration as JSON types, so that it compares equal after a round trip."""
+    """Return the configuration as JSON types, so that it compares equal after a round trip."""
     values = asdict(config)
     values["network"] = config.network.to_json()
     values["augment"] = {k: list(v) if isinstance(v, tuple) else v for k, v in values["augment"].items()}
