@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, overload
 
@@ -106,12 +106,12 @@ class Segmenter:
 
     @overload
     def predict(
-        self, image: Sequence[NDArray[Any] | Path | str], **options: Unpack[PredictOptions]
+        self, image: list[NDArray[Any] | Path | str], **options: Unpack[PredictOptions]
     ) -> list[Segmentation]: ...
 
     def predict(
         self,
-        image: NDArray[Any] | Path | str | Sequence[NDArray[Any] | Path | str],
+        image: NDArray[Any] | Path | str | list[NDArray[Any] | Path | str],
         *,
         threshold: float | None = None,
         min_area: int | None = None,
@@ -167,7 +167,7 @@ class Segmenter:
         OSError
             If a file cannot be opened.
         """
-        if isinstance(image, list | tuple):
+        if isinstance(image, list):
             options = PredictOptions(
                 threshold=threshold,
                 min_area=min_area,
