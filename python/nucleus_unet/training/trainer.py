@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.safetensors"
 _ENCODER_SHARE = 0.5
 _GRADIENT_NORM = 5.0
+# What a run may be told anew when it goes on: none of it changes the weights up to where it stopped.
+_CHANGEABLE = ("samples", "checkpoint_every", "validate_every")
 
 
 @dataclass(frozen=True)
@@ -280,7 +282,7 @@ def _save(run: Run, path: Path) -> None:
 def _resume(run: Run, path: Path) -> None:
     facts = read_facts(path)
     before, now = facts["config"], _plain(run.config)
-    differing = sorted(name for name in now if name != "samples" and now[name] != before.get(name))
+    differing = sorted(name for name in now if name not in _CHANGEABLE and now[name] != before.get(name))
     if differing:
         raise SettingsError(
             f"{path.parent} holds a run with other settings ({', '.join(differing)}): "

@@ -1,0 +1,286 @@
+"""The command line: ``nucleus-unet predict | train | evaluate | download``.
+
+Each command checks its options, calls one function of the library, and says where the result is. Errors that people
+can mend end in one line and exit code 2; a traceback is a bug.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import json
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import track
+
+from nucleus_unet.errors import NucleusError, SettingsError
+from nucleus_unet.files import write_atomically
+from nucleus_unet.images import SUFFIXES
+
+if TYPE_CHECKING:
+    from nucleus_unet.segmenter import PredictOptions, Segmenter
+    from nucleus_unet.training.dataset import Example
+
+app = typer.Typer(help="Find every nucleus in microscopy images.", no_args_is_help=True, add_completion=False)
+_console = Console(stderr=True)
+
+_Model = Annotated[Path | None, typer.Option(help="Model bundle (folder or zip); by default the embedded one.")]
+_Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+_Data = Annotated[
+    list[Path], typer.Option(help="Training set: folder or zip in a known layout. May be given several times.")
+]
+_Groups = Annotated[
+    list[str] | None, typer.Option(help="SET=TABLE: CSV with image_id, cluster and mosaic for the set of that name.")
+]
+_GroupBy = Annotated[
+    list[str] | None,
+    typer.Option(help="SET=REGEX: images of that set whose names agree in what REGEX finds stay in one fold."),
+]
+T = TypeVar("T")
+_FORMATS = {"tif": ".tif", "csv": ".csv", "geojson": ".geojson", "png": ".png"}
+
+
+@app.command()
+def predict(
+    images: Annotated[list[str], typer.Argument(help="Image files, folders of them, or glob patterns.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    model: _Model = None,
+    device: _Device = "auto",
+    formats: Annotated[
+        str, typer.Option("--format", help="Comma-separated: tif (labels), csv (RLE), geojson, png (overlay).")
+    ] = "tif,geojson",
+    threshold: Annotated[float | None, typer.Option(help="Least foreground probability.")] = None,
+    min_area: Annotated[int | None, typer.Option(help="Drop smaller nuclei (pixels).")] = None,
+    diameter: Annotated[float | None, typer.Option(help="Typical nuclear diameter in pixels.")] = None,
+    mpp: Annotated[float | None, typer.Option(help="Micrometres per pixel.")] = None,
+    channel: Annotated[str | None, typer.Option(help="Number or name of the channel to use.")] = None,
+    tile: Annotated[int | None, typer.Option(help="Side of a tile in pixels.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Tiles in one network call.")] = 1,
+) -> None:
+    """Find the nuclei of images, one after another, in constant memory.
+
+    A file that cannot be read is reported and passed over; the command then ends with a list of those and exit code 1.
+    """
+    from nucleus_unet.segmenter import DEFAULT_TILE, Segmenter
+
+    suffixes = _chosen_formats(formats)
+    segmenter = Segmenter.from_pretrained(model, device=device)
+    options: PredictOptions = {
+        "threshold": threshold,
+        "min_area": min_area,
+        "diameter": diameter,
+        "mpp": mpp,
+        "channel": int(channel) if channel is not None and channel.isdecimal() else channel,
+        "tile": tile or DEFAULT_TILE,
+        "batch_size": batch_size,
+    }
+    failures: list[str] = []
+    done = nuclei = 0
+    for path, target in _show(_with_targets(_expand(images), out), "images"):
+        try:
+            nuclei += _predict_one(segmenter, path, target, suffixes, options)
+            done += 1
+        except (NucleusError, OSError, MemoryError) as error:
+            failures.append(f"{path}: {error}")
+            _console.print(f"[red]{path}[/]: {error}", highlight=False)
+    typer.echo(f"{nuclei} nuclei in {done} images, written to {out}")
+    if failures:
+        typer.echo(f"{len(failures)} could not be segmented:", err=True)
+        for failure in failures:
+            typer.echo(f"  {failure}", err=True)
+        raise typer.Exit(1)
+    if not done:
+        raise SettingsError(f"no image found in: {', '.join(images)} (known are {', '.join(SUFFIXES)})")
+
+
+def _predict_one(
+    segmenter: Segmenter, path: Path, target: Path, suffixes: Sequence[str], options: PredictOptions
+) -> int:
+    nuclei = segmenter.predict(path, **options)
+    for suffix in suffixes:
+        nuclei.save(target.with_name(target.name + suffix))
+    return len(nuclei)
+
+
+def _chosen_formats(formats: str) -> list[str]:
+    names = [name.strip() for name in formats.split(",") if name.strip()]
+    unknown = sorted(set(names) - set(_FORMATS))
+    if unknown or not names:
+        raise SettingsError(f"format: expected some of {', '.join(_FORMATS)}, got {formats!r}")
+    return [_FORMATS[name] for name in names]
+
+
+def _expand(arguments: Iterable[str]) -> Iterator[tuple[Path, Path]]:
+    """Yield each image with the name its results go under, relative to the output folder."""
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            found = (file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file())
+            yield from ((file, file.relative_to(path)) for file in found)
+        elif path.exists() or not glob.has_magic(argument):
+            yield path, Path(path.name)
+        else:
+            for match in sorted(glob.glob(argument, recursive=True)):  # noqa: PTH207 - Path.glob has no absolute form
+                if Path(match).is_file():
+                    yield Path(match), Path(Path(match).name)
+
+
+def _with_targets(images: Iterable[tuple[Path, Path]], out: Path) -> Iterator[tuple[Path, Path]]:
+    """Choose output names: the stem, unless another image has it already; then the whole name, then a number."""
+    taken: set[Path] = set()
+    for path, relative in images:
+        candidates = [relative.with_suffix(""), relative]
+        number = 2
+        while candidates[0] in taken:
+            candidates.pop(0)
+            if not candidates:
+                candidates = [relative.with_name(f"{relative.name}-{number}")]
+                number += 1
+        taken.add(candidates[0])
+        yield path, out / candidates[0]
+
+
+@app.command()
+def train(
+    data: _Data,
+    out: Annotated[Path, typer.Option(help="Folder for the model bundle; the run's own files go to OUT/training.")],
+    groups: _Groups = None,
+    group_by: _GroupBy = None,
+    samples: Annotated[int, typer.Option(help="How many samples to train on.")] = 48_000,
+    batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 8,
+    learning_rate: Annotated[float, typer.Option(help="Plateau of the learning rate.")] = 2e-3,
+    form: Annotated[str, typer.Option(help="lite0 (pretrained encoder) or plain.")] = "lite0",
+    width: Annotated[int, typer.Option(help="First level's channels, of the plain form.")] = 32,
+    depth: Annotated[int, typer.Option(help="Levels, of the plain form.")] = 3,
+    dropout: Annotated[float, typer.Option(help="Dropout at the bottom of the U.")] = 0.0,
+    pretrained: Annotated[bool, typer.Option(help="Start from ImageNet weights (lite0).")] = True,
+    folds: Annotated[int, typer.Option(help="One of so many folds is held out for validation.")] = 10,
+    validate_every: Annotated[int, typer.Option(help="In samples.")] = 8_000,
+    checkpoint_every: Annotated[int, typer.Option(help="In samples.")] = 1_600,
+    seed: Annotated[int, typer.Option(help="Of initialisation, samples and folds.")] = 0,
+    device: _Device = "auto",
+    workers: Annotated[int, typer.Option(help="Processes that draw samples.")] = 1,
+) -> None:
+    """Train a model; the same command goes on with a run that was stopped."""
+    from nucleus_unet.network import NetworkConfig
+    from nucleus_unet.training.bundles import train_bundle
+    from nucleus_unet.training.trainer import TrainConfig
+
+    config = TrainConfig(
+        network=NetworkConfig(form=form, width=width, depth=depth, dropout=dropout),  # type: ignore[arg-type]
+        pretrained=pretrained and form == "lite0",
+        samples=samples,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        validate_every=validate_every,
+        checkpoint_every=checkpoint_every,
+        seed=seed,
+    )
+    examples = _read_sets(data, groups, group_by)
+    scores = train_bundle(config, examples, out, folds=folds, device=device, workers=workers, say=_console.log)
+    typer.echo(json.dumps(scores, indent=2))
+    typer.echo(f"model bundle: {out}")
+
+
+@app.command()
+def evaluate(
+    data: _Data,
+    model: _Model = None,
+    groups: _Groups = None,
+    device: _Device = "auto",
+    out: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
+) -> None:
+    """Compare a model with the truth: average precision in both conventions, pixel accuracy, by kind of image."""
+    from nucleus_unet.evaluation.evaluate import evaluate as run
+    from nucleus_unet.segmenter import Segmenter
+
+    segmenter = Segmenter.from_pretrained(model, device=device)
+    examples = _read_sets(data, groups, None)
+    result = run(segmenter, examples, track=lambda items: _show(items, "images")).to_json()
+    if out is not None:
+        write_atomically(out, json.dumps(result, indent=2) + "\n")
+    _print_scores(result)
+
+
+def _print_scores(result: dict[str, Any]) -> None:
+    columns = ("AP50", "AP75", "AP90", "mean", "| AP50", "mSA", "pixels", "images", "nuclei")
+    typer.echo(f"{'':24}{'pooled':>8}{'':24}{'per image':>10}")
+    typer.echo(f"{'':24}" + "".join(f"{name:>8}" for name in columns))
+    for kind, scores in {**result["kinds"], "all": result["overall"]}.items():
+        pooled, single = scores["pooled_ap"], scores["per_image_ap"]
+        figures = (pooled["0.50"], pooled["0.75"], pooled["0.90"], scores["pooled_mean_ap"])
+        figures += (single["0.50"], scores["per_image_mean_ap"], scores["pixel_accuracy"])
+        counts = (scores["images"], scores["truths"])
+        typer.echo(f"{kind[:23]:24}" + "".join(f"{x:8.3f}" for x in figures) + "".join(f"{x:8}" for x in counts))
+
+
+@app.command()
+def download(
+    out: Annotated[Path, typer.Argument(help="Folder for the archive.")],
+    source: Annotated[str, typer.Option(help="bbbc038 (no account) or kaggle (with your key).")] = "bbbc038",
+) -> None:
+    """Get the 2018 Data Science Bowl's training set; an interrupted download goes on."""
+    from nucleus_unet.training.download import download as fetch
+
+    if source not in ("bbbc038", "kaggle"):
+        raise SettingsError(f"source: expected bbbc038 or kaggle, got {source!r}")
+    typer.echo(str(fetch(out, source=source, progress=True)))  # type: ignore[arg-type]
+
+
+def _read_sets(data: Sequence[Path], groups: Sequence[str] | None, group_by: Sequence[str] | None) -> list[Example]:
+    from nucleus_unet.training.dataset import read_examples
+
+    tables, patterns = _by_set("groups", groups, data), _by_set("group-by", group_by, data)
+    examples = []
+    for path in data:
+        table = tables.get(path.stem)
+        found, report = read_examples(
+            path, groups=Path(table) if table else None, group_by=patterns.get(path.stem), progress=True
+        )
+        _console.log(f"{path}: {report.images} images, {report.nuclei} nuclei")
+        # Field 1 of one set is not field 1 of another.
+        examples += [dataclasses.replace(each, mosaic=f"{path.stem}/{each.mosaic}") for each in found]
+    return examples
+
+
+def _by_set(option: str, arguments: Sequence[str] | None, data: Sequence[Path]) -> dict[str, str]:
+    """Split SET=VALUE arguments; where there is only one set, VALUE alone will do."""
+    stems = [path.stem for path in data]
+    values = {}
+    for argument in arguments or ():
+        stem, separator, value = argument.partition("=")
+        if separator and stem in stems:
+            values[stem] = value
+        elif len(stems) == 1:
+            values[stems[0]] = argument
+        else:
+            raise SettingsError(f"{option}: expected SET=VALUE with a SET of {', '.join(stems)}, got {argument!r}")
+    return values
+
+
+def _show(items: Iterable[T], what: str) -> Iterable[T]:
+    return track(items, what, console=_console, transient=True, disable=not _console.is_terminal)
+
+
+def main() -> None:
+    """Run the command line."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=_console, show_path=False)]
+    )
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+    except (NucleusError, OSError) as error:
+        _console.print(f"[red]error:[/] {error}", highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _console.print("stopped", highlight=False)
+        sys.exit(130)

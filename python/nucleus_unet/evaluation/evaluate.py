@@ -1,0 +1,68 @@
+"""A model on a labelled set: figures for all of it and for every kind of image."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nucleus_unet.evaluation.metrics import ImageScore, Scores, score_image, summarise
+from nucleus_unet.segmenter import Segmenter
+from nucleus_unet.training.dataset import Example
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of a model on a labelled set.
+
+    Attributes
+    ----------
+    overall
+        Of all images.
+    kinds : dict of str to Scores
+        Of every kind of image.
+    images : dict of str to ImageScore
+        Of every image, by name.
+    """
+
+    overall: Scores
+    kinds: dict[str, Scores]
+    images: dict[str, ImageScore]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "overall": self.overall.to_json(),
+            "kinds": {kind: scores.to_json() for kind, scores in self.kinds.items()},
+        }
+
+
+def evaluate(
+    segmenter: Segmenter,
+    examples: Sequence[Example],
+    *,
+    track: Callable[[Sequence[Example]], Iterable[Example]] = iter,
+) -> Evaluation:
+    """Predict every image with the model's own settings, and compare with the truth.
+
+    Parameters
+    ----------
+    segmenter
+        The model.
+    examples
+        Images with their nuclei.
+    track
+        Wraps the examples, to show progress.
+    """
+    kinds: dict[str, list[ImageScore]] = defaultdict(list)
+    images = {}
+    for example in track(examples):
+        score = score_image(example.labels, segmenter.predict(example.image).labels)
+        kinds[example.kind].append(score)
+        images[example.name] = score
+    return Evaluation(
+        overall=summarise(list(images.values())),
+        kinds={kind: summarise(scores) for kind, scores in sorted(kinds.items())},
+        images=images,
+    )
