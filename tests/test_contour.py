@@ -1,5 +1,7 @@
 """Outlines against their law: rasterising them gives the label image back."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,7 +25,7 @@ def rasterised(polygon: list[Ring], shape: tuple[int, ...]) -> NDArray[np.bool_]
     """Pixels whose middles have an odd number of vertical edges to their left."""
     crossings = np.zeros((shape[0], shape[1] + 1), int)
     for ring in polygon:
-        for (x0, y0), (x1, y1) in zip(ring[:-1], ring[1:], strict=True):
+        for (x0, y0), (x1, y1) in pairwise(ring):
             if x0 == x1:
                 crossings[min(y0, y1) : max(y0, y1), x0] += 1
     inside: NDArray[np.bool_] = crossings.cumsum(1)[:, :-1] % 2 == 1
@@ -38,7 +40,7 @@ def signed_area(ring: Ring) -> float:
 def passed_corners(ring: Ring) -> list[tuple[int, int]]:
     """Corners of pixels along a ring, once for each time it comes by."""
     corners = []
-    for start, end in zip(ring[:-1], ring[1:], strict=True):
+    for start, end in pairwise(ring):
         steps = int(abs(end - start).sum())
         corners += [tuple((start + (end - start) * step // steps).tolist()) for step in range(steps)]
     return corners
@@ -94,7 +96,7 @@ def test_arrays_that_are_not_contiguous_give_the_same_result() -> None:
     [
         (
             np.zeros((3, 4), np.int32),
-            r"labels: expected an array \(H, W\) of uint32, got shape \[3, 4\] of int32",
+            r"labels: expected an array \(H, W\) of uint32, got .* of int32",
         ),
         (np.zeros((3, 4), ">u4"), "labels: expected .* of >u4"),
         (np.zeros(3, np.uint32), r"labels: expected .* got shape \[3\] of uint32"),

@@ -52,8 +52,7 @@ def test_every_column_is_as_scikit_image_measures_it(labels: Labels, seed: int) 
 def test_the_number_of_threads_changes_no_bit(labels: Labels, seed: int) -> None:
     intensity, probability = noise_like(labels, seed)
     tables = [
-        _core.measure(labels, intensity=intensity, probability=probability, threads=threads)
-        for threads in (1, 2, None)
+        _core.measure(labels, intensity=intensity, probability=probability, threads=threads) for threads in (1, 2, None)
     ]
     for columns in zip(*tables, strict=True):
         assert len({column.tobytes() for column in columns if column is not None}) == 1
@@ -97,9 +96,7 @@ def test_another_dtype_is_refused_with_what_came() -> None:
 
 
 def test_another_shape_is_refused_by_name() -> None:
-    with pytest.raises(
-        MaskError, match=r"intensity: expected the shape of the labels, \(3, 4\), got \(4, 3\)"
-    ):
+    with pytest.raises(MaskError, match=r"intensity: expected the shape .* \(3, 4\), got \(4, 3\)"):
         _core.measure(np.zeros((3, 4), np.uint32), intensity=np.zeros((4, 3), np.float32))
 
 
