@@ -13,11 +13,13 @@ __all__ = [
     "__version__",
     "coco_to_labels",
     "contingency",
+    "contours",
     "group",
     "group_margin",
     "kaggle_to_labels",
     "labels_to_coco",
     "labels_to_kaggle",
+    "measure",
     "merge_mask_pngs",
 ]
 
@@ -141,6 +143,99 @@ def group_margin(*, heat_sigma: float, window: int, join_distance: float, snap: 
     --------
     >>> group_margin(heat_sigma=1.0, window=5, join_distance=8, snap=4, reach=48)
     120
+    """
+
+# Measuring ----------------------------------------------------------------------------------------------
+
+def measure(
+    labels: NDArray[np.uint32],
+    *,
+    intensity: NDArray[np.float32] | None = None,
+    probability: NDArray[np.uint8] | None = None,
+    threads: int | None = None,
+) -> tuple[
+    NDArray[np.uint32],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.float64],
+    NDArray[np.float64] | None,
+    NDArray[np.float64] | None,
+]:
+    """Measure every nucleus of a label image; labels ascending, those that are absent left out.
+
+    Parameters
+    ----------
+    labels : (H, W) uint32
+        Label image, 0 for background.
+    intensity : (H, W) float32, optional
+        Image to take means of.
+    probability : (H, W) uint8, optional
+        Foreground probability times 255 to take means of.
+    threads : int, optional
+        Number of threads; all cores by default.
+
+    Returns
+    -------
+    labels : (N,) uint32
+        The labels present.
+    areas : (N,) int64
+        Numbers of pixels.
+    boxes : (N, 4) int64
+        First row, first column, and the row and column after the last ones.
+    centroids : (N, 2) float64
+        Mean row and column.
+    mean_intensities : (N,) float64 or None
+        Means of `intensity`, added in double precision in an order that depends on the nucleus alone.
+    mean_probabilities : (N,) float64 or None
+        Means of `probability`, 0 to 1.
+
+    Raises
+    ------
+    nucleus_unet.errors.MaskError
+        If an image has another dtype, or another shape than `labels`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels, areas, boxes, centroids, _, _ = measure(np.array([[0, 3, 3], [0, 3, 3]], np.uint32))
+    >>> labels.tolist(), areas.tolist(), boxes.tolist(), centroids.tolist()
+    ([3], [4], [[0, 1, 2, 3]], [[0.5, 1.5]])
+    """
+
+# Outlines -----------------------------------------------------------------------------------------------
+
+def contours(labels: NDArray[np.uint32]) -> list[list[list[NDArray[np.int32]]]]:
+    """Trace the outline of every nucleus along pixel edges, in one pass over the label image.
+
+    The pixel of row r and column c covers [c, c + 1] x [r, r + 1] in (x, y), so that rasterising an outline
+    gives back exactly the nucleus's pixels.
+
+    Parameters
+    ----------
+    labels : (H, W) uint32
+        Label image, 0 for background.
+
+    Returns
+    -------
+    list of list of list of (K, 2) int32
+        For each label present, ascending: its polygons, one for each 4-connected piece, by raster order of
+        their first pixels; each polygon's rings, the exterior first, then its holes; each ring's vertices,
+        (x, y), the last one equal to the first, with a turn at every one.
+
+        By the shoelace formula in (x, y) as they are, the signed area of an exterior is positive, that of a
+        hole negative. Every ring is simple; a hole may touch the exterior or another hole in single points.
+
+    Raises
+    ------
+    nucleus_unet.errors.MaskError
+        If `labels` has another shape or dtype, or is too large for 32-bit coordinates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [[[exterior]]] = contours(np.array([[0, 7, 7]], np.uint32))
+    >>> exterior.tolist()
+    [[3, 0], [3, 1], [1, 1], [1, 0], [3, 0]]
     """
 
 # --- Run-length encoding, mask PNGs, overlap: behind nucleus_unet.masks ------------------------------------

@@ -6,7 +6,7 @@ use numpy::{
 };
 use pyo3::prelude::*;
 
-use crate::errors::MaskError;
+use crate::border::MaskError;
 
 /// Borrow an argument as an array, without a copy.
 ///
@@ -16,11 +16,18 @@ pub fn array<'py, T: Element, D: Dimension>(
     expected: &str,
     argument: &Bound<'py, PyAny>,
 ) -> PyResult<PyReadonlyArray<'py, T, D>> {
-    if let Ok(array) = argument.cast::<PyArray<T, D>>() {
+    if let Ok(array) = argument.cast::<PyArray<T, D>>()
+        && array.is_aligned()
+    {
         return Ok(array.readonly());
     }
     let came = match argument.cast::<PyUntypedArray>() {
-        Ok(array) => format!("shape {:?} of {}", array.shape(), array.dtype().str()?),
+        Ok(array) => format!(
+            "shape {:?} of {}{}",
+            array.shape(),
+            if array.is_aligned() { "" } else { "unaligned " },
+            array.dtype().str()?
+        ),
         Err(_) => argument.get_type().name()?.to_string(),
     };
     Err(MaskError::new_err(format!(

@@ -8,6 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 pyo3::import_exception!(nucleus_unet.errors, MaskError);
+pyo3::import_exception!(nucleus_unet.errors, SettingsError);
 
 /// The Python error for a kernel's complaint about masks, with the kernel's words.
 pub fn mask_error(error: impl Display) -> PyErr {

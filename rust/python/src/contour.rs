@@ -7,7 +7,6 @@ use pyo3::prelude::*;
 
 use crate::arrays::array;
 use crate::border;
-use crate::errors::MaskError;
 
 type Rings<'py> = Vec<Bound<'py, PyArray2<i32>>>;
 
@@ -18,8 +17,7 @@ pub fn contours<'py>(
 ) -> PyResult<Vec<Vec<Rings<'py>>>> {
     let labels = array::<u32, Ix2>("labels", "an array (H, W) of uint32", labels)?;
     let view = labels.as_array();
-    let outlines = border::run(py, None, || kernel::contours(view))?
-        .map_err(|error| MaskError::new_err(error.to_string()))?;
+    let outlines = border::run(py, None, || kernel::contours(view))?.map_err(border::mask_error)?;
     Ok(outlines
         .into_iter()
         .map(|outline| {

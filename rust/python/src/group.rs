@@ -7,8 +7,7 @@ use numpy::{IntoPyArray, Ix3, PyArray1, PyArray2};
 use pyo3::prelude::*;
 
 use crate::arrays::array;
-use crate::border;
-use crate::errors::{MaskError, SettingsError};
+use crate::border::{self, MaskError, SettingsError};
 
 type Lists<'py> = (
     Bound<'py, PyArray2<u32>>,

@@ -5,7 +5,6 @@ use pyo3::prelude::*;
 mod arrays;
 mod border;
 mod contour;
-mod errors;
 mod group;
 mod mask_png;
 mod masks;

@@ -7,7 +7,6 @@ use pyo3::prelude::*;
 
 use crate::arrays::array;
 use crate::border;
-use crate::errors::MaskError;
 
 type Columns<'py> = (
     Bound<'py, PyArray1<u32>>,
@@ -40,7 +39,7 @@ pub fn measure<'py>(
         probability.as_ref().map(|image| image.as_array()),
     );
     let table = border::run(py, threads, || kernel::measure(views.0, views.1, views.2))?
-        .map_err(|error| MaskError::new_err(error.to_string()))?;
+        .map_err(border::mask_error)?;
     let means = |mean: fn(&Measurement) -> Option<f64>| {
         column(py, &table, |row| mean(row).unwrap_or(f64::NAN))
     };
