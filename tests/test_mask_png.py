@@ -204,6 +204,18 @@ class TestRefusals:
         with pytest.raises(MaskError, match="mask 0: not a readable PNG: Missing palette"):
             merge_mask_pngs([png(np.zeros((2, 2, 1), np.int64), PALETTE, 8)])
 
+    def test_an_animation_whose_first_frame_is_smaller_than_the_image_is_named(self):
+        frame = chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 2, 1, 0, 0, 1, 1, 0, 0))
+        file = png(
+            np.ones((1, 2, 1), np.int64),
+            GREY,
+            8,
+            size=(2, 3),
+            extra=chunk(b"acTL", bytes([0, 0, 0, 1] * 2)) + frame,
+        )
+        with pytest.raises(MaskError, match="mask 0: not a readable PNG: Sub frame is out-of-bounds"):
+            merge_mask_pngs([file])
+
     @pytest.mark.parametrize("size", [(2**31 - 1, 2**31 - 1), (2**15, 2**14)])
     def test_a_header_that_claims_a_huge_image_is_not_believed(self, size):
         bomb = png(np.zeros((2, 3, 1), np.int64), GREY, 8, size=size)

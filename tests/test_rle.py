@@ -164,7 +164,7 @@ class TestCoco:
         height = sum(counts)
         expected = pycocotools.frPyObjects({"size": [height, 1], "counts": counts}, height, 1)
         labels, _ = coco_to_labels([expected])
-        np.testing.assert_array_equal(labels, pycocotools.decode(expected))
+        np.testing.assert_array_equal(labels[:, 0], np.repeat(np.arange(len(counts)) % 2, counts))
         for rle in labels_to_coco(labels).values():
             assert str(rle["counts"]).encode() == expected["counts"]
 
@@ -313,6 +313,10 @@ class TestLabelImagesAsTheyCome:
     def test_labels_that_do_not_fit_in_32_bits_are_refused(self, encode, label):
         with pytest.raises(MaskError, match=r"labels: expected labels of 0 to 4294967295, got"):
             encode(np.array([[0, label]]))
+
+    def test_no_threads_are_refused(self, encode):
+        with pytest.raises(ValueError, match="threads: expected at least 1"):
+            encode(some_image, threads=0)
 
     @given(labels=label_images, threads=st.integers(1, 4))
     def test_the_number_of_threads_changes_nothing(self, encode, labels, threads):
