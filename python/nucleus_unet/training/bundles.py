@@ -24,6 +24,8 @@ from nucleus_unet.training.folds import assign_folds
 from nucleus_unet.training.trainer import Run, TrainConfig, train
 from nucleus_unet.training.validation import Predicted, calibrate, predict_examples, validate
 
+_log = logging.getLogger(__name__)
+
 
 def train_bundle(
     config: TrainConfig,
@@ -33,7 +35,7 @@ def train_bundle(
     folds: int = 10,
     device: str = "auto",
     workers: int = 1,
-    say: Callable[[str], object] = logging.getLogger(__name__).info,
+    say: Callable[[str], object] = _log.info,
 ) -> dict[str, Any]:
     """Train on all folds but the first, choose the grouping on that one, and save a bundle.
 
