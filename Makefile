@@ -1,0 +1,50 @@
+# The contributor's guide: each target is a thing one does here. `make demo` and `make test` need nothing set up first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+RUST := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+
+.PHONY: demo test lint format types rust-test python-test clean
+
+## Segment real and synthetic pictures with the embedded model; results go to demo/
+demo: $(STAMP)
+	$(BIN)/python examples/demo.py demo
+
+## All tests, Rust and Python
+test: rust-test python-test
+
+rust-test:
+	cargo test --release --quiet --package nucleus-kernels
+
+python-test: $(STAMP)
+	$(BIN)/python -m pytest --quiet
+
+## Formatting, lints and types, as CI checks them
+lint: $(STAMP)
+	cargo fmt --check
+	cargo clippy --quiet --release --all-targets -- -D warnings
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+
+types: $(STAMP)
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest nucleus_unet._core
+
+## Mend what can be mended by machine
+format: $(STAMP)
+	cargo fmt
+	$(BIN)/ruff format --quiet .
+	$(BIN)/ruff check --fix --quiet .
+
+# The environment, with the extension built in release mode; made anew when Rust code or dependencies change.
+$(STAMP): pyproject.toml constraints.txt $(RUST)
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) target demo
