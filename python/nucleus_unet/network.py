@@ -12,6 +12,7 @@ whole image. How much is enough is not guessed: each layer tells its `span`, and
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, cast
@@ -19,6 +20,7 @@ from typing import Any, Literal, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from nucleus_unet.errors import MissingExtraError, SettingsError
 
@@ -140,6 +142,11 @@ class ConvNorm(nn.Sequential):
             layers.append(nn.ReLU6(inplace=True))
         super().__init__(*layers)
         self._geometry = (kernel, stride, padding)
+
+    def fuse(self) -> None:
+        """Fold the normalisation into the convolution: the same function, one pass over memory less."""
+        self[0] = fuse_conv_bn_eval(cast(nn.Conv2d, self[0]), cast(nn.BatchNorm2d, self[1]))
+        self[1] = nn.Identity()
 
     def span(self, span: Span) -> Span:
         """Follow what an output depends on."""
@@ -400,6 +407,15 @@ class Network(nn.Module):
         """
         scaled = (image - _INPUT_MEAN) / _INPUT_SCALE
         return cast(Tensor, self.form(channels_last(scaled)))
+
+
+def fused(network: Network) -> Network:
+    """Return a copy for inference only, with every normalisation folded into its convolution."""
+    copied = copy.deepcopy(network).eval()
+    for module in copied.modules():
+        if isinstance(module, ConvNorm):
+            module.fuse()
+    return copied.to(memory_format=torch.channels_last)
 
 
 def multiply_adds_per_pixel(network: Network, side: int = 256) -> float:

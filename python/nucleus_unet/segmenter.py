@@ -19,6 +19,7 @@ from nucleus_unet.errors import SettingsError
 from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels, measure_levels, normalise, prepare_image, read_image
 from nucleus_unet.inference import predict_maps
+from nucleus_unet.network import fused
 from nucleus_unet.resample import enlarge_labels, resample
 from nucleus_unet.segmentation import Plan, Segmentation
 from nucleus_unet.tiles import Tile
@@ -73,7 +74,7 @@ class Segmenter:
         self.bundle = bundle
         self.device = choose_device(device)
         self.precision: Precision = choose_precision(self.device) if precision == "auto" else precision
-        self._network = bundle.network.to(self.device)
+        self._network = fused(bundle.network).to(self.device)
 
     @classmethod
     def from_pretrained(
