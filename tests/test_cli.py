@@ -1,0 +1,130 @@
+"""The command line, as people type it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "dsb2018"
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from nucleus_unet.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_predict_writes_every_format_for_files_folders_and_patterns(tmp_path: Path) -> None:
+    images = EXAMPLES / "images"
+    result = run(
+        "predict",
+        images / "fluorescence_small.png",
+        f"{images}/smear_p*.png",
+        "--out",
+        tmp_path,
+        "--format",
+        "tif,csv,geojson,png",
+    )
+    assert result.returncode == 0, result.stderr
+    assert "3 images" in result.stdout
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {
+        f"{stem}{suffix}"
+        for stem in ("fluorescence_small", "smear_pink", "smear_purple")
+        for suffix in (".tif", ".csv", ".geojson", ".png")
+    }
+    labels = tifffile.imread(tmp_path / "smear_pink.tif")
+    assert labels.dtype == np.uint32
+    assert len(json.loads((tmp_path / "smear_pink.geojson").read_text())["features"]) == labels.max() > 0
+
+
+def test_predict_goes_on_past_a_bad_file_and_ends_with_a_list_of_those(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.png").write_text("not a picture")
+    (folder / "b.png").write_bytes((EXAMPLES / "images" / "fluorescence_small.png").read_bytes())
+    tifffile.imwrite(folder / "c.tif", np.zeros((3, 4, 5, 6), np.uint8))
+    result = run("predict", folder, folder / "missing.png", "--out", tmp_path / "out", "--format", "tif")
+    assert result.returncode == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.tif"]
+    assert "3 could not be segmented" in result.stderr
+    for name in ("a.png", "c.tif", "missing.png"):
+        assert name in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_predict_keeps_folders_apart_and_never_writes_two_images_to_one_name(tmp_path: Path) -> None:
+    pixels = np.zeros((20, 20), np.uint8)
+    for name in ("one/a.png", "two/a.png", "two/a.tif"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("tif"):
+            tifffile.imwrite(path, pixels)
+        else:
+            path.write_bytes(imagecodecs.png_encode(pixels))
+    result = run("predict", tmp_path / "in", "--out", tmp_path / "out", "--format", "tif")
+    assert result.returncode == 0, result.stderr
+    written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.tif")}
+    assert written == {"one/a.tif", "two/a.tif", "two/a.tif.tif"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["predict", "nothing-*.png", "--out", "x"], "no image found"),
+        (["predict", EXAMPLES / "images", "--out", "x", "--format", "bmp"], "format"),
+        (["predict", EXAMPLES / "images", "--out", "x", "--model", "no-such-bundle"], "no-such-bundle"),
+        (["evaluate", "--data", "no-such-set"], "no-such-set"),
+        (["evaluate", "--data", EXAMPLES, "--device", "abacus"], "abacus"),
+        (["download", "x", "--source", "mars"], "mars"),
+        (["train", "--data", EXAMPLES, "--out", "x", "--form", "round"], "form"),
+        (["train", "--data", EXAMPLES, "--out", "x", "--samples", "3"], "samples"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_exit_code_two(
+    arguments: list[str | Path], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert says in result.stderr.replace("\n", "")
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_makes_a_bundle_that_predict_and_evaluate_take(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    arguments = ("train", "--data", EXAMPLES, "--out", bundle, "--form", "plain", "--width", "4", "--depth", "1")
+    arguments += ("--samples", "16", "--batch-size", "2", "--validate-every", "8", "--folds", "3", "--workers", "0")
+    trained = run(*arguments)
+    assert trained.returncode == 0, trained.stderr
+    written = {str(path.relative_to(bundle)) for path in bundle.rglob("*") if path.is_file()}
+    assert written == {
+        "config.json",
+        "weights.safetensors",
+        "metrics.json",
+        "training/checkpoint.safetensors",
+        "training/curves.csv",
+        "training/curves.png",
+    }
+    curves = (bundle / "training" / "curves.csv").read_text().splitlines()
+    assert len(curves) == 3
+    assert "validation_pooled_ap50" in curves[0]
+
+    evaluated = run("evaluate", "--data", EXAMPLES, "--model", bundle, "--out", tmp_path / "scores.json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert json.loads((tmp_path / "scores.json").read_text())["overall"]["images"] == 6
+    assert run("predict", EXAMPLES / "images", "--out", tmp_path, "--model", bundle).returncode == 0
+
+
+def test_help_names_every_command() -> None:
+    result = run("--help")
+    assert result.returncode == 0
+    for command in ("predict", "train", "evaluate", "download"):
+        assert command in result.stdout

@@ -1,0 +1,285 @@
+"""Training: the samples, the losses, and runs that survive being killed."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from nucleus_unet.errors import DataError, SettingsError
+from nucleus_unet.network import OFFSET_SCALE, NetworkConfig
+from nucleus_unet.training.augment import AugmentConfig, Source, draw_sample
+from nucleus_unet.training.checkpoint import read_facts
+from nucleus_unet.training.dataset import Example
+from nucleus_unet.training.losses import losses
+from nucleus_unet.training.samples import SampleStream, stack
+from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, train
+from safetensors.torch import load_file
+
+TINY = TrainConfig(
+    network=NetworkConfig(form="plain", width=4, depth=1, dropout=0.3),
+    augment=AugmentConfig(crop=32),
+    pretrained=False,
+    samples=24,
+    batch_size=2,
+    warmup=4,
+    checkpoint_every=4,
+    validate_every=8,
+    precision="float32",
+)
+
+
+def field(seed: int, *, side: int = 64, kind: str = "disc", colour: bool = False) -> Example:
+    """Draw bright discs on a dark ground."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:side, :side]
+    labels = np.zeros((side, side), np.uint32)
+    for number, (row, column) in enumerate(rng.integers(6, side - 6, (6, 2)), start=1):
+        labels[((rows - row) ** 2 + (columns - column) ** 2 < 25) & (labels == 0)] = number
+    image = (30 + 150 * (labels > 0) + rng.integers(0, 20, (side, side))).astype(np.uint8)
+    if colour:
+        image = np.stack([255 - image, image, image // 2], axis=-1)
+    return Example(f"{kind}-{seed}", kind, image, labels, str(seed))
+
+
+FIELDS = [field(seed) for seed in range(4)]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / CHECKPOINT)
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+
+
+# --- samples -----------------------------------------------------------------------------------------------
+
+
+def test_sample_number_k_is_the_same_whenever_it_is_drawn() -> None:
+    stream = SampleStream(FIELDS, AugmentConfig(crop=32), seed=3, length=10)
+    again = SampleStream(FIELDS, AugmentConfig(crop=32), seed=3, length=99)
+    first = stream[7]
+    stream[2]
+    for one, other in ((first, stream[7]), (first, again[7])):
+        np.testing.assert_array_equal(one.image, other.image)
+        np.testing.assert_array_equal(one.targets.offset, other.targets.offset)
+
+
+def test_other_seeds_give_other_samples() -> None:
+    streams = [SampleStream(FIELDS, AugmentConfig(crop=32), seed=seed, length=1) for seed in (0, 1)]
+    assert not np.array_equal(streams[0][0].image, streams[1][0].image)
+
+
+def test_small_kinds_are_shown_more_often_than_their_share_of_images() -> None:
+    many = [field(seed, kind="many") for seed in range(16)]
+    one = dataclasses.replace(field(99, kind="one"), labels=np.ones((64, 64), np.uint32))
+    config = AugmentConfig(crop=16, strength=0, negatives=0)
+    stream = SampleStream([*many, one], config, seed=0, length=300)
+    shown = sum(stream[number].targets.foreground.mean() > 0.99 for number in range(300))
+    # One image in 17 would be 18 of 300; by the root of their numbers, sqrt(16) : sqrt(1), it is 60.
+    assert 40 <= shown <= 80
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_samples_are_normalised_images_with_their_targets(colour: bool) -> None:
+    source = Source(field(1, colour=colour).image, field(1).labels)
+    for seed in range(20):
+        sample = draw_sample(source, AugmentConfig(crop=48), np.random.default_rng(seed))
+        assert sample.image.shape == (3, 48, 48)
+        assert sample.image.dtype == np.float32
+        assert sample.image.min() >= 0
+        assert sample.image.max() <= 1
+        assert np.array_equal(sample.targets.foreground > 0, sample.targets.diameter > 0)
+
+
+def test_offsets_of_a_turned_and_scaled_sample_point_at_one_centre_a_nucleus() -> None:
+    source = Source(FIELDS[0].image, FIELDS[0].labels)
+    config = AugmentConfig(crop=64, strength=0, negatives=0)
+    for seed in range(10):
+        found = draw_sample(source, config, np.random.default_rng(seed)).targets
+        rows, columns = np.nonzero(found.foreground)
+        ends = np.stack([rows, columns], 1) + found.offset[:, rows, columns].T
+        assert len(np.unique(ends.round(2), axis=0)) <= 6
+
+
+def test_what_lies_beyond_the_image_has_no_nuclei_and_does_not_count() -> None:
+    example = field(2, side=24)
+    full = Source(example.image, np.ones_like(example.labels))
+    sample = draw_sample(full, AugmentConfig(crop=64, scale=(1, 1), negatives=0), np.random.default_rng(0))
+    assert not sample.valid.all()
+    np.testing.assert_array_equal(sample.targets.foreground > 0, sample.valid)
+
+
+def test_flat_images_and_images_without_nuclei_can_be_sampled() -> None:
+    for image in (np.zeros((40, 40), np.uint8), np.full((40, 40, 3), 7, np.uint16)):
+        source = Source(image, np.zeros((40, 40), np.uint32))
+        for seed in range(5):
+            sample = draw_sample(source, AugmentConfig(crop=32), np.random.default_rng(seed))
+            assert np.isfinite(sample.image).all()
+
+
+def test_training_on_no_image_is_an_error() -> None:
+    with pytest.raises(DataError, match="no image"):
+        SampleStream([], AugmentConfig(), seed=0, length=1)
+
+
+# --- losses ------------------------------------------------------------------------------------------------
+
+
+def test_the_loss_of_the_targets_themselves_is_almost_nothing() -> None:
+    stream = SampleStream(FIELDS, AugmentConfig(crop=32, strength=0, negatives=0), seed=0, length=2)
+    batch = stack([stream[0], stream[1]])
+    perfect = torch.cat(
+        [
+            ((batch.foreground * 2 - 1) * 30)[:, None],
+            torch.logit(batch.heat.clamp(1e-6, 1 - 1e-6))[:, None],
+            batch.offset / OFFSET_SCALE,
+        ],
+        dim=1,
+    )
+    assert losses(perfect, batch).total < 1e-2
+    assert losses(torch.zeros_like(perfect), batch).total > 0.5
+
+
+def test_pixels_that_do_not_count_do_not_change_the_loss() -> None:
+    stream = SampleStream(FIELDS, AugmentConfig(crop=32), seed=0, length=1)
+    batch = stack([stream[0]])
+    valid = batch.valid.clone()
+    valid[:, :10] = 0
+    batch = batch._replace(valid=valid)
+    output = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+    other = output.clone()
+    other[:, :, :10] = 5
+    assert losses(output, batch).total == losses(other, batch).total
+
+
+# --- schedules ---------------------------------------------------------------------------------------------
+
+
+def test_the_learning_rate_warms_up_stays_and_falls_to_nothing_by_samples() -> None:
+    config = TrainConfig(samples=1000, batch_size=10, warmup=100, decay=0.4, learning_rate=1.0)
+    assert config.learning_rate_at(0) == pytest.approx(0.1)
+    assert config.learning_rate_at(100) == config.learning_rate_at(600) == 1.0
+    assert 0 < config.learning_rate_at(990) < config.learning_rate_at(700) < 1
+    assert config.learning_rate_at(1000) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [({"samples": 25}, "samples"), ({"batch_size": 0}, "batch_size"), ({"decay": 2.0}, "decay")],
+)
+def test_settings_out_of_range_are_refused(change: dict[str, float], names: str) -> None:
+    with pytest.raises(SettingsError, match=names):
+        dataclasses.replace(TINY, **change)
+
+
+# --- runs --------------------------------------------------------------------------------------------------
+
+
+def test_a_few_samples_make_the_loss_smaller(tmp_path: Path) -> None:
+    history: list[float] = []
+    config = dataclasses.replace(TINY, samples=240, validate_every=40, learning_rate=1e-2)
+    train(
+        config,
+        FIELDS,
+        tmp_path,
+        device="cpu",
+        workers=0,
+        report=lambda run: history.append(run.history[-1]["train_loss"]),
+    )
+    assert history[-1] < 0.8 * history[0]
+
+
+def stop(run: Run) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_very_same_weights(tmp_path: Path) -> None:
+    train(TINY, FIELDS, tmp_path / "whole", device="cpu", workers=0)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(TINY, FIELDS, tmp_path / "parts", device="cpu", workers=0, report=stop)
+    assert read_facts(tmp_path / "parts" / CHECKPOINT)["position"] == 4
+    train(TINY, FIELDS, tmp_path / "parts", device="cpu", workers=1)
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_training import FIELDS, TINY
+from nucleus_unet.training.trainer import train
+import dataclasses
+train(dataclasses.replace(TINY, samples=120), FIELDS, Path(sys.argv[1]), device="cpu", workers=0)
+"""
+
+
+def test_killing_training_at_any_moment_and_resuming_gives_the_same_weights(tmp_path: Path) -> None:
+    script = KILLED.format(tests=str(Path(__file__).parent))
+    rng = np.random.default_rng(0)
+    for kill in range(3):
+        process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "killed")])
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "killed" / CHECKPOINT).exists() and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.3) * (kill + 1))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    train(dataclasses.replace(TINY, samples=120), FIELDS, tmp_path / "killed", device="cpu", workers=0)
+    train(dataclasses.replace(TINY, samples=120), FIELDS, tmp_path / "whole", device="cpu", workers=0)
+    assert_same_weights(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_a_longer_run_goes_on_from_a_shorter_one_before_its_decay(tmp_path: Path) -> None:
+    longer = dataclasses.replace(TINY, samples=48)
+    train(longer, FIELDS, tmp_path / "whole", device="cpu", workers=0)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(TINY, FIELDS, tmp_path / "parts", device="cpu", workers=0, report=stop)
+    train(longer, FIELDS, tmp_path / "parts", device="cpu", workers=0)
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_finished_run_is_not_made_longer(tmp_path: Path) -> None:
+    train(TINY, FIELDS, tmp_path, device="cpu", workers=0)
+    with pytest.raises(SettingsError, match="decay"):
+        train(dataclasses.replace(TINY, samples=48), FIELDS, tmp_path, device="cpu", workers=0)
+
+
+def test_other_settings_are_refused_by_name_in_a_folder_with_a_run(tmp_path: Path) -> None:
+    train(TINY, FIELDS, tmp_path, device="cpu", workers=0)
+    with pytest.raises(SettingsError, match="learning_rate"):
+        train(dataclasses.replace(TINY, learning_rate=1e-4), FIELDS, tmp_path, device="cpu", workers=0)
+
+
+def test_a_damaged_checkpoint_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
+    with pytest.raises(DataError, match=CHECKPOINT):
+        train(TINY, FIELDS, tmp_path, device="cpu", workers=0)
+
+
+def test_validation_joins_the_history(tmp_path: Path) -> None:
+    seen: list[dict[str, float]] = []
+    train(
+        TINY,
+        FIELDS,
+        tmp_path,
+        device="cpu",
+        workers=0,
+        validate=lambda _network: {"validation_loss": 0.5},
+        report=lambda run: seen.append(run.history[-1]),
+    )
+    assert [entry["samples"] for entry in seen] == [8, 16, 24]
+    assert all(entry["validation_loss"] == 0.5 and entry["train_loss"] > 0 for entry in seen)
