@@ -1,10 +1,18 @@
 """Fixtures shared by all tests."""
 
 import os
+from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import settings
+from nucleus_unet.bundle import EMBEDDED, BundleConfig, save_bundle
+from nucleus_unet.grouping import GroupConfig
+from nucleus_unet.network import Network, NetworkConfig, PlainUNet
+from nucleus_unet.segmenter import Segmenter
+from numpy.typing import NDArray
 
 # A property that holds is no less true on a busy machine.
 settings.register_profile("no deadline", deadline=None)
@@ -19,3 +27,83 @@ def shared_data() -> Path:
     if not (folder / "dsb2018" / "stage1_train.zip").exists():
         pytest.skip("the real data sets are absent (set NUCLEUS_DATA to their folder)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a bundle whose small, untrained network takes bright pixels for nuclei."""
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    group = GroupConfig(heat_sigma=1.0, join_distance=4.0, min_area=5, min_score=0.5)
+    config = BundleConfig("tiny", NetworkConfig(form="plain", width=8, depth=2, stem_stride=2), group, diameter=16.0)
+    save_bundle(folder, brightness_network(config.network), config, metrics={"ap50": 0.5}, card="# Tiny\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def segmenter(tiny_bundle: Path) -> Segmenter:
+    """The tiny bundle on the CPU, in float32."""
+    return Segmenter.from_pretrained(tiny_bundle, device="cpu", precision="float32")
+
+
+def brightness_network(config: NetworkConfig) -> Network:
+    """Set a plain network's weights by hand: foreground follows brightness, heat follows blurred brightness.
+
+    Channels 0 to 3 of the first level carry the four pixels that the stem folds, channel 4 their blurred mean; the
+    others stay random, see the whole receptive field, and move the offsets a little.
+    """
+    torch.manual_seed(0)
+    network = Network(config).eval()
+    form = network.form
+    assert isinstance(form, PlainUNet)
+    blur = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
+    first, second, third, fourth = (block[0] for block in (*form.down[0], *form.up[-1].mix))
+    with torch.no_grad():
+        for layer, skipped in (first, None), (second, 0), (third, 2 * config.width), (fourth, 0):
+            layer.weight[:5] = 0
+            for channel in range(4):
+                if skipped is None:
+                    layer.weight[channel, channel::4, 1, 1] = 1 / 3
+                else:
+                    layer.weight[channel, skipped + channel, 1, 1] = 1
+            if skipped is None:
+                layer.weight[4] = blur / 12
+            else:
+                layer.weight[4, skipped + 4] = blur
+        form.down[0][0][1].bias[:5] = 2.0  # keeps dark pixels above the ReLU
+        head = form.head
+        head.weight[:8] = 0
+        head.weight[8:, :5] = 0
+        for pixel in range(4):
+            head.weight[pixel, pixel] = 6.0
+            head.weight[4 + pixel, 4] = 3.0
+        head.weight[8:] *= 0.3
+        middle = 2.0 + (0.5 - 0.45) / 0.225
+        head.bias[:4] = -6.0 * middle
+        head.bias[4:8] = -3.0 * middle
+        head.bias[8:] = 0
+    return network
+
+
+@pytest.fixture(scope="session")
+def discs() -> NDArray[np.uint8]:
+    """Image of five bright discs (100 x 131)."""
+    return draw_discs((100, 131), [(20, 25, 8), (22, 70, 9), (60, 40, 7), (70, 100, 8), (91, 12, 6)])
+
+
+def draw_discs(shape: tuple[int, int], discs: list[tuple[int, int, int]]) -> NDArray[np.uint8]:
+    """Draw discs, each a row, a column and a radius, on a noisy dark ground."""
+    image = np.random.default_rng(7).integers(10, 30, shape).astype(np.uint8)
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    for row, column, radius in discs:
+        image[(rows - row) ** 2 + (columns - column) ** 2 <= radius**2] += 180
+    return image
+
+
+@pytest.fixture(autouse=True)
+def _embedded_model(request: pytest.FixtureRequest) -> None:
+    """Skip examples of docstrings that need the embedded model while the package comes without."""
+    if isinstance(request.node, pytest.DoctestItem):
+        source = request.node.dtest.docstring if request.node.dtest else ""
+        weights = resources.files("nucleus_unet") / "weights" / EMBEDDED
+        if "from_pretrained()" in source and not weights.is_dir():
+            pytest.skip("the embedded model is absent")

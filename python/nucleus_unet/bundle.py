@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import zipfile
-from dataclasses import dataclass, field
+import zlib
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -78,16 +80,23 @@ class BundleConfig:
         if not isinstance(values, dict) or values.get("format") != FORMAT:
             found = values.get("format") if isinstance(values, dict) else None
             raise BundleError(f"{CONFIG}: expected format {FORMAT}, got {found}; is nucleus-unet up to date?")
+        known = {"format", *(each.name for each in fields(cls))}
+        for problem, names in ("missing", known - values.keys()), ("unknown", values.keys() - known):
+            if names:
+                raise BundleError(f"{CONFIG}: {problem}: {', '.join(sorted(names))}")
         try:
-            return cls(
+            config = cls(
                 name=str(values["name"]),
                 network=NetworkConfig.from_json(values["network"]),
                 group=GroupConfig.from_json(values["group"]),
                 diameter=float(values["diameter"]),
                 mpp=float(values["mpp"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             raise BundleError(f"{CONFIG}: {error}") from error
+        if not all(math.isfinite(size) and size > 0 for size in (config.diameter, config.mpp)):
+            raise BundleError(f"{CONFIG}: expected a positive diameter and mpp, got {config.diameter} and {config.mpp}")
+        return config
 
 
 @dataclass(frozen=True)
@@ -127,23 +136,40 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
     FileNotFoundError
         If there is nothing at ``path``.
     """
-    place = _open(path)
     where = path or "the embedded model"
     try:
+        place = _open(path)
         config_bytes = (place / CONFIG).read_bytes()
         weights_bytes = (place / WEIGHTS).read_bytes()
+        metrics_bytes = (place / METRICS).read_bytes() if (place / METRICS).is_file() else b"{}"
     except (FileNotFoundError, KeyError, NotADirectoryError) as error:
+        if path is not None and not Path(path).exists():
+            raise
         raise BundleError(f"{where}: expected {CONFIG} and {WEIGHTS} inside, but {error}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # RuntimeError: encrypted
+        raise BundleError(f"{where}: the zip archive is damaged or encrypted: {error}") from error
     try:
         config = BundleConfig.from_json(json.loads(config_bytes))
-        network = Network(config.network)
-        tensors = {name: tensor.to(torch.float32) for name, tensor in load(weights_bytes).items()}
-        network.load_state_dict(tensors)
-    except (BundleError, SettingsError, SafetensorError, RuntimeError, ValueError) as error:
+        network = _network(config.network, weights_bytes)
+        metrics = json.loads(metrics_bytes)
+    except (BundleError, SettingsError, SafetensorError, RuntimeError, ValueError) as error:  # also too deep JSON
         raise BundleError(f"{where}: {error}") from error
-    metrics = place / METRICS
-    fingerprint = hashlib.sha256(config_bytes + weights_bytes).hexdigest()
-    return Bundle(config, network.eval(), fingerprint, json.loads(metrics.read_bytes()) if metrics.is_file() else {})
+    return Bundle(config, network, hashlib.sha256(config_bytes + weights_bytes).hexdigest(), metrics)
+
+
+def _network(config: NetworkConfig, weights: bytes) -> Network:
+    with torch.device("meta"):  # a stranger's configuration claims no memory that the weights do not fill
+        network = Network(config)
+    tensors = {name: tensor.to(torch.float32) for name, tensor in load(weights).items()}
+    _check_finite(tensors)
+    network.load_state_dict(tensors, assign=True)
+    return network.to(memory_format=torch.channels_last).eval()
+
+
+def _check_finite(tensors: dict[str, torch.Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise BundleError(f"{WEIGHTS}: expected finite numbers in half precision, got NaN or infinity in {name}")
 
 
 def _open(path: Path | str | None) -> Traversable:
@@ -179,12 +205,18 @@ def save_bundle(
         The model.
     metrics, card
         What was measured of it, and its model card, where there are any.
+
+    Raises
+    ------
+    BundleError
+        If a weight is NaN, or too large for half precision.
     """
     tensors = {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous()
+        name: (tensor.detach().half() if tensor.is_floating_point() else tensor).cpu().contiguous()
         for name, tensor in network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
+    _check_finite(tensors)
     write_atomically(folder / WEIGHTS, save(tensors))
     if metrics is not None:
         write_atomically(folder / METRICS, json.dumps(metrics, indent=2) + "\n")

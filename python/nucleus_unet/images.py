@@ -6,11 +6,11 @@ or float64. `channel_axis` and `channel` bring other orders and other numbers of
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import imagecodecs
 import numpy as np
@@ -45,7 +45,8 @@ class ImageFile:
     channel_axis : int or None
         Where the file's metadata says the channels are.
     channel_names : tuple of str
-        Empty where the file names none.
+        One for each channel that is a channel of its own, not a part of a colour: its name, or its number where the
+        file gives none. Empty for colours.
     mpp : float or None
         Micrometres per pixel, where the file says.
     """
@@ -74,7 +75,7 @@ def prepare_image(
     channel
         Take this one: by number, or by one of `channel_names`.
     channel_names
-        Names of the channels, where known.
+        Names of the channels, where known. Four named channels are four, not colours and alpha.
 
     Returns
     -------
@@ -94,12 +95,17 @@ def prepare_image(
     >>> prepare_image(np.zeros((6, 5, 7), np.uint16), channel_axis=0, channel=2).shape
     (5, 7)
     """
-    pixels = np.asarray(image)
+    try:
+        pixels = np.asarray(image)
+    except ValueError as error:  # rows of different lengths
+        raise ImageError(f"image: expected an array of pixels, got {type(image).__name__} ({error})") from error
     if pixels.dtype.name not in DTYPES:
         raise ImageError(f"image dtype: expected one of {', '.join(DTYPES)}, got {pixels.dtype.name}")
     pixels = _select_channels(pixels, channel_axis, channel, channel_names)
     if pixels.dtype.kind == "f":
-        bad = int(pixels.size - np.count_nonzero(np.isfinite(pixels)))
+        finite = np.isfinite(pixels)
+        finite = finite if finite.ndim == 2 else finite.all(axis=-1)
+        bad = finite.size - np.count_nonzero(finite)
         if bad:
             raise ImageError(
                 f"image values: expected finite numbers, got {bad} pixels that are NaN or infinite; "
@@ -112,7 +118,7 @@ def _select_channels(
     pixels: NDArray[Any], channel_axis: int | None, channel: int | str | None, names: tuple[str, ...]
 ) -> NDArray[Any]:
     if pixels.ndim == 2 and channel_axis is None:
-        if channel not in (None, 0):
+        if channel not in (None, 0, *names[:1]):
             raise ImageError(f"channel: the image has only one, got channel={channel!r}")
         return pixels
     if pixels.ndim != 3:
@@ -129,8 +135,10 @@ def _select_channels(
         return pixels[..., _channel_number(channel, count, names)]
     if count == 1:
         return pixels[..., 0]
-    if count in (3, 4):
+    if count == 3 or (count == 4 and len(names) != 4):
         return pixels[..., :3]
+    if names and len(names) == count:
+        raise ImageError(f"channel: expected one of the {count} channels {_listed(names)}, got none; give its name")
     hint = f"choose one of the {count} with channel="
     if channel_axis is None and pixels.shape[0] in range(1, 41) and count > 4:
         hint = "if channels come first, say channel_axis=0; else " + hint
@@ -143,11 +151,15 @@ def _channel_number(channel: int | str, count: int, names: tuple[str, ...]) -> i
     if isinstance(channel, str):
         if channel in names:
             return names.index(channel)
-        known = ", ".join(repr(name) for name in names) or "none: give its number"
-        raise ImageError(f"channel: no channel is named {channel!r}; the names known are {known}")
+        known = f"the channels are {_listed(names)}" if names else "no names are known: give its number"
+        raise ImageError(f"channel: no channel is named {channel!r}; {known}")
     if not 0 <= channel < count:
         raise ImageError(f"channel: expected 0 to {count - 1}, got {channel}")
     return channel
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(repr(name) for name in names)
 
 
 def measure_levels(image: NDArray[Any]) -> Levels | None:
@@ -161,20 +173,22 @@ def measure_levels(image: NDArray[Any]) -> Levels | None:
     if image.size == 0:
         return None
     values = image.view(np.uint8) if image.dtype == bool else image
+    least, most = float(values.min()), float(values.max())
+    if values.dtype.kind == "f" and most - least > np.finfo(values.dtype).max:
+        raise ImageError(f"image values: {least:g} to {most:g} is too wide a range to be normalised")
     black, white = (float(level) for level in np.percentile(values, (_BLACK, _WHITE)))
     if white <= black:
         # All but a few pixels are equal: those few are the picture.
-        black, white = float(values.min()), float(values.max())
-    if not math.isfinite(white - black):
-        raise ImageError(f"image values: {black:g} to {white:g} is too wide a range to be normalised")
+        black, white = least, most
     return Levels(black, white) if white > black else None
 
 
 def normalise(image: NDArray[Any], levels: Levels) -> NDArray[np.float32]:
     """Map black to 0 and white to 1, clipped; any part of an image gives the same numbers as the whole."""
-    precise: NDArray[np.floating] = image.astype(np.float64 if image.dtype == np.float64 else np.float32)
-    # Python numbers take the array's precision.
-    scaled = (precise - levels.black) / (levels.white - levels.black)
+    # Single precision holds all integers of the contract, but not the difference of any two of its own numbers.
+    precise: NDArray[np.floating] = image.astype(np.float64 if image.dtype.kind == "f" else np.float32)
+    with np.errstate(over="ignore"):  # an outlier may lie infinitely far beyond white
+        scaled = (precise - levels.black) / (levels.white - levels.black)
     result: NDArray[np.float32] = np.clip(scaled, 0, 1).astype(np.float32, copy=False)
     return result
 
@@ -206,48 +220,73 @@ def read_image(path: Path) -> ImageFile:
         if suffix in TIFF_SUFFIXES:
             return _read_tiff(path)
         if suffix == ".npy":
-            return ImageFile(np.load(path, allow_pickle=False))
-        return ImageFile(np.asarray(imagecodecs.imread(path)))
-    except (OSError, MemoryError, ImageError):
-        raise
-    except Exception as error:  # codecs raise classes of their own for damaged files
+            with path.open("rb") as file:
+                return ImageFile(np.lib.format.read_array(file, allow_pickle=False))
+        return ImageFile(_decode(path.read_bytes()))
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+    except Exception as error:  # codecs raise classes of their own for damaged files, and MemoryError for huge ones
         raise ImageError(f"{path}: cannot be read as an image ({type(error).__name__}: {error})") from error
+
+
+# By what files begin with. Only these codecs see a stranger's bytes, whatever the file's name.
+_CODECS = {
+    b"\x89PNG": "png",
+    b"\xff\xd8\xff": "jpeg8",
+    b"\x00\x00\x00\x0cjP": "jpeg2k",
+    b"\xff\x4f\xff\x51": "jpeg2k",
+    b"RIFF": "webp",
+    b"BM": "bmp",
+}
+
+
+def _decode(content: bytes) -> NDArray[Any]:
+    codec = next((codec for start, codec in _CODECS.items() if content.startswith(start)), None)
+    if codec is None:
+        raise ImageError("cannot be read as an image: it is empty or does not begin as a known image file does")
+    if codec == "jpeg8" and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
+        raise ImageError("cannot be read as an image: its end is missing")  # the codec would fill it with grey
+    pixels = np.asarray(getattr(imagecodecs, f"{codec}_decode")(content))
+    return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 2 else pixels  # grey and alpha
 
 
 def _read_tiff(path: Path) -> ImageFile:
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
-        shape = dict(zip(series.axes, series.shape, strict=True))
-        pixels, axes = series.asarray(), series.axes
-        for axis in [axis for axis in axes if axis not in "YXCS"]:
-            if shape[axis] > 1:
-                raise ImageError(
-                    f"{path}: expected one plane, got axes {axes} of shape {series.shape}; "
-                    f"choose one plane along {axis} first"
-                )
-            pixels, axes = pixels.squeeze(axes.index(axis)), axes.replace(axis, "")
-        if "C" in axes and "S" in axes:
-            keep, drop = ("S", "C") if shape["C"] == 1 else ("C", "S")
-            if shape[drop] > 1:
-                raise ImageError(f"{path}: expected one kind of channel, got axes {axes}")
-            pixels, axes = pixels.squeeze(axes.index(drop)), axes.replace(drop, "")
-            del keep
-        channels = axes.find("C") if "C" in axes else axes.find("S")
-        return ImageFile(
-            pixels,
-            channel_axis=channels if channels >= 0 else None,
-            channel_names=_channel_names(file),
-            mpp=_pixel_size(file),
-        )
+        kept = [(axis, size) for axis, size in zip(series.axes, series.shape, strict=True) if size > 1 or axis in "YX"]
+        axes = "".join(axis for axis, _ in kept)
+        extra = axes.replace("Y", "").replace("X", "")
+        # Q and I are axes of which the file says nothing: the caller may know them for channels.
+        if len(extra) > 1 or extra not in "CSQI":
+            raise ImageError(
+                f"expected one plane, got axes {series.axes} of shape {series.shape}; choose one plane first"
+            )
+        pixels = series.asarray().reshape([size for _, size in kept])
+        page = file.pages.first
+        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None and not file.is_imagej:
+            return ImageFile(np.moveaxis(page.colormap[:, pixels], 0, -1))  # ImageJ's pixels are not indices
+        channels = axes.find(extra) if extra and extra in "CS" else None
+        names = _channel_names(file, dict(kept).get("C", 1)) if extra in ("", "C") else ()
+        return ImageFile(pixels, channel_axis=channels, channel_names=names, mpp=_pixel_size(file))
 
 
-def _channel_names(file: tifffile.TiffFile) -> tuple[str, ...]:
-    if file.is_ome and file.ome_metadata:
-        return tuple(re.findall(r'<Channel [^>]*?Name="([^"]*)"', file.ome_metadata))
-    if file.is_imagej and file.imagej_metadata:
-        labels = file.imagej_metadata.get("Labels", ())
-        return tuple(labels) if isinstance(labels, list) else ()
-    return ()
+def _channel_names(file: tifffile.TiffFile, count: int) -> tuple[str, ...]:
+    """Name the channels of an image's own axis of channels, by number where the file does not."""
+    names: list[str] = []
+    if (pixels := _ome_pixels(file)) is not None:
+        names = [channel.get("Name", "") for channel in pixels.iterfind("{*}Channel")]
+    elif file.is_imagej and file.imagej_metadata and isinstance(file.imagej_metadata.get("Labels"), list):
+        names = file.imagej_metadata["Labels"]
+    if len(names) != count:
+        names = [""] * count
+    return tuple(name or str(number) for number, name in enumerate(names))
+
+
+def _ome_pixels(file: tifffile.TiffFile) -> ElementTree.Element | None:
+    """Return what an OME-TIFF says of its first image."""
+    if not (file.is_ome and file.ome_metadata):
+        return None
+    return ElementTree.fromstring(file.ome_metadata).find("{*}Image/{*}Pixels")
 
 
 _MICROMETRES = {"µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4}
@@ -255,20 +294,22 @@ _MICROMETRES = {"µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "nm": 1e-3
 
 def _pixel_size(file: tifffile.TiffFile) -> float | None:
     """Micrometres per pixel, where the file says so plausibly."""
-    if file.is_ome and file.ome_metadata:
-        size = re.search(r'PhysicalSizeX="([^"]+)"', file.ome_metadata)
-        unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', file.ome_metadata)
-        factor = _MICROMETRES.get(unit.group(1).replace("\u03bc", "µ"), 0.0) if unit else 1.0
-        return _plausible(size.group(1) if size else None, factor)
+    if (pixels := _ome_pixels(file)) is not None:
+        return _plausible(pixels.get("PhysicalSizeX"), _micrometres(pixels.get("PhysicalSizeXUnit", "µm")))
     if file.is_svs:
         match = re.search(r"MPP\s*=\s*([0-9.]+)", file.pages.first.description)
         return _plausible(match.group(1) if match else None, 1.0)
     if file.is_imagej and file.imagej_metadata:
-        factor = _MICROMETRES.get(str(file.imagej_metadata.get("unit", "")).replace("\\u00B5", "µ"), 0.0)
         resolution = file.pages.first.tags.get("XResolution")
         if resolution is not None and resolution.value[0]:
-            return _plausible(resolution.value[1] / resolution.value[0], factor)
+            unit = str(file.imagej_metadata.get("unit", ""))
+            return _plausible(resolution.value[1] / resolution.value[0], _micrometres(unit))
     return None
+
+
+def _micrometres(unit: str) -> float:
+    """Tell how many micrometres a unit is; 0 if that is not known."""
+    return _MICROMETRES.get(unit.replace("\\u00B5", "µ").replace("\N{GREEK SMALL LETTER MU}", "µ"), 0.0)
 
 
 def _plausible(size: str | float | None, factor: float) -> float | None:

@@ -27,6 +27,7 @@ from nucleus_unet.errors import MissingExtraError, SettingsError
 OFFSET_SCALE = 16.0
 MAXIMUM_RADIUS = 128
 OUTPUT_CHANNELS = 4
+_MAXIMUM_SIZE = 4096
 
 # The inputs are percentiles in 0..1; the pretrained encoder was taught on standardised ones.
 _INPUT_MEAN = 0.45
@@ -97,10 +98,11 @@ class NetworkConfig:
             raise SettingsError(f"form: expected 'lite0' or 'plain', got {self.form!r}")
         if self.stem_stride not in (1, 2):
             raise SettingsError(f"stem_stride: expected 1 or 2, got {self.stem_stride}")
-        if self.width < 1 or self.depth < 1 or len(self.decoder) != 4 or min(self.decoder) < 1:
+        sizes = (self.width, self.depth, *self.decoder)
+        if not all(isinstance(size, int) and 1 <= size <= _MAXIMUM_SIZE for size in sizes) or len(sizes) != 6:
             raise SettingsError(
-                "width and depth must be at least 1, and decoder four positive channel counts; got "
-                f"width={self.width}, depth={self.depth}, decoder={self.decoder}"
+                f"width, depth and the four channel counts of decoder: expected whole numbers of 1 to {_MAXIMUM_SIZE}, "
+                f"got width={self.width}, depth={self.depth}, decoder={self.decoder}"
             )
         if not 0 <= self.dropout < 1:
             raise SettingsError(f"dropout: expected a probability in [0, 1), got {self.dropout}")

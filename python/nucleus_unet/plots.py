@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import MissingExtraError
 from nucleus_unet.exports.overlay_png import displayable, overlay
+from nucleus_unet.files import write_atomically
 from nucleus_unet.segmentation import Segmentation
 
 if TYPE_CHECKING:
@@ -99,5 +101,6 @@ def save_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    write_atomically(path, content.getvalue())

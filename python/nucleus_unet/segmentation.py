@@ -96,9 +96,7 @@ class Segmentation:
         channels, in colour); ``probability``, the mean foreground probability.
         """
         grey = self.image if self.image.ndim == 2 else self.image.mean(axis=-1)
-        labels, area, box, centroid, intensity, _ = _core.measure(
-            self.labels, np.ascontiguousarray(grey, np.float32), None
-        )
+        labels, area, box, centroid, intensity, _ = _core.measure(self.labels, intensity=grey.astype(np.float32))
         return {
             "label": labels,
             "row": centroid[:, 0],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, overload
@@ -15,7 +16,7 @@ from rich.progress import track
 
 from nucleus_unet.bundle import Bundle, load_bundle
 from nucleus_unet.devices import Precision, choose_device, choose_precision
-from nucleus_unet.errors import SettingsError
+from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels, measure_levels, normalise, prepare_image, read_image
 from nucleus_unet.inference import predict_maps
@@ -183,9 +184,7 @@ class Segmenter:
             )
             return [self.predict(each, **options) for each in image]
         if isinstance(image, Path | str):
-            file = read_image(Path(image))
-            axis = file.channel_axis if channel_axis is None else channel_axis
-            pixels = prepare_image(file.pixels, channel_axis=axis, channel=channel, channel_names=file.channel_names)
+            pixels = _read(Path(image), channel_axis, channel)
         else:
             pixels = prepare_image(image, channel_axis=channel_axis, channel=channel)
         if batch_size < 1:
@@ -200,7 +199,7 @@ class Segmenter:
         grouped = group(predicted, config)
         labels, scores = grouped.labels, grouped.scores
         if scale != 1:
-            labels, scores = _renumbered(enlarge_labels(labels, pixels.shape[:2], scale), scores)
+            labels, scores = _renumbered(enlarge_labels(labels, pixels.shape[:2], scale), scores, min_area or 0)
         return Segmentation(labels, scores, plan, pixels, predicted if maps else None)
 
     def _maps(
@@ -259,7 +258,7 @@ class Segmenter:
         if min_area is not None:
             if min_area < 0:
                 raise SettingsError(f"min_area: expected at least 0 pixels, got {min_area}")
-            config = dataclasses.replace(config, min_area=round(min_area * scale**2))
+            config = dataclasses.replace(config, min_area=math.floor(min_area * scale**2))
         return config
 
     def _plan(self, levels: Levels | None, scale: float, config: GroupConfig) -> Plan:
@@ -275,6 +274,15 @@ class Segmenter:
             torch=torch.__version__,
             group=config.to_json(),
         )
+
+
+def _read(path: Path, channel_axis: int | None, channel: int | str | None) -> NDArray[Any]:
+    file = read_image(path)
+    axis = file.channel_axis if channel_axis is None else channel_axis
+    try:
+        return prepare_image(file.pixels, channel_axis=axis, channel=channel, channel_names=file.channel_names)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
 
 
 def _checked_scale(name: str, value: float, scale: float) -> float:
@@ -297,13 +305,12 @@ def _nothing(pixels: NDArray[Any], plan: Plan, *, keep_maps: bool) -> Segmentati
 
 
 def _renumbered(
-    labels: NDArray[np.uint32], scores: NDArray[np.float32]
+    labels: NDArray[np.uint32], scores: NDArray[np.float32], min_area: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-    """Renumber where scaling lost a nucleus or changed which pixel comes first."""
-    flat = labels.ravel()
-    present, first = np.unique(flat, return_index=True)
-    order = np.argsort(first[present > 0], kind="stable")
-    kept = present[present > 0][order]
+    """Renumber where scaling lost a nucleus, made it too small, or changed which pixel comes first."""
+    present, first, area = np.unique(labels, return_index=True, return_counts=True)
+    found = (present > 0) & (area >= min_area)
+    kept = present[found][np.argsort(first[found])]
     numbers = np.zeros(len(scores) + 1, np.uint32)
     numbers[kept] = np.arange(1, len(kept) + 1)
     return numbers[labels], scores[kept - 1]

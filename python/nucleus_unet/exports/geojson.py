@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,11 @@ def features(segmentation: Segmentation) -> dict[str, Any]:
     outlines = _core.contours(segmentation.labels)
     collection = []
     for row, polygons in enumerate(outlines):
+        measurements = {
+            "Area px^2": int(table["area"][row]),
+            "Mean intensity": round(float(table["intensity"][row]), 4),
+            "Probability": round(float(table["probability"][row]), 4),
+        }
         rings = [[ring.tolist() for ring in polygon] for polygon in polygons]
         single = len(rings) == 1
         collection.append(
@@ -37,11 +43,8 @@ def features(segmentation: Segmentation) -> dict[str, Any]:
                 "properties": {
                     "objectType": "detection",
                     "classification": {"name": "Nucleus", "color": [255, 200, 0]},
-                    "measurements": {
-                        "Area px^2": int(table["area"][row]),
-                        "Mean intensity": round(float(table["intensity"][row]), 4),
-                        "Probability": round(float(table["probability"][row]), 4),
-                    },
+                    # JSON has no infinity, which the mean of numbers beyond single precision is.
+                    "measurements": {name: value for name, value in measurements.items() if math.isfinite(value)},
                 },
             }
         )

@@ -1,0 +1,455 @@
+"""Images: the contract, files, metadata, and the one normalisation."""
+
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from nucleus_unet.errors import ImageError
+from nucleus_unet.images import DTYPES, Levels, measure_levels, normalise, prepare_image, read_image
+from numpy.typing import NDArray
+from PIL import Image
+
+GREY = np.arange(30 * 40, dtype=np.uint16).reshape(30, 40)
+RGB = np.random.default_rng(0).integers(0, 255, (30, 40, 3)).astype(np.uint8)
+
+
+# --- the contract
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("channels", [None, 1, 3, 4])
+def test_every_dtype_and_channel_count_of_the_contract_is_taken(dtype: str, channels: int | None) -> None:
+    image = np.zeros((5, 7) if channels is None else (5, 7, channels), dtype)
+    prepared = prepare_image(image)
+    assert prepared.dtype == dtype
+    assert prepared.shape == ((5, 7) if channels in (None, 1) else (5, 7, 3))
+
+
+def test_images_of_either_byte_order_are_the_same() -> None:
+    levels = measure_levels(GREY)
+    assert levels == measure_levels(GREY.astype(">u2"))
+    assert levels is not None
+    np.testing.assert_array_equal(normalise(GREY, levels), normalise(prepare_image(GREY.astype(">u2")), levels))
+
+
+def test_alpha_is_ignored_whatever_it_holds() -> None:
+    alpha = np.full((30, 40, 1), np.nan, np.float32)
+    image = np.concatenate([RGB.astype(np.float32), alpha], axis=-1)
+    np.testing.assert_array_equal(prepare_image(image), RGB)
+
+
+def test_an_image_is_not_copied() -> None:
+    assert np.shares_memory(prepare_image(RGB), RGB)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -2, -3])
+def test_channels_may_lie_along_any_axis(axis: int) -> None:
+    np.testing.assert_array_equal(prepare_image(np.moveaxis(RGB, -1, axis), channel_axis=axis), RGB)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 40])
+def test_a_channel_is_chosen_by_its_number(count: int) -> None:
+    image = np.stack([GREY + number for number in range(count)])
+    np.testing.assert_array_equal(prepare_image(image, channel_axis=0, channel=count - 1), GREY + count - 1)
+
+
+def test_a_channel_is_chosen_by_its_name() -> None:
+    image = np.stack([GREY, GREY + 1])
+    chosen = prepare_image(image, channel_axis=0, channel="DAPI", channel_names=("GFP", "DAPI"))
+    np.testing.assert_array_equal(chosen, GREY + 1)
+
+
+def test_the_only_channel_may_be_chosen_too() -> None:
+    assert prepare_image(GREY, channel=0) is GREY
+    assert prepare_image(GREY, channel="DAPI", channel_names=("DAPI",)) is GREY
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int64", "uint32", "float16", "complex64", "object", "<U3"])
+def test_other_dtypes_are_refused_by_name(dtype: str) -> None:
+    with pytest.raises(ImageError, match=rf"expected one of bool, uint8, .*got {np.dtype(dtype).name}"):
+        prepare_image(np.zeros((3, 3), dtype))
+
+
+@pytest.mark.parametrize("image", [None, "text", {"a": 1}, [[1.0, 2.0], [3.0]]])
+def test_what_is_no_array_is_an_image_error(image: object) -> None:
+    with pytest.raises(ImageError):
+        prepare_image(image)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((), r"got \(\)"),
+        ((5,), r"got \(5,\)"),
+        ((2, 3, 5, 7), r"got \(2, 3, 5, 7\); choose one plane"),
+        ((5, 7, 2), "expected 1, 3 or 4 channels, got 2 .*choose one of the 2 with channel="),
+        ((5, 7, 0), "expected 1, 3 or 4 channels, got 0"),
+        ((2, 50, 70), "if channels come first, say channel_axis=0; else choose one of the 70"),
+    ],
+)
+def test_other_shapes_are_refused_with_what_to_do(shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        prepare_image(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("channel", "message"),
+    [(3, "expected 0 to 2, got 3"), (-1, "expected 0 to 2, got -1"), ("DAPI", "no names are known: give its number")],
+)
+def test_a_channel_that_is_not_there_is_refused(channel: int | str, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        prepare_image(RGB, channel=channel)
+
+
+def test_a_grey_image_has_no_second_channel() -> None:
+    with pytest.raises(ImageError, match="only one, got channel=1"):
+        prepare_image(GREY, channel=1)
+
+
+def test_an_axis_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ImageError, match=r"expected -3 to 2 .* got 3"):
+        prepare_image(RGB, channel_axis=3)
+
+
+def test_an_unknown_channel_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ImageError, match="no channel is named 'Dapi'; the channels are 'GFP', 'DAPI'"):
+        prepare_image(np.stack([GREY, GREY]), channel_axis=0, channel="Dapi", channel_names=("GFP", "DAPI"))
+
+
+def test_four_named_channels_are_not_colours_and_alpha() -> None:
+    with pytest.raises(ImageError, match="expected one of the 4 channels 'a', 'b', 'c', 'd', got none"):
+        prepare_image(np.zeros((4, 5, 6), np.uint8), channel_axis=0, channel_names=("a", "b", "c", "d"))
+
+
+def test_pixels_that_are_no_numbers_are_counted_once_each() -> None:
+    image = RGB.astype(np.float32)
+    image[0, 0] = np.nan
+    image[1, 1, 2] = np.inf
+    image[2, 2, 0] = -np.inf
+    with pytest.raises(ImageError, match="got 3 pixels that are NaN or infinite"):
+        prepare_image(image)
+    grey = GREY.astype(np.float64)
+    grey[:2, 0] = np.nan
+    with pytest.raises(ImageError, match="got 2 pixels"):
+        prepare_image(grey)
+
+
+# --- normalisation
+
+
+@pytest.mark.parametrize("value", [0, 1, 255])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_an_image_of_equal_pixels_has_no_levels(dtype: str, value: int) -> None:
+    assert measure_levels(np.full((9, 9), value, dtype)) is None
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5), (5, 0), (0, 5, 3)])
+def test_an_image_without_pixels_has_no_levels(shape: tuple[int, ...]) -> None:
+    assert measure_levels(prepare_image(np.zeros(shape, np.float32))) is None
+
+
+def test_levels_are_percentiles() -> None:
+    image = np.arange(1001, dtype=np.float64).reshape(1, -1)
+    assert measure_levels(image) == pytest.approx((10, 998))
+
+
+def test_where_all_but_a_few_pixels_are_equal_those_few_count() -> None:
+    image = np.full((200, 200), 7, np.uint8)
+    image[3, 4] = 107
+    assert measure_levels(image) == Levels(7, 107)
+
+
+def test_an_image_of_bools_goes_from_black_to_white() -> None:
+    image = np.eye(8, dtype=bool)
+    levels = measure_levels(image)
+    assert levels == Levels(0, 1)
+    np.testing.assert_array_equal(normalise(image, levels), np.eye(8, dtype=np.float32))
+
+
+def test_a_range_that_numbers_cannot_hold_is_refused() -> None:
+    for dtype in np.float32, np.float64:
+        most = np.finfo(dtype).max
+        with pytest.raises(ImageError, match="too wide a range"):
+            measure_levels(np.array([[-most, 0, most]]))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("extreme", ["max", "smallest_subnormal"])
+def test_the_largest_and_smallest_numbers_are_normalised(dtype: type, extreme: str) -> None:
+    most = getattr(np.finfo(dtype), extreme)
+    image = np.array([[0, most / 2 if extreme == "max" else most, most]], dtype)
+    levels = measure_levels(image)
+    assert levels is not None
+    result = normalise(image, levels)
+    assert np.isfinite(result).all()
+    assert (result.min(), result.max()) == (0, 1)
+
+
+@given(
+    image=st.sampled_from(DTYPES).flatmap(
+        lambda name: hnp.arrays(
+            name,
+            st.tuples(st.integers(1, 9), st.integers(1, 9)),
+            elements=hnp.from_dtype(np.dtype(name), allow_nan=False, allow_infinity=False),
+        )
+    ),
+    data=st.data(),
+)
+def test_a_part_is_normalised_as_in_the_whole(image: NDArray[np.generic], data: st.DataObject) -> None:
+    try:
+        levels = measure_levels(image)
+    except ImageError:
+        return
+    if levels is None:
+        return
+    whole = normalise(image, levels)
+    assert whole.dtype == np.float32
+    assert ((whole >= 0) & (whole <= 1)).all()
+    rows, columns = (data.draw(st.slices(size)) for size in image.shape)
+    np.testing.assert_array_equal(normalise(image[rows, columns], levels), whole[rows, columns])
+
+
+# --- files
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".jp2", ".webp", ".npy"])
+def test_lossless_files_are_read_back(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"image{suffix}"
+    if suffix == ".npy":
+        np.save(path, RGB)
+    elif suffix == ".tif":
+        tifffile.imwrite(path, RGB, compression="zlib")
+    else:
+        Image.fromarray(RGB).save(path, **({"lossless": True} if suffix == ".webp" else {}))
+    np.testing.assert_array_equal(prepare_image(read_image(path).pixels), RGB)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".JPG"])
+def test_jpeg_files_are_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"image{suffix}"
+    Image.new("RGB", (40, 30), (200, 20, 20)).save(path, format="jpeg")
+    assert abs(read_image(path).pixels.astype(int) - (200, 20, 20)).max() < 4
+
+
+@pytest.mark.parametrize(
+    ("mode", "shape", "dtype"),
+    [
+        ("P", (30, 40, 3), "uint8"),
+        ("LA", (30, 40), "uint8"),
+        ("L", (30, 40), "uint8"),
+        ("1", (30, 40), "uint8"),
+        ("RGBA", (30, 40, 3), "uint8"),
+        ("I;16", (30, 40), "uint16"),
+    ],
+)
+def test_png_files_of_every_mode_become_grey_or_colours(
+    tmp_path: Path, mode: str, shape: tuple[int, ...], dtype: str
+) -> None:
+    path = tmp_path / "image.png"
+    picture = Image.fromarray(GREY) if mode == "I;16" else Image.fromarray(RGB).convert(mode)
+    picture.save(path)
+    pixels = prepare_image(read_image(path).pixels)
+    assert (pixels.shape, pixels.dtype.name) == (shape, dtype)
+    if mode == "P":
+        np.testing.assert_array_equal(pixels, np.asarray(picture.convert("RGB")))
+    if mode == "I;16":
+        np.testing.assert_array_equal(pixels, GREY)
+
+
+def test_a_tiff_with_a_palette_is_read_in_colours(tmp_path: Path) -> None:
+    path = tmp_path / "palette.tif"
+    picture = Image.fromarray(RGB).quantize(16)
+    picture.save(path)
+    np.testing.assert_array_equal(read_image(path).pixels // 256, np.asarray(picture.convert("RGB")))
+
+
+def test_a_file_is_known_by_its_content_not_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "really_a_png.jpg"
+    path.write_bytes(imagecodecs.png_encode(RGB))
+    np.testing.assert_array_equal(read_image(path).pixels, RGB)
+
+
+def test_a_missing_file_is_a_file_system_error(tmp_path: Path) -> None:
+    for name in "none.png", "none.tif", "none.npy":
+        with pytest.raises(FileNotFoundError, match=name):
+            read_image(tmp_path / name)
+
+
+def test_a_folder_is_a_file_system_error(tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(IsADirectoryError):
+        read_image(tmp_path / "folder.png")
+
+
+def test_other_suffixes_are_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"expected one of \.tif.*got a file named 'image.gif'"):
+        read_image(tmp_path / "image.gif")
+
+
+def _write(path: Path) -> bytes:
+    if path.suffix == ".npy":
+        np.save(path, RGB)
+    elif path.suffix == ".tif":
+        tifffile.imwrite(path, RGB)
+    else:
+        Image.fromarray(RGB).save(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".jpg", ".jp2", ".bmp", ".webp", ".npy"])
+@pytest.mark.parametrize("share", [0, 0.02, 0.5, 0.9])
+def test_a_truncated_file_is_an_image_error_that_names_it(tmp_path: Path, suffix: str, share: float) -> None:
+    path = tmp_path / f"image{suffix}"
+    content = _write(path)
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ImageError, match=str(path)):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".svs", ".png", ".jpg", ".jp2", ".bmp", ".webp", ".npy"])
+def test_a_text_by_the_name_of_an_image_is_an_image_error(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"image{suffix}"
+    path.write_text("Not an image at all.\n" * 50)
+    with pytest.raises(ImageError, match=str(path)):
+        read_image(path)
+
+
+def test_a_pickle_by_the_name_of_an_array_is_not_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "image.npy"
+    np.save(path, np.array([{"a": 1}], object), allow_pickle=True)
+    with pytest.raises(ImageError, match=str(path)):
+        read_image(path)
+
+
+@given(changes=st.lists(st.tuples(st.integers(0, 299), st.integers(0, 255)), min_size=1, max_size=4))
+@pytest.mark.parametrize("suffix", [".tif", ".npy"])
+def test_a_damaged_file_is_an_image_or_an_image_error(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, changes: list[tuple[int, int]]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"damaged{suffix}"
+    content = bytearray(_write(path))
+    for place, value in changes:
+        content[place] = value
+    path.write_bytes(content)
+    message = str(path)
+    try:
+        read_image(path)
+    except ImageError as error:
+        message = str(error)
+    assert str(path) in message
+
+
+# --- axes, names and pixel sizes in files
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 40])
+@pytest.mark.parametrize("ome", [True, False], ids=["ome", "imagej"])
+def test_a_channel_of_a_fluorescence_file_is_chosen_by_number_or_name(tmp_path: Path, count: int, ome: bool) -> None:
+    path = tmp_path / ("image.ome.tif" if ome else "image.tif")
+    image = np.stack([GREY + number for number in range(count)])
+    names = [f"stain {number} & more" for number in range(count)]
+    metadata = {"axes": "CYX", **({"Channel": {"Name": names}} if ome else {"Labels": names})}
+    tifffile.imwrite(path, image, ome=ome, imagej=not ome, metadata=metadata)
+    file = read_image(path)
+    assert file.channel_axis == 0
+    assert file.channel_names == tuple(names)
+    for channel in (count - 1, names[-1]):
+        chosen = prepare_image(file.pixels, channel_axis=0, channel=channel, channel_names=file.channel_names)
+        np.testing.assert_array_equal(chosen, GREY + count - 1)
+
+
+def test_channels_without_names_are_named_by_their_numbers(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "image.tif", np.stack([GREY] * 4), imagej=True, metadata={"axes": "CYX"})
+    file = read_image(tmp_path / "image.tif")
+    assert file.channel_names == ("0", "1", "2", "3")
+    with pytest.raises(ImageError, match="expected one of the 4 channels"):
+        prepare_image(file.pixels, channel_axis=0, channel_names=file.channel_names)
+
+
+def test_a_channel_without_a_name_does_not_shift_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "image.ome.tif"
+    metadata = {"axes": "CYX", "Channel": {"Name": ["AAAA", "DAPI"]}}
+    tifffile.imwrite(path, np.stack([GREY, GREY + 1]), ome=True, metadata=metadata)
+    path.write_bytes(path.read_bytes().replace(b'Name="AAAA"', b"           "))
+    assert read_image(path).channel_names == ("0", "DAPI")
+
+
+def test_colours_of_a_tiff_have_no_names(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "image.ome.tif", RGB, ome=True, metadata={"axes": "YXS"})
+    file = read_image(tmp_path / "image.ome.tif")
+    assert (file.channel_axis, file.channel_names) == (2, ())
+
+
+def test_a_time_series_or_stack_is_refused_with_its_axes(tmp_path: Path) -> None:
+    for axes in "TYX", "ZYX", "ZCYX":
+        path = tmp_path / "image.tif"
+        tifffile.imwrite(
+            path, np.zeros((2, 2, 30, 40)[4 - len(axes) :], np.uint8), imagej=True, metadata={"axes": axes}
+        )
+        with pytest.raises(ImageError, match=f"{path}: expected one plane, got axes {axes} of shape"):
+            read_image(path)
+
+
+def test_a_stack_of_one_plane_is_an_image(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "image.ome.tif", GREY[None, None], ome=True, metadata={"axes": "TZYX"})
+    np.testing.assert_array_equal(read_image(tmp_path / "image.ome.tif").pixels, GREY)
+
+
+def test_a_file_that_says_nothing_of_its_first_axis_leaves_it_to_the_caller(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "image.tif", np.stack([GREY] * 5))
+    pixels = read_image(tmp_path / "image.tif").pixels
+    with pytest.raises(ImageError, match="if channels come first, say channel_axis=0"):
+        prepare_image(pixels)
+    np.testing.assert_array_equal(prepare_image(pixels, channel_axis=0, channel=4), GREY)
+
+
+def test_of_a_pyramid_the_full_resolution_is_read(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "image.ome.tif", ome=True) as file:
+        file.write(GREY, subifds=1)
+        file.write(GREY[::2, ::2], subfiletype=1)
+    np.testing.assert_array_equal(read_image(tmp_path / "image.ome.tif").pixels, GREY)
+
+
+@pytest.mark.parametrize(
+    ("size", "unit", "mpp"),
+    [
+        (0.5, None, 0.5),
+        (0.5, "µm", 0.5),
+        (250, "nm", 0.25),
+        (0.0004, "mm", 0.4),
+        (0.5, "pixel", None),
+        (0, "µm", None),
+        (-1, "µm", None),
+        (1e6, "µm", None),
+        ("nan", "µm", None),
+    ],
+)
+def test_the_pixel_size_of_an_ome_tiff_is_read_if_plausible(
+    tmp_path: Path, size: float | str, unit: str | None, mpp: float | None
+) -> None:
+    metadata = {"axes": "YX", "PhysicalSizeX": size, **({"PhysicalSizeXUnit": unit} if unit else {})}
+    tifffile.imwrite(tmp_path / "image.ome.tif", GREY, ome=True, metadata=metadata)
+    assert read_image(tmp_path / "image.ome.tif").mpp == (None if mpp is None else pytest.approx(mpp))
+
+
+@pytest.mark.parametrize(
+    ("unit", "mpp"), [("micron", 0.25), ("um", 0.25), ("\\u00B5m", 0.25), ("inch", None), ("", None), ("cm", None)]
+)
+def test_the_pixel_size_of_an_imagej_file_is_read_if_plausible(tmp_path: Path, unit: str, mpp: float | None) -> None:
+    tifffile.imwrite(tmp_path / "image.tif", GREY, imagej=True, resolution=(4, 4), metadata={"unit": unit})
+    assert read_image(tmp_path / "image.tif").mpp == (None if mpp is None else pytest.approx(mpp))
+
+
+@pytest.mark.parametrize(("said", "mpp"), [("0.4990", 0.499), ("0", None), ("0..5", None)])
+def test_the_pixel_size_of_an_svs_file_is_read_if_plausible(tmp_path: Path, said: str, mpp: float | None) -> None:
+    description = f"Aperio Image Library v11.2.1\r\n40x30|AppMag = 20|MPP = {said}"
+    tifffile.imwrite(tmp_path / "image.svs", RGB, description=description, metadata=None)
+    file = read_image(tmp_path / "image.svs")
+    assert file.mpp == mpp
+    np.testing.assert_array_equal(file.pixels, RGB)
