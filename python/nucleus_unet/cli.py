@@ -275,12 +275,7 @@ def main() -> None:
         level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=_console, show_path=False)]
     )
     try:
-        app(standalone_mode=False)
-    except typer.Exit as end:
-        sys.exit(end.exit_code)
+        app()
     except (NucleusError, OSError) as error:
         _console.print(f"[red]error:[/] {error}", highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        _console.print("stopped", highlight=False)
-        sys.exit(130)
