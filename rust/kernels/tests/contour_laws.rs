@@ -148,7 +148,7 @@ fn square_images() -> impl Strategy<Value = Array2<u32>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn rasterising_small_outlines_gives_the_labels_back(labels in square_images()) {
@@ -157,7 +157,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(30))]
 
     #[test]
     fn rasterising_wide_outlines_gives_the_labels_back(labels in label_images()) {
