@@ -216,7 +216,7 @@ fn nested_rings_keep_apart() {
     for count in [1, 2, 40] {
         let labels = Array2::from_shape_fn((41, 41), |(row, column)| {
             let depth = row.min(column).min(40 - row).min(40 - column) as u32;
-            if depth % 2 == 0 {
+            if depth.is_multiple_of(2) {
                 depth / 2 % count + 1
             } else {
                 0
