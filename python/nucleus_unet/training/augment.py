@@ -71,6 +71,11 @@ class Source:
         return np.asarray(np.percentile(self.image, _PERCENTILES), np.float64)
 
     @property
+    def is_stained(self) -> bool:
+        """Whether this is stained tissue or smear: coloured, on a light ground."""
+        return self.image.ndim == 3 and bool(np.median(self.image) > self.levels.mean())
+
+    @property
     def is_dark(self) -> bool:
         """Whether nuclei shine on a dark ground, as in fluorescence."""
         return self.image.ndim == 2 and bool(np.median(self.image) < self.levels.mean())
@@ -100,6 +105,8 @@ def draw_sample(source: Source, config: AugmentConfig, rng: np.random.Generator)
     if rng.random() < config.negatives:
         return _negative(config.crop, rng)
     image, labels, nuclei, valid = _cut(source, config, rng)
+    if source.is_stained and rng.random() < 0.35 * config.strength:
+        image = _restained(image, labels, rng)
     if rng.random() < config.strength:
         image = _restyle(image, source.is_dark, rng)
     return Sample(np.ascontiguousarray(image), targets(labels, nuclei), valid)
@@ -221,6 +228,35 @@ def _recolour(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[n
     if rng.random() < 0.15:
         image = image[rng.permutation(3)]
     return image
+
+
+# Optical densities of haematoxylin and eosin in red, green and blue (Ruifrok and Johnston 2001), and what separates them.
+_STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
+_UNMIX = np.linalg.pinv(_STAINS).astype(np.float32)
+
+# Densities of dyes that other laboratories use: for nuclei blues, violets and greens; around them also browns and reds.
+_NUCLEAR_DYES = np.array([[0.65, 0.70, 0.29], [0.75, 0.55, 0.25], [0.80, 0.50, 0.20], [0.65, 0.45, 0.60]])
+_OTHER_DYES = np.array(
+    [[0.27, 0.57, 0.78], [0.35, 0.60, 0.70], [0.07, 0.99, 0.11], [0.10, 0.75, 0.60], [0.60, 0.60, 0.30]]
+)
+
+
+def _restained(image: NDArray[np.float32], labels: NDArray[np.uint32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Dye the tissue anew, as in immunohistochemistry: its surroundings may become darker than a nucleus."""
+    density = -np.log(np.clip(image, 0.02, 1))
+    nuclear, other = np.maximum(np.einsum("ck,chw->khw", _UNMIX, density), 0)
+    inside = _blurred((labels > 0).astype(np.float32)[None], rng.uniform(0.5, 1.5))[0]
+    around = 1 - inside * np.float32(rng.uniform(0.3, 1))
+    texture = _blurred(rng.standard_normal((1, *labels.shape), np.float32), rng.uniform(1, 4))[0]
+    texture = 1 + np.float32(rng.uniform(0, 0.35)) * texture / max(float(texture.std()), 1e-3)
+    # What surrounds the nuclei takes up the second dye by itself too, not only where there was eosin.
+    ground = np.float32(rng.uniform(0, 0.5)) * (other + nuclear > np.float32(0.05))
+    other = np.maximum((other + ground) * np.float32(math.exp(rng.uniform(-0.7, 1.1))) * around * texture, 0)
+    nuclear = nuclear * np.float32(math.exp(rng.uniform(-0.7, 0.4)))
+    dyes = np.stack([_NUCLEAR_DYES[rng.integers(len(_NUCLEAR_DYES))], _OTHER_DYES[rng.integers(len(_OTHER_DYES))]])
+    dyes = np.clip(dyes + rng.normal(0, 0.05, dyes.shape), 0.02, None).astype(np.float32)
+    result: NDArray[np.float32] = np.exp(-(dyes[0][:, None, None] * nuclear + dyes[1][:, None, None] * other))
+    return result
 
 
 def _blurred(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
