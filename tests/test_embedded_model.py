@@ -1,0 +1,121 @@
+"""The model that comes with the package, on real and made-up pictures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from nucleus_unet import Segmenter
+from nucleus_unet.evaluation.evaluate import evaluate
+from nucleus_unet.network import MAXIMUM_RADIUS, multiply_adds_per_pixel
+from nucleus_unet.training.dataset import read_examples
+from numpy.typing import NDArray
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "dsb2018"
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Segmenter:
+    return Segmenter.from_pretrained(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def cells() -> NDArray[np.uint8]:
+    """Six bright discs on a dark ground."""
+    rows, columns = np.mgrid[:128, :160]
+    image = np.full((128, 160), 12.0)
+    for row, column in ((25, 25), (30, 80), (28, 130), (90, 30), (95, 85), (90, 132)):
+        distance = np.hypot(rows - row, columns - column)
+        image += 150 / (1 + np.exp(distance - 11))
+    return image.astype(np.uint8)
+
+
+def test_it_is_small_local_and_light(embedded: Segmenter) -> None:
+    folder = resources.files("nucleus_unet") / "weights" / "dsb2018"
+    assert sum(len(file.read_bytes()) for file in folder.iterdir() if file.is_file()) <= 16 * 2**20
+    assert embedded.bundle.network.receptive_radius <= MAXIMUM_RADIUS
+    assert multiply_adds_per_pixel(embedded.bundle.network) <= 50_000
+
+
+def test_it_comes_with_its_measurements_and_a_model_card(embedded: Segmenter) -> None:
+    card = (resources.files("nucleus_unet") / "weights" / "dsb2018" / "MODEL_CARD.md").read_text()
+    for heading in ("Data", "Licence", "Recipe", "Numbers", "Limits"):
+        assert heading in card
+    assert embedded.bundle.metrics["stardist_test"]["overall"]["images"] == 50
+
+
+def test_it_finds_the_nuclei_of_real_images_it_was_not_trained_on(embedded: Segmenter) -> None:
+    examples, _ = read_examples(EXAMPLES)
+    scores = evaluate(embedded, examples).overall
+    assert scores.pooled[0.5] >= 0.75
+    assert scores.pixel_accuracy >= 0.95
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64"])
+@pytest.mark.parametrize("channels", [None, 1, 3, 4])
+def test_every_dtype_and_channel_count_gives_the_same_nuclei(
+    embedded: Segmenter, cells: NDArray[np.uint8], dtype: str, channels: int | None
+) -> None:
+    image: NDArray[Any] = cells.astype(dtype) * np.dtype(dtype).type(3 if dtype != "uint8" else 1)
+    if channels is not None:
+        image = np.repeat(image[..., None], channels, axis=-1)
+        image[..., 3:] = 1  # alpha, ignored
+    np.testing.assert_array_equal(embedded.predict(image).labels, embedded.predict(cells).labels)
+    assert len(embedded.predict(image)) == 6
+
+
+def test_a_bool_image_has_nuclei_too(embedded: Segmenter, cells: NDArray[np.uint8]) -> None:
+    assert len(embedded.predict(cells > 80)) == 6
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (64, 64), (64, 64, 3)])
+@pytest.mark.parametrize("value", [0, 7, 255])
+def test_flat_images_have_no_nuclei(embedded: Segmenter, shape: tuple[int, ...], value: int) -> None:
+    assert len(embedded.predict(np.full(shape, value, np.uint8))) == 0
+
+
+NOISES = {
+    "gaussian": lambda rng, shape: rng.normal(0, 1, shape).astype(np.float32),
+    "poisson of little light": lambda rng, shape: rng.poisson(0.2, shape).astype(np.uint8),
+    "poisson of much light": lambda rng, shape: rng.poisson(400, shape).astype(np.uint16),
+    "uniform": lambda rng, shape: rng.integers(0, 256, shape, dtype=np.uint8),
+}
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("shape", [(64, 64), (300, 300), (256, 256, 3)])
+def test_pure_noise_has_no_nuclei(embedded: Segmenter, noise: str, shape: tuple[int, ...]) -> None:
+    for seed in range(3):
+        assert len(embedded.predict(NOISES[noise](np.random.default_rng(seed), shape))) == 0
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_labels_are_the_same_for_every_tile_size(precision: Any) -> None:
+    segmenter = Segmenter.from_pretrained(device="cpu", precision=precision)
+    examples, _ = read_examples(EXAMPLES)
+    grey = [example.image for example in examples if example.image.ndim == 2]
+    mosaic = np.block([[np.pad(image, (0, 400))[:330, :350] for image in grey]] * 2)
+    whole = segmenter.predict(mosaic, tile=2048)
+    assert len(whole) > 100
+    for tile, batch_size in ((400, 1), (320, 3), (513, 2)):
+        np.testing.assert_array_equal(segmenter.predict(mosaic, tile=tile, batch_size=batch_size).labels, whole.labels)
+
+
+def test_it_works_with_the_network_cut_off() -> None:
+    script = """
+import socket
+def refuse(*arguments, **options):
+    raise AssertionError("the network was asked for")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+import numpy as np
+from nucleus_unet import Segmenter
+rows, columns = np.mgrid[:64, :64]
+disc = (100 * (np.hypot(rows - 32, columns - 32) < 10)).astype(np.uint8)
+assert len(Segmenter.from_pretrained().predict(disc)) == 1
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
