@@ -1,0 +1,87 @@
+"""What a segmentation says of its nuclei, and how it is saved by suffix."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nucleus_unet.errors import MissingExtraError, SettingsError
+from nucleus_unet.segmentation import Plan, Segmentation
+from numpy.typing import NDArray
+from skimage.measure import regionprops
+
+PLAN = Plan("tiny", "0" * 64, 0.0, 1.0, 1.0, "cpu", "float32", 1, "2.6", {})
+
+
+def blobs() -> NDArray[np.uint32]:
+    """Label image with a ring, its inside, neighbours and a nucleus of two pieces that meet in a corner."""
+    labels = np.zeros((24, 31), np.uint32)
+    labels[2:9, 3:11] = 1
+    labels[4:7, 5:9] = 2
+    labels[2:6, 11:20] = 3
+    labels[12, 1] = labels[13, 2] = 4
+    labels[15:24, 20:31] = 5
+    return labels
+
+
+def made(labels: NDArray[np.uint32], image: NDArray[np.generic] | None = None) -> Segmentation:
+    scores = np.linspace(0.5, 1, int(labels.max(initial=0)), dtype=np.float32)
+    if image is None:
+        image = np.random.default_rng(0).integers(0, 255, labels.shape).astype(np.uint8)
+    return Segmentation(labels, scores, PLAN, image)
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "uint16", "float64"])
+def test_the_table_agrees_with_scikit_image(dtype: str, colour: bool) -> None:
+    image = np.random.default_rng(1).integers(0, 200, (24, 31, 3) if colour else (24, 31)).astype(dtype)
+    nuclei = made(blobs(), image)
+    grey = image.astype(float).mean(axis=-1) if colour else image.astype(float)
+    table = nuclei.table
+    assert len(nuclei) == len(table["label"]) == 5
+    for row, region in enumerate(regionprops(nuclei.labels.astype(int), intensity_image=grey)):
+        assert table["label"][row] == region.label
+        assert (table["row"][row], table["column"][row]) == pytest.approx(region.centroid)
+        assert [table[side][row] for side in ("top", "left", "bottom", "right")] == list(region.bbox)
+        assert table["area"][row] == region.area
+        assert table["intensity"][row] == pytest.approx(region.intensity_mean, rel=1e-5)
+    np.testing.assert_array_equal(table["probability"], nuclei.probabilities)
+
+
+def test_the_table_makes_a_data_frame() -> None:
+    pandas = pytest.importorskip("pandas")
+    assert pandas.DataFrame(made(blobs()).table).shape == (5, 10)
+
+
+def test_a_segmentation_says_how_many_nuclei_it_has() -> None:
+    assert repr(made(blobs())) == "Segmentation(5 nuclei in 24 x 31 pixels)"
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.TIFF", "a.csv", "a.geojson", "a.geojson.gz", "a.png"])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_the_suffix_chooses_the_format(tmp_path: Path, name: str, as_text: bool) -> None:
+    target = tmp_path / "new folder" / name
+    assert made(blobs()).save(str(target) if as_text else target) == target
+    starts = {"tif": b"II", "csv": b"ImageId", "geojson": b'{"type"', "gz": b"\x1f\x8b", "png": b"\x89PNG"}
+    assert target.read_bytes().startswith(starts[name.lower().replace("tiff", "tif").rsplit(".", 1)[1]])
+
+
+@pytest.mark.parametrize("name", ["a.xyz", "a", "a.gz", "geojson"])
+def test_another_suffix_is_refused_with_the_known_ones(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=r"expected a name ending in \.tif, .*\.csv, .*\.png"):
+        made(blobs()).save(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plot_shows_the_image_with_its_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    axes = made(blobs()).plot(figure.subplots())
+    assert axes.get_title() == "5 nuclei"
+    assert axes.images[0].get_array().shape == (24, 31, 3)
+
+
+def test_a_plot_without_matplotlib_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "matplotlib", "matplotlib.figure", "matplotlib.pyplot":
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'nucleus-unet\[plot\]'"):
+        made(blobs()).plot()

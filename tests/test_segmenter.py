@@ -1,0 +1,220 @@
+"""The predict flow from image to nuclei."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nucleus_unet
+import numpy as np
+import pytest
+import tifffile
+from conftest import draw_discs
+from nucleus_unet import Segmentation, Segmenter
+from nucleus_unet.bundle import load_bundle
+from nucleus_unet.errors import ImageError, SettingsError
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+
+def test_every_disc_is_a_nucleus(segmenter: Segmenter, discs: Image) -> None:
+    nuclei = segmenter.predict(discs)
+    assert len(nuclei) == 5
+    assert nuclei.labels.dtype == np.uint32
+    np.testing.assert_array_equal(nuclei.labels > 0, discs > 100)
+    assert nuclei.image is discs
+    assert nuclei.maps is None
+
+
+def test_nuclei_are_numbered_by_raster_order(segmenter: Segmenter, discs: Image) -> None:
+    for diameter in None, 12, 30:
+        nuclei = segmenter.predict(discs, diameter=diameter)
+        present, first = np.unique(nuclei.labels, return_index=True)
+        assert present.tolist() == list(range(len(nuclei) + 1))
+        assert len(nuclei) > 1
+        assert (np.diff(first[1:]) > 0).all()
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "uint16", "float32", "float64"])
+@pytest.mark.parametrize("channels", [None, 1, 3, 4])
+def test_every_image_of_the_contract_gives_the_same_nuclei(
+    segmenter: Segmenter, discs: Image, dtype: str, channels: int | None
+) -> None:
+    bright = discs > 100
+    image = bright if channels is None else np.repeat(bright[..., None], channels, axis=-1)
+    np.testing.assert_array_equal(segmenter.predict(image.astype(dtype)).labels > 0, bright)
+
+
+@pytest.mark.parametrize("value", [0, 255])
+@pytest.mark.parametrize("shape", [(0, 0), (0, 9), (1, 1), (1, 9), (64, 64), (64, 64, 3)])
+def test_an_empty_or_flat_image_has_no_nuclei(segmenter: Segmenter, shape: tuple[int, ...], value: int) -> None:
+    nuclei = segmenter.predict(np.full(shape, value, np.uint8), maps=True)
+    assert len(nuclei) == 0
+    assert nuclei.labels.shape == shape[:2]
+    assert nuclei.maps is not None
+    assert nuclei.maps.shape == (*shape[:2], 4)
+    assert nuclei.plan.black is None
+    assert len(nuclei.table["label"]) == 0
+
+
+def test_a_list_gives_a_list(segmenter: Segmenter, discs: Image, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "image.tif", discs)
+    several = segmenter.predict([discs, discs[:50], tmp_path / "image.tif"], maps=True)
+    assert [len(each) for each in several] == [5, 2, 5]
+    assert all(each.maps is not None for each in several)
+    assert segmenter.predict([]) == []
+
+
+def test_a_file_gives_what_its_pixels_give(segmenter: Segmenter, discs: Image, tmp_path: Path) -> None:
+    path = tmp_path / "image.ome.tif"
+    stack = np.stack([np.zeros_like(discs), discs])
+    tifffile.imwrite(path, stack, ome=True, metadata={"axes": "CYX", "Channel": {"Name": ["GFP", "DAPI"]}})
+    expected = segmenter.predict(discs).labels
+    for channel in 1, "DAPI":
+        np.testing.assert_array_equal(segmenter.predict(path, channel=channel).labels, expected)
+        np.testing.assert_array_equal(segmenter.predict(str(path), channel=channel).labels, expected)
+    np.testing.assert_array_equal(segmenter.predict(stack, channel_axis=0, channel=1).labels, expected)
+    with pytest.raises(ImageError, match=rf"{path}: channel: expected one of the 2 channels 'GFP', 'DAPI'"):
+        segmenter.predict(path)
+
+
+def test_labels_do_not_depend_on_tile_or_batch_size(segmenter: Segmenter) -> None:
+    places = np.random.default_rng(2).integers(0, 200, (40, 2))
+    image = draw_discs((190, 170), [(int(row), int(column), 6) for row, column in places])
+    whole = segmenter.predict(image, maps=True)
+    assert len(whole) > 10
+    for tile, batch_size in (104, 4), (128, 1), (150, 3):
+        tiled = segmenter.predict(image, tile=tile, batch_size=batch_size, maps=True)
+        np.testing.assert_array_equal(tiled.maps, whole.maps)
+        np.testing.assert_array_equal(tiled.labels, whole.labels)
+        np.testing.assert_array_equal(tiled.probabilities, whole.probabilities)
+        assert tiled.plan == whole.plan
+
+
+@pytest.mark.parametrize("factor", [0.5, 2, 3])
+def test_a_diameter_scales_the_image_and_labels_come_back_on_its_pixels(segmenter: Segmenter, factor: float) -> None:
+    places = [(24, 24, 8), (30, 70, 8), (75, 50, 8)]
+    image = draw_discs((int(100 * factor), int(110 * factor)), [tuple(int(n * factor) for n in p) for p in places])
+    nuclei = segmenter.predict(image, diameter=16 * factor, maps=True)
+    assert nuclei.plan.scale == 1 / factor
+    assert nuclei.labels.shape == image.shape
+    assert nuclei.maps is not None
+    assert nuclei.maps.shape == (100, 110, 4)
+    assert len(nuclei) == 3
+    bright = image > 100
+    assert ((nuclei.labels > 0) & bright).sum() > 0.85 * ((nuclei.labels > 0) | bright).sum()
+
+
+def test_a_pixel_size_scales_the_image(segmenter: Segmenter, discs: Image) -> None:
+    home = segmenter.bundle.config.mpp
+    assert segmenter.predict(discs, mpp=2 * home).plan.scale == 2
+    np.testing.assert_array_equal(segmenter.predict(discs, mpp=home).labels, segmenter.predict(discs).labels)
+
+
+@pytest.mark.parametrize("diameter", [None, 10.0, 30.0])
+def test_nuclei_below_the_least_area_are_dropped(segmenter: Segmenter, discs: Image, diameter: float | None) -> None:
+    areas = segmenter.predict(discs, diameter=diameter, min_area=0).table["area"]
+    for least in sorted(areas)[1:]:
+        kept = segmenter.predict(discs, diameter=diameter, min_area=int(least)).table["area"]
+        assert kept.tolist() == [area for area in areas if area >= least]
+
+
+def test_a_higher_threshold_draws_tighter_outlines(segmenter: Segmenter) -> None:
+    rows, columns = np.ogrid[:60, :60]
+    blob = np.exp(-((rows - 30) ** 2 + (columns - 30) ** 2) / 200)
+    areas = [int((segmenter.predict(blob, threshold=level).labels > 0).sum()) for level in (0.2, 0.5, 0.8)]
+    assert areas[0] > areas[1] > areas[2] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": -0.1}, "threshold: expected a probability of 0 to 1, got -0.1"),
+        ({"threshold": 1.1}, "threshold: .* got 1.1"),
+        ({"threshold": float("nan")}, "threshold: .* got nan"),
+        ({"min_area": -1}, "min_area: expected at least 0 pixels, got -1"),
+        ({"batch_size": 0}, "batch_size: expected at least 1, got 0"),
+        ({"tile": 0}, "tile: expected at least 104 pixels"),
+        ({"diameter": 0}, "diameter: expected a value that scales the image by 0.05 to 20.0, got 0"),
+        ({"diameter": -5}, "diameter: .* got -5"),
+        ({"diameter": 1e9}, "diameter: .* got 1000000000.0"),
+        ({"diameter": float("nan")}, "diameter: .* got nan"),
+        ({"mpp": 0}, "mpp: .* got 0"),
+        ({"mpp": float("inf")}, "mpp: .* got inf"),
+        ({"diameter": 16, "mpp": 0.5}, "give diameter or mpp, not both"),
+    ],
+    ids=str,
+)
+def test_options_out_of_range_are_refused(
+    segmenter: Segmenter, discs: Image, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        segmenter.predict(discs, **options)
+
+
+def test_an_unknown_device_or_precision_is_refused(tiny_bundle: Path) -> None:
+    with pytest.raises(SettingsError, match="device: expected 'auto', 'cpu', 'cuda' or 'mps', got 'abacus'"):
+        Segmenter.from_pretrained(tiny_bundle, device="abacus")
+    with pytest.raises(SettingsError, match=r"precision: expected .* got 'float16'"):
+        Segmenter.from_pretrained(tiny_bundle, precision="float16")  # type: ignore[arg-type]
+
+
+def test_the_plan_says_all_that_the_result_depends_on(segmenter: Segmenter, tiny_bundle: Path, discs: Image) -> None:
+    plan = segmenter.predict(discs, threshold=0.6, min_area=7).plan
+    assert plan.model == "tiny"
+    assert plan.fingerprint == load_bundle(tiny_bundle).fingerprint
+    assert plan.black == np.percentile(discs, 1)
+    assert plan.white == np.percentile(discs, 99.8)
+    assert (plan.scale, plan.device, plan.precision) == (1.0, "cpu", "float32")
+    assert (plan.group["foreground_threshold"], plan.group["min_area"]) == (0.6, 7)
+    assert plan.to_json()["group"] == plan.group
+
+
+def test_a_segmenter_leaves_the_bundle_alone(tiny_bundle: Path) -> None:
+    bundle = load_bundle(tiny_bundle)
+    bundle.network.train()
+    segmenter = Segmenter(bundle, device="cpu")
+    assert bundle.network.training
+    assert not segmenter._network.training
+
+
+def _python(code: str) -> None:
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    _python(
+        "import sys, nucleus_unet\n"
+        "assert nucleus_unet.__version__\n"
+        "assert nucleus_unet.Segmentation.__name__ == 'Segmentation'\n"
+        "heavy = {'torch', 'matplotlib', 'scipy', 'skimage', 'pandas', 'rich'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+
+
+def test_the_package_offers_what_it_lists() -> None:
+    assert nucleus_unet.Segmenter is Segmenter
+    assert set(nucleus_unet.__all__) <= set(dir(nucleus_unet))
+    assert all(hasattr(nucleus_unet, name) for name in nucleus_unet.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        nucleus_unet.nonsense  # noqa: B018
+
+
+def test_no_network_is_needed(tiny_bundle: Path) -> None:
+    _python(
+        "import socket\n"
+        "def refuse(*args, **kwargs): raise AssertionError('a connection was tried')\n"
+        "socket.socket.connect = refuse; socket.create_connection = refuse; socket.getaddrinfo = refuse\n"
+        "import numpy as np\n"
+        "from nucleus_unet import Segmenter\n"
+        f"segmenter = Segmenter.from_pretrained({str(tiny_bundle)!r})\n"
+        "assert len(segmenter.predict(np.eye(64, dtype=np.float32))) >= 0"
+    )
+
+
+def test_progress_is_silent_where_nobody_watches(
+    segmenter: Segmenter, discs: Image, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert isinstance(segmenter.predict(discs, progress=True), Segmentation)
+    assert capsys.readouterr() == ("", "")
