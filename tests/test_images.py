@@ -175,7 +175,7 @@ def test_a_range_that_numbers_cannot_hold_is_refused() -> None:
     for dtype in np.float32, np.float64:
         most = np.finfo(dtype).max
         with pytest.raises(ImageError, match="too wide a range"):
-            measure_levels(np.array([[-most, 0, most]]))
+            measure_levels(np.array([[-most, 0, most]], dtype))
 
 
 @pytest.mark.filterwarnings("error")

@@ -172,7 +172,7 @@ def measure_levels(image: NDArray[Any]) -> Levels | None:
     """
     if image.size == 0:
         return None
-    values = image.view(np.uint8) if image.dtype == bool else image
+    values: NDArray[Any] = image.view(np.uint8) if image.dtype == bool else image
     least, most = float(values.min()), float(values.max())
     if values.dtype.kind == "f" and most - least > np.finfo(values.dtype).max:
         raise ImageError(f"image values: {least:g} to {most:g} is too wide a range to be normalised")

@@ -59,7 +59,7 @@ def lay_tiles(height: int, width: int, *, tile: int, radius: int, stride: int) -
     Examples
     --------
     >>> [span.rows.keep_stop for span in lay_tiles(128, 16, tile=64, radius=10, stride=16)]
-    [48, 64, 80, 96, 128]
+    [48, 80, 128]
     """
     side, halo = tile // stride * stride, round_up(radius, stride)
     least = 2 * halo + stride
