@@ -1,14 +1,13 @@
 """Fixtures shared by all tests."""
 
 import os
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
-from nucleus_unet.bundle import EMBEDDED, BundleConfig, save_bundle
+from nucleus_unet.bundle import BundleConfig, save_bundle
 from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.network import Network, NetworkConfig, PlainUNet
 from nucleus_unet.segmenter import Segmenter
@@ -97,13 +96,3 @@ def draw_discs(shape: tuple[int, int], discs: list[tuple[int, int, int]]) -> NDA
     for row, column, radius in discs:
         image[(rows - row) ** 2 + (columns - column) ** 2 <= radius**2] += 180
     return image
-
-
-@pytest.fixture(autouse=True)
-def _embedded_model(request: pytest.FixtureRequest) -> None:
-    """Skip examples of docstrings that need the embedded model while the package comes without."""
-    if isinstance(request.node, pytest.DoctestItem):
-        source = request.node.dtest.docstring if request.node.dtest else ""
-        weights = resources.files("nucleus_unet") / "weights" / EMBEDDED
-        if "from_pretrained()" in source and not weights.is_dir():
-            pytest.skip("the embedded model is absent")

@@ -174,7 +174,7 @@ def measure_levels(image: NDArray[Any]) -> Levels | None:
         return None
     values: NDArray[Any] = image.view(np.uint8) if image.dtype == bool else image
     least, most = float(values.min()), float(values.max())
-    if values.dtype.kind == "f" and most - least > np.finfo(values.dtype).max:
+    if values.dtype.kind == "f" and most - least > float(np.finfo(values.dtype).max):
         raise ImageError(f"image values: {least:g} to {most:g} is too wide a range to be normalised")
     black, white = (float(level) for level in np.percentile(values, (_BLACK, _WHITE)))
     if white <= black:

@@ -97,6 +97,7 @@ class Segmentation:
         """
         grey = self.image if self.image.ndim == 2 else self.image.mean(axis=-1)
         labels, area, box, centroid, intensity, _ = _core.measure(self.labels, intensity=grey.astype(np.float32))
+        assert intensity is not None  # as an image was given
         return {
             "label": labels,
             "row": centroid[:, 0],
