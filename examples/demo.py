@@ -8,11 +8,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from skimage.data import immunohistochemistry
-
 from nucleus_unet import Segmenter
 from nucleus_unet.images import read_image
+from numpy.typing import NDArray
+from skimage.data import immunohistochemistry
 
 EXAMPLES = Path(__file__).parent / "dsb2018" / "images"
 
@@ -48,7 +47,9 @@ def main() -> None:
             nuclei.save(out / f"{name}{suffix}")
         size = "x".join(str(side) for side in image.shape[:2])
         area = np.median(nuclei.table["area"]) if len(nuclei) else 0
-        print(f"{name:24} {size:>9} {image.dtype}: {len(nuclei):4} nuclei, median area {area:4.0f} px, {seconds:5.2f} s")
+        print(
+            f"{name:24} {size:>9} {image.dtype}: {len(nuclei):4} nuclei, median area {area:4.0f} px, {seconds:5.2f} s"
+        )
     print(f"\nFor each picture, in {out.resolve()}:")
     print("  NAME.png      the picture with outlines: look at this one first")
     print("  NAME.tif      label image, uint32 (Fiji, napari, scikit-image)")

@@ -230,7 +230,7 @@ def _recolour(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[n
     return image
 
 
-# Optical densities of haematoxylin and eosin in red, green and blue (Ruifrok and Johnston 2001), and what separates them.
+# Optical densities of haematoxylin and eosin in red, green and blue (Ruifrok and Johnston 2001), and their inverse.
 _STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
 _UNMIX = np.linalg.pinv(_STAINS).astype(np.float32)
 
