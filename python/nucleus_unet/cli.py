@@ -215,8 +215,8 @@ def _print_scores(result: dict[str, Any]) -> None:
     typer.echo(f"{'':24}" + "".join(f"{name:>8}" for name in columns))
     for kind, scores in {**result["kinds"], "all": result["overall"]}.items():
         pooled, single = scores["pooled_ap"], scores["per_image_ap"]
-        figures = (pooled["0.50"], pooled["0.75"], pooled["0.90"], scores["pooled_mean_ap"])
-        figures += (single["0.50"], scores["per_image_mean_ap"], scores["pixel_accuracy"])
+        figures = [pooled["0.50"], pooled["0.75"], pooled["0.90"], scores["pooled_mean_ap"]]
+        figures += [single["0.50"], scores["per_image_mean_ap"], scores["pixel_accuracy"]]
         counts = (scores["images"], scores["truths"])
         typer.echo(f"{kind[:23]:24}" + "".join(f"{x:8.3f}" for x in figures) + "".join(f"{x:8}" for x in counts))
 

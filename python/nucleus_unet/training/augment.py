@@ -105,8 +105,8 @@ def draw_sample(source: Source, config: AugmentConfig, rng: np.random.Generator)
     if rng.random() < config.negatives:
         return _negative(config.crop, rng)
     image, labels, nuclei, valid = _cut(source, config, rng)
-    if source.is_stained and rng.random() < 0.35 * config.strength:
-        image = _restained(image, labels, rng)
+    if rng.random() < config.strength * (0.6 if source.is_stained else 0.1 if source.is_dark else 0):
+        image = restained(image, labels, nuclei, rng)
     if rng.random() < config.strength:
         image = _restyle(image, source.is_dark, rng)
     return Sample(np.ascontiguousarray(image), targets(labels, nuclei), valid)
@@ -237,26 +237,61 @@ _UNMIX = np.linalg.pinv(_STAINS).astype(np.float32)
 # Densities of dyes that other laboratories use: for nuclei blues, violets and greens; around them also browns and reds.
 _NUCLEAR_DYES = np.array([[0.65, 0.70, 0.29], [0.75, 0.55, 0.25], [0.80, 0.50, 0.20], [0.65, 0.45, 0.60]])
 _OTHER_DYES = np.array(
-    [[0.27, 0.57, 0.78], [0.35, 0.60, 0.70], [0.07, 0.99, 0.11], [0.10, 0.75, 0.60], [0.60, 0.60, 0.30]]
+    [
+        [0.27, 0.57, 0.78],
+        [0.35, 0.60, 0.70],
+        [0.22, 0.50, 0.75],
+        [0.40, 0.60, 0.72],
+        [0.07, 0.99, 0.11],
+        [0.10, 0.75, 0.60],
+        [0.60, 0.60, 0.30],
+    ]
 )
 
 
-def _restained(image: NDArray[np.float32], labels: NDArray[np.uint32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Dye the tissue anew, as in immunohistochemistry: its surroundings may become darker than a nucleus."""
-    density = -np.log(np.clip(image, 0.02, 1))
-    nuclear, other = np.maximum(np.einsum("ck,chw->khw", _UNMIX, density), 0)
-    inside = _blurred((labels > 0).astype(np.float32)[None], rng.uniform(0.5, 1.5))[0]
-    around = 1 - inside * np.float32(rng.uniform(0.3, 1))
+def restained(
+    image: NDArray[np.float32], labels: NDArray[np.uint32], nuclei: Nuclei, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Dye a sample anew, as in immunohistochemistry: its surroundings may become darker than a nucleus.
+
+    Stained tissue is unmixed into two dyes, and others are put in their place. Fluorescence gives the nuclear dye only.
+    The second dye also stains what lies between the nuclei, and the membranes midway between neighbours.
+    """
+    if np.array_equal(image[0], image[1]):
+        nuclear, other = image[0] * np.float32(rng.uniform(0.3, 1.5)), np.zeros_like(image[0])
+    else:
+        density = -np.log(np.clip(image, 0.02, 1))
+        nuclear, other = np.maximum(np.einsum("ck,chw->khw", _UNMIX, density), 0)
+    between = 1 - _blurred((labels > 0).astype(np.float32)[None], rng.uniform(0.5, 1.5))[0] * rng.uniform(0.3, 1)
     texture = _blurred(rng.standard_normal((1, *labels.shape), np.float32), rng.uniform(1, 4))[0]
-    texture = 1 + np.float32(rng.uniform(0, 0.35)) * texture / max(float(texture.std()), 1e-3)
-    # What surrounds the nuclei takes up the second dye by itself too, not only where there was eosin.
-    ground = np.float32(rng.uniform(0, 0.5)) * (other + nuclear > np.float32(0.05))
-    other = np.maximum((other + ground) * np.float32(math.exp(rng.uniform(-0.7, 1.1))) * around * texture, 0)
-    nuclear = nuclear * np.float32(math.exp(rng.uniform(-0.7, 0.4)))
+    texture = 1 + rng.uniform(0, 0.4) * texture / max(float(texture.std()), 1e-3)
+    other = other * math.exp(rng.uniform(-0.7, 1.1)) + rng.uniform(0, 0.8) * (rng.random() < 0.7)
+    if rng.random() < 0.6:
+        other = other + rng.uniform(0.2, 1.5) * _membranes(nuclei, labels.shape, rng)
+    other = np.maximum(other * between * texture, 0)
+    nuclear = nuclear * math.exp(rng.uniform(-1, 0.3))
     dyes = np.stack([_NUCLEAR_DYES[rng.integers(len(_NUCLEAR_DYES))], _OTHER_DYES[rng.integers(len(_OTHER_DYES))]])
-    dyes = np.clip(dyes + rng.normal(0, 0.05, dyes.shape), 0.02, None).astype(np.float32)
-    result: NDArray[np.float32] = np.exp(-(dyes[0][:, None, None] * nuclear + dyes[1][:, None, None] * other))
-    return result
+    dyes = np.clip(dyes + rng.normal(0, 0.05, dyes.shape), 0.02, None)
+    absorbed = dyes[0][:, None, None] * nuclear + dyes[1][:, None, None] * other
+    return np.exp(-absorbed).astype(np.float32)
+
+
+def _membranes(nuclei: Nuclei, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw lines where two centres are equally near, drawn out along one axis as epithelium is."""
+    centres = nuclei.centres[np.isfinite(nuclei.centres).all(axis=1)]
+    near = ((centres > -16) & (centres < np.array(shape) + 16)).all(axis=1)
+    if np.count_nonzero(near) < 2:
+        return np.zeros(shape, np.float32)
+    stretch = np.exp(rng.uniform(-0.5, 0.5, 2)).astype(np.float32)
+    # At half resolution: lines are blurred anyway, and every pixel meets every centre.
+    rows, columns = (np.arange(0, side, 2, dtype=np.float32) * s for side, s in zip(shape, stretch, strict=True))
+    first, second = np.full((2, len(rows), len(columns)), np.inf, np.float32)
+    for row, column in centres[near] * stretch:
+        distance = np.sqrt((rows[:, None] - row) ** 2 + (columns[None, :] - column) ** 2)
+        second = np.minimum(second, np.maximum(first, distance))
+        first = np.minimum(first, distance)
+    lines = np.exp(-(((second - first) / rng.uniform(1.5, 5)) ** 2))
+    return np.repeat(np.repeat(lines, 2, axis=0), 2, axis=1)[: shape[0], : shape[1]].astype(np.float32)
 
 
 def _blurred(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:

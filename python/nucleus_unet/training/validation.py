@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -120,7 +119,7 @@ def calibrate(predicted: Sequence[Predicted], start: GroupConfig) -> GroupConfig
         before = best
         for name, values in _CANDIDATES.items():
             for value in values:
-                config = dataclasses.replace(best, **{name: value})
+                config = GroupConfig.from_json({**best.to_json(), name: value})
                 figure = _figure(predicted, config)
                 if figure > best_figure:
                     best, best_figure = config, figure
