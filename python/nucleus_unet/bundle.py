@@ -55,7 +55,7 @@ class BundleConfig:
     network: NetworkConfig
     group: GroupConfig = field(default_factory=GroupConfig)
     diameter: float = 24.0
-    mpp: float = 0.35
+    mpp: float = 0.25
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""

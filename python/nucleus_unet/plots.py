@@ -50,18 +50,29 @@ def plot_segmentation(segmentation: Segmentation, ax: Axes | None = None) -> Axe
     return ax
 
 
-def save_triptych(path: Path, image: NDArray[Any], truth: NDArray[np.uint32], prediction: NDArray[np.uint32]) -> None:
-    """Save image, truth and prediction side by side as a PNG."""
-    figure = _new_figure(12, 4.4 * image.shape[0] / image.shape[1])
-    pictures = {
-        "image": displayable(image),
-        f"truth: {len(np.unique(truth[truth > 0]))} nuclei": overlay(image, truth, colour=(0, 220, 255)),
-        f"prediction: {len(np.unique(prediction[prediction > 0]))} nuclei": overlay(image, prediction),
-    }
-    for ax, (title, picture) in zip(figure.subplots(1, 3), pictures.items(), strict=True):
-        ax.imshow(picture)
-        ax.set_title(title)
-        ax.set_axis_off()
+def save_triptychs(path: Path, rows: Sequence[tuple[NDArray[Any], NDArray[np.uint32], NDArray[np.uint32]]]) -> None:
+    """Save images, their truth and a prediction side by side as a PNG, one row for each image.
+
+    Parameters
+    ----------
+    path
+        Replaced if it exists.
+    rows
+        Image, true label image and predicted label image.
+    """
+    heights = [image.shape[0] / image.shape[1] for image, _, _ in rows]
+    figure = _new_figure(12, sum(4 * height + 0.4 for height in heights))
+    axes = figure.subplots(len(rows), 3, squeeze=False, gridspec_kw={"height_ratios": heights})
+    for line, (image, truth, prediction) in zip(axes, rows, strict=True):
+        pictures = {
+            "image": displayable(image),
+            f"truth: {np.unique(truth[truth > 0]).size} nuclei": overlay(image, truth, colour=(0, 220, 255)),
+            f"prediction: {np.unique(prediction[prediction > 0]).size} nuclei": overlay(image, prediction),
+        }
+        for ax, (title, picture) in zip(line, pictures.items(), strict=True):
+            ax.imshow(picture)
+            ax.set_title(title)
+            ax.set_axis_off()
     _save(figure, path)
 
 

@@ -4,7 +4,6 @@ use std::fmt::Display;
 
 use numpy::ndarray::ArrayView2;
 use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 pyo3::import_exception!(nucleus_unet.errors, MaskError);
@@ -23,14 +22,14 @@ pub fn run<T: Send>(
 ) -> PyResult<T> {
     match threads {
         None => Ok(py.detach(work)),
-        Some(0) => Err(PyValueError::new_err(
+        Some(0) => Err(SettingsError::new_err(
             "threads: expected at least 1 or None for all cores, got 0",
         )),
         Some(count) => {
             let pool = rayon::ThreadPoolBuilder::new()
                 .num_threads(count)
                 .build()
-                .map_err(|error| PyValueError::new_err(format!("threads: {error}")))?;
+                .map_err(|error| SettingsError::new_err(format!("threads: {error}")))?;
             Ok(py.detach(|| pool.install(work)))
         }
     }
