@@ -49,7 +49,7 @@ def test_predict_goes_on_past_a_bad_file_and_ends_with_a_list_of_those(tmp_path:
     folder.mkdir()
     (folder / "a.png").write_text("not a picture")
     (folder / "b.png").write_bytes((EXAMPLES / "images" / "fluorescence_small.png").read_bytes())
-    tifffile.imwrite(folder / "c.tif", np.zeros((3, 4, 5, 6), np.uint8))
+    tifffile.imwrite(folder / "c.tif", np.zeros((3, 4, 5, 6), np.uint8), photometric="minisblack")
     result = run("predict", folder, folder / "missing.png", "--out", tmp_path / "out", "--format", "tif")
     assert result.returncode == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.tif"]
@@ -128,3 +128,34 @@ def test_help_names_every_command() -> None:
     assert result.returncode == 0
     for command in ("predict", "train", "evaluate", "download"):
         assert command in result.stdout
+
+
+@pytest.mark.parametrize("formats", ["tif", "png"])
+def test_predict_refuses_to_overwrite_its_own_images(tmp_path: Path, formats: str) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((20, 20), np.uint8))
+    (tmp_path / "b.png").write_bytes((EXAMPLES / "images" / "fluorescence_small.png").read_bytes())
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    result = run("predict", tmp_path, "--out", tmp_path, "--format", formats)
+    assert result.returncode == 2
+    assert "overwritten" in result.stderr
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_names_that_look_like_markup_are_only_names(tmp_path: Path) -> None:
+    (tmp_path / "in" / "a [").mkdir(parents=True)
+    (tmp_path / "in" / "a [/bold] bad.png").write_text("not a picture")
+    (tmp_path / "in" / "b [red].png").write_bytes((EXAMPLES / "images" / "fluorescence_small.png").read_bytes())
+    result = run("predict", tmp_path / "in", "--out", tmp_path / "out", "--format", "csv")
+    assert result.returncode == 1
+    assert "a [/bold] bad.png" in result.stderr
+    assert (tmp_path / "out" / "b [red].csv").exists()
+
+
+@pytest.mark.parametrize(
+    "option", [("--threshold", "5"), ("--tile", "0"), ("--batch-size", "0"), ("--diameter", "0"), ("--min-area", "-1")]
+)
+def test_an_impossible_option_is_refused_before_the_first_image(tmp_path: Path, option: tuple[str, str]) -> None:
+    result = run("predict", EXAMPLES / "images", "--out", tmp_path / "out", *option)
+    assert result.returncode == 2
+    assert option[0].strip("-").replace("-", "_") in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -283,3 +283,9 @@ def test_validation_joins_the_history(tmp_path: Path) -> None:
     )
     assert [entry["samples"] for entry in seen] == [8, 16, 24]
     assert all(entry["validation_loss"] == 0.5 and entry["train_loss"] > 0 for entry in seen)
+
+
+def test_a_run_does_not_go_on_with_other_images(tmp_path: Path) -> None:
+    train(TINY, FIELDS, tmp_path, device="cpu", workers=0)
+    with pytest.raises(SettingsError, match="other training images"):
+        train(TINY, FIELDS[:2], tmp_path, device="cpu", workers=0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import math
 import zipfile
 import zlib
@@ -29,6 +30,7 @@ from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.network import Network, NetworkConfig
 
 FORMAT = 1
+_LARGEST_ZIP = 2**30
 EMBEDDED = "dsb2018"
 CONFIG, WEIGHTS, METRICS, CARD = "config.json", "weights.safetensors", "metrics.json", "MODEL_CARD.md"
 
@@ -92,7 +94,7 @@ class BundleConfig:
                 diameter=float(values["diameter"]),
                 mpp=float(values["mpp"]),
             )
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise BundleError(f"{CONFIG}: {error}") from error
         if not all(math.isfinite(size) and size > 0 for size in (config.diameter, config.mpp)):
             raise BundleError(f"{CONFIG}: expected a positive diameter and mpp, got {config.diameter} and {config.mpp}")
@@ -142,16 +144,18 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
         config_bytes = (place / CONFIG).read_bytes()
         weights_bytes = (place / WEIGHTS).read_bytes()
         metrics_bytes = (place / METRICS).read_bytes() if (place / METRICS).is_file() else b"{}"
-    except (FileNotFoundError, KeyError, NotADirectoryError) as error:
+    except (FileNotFoundError, KeyError, NotADirectoryError, IsADirectoryError) as error:
         if path is not None and not Path(path).exists():
             raise
         raise BundleError(f"{where}: expected {CONFIG} and {WEIGHTS} inside, but {error}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # RuntimeError: encrypted
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:  # RuntimeError: encrypted
         raise BundleError(f"{where}: the zip archive is damaged or encrypted: {error}") from error
     try:
         config = BundleConfig.from_json(json.loads(config_bytes))
         network = _network(config.network, weights_bytes)
         metrics = json.loads(metrics_bytes)
+        if not isinstance(metrics, dict):
+            raise BundleError(f"{METRICS}: expected a JSON object, got {type(metrics).__name__}")
     except (BundleError, SettingsError, SafetensorError, RuntimeError, ValueError) as error:  # also too deep JSON
         raise BundleError(f"{where}: {error}") from error
     return Bundle(config, network, hashlib.sha256(config_bytes + weights_bytes).hexdigest(), metrics)
@@ -168,6 +172,8 @@ def _network(config: NetworkConfig, weights: bytes) -> Network:
 
 def _check_finite(tensors: dict[str, torch.Tensor]) -> None:
     for name, tensor in tensors.items():
+        if name.endswith("running_var") and tensor.min() < 0:
+            raise BundleError(f"{WEIGHTS}: expected variances of at least 0, got {float(tensor.min())} in {name}")
         if not tensor.isfinite().all():
             raise BundleError(f"{WEIGHTS}: expected finite numbers in half precision, got NaN or infinity in {name}")
 
@@ -183,7 +189,10 @@ def _open(path: Path | str | None) -> Traversable:
     if not zipfile.is_zipfile(folder):
         raise BundleError(f"{folder}: expected a folder or a zip archive")
     root: zipfile.Path = zipfile.Path(folder)
-    inside = list(root.iterdir())
+    size = sum(member.file_size for member in root.root.infolist())
+    if size > _LARGEST_ZIP:
+        raise BundleError(f"{folder}: expected at most {_LARGEST_ZIP:,} bytes when unpacked, got {size:,}")
+    inside = [each for each in root.iterdir() if each.name != "__MACOSX"]
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else root
 
 

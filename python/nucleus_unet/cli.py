@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from nucleus_unet.training.dataset import Example
 
 app = typer.Typer(help="Find every nucleus in microscopy images.", no_args_is_help=True, add_completion=False)
-_console = Console(stderr=True)
+# Paths may hold what rich would take for markup.
+_console = Console(stderr=True, markup=False)
 
 _Model = Annotated[Path | None, typer.Option(help="Model bundle (folder or zip); by default the embedded one.")]
 _Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -78,26 +79,38 @@ def predict(
         "diameter": diameter,
         "mpp": mpp,
         "channel": int(channel) if channel is not None and channel.isdecimal() else channel,
-        "tile": tile or DEFAULT_TILE,
+        "tile": DEFAULT_TILE if tile is None else tile,
         "batch_size": batch_size,
     }
+    segmenter.check_options(**options)
+    pictures = list(_with_targets(_expand(images), out))
+    if not pictures:
+        raise SettingsError(f"no image found in: {', '.join(images)} (known are {', '.join(SUFFIXES)})")
+    _refuse_to_overwrite(pictures, suffixes)
+    out.mkdir(parents=True, exist_ok=True)
     failures: list[str] = []
     done = nuclei = 0
-    for path, target in _show(_with_targets(_expand(images), out), "images"):
+    for path, target in _show(pictures, "images"):
         try:
             nuclei += _predict_one(segmenter, path, target, suffixes, options)
             done += 1
         except (NucleusError, OSError, MemoryError) as error:
-            failures.append(f"{path}: {error}")
-            _console.print(f"[red]{path}[/]: {error}", highlight=False)
+            failures.append(str(error) if str(path) in str(error) else f"{path}: {error}")
+            _console.print(failures[-1], style="red", highlight=False)
     typer.echo(f"{nuclei} nuclei in {done} images, written to {out}")
     if failures:
         typer.echo(f"{len(failures)} could not be segmented:", err=True)
         for failure in failures:
             typer.echo(f"  {failure}", err=True)
         raise typer.Exit(1)
-    if not done:
-        raise SettingsError(f"no image found in: {', '.join(images)} (known are {', '.join(SUFFIXES)})")
+
+
+def _refuse_to_overwrite(pictures: Sequence[tuple[Path, Path]], suffixes: Sequence[str]) -> None:
+    inputs = {path.resolve() for path, _ in pictures}
+    for _, target in pictures:
+        for suffix in suffixes:
+            if (result := target.with_name(target.name + suffix)).resolve() in inputs:
+                raise SettingsError(f"{result} is one of the images and would be overwritten: give another --out")
 
 
 def _predict_one(
@@ -166,7 +179,7 @@ def train(
     checkpoint_every: Annotated[int, typer.Option(help="In samples.")] = 1_600,
     seed: Annotated[int, typer.Option(help="Of initialisation, samples and folds.")] = 0,
     device: _Device = "auto",
-    workers: Annotated[int, typer.Option(help="Processes that draw samples.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that draw samples.", min=0)] = 1,
 ) -> None:
     """Train a model; the same command goes on with a run that was stopped."""
     from nucleus_unet.network import NetworkConfig
@@ -237,6 +250,9 @@ def download(
 def _read_sets(data: Sequence[Path], groups: Sequence[str] | None, group_by: Sequence[str] | None) -> list[Example]:
     from nucleus_unet.training.dataset import read_examples
 
+    stems = [path.stem for path in data]
+    if len(set(stems)) < len(stems):
+        raise SettingsError(f"data: expected sets of different names, got {', '.join(stems)}")
     tables, patterns = _by_set("groups", groups, data), _by_set("group-by", group_by, data)
     examples = []
     for path in data:
@@ -277,5 +293,5 @@ def main() -> None:
     try:
         app()
     except (NucleusError, OSError) as error:
-        _console.print(f"[red]error:[/] {error}", highlight=False)
+        _console.print(f"error: {error}", style="red", highlight=False)
         sys.exit(2)

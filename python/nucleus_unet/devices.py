@@ -26,8 +26,10 @@ def choose_device(device: str = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         chosen = torch.device(device)
+        if chosen.type not in ("cpu", "cuda", "mps"):
+            raise NotImplementedError("no other kind is supported")
         torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise SettingsError(f"device: expected 'auto', 'cpu', 'cuda' or 'mps', got {device!r} ({error})") from error
     return chosen
 

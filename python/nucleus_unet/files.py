@@ -18,11 +18,11 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     path
         Its folder is made if missing; an existing file is replaced whole or not at all.
     content
-        Text is written as UTF-8.
+        Text is written as UTF-8; a file name's bytes that are none are written as they were.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(prefix=".nucleus-unet-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,17 +75,23 @@ class GroupConfig:
     min_score: float = 0.7
     min_peak: float = 0.3
 
+    def __post_init__(self) -> None:
+        try:
+            group(np.zeros((0, 0, 4), np.uint8), self)
+        except (TypeError, OverflowError) as error:
+            raise SettingsError(f"grouping: {error}") from error
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> GroupConfig:
-        """Inverse of `to_json`; unknown names raise `SettingsError`."""
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise SettingsError(f"grouping configuration: {error}") from error
+        """Inverse of `to_json`; missing and unknown names raise `SettingsError`."""
+        expected = {each.name for each in fields(cls)}
+        if not isinstance(values, dict) or set(values) != expected:
+            raise SettingsError(f"grouping: expected the settings {', '.join(sorted(expected))}, got {values}")
+        return cls(**values)
 
 
 def group(maps: NDArray[np.uint8], config: GroupConfig, *, threads: int | None = None) -> Grouped:

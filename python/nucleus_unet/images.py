@@ -95,9 +95,11 @@ def prepare_image(
     >>> prepare_image(np.zeros((6, 5, 7), np.uint16), channel_axis=0, channel=2).shape
     (5, 7)
     """
+    if np.ma.is_masked(image):
+        raise ImageError("image: expected an array without a mask; say what masked pixels are with .filled(value)")
     try:
         pixels = np.asarray(image)
-    except ValueError as error:  # rows of different lengths
+    except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths
         raise ImageError(f"image: expected an array of pixels, got {type(image).__name__} ({error})") from error
     if pixels.dtype.name not in DTYPES:
         raise ImageError(f"image dtype: expected one of {', '.join(DTYPES)}, got {pixels.dtype.name}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nucleus_unet.devices import Precision, autocast
+from nucleus_unet.errors import BundleError
 from nucleus_unet.network import OFFSET_SCALE, Network
 from nucleus_unet.targets import OFFSET_STEPS, OFFSET_ZERO
 from nucleus_unet.tiles import Tile, lay_tiles, round_up
@@ -38,6 +39,8 @@ def quantise_output(output: Tensor) -> Tensor:
         As `nucleus_unet.grouping.group` takes them.
     """
     output = output.float().permute(0, 2, 3, 1)
+    if not output.isfinite().all():
+        raise BundleError("the network's answer is not finite: its weights are damaged, or training diverged")
     steps = (output[..., :2] * _LOGIT_STEPS).round().clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)
     probabilities = _PROBABILITY.to(output.device)[(steps + _LOGIT_LIMIT).long()]
     offsets = (output[..., 2:] * (OFFSET_SCALE * OFFSET_STEPS)).round() + OFFSET_ZERO
@@ -84,9 +87,14 @@ def predict_maps(
     maps = np.empty((*shape, 4), np.uint8)
     for batch in track(list(_batched(tiles, batch_size))):
         images = np.stack([_read_padded(read, shape, each) for each in batch])
-        with torch.inference_mode(), autocast(device, precision):
-            output = network(torch.from_numpy(images).permute(0, 3, 1, 2).to(device))
-            answer = quantise_output(output).cpu().numpy()
+        try:
+            with torch.inference_mode(), autocast(device, precision):
+                output = network(torch.from_numpy(images).permute(0, 3, 1, 2).to(device))
+                answer = quantise_output(output).cpu().numpy()
+        except RuntimeError as error:
+            if "allocate" not in str(error) and "out of memory" not in str(error):
+                raise
+            raise MemoryError(f"a tile of {images.shape[1]} x {images.shape[2]} is too large: lower tile=") from error
         for (rows, columns), values in zip(batch, answer, strict=True):
             kept = maps[rows.keep_start : rows.keep_stop, columns.keep_start : columns.keep_stop]
             top, left = rows.keep_start - rows.start, columns.keep_start - columns.start

@@ -378,15 +378,17 @@ class Network(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.form: LiteUNet | PlainUNet = LiteUNet(config) if config.form == "lite0" else PlainUNet(config)
-        self.stride: int = self.form.stride
-        span = self.form.span(Span(1, 0, 0))
+        form = LiteUNet if config.form == "lite0" else PlainUNet
+        with torch.device("meta"):  # how far it looks is known before any memory is taken
+            span = form(config).span(Span(1, 0, 0))
         self.receptive_radius: int = max(span.before, span.after)
         if self.receptive_radius > MAXIMUM_RADIUS:
             raise SettingsError(
                 f"this network looks {self.receptive_radius} pixels far, and tiles of large images allow "
                 f"{MAXIMUM_RADIUS}: choose a smaller depth or stem_stride"
             )
+        self.form: LiteUNet | PlainUNet = form(config)
+        self.stride: int = self.form.stride
         # A forgiving start: nothing is nucleus, so that the rare positive pixels lead the first steps.
         with torch.no_grad():
             bias = cast(Tensor, self.form.head.bias)

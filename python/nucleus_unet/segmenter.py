@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, overload
@@ -21,7 +22,7 @@ from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels, measure_levels, normalise, prepare_image, read_image
 from nucleus_unet.inference import predict_maps
 from nucleus_unet.network import fused
-from nucleus_unet.resample import enlarge_labels, resample
+from nucleus_unet.resample import enlarge_labels, resample, scaled_size
 from nucleus_unet.segmentation import Plan, Segmentation
 from nucleus_unet.tiles import Tile
 
@@ -183,14 +184,15 @@ class Segmenter:
                 progress=progress,
             )
             return [self.predict(each, **options) for each in image]
+        self.check_options(
+            threshold=threshold, min_area=min_area, diameter=diameter, mpp=mpp, tile=tile, batch_size=batch_size
+        )
+        scale = self._scale(diameter, mpp)
+        config = self._group_config(threshold, min_area, scale)
         if isinstance(image, Path | str):
             pixels = _read(Path(image), channel_axis, channel)
         else:
             pixels = prepare_image(image, channel_axis=channel_axis, channel=channel)
-        if batch_size < 1:
-            raise SettingsError(f"batch_size: expected at least 1, got {batch_size}")
-        scale = self._scale(diameter, mpp)
-        config = self._group_config(threshold, min_area, scale)
         levels = measure_levels(pixels)
         plan = self._plan(levels, scale, config)
         if levels is None:
@@ -201,6 +203,28 @@ class Segmenter:
         if scale != 1:
             labels, scores = _renumbered(enlarge_labels(labels, pixels.shape[:2], scale), scores, min_area or 0)
         return Segmentation(labels, scores, plan, pixels, predicted if maps else None)
+
+    def check_options(
+        self,
+        *,
+        threshold: float | None = None,
+        min_area: int | None = None,
+        diameter: float | None = None,
+        mpp: float | None = None,
+        channel: int | str | None = None,  # noqa: ARG002 - depends on the image
+        tile: int = DEFAULT_TILE,
+        batch_size: int = 1,
+    ) -> None:
+        """Raise `SettingsError` if `predict` would refuse these options for every image."""
+        for name, value in (("threshold", threshold), ("diameter", diameter), ("mpp", mpp)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
+                raise SettingsError(f"{name}: expected a number, got {value!r}")
+        for name, value, least in (("min_area", min_area, 0), ("tile", tile, 1), ("batch_size", batch_size, 1)):
+            if value is None and name == "min_area":
+                continue
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not least <= value < 2**31:
+                raise SettingsError(f"{name}: expected a whole number of at least {least}, got {value!r}")
+        self._group_config(threshold, min_area, self._scale(diameter, mpp))
 
     def _maps(
         self,
@@ -244,9 +268,9 @@ class Segmenter:
         if diameter is not None and mpp is not None:
             raise SettingsError("give diameter or mpp, not both: each fixes the scale")
         if diameter is not None:
-            return _checked_scale("diameter", diameter, config.diameter / diameter if diameter > 0 else 0)
+            return _checked_scale("diameter", diameter, config.diameter / float(diameter) if diameter > 0 else 0)
         if mpp is not None:
-            return _checked_scale("mpp", mpp, mpp / config.mpp)
+            return _checked_scale("mpp", mpp, float(mpp) / config.mpp)
         return 1.0
 
     def _group_config(self, threshold: float | None, min_area: int | None, scale: float) -> GroupConfig:
@@ -256,8 +280,6 @@ class Segmenter:
                 raise SettingsError(f"threshold: expected a probability of 0 to 1, got {threshold}")
             config = dataclasses.replace(config, foreground_threshold=float(threshold))
         if min_area is not None:
-            if min_area < 0:
-                raise SettingsError(f"min_area: expected at least 0 pixels, got {min_area}")
             config = dataclasses.replace(config, min_area=math.floor(min_area * scale**2))
         return config
 
@@ -299,7 +321,7 @@ def _nothing(pixels: NDArray[Any], plan: Plan, *, keep_maps: bool) -> Segmentati
     shape = pixels.shape[:2]
     maps = None
     if keep_maps:
-        maps = np.zeros((*shape, 4), np.uint8)
+        maps = np.zeros((*(scaled_size(side, plan.scale) if side else 0 for side in shape), 4), np.uint8)
         maps[..., 2:] = 128
     return Segmentation(np.zeros(shape, np.uint32), np.zeros(0, np.float32), plan, pixels, maps)
 

@@ -205,7 +205,7 @@ def _decode(content: bytes, member: str) -> NDArray[Any]:
             series = tiff.series[0]
             pixels = series.asarray()
             return np.moveaxis(pixels, series.axes.index("S"), -1) if "S" in series.axes else pixels
-    except (ValueError, RuntimeError, IndexError, struct.error, tifffile.TiffFileError) as error:
+    except (ValueError, RuntimeError, IndexError, MemoryError, struct.error, tifffile.TiffFileError) as error:
         raise ImageError(f"{member} is no readable image: {error}") from error
 
 

@@ -7,6 +7,7 @@ checkpoint and ends with the very weights it would have had (on the CPU, bit for
 from __future__ import annotations
 
 import copy
+import hashlib
 import logging
 import math
 import time
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -87,6 +89,8 @@ class TrainConfig:
                 raise SettingsError(f"{name}: expected more than 0, got {getattr(self, name)}")
         if self.samples % self.batch_size:
             raise SettingsError(f"samples: expected a multiple of batch_size={self.batch_size}, got {self.samples}")
+        if not 0 <= self.seed < 2**32:
+            raise SettingsError(f"seed: expected 0 to {2**32 - 1}, got {self.seed}")
         if not 0 <= self.decay <= 1 or not 0 <= self.average < 1:
             raise SettingsError(f"expected decay in [0, 1] and average in [0, 1), got {self.decay}, {self.average}")
 
@@ -162,9 +166,11 @@ def train(
         If the checkpoint is damaged, or there is nothing to train on.
     """
     run = _start(config, choose_device(device))
+    folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
+    digest = _digest(examples)
     if checkpoint.exists():
-        _resume(run, checkpoint)
+        _resume(run, checkpoint, digest)
     stream = SampleStream(examples, config.augment, seed=config.seed, length=config.samples)
     batches = load_batches(stream, start=run.position, batch_size=config.batch_size, workers=workers, device=run.device)
     totals, started = _Totals(), time.monotonic()
@@ -182,7 +188,7 @@ def train(
             if report is not None:
                 report(run)
         if done or run.position % config.checkpoint_every < config.batch_size:
-            _save(run, checkpoint)
+            _save(run, checkpoint, digest)
     return run.average.eval().cpu()
 
 
@@ -274,13 +280,28 @@ def _follow(run: Run) -> None:
             averages[name].copy_(value)
 
 
-def _save(run: Run, path: Path) -> None:
-    facts = {"config": _plain(run.config), "position": run.position, "history": run.history}
+def _save(run: Run, path: Path, digest: str) -> None:
+    facts = {"config": _plain(run.config), "examples": digest, "position": run.position, "history": run.history}
     save_checkpoint(path, network=run.network, average=run.average, optimiser=run.optimiser, facts=facts)
 
 
-def _resume(run: Run, path: Path) -> None:
+def _digest(examples: Sequence[Example]) -> str:
+    """Fingerprint of the training images: a run that goes on must not meet others, such as its validation images."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(repr((example.name, example.kind, example.image.shape, example.image.dtype.str)).encode())
+        digest.update(np.ascontiguousarray(example.image).data)
+        digest.update(np.ascontiguousarray(example.labels).data)
+    return digest.hexdigest()
+
+
+def _resume(run: Run, path: Path, digest: str) -> None:
     facts = read_facts(path)
+    if facts["examples"] != digest:
+        raise SettingsError(
+            f"{path.parent} holds a run on other training images (or folds): give the same ones to go on with it, "
+            "or another folder to start afresh"
+        )
     before, now = facts["config"], _plain(run.config)
     differing = sorted(name for name in now if name not in _CHANGEABLE and now[name] != before.get(name))
     if differing:

@@ -1,6 +1,7 @@
 //! The one place where Python hands over to Rust: the GIL is released and a thread pool of the asked size serves.
 
 use std::fmt::Display;
+use std::sync::LazyLock;
 
 use numpy::ndarray::ArrayView2;
 use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
@@ -8,6 +9,9 @@ use pyo3::prelude::*;
 
 pyo3::import_exception!(nucleus_unet.errors, MaskError);
 pyo3::import_exception!(nucleus_unet.errors, SettingsError);
+
+/// The process whose threads serve rayon's global pool: the one that imported the extension.
+pub static POOL_OWNER: LazyLock<u32> = LazyLock::new(std::process::id);
 
 /// The Python error for a kernel's complaint about masks, with the kernel's words.
 pub fn mask_error(error: impl Display) -> PyErr {
@@ -21,18 +25,27 @@ pub fn run<T: Send>(
     work: impl FnOnce() -> T + Send,
 ) -> PyResult<T> {
     match threads {
-        None => Ok(py.detach(work)),
+        None if std::process::id() == *POOL_OWNER => Ok(py.detach(work)),
+        // A forked child has none of its parent's threads; work sent to their pool would wait for ever.
+        None => on_new_pool(py, 0, work),
         Some(0) => Err(SettingsError::new_err(
             "threads: expected at least 1 or None for all cores, got 0",
         )),
-        Some(count) => {
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(count)
-                .build()
-                .map_err(|error| SettingsError::new_err(format!("threads: {error}")))?;
-            Ok(py.detach(|| pool.install(work)))
-        }
+        Some(count) => on_new_pool(py, count, work),
     }
+}
+
+/// Run `work` on a pool of its own; 0 threads stands for all cores.
+fn on_new_pool<T: Send>(
+    py: Python<'_>,
+    threads: usize,
+    work: impl FnOnce() -> T + Send,
+) -> PyResult<T> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|error| SettingsError::new_err(format!("threads: {error}")))?;
+    Ok(py.detach(|| pool.install(work)))
 }
 
 /// The pixels of a label image, which must lie in memory as the kernels read them.
