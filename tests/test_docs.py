@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -47,6 +48,7 @@ def test_the_commands_for_training_evaluating_and_predicting_run(tmp_path: Path)
         (tmp_path / name).mkdir()
         (tmp_path / name / "cells.png").write_bytes((EXAMPLES / "images" / "fluorescence_small.png").read_bytes())
     (tmp_path / "data").mkdir()
+    shutil.copytree(EXAMPLES, tmp_path / "other-laboratory")
     with zipfile.ZipFile(tmp_path / "data" / "stage1_train.zip", "w") as archive:
         for path in sorted((EXAMPLES / "images").iterdir()):
             archive.write(path, f"{path.stem}/images/{path.name}")

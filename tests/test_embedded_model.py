@@ -46,6 +46,10 @@ def test_it_comes_with_its_measurements_and_a_model_card(embedded: Segmenter) ->
     card = (resources.files("nucleus_unet") / "weights" / "dsb2018" / "MODEL_CARD.md").read_text()
     for heading in ("Data", "Licence", "Recipe", "Numbers", "Limits"):
         assert heading in card
+    network = embedded.bundle.network
+    for figure in (sum(each.numel() for each in network.parameters()), round(multiply_adds_per_pixel(network))):
+        assert f"{figure:,}" in card
+    assert f"radius {network.receptive_radius} pixels" in card
     assert embedded.bundle.metrics["stardist_test"]["overall"]["images"] == 50
 
 

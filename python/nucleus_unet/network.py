@@ -6,7 +6,7 @@ Both forms map a normalised image to four numbers a pixel, at full resolution:
 1. logit of the centre heat (1 on a nucleus's centre, falling off around it),
 2. and 3. the row and column offset from the pixel to the centre of its nucleus, in units of `OFFSET_SCALE` pixels.
 
-Every layer is local and every upsampling is by repetition, so a tile with enough halo gives the very numbers of the
+Every layer is local and no upsampling interpolates, so a tile with enough halo gives the very numbers of the
 whole image. How much is enough is not guessed: each layer tells its `span`, and `receptive_radius` follows them.
 """
 

@@ -21,7 +21,7 @@ SAVE_SUFFIXES = (".tif", ".tiff", ".csv", ".geojson", ".geojson.gz", ".png")
 
 @dataclass(frozen=True)
 class Plan:
-    """All that was fixed before the first tile. Equal plans give equal labels, whatever the tile size.
+    """All that was fixed before the first tile. Equal plans give an image equal labels, whatever the tile size.
 
     Attributes
     ----------
@@ -33,6 +33,8 @@ class Plan:
         Pixel values that became 0 and 1; both None for an image whose pixels are all equal.
     scale
         Magnification from the image to what the network saw.
+    min_area
+        Least area asked for, in pixels of the image; None for the model's own.
     device, precision, threads, torch
         Where and how the network ran.
     group
@@ -44,6 +46,7 @@ class Plan:
     black: float | None
     white: float | None
     scale: float
+    min_area: int | None
     device: str
     precision: str
     threads: int

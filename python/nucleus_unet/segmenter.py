@@ -194,7 +194,7 @@ class Segmenter:
         else:
             pixels = prepare_image(image, channel_axis=channel_axis, channel=channel)
         levels = measure_levels(pixels)
-        plan = self._plan(levels, scale, config)
+        plan = self._plan(levels, scale, config, min_area)
         if levels is None:
             return _nothing(pixels, plan, keep_maps=maps)
         predicted = self._maps(pixels, levels, scale, tile=tile, batch_size=batch_size, progress=progress)
@@ -211,11 +211,11 @@ class Segmenter:
         min_area: int | None = None,
         diameter: float | None = None,
         mpp: float | None = None,
-        channel: int | str | None = None,  # noqa: ARG002 - depends on the image
         tile: int = DEFAULT_TILE,
         batch_size: int = 1,
+        **_of_the_image: Any,
     ) -> None:
-        """Raise `SettingsError` if `predict` would refuse these options for every image."""
+        """Raise `SettingsError` if `predict` would refuse these of its options for every image."""
         for name, value in (("threshold", threshold), ("diameter", diameter), ("mpp", mpp)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
                 raise SettingsError(f"{name}: expected a number, got {value!r}")
@@ -283,13 +283,14 @@ class Segmenter:
             config = dataclasses.replace(config, min_area=math.floor(min_area * scale**2))
         return config
 
-    def _plan(self, levels: Levels | None, scale: float, config: GroupConfig) -> Plan:
+    def _plan(self, levels: Levels | None, scale: float, config: GroupConfig, min_area: int | None) -> Plan:
         return Plan(
             model=self.bundle.config.name,
             fingerprint=self.bundle.fingerprint,
             black=levels.black if levels else None,
             white=levels.white if levels else None,
             scale=scale,
+            min_area=None if min_area is None else int(min_area),
             device=str(self.device),
             precision=self.precision,
             threads=torch.get_num_threads(),

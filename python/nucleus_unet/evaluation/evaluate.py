@@ -22,13 +22,13 @@ class Evaluation:
         Of all images.
     kinds : dict of str to Scores
         Of every kind of image.
-    images : dict of str to ImageScore
-        Of every image, by name.
+    images : list of ImageScore
+        Of every image, in the order given.
     """
 
     overall: Scores
     kinds: dict[str, Scores]
-    images: dict[str, ImageScore]
+    images: list[ImageScore]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -56,13 +56,13 @@ def evaluate(
         Wraps the examples, to show progress.
     """
     kinds: dict[str, list[ImageScore]] = defaultdict(list)
-    images = {}
+    images = []
     for example in track(examples):
         score = score_image(example.labels, segmenter.predict(example.image).labels)
         kinds[example.kind].append(score)
-        images[example.name] = score
+        images.append(score)
     return Evaluation(
-        overall=summarise(list(images.values())),
+        overall=summarise(images),
         kinds={kind: summarise(scores) for kind, scores in sorted(kinds.items())},
         images=images,
     )

@@ -273,7 +273,8 @@ def restained(
     dyes = np.stack([_NUCLEAR_DYES[rng.integers(len(_NUCLEAR_DYES))], _OTHER_DYES[rng.integers(len(_OTHER_DYES))]])
     dyes = np.clip(dyes + rng.normal(0, 0.05, dyes.shape), 0.02, None)
     absorbed = dyes[0][:, None, None] * nuclear + dyes[1][:, None, None] * other
-    return np.exp(-absorbed).astype(np.float32)
+    dyed: NDArray[np.float32] = np.exp(-absorbed).astype(np.float32)
+    return dyed
 
 
 def _membranes(nuclei: Nuclei, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -139,9 +139,10 @@ def train(
     Parameters
     ----------
     config
-        What to do. A checkpoint in the folder must have been made with the same (but for ``samples``, see there).
+        What to do. A checkpoint in the folder must have been made with the same; but ``samples`` may grow (see there),
+        and ``checkpoint_every`` and ``validate_every`` may change.
     examples
-        Training images.
+        Training images; a run that goes on must be given the same.
     folder
         Where checkpoints go.
     validate
