@@ -92,7 +92,7 @@ NOISES = {
 
 
 @pytest.mark.parametrize("noise", NOISES)
-@pytest.mark.parametrize("shape", [(64, 64), (300, 300), (256, 256, 3)])
+@pytest.mark.parametrize("shape", [(8, 8), (12, 12, 3), (16, 16), (64, 64), (300, 300), (256, 256, 3)])
 def test_pure_noise_has_no_nuclei(embedded: Segmenter, noise: str, shape: tuple[int, ...]) -> None:
     for seed in range(3):
         assert len(embedded.predict(NOISES[noise](np.random.default_rng(seed), shape))) == 0

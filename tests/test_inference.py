@@ -45,8 +45,10 @@ def picture(*shape: int) -> NDArray[np.float32]:
 def whole(network: Network, image: NDArray[np.float32], precision: Precision) -> NDArray[np.uint8]:
     """One direct call of the network on the whole image."""
     colours = np.repeat(image[..., None], 3, axis=-1) if image.ndim == 2 else image
-    below, right = (-size % network.stride for size in image.shape[:2])
-    padded = np.pad(colours, ((0, below), (0, right), (0, 0)), mode="edge")
+    # 32 is a multiple of every stride used here.
+    below, right = (32 - size if size < 32 else -size % network.stride for size in image.shape[:2])
+    mode = "symmetric" if min(image.shape[:2]) < 32 else "edge"
+    padded = np.pad(colours, ((0, below), (0, right), (0, 0)), mode=mode)
     with torch.inference_mode(), autocast(torch.device("cpu"), precision):
         output = network(torch.from_numpy(padded).permute(2, 0, 1)[None])
     return quantise_output(output)[0, : image.shape[0], : image.shape[1]].numpy()
@@ -83,7 +85,13 @@ def test_tiled_is_whole_to_the_byte_in_the_lite_form(precision: Precision) -> No
         np.testing.assert_array_equal(tiled(LITE, image, tile, batch_size=2, precision=precision), expected)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (7, 9), (8, 8), (104, 105), (105, 104)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (7, 9), (8, 8), (31, 40)])
+def test_images_smaller_than_32_pixels_are_mirrored_up_to_it(shape: tuple[int, int]) -> None:
+    image = picture(*shape)
+    np.testing.assert_array_equal(tiled(PLAIN, image, 104), whole(PLAIN, image, "float32"))
+
+
+@pytest.mark.parametrize("shape", [(32, 33), (104, 105), (105, 104)])
 def test_sizes_that_are_no_multiples_of_the_stride_are_padded_at_their_far_edges(shape: tuple[int, int]) -> None:
     image = picture(*shape)
     np.testing.assert_array_equal(tiled(PLAIN, image, 104), whole(PLAIN, image, "float32"))

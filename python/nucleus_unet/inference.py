@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ _LOGIT_LIMIT = 512
 _PROBABILITY = torch.from_numpy(
     np.rint(255 / (1 + np.exp(-np.arange(-_LOGIT_LIMIT, _LOGIT_LIMIT + 1) / _LOGIT_STEPS))).astype(np.uint8)
 )
+
+# Less than this, in pixels a side, shows the network too little to tell noise from a nucleus.
+_SMALLEST = 32
 
 
 def quantise_output(output: Tensor) -> Tensor:
@@ -81,7 +85,7 @@ def predict_maps(
     NDArray[np.uint8] (H, W, 4)
         The same for every tile size, on hardware whose convolutions do not depend on it (see the design notes).
     """
-    height, width = (round_up(size, network.stride) for size in shape)
+    height, width = (round_up(max(size, _SMALLEST), network.stride) for size in shape)
     tiles = lay_tiles(height, width, tile=tile, radius=network.receptive_radius, stride=network.stride)
     device = next(network.parameters()).device
     maps = np.empty((*shape, 4), np.uint8)
@@ -111,11 +115,15 @@ def _batched(tiles: list[Tile], size: int) -> Iterator[list[Tile]]:
 def _read_padded(
     read: Callable[[slice, slice], NDArray[np.float32]], shape: tuple[int, int], tile: Tile
 ) -> NDArray[np.float32]:
-    """Read a tile as (h, w, 3); beyond the image's right and bottom edge its last pixels are repeated."""
+    """Read a tile as (h, w, 3); beyond the image's right and bottom edge its last pixels are repeated.
+
+    An image smaller than `_SMALLEST` is mirrored instead: repeated far, its last pixels are stripes.
+    """
     rows, columns = tile
     pixels = read(slice(rows.start, min(rows.stop, shape[0])), slice(columns.start, min(columns.stop, shape[1])))
     if pixels.ndim == 2:
         pixels = np.broadcast_to(pixels[..., None], (*pixels.shape, 3))
     below = rows.stop - rows.start - pixels.shape[0]
     right = columns.stop - columns.start - pixels.shape[1]
-    return np.pad(pixels, ((0, below), (0, right), (0, 0)), mode="edge") if below or right else pixels
+    mode: Literal["symmetric", "edge"] = "symmetric" if min(shape) < _SMALLEST else "edge"
+    return np.pad(pixels, ((0, below), (0, right), (0, 0)), mode=mode) if below or right else pixels
