@@ -20,7 +20,7 @@ from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.losses import losses
 from nucleus_unet.training.samples import SampleStream, stack
 from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, train
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 TINY = TrainConfig(
     network=NetworkConfig(form="plain", width=4, depth=1, dropout=0.3),
@@ -267,6 +267,12 @@ def test_other_settings_are_refused_by_name_in_a_folder_with_a_run(tmp_path: Pat
 def test_a_damaged_checkpoint_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
     with pytest.raises(DataError, match=CHECKPOINT):
+        train(TINY, FIELDS, tmp_path, device="cpu", workers=0)
+
+
+def test_a_checkpoint_that_lacks_something_is_an_error_that_names_it(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / CHECKPOINT, metadata={"facts": '{"position": 4}'})
+    with pytest.raises(DataError, match="config"):
         train(TINY, FIELDS, tmp_path, device="cpu", workers=0)
 
 

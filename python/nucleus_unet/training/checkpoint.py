@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from nucleus_unet.errors import DataError
 from nucleus_unet.files import write_atomically
 
+# What a checkpoint says beside its tensors: `TrainConfig` as JSON, fingerprint of the images, samples seen, curves.
+FACTS = ("config", "examples", "position", "history")
+
 
 def save_checkpoint(
     path: Path,
@@ -32,7 +35,7 @@ def save_checkpoint(
     optimiser
         Its per-parameter tensors are kept; its settings follow from the configuration.
     facts
-        JSON-able: position, configuration, history.
+        What `FACTS` names, as JSON types.
     """
     tensors: dict[str, Tensor] = {}
     tensors |= {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
@@ -54,10 +57,12 @@ def read_facts(path: Path) -> dict[str, Any]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            facts: dict[str, Any] = json.loads((file.metadata() or {})["facts"])
-            return facts
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise DataError(f"{path} is not a checkpoint of a training run: {error}") from error
+            facts = json.loads((file.metadata() or {})["facts"])
+            if not isinstance(facts, dict):
+                raise TypeError(f"expected a JSON object, got {type(facts).__name__}")
+            return {name: facts[name] for name in FACTS}
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is not a checkpoint of a training run: {error!r}") from error
 
 
 def restore_checkpoint(path: Path, *, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
