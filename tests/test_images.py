@@ -1,5 +1,6 @@
 """Images: the contract, files, metadata, and the one normalisation."""
 
+import os
 from pathlib import Path
 
 import imagecodecs
@@ -453,3 +454,10 @@ def test_the_pixel_size_of_an_svs_file_is_read_if_plausible(tmp_path: Path, said
     file = read_image(tmp_path / "image.svs")
     assert file.mpp == mpp
     np.testing.assert_array_equal(file.pixels, RGB)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ImageError, match="got a pipe"):
+        read_image(tmp_path / "pipe.png")

@@ -216,6 +216,8 @@ def read_image(path: Path) -> ImageFile:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ImageError(f"{path}: expected one of {', '.join(SUFFIXES)}, got a file named {path.name!r}")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ImageError(f"{path}: expected a file, got a pipe or device")
     with path.open("rb"):
         pass  # a missing or forbidden file is an OSError, before any codec can blur it
     try:
