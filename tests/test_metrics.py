@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from nucleus_unet.evaluation.evaluate import evaluation_of
 from nucleus_unet.evaluation.metrics import THRESHOLDS, match, score_image, summarise
 from nucleus_unet.masks import overlap_table
 from numpy.typing import NDArray
@@ -79,3 +80,10 @@ def test_pixel_accuracy_counts_nucleus_or_not() -> None:
 def test_thresholds_below_one_half_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected 0\.5"):
         match(overlap_table(np.eye(2, dtype=int), np.eye(2, dtype=int)), 0.4)
+
+
+def test_images_of_equal_names_in_several_sets_all_count() -> None:
+    score = score_image(np.eye(4, dtype=int), np.eye(4, dtype=int))
+    evaluation = evaluation_of(["a", "b", "a"], [score] * 3)
+    assert evaluation.overall.images == 3
+    assert {kind: scores.images for kind, scores in evaluation.kinds.items()} == {"a": 2, "b": 1}

@@ -34,8 +34,18 @@ def choose_device(device: str = "auto") -> torch.device:
     return chosen
 
 
-def choose_precision(device: torch.device) -> Precision:
-    """Return bfloat16 where the hardware computes in it, else float32."""
+def choose_precision(device: torch.device, precision: Precision | Literal["auto"] = "auto") -> Precision:
+    """Return the precision of that name; ``"auto"`` takes bfloat16 where the hardware computes in it, else float32.
+
+    Raises
+    ------
+    SettingsError
+        If it is none of the three.
+    """
+    if precision not in ("auto", "bfloat16", "float32"):
+        raise SettingsError(f"precision: expected 'auto', 'bfloat16' or 'float32', got {precision!r}")
+    if precision != "auto":
+        return precision
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():

@@ -71,11 +71,9 @@ class Segmenter:
     def __init__(
         self, bundle: Bundle, *, device: str = "auto", precision: Precision | Literal["auto"] = "auto"
     ) -> None:
-        if precision not in ("auto", "bfloat16", "float32"):
-            raise SettingsError(f"precision: expected 'auto', 'bfloat16' or 'float32', got {precision!r}")
         self.bundle = bundle
         self.device = choose_device(device)
-        self.precision: Precision = choose_precision(self.device) if precision == "auto" else precision
+        self.precision = choose_precision(self.device, precision)
         self._network = fused(bundle.network).to(self.device)
 
     @classmethod

@@ -55,14 +55,23 @@ def evaluate(
     track
         Wraps the examples, to show progress.
     """
-    kinds: dict[str, list[ImageScore]] = defaultdict(list)
-    images = []
-    for example in track(examples):
-        score = score_image(example.labels, segmenter.predict(example.image).labels)
-        kinds[example.kind].append(score)
-        images.append(score)
+    scores = [score_image(each.labels, segmenter.predict(each.image).labels) for each in track(examples)]
+    return evaluation_of([each.kind for each in examples], scores)
+
+
+def evaluation_of(kinds: Sequence[str], scores: Sequence[ImageScore]) -> Evaluation:
+    """Summarise the scores of images, over all and by kind.
+
+    Parameters
+    ----------
+    kinds, scores
+        Of every image, in one order.
+    """
+    by_kind: dict[str, list[ImageScore]] = defaultdict(list)
+    for kind, score in zip(kinds, scores, strict=True):
+        by_kind[kind].append(score)
     return Evaluation(
-        overall=summarise(images),
-        kinds={kind: summarise(scores) for kind, scores in sorted(kinds.items())},
-        images=images,
+        overall=summarise(scores),
+        kinds={kind: summarise(group) for kind, group in sorted(by_kind.items())},
+        images=list(scores),
     )

@@ -14,7 +14,8 @@ import numpy as np
 from nucleus_unet.bundle import BundleConfig, save_bundle
 from nucleus_unet.devices import choose_device, choose_precision
 from nucleus_unet.errors import DataError
-from nucleus_unet.evaluation.metrics import score_image, summarise
+from nucleus_unet.evaluation.evaluate import evaluation_of
+from nucleus_unet.evaluation.metrics import score_image
 from nucleus_unet.files import write_atomically
 from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.plots import save_curves
@@ -69,7 +70,7 @@ def train_bundle(
     training = [example for example, fold in zip(examples, assigned, strict=True) if fold != 0]
     held_out = [example for example, fold in zip(examples, assigned, strict=True) if fold == 0]
     chosen_device = choose_device(device)
-    precision = choose_precision(chosen_device) if config.precision == "auto" else config.precision
+    precision = choose_precision(chosen_device, config.precision)
     folder = out / "training"
 
     def report(run: Run) -> None:
@@ -105,16 +106,7 @@ def train_bundle(
 def measure(predicted: Sequence[Predicted], grouping: GroupConfig) -> dict[str, Any]:
     """Return figures for all images and for each kind, as JSON types."""
     scores = [score_image(each.labels, group(each.maps, grouping).labels) for each in predicted]
-    kinds = sorted({each.kind for each in predicted})
-    return {
-        "overall": summarise(scores).to_json(),
-        "kinds": {
-            kind: summarise(
-                [score for each, score in zip(predicted, scores, strict=True) if each.kind == kind]
-            ).to_json()
-            for kind in kinds
-        },
-    }
+    return evaluation_of([each.kind for each in predicted], scores).to_json()
 
 
 def write_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:

@@ -216,8 +216,9 @@ def _start(config: TrainConfig, device: torch.device) -> Run:
         network.form.load_imagenet()
     network.to(device)
     average = copy.deepcopy(network).eval().requires_grad_(False)
-    precision = choose_precision(device) if config.precision == "auto" else config.precision
-    return Run(config, network, average, _optimiser(network, config), device, precision)
+    return Run(
+        config, network, average, _optimiser(network, config), device, choose_precision(device, config.precision)
+    )
 
 
 def _optimiser(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
