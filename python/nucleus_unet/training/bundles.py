@@ -13,7 +13,6 @@ import numpy as np
 
 from nucleus_unet.bundle import BundleConfig, save_bundle
 from nucleus_unet.devices import choose_device, choose_precision
-from nucleus_unet.errors import DataError
 from nucleus_unet.evaluation.evaluate import evaluation_of
 from nucleus_unet.evaluation.metrics import score_image
 from nucleus_unet.files import write_atomically
@@ -64,8 +63,6 @@ def train_bundle(
         Figures on the held-out fold, as ``metrics.json`` has them. The grouping was chosen on the same images, so
         they flatter a little.
     """
-    if len({example.mosaic for example in examples}) < folds:
-        raise DataError(f"{len(examples)} images from too few fields to hold out one of {folds} folds")
     assigned = assign_folds(examples, folds, seed=config.seed)
     training = [example for example, fold in zip(examples, assigned, strict=True) if fold != 0]
     held_out = [example for example, fold in zip(examples, assigned, strict=True) if fold == 0]
