@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 import subprocess
 import sys
@@ -11,6 +13,8 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from nucleus_unet.cli import train
+from nucleus_unet.training.trainer import TrainConfig
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "dsb2018"
 
@@ -159,3 +163,11 @@ def test_an_impossible_option_is_refused_before_the_first_image(tmp_path: Path, 
     assert result.returncode == 2
     assert option[0].strip("-").replace("-", "_") in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_train_offers_the_defaults_of_the_trainer() -> None:
+    offered = {name: each.default for name, each in inspect.signature(train).parameters.items()}
+    meant = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+    shared = offered.keys() & meant.keys()
+    assert {"samples", "learning_rate", "batch_size", "seed"} <= shared
+    assert {name: offered[name] for name in shared} == {name: meant[name] for name in shared}

@@ -168,7 +168,7 @@ def train(
     group_by: _GroupBy = None,
     samples: Annotated[int, typer.Option(help="How many samples to train on.")] = 48_000,
     batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 8,
-    learning_rate: Annotated[float, typer.Option(help="Plateau of the learning rate.")] = 2e-3,
+    learning_rate: Annotated[float, typer.Option(help="Plateau of the learning rate.")] = 5e-3,
     form: Annotated[str, typer.Option(help="lite0 (pretrained encoder) or plain.")] = "lite0",
     width: Annotated[int, typer.Option(help="First level's channels, of the plain form.")] = 32,
     depth: Annotated[int, typer.Option(help="Levels, of the plain form.")] = 3,

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from nucleus_unet.depthwise import DepthwiseConv2d
 from nucleus_unet.errors import MissingExtraError, SettingsError
 
 OFFSET_SCALE = 16.0
@@ -130,16 +131,18 @@ class ConvNorm(nn.Sequential):
         *,
         kernel: int = 3,
         stride: int = 1,
-        groups: int = 1,
+        depthwise: bool = False,
         activate: bool = True,
     ) -> None:
         # TensorFlow, where the pretrained weights come from, pads strided layers unevenly. Padding evenly shifts
         # their grid by a pixel, which the features do not notice, and spares a copy of every large layer.
         padding = kernel // 2
-        layers: list[nn.Module] = [
-            nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False),
-            nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.03),
-        ]
+        convolution = (
+            DepthwiseConv2d(inputs, kernel, stride)
+            if depthwise
+            else nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
+        )
+        layers: list[nn.Module] = [convolution, nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.03)]
         if activate:
             layers.append(nn.ReLU6(inplace=True))
         super().__init__(*layers)
@@ -162,7 +165,7 @@ class InvertedResidual(nn.Module):
         super().__init__()
         hidden = inputs * expansion
         self.expand = ConvNorm(inputs, hidden, kernel=1) if expansion > 1 else nn.Identity()
-        self.depthwise = ConvNorm(hidden, hidden, kernel=kernel, stride=stride, groups=hidden)
+        self.depthwise = ConvNorm(hidden, hidden, kernel=kernel, stride=stride, depthwise=True)
         self.project = ConvNorm(hidden, outputs, kernel=1, activate=False)
         self.residual = stride == 1 and inputs == outputs
 

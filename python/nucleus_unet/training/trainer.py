@@ -1,4 +1,4 @@
-"""Train the network: AdamW, a moving average of the weights, and schedules that count samples.
+"""Train the network: Muon and AdamW, a moving average of the weights, and schedules that count samples.
 
 A run is a folder. It can be killed at any moment and started again with the same call; it goes on from its last
 checkpoint and ends with the very weights it would have had (on the CPU, bit for bit).
@@ -27,12 +27,12 @@ from nucleus_unet.training.augment import AugmentConfig
 from nucleus_unet.training.checkpoint import read_facts, restore_checkpoint, save_checkpoint
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.losses import Batch, losses
+from nucleus_unet.training.optimiser import make_optimiser
 from nucleus_unet.training.samples import SampleStream, load_batches
 
 _log = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.safetensors"
-_ENCODER_SHARE = 0.5
 _GRADIENT_NORM = 5.0
 # What a run may be told anew when it goes on: none of it changes the weights up to where it stopped.
 _CHANGEABLE = ("samples", "checkpoint_every", "validate_every")
@@ -56,7 +56,7 @@ class TrainConfig:
         Its plateau; a pretrained encoder gets half of it. It warms up over ``warmup`` samples, and over the last
         ``decay`` share of the samples it falls to 0 as 1 - sqrt (Hägele et al. 2024).
     weight_decay
-        Of AdamW, on convolution weights only.
+        Of convolution weights only.
     average
         Decay of the moving average of the weights, per step; the average is what is kept.
     seed
@@ -72,7 +72,7 @@ class TrainConfig:
     pretrained: bool = True
     samples: int = 48_000
     batch_size: int = 8
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     weight_decay: float = 1e-2
     warmup: int = 1_600
     decay: float = 0.4
@@ -216,28 +216,13 @@ def _start(config: TrainConfig, device: torch.device) -> Run:
         network.form.load_imagenet()
     network.to(device)
     average = copy.deepcopy(network).eval().requires_grad_(False)
-    return Run(
-        config, network, average, _optimiser(network, config), device, choose_precision(device, config.precision)
+    optimiser = make_optimiser(
+        network,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        pretrained=config.pretrained and isinstance(network.form, LiteUNet),
     )
-
-
-def _optimiser(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
-    """Four groups: pretrained encoder or the rest, decayed convolution weights or norms and biases."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        encoder = config.pretrained and name.startswith(("form.stem.", "form.blocks."))
-        groups.setdefault((encoder, parameter.ndim > 1), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "weight_decay": config.weight_decay if decayed else 0.0,
-                "share": _ENCODER_SHARE if encoder else 1.0,
-            }
-            for (encoder, decayed), parameters in sorted(groups.items())
-        ],
-        lr=config.learning_rate,
-    )
+    return Run(config, network, average, optimiser, device, choose_precision(device, config.precision))
 
 
 def _step(run: Run, batch: Batch) -> dict[str, float]:
