@@ -62,6 +62,9 @@ def predict(
     diameter: Annotated[float | None, typer.Option(help="Typical nuclear diameter in pixels.")] = None,
     mpp: Annotated[float | None, typer.Option(help="Micrometres per pixel.")] = None,
     channel: Annotated[str | None, typer.Option(help="Number or name of the channel to use.")] = None,
+    augment: Annotated[
+        bool, typer.Option("--augment", help="Average over turns and mirrors: better, 8 x slower.")
+    ] = False,
     tile: Annotated[int | None, typer.Option(help="Side of a tile in pixels.")] = None,
     batch_size: Annotated[int, typer.Option(help="Tiles in one network call.")] = 1,
 ) -> None:
@@ -79,6 +82,7 @@ def predict(
         "diameter": diameter,
         "mpp": mpp,
         "channel": int(channel) if channel is not None and channel.isdecimal() else channel,
+        "augment": augment,
         "tile": DEFAULT_TILE if tile is None else tile,
         "batch_size": batch_size,
     }

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nucleus_unet.averaging import DihedralAverage
 from nucleus_unet.devices import Precision, autocast
 from nucleus_unet.errors import BundleError
 from nucleus_unet.network import OFFSET_SCALE, Network
@@ -52,7 +53,7 @@ def quantise_output(output: Tensor) -> Tensor:
 
 
 def predict_maps(
-    network: Network,
+    network: Network | DihedralAverage,
     read: Callable[[slice, slice], NDArray[np.float32]],
     shape: tuple[int, int],
     *,
@@ -85,12 +86,12 @@ def predict_maps(
     NDArray[np.uint8] (H, W, 4)
         The same for every tile size, on hardware whose convolutions do not depend on it (see the design notes).
     """
-    height, width = (round_up(max(size, _SMALLEST), network.stride) for size in shape)
+    height, width = padded_size(shape, network.stride)
     tiles = lay_tiles(height, width, tile=tile, radius=network.receptive_radius, stride=network.stride)
     device = next(network.parameters()).device
     maps = np.empty((*shape, 4), np.uint8)
     for batch in track(list(_batched(tiles, batch_size))):
-        images = np.stack([_read_padded(read, shape, each) for each in batch])
+        images = np.stack([read_padded(read, shape, each) for each in batch])
         try:
             with torch.inference_mode(), autocast(device, precision):
                 output = network(torch.from_numpy(images).permute(0, 3, 1, 2).to(device))
@@ -106,13 +107,19 @@ def predict_maps(
     return maps
 
 
+def padded_size(shape: tuple[int, int], stride: int) -> tuple[int, int]:
+    """Height and width of what the network sees of an image of ``shape``."""
+    height, width = (round_up(max(size, _SMALLEST), stride) for size in shape)
+    return height, width
+
+
 def _batched(tiles: list[Tile], size: int) -> Iterator[list[Tile]]:
     remaining = iter(tiles)
     while batch := list(islice(remaining, size)):
         yield batch
 
 
-def _read_padded(
+def read_padded(
     read: Callable[[slice, slice], NDArray[np.float32]], shape: tuple[int, int], tile: Tile
 ) -> NDArray[np.float32]:
     """Read a tile as (h, w, 3); beyond the image's right and bottom edge its last pixels are repeated.

@@ -33,6 +33,8 @@ class Plan:
         Pixel values that became 0 and 1; both None for an image whose pixels are all equal.
     scale
         Magnification from the image to what the network saw.
+    augment
+        Whether the network's answers of the image turned and mirrored were averaged.
     min_area
         Least area asked for, in pixels of the image; None for the model's own.
     device, precision, threads, torch
@@ -46,6 +48,7 @@ class Plan:
     black: float | None
     white: float | None
     scale: float
+    augment: bool
     min_area: int | None
     device: str
     precision: str

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from nucleus_unet.averaging import DihedralAverage
 from nucleus_unet.bundle import Bundle, load_bundle
 from nucleus_unet.devices import Precision, choose_device, choose_precision
 from nucleus_unet.errors import ImageError, SettingsError
@@ -39,6 +40,7 @@ class PredictOptions(TypedDict, total=False):
     mpp: float | None
     channel: int | str | None
     channel_axis: int | None
+    augment: bool
     tile: int
     batch_size: int
     maps: bool
@@ -120,6 +122,7 @@ class Segmenter:
         mpp: float | None = None,
         channel: int | str | None = None,
         channel_axis: int | None = None,
+        augment: bool = False,
         tile: int = DEFAULT_TILE,
         batch_size: int = 1,
         maps: bool = False,
@@ -146,6 +149,9 @@ class Segmenter:
             Take this channel only: its number or, of a file that names them, its name.
         channel_axis
             Axis that holds the channels, if not the last. A file's own metadata says it.
+        augment
+            Ask the network eight times, of the image turned and mirrored, and average: a little better, and eight
+            times as slow.
         tile
             Side in pixels of what one network call sees; memory grows with its square. The labels do not depend on it.
         batch_size
@@ -176,6 +182,7 @@ class Segmenter:
                 mpp=mpp,
                 channel=channel,
                 channel_axis=channel_axis,
+                augment=augment,
                 tile=tile,
                 batch_size=batch_size,
                 maps=maps,
@@ -192,10 +199,12 @@ class Segmenter:
         else:
             pixels = prepare_image(image, channel_axis=channel_axis, channel=channel)
         levels = measure_levels(pixels)
-        plan = self._plan(levels, scale, config, min_area)
+        plan = self._plan(levels, scale, config, min_area, augment=augment)
         if levels is None:
             return _nothing(pixels, plan, keep_maps=maps)
-        predicted = self._maps(pixels, levels, scale, tile=tile, batch_size=batch_size, progress=progress)
+        predicted = self._maps(
+            pixels, levels, scale, augment=augment, tile=tile, batch_size=batch_size, progress=progress
+        )
         grouped = group(predicted, config)
         labels, scores = grouped.labels, grouped.scores
         if scale != 1:
@@ -230,6 +239,7 @@ class Segmenter:
         levels: Levels,
         scale: float,
         *,
+        augment: bool,
         tile: int,
         batch_size: int,
         progress: bool,
@@ -252,7 +262,7 @@ class Segmenter:
             return track(batches, "nuclei", console=console, transient=True, disable=hidden)
 
         return predict_maps(
-            self._network,
+            DihedralAverage(self._network) if augment else self._network,
             read,
             shape,
             tile=tile,
@@ -281,13 +291,16 @@ class Segmenter:
             config = dataclasses.replace(config, min_area=math.floor(min_area * scale**2))
         return config
 
-    def _plan(self, levels: Levels | None, scale: float, config: GroupConfig, min_area: int | None) -> Plan:
+    def _plan(
+        self, levels: Levels | None, scale: float, config: GroupConfig, min_area: int | None, *, augment: bool
+    ) -> Plan:
         return Plan(
             model=self.bundle.config.name,
             fingerprint=self.bundle.fingerprint,
             black=levels.black if levels else None,
             white=levels.white if levels else None,
             scale=scale,
+            augment=bool(augment),
             min_area=None if min_area is None else int(min_area),
             device=str(self.device),
             precision=self.precision,

@@ -15,10 +15,10 @@ from nucleus_unet.devices import Precision, autocast
 from nucleus_unet.evaluation.metrics import ImageScore, score_image, summarise
 from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import measure_levels, normalise
-from nucleus_unet.inference import quantise_output
+from nucleus_unet.inference import padded_size, quantise_output, read_padded
 from nucleus_unet.network import Network
 from nucleus_unet.targets import targets
-from nucleus_unet.tiles import round_up
+from nucleus_unet.tiles import Span, Tile
 from nucleus_unet.training.augment import Sample
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.losses import losses
@@ -53,12 +53,12 @@ def predict_examples(network: Network, examples: Sequence[Example], precision: P
 def _predict(network: Network, example: Example, precision: Precision) -> Predicted:
     device = next(network.parameters()).device
     levels = measure_levels(example.image)
-    image = normalise(example.image, levels) if levels else np.zeros(example.image.shape, np.float32)
-    image = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=-1)
+    normalised = normalise(example.image, levels) if levels else np.zeros(example.image.shape, np.float32)
     height, width = example.labels.shape
-    below, right = (round_up(size, network.stride) - size for size in (height, width))
-    image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
-    labels = np.pad(example.labels, ((0, below), (0, right)))
+    rows, columns = padded_size((height, width), network.stride)
+    whole = Tile(Span(0, rows, 0, rows), Span(0, columns, 0, columns))
+    image = read_padded(lambda rows, columns: normalised[rows, columns], (height, width), whole)
+    labels = np.pad(example.labels, ((0, rows - height), (0, columns - width)))
     valid = np.zeros(labels.shape, bool)
     valid[:height, :width] = True
     batch = stack([Sample(np.moveaxis(image, -1, 0), targets(labels), valid)]).to(device)
