@@ -14,7 +14,8 @@ import pytest
 import torch
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.network import OFFSET_SCALE, NetworkConfig
-from nucleus_unet.training.augment import AugmentConfig, Source, draw_sample
+from nucleus_unet.training import trainer
+from nucleus_unet.training.augment import AugmentConfig, Original, draw_sample
 from nucleus_unet.training.checkpoint import read_facts
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.losses import losses
@@ -92,9 +93,9 @@ def test_small_kinds_are_shown_more_often_than_their_share_of_images() -> None:
 
 @pytest.mark.parametrize("colour", [False, True])
 def test_samples_are_normalised_images_with_their_targets(colour: bool) -> None:
-    source = Source(field(1, colour=colour).image, field(1).labels)
+    original = Original(field(1, colour=colour).image, field(1).labels)
     for seed in range(20):
-        sample = draw_sample(source, AugmentConfig(crop=48), np.random.default_rng(seed))
+        sample = draw_sample(original, AugmentConfig(crop=48), np.random.default_rng(seed))
         assert sample.image.shape == (3, 48, 48)
         assert sample.image.dtype == np.float32
         assert sample.image.min() >= 0
@@ -103,10 +104,10 @@ def test_samples_are_normalised_images_with_their_targets(colour: bool) -> None:
 
 
 def test_offsets_of_a_turned_and_scaled_sample_point_at_one_centre_a_nucleus() -> None:
-    source = Source(FIELDS[0].image, FIELDS[0].labels)
+    original = Original(FIELDS[0].image, FIELDS[0].labels)
     config = AugmentConfig(crop=64, strength=0, negatives=0)
     for seed in range(10):
-        found = draw_sample(source, config, np.random.default_rng(seed)).targets
+        found = draw_sample(original, config, np.random.default_rng(seed)).targets
         rows, columns = np.nonzero(found.foreground)
         ends = np.stack([rows, columns], 1) + found.offset[:, rows, columns].T
         assert len(np.unique(ends.round(2), axis=0)) <= 6
@@ -114,7 +115,7 @@ def test_offsets_of_a_turned_and_scaled_sample_point_at_one_centre_a_nucleus() -
 
 def test_what_lies_beyond_the_image_has_no_nuclei_and_does_not_count() -> None:
     example = field(2, side=24)
-    full = Source(example.image, np.ones_like(example.labels))
+    full = Original(example.image, np.ones_like(example.labels))
     sample = draw_sample(full, AugmentConfig(crop=64, scale=(1, 1), negatives=0), np.random.default_rng(0))
     assert not sample.valid.all()
     np.testing.assert_array_equal(sample.targets.foreground > 0, sample.valid)
@@ -122,9 +123,9 @@ def test_what_lies_beyond_the_image_has_no_nuclei_and_does_not_count() -> None:
 
 def test_flat_images_and_images_without_nuclei_can_be_sampled() -> None:
     for image in (np.zeros((40, 40), np.uint8), np.full((40, 40, 3), 7, np.uint16)):
-        source = Source(image, np.zeros((40, 40), np.uint32))
+        original = Original(image, np.zeros((40, 40), np.uint32))
         for seed in range(5):
-            sample = draw_sample(source, AugmentConfig(crop=32), np.random.default_rng(seed))
+            sample = draw_sample(original, AugmentConfig(crop=32), np.random.default_rng(seed))
             assert np.isfinite(sample.image).all()
 
 
@@ -295,3 +296,13 @@ def test_a_run_does_not_go_on_with_other_images(tmp_path: Path) -> None:
     train(TINY, FIELDS, tmp_path, device="cpu", workers=0)
     with pytest.raises(SettingsError, match="other training images"):
         train(TINY, FIELDS[:2], tmp_path, device="cpu", workers=0)
+
+
+def test_two_runs_do_not_train_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "_LOCK_PATIENCE", 0.1)
+
+    def start_another(run: Run) -> None:
+        with pytest.raises(SettingsError, match="another process is training"):
+            train(TINY, FIELDS, tmp_path, device="cpu", workers=0)
+
+    train(TINY, FIELDS, tmp_path, device="cpu", workers=0, report=start_another)

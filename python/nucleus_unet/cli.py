@@ -187,7 +187,7 @@ def train(
 ) -> None:
     """Train a model; the same command goes on with a run that was stopped."""
     from nucleus_unet.network import NetworkConfig
-    from nucleus_unet.training.bundles import train_bundle
+    from nucleus_unet.training.pipeline import train_bundle
     from nucleus_unet.training.trainer import TrainConfig
 
     config = TrainConfig(

@@ -7,7 +7,7 @@ Both forms map a normalised image to four numbers a pixel, at full resolution:
 2. and 3. the row and column offset from the pixel to the centre of its nucleus, in units of `OFFSET_SCALE` pixels.
 
 Every layer is local and no upsampling interpolates, so a tile with enough halo gives the very numbers of the
-whole image. How much is enough is not guessed: each layer tells its `span`, and `receptive_radius` follows them.
+whole image. How much is enough is not guessed: each layer tells its `footprint`, and `receptive_radius` follows them.
 """
 
 from __future__ import annotations
@@ -35,35 +35,35 @@ _INPUT_MEAN = 0.45
 _INPUT_SCALE = 0.225
 
 
-class Span(NamedTuple):
+class Footprint(NamedTuple):
     """What feature number ``i`` of a row depends on: input pixels ``i * jump - before`` to ``i * jump + after``."""
 
     jump: int
     before: int
     after: int
 
-    def convolved(self, kernel: int, stride: int, padding_before: int) -> Span:
-        """Span behind a convolution."""
-        return Span(
+    def convolved(self, kernel: int, stride: int, padding_before: int) -> Footprint:
+        """Footprint behind a convolution."""
+        return Footprint(
             self.jump * stride,
             self.before + padding_before * self.jump,
             self.after + (kernel - 1 - padding_before) * self.jump,
         )
 
-    def repeated(self) -> Span:
-        """Span behind an upsampling by repetition (or a depth-to-space)."""
+    def repeated(self) -> Footprint:
+        """Footprint behind an upsampling by repetition (or a depth-to-space)."""
         half = self.jump // 2
-        return Span(half, self.before + half, self.after)
+        return Footprint(half, self.before + half, self.after)
 
-    def folded(self) -> Span:
-        """Span behind a space-to-depth of 2."""
-        return Span(self.jump * 2, self.before, self.after + self.jump)
+    def folded(self) -> Footprint:
+        """Footprint behind a space-to-depth of 2."""
+        return Footprint(self.jump * 2, self.before, self.after + self.jump)
 
-    def joined(self, other: Span) -> Span:
-        """Span of two features laid on each other."""
+    def joined(self, other: Footprint) -> Footprint:
+        """Footprint of two features laid on each other."""
         if self.jump != other.jump:
             raise ValueError(f"features of strides {self.jump} and {other.jump} cannot be joined")
-        return Span(self.jump, max(self.before, other.before), max(self.after, other.after))
+        return Footprint(self.jump, max(self.before, other.before), max(self.after, other.after))
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,9 @@ class ConvNorm(nn.Sequential):
         self[0] = fuse_conv_bn_eval(cast(nn.Conv2d, self[0]), cast(nn.BatchNorm2d, self[1]))
         self[1] = nn.Identity()
 
-    def span(self, span: Span) -> Span:
+    def footprint(self, footprint: Footprint) -> Footprint:
         """Follow what an output depends on."""
-        return span.convolved(*self._geometry)
+        return footprint.convolved(*self._geometry)
 
 
 class InvertedResidual(nn.Module):
@@ -174,9 +174,9 @@ class InvertedResidual(nn.Module):
         result: Tensor = self.project(self.depthwise(self.expand(features)))
         return features + result if self.residual else result
 
-    def span(self, span: Span) -> Span:
+    def footprint(self, footprint: Footprint) -> Footprint:
         """Follow what an output depends on."""
-        return self.depthwise.span(span)
+        return self.depthwise.footprint(footprint)
 
 
 class Upward(nn.Module):
@@ -191,12 +191,12 @@ class Upward(nn.Module):
         """(N, deep, H, W) and (N, skipped, 2 H, 2 W) to (N, outputs, 2 H, 2 W)."""
         return cast(Tensor, self.mix(torch.cat([repeat(deep), skipped], dim=1)))
 
-    def span(self, deep: Span, skipped: Span) -> Span:
+    def footprint(self, deep: Footprint, skipped: Footprint) -> Footprint:
         """Follow what an output depends on."""
-        span = deep.repeated().joined(skipped)
+        footprint = deep.repeated().joined(skipped)
         for block in self.mix:
-            span = cast(ConvNorm, block).span(span)
-        return span
+            footprint = cast(ConvNorm, block).footprint(footprint)
+        return footprint
 
 
 def repeat(features: Tensor) -> Tensor:
@@ -262,18 +262,18 @@ class LiteUNet(nn.Module):
         unfolded = channels_last(functional.pixel_shuffle(features, 2))
         return cast(Tensor, self.head(self.refine(torch.cat([unfolded, image], dim=1))))
 
-    def span(self, span: Span) -> Span:
+    def footprint(self, footprint: Footprint) -> Footprint:
         """Follow what an output depends on."""
-        image, features = span, self.stem.span(span)
+        image, features = footprint, self.stem.footprint(footprint)
         levels = []
         for number, block in enumerate(self.blocks):
-            features = cast(InvertedResidual, block).span(features)
+            features = cast(InvertedResidual, block).footprint(features)
             if number in self._LEVELS:
                 levels.append(features)
         half, quarter, eighth, deep = levels
-        features = self.up4.span(self.up8.span(deep, eighth), quarter)
-        features = self.up2.span(features, half.joined(image.folded()))
-        return self.refine.span(features.repeated().joined(image))
+        features = self.up4.footprint(self.up8.footprint(deep, eighth), quarter)
+        features = self.up2.footprint(features, half.joined(image.folded()))
+        return self.refine.footprint(features.repeated().joined(image))
 
     def load_imagenet(self) -> None:
         """Start the encoder from ImageNet weights (Apache-2.0), which the ``train`` extra installs.
@@ -339,17 +339,17 @@ class PlainUNet(nn.Module):
             features = block(features, levels.pop())
         return functional.pixel_shuffle(self.head(features), self.fold)
 
-    def span(self, span: Span) -> Span:
+    def footprint(self, footprint: Footprint) -> Footprint:
         """Follow what an output depends on."""
-        features = span.folded() if self.fold == 2 else span
+        features = footprint.folded() if self.fold == 2 else footprint
         levels = []
         for block in self.down:
             for layer in cast(nn.Sequential, block):
-                features = cast(ConvNorm, layer).span(features)
+                features = cast(ConvNorm, layer).footprint(features)
             levels.append(features)
         features = levels.pop()
         for block in self.up:
-            features = cast(Upward, block).span(features, levels.pop())
+            features = cast(Upward, block).footprint(features, levels.pop())
         return features.repeated() if self.fold == 2 else features
 
 
@@ -383,8 +383,8 @@ class Network(nn.Module):
         self.config = config
         form = LiteUNet if config.form == "lite0" else PlainUNet
         with torch.device("meta"):  # how far it looks is known before any memory is taken
-            span = form(config).span(Span(1, 0, 0))
-        self.receptive_radius: int = max(span.before, span.after)
+            footprint = form(config).footprint(Footprint(1, 0, 0))
+        self.receptive_radius: int = max(footprint.before, footprint.after)
         if self.receptive_radius > MAXIMUM_RADIUS:
             raise SettingsError(
                 f"this network looks {self.receptive_radius} pixels far, and tiles of large images allow "

@@ -48,7 +48,7 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
-class Source:
+class Original:
     """A training image with what every sample of it needs again, measured once."""
 
     image: NDArray[Any]
@@ -100,69 +100,69 @@ class Sample:
     valid: NDArray[np.bool_]
 
 
-def draw_sample(source: Source, config: AugmentConfig, rng: np.random.Generator) -> Sample:
+def draw_sample(original: Original, config: AugmentConfig, rng: np.random.Generator) -> Sample:
     """Draw one sample of an image."""
     if rng.random() < config.negatives:
         return _negative(config.crop, rng)
-    image, labels, nuclei, valid = _cut(source, config, rng)
-    if rng.random() < config.strength * (0.6 if source.is_stained else 0.1 if source.is_dark else 0):
+    image, labels, nuclei, valid = _cut(original, config, rng)
+    if rng.random() < config.strength * (0.6 if original.is_stained else 0.1 if original.is_dark else 0):
         image = restained(image, labels, nuclei, rng)
     if rng.random() < config.strength:
-        image = _restyle(image, source.is_dark, rng)
+        image = _restyle(image, original.is_dark, rng)
     return Sample(np.ascontiguousarray(image), targets(labels, nuclei), valid)
 
 
 def _cut(
-    source: Source, config: AugmentConfig, rng: np.random.Generator
+    original: Original, config: AugmentConfig, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.uint32], Nuclei, NDArray[np.bool_]]:
     crop = config.crop
-    height, width = source.labels.shape
+    height, width = original.labels.shape
     scale = math.exp(rng.uniform(*np.log(config.scale)))
-    smallest, largest = (bound / source.median_diameter for bound in config.diameters)
+    smallest, largest = (bound / original.median_diameter for bound in config.diameters)
     scale = min(max(scale, smallest), largest)
     # Half of the samples keep the pixel grid's axes: free turns blur, and most images are never turned.
     angle = rng.integers(4) * math.pi / 2 if rng.random() < 0.5 else rng.uniform(0, 2 * math.pi)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     if rng.random() < 0.5:
         turn = turn @ np.diag([1.0, -1.0])
-    to_source = turn / scale
-    reach = np.abs(to_source).sum(axis=1) * crop / 2
+    to_original = turn / scale
+    reach = np.abs(to_original).sum(axis=1) * crop / 2
     middle = np.array(
         [
             rng.uniform(min(r, side / 2), max(side - r, side / 2)) - 0.5
             for r, side in zip(reach, (height, width), strict=True)
         ]
     )
-    # Output pixel p (row, column) shows source position  to_source @ (p - centre) + middle.
+    # Output pixel p (row, column) shows the original at  to_original @ (p - centre) + middle.
     centre = (crop - 1) / 2
     steps = np.arange(crop) - centre
-    rows = to_source[0, 0] * steps[:, None] + to_source[0, 1] * steps[None, :] + middle[0]
-    columns = to_source[1, 0] * steps[:, None] + to_source[1, 1] * steps[None, :] + middle[1]
+    rows = to_original[0, 0] * steps[:, None] + to_original[0, 1] * steps[None, :] + middle[0]
+    columns = to_original[1, 0] * steps[:, None] + to_original[1, 1] * steps[None, :] + middle[1]
     valid = (rows >= -0.5) & (rows <= height - 0.5) & (columns >= -0.5) & (columns <= width - 0.5)
 
     nearest_rows = np.clip(np.rint(rows), 0, height - 1).astype(np.intp)
     nearest_columns = np.clip(np.rint(columns), 0, width - 1).astype(np.intp)
-    labels = np.where(valid, source.labels[nearest_rows, nearest_columns], 0).astype(np.uint32)
-    centres = (source.nuclei.centres - middle) @ np.linalg.inv(to_source).T + centre
-    nuclei = Nuclei(centres.astype(np.float32), source.nuclei.diameters * np.float32(scale))
+    labels = np.where(valid, original.labels[nearest_rows, nearest_columns], 0).astype(np.uint32)
+    centres = (original.nuclei.centres - middle) @ np.linalg.inv(to_original).T + centre
+    nuclei = Nuclei(centres.astype(np.float32), original.nuclei.diameters * np.float32(scale))
 
-    image = _normalised_window(source, rows, columns, rng)
+    image = _normalised_window(original, rows, columns, rng)
     return image, labels, nuclei, valid
 
 
 def _normalised_window(
-    source: Source, rows: NDArray[np.float64], columns: NDArray[np.float64], rng: np.random.Generator
+    original: Original, rows: NDArray[np.float64], columns: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    height, width = source.labels.shape
-    low = source.levels[rng.integers(_LOW)]
-    high = source.levels[len(_PERCENTILES) - 1 - rng.integers(_HIGH)]
+    height, width = original.labels.shape
+    low = original.levels[rng.integers(_LOW)]
+    high = original.levels[len(_PERCENTILES) - 1 - rng.integers(_HIGH)]
     if high <= low:
-        low, high = source.levels[0], max(source.levels[-1], source.levels[0] + 1)
+        low, high = original.levels[0], max(original.levels[-1], original.levels[0] + 1)
     # Only the rows and columns that the sample touches are converted: images may be large.
     margin = 2
     top, bottom = _clip_range(rows, margin, height)
     left, right = _clip_range(columns, margin, width)
-    window = source.image[top:bottom, left:right].astype(np.float32)
+    window = original.image[top:bottom, left:right].astype(np.float32)
     if window.ndim == 2:
         window = window[..., None]
     window = np.clip((window - np.float32(low)) / np.float32(high - low), 0, 1)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from nucleus_unet.errors import DataError
-from nucleus_unet.training.augment import AugmentConfig, Sample, Source, draw_sample
+from nucleus_unet.training.augment import AugmentConfig, Original, Sample, draw_sample
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.losses import Batch
 
@@ -43,7 +43,7 @@ class SampleStream(Dataset[Sample]):
         shares = np.array([count**_KIND_POWER for _, count in sorted(counts.items())])
         self._shares = shares / shares.sum()
         self._kinds = [
-            [Source(example.image, example.labels) for example in examples if example.kind == kind]
+            [Original(example.image, example.labels) for example in examples if example.kind == kind]
             for kind in sorted(counts)
         ]
 
@@ -52,8 +52,8 @@ class SampleStream(Dataset[Sample]):
 
     def __getitem__(self, number: int) -> Sample:
         rng = np.random.default_rng([self._seed, number])
-        sources = self._kinds[int(rng.choice(len(self._kinds), p=self._shares))]
-        return draw_sample(sources[int(rng.integers(len(sources)))], self._config, rng)
+        originals = self._kinds[int(rng.choice(len(self._kinds), p=self._shares))]
+        return draw_sample(originals[int(rng.integers(len(originals)))], self._config, rng)
 
 
 def stack(samples: Sequence[Sample]) -> Batch:

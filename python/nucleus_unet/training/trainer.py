@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from torch import nn
 
 from nucleus_unet.devices import Precision, autocast, choose_device, choose_precision
@@ -30,9 +31,13 @@ from nucleus_unet.training.losses import Batch, losses
 from nucleus_unet.training.optimiser import make_optimiser
 from nucleus_unet.training.samples import SampleStream, load_batches
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.safetensors"
+# Held while a process trains here. The system lets go of it when the process is killed, and the processes that draw its
+# samples, which notice within five seconds.
+_LOCK = "lock"
+_LOCK_PATIENCE = 10.0
 _GRADIENT_NORM = 5.0
 # What a run may be told anew when it goes on: none of it changes the weights up to where it stopped.
 _CHANGEABLE = ("samples", "checkpoint_every", "validate_every")
@@ -162,12 +167,28 @@ def train(
     Raises
     ------
     SettingsError
-        If the folder holds a run with another configuration.
+        If the folder holds a run with another configuration, or another process trains in it.
     DataError
         If the checkpoint is damaged, or there is nothing to train on.
     """
-    run = _start(config, choose_device(device))
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / _LOCK, timeout=_LOCK_PATIENCE):
+            return _train(config, examples, folder, validate, device, workers, report)
+    except Timeout:
+        raise SettingsError(f"another process is training in {folder}: wait for it, or choose another folder") from None
+
+
+def _train(
+    config: TrainConfig,
+    examples: Sequence[Example],
+    folder: Path,
+    validate: Validate | None,
+    device: str,
+    workers: int,
+    report: Callable[[Run], None] | None,
+) -> Network:
+    run = _start(config, choose_device(device))
     checkpoint = folder / CHECKPOINT
     digest = _digest(examples)
     if checkpoint.exists():
@@ -305,7 +326,7 @@ def _resume(run: Run, path: Path, digest: str) -> None:
         )
     restore_checkpoint(path, network=run.network, average=run.average, optimiser=run.optimiser)
     run.position, run.history = position, facts["history"]
-    _log.info("going on from sample %d of %d", position, run.config.samples)
+    logger.info("going on from sample %d of %d", position, run.config.samples)
 
 
 def _plain(config: TrainConfig) -> dict[str, Any]:

@@ -18,13 +18,13 @@ from nucleus_unet.evaluation.metrics import score_image
 from nucleus_unet.files import write_atomically
 from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.plots import save_curves
-from nucleus_unet.training.augment import Source
+from nucleus_unet.training.augment import Original
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.folds import assign_folds
 from nucleus_unet.training.trainer import Run, TrainConfig, train
 from nucleus_unet.training.validation import Predicted, calibrate, predict_examples, validate
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def train_bundle(
@@ -35,7 +35,7 @@ def train_bundle(
     folds: int = 10,
     device: str = "auto",
     workers: int = 1,
-    say: Callable[[str], object] = _log.info,
+    say: Callable[[str], object] = logger.info,
 ) -> dict[str, Any]:
     """Train on all folds but the first, choose the grouping on that one, and save a bundle.
 
@@ -90,7 +90,7 @@ def train_bundle(
         "training": {"images": len(training), "samples": config.samples, "seed": config.seed},
         "validation": measure(predicted, grouping),
     }
-    diameters = [Source(example.image, example.labels).median_diameter for example in training]
+    diameters = [Original(example.image, example.labels).median_diameter for example in training]
     save_bundle(
         out,
         network.cpu(),
