@@ -1,0 +1,95 @@
+"""Write the score tables of the README and the model card from the embedded bundle's figures.
+
+``python docs/numbers.py [TEST.json]``: TEST.json is what ``nucleus-unet evaluate`` wrote of the embedded bundle on the
+StarDist test split; it joins the bundle's ``metrics.json``.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from nucleus_unet.bundle import load_bundle
+from nucleus_unet.network import multiply_adds_per_pixel
+
+ROOT = Path(__file__).resolve().parents[1]
+WEIGHTS = ROOT / "python" / "nucleus_unet" / "weights" / "dsb2018"
+KINDS = {
+    "a": "DSB2018 a (fluorescence)",
+    "b": "DSB2018 b (purple smears)",
+    "c": "DSB2018 c (purple tissue)",
+    "d": "DSB2018 d (fluorescence, 1024 x 1024)",
+    "e": "DSB2018 e (pink smears)",
+    "f": "DSB2018 f (fluorescence)",
+    "aitslab": "Aitslab (fluorescence)",
+    "bbbc039": "BBBC039 (fluorescence)",
+    "tnbc": "TNBC (H&E tissue, patients not trained on)",
+}
+HEAD = """\
+| images | number | nuclei | AP50 | AP75 | AP90 | mean AP | AP50, per image | mSA, per image | pixel accuracy |
+|---|---|---|---|---|---|---|---|---|---|"""
+
+
+def main() -> None:
+    """Bring metrics.json, README and model card up to date."""
+    metrics = json.loads((WEIGHTS / "metrics.json").read_text())
+    if len(sys.argv) > 1:
+        metrics["stardist_test"] = json.loads(Path(sys.argv[1]).read_text())
+        (WEIGHTS / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    test, held_out = metrics["stardist_test"]["overall"], metrics["validation"]
+    short = [
+        row("StarDist test split of DSB2018 (never trained or tuned on)", test),
+        row("held-out fold of all training sets (grouping calibrated on it)", held_out["overall"]),
+    ]
+    kinds = [row(f"held-out: {KINDS.get(kind, kind)}", scores) for kind, scores in held_out["kinds"].items()]
+    replace(ROOT / "README.md", "scores", "\n".join([HEAD, *short]))
+    replace(WEIGHTS / "MODEL_CARD.md", "scores", "\n".join([HEAD, *short, *kinds]))
+    replace(WEIGHTS / "MODEL_CARD.md", "size", size())
+    grouping = json.loads((WEIGHTS / "config.json").read_text())["group"]
+    replace(
+        WEIGHTS / "MODEL_CARD.md", "grouping", ", ".join(f"{name} {value}" for name, value in grouping.items()) + "."
+    )
+
+
+def row(name: str, scores: dict[str, Any]) -> str:
+    """Lay out one line of a table."""
+    pooled, mean = scores["pooled_ap"], scores["per_image_ap"]
+    figures = (
+        pooled["0.50"],
+        pooled["0.75"],
+        pooled["0.90"],
+        scores["pooled_mean_ap"],
+        mean["0.50"],
+        scores["per_image_mean_ap"],
+    )
+    cells = [name, scores["images"], scores["truths"], *(f"{figure:.3f}" for figure in figures)]
+    return f"| {' | '.join(map(str, cells))} | {scores['pixel_accuracy']:.4f} |"
+
+
+def size() -> str:
+    """Say what the network costs."""
+    network = load_bundle().network
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    megabytes = (WEIGHTS / "weights.safetensors").stat().st_size / 1e6
+    return (
+        f"{parameters:,} parameters, {megabytes:.1f} MB in half precision, {multiply_adds_per_pixel(network):,.0f} "
+        f"multiply-adds a pixel, receptive radius {network.receptive_radius} pixels."
+    )
+
+
+def replace(path: Path, name: str, text: str) -> None:
+    """Put ``text`` between the comments that bear ``name``."""
+    before, count = re.subn(
+        rf"<!-- {name} -->.*?<!-- /{name} -->",
+        lambda _: f"<!-- {name} -->\n{text}\n<!-- /{name} -->",
+        path.read_text(),
+        flags=re.DOTALL,
+    )
+    if count != 1:
+        raise SystemExit(f"{path}: expected <!-- {name} --> once, found it {count} times")
+    path.write_text(before)
+
+
+if __name__ == "__main__":
+    main()
