@@ -6,8 +6,8 @@ in one match at most. With TP matches, FN true nuclei without one and FP predict
 - *average precision* (AP) is TP / (TP + FP + FN), as in the 2018 Data Science Bowl and in StarDist (Schmidt et al.
   2018);
 - *F1* is 2 TP / (2 TP + FP + FN);
-- *panoptic quality* (PQ; Kirillov et al. 2019) is segmentation quality (SQ: the mean IoU of the matches at .5; 0 without
-  any) times recognition quality (RQ: F1 at .5). A match at exactly .5 counts, as in StarDist;
+- *panoptic quality* (PQ; Kirillov et al. 2019) is segmentation quality (SQ: the mean IoU of the matches at .5, or 0
+  without any) times recognition quality (RQ: F1 at .5). A match at exactly .5 counts, as in StarDist;
 - the *aggregated Jaccard index* (AJI; Kumar et al. 2017: the original, not the later AJI+) pairs every true nucleus
   with the prediction of highest IoU, a prediction several times if need be. It divides the pixels that pairs share by
   the pixels of their unions and of the nuclei and predictions that are in no pair.

@@ -15,26 +15,24 @@ from nucleus_unet.masks import overlap_table
 
 Colour = tuple[int, int, int]
 
-# Okabe and Ito's colours, which colour-blind people can tell apart.
-_BLUE, _VERMILION, _PURPLE, _YELLOW, _ORANGE = (
-    (86, 180, 233),
-    (213, 94, 0),
-    (204, 121, 167),
-    (240, 228, 66),
-    (230, 159, 0),
-)
+# Colours of Okabe and Ito, which colour-blind people can tell apart.
+_BLUE: Colour = (86, 180, 233)
+_VERMILION: Colour = (213, 94, 0)
+_PURPLE: Colour = (204, 121, 167)
+_YELLOW: Colour = (240, 228, 66)
+_GREEN: Colour = (0, 158, 115)
 TRUE_COLOURS: dict[TrueFate, Colour] = {
     TrueFate.FOUND: _BLUE,
-    TrueFate.MERGED: _ORANGE,
+    TrueFate.MERGED: _YELLOW,
     TrueFate.SPLIT: _PURPLE,
-    TrueFate.OUTLINE: _YELLOW,
+    TrueFate.OUTLINE: _GREEN,
     TrueFate.MISSED: _VERMILION,
 }
 PREDICTED_COLOURS: dict[PredictedFate, Colour] = {
     PredictedFate.RIGHT: _BLUE,
     PredictedFate.EMPTY_GROUND: _VERMILION,
     PredictedFate.PIECE: _PURPLE,
-    PredictedFate.BAD_OUTLINE: _YELLOW,
+    PredictedFate.BAD_OUTLINE: _GREEN,
 }
 _WIDEST = 512
 _GAP = 4
