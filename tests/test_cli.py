@@ -88,7 +88,7 @@ def test_predict_keeps_folders_apart_and_never_writes_two_images_to_one_name(tmp
         (["evaluate", "--data", EXAMPLES, "--device", "abacus"], "abacus"),
         (["evaluate", "--data", EXAMPLES, "--subset", "new"], "NAME=FILE"),
         (["evaluate", "--data", EXAMPLES, "--subset", "new=no-such-list"], "no-such-list"),
-        (["evaluate", "--data", EXAMPLES, "--out", EXAMPLES / "ORIGIN.md"], "expected a folder"),
+        (["evaluate", "--data", EXAMPLES, "--out", EXAMPLES / "ORIGIN.md"], "folder"),
         (["download", "x", "--source", "mars"], "mars"),
         (["train", "--data", EXAMPLES, "--out", "x", "--form", "round"], "form"),
         (["train", "--data", EXAMPLES, "--out", "x", "--samples", "3"], "samples"),

@@ -33,7 +33,8 @@ def labelled(name: str, kind: str, mosaic: str, discs: list[tuple[int, int, int]
     rows, columns = np.ogrid[:70, :90]
     for label, (row, column, radius) in enumerate(discs[: len(discs) - unlabelled], 1):
         labels[(rows - row) ** 2 + (columns - column) ** 2 <= radius**2] = label
-    return Example(name, kind, draw_discs((70, 90), discs), labels, mosaic)
+    image = draw_discs((70, 90), discs) if discs else np.zeros((70, 90), np.uint8)
+    return Example(name, kind, image, labels, mosaic)
 
 
 EXAMPLES = [
@@ -132,7 +133,7 @@ def test_the_json_holds_every_figure_and_every_image(evaluation: Evaluation, tmp
     write_report(evaluation, tmp_path)
     figures = json.loads((tmp_path / "report.json").read_text())
     assert figures == evaluation.to_json()
-    assert set(figures) == {"model", "fingerprint", "overall", "subsets", "kinds", "mosaics", "images"}
+    assert set(figures) == {"model", "fingerprint", "augment", "overall", "subsets", "kinds", "mosaics", "images"}
     for convention in ("pooled", "per_image"):
         assert len(figures["overall"][f"{convention}_ap"]) == len(figures["overall"][f"{convention}_f1"]) == 10
         assert set(figures["overall"][f"{convention}_pq"]) == {"pq", "sq", "rq"}

@@ -44,6 +44,7 @@ _GroupBy = Annotated[
     list[str] | None,
     typer.Option(help="SET=REGEX: images of that set whose names agree in what REGEX finds stay in one fold."),
 ]
+_Augment = Annotated[bool, typer.Option("--augment", help="Average over turns and mirrors: better, 8 x slower.")]
 T = TypeVar("T")
 _FORMATS = {"tif": ".tif", "csv": ".csv", "geojson": ".geojson", "png": ".png"}
 
@@ -62,9 +63,7 @@ def predict(
     diameter: Annotated[float | None, typer.Option(help="Typical nuclear diameter in pixels.")] = None,
     mpp: Annotated[float | None, typer.Option(help="Micrometres per pixel.")] = None,
     channel: Annotated[str | None, typer.Option(help="Number or name of the channel to use.")] = None,
-    augment: Annotated[
-        bool, typer.Option("--augment", help="Average over turns and mirrors: better, 8 x slower.")
-    ] = False,
+    augment: _Augment = False,
     tile: Annotated[int | None, typer.Option(help="Side of a tile in pixels.")] = None,
     batch_size: Annotated[int, typer.Option(help="Tiles in one network call.")] = 1,
 ) -> None:
@@ -217,6 +216,7 @@ def evaluate(
         typer.Option(help="NAME=FILE: report the images that FILE lists (a name a line, or CSV) on their own too."),
     ] = None,
     device: _Device = "auto",
+    augment: _Augment = False,
     out: Annotated[Path | None, typer.Option(help="Folder for a report: report.html, report.json, images.csv.")] = None,
 ) -> None:
     """Compare a model with the truth: figures in both conventions, what is lost and why, the worst images.
@@ -232,7 +232,7 @@ def evaluate(
     subsets = _read_subsets(subset or ())
     segmenter = Segmenter.from_pretrained(model, device=device)
     examples = _read_sets(data, groups, group_by, name_by_set=len(data) > 1)
-    evaluation = run(segmenter, examples, subsets=subsets, track=lambda items: _show(items, "images"))
+    evaluation = run(segmenter, examples, subsets=subsets, augment=augment, track=lambda items: _show(items, "images"))
     _print_scores({**evaluation.kinds, **evaluation.subsets, "all": evaluation.overall})
     if out is not None:
         typer.echo(f"report: {write_report(evaluation, out)}")

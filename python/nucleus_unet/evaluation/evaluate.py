@@ -72,6 +72,8 @@ class Evaluation:
     ----------
     model, fingerprint
         Name of the bundle, and SHA-256 of its configuration and weights.
+    augment
+        Whether predictions were averaged over turns and mirrors.
     overall
         Of all images.
     subsets : dict of str to Scores
@@ -86,6 +88,7 @@ class Evaluation:
 
     model: str
     fingerprint: str
+    augment: bool
     overall: Scores
     subsets: dict[str, Scores]
     kinds: dict[str, Scores]
@@ -98,6 +101,7 @@ class Evaluation:
         return {
             "model": self.model,
             "fingerprint": self.fingerprint,
+            "augment": self.augment,
             "overall": self.overall.to_json(),
             **{name: {each: scores.to_json() for each, scores in group.items()} for name, group in groups.items()},
             "images": [image.to_row() for image in self.images],
@@ -109,6 +113,7 @@ def evaluate(
     examples: Sequence[Example],
     *,
     subsets: Mapping[str, Collection[str]] | None = None,
+    augment: bool = False,
     track: Callable[[Sequence[Example]], Iterable[Example]] = iter,
 ) -> Evaluation:
     """Predict every image with the model's own settings, and compare with the truth.
@@ -121,6 +126,8 @@ def evaluate(
         Images with their nuclei.
     subsets
         By name, the names of images to be summarised on their own too.
+    augment
+        Average predictions over turns and mirrors; see `Segmenter.predict`.
     track
         Wraps the examples, to show progress.
 
@@ -140,13 +147,14 @@ def evaluate(
     (1.0, 1)
     """
     members = find_members([each.name for each in examples], subsets or {})
-    images = [_evaluate_one(segmenter, each) for each in track(examples)]
+    images = [_evaluate_one(segmenter, each, augment=augment) for each in track(examples)]
     scores = [image.score for image in images]
     fields = Counter(each.mosaic for each in examples)
     in_fields = [image for image in images if fields[image.example.mosaic] > 1]
     return Evaluation(
         model=segmenter.bundle.config.name,
         fingerprint=segmenter.bundle.fingerprint,
+        augment=augment,
         overall=summarise(scores),
         subsets={name: summarise([scores[i] for i in positions]) for name, positions in members.items()},
         kinds=summarise_by([each.kind for each in examples], scores),
@@ -155,6 +163,6 @@ def evaluate(
     )
 
 
-def _evaluate_one(segmenter: Segmenter, example: Example) -> EvaluatedImage:
-    prediction = segmenter.predict(example.image).labels
+def _evaluate_one(segmenter: Segmenter, example: Example, *, augment: bool) -> EvaluatedImage:
+    prediction = segmenter.predict(example.image, augment=augment).labels
     return EvaluatedImage(example, prediction, score_image(example.labels, prediction))

@@ -36,7 +36,7 @@ PREDICTED_COLOURS: dict[PredictedFate, Colour] = {
 }
 _WIDEST = 512
 _GAP = 4
-_FILL = 0.45
+_FILL = 0.5
 
 
 def error_picture(image: NDArray[Any], truth: NDArray[np.uint32], prediction: NDArray[np.uint32]) -> NDArray[np.uint8]:

@@ -40,7 +40,7 @@ summary {{ cursor: pointer; font-weight: 600; margin: .5rem 0; }}
 <body>
 <h1>{model}: evaluation</h1>
 <p>{images} images with {truths} true nuclei; {predictions} were predicted.
-Model <code>{model}</code>, SHA-256 <code>{fingerprint}</code>, nucleus-unet {version}.</p>
+Model <code>{model}</code>, SHA-256 <code>{fingerprint}</code>, nucleus-unet {version}{augmented}.</p>
 <h2>How good</h2>
 {figures}
 <p class="note">A prediction and a true nucleus match at a threshold if their intersection over union (IoU) reaches it.
@@ -92,6 +92,7 @@ def report_html(evaluation: Evaluation, worst: Sequence[EvaluatedImage]) -> str:
         model=escape(evaluation.model),
         fingerprint=escape(evaluation.fingerprint),
         version=escape(__version__),
+        augmented=", averaged over turns and mirrors" if evaluation.augment else "",
         images=evaluation.overall.images,
         truths=evaluation.overall.truths,
         predictions=evaluation.overall.predictions,
