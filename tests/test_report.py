@@ -129,6 +129,11 @@ def test_the_page_says_the_figures(evaluation: Evaluation, tmp_path: Path) -> No
     assert causes[6] == f"{2 / 3:.1%}"  # two predictions on what the truth has as empty ground, three true nuclei
 
 
+def test_a_subset_called_all_does_not_stand_in_for_all_images(segmenter: Segmenter, tmp_path: Path) -> None:
+    text = write_report(evaluate(segmenter, EXAMPLES, subsets={"all": ["good"]}), tmp_path).read_text(encoding="utf-8")
+    assert re.findall(r"<tr><td>all</td><td>(\d)</td>", text) == ["3", "1"]
+
+
 def test_the_json_holds_every_figure_and_every_image(evaluation: Evaluation, tmp_path: Path) -> None:
     write_report(evaluation, tmp_path)
     figures = json.loads((tmp_path / "report.json").read_text())

@@ -233,7 +233,7 @@ def evaluate(
     segmenter = Segmenter.from_pretrained(model, device=device)
     examples = _read_sets(data, groups, group_by, name_by_set=len(data) > 1)
     evaluation = run(segmenter, examples, subsets=subsets, augment=augment, track=lambda items: _show(items, "images"))
-    _print_scores({**evaluation.kinds, **evaluation.subsets, "all": evaluation.overall})
+    _print_scores([*evaluation.kinds.items(), *evaluation.subsets.items(), ("all", evaluation.overall)])
     if out is not None:
         typer.echo(f"report: {write_report(evaluation, out)}")
 
@@ -250,11 +250,11 @@ def _read_subsets(arguments: Sequence[str]) -> dict[str, list[str]]:
     return subsets
 
 
-def _print_scores(groups: dict[str, Scores]) -> None:
+def _print_scores(groups: Sequence[tuple[str, Scores]]) -> None:
     columns = ("AP50", "AP75", "AP90", "mean", "| AP50", "mSA", "pixels", "images", "nuclei")
     typer.echo(f"{'':24}{'pooled':>8}{'':24}{'per image':>10}")
     typer.echo(f"{'':24}" + "".join(f"{name:>8}" for name in columns))
-    for name, scores in groups.items():
+    for name, scores in groups:
         figures = [scores.pooled[0.5], scores.pooled[0.75], scores.pooled[0.9], scores.pooled_mean]
         figures += [scores.per_image[0.5], scores.per_image_mean, scores.pixel_accuracy]
         counts = (scores.images, scores.truths)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,13 +122,13 @@ def save_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
     _save(figure, path)
 
 
-def draw_precision(curves: Mapping[str, Mapping[float, float]]) -> bytes:
+def draw_precision(curves: Iterable[tuple[str, Mapping[float, float]]]) -> bytes:
     """Draw average precision against the threshold of intersection over union.
 
     Parameters
     ----------
     curves
-        By name, average precision by threshold.
+        Names, and average precision by threshold.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def draw_precision(curves: Mapping[str, Mapping[float, float]]) -> bytes:
     """
     figure = _new_figure(7, 4.2)
     ax = figure.subplots()
-    for name, curve in curves.items():
+    for name, curve in curves:
         # A dollar sign would start a formula, a leading underscore hide the name.
         ax.plot(list(curve), list(curve.values()), marker=".", label=" " + name.replace("$", r"\$"))
     ax.set_xlabel("intersection over union that a match needs")

@@ -15,6 +15,8 @@ from nucleus_unet.evaluation.metrics import THRESHOLDS, Scores
 from nucleus_unet.evaluation.pictures import PREDICTED_COLOURS, TRUE_COLOURS, Colour, error_picture
 from nucleus_unet.plots import draw_precision
 
+Groups = Iterable[tuple[str, Scores]]
+
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -87,7 +89,8 @@ def report_html(evaluation: Evaluation, worst: Sequence[EvaluatedImage]) -> str:
     worst
         The images to show.
     """
-    groups = {"all": evaluation.overall, **evaluation.subsets}
+    # Pairs, as a subset or a kind may be called "all" too.
+    groups = [("all", evaluation.overall), *evaluation.subsets.items()]
     return _PAGE.format(
         model=escape(evaluation.model),
         fingerprint=escape(evaluation.fingerprint),
@@ -98,30 +101,30 @@ def report_html(evaluation: Evaluation, worst: Sequence[EvaluatedImage]) -> str:
         predictions=evaluation.overall.predictions,
         figures=_figures(evaluation),
         curves=_embedded(draw_precision(_curves(groups))),
-        thresholds="".join(_thresholds(name, scores) for name, scores in groups.items()),
-        causes=_causes({**groups, **evaluation.kinds}),
+        thresholds="".join(_thresholds(name, scores) for name, scores in groups),
+        causes=_causes([*groups, *evaluation.kinds.items()]),
         worst=_worst(worst),
         table=_images(evaluation.images),
     )
 
 
 def _figures(evaluation: Evaluation) -> str:
-    page = _scores_table({"all": evaluation.overall})
+    page = _scores_table([("all", evaluation.overall)])
     for heading, groups in ("Chosen images", evaluation.subsets), ("By kind", evaluation.kinds):
         if groups:
-            page += f"<h3>{heading}</h3>\n{_scores_table(groups)}"
+            page += f"<h3>{heading}</h3>\n{_scores_table(groups.items())}"
     if evaluation.mosaics:
-        fields = _scores_table(evaluation.mosaics)
+        fields = _scores_table(evaluation.mosaics.items())
         page += f"<details><summary>By field or patient, where several images show one</summary>\n{fields}</details>\n"
     return page
 
 
-def _scores_table(groups: Mapping[str, Scores]) -> str:
+def _scores_table(groups: Groups) -> str:
     above = '<tr><th colspan="4"></th><th colspan="8">pooled</th><th colspan="5">mean per image</th><th></th></tr>'
     header = ["", "images", "nuclei", "predicted", "AP50", "AP75", "AP90", "mean AP", "PQ", "SQ", "RQ (F1)", "AJI"]
     header += ["AP50", "mSA", "F1", "PQ", "AJI", "pixels"]
     rows = []
-    for name, scores in groups.items():
+    for name, scores in groups:
         counts = map(str, (scores.images, scores.truths, scores.predictions))
         pooled = [scores.pooled[0.5], scores.pooled[0.75], scores.pooled[0.9], scores.pooled_mean]
         pooled += [*scores.pooled_pq, scores.pooled_aji]
@@ -131,11 +134,10 @@ def _scores_table(groups: Mapping[str, Scores]) -> str:
     return _table(header, rows, above=above)
 
 
-def _curves(groups: Mapping[str, Scores]) -> dict[str, dict[float, float]]:
-    curves = {}
-    for name, scores in groups.items():
-        curves[f"{name}, pooled"] = scores.pooled
-        curves[f"{name}, mean per image"] = scores.per_image
+def _curves(groups: Groups) -> list[tuple[str, dict[float, float]]]:
+    curves: list[tuple[str, dict[float, float]]] = []
+    for name, scores in groups:
+        curves += [(f"{name}, pooled", scores.pooled), (f"{name}, mean per image", scores.per_image)]
     return curves
 
 
@@ -153,12 +155,12 @@ def _thresholds(name: str, scores: Scores) -> str:
     return _table([name, *(f"{threshold:.2f}" for threshold in THRESHOLDS), "mean"], rows)
 
 
-def _causes(groups: Mapping[str, Scores]) -> str:
+def _causes(groups: Groups) -> str:
     above = '<tr><th></th><th colspan="5">lost nuclei</th><th colspan="4">wrong predictions</th></tr>'
     header = ["", "merged", "split", "outline", "missed", "together"]
     header += ["on empty ground", "piece of a nucleus", "bad outline", "together"]
     rows = []
-    for name, scores in groups.items():
+    for name, scores in groups:
         errors = scores.errors
         lost = [errors.merged, errors.split, errors.outline, errors.missed, errors.lost]
         wrong = [errors.empty_ground, errors.piece, errors.bad_outline, errors.wrong]
