@@ -86,6 +86,9 @@ def test_predict_keeps_folders_apart_and_never_writes_two_images_to_one_name(tmp
         (["predict", EXAMPLES / "images", "--out", "x", "--model", "no-such-bundle"], "no-such-bundle"),
         (["evaluate", "--data", "no-such-set"], "no-such-set"),
         (["evaluate", "--data", EXAMPLES, "--device", "abacus"], "abacus"),
+        (["evaluate", "--data", EXAMPLES, "--subset", "new"], "NAME=FILE"),
+        (["evaluate", "--data", EXAMPLES, "--subset", "new=no-such-list"], "no-such-list"),
+        (["evaluate", "--data", EXAMPLES, "--out", EXAMPLES / "ORIGIN.md"], "folder"),
         (["download", "x", "--source", "mars"], "mars"),
         (["train", "--data", EXAMPLES, "--out", "x", "--form", "round"], "form"),
         (["train", "--data", EXAMPLES, "--out", "x", "--samples", "3"], "samples"),
@@ -121,10 +124,37 @@ def test_train_makes_a_bundle_that_predict_and_evaluate_take(tmp_path: Path) -> 
     assert len(curves) == 3
     assert "validation_pooled_ap50" in curves[0]
 
-    evaluated = run("evaluate", "--data", EXAMPLES, "--model", bundle, "--out", tmp_path / "scores.json")
+    evaluated = run("evaluate", "--data", EXAMPLES, "--model", bundle)
     assert evaluated.returncode == 0, evaluated.stderr
-    assert json.loads((tmp_path / "scores.json").read_text())["overall"]["images"] == 6
+    assert evaluated.stdout.splitlines()[-1].startswith("all ")
     assert run("predict", EXAMPLES / "images", "--out", tmp_path, "--model", bundle).returncode == 0
+
+
+def test_evaluate_reports_several_sets_and_chosen_images(tmp_path: Path, tiny_bundle: Path) -> None:
+    for name in ("one", "two"):
+        for part in ("images", "masks"):
+            (tmp_path / name / part).mkdir(parents=True)
+            file = Path(part) / "smear_pink.png"
+            (tmp_path / name / file).write_bytes((EXAMPLES / file).read_bytes())
+    (tmp_path / "chosen.txt").write_text("two/smear_pink\n")
+    arguments = ("evaluate", "--data", tmp_path / "one", "--data", tmp_path / "two", "--model", tiny_bundle)
+    arguments += (
+        "--group-by",
+        "two=^[^_]+",
+        "--subset",
+        f"chosen={tmp_path / 'chosen.txt'}",
+        "--out",
+        tmp_path / "out",
+    )
+    result = run(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert str(tmp_path / "out" / "report.html") in result.stdout
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.html", "report.json", "images.csv"}
+    figures = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert figures["overall"]["images"] == 2
+    assert figures["subsets"]["chosen"] == figures["kinds"]["two"]
+    assert [image["name"] for image in figures["images"]] == ["one/smear_pink", "two/smear_pink"]
+    assert [line.split()[0] for line in result.stdout.splitlines()[2:-1]] == ["one", "two", "chosen", "all"]
 
 
 def test_help_names_every_command() -> None:

@@ -13,7 +13,7 @@ import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -21,10 +21,10 @@ from rich.logging import RichHandler
 from rich.progress import track
 
 from nucleus_unet.errors import NucleusError, SettingsError
-from nucleus_unet.files import write_atomically
 from nucleus_unet.images import SUFFIXES
 
 if TYPE_CHECKING:
+    from nucleus_unet.evaluation.metrics import Scores
     from nucleus_unet.segmenter import PredictOptions, Segmenter
     from nucleus_unet.training.dataset import Example
 
@@ -44,6 +44,7 @@ _GroupBy = Annotated[
     list[str] | None,
     typer.Option(help="SET=REGEX: images of that set whose names agree in what REGEX finds stay in one fold."),
 ]
+_Augment = Annotated[bool, typer.Option("--augment", help="Average over turns and mirrors: better, 8 x slower.")]
 T = TypeVar("T")
 _FORMATS = {"tif": ".tif", "csv": ".csv", "geojson": ".geojson", "png": ".png"}
 
@@ -62,9 +63,7 @@ def predict(
     diameter: Annotated[float | None, typer.Option(help="Typical nuclear diameter in pixels.")] = None,
     mpp: Annotated[float | None, typer.Option(help="Micrometres per pixel.")] = None,
     channel: Annotated[str | None, typer.Option(help="Number or name of the channel to use.")] = None,
-    augment: Annotated[
-        bool, typer.Option("--augment", help="Average over turns and mirrors: better, 8 x slower.")
-    ] = False,
+    augment: _Augment = False,
     tile: Annotated[int | None, typer.Option(help="Side of a tile in pixels.")] = None,
     batch_size: Annotated[int, typer.Option(help="Tiles in one network call.")] = 1,
 ) -> None:
@@ -211,31 +210,55 @@ def evaluate(
     data: _Data,
     model: _Model = None,
     groups: _Groups = None,
+    group_by: _GroupBy = None,
+    subset: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FILE: report the images that FILE lists (a name a line, or CSV) on their own too."),
+    ] = None,
     device: _Device = "auto",
-    out: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
+    augment: _Augment = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for a report: report.html, report.json, images.csv.")] = None,
 ) -> None:
-    """Compare a model with the truth: average precision in both conventions, pixel accuracy, by kind of image."""
+    """Compare a model with the truth: figures in both conventions, what is lost and why, the worst images.
+
+    Figures are of all images, of every kind, and of every --subset. Given several sets, images are named SET/NAME.
+    """
     from nucleus_unet.evaluation.evaluate import evaluate as run
+    from nucleus_unet.evaluation.report import check_report_folder, write_report
     from nucleus_unet.segmenter import Segmenter
 
-    segmenter = Segmenter.from_pretrained(model, device=device)
-    examples = _read_sets(data, groups, None)
-    result = run(segmenter, examples, track=lambda items: _show(items, "images")).to_json()
     if out is not None:
-        write_atomically(out, json.dumps(result, indent=2) + "\n")
-    _print_scores(result)
+        check_report_folder(out)
+    subsets = _read_subsets(subset or ())
+    segmenter = Segmenter.from_pretrained(model, device=device)
+    examples = _read_sets(data, groups, group_by, name_by_set=len(data) > 1)
+    evaluation = run(segmenter, examples, subsets=subsets, augment=augment, track=lambda items: _show(items, "images"))
+    _print_scores([*evaluation.kinds.items(), *evaluation.subsets.items(), ("all", evaluation.overall)])
+    if out is not None:
+        typer.echo(f"report: {write_report(evaluation, out)}")
 
 
-def _print_scores(result: dict[str, Any]) -> None:
+def _read_subsets(arguments: Sequence[str]) -> dict[str, list[str]]:
+    from nucleus_unet.evaluation.subsets import read_names
+
+    subsets: dict[str, list[str]] = {}
+    for argument in arguments:
+        name, _, path = argument.partition("=")
+        if not name or not path or name in subsets:
+            raise SettingsError(f"subset: expected NAME=FILE, each NAME once, got {argument!r}")
+        subsets[name] = read_names(Path(path))
+    return subsets
+
+
+def _print_scores(groups: Sequence[tuple[str, Scores]]) -> None:
     columns = ("AP50", "AP75", "AP90", "mean", "| AP50", "mSA", "pixels", "images", "nuclei")
     typer.echo(f"{'':24}{'pooled':>8}{'':24}{'per image':>10}")
     typer.echo(f"{'':24}" + "".join(f"{name:>8}" for name in columns))
-    for kind, scores in {**result["kinds"], "all": result["overall"]}.items():
-        pooled, single = scores["pooled_ap"], scores["per_image_ap"]
-        figures = [pooled["0.50"], pooled["0.75"], pooled["0.90"], scores["pooled_mean_ap"]]
-        figures += [single["0.50"], scores["per_image_mean_ap"], scores["pixel_accuracy"]]
-        counts = (scores["images"], scores["truths"])
-        typer.echo(f"{kind[:23]:24}" + "".join(f"{x:8.3f}" for x in figures) + "".join(f"{x:8}" for x in counts))
+    for name, scores in groups:
+        figures = [scores.pooled[0.5], scores.pooled[0.75], scores.pooled[0.9], scores.pooled_mean]
+        figures += [scores.per_image[0.5], scores.per_image_mean, scores.pixel_accuracy]
+        counts = (scores.images, scores.truths)
+        typer.echo(f"{name[:23]:24}" + "".join(f"{x:8.3f}" for x in figures) + "".join(f"{x:8}" for x in counts))
 
 
 @app.command()
@@ -251,7 +274,9 @@ def download(
     typer.echo(str(fetch(out, source=source, progress=True)))  # type: ignore[arg-type]
 
 
-def _read_sets(data: Sequence[Path], groups: Sequence[str] | None, group_by: Sequence[str] | None) -> list[Example]:
+def _read_sets(
+    data: Sequence[Path], groups: Sequence[str] | None, group_by: Sequence[str] | None, *, name_by_set: bool = False
+) -> list[Example]:
     from nucleus_unet.training.dataset import read_examples
 
     stems = [path.stem for path in data]
@@ -266,7 +291,10 @@ def _read_sets(data: Sequence[Path], groups: Sequence[str] | None, group_by: Seq
         )
         _console.log(f"{path}: {report.images} images, {report.nuclei} nuclei")
         # Field 1 of one set is not field 1 of another.
-        examples += [dataclasses.replace(each, mosaic=f"{path.stem}/{each.mosaic}") for each in found]
+        found = [dataclasses.replace(each, mosaic=f"{path.stem}/{each.mosaic}") for each in found]
+        if name_by_set:
+            found = [dataclasses.replace(each, name=f"{path.stem}/{each.name}") for each in found]
+        examples += found
     return examples
 
 

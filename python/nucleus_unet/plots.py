@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,17 @@ from nucleus_unet.segmentation import Segmentation
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+def require_matplotlib() -> None:
+    """Say what to install if matplotlib is missing, before any long work whose result is to be drawn.
+
+    Raises
+    ------
+    MissingExtraError
+        The message names the command.
+    """
+    _new_figure(1, 1)
 
 
 def _new_figure(width: float, height: float) -> Figure:
@@ -40,7 +51,7 @@ def plot_segmentation(segmentation: Segmentation, ax: Axes | None = None) -> Axe
         Where; new axes by default, in the current pyplot figure's stead.
     """
     if ax is None:
-        _new_figure(1, 1)  # says what to install, if need be
+        require_matplotlib()
         from matplotlib import pyplot
 
         ax = pyplot.figure(figsize=(6, 6), layout="constrained").subplots()
@@ -111,7 +122,37 @@ def save_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
     _save(figure, path)
 
 
+def draw_precision(curves: Iterable[tuple[str, Mapping[float, float]]]) -> bytes:
+    """Draw average precision against the threshold of intersection over union.
+
+    Parameters
+    ----------
+    curves
+        Names, and average precision by threshold.
+
+    Returns
+    -------
+    bytes
+        Of a PNG.
+    """
+    figure = _new_figure(7, 4.2)
+    ax = figure.subplots()
+    for name, curve in curves:
+        # A dollar sign would start a formula, a leading underscore hide the name.
+        ax.plot(list(curve), list(curve.values()), marker=".", label=" " + name.replace("$", r"\$"))
+    ax.set_xlabel("intersection over union that a match needs")
+    ax.set_ylabel("average precision")
+    ax.set_ylim(0, 1)
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return _png(figure)
+
+
 def _save(figure: Figure, path: Path) -> None:
+    write_atomically(path, _png(figure))
+
+
+def _png(figure: Figure) -> bytes:
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=100)
-    write_atomically(path, content.getvalue())
+    return content.getvalue()

@@ -13,8 +13,7 @@ import numpy as np
 
 from nucleus_unet.bundle import BundleConfig, save_bundle
 from nucleus_unet.devices import choose_device, choose_precision
-from nucleus_unet.evaluation.evaluate import evaluation_of
-from nucleus_unet.evaluation.metrics import score_image
+from nucleus_unet.evaluation.metrics import score_image, summarise, summarise_by
 from nucleus_unet.files import write_atomically
 from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.plots import save_curves
@@ -103,7 +102,11 @@ def train_bundle(
 def measure(predicted: Sequence[Predicted], grouping: GroupConfig) -> dict[str, Any]:
     """Return figures for all images and for each kind, as JSON types."""
     scores = [score_image(each.labels, group(each.maps, grouping).labels) for each in predicted]
-    return evaluation_of([each.kind for each in predicted], scores).to_json()
+    kinds = summarise_by([each.kind for each in predicted], scores)
+    return {
+        "overall": summarise(scores).to_json(),
+        "kinds": {kind: figures.to_json() for kind, figures in kinds.items()},
+    }
 
 
 def write_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:

@@ -1,0 +1,99 @@
+"""An image, its truth and a prediction side by side, with what is wrong in colour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_unet.evaluation.causes import PredictedFate, TrueFate, fates
+from nucleus_unet.evaluation.metrics import match
+from nucleus_unet.exports.overlay_png import displayable, outlines
+from nucleus_unet.masks import overlap_table
+
+Colour = tuple[int, int, int]
+
+# Colours of Okabe and Ito, which colour-blind people can tell apart.
+_BLUE: Colour = (86, 180, 233)
+_VERMILION: Colour = (213, 94, 0)
+_PURPLE: Colour = (204, 121, 167)
+_YELLOW: Colour = (240, 228, 66)
+_GREEN: Colour = (0, 158, 115)
+TRUE_COLOURS: dict[TrueFate, Colour] = {
+    TrueFate.FOUND: _BLUE,
+    TrueFate.MERGED: _YELLOW,
+    TrueFate.SPLIT: _PURPLE,
+    TrueFate.OUTLINE: _GREEN,
+    TrueFate.MISSED: _VERMILION,
+}
+PREDICTED_COLOURS: dict[PredictedFate, Colour] = {
+    PredictedFate.RIGHT: _BLUE,
+    PredictedFate.EMPTY_GROUND: _VERMILION,
+    PredictedFate.PIECE: _PURPLE,
+    PredictedFate.BAD_OUTLINE: _GREEN,
+}
+_WIDEST = 512
+_GAP = 4
+_FILL = 0.5
+
+
+def error_picture(image: NDArray[Any], truth: NDArray[np.uint32], prediction: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """Draw an image, its true and its predicted nuclei side by side.
+
+    Nuclei are outlined, and those that are lost or wrong at an intersection over union of .5 are filled, in the colours
+    of `TRUE_COLOURS` and `PREDICTED_COLOURS`. Of images wider or higher than 512 pixels, every second, third, ... pixel
+    is drawn.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, 3) array
+        Of any dtype of the contract.
+    truth, prediction : NDArray[np.uint32] (H, W)
+        0 background.
+
+    Returns
+    -------
+    NDArray[np.uint8] (h, 3 w + 8, 3)
+
+    Examples
+    --------
+    >>> nuclei = np.pad(np.ones((4, 4), np.uint32), 2)
+    >>> picture = error_picture(nuclei.astype(np.uint8), nuclei, np.zeros_like(nuclei))
+    >>> picture.shape, picture[2, 8 + 4 + 2].tolist()
+    ((8, 32, 3), [213, 94, 0])
+    """
+    table = overlap_table(truth, prediction)
+    found = fates(table, match(table, 0.5))
+    step = -(-max(truth.shape) // _WIDEST)
+    shown = displayable(image)[::step, ::step]
+    gap = np.full((shown.shape[0], _GAP, 3), 255, np.uint8)
+    panels = [
+        shown,
+        gap,
+        _coloured(shown, truth[::step, ::step], table.labels_a, found.truths, TRUE_COLOURS),
+        gap,
+        _coloured(shown, prediction[::step, ::step], table.labels_b, found.predictions, PREDICTED_COLOURS),
+    ]
+    return np.concatenate(panels, axis=1)
+
+
+def _coloured(
+    shown: NDArray[np.uint8],
+    labels: NDArray[np.uint32],
+    instances: NDArray[np.uint32],
+    instance_fates: NDArray[np.uint8],
+    colours: Mapping[Any, Colour],
+) -> NDArray[np.uint8]:
+    canvas = shown.copy()
+    nuclei = labels > 0
+    fate = instance_fates[np.searchsorted(instances, labels[nuclei])]
+    tint = np.zeros_like(canvas)
+    tint[nuclei] = np.array([colours[each] for each in sorted(colours)], np.uint8)[fate]
+    bad = np.zeros(labels.shape, bool)
+    bad[nuclei] = fate > 0
+    canvas[bad] = np.rint((1 - _FILL) * canvas[bad] + _FILL * tint[bad])
+    edge = outlines(labels)
+    canvas[edge] = tint[edge]
+    return canvas
