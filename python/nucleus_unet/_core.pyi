@@ -14,9 +14,11 @@ __all__ = [
     "coco_to_labels",
     "contingency",
     "contours",
+    "distance",
     "group",
     "group_margin",
     "kaggle_to_labels",
+    "label",
     "labels_to_coco",
     "labels_to_kaggle",
     "measure",
@@ -278,4 +280,21 @@ def contingency(
     """Count the pixels of each pair of labels, background included: (a, b, pixels), sorted by (a, b).
 
     Raises MaskError where the shapes differ.
+    """
+
+# --- Components, distances, watershed: behind nucleus_unet.masks -------------------------------------------
+
+_Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
+
+def label(image: _Pixels, *, connectivity: int, threads: int | None = None) -> NDArray[np.uint32]:
+    """Number the connected components of an (H, W) binary image or label image by their first pixels.
+
+    Raises MaskError for another shape or dtype, and for 2**32 pixels or more; SettingsError where connectivity is
+    neither 1 nor 2.
+    """
+
+def distance(image: _Pixels, *, threads: int | None = None) -> NDArray[np.float32]:
+    """Tell for each pixel how far the nearest pixel of another label is: 0 for background, infinity without any.
+
+    Raises MaskError for another shape or dtype, and for more than 2**24 rows or columns.
     """

@@ -4,10 +4,13 @@
 //! kernel gives the same result at any number of threads.
 #![forbid(unsafe_code)]
 
+pub mod components;
 pub mod contour;
+pub mod distance;
 pub mod group;
 pub mod mask_png;
 pub mod measure;
 pub mod merge;
 pub mod overlap;
 pub mod rle;
+mod runs;

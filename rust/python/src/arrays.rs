@@ -2,7 +2,8 @@
 
 use numpy::ndarray::Dimension;
 use numpy::{
-    Element, PyArray, PyArrayMethods, PyReadonlyArray, PyUntypedArray, PyUntypedArrayMethods,
+    Element, PyArray, PyArray2, PyArrayMethods, PyReadonlyArray, PyReadonlyArray2, PyUntypedArray,
+    PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
 
@@ -33,4 +34,43 @@ pub fn array<'py, T: Element, D: Dimension>(
     Err(MaskError::new_err(format!(
         "{name}: expected {expected}, got {came}"
     )))
+}
+
+/// A binary image or a label image, as wide as its dtype is.
+pub enum Pixels<'py> {
+    U8(PyReadonlyArray2<'py, u8>),
+    U16(PyReadonlyArray2<'py, u16>),
+    U32(PyReadonlyArray2<'py, u32>),
+}
+
+impl<'py> Pixels<'py> {
+    pub fn new(name: &str, argument: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let expected = "an array (H, W) of uint8, uint16 or uint32";
+        if argument.cast::<PyArray2<u8>>().is_ok() {
+            return Ok(Self::U8(array(name, expected, argument)?));
+        }
+        if argument.cast::<PyArray2<u16>>().is_ok() {
+            return Ok(Self::U16(array(name, expected, argument)?));
+        }
+        Ok(Self::U32(array(name, expected, argument)?))
+    }
+
+    pub fn shape(&self) -> (usize, usize) {
+        match self {
+            Self::U8(pixels) => pixels.as_array().dim(),
+            Self::U16(pixels) => pixels.as_array().dim(),
+            Self::U32(pixels) => pixels.as_array().dim(),
+        }
+    }
+}
+
+/// An array of zeros. NumPy allocates, so that too large a shape is a MemoryError rather than the end of the process.
+pub fn zeros<'py, T: Element>(
+    py: Python<'py>,
+    shape: (usize, usize),
+) -> PyResult<Bound<'py, PyArray2<T>>> {
+    let zeros = py
+        .import("numpy")?
+        .call_method1("zeros", (shape, numpy::dtype::<T>(py)))?;
+    Ok(zeros.cast_into()?)
 }

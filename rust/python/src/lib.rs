@@ -4,7 +4,9 @@ use pyo3::prelude::*;
 
 mod arrays;
 mod border;
+mod components;
 mod contour;
+mod distance;
 mod group;
 mod mask_png;
 mod masks;
@@ -27,7 +29,11 @@ mod _core {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
+    use super::components::label;
+    #[pymodule_export]
     use super::contour::contours;
+    #[pymodule_export]
+    use super::distance::distance;
     #[pymodule_export]
     use super::group::{group, group_margin};
     #[pymodule_export]

@@ -1,0 +1,73 @@
+//! Rows of pixels as runs: what is quick to find, many pixels at a time, and quicker to work on than pixels.
+
+use std::ops::Range;
+
+/// Pixels that are compared with their left neighbours at a time: one bit of a word each.
+const BLOCK: usize = u64::BITS as usize;
+
+/// Pixels of one row and one value, other than background.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run<T> {
+    /// Its first column.
+    pub start: u32,
+    /// The column after its last.
+    pub end: u32,
+    /// What its pixels are.
+    pub value: T,
+}
+
+impl<T> Run<T> {
+    /// Its columns.
+    pub fn columns(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// Append the runs of one row, which must have fewer than 2^32 pixels.
+pub(crate) fn find_runs<T: Copy + PartialEq + Default>(row: &[T], runs: &mut Vec<Run<T>>) {
+    let background = T::default();
+    let Some(&first) = row.first() else {
+        return;
+    };
+    let (mut start, mut value) = (0, first);
+    let mut change = |end: usize| {
+        if value != background {
+            runs.push(Run {
+                start: start as u32,
+                end: end as u32,
+                value,
+            });
+        }
+        if let Some(&next) = row.get(end) {
+            (start, value) = (end, next);
+        }
+    };
+    let (left, right) = (&row[..row.len() - 1], &row[1..]);
+    let (left_blocks, left_rest) = left.as_chunks::<BLOCK>();
+    let (right_blocks, right_rest) = right.as_chunks::<BLOCK>();
+    for (block, (left, right)) in left_blocks.iter().zip(right_blocks).enumerate() {
+        let mut changes = differing(left, right);
+        while changes != 0 {
+            change(block * BLOCK + changes.trailing_zeros() as usize + 1);
+            changes &= changes - 1;
+        }
+    }
+    let rest = left_blocks.len() * BLOCK;
+    for (offset, (left, right)) in left_rest.iter().zip(right_rest).enumerate() {
+        if left != right {
+            change(rest + offset + 1);
+        }
+    }
+    change(row.len());
+}
+
+/// One bit for each place where the two differ, the first place in the lowest bit.
+fn differing<T: PartialEq>(left: &[T; BLOCK], right: &[T; BLOCK]) -> u64 {
+    // Multiplying eight bytes of 0 or 1 by this gathers them in the highest byte, the first in its lowest bit.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let differs: [u8; BLOCK] = std::array::from_fn(|place| u8::from(left[place] != right[place]));
+    let (words, _) = differs.as_chunks::<8>();
+    words.iter().rev().fold(0, |bits, &word| {
+        bits << 8 | u64::from_le_bytes(word).wrapping_mul(GATHER) >> 56
+    })
+}
