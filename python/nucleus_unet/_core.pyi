@@ -23,6 +23,7 @@ __all__ = [
     "labels_to_kaggle",
     "measure",
     "merge_mask_pngs",
+    "watershed",
 ]
 
 __version__: str
@@ -287,7 +288,7 @@ def contingency(
 _Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
 
 def label(image: _Pixels, *, connectivity: int, threads: int | None = None) -> NDArray[np.uint32]:
-    """Number the connected components of an (H, W) binary image or label image by their first pixels.
+    """Find the connected components of an (H, W) binary image or label image, numbered by first pixels.
 
     Raises MaskError for another shape or dtype, and for 2**32 pixels or more; SettingsError where connectivity is
     neither 1 nor 2.
@@ -297,4 +298,17 @@ def distance(image: _Pixels, *, threads: int | None = None) -> NDArray[np.float3
     """Tell for each pixel how far the nearest pixel of another label is: 0 for background, infinity without any.
 
     Raises MaskError for another shape or dtype, and for more than 2**24 rows or columns.
+    """
+
+def watershed(
+    image: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64],
+    markers: NDArray[np.uint32],
+    *,
+    mask: NDArray[np.bool_] | None = None,
+    connectivity: int,
+) -> NDArray[np.uint32]:
+    """Flood an (H, W) image from markers, within a mask if there is one, as scikit-image does.
+
+    Raises MaskError for other shapes or dtypes, and for not-a-number in the mask with its place; SettingsError
+    where connectivity is neither 1 nor 2.
     """

@@ -14,3 +14,4 @@ pub mod merge;
 pub mod overlap;
 pub mod rle;
 mod runs;
+pub mod watershed;

@@ -13,6 +13,7 @@ mod masks;
 mod measure;
 mod overlap;
 mod rle;
+mod watershed;
 
 #[pymodule]
 mod _core {
@@ -44,4 +45,6 @@ mod _core {
     use super::overlap::contingency;
     #[pymodule_export]
     use super::rle::{coco_to_labels, kaggle_to_labels, labels_to_coco, labels_to_kaggle};
+    #[pymodule_export]
+    use super::watershed::watershed;
 }

@@ -1,0 +1,442 @@
+//! Watershed from markers, pixel for pixel as scikit-image floods.
+//!
+//! Pixels are taken by level, then by age in the queue; a pixel taken gives its label to its free neighbours, whose level
+//! is at least its own from then on. That leaves one thing open: markers of one level, which scikit-image takes as they
+//! happen to lie in its binary heap. [`Heap`] therefore keeps the very arrangement of that heap. Once no two markers of
+//! one level are left that have a free neighbour, any queue gives the same, and [`Buckets`] are quicker where levels are few.
+//! See Beucher and Meyer (1993), The morphological approach to segmentation: the watershed transformation.
+
+use ndarray::{ArrayView2, ArrayViewMut2};
+use thiserror::Error;
+
+use crate::components::Connectivity;
+
+/// The label of pixels outside of the mask or the image, which are never flooded as they have one.
+const CLOSED: u32 = 1;
+
+/// Why an image could not be flooded.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WatershedError {
+    /// An array differs in shape from the image to flood.
+    #[error("{name}: expected the image's shape {expected:?}, got {came:?}")]
+    Shape {
+        /// Which it is.
+        name: &'static str,
+        /// Rows and columns of the image to flood.
+        expected: (usize, usize),
+        /// Its rows and columns.
+        came: (usize, usize),
+    },
+    /// More pixels than can be told apart.
+    #[error(
+        "image: expected less than 2^32 pixels with a frame of one pixel, got {rows} x {columns}"
+    )]
+    Size {
+        /// Height given.
+        rows: usize,
+        /// Width given.
+        columns: usize,
+    },
+    /// A pixel that is neither higher nor lower than others.
+    #[error("image: expected numbers, got not-a-number at row {row}, column {column}")]
+    NotANumber {
+        /// Its row.
+        row: usize,
+        /// Its column.
+        column: usize,
+    },
+}
+
+/// What a pixel may be: something that has an order as unsigned integers have.
+pub trait Level: Copy {
+    /// The integer.
+    type Key: Key;
+
+    /// How many levels there are, where buckets for all of them are worth their room.
+    const BUCKETS: Option<usize>;
+
+    /// The integer of this level; nothing where it has no place in the order.
+    fn key(self) -> Option<Self::Key>;
+}
+
+/// A level as an unsigned integer.
+pub trait Key: Copy + Ord + Default + Into<u64> {
+    /// Level, then age: what pixels in the queue are ordered by.
+    type Order: Copy + Ord;
+
+    /// Put level and age together.
+    fn with_age(self, age: u32) -> Self::Order;
+
+    /// The level that was put together with an age.
+    fn of(order: Self::Order) -> Self;
+}
+
+impl Key for u32 {
+    type Order = u64;
+
+    fn with_age(self, age: u32) -> u64 {
+        u64::from(self) << 32 | u64::from(age)
+    }
+
+    fn of(order: u64) -> Self {
+        (order >> 32) as u32
+    }
+}
+
+impl Key for u64 {
+    type Order = u128;
+
+    fn with_age(self, age: u32) -> u128 {
+        u128::from(self) << 32 | u128::from(age)
+    }
+
+    fn of(order: u128) -> Self {
+        (order >> 32) as u64
+    }
+}
+
+impl Level for u8 {
+    type Key = u32;
+    const BUCKETS: Option<usize> = Some(1 << 8);
+
+    fn key(self) -> Option<u32> {
+        Some(self.into())
+    }
+}
+
+impl Level for u16 {
+    type Key = u32;
+    const BUCKETS: Option<usize> = Some(1 << 16);
+
+    fn key(self) -> Option<u32> {
+        Some(self.into())
+    }
+}
+
+impl Level for f32 {
+    type Key = u32;
+    const BUCKETS: Option<usize> = None;
+
+    fn key(self) -> Option<u32> {
+        // Negative zero becomes zero. The bits of negative numbers fall as the numbers rise.
+        let bits = (self + 0.0).to_bits();
+        let key = if bits >> 31 == 1 {
+            !bits
+        } else {
+            bits | 1 << 31
+        };
+        (!self.is_nan()).then_some(key)
+    }
+}
+
+impl Level for f64 {
+    type Key = u64;
+    const BUCKETS: Option<usize> = None;
+
+    fn key(self) -> Option<u64> {
+        let bits = (self + 0.0).to_bits();
+        let key = if bits >> 63 == 1 {
+            !bits
+        } else {
+            bits | 1 << 63
+        };
+        (!self.is_nan()).then_some(key)
+    }
+}
+
+/// Flood an image from its markers, and write to each pixel the label of the marker that reached it, or 0.
+///
+/// The result is that of `skimage.segmentation.watershed`, scikit-image 0.26, without compactness or lines.
+///
+/// # Errors
+///
+/// [`WatershedError`] where shapes differ, the image is too large or a pixel in the mask is not a number.
+pub fn watershed<L: Level>(
+    image: ArrayView2<'_, L>,
+    markers: ArrayView2<'_, u32>,
+    mask: Option<ArrayView2<'_, bool>>,
+    connectivity: Connectivity,
+    labels: ArrayViewMut2<'_, u32>,
+) -> Result<(), WatershedError> {
+    let others = [
+        ("markers", markers.dim()),
+        ("mask", mask.map_or(image.dim(), |mask| mask.dim())),
+        ("labels", labels.dim()),
+    ];
+    for (name, came) in others {
+        if came != image.dim() {
+            return Err(WatershedError::Shape {
+                name,
+                expected: image.dim(),
+                came,
+            });
+        }
+    }
+    let mut basin = Basin::new(image, markers, mask, connectivity)?;
+    basin.flood(L::BUCKETS);
+    basin.write(mask, labels);
+    Ok(())
+}
+
+/// What is asked of a pixel, which lies together as it is asked together.
+#[derive(Debug, Clone, Copy)]
+struct Cell<K> {
+    key: K,
+    label: u32,
+}
+
+/// The image in a frame of closed pixels, so that every pixel in it has all its neighbours.
+struct Basin<K> {
+    cells: Vec<Cell<K>>,
+    width: usize,
+    /// Pixels with a label to begin with, in raster order.
+    markers: Vec<u32>,
+    /// How far off the neighbours are, in the order of scikit-image: those across edges, then those across corners.
+    neighbours: Vec<isize>,
+    /// When the last pixel came to the queue; markers are of age 0.
+    age: u32,
+}
+
+impl<K: Key> Basin<K> {
+    fn new<L: Level<Key = K>>(
+        image: ArrayView2<'_, L>,
+        markers: ArrayView2<'_, u32>,
+        mask: Option<ArrayView2<'_, bool>>,
+        connectivity: Connectivity,
+    ) -> Result<Self, WatershedError> {
+        let (rows, columns) = image.dim();
+        let width = columns.saturating_add(2);
+        let size = rows.saturating_add(2).saturating_mul(width);
+        if u32::try_from(size).is_err() {
+            return Err(WatershedError::Size { rows, columns });
+        }
+        let closed = Cell {
+            key: K::default(),
+            label: CLOSED,
+        };
+        let mut cells = vec![closed; size];
+        let mut marked = Vec::new();
+        for row in 0..rows {
+            let start = (row + 1) * width + 1;
+            let pixels = image.row(row).into_iter().zip(markers.row(row));
+            for (column, (level, &label)) in pixels.enumerate() {
+                if !is_open(mask, row, column) {
+                    continue;
+                }
+                let key = level.key();
+                let key = key.ok_or(WatershedError::NotANumber { row, column })?;
+                cells[start + column] = Cell { key, label };
+                if label != 0 {
+                    marked.push((start + column) as u32);
+                }
+            }
+        }
+        let down = width as isize;
+        let mut neighbours = vec![-down, -1, 1, down];
+        if connectivity == Connectivity::Eight {
+            neighbours.extend([-down - 1, -down + 1, down - 1, down + 1]);
+        }
+        Ok(Self {
+            cells,
+            width,
+            markers: marked,
+            neighbours,
+            age: 0,
+        })
+    }
+
+    fn flood(&mut self, buckets: Option<usize>) {
+        let mut heap = Heap::new();
+        for &pixel in &self.markers {
+            heap.push(Waiting {
+                order: self.cells[pixel as usize].key.with_age(0),
+                pixel,
+            });
+        }
+        let last_tie = self.last_tie();
+        while let Some(taken) = heap.pop() {
+            let level = K::of(taken.order);
+            self.spread(taken.pixel, level, |pixel, level, age| {
+                heap.push(Waiting {
+                    order: level.with_age(age),
+                    pixel,
+                });
+            });
+            if let Some(buckets) = buckets
+                && last_tie.is_none_or(|tie| tie < level)
+            {
+                return self.flood_by_buckets(heap, buckets);
+            }
+        }
+    }
+
+    /// Flood on from pixels none of whose order matters that is not told by level and age.
+    fn flood_by_buckets(&mut self, heap: Heap<K>, levels: usize) {
+        let mut buckets = Buckets::new(levels, self.cells.len());
+        let mut waiting = heap.items;
+        waiting.sort_unstable_by_key(|waiting| waiting.order);
+        for Waiting { order, pixel } in waiting {
+            buckets.push(level_index(K::of(order)), pixel);
+        }
+        while let Some((pixel, level)) = buckets.pop() {
+            // What is lower than the level that the flood has reached, waits with that level.
+            self.spread(pixel, K::default(), |pixel, key, _| {
+                buckets.push(level.max(level_index(key)), pixel);
+            });
+        }
+    }
+
+    /// Give a pixel's label to its free neighbours, which wait from then on at their level, but at least at this one.
+    fn spread(&mut self, pixel: u32, level: K, mut wait: impl FnMut(u32, K, u32)) {
+        let label = self.cells[pixel as usize].label;
+        for &step in &self.neighbours {
+            let neighbour = pixel.wrapping_add(step as u32);
+            let cell = &mut self.cells[neighbour as usize];
+            if cell.label == 0 {
+                cell.label = label;
+                self.age += 1;
+                wait(neighbour, cell.key.max(level), self.age);
+            }
+        }
+    }
+
+    /// The highest level of two markers that have free neighbours.
+    fn last_tie(&self) -> Option<K> {
+        let has_a_say = |pixel: u32| {
+            let mut neighbours = self.neighbours.iter();
+            neighbours.any(|&step| self.cells[pixel.wrapping_add(step as u32) as usize].label == 0)
+        };
+        let markers = self.markers.iter().filter(|&&marker| has_a_say(marker));
+        let mut levels: Vec<K> = markers
+            .map(|&marker| self.cells[marker as usize].key)
+            .collect();
+        levels.sort_unstable();
+        let mut pairs = levels.windows(2).rev();
+        pairs.find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+    }
+
+    fn write(&self, mask: Option<ArrayView2<'_, bool>>, mut labels: ArrayViewMut2<'_, u32>) {
+        for (row, mut labels) in labels.rows_mut().into_iter().enumerate() {
+            let cells = &self.cells[(row + 1) * self.width + 1..];
+            for (column, (label, cell)) in labels.iter_mut().zip(cells).enumerate() {
+                *label = if is_open(mask, row, column) {
+                    cell.label
+                } else {
+                    0
+                };
+            }
+        }
+    }
+}
+
+fn is_open(mask: Option<ArrayView2<'_, bool>>, row: usize, column: usize) -> bool {
+    mask.is_none_or(|mask| mask[[row, column]])
+}
+
+fn level_index(key: impl Into<u64>) -> usize {
+    key.into() as usize
+}
+
+/// A pixel in the queue.
+#[derive(Debug, Clone, Copy)]
+struct Waiting<O> {
+    order: O,
+    pixel: u32,
+}
+
+/// A binary heap, least first, that leaves items of equal order where scikit-image's heap leaves them.
+struct Heap<K: Key> {
+    items: Vec<Waiting<K::Order>>,
+}
+
+impl<K: Key> Heap<K> {
+    fn new() -> Self {
+        Self { items: Vec::new() }
+    }
+
+    /// Put at the end, and before its parent as long as that is greater.
+    fn push(&mut self, item: Waiting<K::Order>) {
+        let mut place = self.items.len();
+        self.items.push(item);
+        while place > 0 {
+            let parent = (place - 1) / 2;
+            if self.items[parent].order <= item.order {
+                break;
+            }
+            self.items[place] = self.items[parent];
+            place = parent;
+        }
+        self.items[place] = item;
+    }
+
+    /// Take the first. The last sinks from its place below all that are less, by way of the lesser child, the left of
+    /// equals. As it comes from the bottom it mostly sinks far, so it is put there and rises, to the same place.
+    fn pop(&mut self) -> Option<Waiting<K::Order>> {
+        let last = self.items.pop()?;
+        let Some(&first) = self.items.first() else {
+            return Some(last);
+        };
+        let items = self.items.as_mut_slice();
+        let mut place = 0;
+        while 2 * place + 2 < items.len() {
+            let left = 2 * place + 1;
+            let child = left + usize::from(items[left + 1].order < items[left].order);
+            items[place] = items[child];
+            place = child;
+        }
+        if 2 * place + 1 < items.len() {
+            items[place] = items[2 * place + 1];
+            place = 2 * place + 1;
+        }
+        while place > 0 {
+            let parent = (place - 1) / 2;
+            if items[parent].order < last.order {
+                break;
+            }
+            items[place] = items[parent];
+            place = parent;
+        }
+        items[place] = last;
+        Some(first)
+    }
+}
+
+/// A queue for each level. Levels never fall, so that the lowest that waits is found by going up. Pixels are linked to
+/// the next of their level; 0, which is in the frame and never waits, stands for none.
+struct Buckets {
+    first: Vec<u32>,
+    last: Vec<u32>,
+    next: Vec<u32>,
+    level: usize,
+}
+
+impl Buckets {
+    fn new(levels: usize, pixels: usize) -> Self {
+        Self {
+            first: vec![0; levels],
+            last: vec![0; levels],
+            next: vec![0; pixels],
+            level: 0,
+        }
+    }
+
+    fn push(&mut self, level: usize, pixel: u32) {
+        if self.first[level] == 0 {
+            self.first[level] = pixel;
+        } else {
+            self.next[self.last[level] as usize] = pixel;
+        }
+        self.last[level] = pixel;
+    }
+
+    /// Take the pixel that waits longest at the lowest level, with that level.
+    fn pop(&mut self) -> Option<(u32, usize)> {
+        while *self.first.get(self.level)? == 0 {
+            self.level += 1;
+        }
+        let first = &mut self.first[self.level];
+        let pixel = *first;
+        *first = self.next[pixel as usize];
+        Some((pixel, self.level))
+    }
+}

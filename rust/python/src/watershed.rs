@@ -1,0 +1,65 @@
+//! The watershed from markers: `nucleus_kernels::watershed` for Python.
+
+use nucleus_kernels::components::Connectivity;
+use nucleus_kernels::watershed::{self as kernel, Level};
+use numpy::{Element, Ix2, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+
+use crate::arrays::{self, array};
+use crate::border::{self, mask_error};
+use crate::components::neighbours;
+
+/// Where the image is flooded from and how far.
+struct Flood<'py> {
+    markers: PyReadonlyArray2<'py, u32>,
+    mask: Option<PyReadonlyArray2<'py, bool>>,
+    connectivity: Connectivity,
+}
+
+#[pyfunction]
+#[pyo3(signature = (image, markers, *, mask=None, connectivity))]
+pub fn watershed<'py>(
+    image: &Bound<'py, PyAny>,
+    markers: &Bound<'py, PyAny>,
+    mask: Option<&Bound<'py, PyAny>>,
+    connectivity: i64,
+) -> PyResult<Bound<'py, PyArray2<u32>>> {
+    let flood = Flood {
+        connectivity: neighbours(connectivity)?,
+        markers: array("markers", "an array (H, W) of uint32", markers)?,
+        mask: mask
+            .map(|mask| array("mask", "an array (H, W) of bool", mask))
+            .transpose()?,
+    };
+    if image.cast::<PyArray2<u8>>().is_ok() {
+        flood.over::<u8>(image)
+    } else if image.cast::<PyArray2<u16>>().is_ok() {
+        flood.over::<u16>(image)
+    } else if image.cast::<PyArray2<f32>>().is_ok() {
+        flood.over::<f32>(image)
+    } else {
+        flood.over::<f64>(image)
+    }
+}
+
+impl Flood<'_> {
+    fn over<'py, L: Level + Element + Sync>(
+        &self,
+        image: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyArray2<u32>>> {
+        let expected = "an array (H, W) of uint8, uint16, float32 or float64";
+        let image: PyReadonlyArray2<'_, L> = array::<L, Ix2>("image", expected, image)?;
+        let labels = arrays::zeros::<u32>(image.py(), image.as_array().dim())?;
+        let mut pixels = labels.readwrite();
+        let view = pixels.as_array_mut();
+        let (levels, markers) = (image.as_array(), self.markers.as_array());
+        let mask = self.mask.as_ref().map(|mask| mask.as_array());
+        let connectivity = self.connectivity;
+        border::run(image.py(), None, || {
+            kernel::watershed(levels, markers, mask, connectivity, view)
+        })?
+        .map_err(mask_error)?;
+        drop(pixels);
+        Ok(labels)
+    }
+}
