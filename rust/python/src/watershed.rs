@@ -2,7 +2,7 @@
 
 use nucleus_kernels::components::Connectivity;
 use nucleus_kernels::watershed::{self as kernel, Level};
-use numpy::{Element, Ix2, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{Element, Ix2, PyArray2, PyArrayMethods, PyReadonlyArray2};
 use pyo3::prelude::*;
 
 use crate::arrays::{self, array};
