@@ -557,8 +557,8 @@ def _levels(
     if levels.dtype == np.float16:
         return levels.astype(np.float32)
     if levels.dtype in (np.uint8, np.uint16, np.float32):
-        return np.require(levels, levels.dtype, "ALIGNED")
-    return np.require(levels, np.float64, "ALIGNED")
+        return np.require(levels, levels.dtype, ["ALIGNED"])
+    return np.require(levels, np.float64, ["ALIGNED"])
 
 
 def _mask(mask: ArrayLike) -> NDArray[np.bool_]:
