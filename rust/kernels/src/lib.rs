@@ -4,10 +4,15 @@
 //! kernel gives the same result at any number of threads.
 #![forbid(unsafe_code)]
 
+mod by_label;
 pub mod contour;
+pub mod expand;
+pub mod fill;
+pub mod filter;
 pub mod group;
 pub mod mask_png;
 pub mod measure;
 pub mod merge;
 pub mod overlap;
+pub mod relabel;
 pub mod rle;

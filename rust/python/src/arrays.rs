@@ -2,11 +2,25 @@
 
 use numpy::ndarray::Dimension;
 use numpy::{
-    Element, PyArray, PyArrayMethods, PyReadonlyArray, PyUntypedArray, PyUntypedArrayMethods,
+    Element, PyArray, PyArray2, PyArrayMethods, PyReadonlyArray, PyUntypedArray,
+    PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
 
 use crate::border::MaskError;
+
+/// A new array of zeros.
+///
+/// NumPy allocates, so that too large a shape is a MemoryError rather than the end of the process.
+pub fn zeros<'py, T: Element>(
+    py: Python<'py>,
+    shape: (usize, usize),
+) -> PyResult<Bound<'py, PyArray2<T>>> {
+    let array = py
+        .import("numpy")?
+        .call_method1("zeros", (shape, numpy::dtype::<T>(py)))?;
+    Ok(array.cast_into()?)
+}
 
 /// Borrow an argument as an array, without a copy.
 ///

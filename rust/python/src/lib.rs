@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 mod arrays;
 mod border;
+mod cleaning;
 mod contour;
 mod group;
 mod mask_png;
@@ -27,6 +28,10 @@ mod _core {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
+    use super::cleaning::{
+        clear_border, expand_labels, fill_holes, filter_by_area, relabel_sequential,
+    };
+    #[pymodule_export]
     use super::contour::contours;
     #[pymodule_export]
     use super::group::{group, group_margin};
@@ -37,5 +42,7 @@ mod _core {
     #[pymodule_export]
     use super::overlap::contingency;
     #[pymodule_export]
-    use super::rle::{coco_to_labels, kaggle_to_labels, labels_to_coco, labels_to_kaggle};
+    use super::rle::{
+        coco_to_labels, kaggle_to_labels, labels_to_coco, labels_to_kaggle, measure_rles, rle_iou,
+    };
 }
