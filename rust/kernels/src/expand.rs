@@ -174,7 +174,7 @@ fn expand_row(
 
 /// The sites that are nearest to some pixel of the row, in the order of their columns and of the pixels'.
 fn lower_envelope(
-    nearest_rows: impl Iterator<Item = u32> + ExactSizeIterator,
+    nearest_rows: impl ExactSizeIterator<Item = u32>,
     row: usize,
     limit: i64,
     sites: &mut Vec<Site>,
