@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 __all__ = [
     "__version__",
+    "clear_border",
     "coco_to_labels",
     "contingency",
     "contours",
     "distance",
+    "expand_labels",
+    "fill_holes",
+    "filter_by_area",
     "group",
     "group_margin",
     "kaggle_to_labels",
@@ -22,7 +26,10 @@ __all__ = [
     "labels_to_coco",
     "labels_to_kaggle",
     "measure",
+    "measure_rles",
     "merge_mask_pngs",
+    "relabel_sequential",
+    "rle_iou",
     "watershed",
 ]
 
@@ -267,6 +274,26 @@ def coco_to_labels(
 ) -> _Merged:
     """Decode COCO counts, compressed or not, as `kaggle_to_labels` does."""
 
+def measure_rles(
+    masks: Iterable[str | bytes | Iterable[int]], shape: tuple[int, int], *, threads: int | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Areas (N,) and boxes (N, 4) of masks: Kaggle's form where str, else COCO's counts.
+
+    A box is as `measure` has it, zeros for an empty mask. Raises MaskError as `kaggle_to_labels` does.
+    """
+
+def rle_iou(
+    a: Iterable[str | bytes | Iterable[int]],
+    b: Iterable[str | bytes | Iterable[int]],
+    shape: tuple[int, int],
+    *,
+    threads: int | None = None,
+) -> NDArray[np.float64]:
+    """Intersection over union (A, B) of masks as `measure_rles` takes them, 0 where both are empty.
+
+    Raises MaskError as `kaggle_to_labels` does; the message names the list too.
+    """
+
 def merge_mask_pngs(
     files: Iterable[bytes], shape: tuple[int, int] | None = None, *, threads: int | None = None
 ) -> _Merged:
@@ -311,4 +338,24 @@ def watershed(
 
     Raises MaskError for other shapes or dtypes, and for not-a-number in the mask with its place; SettingsError
     where connectivity is neither 1 nor 2.
+    """
+
+# --- Tidying: behind nucleus_unet.masks; all take C-contiguous label images and return new ones --------------------
+
+def relabel_sequential(labels: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Renumber by raster order of first pixels: (label image, old label of each new one from 0 on)."""
+
+def filter_by_area(labels: NDArray[np.uint32], *, min_area: int, max_area: int) -> NDArray[np.uint32]:
+    """Keep the labels of `min_area` to `max_area` pixels."""
+
+def clear_border(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Keep the labels without a pixel in the first or last row or column."""
+
+def fill_holes(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Give background that a label encloses to that label, of several to the innermost."""
+
+def expand_labels(labels: NDArray[np.uint32], distance: float, *, threads: int | None = None) -> NDArray[np.uint32]:
+    """Give background within `distance` of a label to the nearest, of equals to the first by row, then column.
+
+    Raises SettingsError where the distance is negative or not a number, MaskError where a side exceeds 2**30 pixels.
     """

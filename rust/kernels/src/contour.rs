@@ -74,7 +74,7 @@ pub fn contours(labels: ArrayView2<'_, u32>) -> Result<Vec<Outline>, ContourErro
 
 /// Directions of a walk that keeps the nucleus on its right (to the eye): along the top, right, bottom, left edge of a
 /// pixel. Turning right is the next one.
-const STEPS: [[isize; 2]; 4] = [[0, 1], [1, 0], [0, -1], [-1, 0]];
+pub(crate) const STEPS: [[isize; 2]; 4] = [[0, 1], [1, 0], [0, -1], [-1, 0]];
 
 const UP: [isize; 2] = STEPS[3];
 

@@ -4,14 +4,19 @@
 //! kernel gives the same result at any number of threads.
 #![forbid(unsafe_code)]
 
+mod by_label;
 pub mod components;
 pub mod contour;
 pub mod distance;
+pub mod expand;
+pub mod fill;
+pub mod filter;
 pub mod group;
 pub mod mask_png;
 pub mod measure;
 pub mod merge;
 pub mod overlap;
+pub mod relabel;
 pub mod rle;
 mod runs;
 pub mod watershed;

@@ -5,6 +5,7 @@
 
 mod coco;
 mod kaggle;
+mod measure;
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
@@ -13,6 +14,7 @@ use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use crate::merge::{Losses, Merge, label_of};
 pub use coco::{CocoCounts, coco_pixels, coco_string, coco_to_labels, labels_to_coco};
 pub use kaggle::{kaggle_to_labels, labels_to_kaggle};
+pub use measure::{EncodedMask, RunMask, rle_iou, run_masks};
 
 /// Columns that are worked on together: 256 bytes of each row, so that reading a column-major run from a
 /// row-major image uses whole cache lines.

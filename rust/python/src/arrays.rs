@@ -9,6 +9,19 @@ use pyo3::prelude::*;
 
 use crate::border::MaskError;
 
+/// A new array of zeros.
+///
+/// NumPy allocates, so that too large a shape is a MemoryError rather than the end of the process.
+pub fn zeros<'py, T: Element>(
+    py: Python<'py>,
+    shape: (usize, usize),
+) -> PyResult<Bound<'py, PyArray2<T>>> {
+    let array = py
+        .import("numpy")?
+        .call_method1("zeros", (shape, numpy::dtype::<T>(py)))?;
+    Ok(array.cast_into()?)
+}
+
 /// Borrow an argument as an array, without a copy.
 ///
 /// `expected` says which shape and dtype; anything else raises `MaskError` with what came instead.
@@ -62,15 +75,4 @@ impl<'py> Pixels<'py> {
             Self::U32(pixels) => pixels.as_array().dim(),
         }
     }
-}
-
-/// An array of zeros. NumPy allocates, so that too large a shape is a MemoryError rather than the end of the process.
-pub fn zeros<'py, T: Element>(
-    py: Python<'py>,
-    shape: (usize, usize),
-) -> PyResult<Bound<'py, PyArray2<T>>> {
-    let zeros = py
-        .import("numpy")?
-        .call_method1("zeros", (shape, numpy::dtype::<T>(py)))?;
-    Ok(zeros.cast_into()?)
 }

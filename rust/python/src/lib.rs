@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 mod arrays;
 mod border;
+mod cleaning;
 mod components;
 mod contour;
 mod distance;
@@ -30,6 +31,10 @@ mod _core {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
+    use super::cleaning::{
+        clear_border, expand_labels, fill_holes, filter_by_area, relabel_sequential,
+    };
+    #[pymodule_export]
     use super::components::label;
     #[pymodule_export]
     use super::contour::contours;
@@ -44,7 +49,9 @@ mod _core {
     #[pymodule_export]
     use super::overlap::contingency;
     #[pymodule_export]
-    use super::rle::{coco_to_labels, kaggle_to_labels, labels_to_coco, labels_to_kaggle};
+    use super::rle::{
+        coco_to_labels, kaggle_to_labels, labels_to_coco, labels_to_kaggle, measure_rles, rle_iou,
+    };
     #[pymodule_export]
     use super::watershed::watershed;
 }

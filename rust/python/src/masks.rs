@@ -6,7 +6,7 @@ use numpy::{PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::arrays;
+use crate::arrays::zeros;
 use crate::border::{self, MaskError, mask_error};
 
 /// Label image; (earlier, later, pixels) of each overlap; empty masks; hidden masks.
@@ -51,7 +51,7 @@ pub fn merge<'py, Error: std::fmt::Display + Send>(
     threads: Option<usize>,
     work: impl FnOnce(ArrayViewMut2<'_, u32>) -> Result<Merge, Error> + Send,
 ) -> PyResult<Merged<'py>> {
-    let labels = arrays::zeros::<u32>(py, shape)?;
+    let labels = zeros(py, shape)?;
     let mut pixels = labels.readwrite();
     let view = pixels.as_array_mut();
     let merge = border::run(py, threads, || work(view))?.map_err(mask_error)?;

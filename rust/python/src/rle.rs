@@ -1,12 +1,14 @@
 //! Run-length encoding: `nucleus_kernels::rle` for Python.
 
-use nucleus_kernels::rle::{self, CocoCounts};
-use numpy::PyReadonlyArray2;
+use nucleus_kernels::rle::{self, CocoCounts, EncodedMask};
+use numpy::ndarray::Array2;
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyBytes, PyString};
 
+use crate::arrays::zeros;
 use crate::border::{self, MaskError, mask_error};
 use crate::masks::{self, Merged};
 
@@ -78,6 +80,58 @@ pub fn coco_to_labels<'py>(
     masks::merge(py, shape, threads, |labels| {
         rle::coco_to_labels(&counts, labels)
     })
+}
+
+#[pyfunction]
+#[pyo3(signature = (masks, shape, *, threads=None))]
+pub fn measure_rles<'py>(
+    py: Python<'py>,
+    masks: &Bound<'py, PyAny>,
+    shape: (usize, usize),
+    threads: Option<usize>,
+) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<i64>>)> {
+    let masks = masks::read_all(masks, encoded_mask)?;
+    let masks = border::run(py, threads, || rle::run_masks(&masks, shape))?.map_err(mask_error)?;
+    let boxes = Array2::from_shape_fn((masks.len(), 4), |(mask, side)| {
+        masks[mask].bounding_box[side] as i64
+    });
+    Ok((
+        PyArray1::from_iter(py, masks.iter().map(|mask| mask.area as i64)),
+        boxes.into_pyarray(py),
+    ))
+}
+
+#[pyfunction]
+#[pyo3(signature = (a, b, shape, *, threads=None))]
+pub fn rle_iou<'py>(
+    py: Python<'py>,
+    a: &Bound<'py, PyAny>,
+    b: &Bound<'py, PyAny>,
+    shape: (usize, usize),
+    threads: Option<usize>,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let a = masks::read_all(a, encoded_mask)?;
+    let b = masks::read_all(b, encoded_mask)?;
+    let iou = zeros::<f64>(py, (a.len(), b.len()))?;
+    let mut cells = iou.readwrite();
+    let view = cells.as_array_mut();
+    border::run(py, threads, || {
+        let a = rle::run_masks(&a, shape).map_err(|error| format!("a: {error}"))?;
+        let b = rle::run_masks(&b, shape).map_err(|error| format!("b: {error}"))?;
+        rle::rle_iou(&a, &b, view);
+        Ok(())
+    })?
+    .map_err(|error: String| mask_error(error))?;
+    drop(cells);
+    Ok(iou)
+}
+
+/// A mask in either form: what is a string is Kaggle's.
+fn encoded_mask(place: usize, mask: &Bound<'_, PyAny>) -> PyResult<EncodedMask<PyBackedStr>> {
+    match mask.extract::<PyBackedStr>() {
+        Ok(text) => Ok(EncodedMask::Kaggle(text)),
+        Err(_) => coco_counts(place, mask).map(EncodedMask::Coco),
+    }
 }
 
 fn coco_counts(place: usize, counts: &Bound<'_, PyAny>) -> PyResult<CocoCounts> {

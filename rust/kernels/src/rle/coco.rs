@@ -20,6 +20,16 @@ pub enum CocoCounts {
     Plain(Vec<i64>),
 }
 
+impl CocoCounts {
+    /// The runs of a mask of an image of so many pixels.
+    pub(super) fn runs(&self, pixels: u64) -> Result<Vec<Run>, Fault> {
+        match self {
+            Self::Compressed(text) => runs(&parse(text)?, pixels),
+            Self::Plain(values) => runs(&checked(values)?, pixels),
+        }
+    }
+}
+
 /// Encode every instance of a label image, labels ascending, as plain counts.
 ///
 /// # Errors
@@ -44,10 +54,7 @@ pub fn coco_to_labels(
     labels: ArrayViewMut2<'_, u32>,
 ) -> Result<Merge, RleError> {
     let pixels = u64::from(coco_pixels(labels.dim())?);
-    let runs = parse_all(masks, |counts| match counts {
-        CocoCounts::Compressed(text) => runs(&parse(text)?, pixels),
-        CocoCounts::Plain(values) => runs(&checked(values)?, pixels),
-    })?;
+    let runs = parse_all(masks, |counts| counts.runs(pixels))?;
     Ok(paint(&runs, labels))
 }
 

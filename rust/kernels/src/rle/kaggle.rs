@@ -40,7 +40,7 @@ fn write(runs: &[Run]) -> String {
     text
 }
 
-fn parse(text: &str, pixels: u64) -> Result<Vec<Run>, Fault> {
+pub(super) fn parse(text: &str, pixels: u64) -> Result<Vec<Run>, Fault> {
     let mut runs = Vec::new();
     let mut numbers = text.split_ascii_whitespace();
     while let Some(start) = numbers.next() {

@@ -1,0 +1,53 @@
+"""Masks and label images: the forms that others keep them in, how they overlap, and what is done to tidy them.
+
+Masks come as a list. Mask `i`, counted from 0, becomes label `i + 1` of a label image. Where two masks claim
+a pixel the earlier keeps it, and the `MergeReport` that comes with the label image says what the later lost.
+"""
+
+from nucleus_unet.masks.cleaning import (
+    clear_border,
+    expand_labels,
+    fill_holes,
+    filter_by_area,
+    relabel_sequential,
+    remove_small_objects,
+)
+from nucleus_unet.masks.encodings import (
+    CocoRle,
+    coco_to_labels,
+    kaggle_to_labels,
+    labels_to_coco,
+    labels_to_kaggle,
+    rle_areas,
+    rle_boxes,
+    rle_iou,
+)
+from nucleus_unet.masks.merging import MergeReport, Overlap
+from nucleus_unet.masks.overlaps import OverlapTable, overlap_table
+from nucleus_unet.masks.pngs import merge_mask_pngs
+from nucleus_unet.masks.regions import distance, label, watershed
+
+__all__ = [
+    "CocoRle",
+    "MergeReport",
+    "Overlap",
+    "OverlapTable",
+    "clear_border",
+    "coco_to_labels",
+    "distance",
+    "expand_labels",
+    "fill_holes",
+    "filter_by_area",
+    "kaggle_to_labels",
+    "label",
+    "labels_to_coco",
+    "labels_to_kaggle",
+    "merge_mask_pngs",
+    "overlap_table",
+    "relabel_sequential",
+    "remove_small_objects",
+    "rle_areas",
+    "rle_boxes",
+    "rle_iou",
+    "watershed",
+]

@@ -1,0 +1,41 @@
+"""Arguments as the kernels take them, or an error that says what came instead."""
+
+import operator
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nucleus_unet.errors import MaskError
+
+
+def as_label_image(labels: ArrayLike, name: str = "labels") -> NDArray[np.uint32]:
+    """Label image as the kernels take it: without a copy where it is so already."""
+    image = np.asarray(labels)
+    if image.ndim != 2:
+        raise MaskError(f"{name}: expected a label image of shape (H, W), got shape {image.shape}")
+    if image.dtype.kind not in "biu":
+        raise MaskError(f"{name}: expected integers, got {image.dtype}")
+    limits = np.iinfo(np.uint32)
+    if image.size and not np.can_cast(image.dtype, np.uint32):
+        least, most = int(image.min()), int(image.max())
+        if least < 0 or most > limits.max:
+            raise MaskError(f"{name}: expected labels of 0 to {limits.max}, got {least} to {most}")
+    return np.require(image, np.uint32, ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def as_shape(shape: Sequence[int], name: str = "shape") -> tuple[int, int]:
+    """Height and width as integers."""
+    try:
+        height, width = (operator.index(length) for length in shape)
+    except (TypeError, ValueError):
+        raise MaskError(f"{name}: expected (height, width), got {brief(shape)}") from None
+    if min(height, width) < 0:
+        raise MaskError(f"{name}: expected a height and width of 0 or more, got {brief(shape)}")
+    return height, width
+
+
+def brief(value: object) -> str:
+    """Show a wrong value in an error, cut if long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

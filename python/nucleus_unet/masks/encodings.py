@@ -1,0 +1,312 @@
+"""Run-length encodings, Kaggle's and COCO's."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nucleus_unet import _core
+from nucleus_unet.errors import MaskError
+from nucleus_unet.masks._arguments import as_label_image, as_shape, brief
+from nucleus_unet.masks.merging import MergeReport, merged
+
+
+class CocoRle(TypedDict):
+    """One mask in COCO's form, as pycocotools and COCO's JSON have it.
+
+    Attributes
+    ----------
+    size
+        Height and width of the image in pixels.
+    counts
+        Lengths of background and nucleus in turn, in column-major order; or the same compressed to a string.
+    """
+
+    size: list[int]
+    counts: str | list[int]
+
+
+Rle: TypeAlias = str | Mapping[str, Any]
+"""One mask in Kaggle's form or in COCO's."""
+
+
+def labels_to_kaggle(labels: ArrayLike, *, threads: int | None = None) -> dict[int, str]:
+    """Encode every instance of a label image as the 2018 Data Science Bowl has it.
+
+    Parameters
+    ----------
+    labels : (H, W) array of integers
+        Label image, 0 background. A C-contiguous uint32 array is read as it is, anything else is copied once.
+    threads
+        Threads to use; None for one a core. The result is the same for any number.
+
+    Returns
+    -------
+    dict of int to str
+        By label, ascending: `start length` pairs separated by blanks, starts counted from 1 down the columns.
+
+    Raises
+    ------
+    MaskError
+        If `labels` is not two-dimensional, not of integers, or holds values below 0 or beyond 32 bits.
+
+    Examples
+    --------
+    >>> labels_to_kaggle([[0, 1, 1], [2, 1, 0]])
+    {1: '3 3', 2: '2 1'}
+    """
+    return dict(_core.labels_to_kaggle(as_label_image(labels), threads=threads))
+
+
+def kaggle_to_labels(
+    rles: Iterable[str], shape: Sequence[int], *, threads: int | None = None
+) -> tuple[NDArray[np.uint32], MergeReport]:
+    """Decode masks in Kaggle's form to one label image.
+
+    Parameters
+    ----------
+    rles : iterable of str
+        One string of `start length` pairs a mask, the pairs in any order; an empty string is an empty mask.
+    shape
+        Height and width of the image in pixels.
+    threads
+        Threads to use; None for one a core. The result is the same for any number.
+
+    Returns
+    -------
+    labels : (H, W) ndarray of uint32
+        Label `i + 1` for `rles[i]`; of two masks that claim a pixel the earlier has it.
+    report : MergeReport
+        What was lost to overlaps, and which masks are empty.
+
+    Raises
+    ------
+    MaskError
+        If within one mask runs overlap or leave the image, or a start or length is missing, not a whole
+        number, not positive or too large. The message names the mask, the pair and, where one is at fault,
+        the character, all counted from 0.
+
+    Examples
+    --------
+    >>> labels, report = kaggle_to_labels(["3 3", "2 2"], (2, 3))
+    >>> labels
+    array([[0, 1, 1],
+           [2, 1, 0]], dtype=uint32)
+    >>> report.overlaps
+    (Overlap(earlier=0, later=1, pixels=1),)
+    """
+    return merged(_core.kaggle_to_labels(rles, as_shape(shape), threads=threads))
+
+
+def labels_to_coco(labels: ArrayLike, *, compressed: bool = True, threads: int | None = None) -> dict[int, CocoRle]:
+    """Encode every instance of a label image in COCO's form, ready for JSON.
+
+    Parameters
+    ----------
+    labels : (H, W) array of integers
+        Label image, 0 background. A C-contiguous uint32 array is read as it is, anything else is copied once.
+    compressed
+        Counts as the string that pycocotools makes; else as a list.
+    threads
+        Threads to use; None for one a core. The result is the same for any number.
+
+    Returns
+    -------
+    dict of int to CocoRle
+        By label, ascending.
+
+    Raises
+    ------
+    MaskError
+        If `labels` is not two-dimensional, not of integers, or holds values below 0 or beyond 32 bits; or if
+        the image has 2**32 pixels or more, which COCO's 32-bit counts cannot hold.
+
+    Examples
+    --------
+    >>> labels_to_coco([[0, 1, 1], [2, 1, 0]], compressed=False)
+    {1: {'size': [2, 3], 'counts': [2, 3, 1]}, 2: {'size': [2, 3], 'counts': [1, 1, 4]}}
+    """
+    image = as_label_image(labels)
+    height, width = image.shape
+    instances = _core.labels_to_coco(image, compressed=compressed, threads=threads)
+    return {label: {"size": [height, width], "counts": counts} for label, counts in instances}
+
+
+def coco_to_labels(
+    rles: Iterable[Mapping[str, Any]], shape: Sequence[int] | None = None, *, threads: int | None = None
+) -> tuple[NDArray[np.uint32], MergeReport]:
+    """Decode masks in COCO's form to one label image.
+
+    Parameters
+    ----------
+    rles : iterable of mappings
+        `size` and `counts` a mask, as in `CocoRle`; compressed counts may be bytes, as pycocotools has them.
+    shape
+        Height and width of the image in pixels; None to take the size that the masks state.
+    threads
+        Threads to use; None for one a core. The result is the same for any number.
+
+    Returns
+    -------
+    labels : (H, W) ndarray of uint32
+        Label `i + 1` for `rles[i]`; of two masks that claim a pixel the earlier has it.
+    report : MergeReport
+        What was lost to overlaps, and which masks are empty.
+
+    Raises
+    ------
+    MaskError
+        If the sizes differ, counts are negative or do not sum to exactly the pixels of the image, or a
+        compressed string is malformed, cut or too large. The message names the mask and the count or
+        character, counted from 0.
+
+    Examples
+    --------
+    >>> labels, report = coco_to_labels([{"size": [2, 3], "counts": [2, 3, 1]}])
+    >>> labels
+    array([[0, 1, 1],
+           [0, 1, 0]], dtype=uint32)
+    """
+    if isinstance(rles, Mapping):
+        raise MaskError("expected a list of masks, got a single mapping; pass [mask], or list(masks.values())")
+    expected = None if shape is None else as_shape(shape)
+    counts = []
+    for place, rle in enumerate(rles):
+        mask_counts, expected = _coco_fields(rle, expected, f"mask {place}")
+        counts.append(mask_counts)
+    if expected is None:
+        raise MaskError("rles: without any mask the shape of the image must be given")
+    return merged(_core.coco_to_labels(counts, expected, threads=threads))
+
+
+def rle_areas(
+    rles: Iterable[Rle], shape: Sequence[int] | None = None, *, threads: int | None = None
+) -> NDArray[np.int64]:
+    """Count the pixels of encoded masks, without decoding them.
+
+    Parameters
+    ----------
+    rles : iterable of str or mappings
+        Masks of one image in Kaggle's form (strings), COCO's (mappings) or both.
+    shape
+        Height and width of the image in pixels; None to take the size that masks in COCO's form state.
+    threads
+        Threads to use; None for one a core. The result is the same for any number.
+
+    Returns
+    -------
+    (N,) ndarray of int64
+        The areas in pixels, 0 for an empty mask.
+
+    Raises
+    ------
+    MaskError
+        As `kaggle_to_labels` and `coco_to_labels` do; or if `shape` is missing and no mask states it.
+
+    Examples
+    --------
+    >>> rle_areas(["3 3", "2 2 6 1"], (2, 3))
+    array([3, 3])
+    """
+    masks, size = _encoded(rles, shape)
+    return _core.measure_rles(masks, _known(size), threads=threads)[0]
+
+
+def rle_boxes(
+    rles: Iterable[Rle], shape: Sequence[int] | None = None, *, threads: int | None = None
+) -> NDArray[np.int64]:
+    """Find the bounding boxes of encoded masks, without decoding them.
+
+    Parameters
+    ----------
+    rles, shape, threads
+        As `rle_areas` takes them.
+
+    Returns
+    -------
+    (N, 4) ndarray of int64
+        First row, first column, and the row and column after the last ones; zeros for an empty mask.
+
+    Raises
+    ------
+    MaskError
+        As `rle_areas` does.
+
+    Examples
+    --------
+    >>> rle_boxes(["3 3", ""], (2, 3))
+    array([[0, 1, 2, 3],
+           [0, 0, 0, 0]])
+    """
+    masks, size = _encoded(rles, shape)
+    return _core.measure_rles(masks, _known(size), threads=threads)[1]
+
+
+def rle_iou(
+    a: Iterable[Rle], b: Iterable[Rle], shape: Sequence[int] | None = None, *, threads: int | None = None
+) -> NDArray[np.float64]:
+    """Intersection over union of every mask of one list with every mask of another, without decoding them.
+
+    Unlike `overlap_table`, this allows for masks of a list that overlap each other.
+
+    Parameters
+    ----------
+    a, b : iterables of str or mappings
+        Masks of one image in Kaggle's form (strings), COCO's (mappings) or both.
+    shape
+        Height and width of the image in pixels; None to take the size that masks in COCO's form state.
+    threads
+        Threads to use; None for one a core. The result is the same for any number.
+
+    Returns
+    -------
+    (A, B) ndarray of float64
+        0 to 1; 0 where both masks are empty.
+
+    Raises
+    ------
+    MaskError
+        As `rle_areas` does. The message names the list too.
+
+    Examples
+    --------
+    >>> rle_iou(["1 4"], ["1 2", "3 4"], (2, 3))
+    array([[0.5       , 0.33333333]])
+    """
+    masks_a, size = _encoded(a, shape, "a: ")
+    masks_b, size = _encoded(b, size, "b: ")
+    return _core.rle_iou(masks_a, masks_b, _known(size), threads=threads)
+
+
+def _encoded(
+    rles: Iterable[Rle], shape: Sequence[int] | None, where: str = ""
+) -> tuple[list[Any], tuple[int, int] | None]:
+    """Masks as the kernel tells their forms apart, text for Kaggle's only, and the size of the image if known."""
+    if isinstance(rles, str | Mapping):
+        raise MaskError(f"{where}expected a list of masks, got a single {type(rles).__name__}; pass [mask]")
+    expected = None if shape is None else as_shape(shape)
+    masks: list[Any] = []
+    for place, rle in enumerate(rles):
+        if isinstance(rle, str):
+            masks.append(rle)
+            continue
+        counts, expected = _coco_fields(rle, expected, f"{where}mask {place}")
+        masks.append(counts.encode() if isinstance(counts, str) else counts)
+    return masks, expected
+
+
+def _known(size: tuple[int, int] | None) -> tuple[int, int]:
+    if size is None:
+        raise MaskError("shape: expected (height, width), got None; no mask states the size of the image")
+    return size
+
+
+def _coco_fields(rle: object, expected: tuple[int, int] | None, name: str) -> tuple[Any, tuple[int, int]]:
+    """Take a mask apart into counts and size, which must be the one expected, if any is."""
+    if not isinstance(rle, Mapping) or not {"size", "counts"} <= rle.keys():
+        raise MaskError(f"{name}: expected a mapping with 'size' and 'counts', got {brief(rle)}")
+    size = as_shape(rle["size"], f"{name}, size")
+    if expected not in (None, size):
+        raise MaskError(f"{name}: expected size {list(expected)}, got {list(size)}")
+    return rle["counts"], size
