@@ -12,6 +12,9 @@ use crate::arrays::zeros;
 use crate::border::{self, MaskError, mask_error};
 use crate::masks::{self, Merged};
 
+/// Areas; top, left, bottom and right of each mask's box.
+type AreasAndBoxes<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<i64>>);
+
 #[pyfunction]
 #[pyo3(signature = (labels, *, threads=None))]
 pub fn labels_to_kaggle(
@@ -89,7 +92,7 @@ pub fn measure_rles<'py>(
     masks: &Bound<'py, PyAny>,
     shape: (usize, usize),
     threads: Option<usize>,
-) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<i64>>)> {
+) -> PyResult<AreasAndBoxes<'py>> {
     let masks = masks::read_all(masks, encoded_mask)?;
     let masks = border::run(py, threads, || rle::run_masks(&masks, shape))?.map_err(mask_error)?;
     let boxes = Array2::from_shape_fn((masks.len(), 4), |(mask, side)| {
