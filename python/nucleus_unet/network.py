@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
@@ -91,7 +90,7 @@ class NetworkConfig:
     width: int = 32
     depth: int = 3
     stem_stride: Literal[1, 2] = 2
-    decoder: tuple[int, int, int, int] = (96, 64, 48, 24)
+    decoder: tuple[int, int, int, int] = (128, 96, 48, 24)
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
@@ -182,10 +181,9 @@ class InvertedResidual(nn.Module):
 class Upward(nn.Module):
     """One step up the U: repeat the deeper features, lay the skipped ones beside them, mix."""
 
-    def __init__(self, deep: int, skipped: int, outputs: int, *, convolutions: int) -> None:
+    def __init__(self, deep: int, skipped: int, outputs: int) -> None:
         super().__init__()
-        channels = [deep + skipped] + [outputs] * convolutions
-        self.mix = nn.Sequential(*(ConvNorm(a, b) for a, b in pairwise(channels)))
+        self.mix = nn.Sequential(ConvNorm(deep + skipped, outputs), ConvNorm(outputs, outputs))
 
     def forward(self, deep: Tensor, skipped: Tensor) -> Tensor:
         """(N, deep, H, W) and (N, skipped, 2 H, 2 W) to (N, outputs, 2 H, 2 W)."""
@@ -238,10 +236,10 @@ class LiteUNet(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.dropout = nn.Dropout2d(config.dropout)
         eighth, quarter, half, full = config.decoder
-        self.up8 = Upward(80, 40, eighth, convolutions=1)
-        self.up4 = Upward(eighth, 24, quarter, convolutions=1)
+        self.up8 = Upward(80, 40, eighth)
+        self.up4 = Upward(eighth, 24, quarter)
         # The image itself, folded to stride 2, joins here: outlines need the pixels that the stem strides over.
-        self.up2 = Upward(quarter, 16 + 12, half, convolutions=2)
+        self.up2 = Upward(quarter, 16 + 12, half)
         self.refine = ConvNorm(half // 4 + 3, full)
         self.head = nn.Conv2d(full, OUTPUT_CHANNELS, 1)
 
@@ -322,8 +320,7 @@ class PlainUNet(nn.Module):
         )
         self.dropout = nn.Dropout2d(config.dropout)
         self.up = nn.ModuleList(
-            Upward(deep, skipped, skipped, convolutions=2)
-            for deep, skipped in zip(widths[:0:-1], widths[-2::-1], strict=True)
+            Upward(deep, skipped, skipped) for deep, skipped in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
         self.head = nn.Conv2d(widths[0], OUTPUT_CHANNELS * self.fold**2, 1)
 

@@ -1,6 +1,6 @@
 """Write the score tables of the README and the model card from the embedded bundle's figures.
 
-``python docs/numbers.py [report.json]``: the report is what ``nucleus-unet evaluate --subset apart=...`` wrote of the
+``python docs/scores.py [report.json]``: the report is what ``nucleus-unet evaluate --subset apart=...`` wrote of the
 embedded bundle on the StarDist test split (see the model card); its figures join the bundle's ``metrics.json``.
 """
 
