@@ -119,6 +119,7 @@ def test_train_makes_a_bundle_that_predict_and_evaluate_take(tmp_path: Path) -> 
         "training/checkpoint.safetensors",
         "training/curves.csv",
         "training/curves.png",
+        "training/lock",
     }
     curves = (bundle / "training" / "curves.csv").read_text().splitlines()
     assert len(curves) == 3
