@@ -82,7 +82,7 @@ def size() -> str:
 
 def replace(path: Path, name: str, text: str) -> None:
     """Put ``text`` between the comments that bear ``name``."""
-    before, count = re.subn(
+    filled, count = re.subn(
         rf"<!-- {name} -->.*?<!-- /{name} -->",
         lambda _: f"<!-- {name} -->\n{text}\n<!-- /{name} -->",
         path.read_text(),
@@ -90,7 +90,7 @@ def replace(path: Path, name: str, text: str) -> None:
     )
     if count != 1:
         raise SystemExit(f"{path}: expected <!-- {name} --> once, found it {count} times")
-    path.write_text(before)
+    path.write_text(filled)
 
 
 if __name__ == "__main__":

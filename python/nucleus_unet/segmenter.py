@@ -22,6 +22,7 @@ from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels, measure_levels, normalise, prepare_image, read_image
 from nucleus_unet.inference import predict_maps
+from nucleus_unet.masks import filter_by_area, relabel_sequential
 from nucleus_unet.network import fused
 from nucleus_unet.resample import enlarge_labels, resample, scaled_size
 from nucleus_unet.segmentation import Plan, Segmentation
@@ -342,9 +343,5 @@ def _renumbered(
     labels: NDArray[np.uint32], scores: NDArray[np.float32], min_area: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
     """Renumber where scaling lost a nucleus, made it too small, or changed which pixel comes first."""
-    present, first, area = np.unique(labels, return_index=True, return_counts=True)
-    found = (present > 0) & (area >= min_area)
-    kept = present[found][np.argsort(first[found])]
-    numbers = np.zeros(len(scores) + 1, np.uint32)
-    numbers[kept] = np.arange(1, len(kept) + 1)
-    return numbers[labels], scores[kept - 1]
+    renumbered, old_labels = relabel_sequential(filter_by_area(labels, min_area=min_area))
+    return renumbered, scores[old_labels[1:].astype(np.intp) - 1]

@@ -11,7 +11,8 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -171,47 +172,47 @@ def train(
     DataError
         If the checkpoint is damaged, or there is nothing to train on.
     """
+    run = _start(config, choose_device(device))
     folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        checkpoint = folder / CHECKPOINT
+        digest = _digest(examples)
+        if checkpoint.exists():
+            _resume(run, checkpoint, digest)
+        stream = SampleStream(examples, config.augment, seed=config.seed, length=config.samples)
+        batches = load_batches(
+            stream, start=run.position, batch_size=config.batch_size, workers=workers, device=run.device
+        )
+        totals, started = _Totals(), time.monotonic()
+        for batch in batches:
+            totals.add(_step(run, batch.to(run.device)))
+            done = run.position == config.samples
+            if done or run.position % config.validate_every < config.batch_size:
+                entry = {"samples": float(run.position), **totals.means()}
+                entry["learning_rate"] = config.learning_rate_at(run.position)
+                entry["samples_per_second"] = totals.count * config.batch_size / (time.monotonic() - started)
+                if validate is not None:
+                    entry |= validate(run.average)
+                run.history.append(entry)
+                totals, started = _Totals(), time.monotonic()
+                if report is not None:
+                    report(run)
+            if done or run.position % config.checkpoint_every < config.batch_size:
+                _save(run, checkpoint, digest)
+    return run.average.eval().cpu()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / _LOCK, timeout=_LOCK_PATIENCE)
     try:
-        with FileLock(folder / _LOCK, timeout=_LOCK_PATIENCE):
-            return _train(config, examples, folder, validate, device, workers, report)
+        lock.acquire()
     except Timeout:
         raise SettingsError(f"another process is training in {folder}: wait for it, or choose another folder") from None
-
-
-def _train(
-    config: TrainConfig,
-    examples: Sequence[Example],
-    folder: Path,
-    validate: Validate | None,
-    device: str,
-    workers: int,
-    report: Callable[[Run], None] | None,
-) -> Network:
-    run = _start(config, choose_device(device))
-    checkpoint = folder / CHECKPOINT
-    digest = _digest(examples)
-    if checkpoint.exists():
-        _resume(run, checkpoint, digest)
-    stream = SampleStream(examples, config.augment, seed=config.seed, length=config.samples)
-    batches = load_batches(stream, start=run.position, batch_size=config.batch_size, workers=workers, device=run.device)
-    totals, started = _Totals(), time.monotonic()
-    for batch in batches:
-        totals.add(_step(run, batch.to(run.device)))
-        done = run.position == config.samples
-        if done or run.position % config.validate_every < config.batch_size:
-            entry = {"samples": float(run.position), **totals.means()}
-            entry["learning_rate"] = config.learning_rate_at(run.position)
-            entry["samples_per_second"] = totals.count * config.batch_size / (time.monotonic() - started)
-            if validate is not None:
-                entry |= validate(run.average)
-            run.history.append(entry)
-            totals, started = _Totals(), time.monotonic()
-            if report is not None:
-                report(run)
-        if done or run.position % config.checkpoint_every < config.batch_size:
-            _save(run, checkpoint, digest)
-    return run.average.eval().cpu()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class _Totals:

@@ -1,25 +1,32 @@
 //! Arrays from Python, with an error for people where an array is not of the kind that was asked for.
 
-use numpy::ndarray::Dimension;
+use numpy::ndarray::{ArrayViewMut2, Dimension};
 use numpy::{
     Element, PyArray, PyArray2, PyArrayMethods, PyReadonlyArray, PyReadonlyArray2, PyUntypedArray,
     PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
 
-use crate::border::MaskError;
+use crate::border::{self, MaskError};
 
-/// A new array of zeros.
+/// A new array of zeros on which `work` has been, without the GIL, and what it returned.
 ///
 /// NumPy allocates, so that too large a shape is a MemoryError rather than the end of the process.
-pub fn zeros<'py, T: Element>(
+pub fn written<'py, T: Element, R: Send>(
     py: Python<'py>,
     shape: (usize, usize),
-) -> PyResult<Bound<'py, PyArray2<T>>> {
-    let array = py
+    threads: Option<usize>,
+    work: impl FnOnce(ArrayViewMut2<'_, T>) -> R + Send,
+) -> PyResult<(Bound<'py, PyArray2<T>>, R)> {
+    let array: Bound<'py, PyArray2<T>> = py
         .import("numpy")?
-        .call_method1("zeros", (shape, numpy::dtype::<T>(py)))?;
-    Ok(array.cast_into()?)
+        .call_method1("zeros", (shape, numpy::dtype::<T>(py)))?
+        .cast_into()?;
+    let mut elements = array.readwrite();
+    let view = elements.as_array_mut();
+    let outcome = border::run(py, threads, || work(view))?;
+    drop(elements);
+    Ok((array, outcome))
 }
 
 /// Borrow an argument as an array, without a copy.
@@ -56,6 +63,27 @@ pub enum Pixels<'py> {
     U32(PyReadonlyArray2<'py, u32>),
 }
 
+/// Evaluate an expression with the view of `Pixels`, of whichever dtype they are.
+macro_rules! with_pixels {
+    ($pixels:expr, $view:ident => $work:expr) => {
+        match $pixels {
+            $crate::arrays::Pixels::U8(pixels) => {
+                let $view = pixels.as_array();
+                $work
+            }
+            $crate::arrays::Pixels::U16(pixels) => {
+                let $view = pixels.as_array();
+                $work
+            }
+            $crate::arrays::Pixels::U32(pixels) => {
+                let $view = pixels.as_array();
+                $work
+            }
+        }
+    };
+}
+pub(crate) use with_pixels;
+
 impl<'py> Pixels<'py> {
     pub fn new(name: &str, argument: &Bound<'py, PyAny>) -> PyResult<Self> {
         let expected = "an array (H, W) of uint8, uint16 or uint32";
@@ -69,10 +97,6 @@ impl<'py> Pixels<'py> {
     }
 
     pub fn shape(&self) -> (usize, usize) {
-        match self {
-            Self::U8(pixels) => pixels.as_array().dim(),
-            Self::U16(pixels) => pixels.as_array().dim(),
-            Self::U32(pixels) => pixels.as_array().dim(),
-        }
+        with_pixels!(self, pixels => pixels.dim())
     }
 }

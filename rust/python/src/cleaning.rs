@@ -3,10 +3,10 @@
 use nucleus_kernels::expand::{self, ExpandError};
 use nucleus_kernels::{fill, filter, relabel};
 use numpy::ndarray::{ArrayView2, ArrayViewMut2};
-use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2};
+use numpy::{PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 
-use crate::arrays::zeros;
+use crate::arrays::written;
 use crate::border::{self, MaskError, SettingsError};
 
 type Labels<'py> = Bound<'py, PyArray2<u32>>;
@@ -87,12 +87,7 @@ fn made_from<'py, T: Send>(
     work: impl FnOnce(ArrayView2<'_, u32>, ArrayViewMut2<'_, u32>) -> T + Send,
 ) -> PyResult<(Labels<'py>, T)> {
     let labels = border::label_image(labels)?;
-    let made = zeros::<u32>(py, labels.dim())?;
-    let mut pixels = made.readwrite();
-    let view = pixels.as_array_mut();
-    let value = border::run(py, threads, || work(labels, view))?;
-    drop(pixels);
-    Ok((made, value))
+    written(py, labels.dim(), threads, |made| work(labels, made))
 }
 
 /// Hand two C-contiguous images to a kernel that needs to know of no rows.

@@ -1,11 +1,11 @@
 //! Connected components: `nucleus_kernels::components` for Python.
 
 use nucleus_kernels::components::{self as kernel, Connectivity};
-use numpy::{PyArray2, PyArrayMethods};
+use numpy::PyArray2;
 use pyo3::prelude::*;
 
-use crate::arrays::{self, Pixels};
-use crate::border::{self, SettingsError, mask_error};
+use crate::arrays::{Pixels, with_pixels, written};
+use crate::border::{SettingsError, mask_error};
 
 #[pyfunction]
 #[pyo3(signature = (image, *, connectivity, threads=None))]
@@ -17,25 +17,10 @@ pub fn label<'py>(
 ) -> PyResult<Bound<'py, PyArray2<u32>>> {
     let connectivity = neighbours(connectivity)?;
     let image = Pixels::new("image", image)?;
-    let labels = arrays::zeros::<u32>(py, image.shape())?;
-    let mut pixels = labels.readwrite();
-    let view = pixels.as_array_mut();
-    let counted = match &image {
-        Pixels::U8(image) => {
-            let image = image.as_array();
-            border::run(py, threads, || kernel::label(image, connectivity, view))
-        }
-        Pixels::U16(image) => {
-            let image = image.as_array();
-            border::run(py, threads, || kernel::label(image, connectivity, view))
-        }
-        Pixels::U32(image) => {
-            let image = image.as_array();
-            border::run(py, threads, || kernel::label(image, connectivity, view))
-        }
-    };
-    counted?.map_err(mask_error)?;
-    drop(pixels);
+    let (labels, counted) = with_pixels!(&image, pixels => {
+        written(py, image.shape(), threads, |labels| kernel::label(pixels, connectivity, labels))
+    })?;
+    counted.map_err(mask_error)?;
     Ok(labels)
 }
 

@@ -1,13 +1,13 @@
 //! Lists of masks from Python, and the label images they are merged to.
 
 use nucleus_kernels::merge::Merge;
+use numpy::PyArray2;
 use numpy::ndarray::ArrayViewMut2;
-use numpy::{PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::arrays::zeros;
-use crate::border::{self, MaskError, mask_error};
+use crate::arrays::written;
+use crate::border::{MaskError, mask_error};
 
 /// Label image; (earlier, later, pixels) of each overlap; empty masks; hidden masks.
 pub type Merged<'py> = (
@@ -51,11 +51,8 @@ pub fn merge<'py, Error: std::fmt::Display + Send>(
     threads: Option<usize>,
     work: impl FnOnce(ArrayViewMut2<'_, u32>) -> Result<Merge, Error> + Send,
 ) -> PyResult<Merged<'py>> {
-    let labels = zeros(py, shape)?;
-    let mut pixels = labels.readwrite();
-    let view = pixels.as_array_mut();
-    let merge = border::run(py, threads, || work(view))?.map_err(mask_error)?;
-    drop(pixels);
+    let (labels, merge) = written(py, shape, threads, work)?;
+    let merge = merge.map_err(mask_error)?;
     let overlaps = merge
         .overlaps
         .iter()

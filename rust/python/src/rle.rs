@@ -2,13 +2,13 @@
 
 use nucleus_kernels::rle::{self, CocoCounts, EncodedMask};
 use numpy::ndarray::Array2;
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::arrays::zeros;
+use crate::arrays::written;
 use crate::border::{self, MaskError, mask_error};
 use crate::masks::{self, Merged};
 
@@ -115,17 +115,13 @@ pub fn rle_iou<'py>(
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     let a = masks::read_all(a, encoded_mask)?;
     let b = masks::read_all(b, encoded_mask)?;
-    let iou = zeros::<f64>(py, (a.len(), b.len()))?;
-    let mut cells = iou.readwrite();
-    let view = cells.as_array_mut();
-    border::run(py, threads, || {
+    let (iou, outcome) = written(py, (a.len(), b.len()), threads, |iou| {
         let a = rle::run_masks(&a, shape).map_err(|error| format!("a: {error}"))?;
         let b = rle::run_masks(&b, shape).map_err(|error| format!("b: {error}"))?;
-        rle::rle_iou(&a, &b, view);
+        rle::rle_iou(&a, &b, iou);
         Ok(())
-    })?
-    .map_err(|error: String| mask_error(error))?;
-    drop(cells);
+    })?;
+    outcome.map_err(|error: String| mask_error(error))?;
     Ok(iou)
 }
 

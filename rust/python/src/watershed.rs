@@ -2,11 +2,11 @@
 
 use nucleus_kernels::components::Connectivity;
 use nucleus_kernels::watershed::{self as kernel, Level};
-use numpy::{Element, Ix2, PyArray2, PyArrayMethods, PyReadonlyArray2};
+use numpy::{Element, Ix2, PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 
-use crate::arrays::{self, array};
-use crate::border::{self, mask_error};
+use crate::arrays::{array, written};
+use crate::border::mask_error;
 use crate::components::neighbours;
 
 /// Where the image is flooded from and how far.
@@ -49,17 +49,13 @@ impl Flood<'_> {
     ) -> PyResult<Bound<'py, PyArray2<u32>>> {
         let expected = "an array (H, W) of uint8, uint16, float32 or float64";
         let image: PyReadonlyArray2<'_, L> = array::<L, Ix2>("image", expected, image)?;
-        let labels = arrays::zeros::<u32>(image.py(), image.as_array().dim())?;
-        let mut pixels = labels.readwrite();
-        let view = pixels.as_array_mut();
         let (levels, markers) = (image.as_array(), self.markers.as_array());
         let mask = self.mask.as_ref().map(|mask| mask.as_array());
         let connectivity = self.connectivity;
-        border::run(image.py(), None, || {
-            kernel::watershed(levels, markers, mask, connectivity, view)
-        })?
-        .map_err(mask_error)?;
-        drop(pixels);
+        let (labels, flooded) = written(image.py(), levels.dim(), None, |labels| {
+            kernel::watershed(levels, markers, mask, connectivity, labels)
+        })?;
+        flooded.map_err(mask_error)?;
         Ok(labels)
     }
 }
