@@ -13,7 +13,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from nucleus_unet.cli import train
+from nucleus_unet.cli.train import train
 from nucleus_unet.training.trainer import TrainConfig
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "dsb2018"

@@ -234,6 +234,9 @@ def _recolour(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[n
 _STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
 _UNMIX = np.linalg.pinv(_STAINS).astype(np.float32)
 
+# Mean density of the nuclear dye in nuclei, from a pale counterstain to a strong one.
+_NUCLEAR_DENSITY = (0.3, 1.6)
+
 # Densities of dyes that other laboratories use: for nuclei blues, violets and greens; around them also browns and reds.
 _NUCLEAR_DYES = np.array([[0.65, 0.70, 0.29], [0.75, 0.55, 0.25], [0.80, 0.50, 0.20], [0.65, 0.45, 0.60]])
 _OTHER_DYES = np.array(
@@ -255,21 +258,26 @@ def restained(
     """Dye a sample anew, as in immunohistochemistry: its surroundings may become darker than a nucleus.
 
     Stained tissue is unmixed into two dyes, and others are put in their place. Fluorescence gives the nuclear dye only.
-    The second dye also stains what lies between the nuclei, and the membranes midway between neighbours.
+    The second dye also stains what lies between the nuclei, and the membranes midway between neighbours. Nuclei may be
+    pale, but the second dye's grain never drowns them: samples that show nothing teach a network to doubt pale nuclei.
     """
     if np.array_equal(image[0], image[1]):
-        nuclear, other = image[0] * np.float32(rng.uniform(0.3, 1.5)), np.zeros_like(image[0])
+        nuclear, other = np.sqrt(image[0]), np.zeros_like(image[0])
     else:
         density = -np.log(np.clip(image, 0.02, 1))
         nuclear, other = np.maximum(np.einsum("ck,chw->khw", _UNMIX, density), 0)
-    between = 1 - _blurred((labels > 0).astype(np.float32)[None], rng.uniform(0.5, 1.5))[0] * rng.uniform(0.3, 1)
-    texture = _blurred(rng.standard_normal((1, *labels.shape), np.float32), rng.uniform(1, 4))[0]
-    texture = 1 + rng.uniform(0, 0.4) * texture / max(float(texture.std()), 1e-3)
+    inside = labels > 0
+    darkness = math.exp(rng.uniform(*np.log(_NUCLEAR_DENSITY)))
+    nuclear = nuclear * (darkness / max(float(nuclear[inside].mean()) if inside.any() else 1.0, 0.1))
+    between = 1 - _blurred(inside.astype(np.float32)[None], rng.uniform(0.5, 1.5))[0] * rng.uniform(0.3, 1)
     other = other * math.exp(rng.uniform(-0.7, 1.1)) + rng.uniform(0, 0.8) * (rng.random() < 0.7)
     if rng.random() < 0.6:
         other = other + rng.uniform(0.2, 1.5) * _membranes(nuclei, labels.shape, rng)
-    other = np.maximum(other * between * texture, 0)
-    nuclear = nuclear * math.exp(rng.uniform(-1, 0.3))
+    grain = _blurred(rng.standard_normal((1, *labels.shape), np.float32), rng.uniform(1, 4))[0]
+    grain = (
+        grain / max(float(grain.std()), 1e-3) * rng.uniform(0, 0.4) * min(1, darkness / max(float(other.mean()), 1e-3))
+    )
+    other = np.maximum(other * between * (1 + grain), 0)
     dyes = np.stack([_NUCLEAR_DYES[rng.integers(len(_NUCLEAR_DYES))], _OTHER_DYES[rng.integers(len(_OTHER_DYES))]])
     dyes = np.clip(dyes + rng.normal(0, 0.05, dyes.shape), 0.02, None)
     absorbed = dyes[0][:, None, None] * nuclear + dyes[1][:, None, None] * other

@@ -1,0 +1,36 @@
+"""The command line: ``nucleus-unet predict | train | evaluate | download``, one file a command.
+
+Each command checks its options, calls one function of the library, and says where the result is. Errors that people
+can mend end in one line and exit code 2; a traceback is a bug.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+from rich.logging import RichHandler
+
+from nucleus_unet.cli.download import download
+from nucleus_unet.cli.evaluate import evaluate
+from nucleus_unet.cli.predict import predict
+from nucleus_unet.cli.shared import console
+from nucleus_unet.cli.train import train
+from nucleus_unet.errors import NucleusError
+
+app = typer.Typer(help="Find every nucleus in microscopy images.", no_args_is_help=True, add_completion=False)
+for command in (predict, train, evaluate, download):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
+    )
+    try:
+        app()
+    except (NucleusError, OSError) as error:
+        console.print(f"error: {error}", style="red", highlight=False)
+        sys.exit(2)

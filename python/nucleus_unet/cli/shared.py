@@ -1,0 +1,80 @@
+"""What the commands share: options, the console, the reading of labelled sets."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from nucleus_unet.errors import SettingsError
+
+if TYPE_CHECKING:
+    from nucleus_unet.training.dataset import Example
+
+# Paths may hold what rich would take for markup.
+console = Console(stderr=True, markup=False)
+
+Model = Annotated[Path | None, typer.Option(help="Model bundle (folder or zip); by default the embedded one.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Data = Annotated[
+    list[Path], typer.Option(help="Training set: folder or zip in a known layout. May be given several times.")
+]
+Groups = Annotated[
+    list[str] | None, typer.Option(help="SET=TABLE: CSV with image_id, cluster and mosaic for the set of that name.")
+]
+GroupBy = Annotated[
+    list[str] | None,
+    typer.Option(help="SET=REGEX: images of that set whose names agree in what REGEX finds stay in one fold."),
+]
+Augment = Annotated[bool, typer.Option("--augment", help="Average over turns and mirrors: better, 8 x slower.")]
+T = TypeVar("T")
+
+
+def show(items: Iterable[T], what: str) -> Iterable[T]:
+    """Go through ``items`` with a progress bar, where there is a terminal to show it."""
+    return track(items, what, console=console, transient=True, disable=not console.is_terminal)
+
+
+def read_sets(
+    data: Sequence[Path], groups: Sequence[str] | None, group_by: Sequence[str] | None, *, name_by_set: bool = False
+) -> list[Example]:
+    """Read labelled sets, with fields and, if asked, images named after their set."""
+    from nucleus_unet.training.dataset import read_examples
+
+    stems = [path.stem for path in data]
+    if len(set(stems)) < len(stems):
+        raise SettingsError(f"data: expected sets of different names, got {', '.join(stems)}")
+    tables, patterns = _by_set("groups", groups, data), _by_set("group-by", group_by, data)
+    examples = []
+    for path in data:
+        table = tables.get(path.stem)
+        found, report = read_examples(
+            path, groups=Path(table) if table else None, group_by=patterns.get(path.stem), progress=True
+        )
+        console.log(f"{path}: {report.images} images, {report.nuclei} nuclei")
+        # Field 1 of one set is not field 1 of another.
+        found = [dataclasses.replace(each, mosaic=f"{path.stem}/{each.mosaic}") for each in found]
+        if name_by_set:
+            found = [dataclasses.replace(each, name=f"{path.stem}/{each.name}") for each in found]
+        examples += found
+    return examples
+
+
+def _by_set(option: str, arguments: Sequence[str] | None, data: Sequence[Path]) -> dict[str, str]:
+    """Split SET=VALUE arguments; where there is only one set, VALUE alone will do."""
+    stems = [path.stem for path in data]
+    values = {}
+    for argument in arguments or ():
+        stem, separator, value = argument.partition("=")
+        if separator and stem in stems:
+            values[stem] = value
+        elif len(stems) == 1:
+            values[stems[0]] = argument
+        else:
+            raise SettingsError(f"{option}: expected SET=VALUE with a SET of {', '.join(stems)}, got {argument!r}")
+    return values
