@@ -78,10 +78,18 @@ def test_predict_keeps_folders_apart_and_never_writes_two_images_to_one_name(tmp
     assert written == {"one/a.tif", "two/a.tif", "two/a.tif.tif"}
 
 
+def test_predict_takes_a_file_that_is_named_twice_once(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(imagecodecs.png_encode(np.zeros((20, 20), np.uint8)))
+    result = run("predict", tmp_path / "in", tmp_path / "in" / "a.png", "--out", tmp_path / "out", "--format", "tif")
+    assert "in 1 images" in result.stdout
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.tif"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["predict", "nothing-*.png", "--out", "x"], "no image found"),
+        (["predict", "nothing-*.png", "--out", "x"], "no file matches nothing-*.png"),
         (["predict", EXAMPLES / "images", "--out", "x", "--format", "bmp"], "format"),
         (["predict", EXAMPLES / "images", "--out", "x", "--model", "no-such-bundle"], "no-such-bundle"),
         (["evaluate", "--data", "no-such-set"], "no-such-set"),

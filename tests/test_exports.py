@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nucleus_unet import files
+from nucleus_unet.errors import SettingsError
 from nucleus_unet.files import write_atomically
 from nucleus_unet.masks import kaggle_to_labels
 from numpy.typing import NDArray
@@ -105,6 +106,13 @@ def test_compressed_geojson_holds_the_same(tmp_path: Path) -> None:
     made(blobs()).save(tmp_path / "a.geojson")
     made(blobs()).save(tmp_path / "a.geojson.gz")
     assert gzip.decompress((tmp_path / "a.geojson.gz").read_bytes()) == (tmp_path / "a.geojson").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a.csv", "geojson", "a.gz"])
+def test_geojson_under_another_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        made(blobs()).to_geojson(tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.filterwarnings("ignore:overflow")

@@ -270,6 +270,19 @@ def test_a_tiff_with_a_palette_is_read_in_colours(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(path).pixels // 256, np.asarray(picture.convert("RGB")))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_in_which_zero_is_white_is_turned_round(tmp_path: Path, dtype: type[np.unsignedinteger]) -> None:
+    pixels = np.arange(12, dtype=dtype).reshape(3, 4)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="miniswhite")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels, np.iinfo(dtype).max - pixels)
+
+
+def test_inks_are_refused_rather_than_taken_for_colours(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 6, 4), np.uint8), photometric="separated")
+    with pytest.raises(ImageError, match="SEPARATED; convert it to RGB"):
+        read_image(tmp_path / "a.tif")
+
+
 def test_a_file_is_known_by_its_content_not_by_its_name(tmp_path: Path) -> None:
     path = tmp_path / "really_a_png.jpg"
     path.write_bytes(imagecodecs.png_encode(RGB))

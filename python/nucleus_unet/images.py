@@ -267,6 +267,12 @@ def _read_tiff(path: Path) -> ImageFile:
             )
         pixels = series.asarray().reshape([size for _, size in kept])
         page = file.pages.first
+        if page.photometric in (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB):
+            raise ImageError(
+                f"expected grey, RGB or channels, got colours as {page.photometric.name}; convert it to RGB"
+            )
+        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and pixels.dtype.kind in "bu":
+            pixels = ~pixels  # stored as ink on paper: 0 is white
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None and not file.is_imagej:
             return ImageFile(np.moveaxis(page.colormap[:, pixels], 0, -1))  # ImageJ's pixels are not indices
         channels = axes.find(extra) if extra and extra in "CS" else None

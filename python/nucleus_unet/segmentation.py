@@ -155,9 +155,16 @@ class Segmentation:
         -------
         dict
             A GeoJSON FeatureCollection.
+
+        Raises
+        ------
+        SettingsError
+            If the path has another suffix.
         """
         from nucleus_unet.exports.geojson import features, write_geojson
 
+        if path is not None and not Path(path).name.lower().removesuffix(".gz").endswith((".geojson", ".json")):
+            raise SettingsError(f"{path}: expected a name ending in .geojson or .json, or one of these with .gz")
         collection = features(self)
         if path is not None:
             write_geojson(Path(path), collection)

@@ -112,15 +112,25 @@ def _expand(arguments: Iterable[str]) -> Iterator[tuple[Path, Path]]:
         elif path.exists() or not glob.has_magic(argument):
             yield path, Path(path.name)
         else:
-            for match in sorted(glob.glob(argument, recursive=True)):  # noqa: PTH207 - Path.glob has no absolute form
-                if Path(match).is_file():
-                    yield Path(match), Path(Path(match).name)
+            # Path.glob has no absolute form.
+            matches = [Path(match) for match in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207
+            files = [match for match in matches if match.is_file()]
+            if not files:
+                raise SettingsError(f"no file matches {argument}")
+            yield from ((file, Path(file.name)) for file in files)
 
 
 def _with_targets(images: Iterable[tuple[Path, Path]], out: Path) -> Iterator[tuple[Path, Path]]:
-    """Choose output names: the stem, unless another image has it already; then the whole name, then a number."""
+    """Choose output names: the stem, unless another image has it already; then the whole name, then a number.
+
+    A file that was named twice is one image.
+    """
     taken: set[Path] = set()
+    seen: set[Path] = set()
     for path, relative in images:
+        if path.resolve() in seen:
+            continue
+        seen.add(path.resolve())
         candidates = [relative.with_suffix(""), relative]
         number = 2
         while candidates[0] in taken:

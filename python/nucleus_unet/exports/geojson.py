@@ -54,4 +54,4 @@ def features(segmentation: Segmentation) -> dict[str, Any]:
 def write_geojson(path: Path, collection: dict[str, Any]) -> None:
     """Write a FeatureCollection, compressed if the name ends in ``.gz``; the bytes hold no time."""
     content = json.dumps(collection, separators=(",", ":"), allow_nan=False).encode()
-    write_atomically(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+    write_atomically(path, gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)
