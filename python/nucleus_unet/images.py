@@ -268,9 +268,8 @@ def _read_tiff(path: Path) -> ImageFile:
         pixels = series.asarray().reshape([size for _, size in kept])
         page = file.pages.first
         if page.photometric in (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB):
-            raise ImageError(
-                f"expected grey, RGB or channels, got colours as {page.photometric.name}; convert it to RGB"
-            )
+            colours = tifffile.PHOTOMETRIC(page.photometric).name
+            raise ImageError(f"expected grey, RGB or channels, got colours as {colours}; convert it to RGB")
         if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and pixels.dtype.kind in "bu":
             pixels = ~pixels  # stored as ink on paper: 0 is white
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None and not file.is_imagej:

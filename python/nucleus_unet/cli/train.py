@@ -31,7 +31,10 @@ def train(
     device: Device = "auto",
     workers: Annotated[int, typer.Option(help="Processes that draw samples.", min=0)] = 1,
 ) -> None:
-    """Train a model; the same command goes on with a run that was stopped."""
+    """Train a model; the same command goes on with a run that was stopped.
+
+    On several GPUs: torchrun --nproc-per-node 4 -m nucleus_unet train ... (a batch is shared between them).
+    """
     from nucleus_unet.network import NetworkConfig
     from nucleus_unet.training.pipeline import train_bundle
     from nucleus_unet.training.trainer import TrainConfig
@@ -48,5 +51,6 @@ def train(
     )
     examples = read_sets(data, groups, group_by)
     scores = train_bundle(config, examples, out, folds=folds, device=device, workers=workers, say=console.log)
-    typer.echo(json.dumps(scores, indent=2))
-    typer.echo(f"model bundle: {out}")
+    if scores:
+        typer.echo(json.dumps(scores, indent=2))
+        typer.echo(f"model bundle: {out}")

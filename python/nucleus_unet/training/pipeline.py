@@ -20,6 +20,7 @@ from nucleus_unet.plots import save_curves
 from nucleus_unet.training.augment import Original
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.folds import assign_folds
+from nucleus_unet.training.processes import is_first_process
 from nucleus_unet.training.trainer import Run, TrainConfig, train
 from nucleus_unet.training.validation import Predicted, calibrate, predict_examples, validate
 
@@ -60,7 +61,7 @@ def train_bundle(
     -------
     dict
         Figures on the held-out fold, as ``metrics.json`` has them. The grouping was chosen on the same images, so
-        they flatter a little.
+        they flatter a little. Empty in all but the first of several processes, which only help it to train.
     """
     assigned = assign_folds(examples, folds, seed=config.seed)
     training = [example for example, fold in zip(examples, assigned, strict=True) if fold != 0]
@@ -83,6 +84,8 @@ def train_bundle(
         workers=workers,
         report=report,
     )
+    if not is_first_process():
+        return {}
     predicted = predict_examples(network.to(chosen_device), held_out, precision)
     grouping = calibrate(predicted, GroupConfig())
     metrics = {

@@ -73,16 +73,16 @@ def stack(samples: Sequence[Sample]) -> Batch:
 
 
 def load_batches(
-    stream: SampleStream, *, start: int, batch_size: int, workers: int, device: torch.device
+    stream: SampleStream, *, start: int, batch_size: int, share: slice, workers: int, device: torch.device
 ) -> DataLoader[Batch]:
-    """Draw batches from sample ``start`` to the stream's end, ``workers`` processes ahead of the network."""
+    """Draw a share of each batch, from sample ``start`` to the end, ``workers`` processes ahead of the network."""
+    numbers = np.arange(start, len(stream)).reshape(-1, batch_size)[:, share]
     return DataLoader(
         stream,  # type: ignore[arg-type]
-        batch_size=batch_size,
-        sampler=range(start, len(stream)),
+        batch_size=numbers.shape[1],
+        sampler=numbers.ravel().tolist(),
         num_workers=workers,
         collate_fn=stack,
-        drop_last=True,
         pin_memory=device.type == "cuda",
         prefetch_factor=4 if workers else None,
     )

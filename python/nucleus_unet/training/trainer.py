@@ -12,7 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from nucleus_unet.devices import Precision, autocast, choose_device, choose_precision
+from nucleus_unet.devices import Precision, autocast, choose_precision
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.network import LiteUNet, Network, NetworkConfig
 from nucleus_unet.training.augment import AugmentConfig
@@ -30,6 +30,7 @@ from nucleus_unet.training.checkpoint import read_facts, restore_checkpoint, sav
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.losses import Batch, losses
 from nucleus_unet.training.optimiser import make_optimiser
+from nucleus_unet.training.processes import Processes, join_processes
 from nucleus_unet.training.samples import SampleStream, load_batches
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class TrainConfig:
     samples
         How many samples the run sees. Raising it extends a run that has not begun its final decay.
     batch_size
-        Samples a step.
+        Samples a step, of all processes together.
     learning_rate
         Its plateau; a pretrained encoder gets half of it. It warms up over ``warmup`` samples, and over the last
         ``decay`` share of the samples it falls to 0 as 1 - sqrt (Hägele et al. 2024).
@@ -121,8 +122,9 @@ class Run:
     network: Network
     average: Network
     optimiser: torch.optim.Optimizer
-    device: torch.device
+    processes: Processes
     precision: Precision
+    shared: nn.Module
     position: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -141,6 +143,9 @@ def train(
     report: Callable[[Run], None] | None = None,
 ) -> Network:
     """Train, or go on training, in ``folder``.
+
+    Several processes that ``torchrun`` started train together: each computes its share of every batch, and the first
+    writes and validates. Batch normalisation sees a process's own share, and the history tells of the first's.
 
     Parameters
     ----------
@@ -172,20 +177,29 @@ def train(
     DataError
         If the checkpoint is damaged, or there is nothing to train on.
     """
-    run = _start(config, choose_device(device))
+    processes = join_processes(device)
+    share = processes.share(config.batch_size)
+    run = _start(config, processes)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with _locked(folder) if processes.first else nullcontext():
         checkpoint = folder / CHECKPOINT
         digest = _digest(examples)
         if checkpoint.exists():
             _resume(run, checkpoint, digest)
         stream = SampleStream(examples, config.augment, seed=config.seed, length=config.samples)
         batches = load_batches(
-            stream, start=run.position, batch_size=config.batch_size, workers=workers, device=run.device
+            stream,
+            start=run.position,
+            batch_size=config.batch_size,
+            share=share,
+            workers=workers,
+            device=processes.device,
         )
         totals, started = _Totals(), time.monotonic()
         for batch in batches:
-            totals.add(_step(run, batch.to(run.device)))
+            totals.add(_step(run, batch.to(processes.device)))
+            if not processes.first:
+                continue
             done = run.position == config.samples
             if done or run.position % config.validate_every < config.batch_size:
                 entry = {"samples": float(run.position), **totals.means()}
@@ -231,12 +245,12 @@ class _Totals:
         return {name: value / self.count for name, value in self._sums.items()} if self.count else {}
 
 
-def _start(config: TrainConfig, device: torch.device) -> Run:
+def _start(config: TrainConfig, processes: Processes) -> Run:
     torch.manual_seed(config.seed)
     network = Network(config.network)
     if config.pretrained and isinstance(network.form, LiteUNet):
         network.form.load_imagenet()
-    network.to(device)
+    network.to(processes.device)
     average = copy.deepcopy(network).eval().requires_grad_(False)
     optimiser = make_optimiser(
         network,
@@ -244,21 +258,22 @@ def _start(config: TrainConfig, device: torch.device) -> Run:
         weight_decay=config.weight_decay,
         pretrained=config.pretrained and isinstance(network.form, LiteUNet),
     )
-    return Run(config, network, average, optimiser, device, choose_precision(device, config.precision))
+    precision = choose_precision(processes.device, config.precision)
+    return Run(config, network, average, optimiser, processes, precision, processes.shared(network))
 
 
 def _step(run: Run, batch: Batch) -> dict[str, float]:
     # Dropout draws from a generator that is set anew for every step, so a resumed run draws the same.
-    torch.manual_seed(run.config.seed * 1_000_003 + run.position)
+    torch.manual_seed(run.config.seed * 1_000_003 + run.position + run.processes.rank)
     rate = run.config.learning_rate_at(run.position)
     for group in run.optimiser.param_groups:
         group["lr"] = rate * group["share"]
     run.network.train()
-    with autocast(run.device, run.precision):
-        output = run.network(batch.image)
+    with autocast(run.processes.device, run.precision):
+        output = run.shared(batch.image)
     parts = losses(output, batch)
     run.optimiser.zero_grad(set_to_none=True)
-    parts.total.backward()  # type: ignore[no-untyped-call]
+    run.processes.backward(parts.total)
     nn.utils.clip_grad_norm_(run.network.parameters(), _GRADIENT_NORM)
     run.optimiser.step()
     run.position += run.config.batch_size
