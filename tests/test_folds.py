@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.training.dataset import Example
-from nucleus_unet.training.folds import assign_folds
+from nucleus_unet.training.folds import assign_folds, hold_out_images
 
 PIXELS = np.zeros((1, 1), dtype=np.uint8)
 
@@ -105,3 +105,33 @@ def test_every_real_cluster_is_spread_over_the_folds(shared_data: Path) -> None:
     # A mosaic holds four images at most, and its tiles fall into two clusters at times.
     assert all(max(images) - min(images) <= 4 for images in spread.values()), dict(spread)
     assert max(Counter(folds).values()) - min(Counter(folds).values()) <= 4
+
+
+def of_kind(kind: str, number: int) -> Example:
+    return Example(
+        f"{kind}-{number}", kind, np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint32), f"{kind}-{number}"
+    )
+
+
+def test_a_whole_kind_can_be_held_out() -> None:
+    examples = [of_kind(kind, number) for number in range(5) for kind in "ab"]
+    training, held_out = hold_out_images(examples, folds=10, kind="b", seed=0)
+    assert {example.kind for example in training} == {"a"}
+    assert {example.kind for example in held_out} == {"b"}
+    assert len(training) + len(held_out) == len(examples)
+
+
+def test_without_a_kind_the_first_fold_is_held_out() -> None:
+    examples = [of_kind("a", number) for number in range(20)]
+    training, held_out = hold_out_images(examples, folds=5, kind=None, seed=0)
+    folds = assign_folds(examples, 5, seed=0)
+    assert [example.name for example in held_out] == [
+        example.name for example, fold in zip(examples, folds, strict=True) if fold == 0
+    ]
+    assert len(training) == 16
+
+
+@pytest.mark.parametrize("kind", ["c", "a"])
+def test_holding_out_no_image_or_every_image_is_an_error_that_names_the_kinds(kind: str) -> None:
+    with pytest.raises(SettingsError, match="the kinds are a"):
+        hold_out_images([of_kind("a", number) for number in range(4)], folds=2, kind=kind, seed=0)

@@ -25,6 +25,9 @@ def train(
     dropout: Annotated[float, typer.Option(help="Dropout at the bottom of the U.")] = 0.0,
     pretrained: Annotated[bool, typer.Option(help="Start from ImageNet weights (lite0).")] = True,
     folds: Annotated[int, typer.Option(help="One of so many folds is held out for validation.")] = 10,
+    hold_out: Annotated[
+        str | None, typer.Option(help="Hold out all images of this kind (cluster or set) instead of a fold.")
+    ] = None,
     validate_every: Annotated[int, typer.Option(help="In samples.")] = 8_000,
     checkpoint_every: Annotated[int, typer.Option(help="In samples.")] = 1_600,
     seed: Annotated[int, typer.Option(help="Of initialisation, samples and folds.")] = 0,
@@ -50,7 +53,9 @@ def train(
         seed=seed,
     )
     examples = read_sets(data, groups, group_by)
-    scores = train_bundle(config, examples, out, folds=folds, device=device, workers=workers, say=console.log)
+    scores = train_bundle(
+        config, examples, out, folds=folds, hold_out=hold_out, device=device, workers=workers, say=console.log
+    )
     if scores:
         typer.echo(json.dumps(scores, indent=2))
         typer.echo(f"model bundle: {out}")

@@ -79,3 +79,24 @@ def _place(mosaics: dict[str, Counter[str]], count: int, seed: int) -> dict[str,
         folds[mosaic] = min(range(count), key=crowding)
         fold_kinds[folds[mosaic]].update(mosaics[mosaic])
     return folds
+
+
+def hold_out_images(
+    examples: Sequence[Example], *, folds: int, kind: str | None, seed: int
+) -> tuple[list[Example], list[Example]]:
+    """Return what to train on and what to validate on: the first fold, or a whole kind.
+
+    Raises
+    ------
+    SettingsError
+        If no image is of that kind, or every image is.
+    """
+    if kind is None:
+        outside = [fold == 0 for fold in assign_folds(examples, folds, seed=seed)]
+    else:
+        outside = [example.kind == kind for example in examples]
+        if not 0 < sum(outside) < len(examples):
+            kinds = ", ".join(sorted({example.kind for example in examples}))
+            raise SettingsError(f"kind to hold out: expected one kind of several, got {kind!r}; the kinds are {kinds}")
+    training = [example for example, held in zip(examples, outside, strict=True) if not held]
+    return training, [example for example, held in zip(examples, outside, strict=True) if held]

@@ -19,7 +19,7 @@ from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.plots import save_curves
 from nucleus_unet.training.augment import Original
 from nucleus_unet.training.dataset import Example
-from nucleus_unet.training.folds import assign_folds
+from nucleus_unet.training.folds import hold_out_images
 from nucleus_unet.training.processes import is_first_process
 from nucleus_unet.training.trainer import Run, TrainConfig, train
 from nucleus_unet.training.validation import Predicted, calibrate, predict_examples, validate
@@ -33,11 +33,12 @@ def train_bundle(
     out: Path,
     *,
     folds: int = 10,
+    hold_out: str | None = None,
     device: str = "auto",
     workers: int = 1,
     say: Callable[[str], object] = logger.info,
 ) -> dict[str, Any]:
-    """Train on all folds but the first, choose the grouping on that one, and save a bundle.
+    """Train on all folds but the first (or all kinds but one), choose the grouping on that one, and save a bundle.
 
     Checkpoint, ``curves.csv`` and ``curves.png`` go to ``out / "training"``. Calling it again goes on with a run that
     was stopped.
@@ -52,6 +53,9 @@ def train_bundle(
         Folder of the bundle.
     folds
         How many folds the images are dealt into.
+    hold_out
+        Hold out all images of this kind instead of a fold: what comes out is how good the model is on a kind of image
+        that it never saw.
     device, workers
         See `nucleus_unet.training.trainer.train`.
     say
@@ -63,9 +67,7 @@ def train_bundle(
         Figures on the held-out fold, as ``metrics.json`` has them. The grouping was chosen on the same images, so
         they flatter a little. Empty in all but the first of several processes, which only help it to train.
     """
-    assigned = assign_folds(examples, folds, seed=config.seed)
-    training = [example for example, fold in zip(examples, assigned, strict=True) if fold != 0]
-    held_out = [example for example, fold in zip(examples, assigned, strict=True) if fold == 0]
+    training, held_out = hold_out_images(examples, folds=folds, kind=hold_out, seed=config.seed)
     chosen_device = choose_device(device)
     precision = choose_precision(chosen_device, config.precision)
     folder = out / "training"
