@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 _UMASK = os.umask(0)
 os.umask(_UMASK)
+
+TEMPORARY = ".nucleus-unet-"
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -20,12 +25,18 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     content
         Text is written as UTF-8; a file name's bytes that are none are written as they were.
     """
+    with written_atomically(path) as file:
+        file.write(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
+
+
+@contextmanager
+def written_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to be written piece by piece; it appears at ``path`` at the end, unless there was an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(prefix=".nucleus-unet-", dir=path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        with os.fdopen(handle, "w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files private; the result gets what the user's umask gives every other file.

@@ -174,11 +174,60 @@ def measure_levels(image: NDArray[Any]) -> Levels | None:
     """
     if image.size == 0:
         return None
-    values: NDArray[Any] = image.view(np.uint8) if image.dtype == bool else image
-    least, most = float(values.min()), float(values.max())
-    if values.dtype.kind == "f" and most - least > float(np.finfo(values.dtype).max):
+    if image.dtype.kind != "f":
+        return levels_of_counts(count_values(image))
+    least, most = float(image.min()), float(image.max())
+    if most - least > float(np.finfo(image.dtype).max):
         raise ImageError(f"image values: {least:g} to {most:g} is too wide a range to be normalised")
-    black, white = (float(level) for level in np.percentile(values, (_BLACK, _WHITE)))
+    black, white = (float(level) for level in np.percentile(image, (_BLACK, _WHITE)))
+    return _checked_levels(black, white, least, most)
+
+
+def count_values(image: NDArray[Any]) -> NDArray[np.int64]:
+    """Count the pixels of each value; counts of parts of an image add up to the whole's.
+
+    Parameters
+    ----------
+    image : NDArray[Any]
+        Of bool, uint8 or uint16.
+
+    Returns
+    -------
+    NDArray[np.int64] (256,) or (65536,)
+    """
+    counts = np.zeros(2 ** (8 * image.dtype.itemsize), np.int64)
+    for part in image:  # by rows: counting makes each value eight bytes
+        counts += np.bincount(part.ravel(), minlength=len(counts))
+    return counts
+
+
+def levels_of_counts(counts: NDArray[np.int64]) -> Levels | None:
+    """Fix the normalisation of an image from the counts of its values, as `measure_levels` does from its pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> levels_of_counts(count_values(np.arange(101, dtype=np.uint8)[None]))
+    Levels(black=1.0, white=99.8)
+    """
+    present = np.flatnonzero(counts)
+    if len(present) == 0:
+        return None
+    up_to = np.cumsum(counts)
+
+    def percentile(share: float) -> float:
+        # As numpy interpolates, to the last bit.
+        place = share / 100 * float(up_to[-1] - 1)
+        below = int(place)
+        part = place - below
+        ranks = (below, min(below + 1, int(up_to[-1]) - 1))
+        lower, upper = (float(np.searchsorted(up_to, rank, side="right")) for rank in ranks)
+        return lower + (upper - lower) * part if part < 0.5 else upper - (upper - lower) * (1 - part)
+
+    return _checked_levels(percentile(_BLACK), percentile(_WHITE), float(present[0]), float(present[-1]))
+
+
+def _checked_levels(black: float, white: float, least: float, most: float) -> Levels | None:
     if white <= black:
         # All but a few pixels are equal: those few are the picture.
         black, white = least, most
@@ -254,29 +303,70 @@ def _decode(content: bytes) -> NDArray[Any]:
     return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 2 else pixels  # grey and alpha
 
 
+@dataclass(frozen=True)
+class TiffLayout:
+    """What a TIFF file says of its first image.
+
+    Attributes
+    ----------
+    axes, shape
+        Without axes of length one, but for Y and X.
+    channel_axis
+        Where the metadata says the channels are.
+    channel_names, mpp
+        As in `ImageFile`.
+    white_is_zero
+        Stored as ink on paper: each bit is to be turned.
+    """
+
+    axes: str
+    shape: tuple[int, ...]
+    channel_axis: int | None
+    channel_names: tuple[str, ...]
+    mpp: float | None
+    white_is_zero: bool
+
+
+def tiff_layout(file: tifffile.TiffFile) -> TiffLayout:
+    """Read what a TIFF file says of its first image; raise `ImageError` if that is no picture of one plane."""
+    series = file.series[0]
+    kept = [(axis, size) for axis, size in zip(series.axes, series.shape, strict=True) if size > 1 or axis in "YX"]
+    axes = "".join(axis for axis, _ in kept)
+    extra = axes.replace("Y", "").replace("X", "")
+    # Q and I are axes of which the file says nothing: the caller may know them for channels.
+    if len(extra) > 1 or extra not in "CSQI":
+        raise ImageError(f"expected one plane, got axes {series.axes} of shape {series.shape}; choose one plane first")
+    ink = file.pages.first.photometric
+    if ink in (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB):
+        raise ImageError(f"expected grey, RGB or channels, got colours as {ink.name}; convert it to RGB")
+    names = _channel_names(file, dict(kept).get("C", 1)) if extra in ("", "C") else ()
+    return TiffLayout(
+        axes,
+        tuple(size for _, size in kept),
+        axes.find(extra) if extra and extra in "CS" else None,
+        names,
+        _pixel_size(file),
+        white_is_zero=ink == tifffile.PHOTOMETRIC.MINISWHITE and series.dtype.kind in "bu",
+    )
+
+
 def _read_tiff(path: Path) -> ImageFile:
     with tifffile.TiffFile(path) as file:
-        series = file.series[0]
-        kept = [(axis, size) for axis, size in zip(series.axes, series.shape, strict=True) if size > 1 or axis in "YX"]
-        axes = "".join(axis for axis, _ in kept)
-        extra = axes.replace("Y", "").replace("X", "")
-        # Q and I are axes of which the file says nothing: the caller may know them for channels.
-        if len(extra) > 1 or extra not in "CSQI":
-            raise ImageError(
-                f"expected one plane, got axes {series.axes} of shape {series.shape}; choose one plane first"
-            )
-        pixels = series.asarray().reshape([size for _, size in kept])
-        page = file.pages.first
-        if page.photometric in (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB):
-            colours = tifffile.PHOTOMETRIC(page.photometric).name
-            raise ImageError(f"expected grey, RGB or channels, got colours as {colours}; convert it to RGB")
-        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and pixels.dtype.kind in "bu":
-            pixels = ~pixels  # stored as ink on paper: 0 is white
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None and not file.is_imagej:
-            return ImageFile(np.moveaxis(page.colormap[:, pixels], 0, -1))  # ImageJ's pixels are not indices
-        channels = axes.find(extra) if extra and extra in "CS" else None
-        names = _channel_names(file, dict(kept).get("C", 1)) if extra in ("", "C") else ()
-        return ImageFile(pixels, channel_axis=channels, channel_names=names, mpp=_pixel_size(file))
+        layout = tiff_layout(file)
+        pixels = file.series[0].asarray().reshape(layout.shape)
+        if layout.white_is_zero:
+            pixels = ~pixels
+        if is_palette(file):
+            return ImageFile(np.moveaxis(file.pages.first.colormap[:, pixels], 0, -1))
+        return ImageFile(
+            pixels, channel_axis=layout.channel_axis, channel_names=layout.channel_names, mpp=layout.mpp
+        )
+
+
+def is_palette(file: tifffile.TiffFile) -> bool:
+    """Whether a file's pixels are indices of colours; ImageJ's are not, whatever they say."""
+    page = file.pages.first
+    return page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None and not file.is_imagej
 
 
 def _channel_names(file: tifffile.TiffFile, count: int) -> tuple[str, ...]:

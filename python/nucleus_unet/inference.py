@@ -88,23 +88,51 @@ def predict_maps(
     """
     height, width = padded_size(shape, network.stride)
     tiles = lay_tiles(height, width, tile=tile, radius=network.receptive_radius, stride=network.stride)
-    device = next(network.parameters()).device
     maps = np.empty((*shape, 4), np.uint8)
     for batch in track(list(_batched(tiles, batch_size))):
-        images = np.stack([read_padded(read, shape, each) for each in batch])
-        try:
-            with torch.inference_mode(), autocast(device, precision):
-                output = network(torch.from_numpy(images).permute(0, 3, 1, 2).to(device))
-                answer = quantise_output(output).cpu().numpy()
-        except RuntimeError as error:
-            if "allocate" not in str(error) and "out of memory" not in str(error):
-                raise
-            raise MemoryError(f"a tile of {images.shape[1]} x {images.shape[2]} is too large: lower tile=") from error
-        for (rows, columns), values in zip(batch, answer, strict=True):
-            kept = maps[rows.keep_start : rows.keep_stop, columns.keep_start : columns.keep_stop]
-            top, left = rows.keep_start - rows.start, columns.keep_start - columns.start
-            kept[...] = values[top : top + kept.shape[0], left : left + kept.shape[1]]
+        answer = ask(network, np.stack([read_padded(read, shape, each) for each in batch]), precision)
+        for each, values in zip(batch, answer, strict=True):
+            kept = kept_maps(values, each, shape)
+            rows, columns = each.rows.keep_start, each.columns.keep_start
+            maps[rows : rows + kept.shape[0], columns : columns + kept.shape[1]] = kept
     return maps
+
+
+def ask(network: Network | DihedralAverage, images: NDArray[np.float32], precision: Precision) -> NDArray[np.uint8]:
+    """Run the network once.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode, on its device.
+    images : NDArray[np.float32] (N, h, w, 3)
+        From `read_padded`.
+    precision
+        In which convolutions are computed.
+
+    Returns
+    -------
+    NDArray[np.uint8] (N, h, w, 4)
+        Maps.
+    """
+    device = next(network.parameters()).device
+    try:
+        with torch.inference_mode(), autocast(device, precision):
+            output = network(torch.from_numpy(images).permute(0, 3, 1, 2).to(device))
+            return quantise_output(output).cpu().numpy()
+    except RuntimeError as error:
+        if "allocate" not in str(error) and "out of memory" not in str(error):
+            raise
+        raise MemoryError(f"a tile of {images.shape[1]} x {images.shape[2]} is too large: lower tile=") from error
+
+
+def kept_maps(maps: NDArray[np.uint8], tile: Tile, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Cut a tile's maps down to what is kept of them and lies within the image."""
+    (top, left), (bottom, right) = (
+        [span.keep_start - span.start for span in tile],
+        [min(span.keep_stop, size) - span.start for span, size in zip(tile, shape, strict=True)],
+    )
+    return maps[top:bottom, left:right]
 
 
 def padded_size(shape: tuple[int, int], stride: int) -> tuple[int, int]:

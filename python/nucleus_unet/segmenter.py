@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import numbers
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
 import torch
@@ -27,6 +29,12 @@ from nucleus_unet.network import fused
 from nucleus_unet.resample import enlarge_labels, resample, scaled_size
 from nucleus_unet.segmentation import Plan, Segmentation
 from nucleus_unet.tiles import Tile
+
+if TYPE_CHECKING:
+    from nucleus_unet.slides.reader import ArrayLike
+    from nucleus_unet.slides.segment import SlideResult
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_TILE = 1856
 _SCALES = (0.05, 20.0)
@@ -212,6 +220,124 @@ class Segmenter:
             labels, scores = _renumbered(enlarge_labels(labels, pixels.shape[:2], scale), scores, min_area or 0)
         return Segmentation(labels, scores, plan, pixels, predicted if maps else None)
 
+    def predict_slide(
+        self,
+        slide: Path | str | ArrayLike,
+        *,
+        out: Path | str,
+        threshold: float | None = None,
+        min_area: int | None = None,
+        diameter: float | None = None,
+        mpp: float | None = None,
+        channel: int | str | None = None,
+        channel_axis: int | None = None,
+        augment: bool = False,
+        tile: int = DEFAULT_TILE,
+        block: int | None = None,
+        workers: int | None = None,
+        progress: bool = False,
+    ) -> SlideResult:
+        """Find every nucleus of an image of any size, in bounded memory (needs the ``slides`` extra).
+
+        The result is that of `predict` with the same options, label for label, for every tile and block size and
+        number of workers. A run that was interrupted, even killed, goes on where it was when called again; a
+        finished one does nothing.
+
+        Parameters
+        ----------
+        slide
+            Path of an image file: TIFF, SVS, OME-TIFF or BigTIFF, of which tiles or strips are read as they are
+            needed, or any other that `predict` reads. Or an array, in memory, mapped into it, or of zarr: (H, W) or
+            (H, W, C) of bool, uint8 or uint16.
+        out
+            Folder for the results and for what is kept in between.
+        threshold, min_area, diameter, mpp, channel, channel_axis, augment
+            As `predict` takes them. Like `predict`, this takes the slide as it is unless told its ``diameter`` or
+            ``mpp``.
+        tile
+            Side in pixels of what one network call sees.
+        block
+            Side in pixels of what one grouping step decides; by default as suits the scale.
+        workers
+            Threads that read, group and write beside the one that runs the network; by default up to four.
+        progress
+            Show bars with rate and time left if standard error is a terminal.
+
+        Returns
+        -------
+        SlideResult
+            Paths of the table, the label image and the outlines.
+
+        Raises
+        ------
+        ImageError
+            If the slide is none, is damaged, or cannot be read in parts.
+        SettingsError
+            If an option is out of range, or ``out`` holds a run with another plan; the message says what differs.
+        MissingExtraError
+            If the ``slides`` extra is not installed.
+        OSError
+            If a file cannot be opened or written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> slide = np.zeros((1000, 1000), np.uint8)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     len(Segmenter.from_pretrained().predict_slide(slide, out=folder))
+        0
+        """
+        from nucleus_unet.slides.reader import open_slide
+        from nucleus_unet.slides.segment import Model, segment_slide
+
+        self.check_options(threshold=threshold, min_area=min_area, diameter=diameter, mpp=mpp, tile=tile)
+        _check_whole_number("block", block, 1)
+        _check_whole_number("workers", workers, 1)
+        scale = self._scale(diameter, mpp)
+        config = self._group_config(threshold, min_area, scale)
+        opened = open_slide(slide, channel=channel, channel_axis=channel_axis)
+        if diameter is None and mpp is None:
+            self._say_scale(opened.mpp)
+        model = Model(
+            network=DihedralAverage(self._network) if augment else self._network,
+            precision=self.precision,
+            scale=scale,
+            group_config=config,
+            min_area=min_area,
+            plan=lambda levels: self._plan(levels, scale, config, min_area, augment=augment),
+        )
+        origin = None
+        if isinstance(slide, Path | str):
+            facts = Path(slide).stat()
+            origin = {"bytes": facts.st_size, "modified": facts.st_mtime_ns, "channel": channel, "axis": channel_axis}
+        return segment_slide(
+            opened,
+            model,
+            Path(out),
+            origin=origin,
+            tile=tile,
+            block=block,
+            workers=workers or min(4, os.cpu_count() or 1),
+            progress=progress,
+        )
+
+    def _say_scale(self, mpp: float | None) -> None:
+        config = self.bundle.config
+        if mpp is None:
+            logger.warning(
+                "the slide does not say a plausible pixel size, and is taken as it is: give mpp= or diameter= "
+                "if its nuclei are not about %.0f pixels wide",
+                config.diameter,
+            )
+        else:
+            logger.info(
+                "the slide has %.4g micrometres per pixel and is taken as it is; mpp=%.4g would magnify it %.3g times",
+                mpp,
+                mpp,
+                mpp / config.mpp,
+            )
+
     def check_options(
         self,
         *,
@@ -227,11 +353,11 @@ class Segmenter:
         for name, value in (("threshold", threshold), ("diameter", diameter), ("mpp", mpp)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
                 raise SettingsError(f"{name}: expected a number, got {value!r}")
-        for name, value, least in (("min_area", min_area, 0), ("tile", tile, 1), ("batch_size", batch_size, 1)):
-            if value is None and name == "min_area":
-                continue
-            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not least <= value < 2**31:
-                raise SettingsError(f"{name}: expected a whole number of at least {least}, got {value!r}")
+        _check_whole_number("min_area", min_area, 0)
+        for name, value in (("tile", tile), ("batch_size", batch_size)):
+            if value is None:
+                raise SettingsError(f"{name}: expected a whole number of at least 1, got None")
+            _check_whole_number(name, value, 1)
         self._group_config(threshold, min_area, self._scale(diameter, mpp))
 
     def _maps(
@@ -318,6 +444,14 @@ def _read(path: Path, channel_axis: int | None, channel: int | str | None) -> ND
         return prepare_image(file.pixels, channel_axis=axis, channel=channel, channel_names=file.channel_names)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
+
+
+def _check_whole_number(name: str, value: int | None, least: int) -> None:
+    """Raise `SettingsError` unless it is one, or None for the default."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not least <= value < 2**31:
+        raise SettingsError(f"{name}: expected a whole number of at least {least}, got {value!r}")
 
 
 def _checked_scale(name: str, value: float, scale: float) -> float:

@@ -22,33 +22,50 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "nucleus-unet")
 def features(segmentation: Segmentation) -> dict[str, Any]:
     """Make a FeatureCollection with one detection for each nucleus."""
     table = segmentation.table
-    outlines = _core.contours(segmentation.labels)
-    collection = []
-    for row, polygons in enumerate(outlines):
-        measurements = {
-            "Area px^2": int(table["area"][row]),
-            "Mean intensity": round(float(table["intensity"][row]), 4),
-            "Probability": round(float(table["probability"][row]), 4),
-        }
-        rings = [[ring.tolist() for ring in polygon] for polygon in polygons]
-        single = len(rings) == 1
-        collection.append(
-            {
-                "type": "Feature",
-                "id": str(uuid.uuid5(_NAMESPACE, "{},{}".format(*polygons[0][0][0]))),
-                "geometry": {
-                    "type": "Polygon" if single else "MultiPolygon",
-                    "coordinates": rings[0] if single else rings,
-                },
-                "properties": {
-                    "objectType": "detection",
-                    "classification": {"name": "Nucleus", "color": [255, 200, 0]},
-                    # JSON has no infinity, which the mean of numbers beyond single precision is.
-                    "measurements": {name: value for name, value in measurements.items() if math.isfinite(value)},
-                },
-            }
+    collection = [
+        feature(
+            [[ring.tolist() for ring in polygon] for polygon in polygons],
+            area=int(table["area"][row]),
+            intensity=float(table["intensity"][row]),
+            probability=float(table["probability"][row]),
         )
+        for row, polygons in enumerate(_core.contours(segmentation.labels))
+    ]
     return {"type": "FeatureCollection", "features": collection}
+
+
+def feature(
+    polygons: list[list[list[list[int]]]], *, area: int, intensity: float, probability: float
+) -> dict[str, Any]:
+    """Make the detection of one nucleus.
+
+    Parameters
+    ----------
+    polygons
+        Its pieces, each an exterior ring and holes, of (x, y) vertices.
+    area, intensity, probability
+        As `nucleus_unet.Segmentation.table` has them.
+    """
+    measurements = {
+        "Area px^2": area,
+        "Mean intensity": round(intensity, 4),
+        "Probability": round(probability, 4),
+    }
+    single = len(polygons) == 1
+    return {
+        "type": "Feature",
+        "id": str(uuid.uuid5(_NAMESPACE, "{},{}".format(*polygons[0][0][0]))),
+        "geometry": {
+            "type": "Polygon" if single else "MultiPolygon",
+            "coordinates": polygons[0] if single else polygons,
+        },
+        "properties": {
+            "objectType": "detection",
+            "classification": {"name": "Nucleus", "color": [255, 200, 0]},
+            # JSON has no infinity, which the mean of numbers beyond single precision is.
+            "measurements": {name: value for name, value in measurements.items() if math.isfinite(value)},
+        },
+    }
 
 
 def write_geojson(path: Path, collection: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""Images of any size: read in parts, predicted once, grouped in blocks, resumed after any interruption."""

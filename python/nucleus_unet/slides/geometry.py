@@ -1,0 +1,90 @@
+"""How a slide is cut: tiles for the network, blocks for the grouping, and which tiles a block needs.
+
+All in pixels at the model's scale. Tiles are those of `nucleus_unet.tiles`; there is no second way of tiling.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import NamedTuple
+
+from nucleus_unet.inference import padded_size
+from nucleus_unet.tiles import Span, Tile, lay_tiles
+
+
+class Block(NamedTuple):
+    """The rows and columns whose centres one grouping step decides."""
+
+    rows: slice
+    columns: slice
+
+
+def lay_blocks(shape: tuple[int, int], side: int) -> list[Block]:
+    """Cut an image of ``shape`` into blocks of ``side`` pixels, by rows.
+
+    Examples
+    --------
+    >>> [(block.rows.stop, block.columns.stop) for block in lay_blocks((100, 150), 80)]
+    [(80, 80), (80, 150), (100, 80), (100, 150)]
+    """
+    rows, columns = (
+        [slice(start, min(start + side, size)) for start in range(0, size, side)] for size in shape
+    )
+    return [Block(row, column) for row in rows for column in columns]
+
+
+def widen(block: Block, margin: int, shape: tuple[int, int]) -> Block:
+    """Add a margin on all sides, as far as the image reaches."""
+    return Block(
+        *(slice(max(0, span.start - margin), min(size, span.stop + margin)) for span, size in zip(block, shape, strict=True))
+    )
+
+
+class TileGrid:
+    """The tiles of an image.
+
+    Parameters
+    ----------
+    shape
+        Height and width of the image.
+    tile
+        Side of a tile.
+    radius, stride
+        Of the network.
+
+    Attributes
+    ----------
+    tiles : list of Tile
+        By rows.
+
+    Raises
+    ------
+    SettingsError
+        If the tile is too small for the network.
+    """
+
+    def __init__(self, shape: tuple[int, int], *, tile: int, radius: int, stride: int) -> None:
+        self.shape, self.tile = shape, tile
+        self.tiles: list[Tile] = lay_tiles(*padded_size(shape, stride), tile=tile, radius=radius, stride=stride)
+        self._rows: list[Span] = list(dict.fromkeys(each.rows for each in self.tiles))
+        self._columns: list[Span] = list(dict.fromkeys(each.columns for each in self.tiles))
+
+    def core(self, number: int) -> Block:
+        """Return which pixels of the image come from a tile."""
+        return Block(
+            *(
+                slice(span.keep_start, min(span.keep_stop, size))
+                for span, size in zip(self.tiles[number], self.shape, strict=True)
+            )
+        )
+
+    def covering(self, region: Block) -> list[int]:
+        """Return the numbers of the tiles whose cores touch a region, ascending."""
+        down, across = (
+            range(
+                bisect_right([span.keep_stop for span in spans], wanted.start),
+                bisect_left([span.keep_start for span in spans], wanted.stop),
+            )
+            for spans, wanted in zip((self._rows, self._columns), region, strict=True)
+        )
+        return [row * len(self._columns) + column for row in down for column in across]

@@ -1,0 +1,63 @@
+"""Files of arrays between the steps of a run: compressed, whole or absent, and never believed if damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from nucleus_unet.errors import DataError
+from nucleus_unet.files import write_atomically
+
+logger = logging.getLogger(__name__)
+
+_DIGEST = hashlib.sha256().digest_size
+# Maps compress to a tenth at the quickest level, and little more at slower ones.
+_EFFORT = 1
+
+
+def write_record(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Write named arrays, C-contiguous ones, to a file that is there whole or not at all."""
+    content = bytes(imagecodecs.zstd_encode(save(arrays), _EFFORT))
+    write_atomically(path, hashlib.sha256(content).digest() + content)
+
+
+def read_record(path: Path) -> dict[str, NDArray[Any]]:
+    """Read what `write_record` wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is not as it was written.
+    FileNotFoundError
+        If it is absent.
+    """
+    digest, content = _split(path.read_bytes())
+    if hashlib.sha256(content).digest() != digest:
+        raise DataError(f"{path} is damaged; run again, and it will be made anew")
+    try:
+        return load(bytes(imagecodecs.zstd_decode(content)))
+    except (SafetensorError, imagecodecs.ZstdError) as error:
+        raise DataError(f"{path} is not a file of this version: {error}") from error
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a record is there as it was written; a damaged one is removed."""
+    if not path.exists():
+        return False
+    digest, content = _split(path.read_bytes())
+    if hashlib.sha256(content).digest() == digest:
+        return True
+    logger.warning("%s is damaged and will be made anew", path)
+    path.unlink()
+    return False
+
+
+def _split(data: bytes) -> tuple[bytes, bytes]:
+    return data[:_DIGEST], data[_DIGEST:]
