@@ -33,15 +33,17 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 def written_atomically(path: Path) -> Iterator[BinaryIO]:
     """Open a file to be written piece by piece; it appears at ``path`` at the end, unless there was an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+    temporary = Path(name)
     try:
-        with os.fdopen(handle, "w+b") as file:
+        os.close(handle)
+        with temporary.open("w+b") as file:  # unlike one opened by its handle, this one knows its name
             yield file
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files private; the result gets what the user's umask gives every other file.
-        Path(temporary).chmod(0o666 & ~_UMASK)
-        Path(temporary).replace(path)
+        temporary.chmod(0o666 & ~_UMASK)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

@@ -116,7 +116,7 @@ class _Table:
     def __exit__(self, *error: object) -> None:
         if error[0] is None:
             self._flush()
-            self._writer.close()
+        self._writer.close()
 
     def add(self, block: Numbered, index: int) -> None:
         nuclei = block.nuclei

@@ -104,7 +104,7 @@ class Work:
 
     def ask_network(self, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Predict the maps of a tile. Always one tile a call: where convolutions depend on the batch, it never varies."""
-        return ask(self._network, pixels[None], self._precision)[0]
+        return ask(self._network, np.stack([pixels]), self._precision)[0]
 
     def keep_maps(self, number: int, maps: NDArray[np.uint8]) -> None:
         """Write the maps of a tile's core."""
