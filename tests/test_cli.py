@@ -210,3 +210,15 @@ def test_train_offers_the_defaults_of_the_trainer() -> None:
     shared = offered.keys() & meant.keys()
     assert {"samples", "learning_rate", "batch_size", "seed"} <= shared
     assert {name: offered[name] for name in shared} == {name: meant[name] for name in shared}
+
+
+def test_slide_writes_a_folder_of_results_and_goes_on_with_it(tmp_path: Path) -> None:
+    image = EXAMPLES / "images" / "fluorescence_small.png"
+    result = run("slide", image, "--out", tmp_path / "out", "--block", "100")
+    assert result.returncode == 0, result.stderr
+    labels = tifffile.imread(tmp_path / "out" / "labels.tif")
+    assert f"{labels.max()} nuclei, written to {tmp_path / 'out'}" in result.stdout
+    assert labels.max() > 5
+    refused = run("slide", image, "--out", tmp_path / "out", "--threshold", "0.3")
+    assert refused.returncode == 2
+    assert "foreground_threshold was 0.5, now is 0.3" in " ".join(refused.stderr.split())

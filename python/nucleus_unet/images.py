@@ -338,7 +338,9 @@ def tiff_layout(file: tifffile.TiffFile) -> TiffLayout:
         raise ImageError(f"expected one plane, got axes {series.axes} of shape {series.shape}; choose one plane first")
     ink = file.pages.first.photometric
     if ink in (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB):
-        raise ImageError(f"expected grey, RGB or channels, got colours as {ink.name}; convert it to RGB")
+        raise ImageError(
+            f"expected grey, RGB or channels, got colours as {tifffile.PHOTOMETRIC(ink).name}; convert it to RGB"
+        )
     names = _channel_names(file, dict(kept).get("C", 1)) if extra in ("", "C") else ()
     return TiffLayout(
         axes,
@@ -356,17 +358,15 @@ def _read_tiff(path: Path) -> ImageFile:
         pixels = file.series[0].asarray().reshape(layout.shape)
         if layout.white_is_zero:
             pixels = ~pixels
-        if is_palette(file):
-            return ImageFile(np.moveaxis(file.pages.first.colormap[:, pixels], 0, -1))
-        return ImageFile(
-            pixels, channel_axis=layout.channel_axis, channel_names=layout.channel_names, mpp=layout.mpp
-        )
+        if (colours := palette(file)) is not None:
+            return ImageFile(np.moveaxis(colours[:, pixels], 0, -1))
+        return ImageFile(pixels, channel_axis=layout.channel_axis, channel_names=layout.channel_names, mpp=layout.mpp)
 
 
-def is_palette(file: tifffile.TiffFile) -> bool:
-    """Whether a file's pixels are indices of colours; ImageJ's are not, whatever they say."""
+def palette(file: tifffile.TiffFile) -> NDArray[np.uint16] | None:
+    """Return the colours of which a file's pixels are the numbers; ImageJ's are not, whatever they say."""
     page = file.pages.first
-    return page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None and not file.is_imagej
+    return page.colormap if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not file.is_imagej else None
 
 
 def _channel_names(file: tifffile.TiffFile, count: int) -> tuple[str, ...]:

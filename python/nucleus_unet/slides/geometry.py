@@ -27,16 +27,17 @@ def lay_blocks(shape: tuple[int, int], side: int) -> list[Block]:
     >>> [(block.rows.stop, block.columns.stop) for block in lay_blocks((100, 150), 80)]
     [(80, 80), (80, 150), (100, 80), (100, 150)]
     """
-    rows, columns = (
-        [slice(start, min(start + side, size)) for start in range(0, size, side)] for size in shape
-    )
+    rows, columns = ([slice(start, min(start + side, size)) for start in range(0, size, side)] for size in shape)
     return [Block(row, column) for row in rows for column in columns]
 
 
 def widen(block: Block, margin: int, shape: tuple[int, int]) -> Block:
     """Add a margin on all sides, as far as the image reaches."""
     return Block(
-        *(slice(max(0, span.start - margin), min(size, span.stop + margin)) for span, size in zip(block, shape, strict=True))
+        *(
+            slice(max(0, span.start - margin), min(size, span.stop + margin))
+            for span, size in zip(block, shape, strict=True)
+        )
     )
 
 

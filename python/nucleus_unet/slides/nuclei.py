@@ -81,7 +81,9 @@ def measure_nuclei(
         Of the labels 1, 2, and so on; those of labels that are absent are left out.
     """
     grey = image if image.ndim == 2 else image.mean(axis=-1)
-    present, area, box, centroid, intensity, _ = _core.measure(np.ascontiguousarray(labels), intensity=grey.astype(np.float32))
+    present, area, box, centroid, intensity, _ = _core.measure(
+        np.ascontiguousarray(labels), intensity=grey.astype(np.float32)
+    )
     assert intensity is not None  # as an image was given
     sums = np.rint(centroid * area[:, None])  # whole numbers, far below where doubles have gaps
     owners, runs = _runs(labels)

@@ -12,7 +12,7 @@ import tifffile
 from numpy.typing import DTypeLike, NDArray
 
 from nucleus_unet.errors import ImageError
-from nucleus_unet.images import ImageFile, is_palette, prepare_image, read_image, tiff_layout
+from nucleus_unet.images import ImageFile, palette, prepare_image, read_image, tiff_layout
 
 DTYPES = ("bool", "uint8", "uint16")
 
@@ -91,15 +91,20 @@ def open_slide(
     if not isinstance(source, Path | str):
         return ArraySlide(source, channel=channel, channel_axis=channel_axis)
     path = Path(source)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ImageError(f"{path}: expected a file, got a pipe or device")
+    with path.open("rb") as file:
+        start = file.read(4)
     try:
-        if _is_tiff(path):
+        if start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
             return _open_tiff(path, channel, channel_axis)
         mapped = path.suffix.lower() == ".npy"
-        file = ImageFile(np.load(path, mmap_mode="r")) if mapped else read_image(path)  # never pickles
-        return _of_file(file, channel, channel_axis)
-    except (tifffile.TiffFileError, ValueError) as error:
-        message = str(error) if str(path) in str(error) else f"{path}: {error}"
-        raise ImageError(message) from error
+        image = ImageFile(np.load(path, mmap_mode="r")) if mapped else read_image(path)  # never pickles
+        return _of_file(image, channel, channel_axis)
+    except ImageError as error:
+        raise ImageError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    except Exception as error:  # damaged files make tifffile and codecs raise errors of all kinds
+        raise ImageError(f"{path}: cannot be read as an image ({type(error).__name__}: {error})") from error
 
 
 class ArraySlide:
@@ -142,10 +147,8 @@ class TiffSlide:
 
     Parameters
     ----------
-    path
-        Of the file; it stays open.
-    series
-        Of that file.
+    path, file
+        The file; it stays open.
     channel, channel_axis
         See `open_slide`.
     """
@@ -237,6 +240,8 @@ class TiffSlide:
             if len(data) != count:
                 raise ValueError(f"expected {count} bytes, the file ends after {len(data)}")
             segment = self._page.decode(data, number, _fullsize=self._page.is_tiled, **tables)[0]
+            if segment is None:
+                raise ValueError("it is empty")
         except Exception as error:  # codecs raise classes of their own for damaged data
             raise ImageError(f"{self._path}: tile or strip {number} is damaged ({error})") from error
         pixels = np.asarray(segment[0], self.dtype)
@@ -246,7 +251,7 @@ class TiffSlide:
 def _open_tiff(path: Path, channel: int | str | None, channel_axis: int | None) -> Slide:
     file = tifffile.TiffFile(path)
     series = file.series[0]
-    if is_palette(file):
+    if palette(file) is not None:
         file.close()
         return _of_file(read_image(path), channel, channel_axis)
     if series.dataoffset is None or 0 in series.shape:
@@ -267,13 +272,6 @@ def _open_tiff(path: Path, channel: int | str | None, channel_axis: int | None) 
 def _of_file(file: ImageFile, channel: int | str | None, channel_axis: int | None) -> ArraySlide:
     axis = file.channel_axis if channel_axis is None else channel_axis
     return ArraySlide(file.pixels, channel=channel, channel_axis=axis, channel_names=file.channel_names, mpp=file.mpp)
-
-
-def _is_tiff(path: Path) -> bool:
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise ImageError(f"{path}: expected a file, got a pipe or device")
-    with path.open("rb") as file:
-        return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def _choose(
@@ -301,7 +299,7 @@ def _choose(
     return axis % 3, int(chosen[0, 0]) if chosen.size else 0
 
 
-def _checked_dtype(dtype: DTypeLike, shape: tuple[int, int]) -> np.dtype[Any]:
+def _checked_dtype(dtype: DTypeLike | None, shape: tuple[int, int]) -> np.dtype[Any]:
     """Return the dtype in this machine's byte order."""
     if np.dtype(dtype).name not in DTYPES:
         raise ImageError(

@@ -100,12 +100,10 @@ class _Table:
     def __init__(self, file: BinaryIO) -> None:
         self._arrow = _pyarrow()
         arrow = self._arrow
-        whole, real = arrow.int64(), arrow.float64()
-        boxes = [(name, whole) for name in ("top", "left", "bottom", "right")]
-        self._schema = arrow.schema(
-            [("label", arrow.uint32()), ("row", real), ("column", real), *boxes, ("area", whole)]
-            + [("intensity", real), ("probability", arrow.float32())]
-        )
+        kinds = dict.fromkeys(("row", "column"), arrow.float64())
+        kinds |= dict.fromkeys(("top", "left", "bottom", "right", "area"), arrow.int64())
+        kinds = {"label": arrow.uint32(), **kinds, "intensity": arrow.float64(), "probability": arrow.float32()}
+        self._schema = arrow.schema(list(kinds.items()))
         self._writer = arrow.parquet.ParquetWriter(file, self._schema)
         self._rows: list[tuple[Any, ...]] = []
         self.count = 0
@@ -136,7 +134,9 @@ class _Table:
 
     def _flush(self) -> None:
         columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
-        arrays = [self._arrow.array(list(values), each.type) for values, each in zip(columns, self._schema, strict=True)]
+        arrays = [
+            self._arrow.array(list(values), each.type) for values, each in zip(columns, self._schema, strict=True)
+        ]
         self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
         self._rows = []
 

@@ -1,11 +1,14 @@
-"""From a slide to a folder of results: look, plan, predict, group, number. May be killed and called again at any time."""
+"""From a slide to a folder of results: look, plan, predict, group, number.
+
+May be killed at any time, and called again.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +99,7 @@ def segment_slide(
     model: Model,
     folder: Path,
     *,
-    origin: dict[str, object] | None,
+    origin: Mapping[str, object] | None,
     tile: int,
     block: int | None,
     workers: int,
@@ -161,9 +164,7 @@ def _write(folder: Path, work: Work | None, shape: tuple[int, int]) -> None:
     write_atomically(folder / _SUMMARY, json.dumps({"nuclei": count}) + "\n")
 
 
-def _survey(
-    slide: Slide, folder: Path, origin: dict[str, object] | None, *, workers: int, progress: bool
-) -> Survey:
+def _survey(slide: Slide, folder: Path, origin: Mapping[str, object] | None, *, workers: int, progress: bool) -> Survey:
     """Look at a slide, unless the folder remembers a look at the same file."""
     path = folder / _SURVEY
     if origin is not None and path.exists():

@@ -38,9 +38,7 @@ class Band:
     beginning: list[tuple[Numbered, int]]
 
 
-def sweep(
-    read_block: Callable[[int], Nuclei], reaches: list[slice], *, height: int, band: int
-) -> Iterator[Band]:
+def sweep(read_block: Callable[[int], Nuclei], reaches: list[slice], *, height: int, band: int) -> Iterator[Band]:
     """Go through a slide by bands of rows; only the blocks a band touches are in memory.
 
     Parameters
@@ -73,10 +71,10 @@ def sweep(
 
 
 def _beginning(blocks: list[Numbered], rows: slice) -> list[tuple[Numbered, int]]:
-    found = []
+    found: list[tuple[int, int, Numbered, int]] = []
     for block in blocks:
         first = block.nuclei.first_pixel
         here = np.flatnonzero((first[:, 0] >= rows.start) & (first[:, 0] < rows.stop))
-        found += [(*map(int, first[index]), block, int(index)) for index in here]
+        found += [(int(first[index, 0]), int(first[index, 1]), block, int(index)) for index in here]
     found.sort(key=lambda each: each[:2])
     return [(block, index) for _, _, block, index in found]

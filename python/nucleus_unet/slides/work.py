@@ -103,8 +103,9 @@ class Work:
         return read_padded(self._read, self.shape, self.grid.tiles[number])
 
     def ask_network(self, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Predict the maps of a tile. Always one tile a call: where convolutions depend on the batch, it never varies."""
-        return ask(self._network, np.stack([pixels]), self._precision)[0]
+        """Predict the maps of a tile; always one a call, as on some hardware convolutions depend on the batch."""
+        maps: NDArray[np.uint8] = ask(self._network, np.stack([pixels]), self._precision)[0]
+        return maps
 
     def keep_maps(self, number: int, maps: NDArray[np.uint8]) -> None:
         """Write the maps of a tile's core."""
@@ -135,7 +136,7 @@ class Work:
         labels = np.where(np.concatenate([[False], kept])[grouped.labels], grouped.labels, np.uint32(0))
         if not labels.any():
             return no_nuclei()
-        rows, columns = (_extent(labels.any(axis=1)), _extent(labels.any(axis=0)))
+        rows, columns = _extent(labels, 0), _extent(labels, 1)
         found = Block(slice(top + rows.start, top + rows.stop), slice(left + columns.start, left + columns.stop))
         enlarged, pixels = self._on_the_slide(labels[rows, columns], found)
         if not enlarged.size:  # the model's scale is finer than the slide's, and all fell between its pixels
@@ -195,8 +196,8 @@ def _pixels_showing(start: int, stop: int, size: int, scale: float) -> slice:
     return slice(max(0, math.floor((start - 1) / scale) - 1), min(size, math.ceil((stop + 1) / scale) + 1))
 
 
-def _extent(present: NDArray[np.bool_]) -> slice:
-    places = np.flatnonzero(present)
+def _extent(labels: NDArray[np.uint32], axis: int) -> slice:
+    places = np.flatnonzero(np.any(labels, axis=1 - axis))
     return slice(int(places[0]), int(places[-1]) + 1)
 
 

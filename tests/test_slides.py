@@ -1,0 +1,502 @@
+"""Images of any size: the very nuclei of the whole image, whatever the tiles, the blocks, the workers and the kills."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+import tifffile
+from conftest import draw_discs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nucleus_unet.errors import DataError, ImageError, SettingsError
+from nucleus_unet.grouping import GroupConfig, group
+from nucleus_unet.images import Levels
+from nucleus_unet.segmentation import Segmentation
+from nucleus_unet.segmenter import Segmenter
+from nucleus_unet.slides.geometry import TileGrid, lay_blocks, widen
+from nucleus_unet.slides.plan import survey
+from nucleus_unet.slides.reader import open_slide
+from nucleus_unet.slides.records import is_whole, read_record, write_record
+from nucleus_unet.slides.run import run_work
+from nucleus_unet.slides.segment import SlideResult
+from nucleus_unet.slides.sweep import sweep
+from nucleus_unet.slides.work import Work
+from numpy.typing import NDArray
+
+RESULTS = ("labels.tif", "nuclei.geojson.gz", "nuclei.parquet", "plan.json", "summary.json")
+
+
+@pytest.fixture(scope="module")
+def mosaic() -> NDArray[np.uint8]:
+    """Some sixty discs, many of them touching, in 230 x 250 pixels."""
+    places = np.random.default_rng(2).integers(0, 250, (70, 2))
+    return draw_discs((230, 250), [(int(row), int(column), 6) for row, column in places])
+
+
+def assert_same(result: SlideResult, expected: Segmentation) -> None:
+    np.testing.assert_array_equal(tifffile.imread(result.labels), expected.labels)
+    table = pyarrow.parquet.read_table(result.table)
+    for name, values in expected.table.items():
+        np.testing.assert_array_equal(table[name].to_numpy(), values, err_msg=name)
+    assert json.loads(gzip.decompress(result.outlines.read_bytes())) == expected.to_geojson()
+    assert len(result) == len(expected)
+    assert result.plan.prediction == expected.plan
+
+
+@pytest.mark.parametrize(("tile", "block", "workers"), [(136, 64, 1), (168, 101, 3), (1024, 1000, 2)])
+def test_a_slide_has_the_nuclei_of_the_whole_image(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, tile: int, block: int, workers: int
+) -> None:
+    expected = segmenter.predict(mosaic)
+    assert len(expected) > 30
+    assert_same(segmenter.predict_slide(mosaic, out=tmp_path, tile=tile, block=block, workers=workers), expected)
+
+
+@pytest.mark.parametrize("diameter", [7.0, 29.0])
+def test_a_scaled_slide_has_the_nuclei_of_the_whole_image(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, diameter: float
+) -> None:
+    colours = np.stack([mosaic, mosaic // 2, 255 - mosaic], axis=-1)[:120, :130]
+    expected = segmenter.predict(colours, diameter=diameter, min_area=30)
+    result = segmenter.predict_slide(colours, out=tmp_path, diameter=diameter, min_area=30, tile=168, block=90)
+    assert_same(result, expected)
+
+
+def test_a_flat_slide_has_no_nuclei(segmenter: Segmenter, tmp_path: Path) -> None:
+    flat = np.full((70, 600), 7, np.uint8)
+    assert_same(segmenter.predict_slide(flat, out=tmp_path), segmenter.predict(flat))
+
+
+# The law of blocks, on maps that no network would give ------------------------------------------------------
+
+
+class StoredMaps(Work):
+    """Work whose network says what it is told to."""
+
+    def __init__(self, maps: NDArray[np.uint8], config: GroupConfig, folder: Path, *, block: int) -> None:
+        shape = (maps.shape[0], maps.shape[1])
+        grid = TileGrid(shape, tile=96, radius=20, stride=8)
+        self._said = maps
+        network: Any = None
+        super().__init__(
+            open_slide(maps[..., 0]),
+            network,
+            "float32",
+            levels=Levels(0, 1),
+            scale=1,
+            group_config=config,
+            min_area=None,
+            grid=grid,
+            block=block,
+            folder=folder,
+        )
+
+    def read_tile(self, number: int) -> NDArray[Any]:
+        return np.array([number])
+
+    def ask_network(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
+        tile = self.grid.tiles[int(pixels[0])]
+        spans = [
+            np.clip(np.arange(span.start, span.stop), 0, size - 1) for span, size in zip(tile, self.shape, strict=True)
+        ]
+        return self._said[np.ix_(*spans)]
+
+
+def labels_in_blocks(work: Work) -> NDArray[np.uint32]:
+    """Paint the labels of finished work on one canvas, pixel by pixel."""
+    labels = np.zeros(work.shape, np.uint32)
+    rows_of = [work.rows_of(block) for block in range(len(work.blocks))]
+    for band in sweep(work.read_block, rows_of, height=work.shape[0], band=40):
+        for block in band.blocks:
+            for index, label in enumerate(block.labels):
+                for row, start, stop in block.nuclei.runs[slice(*block.nuclei.first_run[index : index + 2])]:
+                    if band.rows.start <= row < band.rows.stop:
+                        assert not labels[row, start:stop].any(), "a pixel of two nuclei"
+                        labels[row, start:stop] = label
+    return labels
+
+
+def random_maps(seed: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    maps = rng.integers(0, 256, (*shape, 4), dtype=np.uint8)
+    maps[..., 0] = np.where(rng.random(shape) < rng.random(), 255, 0)  # worms that cross everything
+    return maps
+
+
+def spiral(shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """A nucleus wound around its centre, whose every pixel points along the winding."""
+    maps = np.full((*shape, 4), 128, np.uint8)
+    maps[..., :2] = 0
+    turns = np.linspace(0, 8 * np.pi, 6000)
+    rows, columns = (
+        np.rint(size / 2 + 2.2 * turns * wave(turns)).astype(int)
+        for size, wave in zip(shape, (np.sin, np.cos), strict=True)
+    )
+    maps[rows, columns, 0] = 255
+    maps[rows, columns, 1] = np.linspace(255, 60, len(turns)).astype(np.uint8)
+    maps[rows, columns, 2] = np.clip(128 + 2 * (rows[0] - rows), 0, 255)
+    maps[rows, columns, 3] = np.clip(128 + 2 * (columns[0] - columns), 0, 255)
+    return maps
+
+
+def nuclei_on_seams(shape: tuple[int, int], every: int) -> NDArray[np.uint8]:
+    """A disc on every corner and in the middle of every side of blocks."""
+    maps = np.full((*shape, 4), 128, np.uint8)
+    maps[..., :2] = 0
+    grid = np.indices(shape)
+    offset = (grid + every // 4) % (every // 2) - every // 4
+    inside = (offset**2).sum(axis=0) <= 36
+    maps[inside, 0] = 255
+    maps[..., 1] = np.where(inside, 250 - 4 * abs(offset).sum(axis=0), 0)
+    maps[..., 2:] = np.moveaxis(128 - 2 * offset, 0, -1)
+    return maps
+
+
+SMALL = GroupConfig(reach=12, snap=5, join_distance=6, heat_sigma=1, min_area=1, min_score=0, min_peak=0)
+
+
+@given(
+    maps=st.builds(random_maps, st.integers(0, 2**32), st.tuples(st.integers(90, 160), st.integers(40, 130))),
+    block=st.integers(17, 200),
+    reach=st.integers(0, 30),
+)
+@settings(max_examples=12)
+def test_blocks_decide_wild_maps_as_the_whole(
+    tmp_path_factory: pytest.TempPathFactory, maps: NDArray[np.uint8], block: int, reach: int
+) -> None:
+    config = GroupConfig(reach=reach, snap=5, join_distance=9, min_area=1, min_score=0, min_peak=0)
+    work = StoredMaps(maps, config, tmp_path_factory.mktemp("work"), block=block)
+    run_work(work, workers=2)
+    np.testing.assert_array_equal(labels_in_blocks(work), group(maps, config).labels)
+
+
+@pytest.mark.parametrize(
+    ("maps", "config"),
+    [(spiral((150, 140)), GroupConfig(min_score=0)), (nuclei_on_seams((150, 190), 60), SMALL)],
+    ids=["spiral", "seams"],
+)
+@pytest.mark.parametrize("block", [30, 60])
+def test_blocks_decide_what_lies_across_them_as_the_whole(
+    maps: NDArray[np.uint8], config: GroupConfig, block: int, tmp_path: Path
+) -> None:
+    work = StoredMaps(maps, config, tmp_path, block=block)
+    run_work(work, workers=1)
+    expected = group(maps, config).labels
+    assert expected.any()
+    np.testing.assert_array_equal(labels_in_blocks(work), expected)
+
+
+def test_maps_are_deleted_when_no_block_needs_them(tmp_path: Path) -> None:
+    work = StoredMaps(nuclei_on_seams((150, 190), 60), SMALL, tmp_path, block=60)
+    run_work(work, workers=2)
+    assert list(tmp_path.glob("maps-*/*")) == []
+    assert len(list(tmp_path.glob("nuclei-*/*"))) == len(work.blocks)
+
+
+def test_blocks_know_the_tiles_they_need() -> None:
+    grid = TileGrid((300, 410), tile=96, radius=20, stride=8)
+    for block in lay_blocks((300, 410), 77):
+        region = widen(block, 31, (300, 410))
+        touched = [
+            number
+            for number in range(len(grid.tiles))
+            if all(a.start < b.stop and b.start < a.stop for a, b in zip(grid.core(number), region, strict=True))
+        ]
+        assert grid.covering(region) == touched
+
+
+# Interrupted runs -----------------------------------------------------------------------------------------
+
+RUN = """
+import sys
+import tifffile
+from nucleus_unet.segmenter import Segmenter
+from nucleus_unet.slides.work import Work
+written = 0
+def counted(step):
+    def call(*arguments):
+        global written
+        step(*arguments)
+        written += 1
+        print(written, flush=True)
+    return call
+Work.keep_maps, Work.group_block = counted(Work.keep_maps), counted(Work.group_block)
+segmenter = Segmenter.from_pretrained(sys.argv[1], device="cpu", precision="float32")
+segmenter.predict_slide(sys.argv[2], out=sys.argv[3], tile=136, block=64, workers=2)
+"""
+
+
+def test_a_run_that_is_killed_goes_on_and_ends_with_the_very_files_of_an_undisturbed_one(
+    segmenter: Segmenter, tiny_bundle: Path, mosaic: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, mosaic, tile=(64, 64), compression="zlib")
+    segmenter.predict_slide(path, out=tmp_path / "undisturbed", tile=168, block=120)
+    command = [sys.executable, "-c", RUN, str(tiny_bundle), str(path), str(tmp_path / "killed")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) == 17:
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL
+    kept = list((tmp_path / "killed" / "work").glob("*/*"))
+    assert kept, "nothing to go on from"
+    segmenter.predict_slide(path, out=tmp_path / "killed", tile=136, block=64)
+    for name in RESULTS:
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes(), name
+    assert not (tmp_path / "killed" / "work").exists()
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, segmenter: Segmenter, slide: Any, out: Path, tiles: int) -> None:
+    """Run until so many tiles are predicted."""
+    asked = Work.ask_network
+    left = [tiles]
+
+    def ask_network(self: Work, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return asked(self, pixels)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Work, "ask_network", ask_network)
+        with pytest.raises(KeyboardInterrupt):
+            segmenter.predict_slide(slide, out=out, tile=136, block=300)
+
+
+def test_no_finished_tile_is_predicted_again_but_a_damaged_one_is(
+    segmenter: Segmenter,
+    mosaic: NDArray[np.uint8],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    interrupted(monkeypatch, segmenter, mosaic, tmp_path, 9)
+    stored = sorted((tmp_path / "work" / "maps-136").iterdir())
+    assert len(stored) >= 8
+    stored[3].write_bytes(stored[3].read_bytes()[:-5])
+    asked: list[int] = []
+    keep_maps = Work.keep_maps
+    monkeypatch.setattr(
+        Work, "keep_maps", lambda self, number, maps: (asked.append(number), keep_maps(self, number, maps))[1]
+    )
+    result = segmenter.predict_slide(mosaic, out=tmp_path, tile=136, block=300)
+    assert 3 in asked
+    assert not {int(path.name) for path in stored} & set(asked) - {3}
+    assert "damaged and will be made anew" in caplog.text
+    monkeypatch.undo()
+    np.testing.assert_array_equal(tifffile.imread(result.labels), segmenter.predict(mosaic).labels)
+
+
+def test_a_finished_run_does_nothing(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = tmp_path / "slide.tif", tmp_path / "out"
+    tifffile.imwrite(path, mosaic)
+    first = segmenter.predict_slide(path, out=out)
+    before = {each.name: (each.stat().st_mtime_ns, each.stat().st_ino) for each in out.iterdir() if each.name != "lock"}
+    monkeypatch.setattr(Work, "ask_network", None)
+    monkeypatch.setattr("nucleus_unet.slides.segment.survey", None)
+    again = segmenter.predict_slide(path, out=out, tile=136)
+    assert again == first
+    after = {each.name: (each.stat().st_mtime_ns, each.stat().st_ino) for each in out.iterdir() if each.name != "lock"}
+    assert after == before
+
+
+def test_a_run_of_another_plan_is_refused_with_what_differs(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(monkeypatch, segmenter, mosaic, tmp_path, 2)
+    with pytest.raises(SettingsError, match=r"group\.foreground_threshold was 0\.5, now is 0\.25"):
+        segmenter.predict_slide(mosaic, out=tmp_path, threshold=0.25)
+    with pytest.raises(SettingsError, match=r"pixels was \w+, now is \w+"):
+        segmenter.predict_slide(mosaic[::-1], out=tmp_path)
+    other = Segmenter.from_pretrained(device="cpu", precision="float32")
+    with pytest.raises(SettingsError, match=r"model was tiny, now is dsb2018; fingerprint was"):
+        other.predict_slide(mosaic, out=tmp_path)
+
+
+def test_a_folder_of_other_things_is_left_alone(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.docx").write_text("years of work")
+    with pytest.raises(SettingsError, match="holds other things"):
+        segmenter.predict_slide(mosaic, out=tmp_path)
+    with pytest.raises(SettingsError, match="expected a folder"):
+        segmenter.predict_slide(mosaic, out=tmp_path / "thesis.docx")
+    assert [each.name for each in tmp_path.iterdir()] == ["thesis.docx"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tile": 50}, "tile: expected at least 104 pixels"),
+        ({"block": 0}, "block: expected a whole number of at least 1, got 0"),
+        ({"workers": 1.5}, "workers: expected a whole number of at least 1, got 1.5"),
+        ({"threshold": 2}, "threshold: expected a probability"),
+    ],
+)
+def test_options_are_refused_before_anything_is_written(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        segmenter.predict_slide(mosaic, out=tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_record_that_is_not_as_written_is_never_believed(tmp_path: Path) -> None:
+    path = tmp_path / "record"
+    arrays = {"a": np.arange(5), "b": np.zeros((0, 3), np.float32)}
+    write_record(path, arrays)
+    for name, values in read_record(path).items():
+        np.testing.assert_array_equal(values, arrays[name])
+    content = path.read_bytes()
+    for damaged in (content[:-1], b"", content[:40] + b"x" + content[41:]):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match="is damaged"):
+            read_record(path)
+        assert not is_whole(path)
+        assert not path.exists()
+
+
+# Reading --------------------------------------------------------------------------------------------------
+
+PICTURE = np.random.default_rng(1).integers(0, 256, (210, 330, 3), dtype=np.uint8)
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "tiles": {"tile": (64, 48)},
+    "deflated tiles": {"tile": (64, 48), "compression": "zlib", "predictor": True},
+    "planes apart": {"tile": (64, 48), "compression": "zlib", "planarconfig": "separate"},
+    "strips": {"rowsperstrip": 17, "compression": "zlib"},
+    "uncompressed": {},
+    "BigTIFF": {"tile": (64, 64), "bigtiff": True},
+    "big endian": {"tile": (64, 64), "byteorder": ">"},
+}
+REGIONS = [(slice(0, 210), slice(0, 330)), (slice(50, 131), slice(47, 200)), (slice(209, 210), slice(329, 330))]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_regions_of_tiffs_are_those_of_the_whole(layout: str, dtype: type, tmp_path: Path) -> None:
+    path, picture = tmp_path / "slide.tif", PICTURE.astype(dtype) * (1 if dtype == np.uint8 else 256)
+    options = LAYOUTS[layout]
+    if "planarconfig" in options:
+        tifffile.imwrite(path, np.moveaxis(picture, -1, 0), photometric="rgb", **options)
+    else:
+        tifffile.imwrite(path, picture, photometric="rgb", **options)
+    slide = open_slide(path)
+    assert (slide.shape, slide.channels, slide.dtype) == ((210, 330), 3, np.dtype(dtype))
+    for region in REGIONS:
+        np.testing.assert_array_equal(slide.read(*region), picture[region])
+
+
+def test_a_channel_of_an_ome_tiff_is_read_by_its_name(tmp_path: Path) -> None:
+    path, stack = tmp_path / "slide.ome.tif", np.moveaxis(PICTURE, -1, 0)[[0, 1, 2, 0]]
+    names = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP", "Cy3", "Cy5"]}, "PhysicalSizeX": 0.5}
+    for compression in None, "zlib":
+        tifffile.imwrite(path, stack, ome=True, tile=(64, 64), compression=compression, metadata=names)
+        slide = open_slide(path, channel="Cy3")
+        assert (slide.channels, slide.mpp) == (None, 0.5)
+        for region in REGIONS:
+            np.testing.assert_array_equal(slide.read(*region), stack[2][region])
+        with pytest.raises(ImageError, match=r"slide.ome.tif: channel: expected one of the 4 channels 'DAPI'"):
+            open_slide(path)
+
+
+def test_of_a_pyramid_the_full_resolution_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "slide.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(PICTURE, tile=(64, 64), subifds=1, photometric="rgb")
+        writer.write(PICTURE[::2, ::2], tile=(64, 64), subfiletype=1, photometric="rgb")
+    np.testing.assert_array_equal(open_slide(path).read(*REGIONS[0]), PICTURE)
+
+
+def test_arrays_are_read_in_parts_whatever_their_axes(tmp_path: Path) -> None:
+    np.save(tmp_path / "slide.npy", PICTURE)
+    mapped = np.load(tmp_path / "slide.npy", mmap_mode="r")
+    planes = np.moveaxis(PICTURE, -1, 0)
+    for slide in (
+        open_slide(PICTURE),
+        open_slide(mapped),
+        open_slide(tmp_path / "slide.npy"),
+        open_slide(planes, channel_axis=0),
+        open_slide(np.concatenate([PICTURE, PICTURE[..., :1]], axis=-1)),
+    ):
+        for region in REGIONS:
+            np.testing.assert_array_equal(slide.read(*region), PICTURE[region])
+    np.testing.assert_array_equal(
+        open_slide(planes, channel_axis=0, channel=1).read(*REGIONS[1]), PICTURE[REGIONS[1]][..., 1]
+    )
+
+
+def test_white_is_zero_is_turned_as_predict_does(tmp_path: Path) -> None:
+    for number, options in enumerate(({}, {"tile": (64, 64)})):
+        path = tmp_path / f"{number}.tif"
+        tifffile.imwrite(path, PICTURE[..., 0], photometric="miniswhite", **options)
+        np.testing.assert_array_equal(open_slide(path).read(*REGIONS[1]), 255 - PICTURE[REGIONS[1]][..., 0])
+
+
+def test_a_damaged_tile_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, PICTURE, tile=(64, 64), compression="zlib", photometric="rgb")
+    with tifffile.TiffFile(path) as file:
+        offset = file.pages.first.dataoffsets[3]
+    content = bytearray(path.read_bytes())
+    content[offset : offset + 20] = bytes(20)
+    path.write_bytes(content)
+    slide = open_slide(path)
+    np.testing.assert_array_equal(slide.read(slice(0, 64), slice(0, 64)), PICTURE[:64, :64])
+    with pytest.raises(ImageError, match=r"slide.tif: tile or strip 3 is damaged"):
+        slide.read(slice(0, 64), slice(0, 330))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((5, 5), np.float32), "slide dtype: expected one of bool, uint8, uint16, got float32"),
+        (np.zeros((0, 5), np.uint8), "expected at least one pixel"),
+        (np.zeros((5, 5, 7), np.uint8), "image shape: expected 1, 3 or 4 channels, got 7"),
+        (np.zeros(5, np.uint8), "image shape: expected"),
+    ],
+)
+def test_what_is_no_slide_is_refused(array: NDArray[Any], message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        open_slide(array)
+
+
+def test_a_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.svs").write_bytes(b"II*\0" + bytes(30))
+    (tmp_path / "b.svs").write_text("not a slide")
+    for name in "a.svs", "b.svs":
+        with pytest.raises(ImageError, match=name):
+            open_slide(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        open_slide(tmp_path / "c.svs")
+
+
+def test_levels_are_those_of_predict(tmp_path: Path) -> None:
+    picture = (PICTURE.astype(np.uint16) * 200) % 40_000
+    black, white = np.percentile(picture, (1, 99.8))
+    assert survey(open_slide(picture), workers=2).levels == (black, white)
+
+
+@pytest.mark.parametrize(("size", "said"), [(0.25, None), (0, "give mpp="), (5000, "give mpp="), (None, "give mpp=")])
+def test_a_pixel_size_that_is_missing_or_absurd_is_asked_for(
+    segmenter: Segmenter, tmp_path: Path, caplog: pytest.LogCaptureFixture, size: float | None, said: str | None
+) -> None:
+    path = tmp_path / "slide.ome.tif"
+    facts = {"axes": "YX"} | ({} if size is None else {"PhysicalSizeX": size})
+    tifffile.imwrite(path, np.zeros((40, 40), np.uint8), ome=True, metadata=facts)
+    with caplog.at_level(logging.WARNING):
+        segmenter.predict_slide(path, out=tmp_path / "out")
+    assert (said in caplog.text) if said else not caplog.records
