@@ -16,6 +16,7 @@ import pyarrow.parquet
 import pytest
 import tifffile
 from conftest import draw_discs
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nucleus_unet.errors import DataError, ImageError, SettingsError
@@ -325,6 +326,14 @@ def test_a_run_of_another_plan_is_refused_with_what_differs(
     other = Segmenter.from_pretrained(device="cpu", precision="float32")
     with pytest.raises(SettingsError, match=r"model was tiny, now is dsb2018; fingerprint was"):
         other.predict_slide(mosaic, out=tmp_path)
+
+
+def test_two_runs_do_not_share_a_folder(segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path) -> None:
+    with (
+        FileLock(tmp_path / "lock"),
+        pytest.raises(SettingsError, match=r"another process works in .*: wait for it, or choose another out="),
+    ):
+        segmenter.predict_slide(mosaic, out=tmp_path)
 
 
 def test_a_folder_of_other_things_is_left_alone(

@@ -310,7 +310,8 @@ class Segmenter:
         origin = None
         if isinstance(slide, Path | str):
             facts = Path(slide).stat()
-            origin = {"bytes": facts.st_size, "modified": facts.st_mtime_ns, "channel": channel, "axis": channel_axis}
+            chosen = f"{channel!r} of axis {channel_axis!r}"
+            origin = {"bytes": facts.st_size, "modified": facts.st_mtime_ns, "channel": chosen}
         return segment_slide(
             opened,
             model,

@@ -25,6 +25,8 @@ TABLE, LABELS, OUTLINES = "nuclei.parquet", "labels.tif", "nuclei.geojson.gz"
 # Side of the label image's tiles, and rows of a band.
 SIDE = 512
 _ROWS_IN_A_GROUP = 2**16
+# Of gzip: at its utmost it took half of the whole pass, for files hardly smaller.
+_EFFORT = 5
 
 
 def check_extras() -> None:
@@ -145,7 +147,7 @@ class _Outlines:
     """Polygons of nuclei, as `nucleus_unet.exports.geojson` has them, to a compressed file."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0)
+        self._file = gzip.GzipFile(filename="", mode="wb", compresslevel=_EFFORT, fileobj=file, mtime=0)
         self._separator = b""
 
     def __enter__(self) -> _Outlines:
@@ -161,7 +163,7 @@ class _Outlines:
         nuclei = block.nuclei
         top, left, bottom, right = (int(side) for side in nuclei.box[index])
         mask = np.zeros((bottom - top, right - left), np.uint32)
-        for row, start, stop in nuclei.runs[nuclei.first_run[index] : nuclei.first_run[index + 1]]:
+        for row, start, stop in nuclei.runs[nuclei.first_run[index] : nuclei.first_run[index + 1]].tolist():
             mask[row - top, start - left : stop - left] = 1
         (polygons,) = _core.contours(mask)
         moved = [[(ring + np.array([left, top])).tolist() for ring in polygon] for polygon in polygons]
