@@ -474,3 +474,16 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(ImageError, match="got a pipe"):
         read_image(tmp_path / "pipe.png")
+
+
+@given(
+    image=hnp.arrays(
+        st.sampled_from([np.uint8, np.uint16, np.dtype(">u2"), np.bool_]), st.tuples(*[st.integers(1, 40)] * 2)
+    )
+)
+def test_levels_are_numpys_percentiles_to_the_bit(image: NDArray[np.generic]) -> None:
+    values = image.astype(np.uint16)
+    black, white = np.percentile(values, (1, 99.8))
+    if white <= black:
+        black, white = values.min(), values.max()
+    assert measure_levels(image) == ((black, white) if white > black else None)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nucleus_unet.resample import enlarge_labels, resample, scaled_size
+from nucleus_unet.resample import enlarge_labels, resample, resample_part, scaled_size
 from numpy.typing import NDArray
 
 IMAGE = np.random.default_rng(0).random((37, 45), dtype=np.float32)
@@ -43,6 +43,17 @@ def test_a_part_becomes_that_part_of_the_whole(scale: float, step: int) -> None:
     inside = slice(rim, rows - rim), slice(rim, columns - rim)
     assert part[inside].size > 0
     np.testing.assert_array_equal(part[inside], expected[inside])
+
+
+@given(scale=st.floats(0.1, 5), data=st.data())
+def test_any_part_is_that_of_the_whole_to_the_bit(scale: float, data: st.DataObject) -> None:
+    whole = resample(IMAGE, scale)
+    starts = [data.draw(st.integers(0, size - 1)) for size in whole.shape]
+    rows, columns = (
+        slice(start, data.draw(st.integers(start + 1, size))) for start, size in zip(starts, whole.shape, strict=True)
+    )
+    part = resample_part(lambda *region: IMAGE[region], IMAGE.shape, scale, rows, columns)
+    np.testing.assert_array_equal(part, whole[rows, columns])
 
 
 @given(

@@ -455,6 +455,13 @@ def test_white_is_zero_is_turned_as_predict_does(tmp_path: Path) -> None:
         np.testing.assert_array_equal(open_slide(path).read(*REGIONS[1]), 255 - PICTURE[REGIONS[1]][..., 0])
 
 
+def test_an_axis_that_is_no_channels_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, PICTURE, tile=(64, 64), photometric="rgb")
+    with pytest.raises(ImageError, match=r"channel_axis: the file's axes are YXS, got 0"):
+        open_slide(path, channel_axis=0, channel=3)
+
+
 def test_a_damaged_tile_is_named(tmp_path: Path) -> None:
     path = tmp_path / "slide.tif"
     tifffile.imwrite(path, PICTURE, tile=(64, 64), compression="zlib", photometric="rgb")

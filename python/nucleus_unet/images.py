@@ -196,8 +196,9 @@ def count_values(image: NDArray[Any]) -> NDArray[np.int64]:
     NDArray[np.int64] (256,) or (65536,)
     """
     counts = np.zeros(2 ** (8 * image.dtype.itemsize), np.int64)
-    for part in image:  # by rows: counting makes each value eight bytes
-        counts += np.bincount(part.ravel(), minlength=len(counts))
+    rows = max(1, 2**20 // max(1, image[:1].size))  # at a time: counting makes each value eight bytes
+    for start in range(0, len(image), rows):
+        counts += np.bincount(image[start : start + rows].ravel(), minlength=len(counts))
     return counts
 
 

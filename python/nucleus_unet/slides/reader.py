@@ -159,7 +159,9 @@ class TiffSlide:
         self._pages = list(file.series[0].pages)
         self._page = page = file.series[0].keyframe
         axis = layout.channel_axis if channel_axis is None else channel_axis
-        _, self._chosen = _choose(layout.shape, channel, axis, layout.channel_names)
+        chosen_axis, self._chosen = _choose(layout.shape, channel, axis, layout.channel_names)
+        if chosen_axis is not None and layout.axes[chosen_axis] in "YX":
+            raise ImageError(f"channel_axis: the file's axes are {layout.axes}, got {channel_axis}")
         self.shape = (int(page.imagelength), int(page.imagewidth))
         self.channels = 3 if isinstance(self._chosen, slice) else None
         self.dtype = _checked_dtype(page.dtype, self.shape)
@@ -223,6 +225,10 @@ class TiffSlide:
         return segment
 
     def _decode(self, page_number: int, number: int) -> NDArray[Any]:
+        pixels = self._decode_as_stored(page_number, number)
+        return ~pixels if self._white_is_zero else pixels
+
+    def _decode_as_stored(self, page_number: int, number: int) -> NDArray[Any]:
         page = self._pages[page_number]
         if page is None or page.databytecounts[number] == 0:  # never written: empty glass
             return np.full((*self._side, self._samples), self._page.nodata, self.dtype)
@@ -244,8 +250,7 @@ class TiffSlide:
                 raise ValueError("it is empty")
         except Exception as error:  # codecs raise classes of their own for damaged data
             raise ImageError(f"{self._path}: tile or strip {number} is damaged ({error})") from error
-        pixels = np.asarray(segment[0], self.dtype)
-        return ~pixels if self._white_is_zero else pixels
+        return np.asarray(segment[0], self.dtype)
 
 
 def _open_tiff(path: Path, channel: int | str | None, channel_axis: int | None) -> Slide:
