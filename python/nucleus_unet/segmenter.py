@@ -31,7 +31,7 @@ from nucleus_unet.segmentation import Plan, Segmentation
 from nucleus_unet.tiles import Tile
 
 if TYPE_CHECKING:
-    from nucleus_unet.slides.reader import ArrayLike
+    from nucleus_unet.slides.arrays import ArrayLike
     from nucleus_unet.slides.segment import SlideResult
 
 logger = logging.getLogger(__name__)
