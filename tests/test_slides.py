@@ -19,7 +19,7 @@ from conftest import draw_discs
 from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nucleus_unet.errors import DataError, ImageError, SettingsError
+from nucleus_unet.errors import DataError, ImageError, MissingExtraError, SettingsError
 from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels
 from nucleus_unet.segmentation import Segmentation
@@ -328,6 +328,26 @@ def test_a_run_of_another_plan_is_refused_with_what_differs(
         other.predict_slide(mosaic, out=tmp_path)
 
 
+@pytest.mark.parametrize("name", ["summary.json", "labels.tif"])
+def test_a_result_that_was_lost_is_made_again(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, name: str
+) -> None:
+    first = segmenter.predict_slide(mosaic[:60], out=tmp_path)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).unlink()
+    assert segmenter.predict_slide(mosaic[:60], out=tmp_path) == first
+    assert (tmp_path / name).read_bytes() == content
+
+
+def test_without_its_extra_a_run_says_what_to_install_before_it_begins(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'nucleus-unet\[slides\]'"):
+        segmenter.predict_slide(mosaic, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_two_runs_do_not_share_a_folder(segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path) -> None:
     with (
         FileLock(tmp_path / "lock"),
@@ -483,9 +503,11 @@ def test_a_damaged_tile_is_named(tmp_path: Path) -> None:
         (np.zeros((0, 5), np.uint8), "expected at least one pixel"),
         (np.zeros((5, 5, 7), np.uint8), "image shape: expected 1, 3 or 4 channels, got 7"),
         (np.zeros(5, np.uint8), "image shape: expected"),
+        ([[1, 2]], "expected a path or an array, got list"),
+        (np.ma.masked_array(np.zeros((5, 5), np.uint8), np.eye(5)), "expected an array without a mask"),
     ],
 )
-def test_what_is_no_slide_is_refused(array: NDArray[Any], message: str) -> None:
+def test_what_is_no_slide_is_refused(array: Any, message: str) -> None:
     with pytest.raises(ImageError, match=message):
         open_slide(array)
 

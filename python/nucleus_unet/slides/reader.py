@@ -70,6 +70,10 @@ def open_slide(
     ((500, 300), (10, 5, 3))
     """
     if not isinstance(source, Path | str):
+        if not (hasattr(source, "shape") and hasattr(source, "dtype")):
+            raise ImageError(f"slide: expected a path or an array, got {type(source).__name__}")
+        if np.ma.is_masked(source):
+            raise ImageError("slide: expected an array without a mask; say what masked pixels are with .filled(value)")
         return ArraySlide(source, channel=channel, channel_axis=channel_axis)
     path = Path(source)
     if path.exists() and not path.is_file() and not path.is_dir():

@@ -133,7 +133,8 @@ def segment_slide(
             *slide.shape, slide.channels, slide.dtype.name, seen.pixels, slide.mpp, model.plan(seen.levels)
         )
         keep_plan(folder, plan)
-        if not all((folder / name).exists() for name in (_SUMMARY, TABLE, LABELS, OUTLINES)):
+        count = _count_if_finished(folder)
+        if count is None:
             work = None
             if seen.levels is not None:
                 work = Work(
@@ -149,12 +150,23 @@ def segment_slide(
                     folder=folder / _WORK,
                 )
                 run_work(work, workers=workers, track=tracker("tiles", show=progress))
-            _write(folder, work, slide.shape)
+            count = _write(folder, work, slide.shape)
         shutil.rmtree(folder / _WORK, ignore_errors=True)
-        return SlideResult(folder, int(json.loads((folder / _SUMMARY).read_text())["nuclei"]), plan)
+        return SlideResult(folder, count, plan)
 
 
-def _write(folder: Path, work: Work | None, shape: tuple[int, int]) -> None:
+def _count_if_finished(folder: Path) -> int | None:
+    """Return how many nuclei a finished run has found; None if it is not finished, or its files are not all there."""
+    if not all((folder / name).exists() for name in (_SUMMARY, TABLE, LABELS, OUTLINES)):
+        return None
+    try:
+        return int(json.loads((folder / _SUMMARY).read_text())["nuclei"])
+    except (ValueError, TypeError, KeyError):
+        logger.warning("%s is damaged: the run is done again", folder / _SUMMARY)
+        return None
+
+
+def _write(folder: Path, work: Work | None, shape: tuple[int, int]) -> int:
     def no_block(number: int) -> Nuclei:
         raise IndexError(number)
 
@@ -162,6 +174,7 @@ def _write(folder: Path, work: Work | None, shape: tuple[int, int]) -> None:
     bands = sweep(work.read_block if work else no_block, reaches, height=shape[0], band=SIDE)
     count = write_results(folder, bands, shape)
     write_atomically(folder / _SUMMARY, json.dumps({"nuclei": count}) + "\n")
+    return count
 
 
 def _survey(slide: Slide, folder: Path, origin: Mapping[str, object] | None, *, workers: int, progress: bool) -> Survey:
