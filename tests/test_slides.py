@@ -468,6 +468,21 @@ def test_arrays_are_read_in_parts_whatever_their_axes(tmp_path: Path) -> None:
     )
 
 
+class Foreign:
+    """An array of another library, which gives regions and nothing else."""
+
+    shape, dtype = PICTURE.shape, PICTURE.dtype
+
+    def __getitem__(self, key: tuple[slice | int, ...]) -> NDArray[np.uint8]:
+        return PICTURE[key]
+
+
+def test_arrays_of_other_libraries_are_asked_for_regions_alone() -> None:
+    for region in REGIONS:
+        np.testing.assert_array_equal(open_slide(Foreign()).read(*region), PICTURE[region])
+        np.testing.assert_array_equal(open_slide(Foreign(), channel=2).read(*region), PICTURE[region][..., 2])
+
+
 def test_white_is_zero_is_turned_as_predict_does(tmp_path: Path) -> None:
     for number, options in enumerate(({}, {"tile": (64, 64)})):
         path = tmp_path / f"{number}.tif"
