@@ -83,6 +83,23 @@ class ReadReport:
     hidden_masks: dict[str, int]
     skipped: dict[str, str]
 
+    def of_set(self, name: str) -> "ReadReport":
+        """Return the report with every image named after its set, as `name/image`."""
+        by_image = (self.overlaps, self.empty_masks, self.hidden_masks, self.skipped)
+        named: list[Any] = [{f"{name}/{image}": said for image, said in each.items()} for each in by_image]
+        return ReadReport(self.images, self.nuclei, *named)
+
+    def __add__(self, other: "ReadReport") -> "ReadReport":
+        """Return the report of both sets together, whose images have different names."""
+        return ReadReport(
+            self.images + other.images,
+            self.nuclei + other.nuclei,
+            self.overlaps | other.overlaps,
+            self.empty_masks | other.empty_masks,
+            self.hidden_masks | other.hidden_masks,
+            self.skipped | other.skipped,
+        )
+
 
 class _Masks(NamedTuple):
     labels: NDArray[np.uint32]
