@@ -1,4 +1,4 @@
-"""The command line: ``nucleus-unet predict | train | evaluate | explore | download``, one file a command.
+"""The command line: ``nucleus-unet predict | explore | train | evaluate | compare | download``, one file a command.
 
 Each command checks its options, calls one function of the library, and says where the result is. Errors that people
 can mend end in one line and exit code 2; a traceback is a bug.
@@ -12,6 +12,7 @@ import sys
 import typer
 from rich.logging import RichHandler
 
+from nucleus_unet.cli.compare import compare
 from nucleus_unet.cli.download import download
 from nucleus_unet.cli.evaluate import evaluate
 from nucleus_unet.cli.explore import explore
@@ -21,7 +22,7 @@ from nucleus_unet.cli.train import train
 from nucleus_unet.errors import NucleusError
 
 app = typer.Typer(help="Find every nucleus in microscopy images.", no_args_is_help=True, add_completion=False)
-for command in (predict, train, evaluate, explore, download):
+for command in (predict, explore, train, evaluate, compare, download):
     app.command()(command)
 
 
