@@ -1,4 +1,4 @@
-"""The command line: ``nucleus-unet predict | explore | train | evaluate | compare | download``, one file a command.
+"""The command line, ``nucleus-unet predict | explore | train | tune | evaluate | compare | download``: one file each.
 
 Each command checks its options, calls one function of the library, and says where the result is. Errors that people
 can mend end in one line and exit code 2; a traceback is a bug.
@@ -19,10 +19,11 @@ from nucleus_unet.cli.explore import explore
 from nucleus_unet.cli.predict import predict
 from nucleus_unet.cli.shared import console
 from nucleus_unet.cli.train import train
+from nucleus_unet.cli.tune import tune
 from nucleus_unet.errors import NucleusError
 
 app = typer.Typer(help="Find every nucleus in microscopy images.", no_args_is_help=True, add_completion=False)
-for command in (predict, explore, train, evaluate, compare, download):
+for command in (predict, explore, train, tune, evaluate, compare, download):
     app.command()(command)
 
 
