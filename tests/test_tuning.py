@@ -127,7 +127,7 @@ def test_a_trial_that_was_cut_off_is_taken_up_again_and_no_finished_one_is_lost(
     run(tmp_path, trials=3)
     assert seen[1] == seen[2] == seen[3]
     assert [folder.name for folder in folders] == ["0", "1", "1", "1", "4"]
-    assert [row["state"] for row in rows(tmp_path)] == ["complete", "fail", "fail", "complete", "complete"]
+    assert [row["state"] for row in rows(tmp_path)] == ["complete", "cut off", "cut off", "complete", "complete"]
 
 
 def test_a_trial_below_the_median_of_earlier_ones_is_stopped(

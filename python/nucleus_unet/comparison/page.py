@@ -25,12 +25,12 @@ reading of files.</p>
 <h2>Differences</h2>
 {differences}
 <p class="note">Second model minus first. Intervals are of 95 %, from a paired bootstrap over fields ({resamples}
-resamples, seed {seed}): a difference is called real where its interval leaves out 0. With many models and figures, one
-in twenty such calls is wrong. Images that a model was trained on flatter it.</p>
+resamples, seed {seed}): a difference is called real where its interval leaves out 0, which it does by chance for one in twenty figures of equal
+models. Images that a model was trained on flatter it.</p>
 <p class="note">Written by nucleus-unet {version}.</p>"""
 
 _STYLE = """\
-.differences td:last-child { text-align: left; white-space: normal; min-width: 12rem; }
+.differences th:nth-child(2), .differences td:nth-child(2) { text-align: left; white-space: normal; }
 """
 
 
@@ -102,12 +102,12 @@ def _differences(comparison: Comparison) -> str:
         rows = [
             [
                 FIGURES[each.figure].title,
+                each.verdict,
                 f"{each.interval.difference:+.4f}",
                 f"{each.interval.low:+.4f} to {each.interval.high:+.4f}",
-                each.verdict,
             ]
             for each in found
         ]
-        listed = table(["", "difference", "95 %", ""], rows)
+        listed = table(["", "verdict", "difference", "95 %"], rows)
         parts.append(f'<h3>{escape(second)} against {escape(first)}</h3>\n<div class="differences">{listed}</div>')
     return "\n".join(parts)

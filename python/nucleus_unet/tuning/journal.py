@@ -60,7 +60,7 @@ def open_study(folder: Path, *, seed: int) -> Study:
     )
     # Not the bare seed: a study that goes on would propose its first settings again.
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), n_startup_trials=_STARTUP_TRIALS)
-    queued = {trial.user_attrs.get(_AGAIN) for trial in study.trials}
+    queued = cut_off(study)
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         # Queued first: killed in between, the study finds it running once more, and queues it no second time.
         if trial.number not in queued:
@@ -70,9 +70,14 @@ def open_study(folder: Path, *, seed: int) -> Study:
     return study
 
 
+def cut_off(study: Study) -> set[int]:
+    """Return the numbers of the trials that were cut off and taken up again under another number."""
+    return {trial.user_attrs[_AGAIN] for trial in study.trials if _AGAIN in trial.user_attrs}
+
+
 def count_ended(study: Study) -> int:
     """Count the trials that finished, were stopped early or failed; those that were cut off are not among them."""
-    again = {trial.user_attrs.get(_AGAIN) for trial in study.trials}
+    again = cut_off(study)
     return sum(trial.state.is_finished() and trial.number not in again for trial in study.trials)
 
 

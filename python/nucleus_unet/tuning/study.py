@@ -30,7 +30,7 @@ from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.folds import assign_folds
 from nucleus_unet.training.trainer import Run, TrainConfig, train
 from nucleus_unet.training.validation import predict_examples, validate
-from nucleus_unet.tuning.journal import FOLDER, count_ended, open_study, require_optuna
+from nucleus_unet.tuning.journal import FOLDER, count_ended, cut_off, open_study, require_optuna
 from nucleus_unet.tuning.space import Space, configured
 
 if TYPE_CHECKING:
@@ -226,10 +226,12 @@ def _write_results(study: Study, job: _Job) -> dict[str, Any] | None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["trial", "state", FIGURE, "samples", *names])
+    again = cut_off(study)
     for each in study.trials:
         samples, figure = max(each.intermediate_values.items(), default=("", each.value))
         settings = (each.params.get(name, "") for name in names)
-        writer.writerow([each.number, each.state.name.lower(), figure, samples, *settings])
+        state = "cut off" if each.number in again else each.state.name.lower()
+        writer.writerow([each.number, state, figure, samples, *settings])
     write_atomically(job.out / TABLE, text.getvalue())
     finished = [each for each in study.trials if each.state.name == "COMPLETE" and each.value is not None]
     if not finished:
