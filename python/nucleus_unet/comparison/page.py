@@ -24,9 +24,9 @@ _BODY = """\
 reading of files.</p>
 <h2>Differences</h2>
 {differences}
-<p class="note">Second model minus first. Intervals are of 95 %, from a paired bootstrap over fields ({resamples}
-resamples, seed {seed}): a difference is called real where its interval leaves out 0, which it does by chance for one in twenty figures of equal
-models. Images that a model was trained on flatter it.</p>
+<p class="note">Second model minus first. Intervals are of 95 %, from a paired bootstrap over fields
+({resamples} resamples, seed {seed}). A difference is called real where its interval leaves out 0, which it does by
+chance for one in twenty figures of equal models. Images that a model was trained on flatter it.</p>
 <p class="note">Written by nucleus-unet {version}.</p>"""
 
 _STYLE = """\

@@ -156,8 +156,10 @@ def _facts(exploration: Exploration, kinds: Sequence[str]) -> str:
         "images": len(exploration.images),
         "nuclei": sum(len(image.nuclei) for image in exploration.images),
         "kinds": len(kinds),
-        "fields or patients": len({image.mosaic for image in exploration.images}),
     }
+    fields = len({image.mosaic for image in exploration.images})
+    if fields < len(exploration.images):  # else nobody has said which images show one field
+        facts["fields or patients"] = fields
     return "".join(f"<li><b>{count:,}</b>{name}</li>" for name, count in facts.items())
 
 
