@@ -276,7 +276,7 @@ def read_image(path: Path) -> ImageFile:
         if suffix == ".npy":
             with path.open("rb") as file:
                 return ImageFile(np.lib.format.read_array(file, allow_pickle=False))
-        return ImageFile(_decode(path.read_bytes()))
+        return ImageFile(decode_image(path.read_bytes()))
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
     except Exception as error:  # codecs raise classes of their own for damaged files, and MemoryError for huge ones
@@ -294,7 +294,8 @@ _CODECS = {
 }
 
 
-def _decode(content: bytes) -> NDArray[Any]:
+def decode_image(content: bytes) -> NDArray[Any]:
+    """Decode the bytes of a PNG, JPEG, JPEG 2000, WebP or BMP file; raise `ImageError` for anything else."""
     codec = next((codec for start, codec in _CODECS.items() if content.startswith(start)), None)
     if codec is None:
         raise ImageError("cannot be read as an image: it is empty or does not begin as a known image file does")

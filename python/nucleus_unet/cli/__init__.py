@@ -1,4 +1,4 @@
-"""The command line: ``nucleus-unet predict | slide | train | evaluate | download``, one file a command.
+"""The command line, one file a command.
 
 Each command checks its options, calls one function of the library, and says where the result is. Errors that people
 can mend end in one line and exit code 2; a traceback is a bug.
@@ -12,16 +12,19 @@ import sys
 import typer
 from rich.logging import RichHandler
 
+from nucleus_unet.cli.compare import compare
 from nucleus_unet.cli.download import download
 from nucleus_unet.cli.evaluate import evaluate
+from nucleus_unet.cli.explore import explore
 from nucleus_unet.cli.predict import predict
 from nucleus_unet.cli.shared import console
 from nucleus_unet.cli.slide import slide
 from nucleus_unet.cli.train import train
+from nucleus_unet.cli.tune import tune
 from nucleus_unet.errors import NucleusError
 
 app = typer.Typer(help="Find every nucleus in microscopy images.", no_args_is_help=True, add_completion=False)
-for command in (predict, slide, train, evaluate, download):
+for command in (predict, slide, explore, train, tune, evaluate, compare, download):
     app.command()(command)
 
 

@@ -14,7 +14,7 @@ from rich.progress import track
 from nucleus_unet.errors import SettingsError
 
 if TYPE_CHECKING:
-    from nucleus_unet.training.dataset import Example
+    from nucleus_unet.training.dataset import Example, ReadReport
 
 # Paths may hold what rich would take for markup.
 console = Console(stderr=True, markup=False)
@@ -44,13 +44,20 @@ def read_sets(
     data: Sequence[Path], groups: Sequence[str] | None, group_by: Sequence[str] | None, *, name_by_set: bool = False
 ) -> list[Example]:
     """Read labelled sets, with fields and, if asked, images named after their set."""
+    return read_reported_sets(data, groups, group_by, name_by_set=name_by_set)[0]
+
+
+def read_reported_sets(
+    data: Sequence[Path], groups: Sequence[str] | None, group_by: Sequence[str] | None, *, name_by_set: bool = False
+) -> tuple[list[Example], ReadReport]:
+    """Read labelled sets as `read_sets` does, and tell what was not as it should be in any of them."""
     from nucleus_unet.training.dataset import read_examples
 
     stems = [path.stem for path in data]
     if len(set(stems)) < len(stems):
         raise SettingsError(f"data: expected sets of different names, got {', '.join(stems)}")
     tables, patterns = _by_set("groups", groups, data), _by_set("group-by", group_by, data)
-    examples = []
+    examples, reports = [], []
     for path in data:
         table = tables.get(path.stem)
         found, report = read_examples(
@@ -61,8 +68,10 @@ def read_sets(
         found = [dataclasses.replace(each, mosaic=f"{path.stem}/{each.mosaic}") for each in found]
         if name_by_set:
             found = [dataclasses.replace(each, name=f"{path.stem}/{each.name}") for each in found]
+            report = report.of_set(path.stem)
         examples += found
-    return examples
+        reports.append(report)
+    return examples, sum(reports[1:], reports[0])
 
 
 def _by_set(option: str, arguments: Sequence[str] | None, data: Sequence[Path]) -> dict[str, str]:

@@ -31,6 +31,9 @@ def train(
     validate_every: Annotated[int, typer.Option(help="In samples.")] = 8_000,
     checkpoint_every: Annotated[int, typer.Option(help="In samples.")] = 1_600,
     seed: Annotated[int, typer.Option(help="Of initialisation, samples and folds.")] = 0,
+    settings: Annotated[
+        Path | None, typer.Option(help="best.json of a study: its settings stand in for those given here.")
+    ] = None,
     device: Device = "auto",
     workers: Annotated[int, typer.Option(help="Processes that draw samples.", min=0)] = 1,
 ) -> None:
@@ -41,6 +44,7 @@ def train(
     from nucleus_unet.network import NetworkConfig
     from nucleus_unet.training.pipeline import train_bundle
     from nucleus_unet.training.trainer import TrainConfig
+    from nucleus_unet.tuning.space import configured, read_settings
 
     config = TrainConfig(
         network=NetworkConfig(form=form, width=width, depth=depth, dropout=dropout),  # type: ignore[arg-type]
@@ -52,6 +56,8 @@ def train(
         checkpoint_every=checkpoint_every,
         seed=seed,
     )
+    if settings is not None:
+        config = configured(config, read_settings(settings))
     examples = read_sets(data, groups, group_by)
     scores = train_bundle(
         config, examples, out, folds=folds, hold_out=hold_out, device=device, workers=workers, say=console.log

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
@@ -13,34 +12,17 @@ from nucleus_unet import __version__
 from nucleus_unet.evaluation.evaluate import EvaluatedImage, Evaluation
 from nucleus_unet.evaluation.metrics import THRESHOLDS, Scores
 from nucleus_unet.evaluation.pictures import PREDICTED_COLOURS, TRUE_COLOURS, Colour, error_picture
+from nucleus_unet.pages import embedded, key, page, table
 from nucleus_unet.plots import draw_precision
 
 Groups = Iterable[tuple[str, Scores]]
 
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{model}: evaluation</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; color: #222; }}
-table {{ border-collapse: collapse; margin: .5rem 0 1rem; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .15rem .6rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }}
-th:first-child, td:first-child {{ text-align: left; white-space: normal; overflow-wrap: anywhere; }}
-thead th {{ border-bottom: 2px solid #888; vertical-align: bottom; }}
-.wide {{ overflow-x: auto; }}
-figure {{ margin: 1.5rem 0; }}
-figcaption {{ overflow-wrap: anywhere; }}
-figure.worst img {{ width: 100%; image-rendering: pixelated; }}
-.panels {{ display: grid; grid-template-columns: 1fr 1fr 1fr; color: #666; }}
-.key {{ display: inline-block; width: .9em; height: .9em; margin: 0 .3em 0 1em; vertical-align: -.1em; }}
-.note {{ color: #666; max-width: 60rem; }}
-summary {{ cursor: pointer; font-weight: 600; margin: .5rem 0; }}
-</style>
-</head>
-<body>
-<h1>{model}: evaluation</h1>
+_STYLE = """\
+figure.worst img { width: 100%; image-rendering: pixelated; }
+.panels { display: grid; grid-template-columns: 1fr 1fr 1fr; color: #666; }
+"""
+
+_BODY = """\
 <p>{images} images with {truths} true nuclei; {predictions} were predicted.
 Model <code>{model}</code>, SHA-256 <code>{fingerprint}</code>, nucleus-unet {version}{augmented}.</p>
 <h2>How good</h2>
@@ -65,10 +47,7 @@ outline</b>: the rest, those that merge nuclei too.</p>
 <h2>All images</h2>
 <details><summary>{images} images, worst first</summary>
 {table}
-</details>
-</body>
-</html>
-"""
+</details>"""
 
 _WORST = """<figure class="worst">
 <figcaption><b>{name}</b> ({kind}): {truths} nuclei, {predictions} predicted;
@@ -91,7 +70,7 @@ def report_html(evaluation: Evaluation, worst: Sequence[EvaluatedImage]) -> str:
     """
     # Pairs, as a subset or a kind may be called "all" too.
     groups = [("all", evaluation.overall), *evaluation.subsets.items()]
-    return _PAGE.format(
+    body = _BODY.format(
         model=escape(evaluation.model),
         fingerprint=escape(evaluation.fingerprint),
         version=escape(__version__),
@@ -100,12 +79,13 @@ def report_html(evaluation: Evaluation, worst: Sequence[EvaluatedImage]) -> str:
         truths=evaluation.overall.truths,
         predictions=evaluation.overall.predictions,
         figures=_figures(evaluation),
-        curves=_embedded(draw_precision(_curves(groups))),
+        curves=embedded(draw_precision(_curves(groups))),
         thresholds="".join(_thresholds(name, scores) for name, scores in groups),
         causes=_causes([*groups, *evaluation.kinds.items()]),
         worst=_worst(worst),
         table=_images(evaluation.images),
     )
+    return page(f"{evaluation.model}: evaluation", body, style=_STYLE)
 
 
 def _figures(evaluation: Evaluation) -> str:
@@ -131,7 +111,7 @@ def _scores_table(groups: Groups) -> str:
         single = [scores.per_image[0.5], scores.per_image_mean, scores.per_image_f1[0.5]]
         single += [scores.per_image_pq.quality, scores.per_image_aji]
         rows.append([name, *counts, *map(_figure, [*pooled, *single, scores.pixel_accuracy])])
-    return _table(header, rows, above=above)
+    return table(header, rows, above=above)
 
 
 def _curves(groups: Groups) -> list[tuple[str, dict[float, float]]]:
@@ -152,7 +132,7 @@ def _thresholds(name: str, scores: Scores) -> str:
         [measure, *map(_figure, curve.values()), _figure(sum(curve.values()) / len(curve))]
         for measure, curve in measures.items()
     ]
-    return _table([name, *(f"{threshold:.2f}" for threshold in THRESHOLDS), "mean"], rows)
+    return table([name, *(f"{threshold:.2f}" for threshold in THRESHOLDS), "mean"], rows)
 
 
 def _causes(groups: Groups) -> str:
@@ -165,7 +145,7 @@ def _causes(groups: Groups) -> str:
         lost = [errors.merged, errors.split, errors.outline, errors.missed, errors.lost]
         wrong = [errors.empty_ground, errors.piece, errors.bad_outline, errors.wrong]
         rows.append([name, *(_share(count, scores.truths) for count in [*lost, *wrong])])
-    return _table(header, rows, above=above)
+    return table(header, rows, above=above)
 
 
 def _worst(images: Sequence[EvaluatedImage]) -> str:
@@ -177,10 +157,7 @@ def _worst(images: Sequence[EvaluatedImage]) -> str:
 
 
 def _legend(title: str, colours: Mapping[str, Colour]) -> str:
-    keys = (
-        f'<span class="key" style="background: rgb{colour}"></span>{name.lower().replace("_", " ")}'
-        for name, colour in colours.items()
-    )
+    keys = (f"{key(colour)}{name.lower().replace('_', ' ')}" for name, colour in colours.items())
     return f"{title}:" + "".join(keys)
 
 
@@ -198,7 +175,7 @@ def _figure_of(image: EvaluatedImage) -> str:
         pq=_figure(score.panoptic_quality.quality),
         aji=_figure(score.aggregated_jaccard),
         errors=", ".join(causes),
-        picture=_embedded(bytes(picture)),
+        picture=embedded(bytes(picture)),
     )
 
 
@@ -213,13 +190,7 @@ def _images(images: Iterable[EvaluatedImage]) -> str:
         counts = [str(score.truths), str(score.predictions)]
         errors = [str(score.errors.lost), str(score.errors.wrong)]
         rows.append([image.example.name, image.example.kind, *counts, *map(_figure, figures), *errors])
-    return _table(header, rows)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], *, above: str = "") -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><thead>{above}<tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n'
+    return table(header, rows)
 
 
 def _figure(value: float) -> str:
@@ -228,7 +199,3 @@ def _figure(value: float) -> str:
 
 def _share(count: int, truths: int) -> str:
     return f"{count / truths:.1%}" if truths else "none"
-
-
-def _embedded(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -24,7 +23,9 @@ from rich.console import Console
 from rich.progress import track
 
 from nucleus_unet.errors import DataError, ImageError, MaskError, SettingsError
+from nucleus_unet.images import decode_image
 from nucleus_unet.masks import MergeReport, kaggle_to_labels, merge_mask_pngs
+from nucleus_unet.training.coco import find_coco, read_coco
 from nucleus_unet.training.sources import Entry, Source, find_entries, open_source
 
 logger = logging.getLogger(__name__)
@@ -83,10 +84,31 @@ class ReadReport:
     hidden_masks: dict[str, int]
     skipped: dict[str, str]
 
+    def of_set(self, name: str) -> "ReadReport":
+        """Return the report with every image named after its set, as `name/image`."""
+        by_image = (self.overlaps, self.empty_masks, self.hidden_masks, self.skipped)
+        named: list[Any] = [{f"{name}/{image}": said for image, said in each.items()} for each in by_image]
+        return ReadReport(self.images, self.nuclei, *named)
+
+    def __add__(self, other: "ReadReport") -> "ReadReport":
+        """Return the report of both sets together, whose images have different names."""
+        return ReadReport(
+            self.images + other.images,
+            self.nuclei + other.nuclei,
+            self.overlaps | other.overlaps,
+            self.empty_masks | other.empty_masks,
+            self.hidden_masks | other.hidden_masks,
+            self.skipped | other.skipped,
+        )
+
 
 class _Masks(NamedTuple):
     labels: NDArray[np.uint32]
     merging: MergeReport = MergeReport((), (), ())
+
+
+# From an image's name and shape, and the threads to use, to its masks.
+_MaskTable = Callable[[str, tuple[int, int], int | None], tuple[NDArray[np.uint32], MergeReport]]
 
 
 class _Membership(NamedTuple):
@@ -140,6 +162,8 @@ def read_examples(
         names no image of the source, `group_by` fits not every name, or no image could be used.
     SettingsError
         `group_by` is no regular expression, or `threads` is less than 1.
+    MissingExtraError
+        Annotations are polygons, and pycocotools is missing.
     OSError
         A file cannot be opened.
 
@@ -159,13 +183,12 @@ def read_examples(
     # Images are read side by side, so a kernel needs threads of its own only where it may take all anyway.
     kernel_threads = None if threads is None else 1
     with open_source(Path(source)) as files:
-        entries = find_entries(files.members(), need_masks=labels_csv is None)
+        entries, tabled = _find(files, labels_csv)
         place = _placing(files.name, entries, groups, group_by)
-        encodings = None if labels_csv is None else _read_encodings(Path(labels_csv), entries)
 
         def read(entry: Entry) -> tuple[Example, _Masks] | str:
             try:
-                return _read_example(files, entry, encodings, place, kernel_threads)
+                return _read_example(files, entry, tabled, place, kernel_threads)
             except (ImageError, MaskError) as error:
                 return str(error)
 
@@ -174,10 +197,23 @@ def read_examples(
     return _collect(entries, results)
 
 
+def _find(files: Source, labels_csv: Path | None) -> tuple[list[Entry], _MaskTable | None]:
+    """List the images, and make the function that decodes their masks where a table holds them."""
+    members = files.members()
+    if labels_csv is None and (table := find_coco(members)) is not None:
+        coco = read_coco(files.read(table), table, members)
+        return coco.entries, lambda name, shape, threads: coco.masks(name, shape, threads=threads)
+    entries = find_entries(members, need_masks=labels_csv is None)
+    if labels_csv is None:
+        return entries, None
+    encodings = _read_encodings(Path(labels_csv), entries)
+    return entries, lambda name, shape, threads: _masks_of_encodings(name, encodings, shape, threads)
+
+
 def _read_example(
     files: Source,
     entry: Entry,
-    encodings: dict[str, list[str]] | None,
+    tabled: _MaskTable | None,
     place: Callable[[str], _Membership],
     threads: int | None,
 ) -> tuple[Example, _Masks]:
@@ -185,8 +221,9 @@ def _read_example(
         raise MaskError(entry.problem)
     image = _as_stored(_decode(files.read(entry.image), entry.image), entry.image)
     shape = (image.shape[0], image.shape[1])
-    if encodings is not None:
-        masks = _masks_of_encodings(entry.name, encodings, shape, threads)
+    if tabled is not None:
+        labels, merging = tabled(entry.name, shape, threads)
+        masks = _Masks(_numbered(labels), merging)
     elif entry.label_image is not None:
         labels = _decode(files.read(entry.label_image), entry.label_image)
         masks = _masks_of_label_image(labels, entry.label_image, shape)
@@ -197,10 +234,10 @@ def _read_example(
 
 
 def _decode(content: bytes, member: str) -> NDArray[Any]:
-    """Pixels of a PNG or TIFF, channels last."""
+    """Pixels of an image file, channels last."""
     try:
-        if member.lower().endswith(".png"):
-            return np.asarray(imagecodecs.png_decode(content))
+        if not member.lower().endswith((".tif", ".tiff")):
+            return decode_image(content)
         with tifffile.TiffFile(io.BytesIO(content)) as tiff:
             series = tiff.series[0]
             pixels = series.asarray()
@@ -249,11 +286,10 @@ def _numbered(labels: NDArray[Any]) -> NDArray[np.uint32]:
 
 def _masks_of_encodings(
     name: str, encodings: dict[str, list[str]], shape: tuple[int, int], threads: int | None
-) -> _Masks:
+) -> tuple[NDArray[np.uint32], MergeReport]:
     if name not in encodings:
         raise MaskError("no row in the table of encodings (an image without nuclei needs one, with no pixels)")
-    labels, merging = kaggle_to_labels(encodings[name], shape, threads=threads)
-    return _Masks(_numbered(labels), merging)
+    return kaggle_to_labels(encodings[name], shape, threads=threads)
 
 
 def _masks_of_pngs(files: Source, members: Sequence[str], shape: tuple[int, int], threads: int | None) -> _Masks:

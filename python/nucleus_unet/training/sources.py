@@ -20,7 +20,8 @@ from nucleus_unet.errors import DataError
 LAYOUTS = """\
   <id>/images/<id>.png with <id>/masks/*.png, one mask a nucleus (Kaggle's layout)
   images/NAME.tif with masks/NAME.tif, label images of integers (.tif, .tiff or .png)
-  <id>/images/<id>.png with the masks as run-length encoding in a CSV table (labels_csv)"""
+  <id>/images/<id>.png with the masks as run-length encoding in a CSV table (labels_csv)
+  images in any folder with one table of annotations in COCO's form (.json): polygons or run lengths"""
 
 _SUFFIXES = (".png", ".tif", ".tiff")
 _DEEPEST = 4  # folder/<id>/images/<id>.png
@@ -163,13 +164,17 @@ def find_entries(members: Sequence[str], *, need_masks: bool = True) -> list[Ent
 def _groups(members: Sequence[str]) -> dict[PurePosixPath, _Group]:
     groups: dict[PurePosixPath, _Group] = {}
     for path in map(PurePosixPath, members):
-        hidden = any(part.startswith(".") or part in _WRITTEN_BY_SYSTEMS for part in path.parts)
-        if hidden or not 2 <= len(path.parts) <= _DEEPEST or path.suffix.lower() not in _SUFFIXES:
+        if is_hidden(path) or not 2 <= len(path.parts) <= _DEEPEST or path.suffix.lower() not in _SUFFIXES:
             continue
         if path.parent.name in ("images", "masks"):
             group = groups.setdefault(path.parent.parent, _Group())
             (group.images if path.parent.name == "images" else group.masks).append(path)
     return groups
+
+
+def is_hidden(path: PurePosixPath) -> bool:
+    """Tell whether a file is none of the user's: hidden, or written by an operating system."""
+    return any(part.startswith(".") or part in _WRITTEN_BY_SYSTEMS for part in path.parts)
 
 
 def _is_kaggle(groups: dict[PurePosixPath, _Group]) -> bool:

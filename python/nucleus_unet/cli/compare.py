@@ -1,0 +1,76 @@
+"""``nucleus-unet compare``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nucleus_unet.cli.shared import Data, Device, GroupBy, Groups, read_sets, show
+from nucleus_unet.errors import SettingsError
+
+if TYPE_CHECKING:
+    from nucleus_unet.comparison import Comparison
+
+_EMBEDDED = "embedded"
+
+
+def compare(
+    bundles: Annotated[
+        list[Path], typer.Argument(metavar="BUNDLE BUNDLE...", help="Model bundles; 'embedded' is the package's own.")
+    ],
+    data: Data,
+    groups: Groups = None,
+    group_by: GroupBy = None,
+    device: Device = "auto",
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for comparison.html and comparison.json.")] = None,
+) -> None:
+    """Compare models on images that none has seen: figures side by side, and which differences are more than chance."""
+    from nucleus_unet.comparison import compare as run
+    from nucleus_unet.comparison.page import check_folder, write_comparison
+    from nucleus_unet.segmenter import Segmenter
+
+    if out is not None:
+        check_folder(out)
+    if len(bundles) < 2:
+        raise SettingsError(f"expected at least two model bundles to compare, got {len(bundles)}")
+    paths = dict(zip(_names(bundles), bundles, strict=True))
+    segmenters = {
+        name: Segmenter.from_pretrained(None if str(path) == _EMBEDDED else path, device=device)
+        for name, path in paths.items()
+    }
+    examples = read_sets(data, groups, group_by, name_by_set=len(data) > 1)
+    comparison = run(segmenters, examples, seed=seed, track=show)
+    _print(comparison)
+    if out is not None:
+        typer.echo(f"page: {write_comparison(comparison, out)}")
+
+
+def _names(bundles: Sequence[Path]) -> list[str]:
+    """Name models by their last folder, or by all of the path where that repeats."""
+    last = Counter(path.name for path in bundles)
+    names = [path.name if last[path.name] == 1 else str(path) for path in bundles]
+    if len(set(names)) < len(names):
+        raise SettingsError(f"expected different bundles, got {', '.join(names)}")
+    return names
+
+
+def _print(comparison: Comparison) -> None:
+    from nucleus_unet.comparison.figures import FIGURES
+
+    typer.echo(f"{comparison.images} images of {comparison.fields} fields")
+    titles = [figure.title for figure in FIGURES.values()]
+    typer.echo(f"{'':24}" + "".join(f"{title:>17}" for title in [*titles, "parameters", "ms an image"]))
+    for model in comparison.models:
+        figures = "".join(f"{model.figures[name]:17.4f}" for name in FIGURES)
+        typer.echo(f"{model.name[:23]:24}{figures}{model.parameters:17,}{model.milliseconds:17.0f}")
+    for each in comparison.differences:
+        low, high = each.interval.low, each.interval.high
+        typer.echo(
+            f"{each.second} against {each.first}, {FIGURES[each.figure].title}: {each.interval.difference:+.4f} "
+            f"({low:+.4f} to {high:+.4f}): {each.verdict}"
+        )

@@ -1,0 +1,227 @@
+"""Models side by side on one labelled set: figures of each, and the differences between any two."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_unet.comparison.bootstrap import Interval, paired_bootstrap
+from nucleus_unet.comparison.figures import FIGURES, Figure, Measured
+from nucleus_unet.errors import DataError, SettingsError
+from nucleus_unet.evaluation.metrics import score_image
+from nucleus_unet.segmenter import Segmenter
+from nucleus_unet.training.dataset import Example
+from nucleus_unet.training.validation import predict_examples
+
+LEAST_UNITS = 10
+"""With fewer fields than this an interval says too little, and no difference is called real."""
+
+
+@dataclass(frozen=True)
+class ComparedModel:
+    """A model and its figures.
+
+    Attributes
+    ----------
+    name
+        By which it was given.
+    fingerprint
+        SHA-256 of its configuration and weights.
+    parameters
+        Numbers that were trained.
+    milliseconds
+        For an image: the median, of finding nuclei alone, without the reading of files.
+    figures
+        By the names of `nucleus_unet.comparison.figures.FIGURES`.
+    """
+
+    name: str
+    fingerprint: str
+    parameters: int
+    milliseconds: float
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much higher a figure is of the second model than of the first.
+
+    Attributes
+    ----------
+    figure
+        By its name in `nucleus_unet.comparison.figures.FIGURES`.
+    first, second
+        Names of the models.
+    interval
+        The difference, and where it lies with a probability of 95 %.
+    enough
+        Whether there were fields enough to tell.
+    """
+
+    figure: str
+    first: str
+    second: str
+    interval: Interval
+    enough: bool
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the interval leaves out 0, and rests on enough fields."""
+        return self.enough and (self.interval.low > 0 or self.interval.high < 0)
+
+    @property
+    def verdict(self) -> str:
+        """Say which model is better, or that the images do not tell."""
+        if not any(self.interval):
+            return "no difference"
+        if not self.enough:
+            return f"fewer than {LEAST_UNITS} fields: too few to tell"
+        if not self.is_real:
+            return "may well be chance"
+        better = (self.interval.difference > 0) == FIGURES[self.figure].higher_is_better
+        return f"real: {self.second if better else self.first} is better"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Models compared on one set.
+
+    Attributes
+    ----------
+    models
+        In the order given.
+    differences
+        Of every two models, in every figure.
+    images, fields
+        How many images there were, and how many fields or patients they show.
+    resamples, seed
+        Of the bootstrap.
+    """
+
+    models: list[ComparedModel]
+    differences: list[Difference]
+    images: int
+    fields: int
+    resamples: int
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        differences = [
+            {
+                "figure": each.figure,
+                "first": each.first,
+                "second": each.second,
+                **each.interval._asdict(),
+                "real": each.is_real,
+                "verdict": each.verdict,
+            }
+            for each in self.differences
+        ]
+        counts = {name: getattr(self, name) for name in ("images", "fields", "resamples", "seed")}
+        return {**counts, "models": [asdict(model) for model in self.models], "differences": differences}
+
+
+def compare(
+    segmenters: Mapping[str, Segmenter],
+    examples: Sequence[Example],
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+    track: Callable[[Sequence[Example], str], Iterable[Example]] = lambda examples, _: examples,
+) -> Comparison:
+    """Measure models on the same images, and tell which differences are more than chance.
+
+    What is drawn anew are fields or patients (`Example.mosaic`) with all their images: images of one field are alike,
+    and taken one by one they would make intervals too narrow.
+
+    Parameters
+    ----------
+    segmenters
+        By name, at least two.
+    examples
+        Images with their nuclei, best such as no model has seen.
+    resamples, seed
+        Of the bootstrap.
+    track
+        Wraps the examples for each model, given its name, to show progress.
+
+    Raises
+    ------
+    SettingsError
+        There are fewer than two models.
+    DataError
+        There are no examples.
+
+    Examples
+    --------
+    >>> rows, columns = np.mgrid[:64, :64]
+    >>> disc = np.hypot(rows - 32, columns - 32) < 10
+    >>> example = Example("disc", "made up", disc.astype(np.uint8) * 100, disc.astype(np.uint32), "disc")
+    >>> segmenter = Segmenter.from_pretrained(device="cpu")
+    >>> comparison = compare({"mine": segmenter, "yours": segmenter}, [example])
+    >>> comparison.models[0].figures["pooled_ap50"], comparison.differences[0].is_real
+    (1.0, False)
+    """
+    if len(segmenters) < 2:
+        raise SettingsError(f"expected at least two models to compare, got {len(segmenters)}")
+    if not examples:
+        raise DataError("expected at least one image to compare models on, got none")
+    fields, field_of_image = np.unique([example.mosaic for example in examples], return_inverse=True)
+    measured = {name: _measure(segmenter, examples, name, track) for name, segmenter in segmenters.items()}
+    differences = []
+    for first, second in combinations(segmenters, 2):
+        for name, figure in FIGURES.items():
+            a, b = (_sums(figure, measured[model], field_of_image, len(fields)) for model in (first, second))
+            interval = paired_bootstrap(a[0], b[0], a[1], b[1], resamples=resamples, seed=seed)
+            differences.append(Difference(name, first, second, interval, len(fields) >= LEAST_UNITS))
+    models = [_summarise(name, segmenter, measured[name]) for name, segmenter in segmenters.items()]
+    return Comparison(models, differences, len(examples), len(fields), resamples, seed)
+
+
+def _measure(
+    segmenter: Segmenter,
+    examples: Sequence[Example],
+    name: str,
+    track: Callable[[Sequence[Example], str], Iterable[Example]],
+) -> list[Measured]:
+    network = segmenter.bundle.network.to(segmenter.device).eval()
+    segmenter.predict(examples[0].image)  # the first call also pays for what is set up once
+    measured = []
+    for example in track(examples, name):
+        start = time.perf_counter()
+        labels = segmenter.predict(example.image).labels
+        milliseconds = 1000 * (time.perf_counter() - start)
+        (answer,) = predict_examples(network, [example], segmenter.precision)
+        measured.append(Measured(answer.loss, score_image(example.labels, labels), milliseconds))
+    return measured
+
+
+def _sums(
+    figure: Figure, measured: Sequence[Measured], field_of_image: NDArray[np.intp], fields: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Add up each field's share of the dividend and of the divisor."""
+    shares = np.array([figure.parts(image) for image in measured], np.float64)
+    sums = np.zeros((fields, 2))
+    np.add.at(sums, field_of_image, shares)
+    return sums[:, 0], sums[:, 1]
+
+
+def _summarise(name: str, segmenter: Segmenter, measured: Sequence[Measured]) -> ComparedModel:
+    figures = {}
+    for each, figure in FIGURES.items():
+        dividend, divisor = np.sum([figure.parts(image) for image in measured], axis=0)
+        figures[each] = float(dividend / divisor) if divisor else 1.0
+    return ComparedModel(
+        name=name,
+        fingerprint=segmenter.bundle.fingerprint,
+        parameters=sum(parameter.numel() for parameter in segmenter.bundle.network.parameters()),
+        milliseconds=float(np.median([image.milliseconds for image in measured])),
+        figures=figures,
+    )

@@ -1,0 +1,113 @@
+"""A comparison as files: a page for people and JSON for machines."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from itertools import groupby
+from pathlib import Path
+
+from nucleus_unet import __version__
+from nucleus_unet.comparison.compare import Comparison
+from nucleus_unet.comparison.figures import FIGURES
+from nucleus_unet.errors import SettingsError
+from nucleus_unet.files import write_atomically
+from nucleus_unet.pages import page, table
+
+PAGE, FIGURES_FILE = "comparison.html", "comparison.json"
+
+_BODY = """\
+<p>{images} images of {fields} fields or patients.</p>
+<h2>Figures</h2>
+{models}
+<p class="note">{meanings} Milliseconds are the median for an image on the machine that made this page, without the
+reading of files.</p>
+<h2>Differences</h2>
+{differences}
+<p class="note">Second model minus first. Intervals are of 95 %, from a paired bootstrap over fields
+({resamples} resamples, seed {seed}). A difference is called real where its interval leaves out 0, which it does by
+chance for one in twenty figures of equal models. Images that a model was trained on flatter it.</p>
+<p class="note">Written by nucleus-unet {version}.</p>"""
+
+_STYLE = """\
+.differences th:nth-child(2), .differences td:nth-child(2) { text-align: left; white-space: normal; }
+"""
+
+
+def check_folder(folder: Path) -> None:
+    """Find out before long work whether files can go to ``folder``; raise `SettingsError` if it is a file."""
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"{folder}: expected a folder for the comparison, found a file")
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> Path:
+    """Write ``comparison.html`` and ``comparison.json``; they replace those of an earlier comparison.
+
+    Parameters
+    ----------
+    comparison
+        From `nucleus_unet.comparison.compare`.
+    folder
+        Made if missing.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    SettingsError
+        ``folder`` is a file.
+    """
+    check_folder(folder)
+    text = _page(comparison)
+    write_atomically(folder / FIGURES_FILE, json.dumps(comparison.to_json(), indent=2) + "\n")
+    write_atomically(folder / PAGE, text)
+    return folder / PAGE
+
+
+def _page(comparison: Comparison) -> str:
+    body = _BODY.format(
+        images=comparison.images,
+        fields=comparison.fields,
+        models=_models(comparison),
+        meanings=" ".join(f"<b>{figure.title}</b>: {figure.meaning}." for figure in FIGURES.values()),
+        differences=_differences(comparison),
+        resamples=f"{comparison.resamples:,}",
+        seed=comparison.seed,
+        version=escape(__version__),
+    )
+    return page("Models compared", body, style=_STYLE)
+
+
+def _models(comparison: Comparison) -> str:
+    header = ["model", *(figure.title for figure in FIGURES.values()), "parameters", "ms an image", "SHA-256"]
+    rows = [
+        [
+            model.name,
+            *(f"{model.figures[name]:.4f}" for name in FIGURES),
+            f"{model.parameters:,}",
+            f"{model.milliseconds:.0f}",
+            model.fingerprint[:12],
+        ]
+        for model in comparison.models
+    ]
+    return table(header, rows)
+
+
+def _differences(comparison: Comparison) -> str:
+    parts = []
+    for (first, second), found in groupby(comparison.differences, key=lambda each: (each.first, each.second)):
+        rows = [
+            [
+                FIGURES[each.figure].title,
+                each.verdict,
+                f"{each.interval.difference:+.4f}",
+                f"{each.interval.low:+.4f} to {each.interval.high:+.4f}",
+            ]
+            for each in found
+        ]
+        listed = table(["", "verdict", "difference", "95 %"], rows)
+        parts.append(f'<h3>{escape(second)} against {escape(first)}</h3>\n<div class="differences">{listed}</div>')
+    return "\n".join(parts)

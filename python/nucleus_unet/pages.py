@@ -1,0 +1,85 @@
+"""Pages for people: one HTML file each that opens without a network, on a laptop and on a phone."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+{style}</style>
+</head>
+<body>
+<h1>{title}</h1>
+{body}
+</body>
+</html>
+"""
+
+_STYLE = """\
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+h1, p { overflow-wrap: anywhere; }
+h2 { margin-top: 2.5rem; }
+table { border-collapse: collapse; margin: .5rem 0 1rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .15rem .6rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 7rem; }
+thead th { border-bottom: 2px solid #888; vertical-align: bottom; }
+.wide { overflow-x: auto; }
+figure { margin: 1.5rem 0; }
+figcaption { overflow-wrap: anywhere; }
+img { max-width: 100%; }
+.key { display: inline-block; width: .9em; height: .9em; margin: 0 .3em 0 1em; vertical-align: -.1em; }
+.note { color: #666; max-width: 60rem; }
+summary { cursor: pointer; font-weight: 600; margin: .5rem 0; }
+"""
+
+
+def page(title: str, body: str, *, style: str = "") -> str:
+    """Write a page.
+
+    Parameters
+    ----------
+    title
+        Plain text.
+    body
+        HTML below the title.
+    style
+        CSS beyond what all pages share.
+
+    Examples
+    --------
+    >>> "<h1>Cells &amp; more</h1>" in page("Cells & more", "<p>none</p>")
+    True
+    """
+    return _PAGE.format(title=escape(title), style=_STYLE + style, body=body)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, above: str = "") -> str:
+    """Lay out a table that scrolls by itself where the page is narrower.
+
+    Parameters
+    ----------
+    header, rows
+        Plain text; the first column is left-aligned and wraps.
+    above
+        HTML of a row above the header.
+    """
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><thead>{above}<tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n'
+
+
+def key(colour: tuple[int, int, int]) -> str:
+    """Draw a small square of a colour, for a legend."""
+    return f'<span class="key" style="background: rgb{colour}"></span>'
+
+
+def embedded(picture: bytes, media_type: str = "image/png") -> str:
+    """Return the address of a picture that the page itself holds."""
+    return f"data:{media_type};base64," + base64.b64encode(picture).decode()

@@ -1,0 +1,256 @@
+"""Studies: what is tried, what is kept, and how a study goes on."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import draw_discs
+from nucleus_unet.errors import DataError, SettingsError
+from nucleus_unet.network import Network, NetworkConfig
+from nucleus_unet.training.augment import AugmentConfig
+from nucleus_unet.training.dataset import Example
+from nucleus_unet.training.trainer import TrainConfig
+from nucleus_unet.tuning import Space, read_space, study, tune
+from nucleus_unet.tuning.space import Range, configured, read_settings
+from nucleus_unet.tuning.study import FIGURE
+
+TINY = TrainConfig(
+    network=NetworkConfig(form="plain", width=4, depth=1),
+    augment=AugmentConfig(crop=64),
+    pretrained=False,
+    samples=4,
+    batch_size=2,
+    validate_every=2,
+    precision="float32",
+)
+SPACE = Space({"dropout": Range(0.0, 0.5), "batch_size": (1, 2), "decoder": ([8, 8, 8, 8], [16, 8, 8, 8])})
+Figures = Callable[[TrainConfig], list[float]]
+
+
+def example(number: int) -> Example:
+    image = draw_discs((64, 64), [(20, 20, 8), (44, 40 + number, 7)])
+    return Example(f"{number}", "discs", image, (image > 100).astype(np.uint32), f"{number}")
+
+
+EXAMPLES = [example(number) for number in range(4)]
+
+
+def run(out: Path, *, trials: int, **options: Any) -> dict[str, Any]:
+    settings: dict[str, Any] = {"space": SPACE, "base": TINY, "folds": 2, "device": "cpu", "workers": 0}
+    return tune(EXAMPLES, out, trials=trials, **settings | options)
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "trials.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def train_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[Figures], list[Path]]:
+    """Replace training by a function of the configuration; return the folders that are trained in."""
+    folders: list[Path] = []
+
+    def replace(figures: Figures) -> list[Path]:
+        def train(config: TrainConfig, *arguments: Any, report: Callable[[Any], None], **options: Any) -> Network:
+            folders.append(arguments[1])
+            found = figures(config)
+            for step, figure in enumerate(found, 1):
+                report(SimpleNamespace(position=config.samples * step // len(found), history=[{FIGURE: figure}]))
+            return Network(config.network)
+
+        monkeypatch.setattr(study, "train", train)
+        return folders
+
+    return replace
+
+
+def test_a_real_study_trains_and_keeps_its_best_settings(tmp_path: Path) -> None:
+    lines: list[str] = []
+    best = run(tmp_path, trials=2, say=lines.append)
+    assert json.loads((tmp_path / "best.json").read_text()) == best
+    assert best[FIGURE] == max(float(row[FIGURE]) for row in rows(tmp_path))
+    assert [row["state"] for row in rows(tmp_path)] == ["complete", "complete"]
+    assert best["config"] == json.loads(json.dumps(dataclasses.asdict(configured(TINY, best["settings"]))))
+    assert len(lines) == 2
+    assert not list((tmp_path / "trials").iterdir())
+
+
+def test_the_best_trial_is_the_one_of_highest_figure(tmp_path: Path, train_to: Callable[[Figures], list[Path]]) -> None:
+    train_to(lambda config: [1 - config.network.dropout])
+    best = run(tmp_path, trials=8)
+    dropouts = [float(row["dropout"]) for row in rows(tmp_path)]
+    assert best["settings"]["dropout"] == min(dropouts)
+    assert best[FIGURE] == 1 - min(dropouts)
+    assert len(set(dropouts)) == 8
+
+
+def test_a_study_goes_on_until_so_many_trials_are_finished_in_all(
+    tmp_path: Path, train_to: Callable[[Figures], list[Path]]
+) -> None:
+    folders = train_to(lambda config: [config.network.dropout])
+    run(tmp_path, trials=3)
+    before = rows(tmp_path)
+    run(tmp_path, trials=3)
+    assert rows(tmp_path) == before
+    run(tmp_path, trials=5)
+    assert rows(tmp_path)[:3] == before
+    assert len(folders) == len({row["dropout"] for row in rows(tmp_path)}) == 5
+
+
+def test_a_trial_that_was_cut_off_is_taken_up_again_and_no_finished_one_is_lost(
+    tmp_path: Path, train_to: Callable[[Figures], list[Path]]
+) -> None:
+    seen: list[TrainConfig] = []
+
+    def figures(config: TrainConfig) -> list[float]:
+        seen.append(config)
+        if len(seen) in (2, 3):
+            raise KeyboardInterrupt  # leaves everything as a kill would
+        return [0.5]
+
+    folders = train_to(figures)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, trials=3)
+        with (tmp_path / "journal.log").open("a") as file:
+            file.write('{"op_code": 6, "wor')  # half a line
+    run(tmp_path, trials=3)
+    assert seen[1] == seen[2] == seen[3]
+    assert [folder.name for folder in folders] == ["0", "1", "1", "1", "4"]
+    assert [row["state"] for row in rows(tmp_path)] == ["complete", "cut off", "cut off", "complete", "complete"]
+
+
+def test_a_trial_below_the_median_of_earlier_ones_is_stopped(
+    tmp_path: Path, train_to: Callable[[Figures], list[Path]]
+) -> None:
+    calls: list[int] = []
+
+    def figures(config: TrainConfig) -> list[float]:
+        calls.append(1)
+        return [0.5, 0.6] if len(calls) <= 5 else [0.1, 0.9]
+
+    train_to(figures)
+    best = run(tmp_path, trials=6, space=Space({"dropout": Range(0.0, 0.5)}))
+    assert [row["state"] for row in rows(tmp_path)] == ["complete"] * 5 + ["pruned"]
+    assert best[FIGURE] == 0.6
+    assert rows(tmp_path)[5]["samples"] == "2"
+
+
+def test_a_trial_that_diverges_does_not_end_the_study(
+    tmp_path: Path, train_to: Callable[[Figures], list[Path]]
+) -> None:
+    calls: list[int] = []
+
+    def figures(config: TrainConfig) -> list[float]:
+        calls.append(1)
+        if len(calls) == 1:
+            raise DataError("the loss is no longer finite")
+        return [0.5]
+
+    train_to(figures)
+    with pytest.raises(DataError, match=r"(?s)no trial.*no longer finite"):
+        run(tmp_path, trials=1)
+    assert run(tmp_path, trials=2)["trial"] == 1
+
+
+def test_a_folder_keeps_to_one_study(tmp_path: Path, train_to: Callable[[Figures], list[Path]]) -> None:
+    train_to(lambda _: [0.5])
+    run(tmp_path, trials=1)
+    with pytest.raises(SettingsError, match=r"something else \(space differ"):
+        run(tmp_path, trials=2, space=Space({"dropout": Range(0.0, 0.1)}))
+    with pytest.raises(SettingsError, match=r"something else \(base, folds differ"):
+        run(tmp_path, trials=2, base=dataclasses.replace(TINY, samples=8), folds=3)
+
+
+def test_no_trial_is_begun_when_the_time_is_up(tmp_path: Path, train_to: Callable[[Figures], list[Path]]) -> None:
+    train_to(lambda _: [0.5])
+    with pytest.raises(DataError, match="no trial"):
+        run(tmp_path, trials=5, hours=1e-12)
+    for options in ({"trials": 0}, {"trials": 1, "hours": 0.0}):
+        with pytest.raises(SettingsError, match="at least 1 trial"):
+            run(tmp_path, **options)  # type: ignore[arg-type]
+
+
+def test_settings_reach_the_part_of_the_configuration_they_belong_to() -> None:
+    config = configured(TINY, {"dropout": 0.3, "strength": 0.2, "learning_rate": 1e-4, "decoder": [8, 8, 8, 4]})
+    assert (config.network.dropout, config.network.decoder) == (0.3, (8, 8, 8, 4))
+    assert (config.augment.strength, config.learning_rate) == (0.2, 1e-4)
+    assert (
+        configured(config, {"dropout": 0.0, "strength": 1.0, "learning_rate": 5e-3, "decoder": [128, 96, 48, 24]})
+        == TINY
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "at least one setting"),
+        ("[[", "no readable TOML"),
+        ("[speed]\nlow = 1\nhigh = 2", "speed is no setting.*dropout"),
+        ("[samples]\nlow = 1\nhigh = 2", "samples is no setting"),
+        ("[dropout]\nlow = 0.1", "dropout: expected choices"),
+        ("[dropout]\nlow = 0.3\nhigh = 0.1", "dropout: expected choices"),
+        ("[dropout]\nlow = 0.0\nhigh = 0.1\nlog = true", "log = true, above 0"),
+        ("[dropout]\nlow = 0.0\nhigh = nan", "dropout: expected choices"),
+        ("[dropout]\nlow = 0.0\nhigh = 1.5", "dropout = 1.5.*probability"),
+        ("[dropout]\nchoices = []", "dropout: expected choices"),
+        ("dropout = 0.1", "dropout: expected choices"),
+        ("[decoder]\nchoices = [[1, 2]]", "decoder = .*four channel counts"),
+        ("[batch_size]\nchoices = [0]", "batch_size"),
+        ("[batch_size]\nchoices = [4, 8.5]", "batch_size = 8.5: expected a whole number"),
+        ("[batch_size]\nlow = 4\nhigh = 8", "batch_size = 4.0: expected a whole number"),
+        ("[strength]\nchoices = ['much']", "strength = 'much': expected a number"),
+    ],
+)
+def test_a_space_that_training_could_not_use_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "space.toml").write_text(text)
+    with pytest.raises(SettingsError, match=says):
+        read_space(tmp_path / "space.toml")
+
+
+def test_the_best_settings_can_be_trained_with(tmp_path: Path, train_to: Callable[[Figures], list[Path]]) -> None:
+    train_to(lambda config: [config.network.dropout])
+    best = run(tmp_path, trials=2)
+    config = configured(TINY, read_settings(tmp_path / "best.json"))
+    assert json.loads(json.dumps(dataclasses.asdict(config))) == best["config"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "no readable JSON"),
+        ("[]", "expected the best.json"),
+        ('{"settings": {"speed": 1}}', "speed is no setting"),
+        ('{"settings": {"dropout": 2}}', "dropout = 2: .*probability"),
+    ],
+)
+def test_settings_of_no_study_are_refused(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "best.json").write_text(text)
+    with pytest.raises(SettingsError, match=says):
+        read_settings(tmp_path / "best.json")
+
+
+def test_without_optuna_the_error_names_the_extra() -> None:
+    script = """
+import sys
+sys.modules["optuna"] = None
+from nucleus_unet.errors import MissingExtraError
+from nucleus_unet.tuning.journal import require_optuna
+try:
+    require_optuna()
+except MissingExtraError as error:
+    assert "nucleus-unet[tune]" in str(error)
+else:
+    raise AssertionError
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
