@@ -252,8 +252,10 @@ def contours(labels: NDArray[np.uint32]) -> list[list[list[NDArray[np.int32]]]]:
 
 _Merged: TypeAlias = tuple[NDArray[np.uint32], list[tuple[int, int, int]], list[int], list[int]]
 
-def labels_to_kaggle(labels: NDArray[np.uint32], *, threads: int | None = None) -> list[tuple[int, str]]:
-    """Encode every instance of an (H, W) C-contiguous label image as (label, Kaggle string), ascending."""
+_Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
+
+def labels_to_kaggle(labels: _Pixels, *, threads: int | None = None) -> list[tuple[int, str]]:
+    """Encode every instance of an (H, W) label image as (label, Kaggle string), ascending."""
 
 def kaggle_to_labels(masks: Iterable[str], shape: tuple[int, int], *, threads: int | None = None) -> _Merged:
     """Decode Kaggle strings to (labels, [(earlier, later, pixels)], empty masks, hidden masks).
@@ -262,9 +264,9 @@ def kaggle_to_labels(masks: Iterable[str], shape: tuple[int, int], *, threads: i
     """
 
 def labels_to_coco(
-    labels: NDArray[np.uint32], *, compressed: bool, threads: int | None = None
+    labels: _Pixels, *, compressed: bool, threads: int | None = None
 ) -> list[tuple[int, str | list[int]]]:
-    """Encode every instance of an (H, W) C-contiguous label image as (label, COCO counts), ascending.
+    """Encode every instance of an (H, W) label image as (label, COCO counts), ascending.
 
     Raises MaskError where the image has 2**32 pixels or more.
     """
@@ -311,8 +313,6 @@ def contingency(
     """
 
 # --- Components, distances, watershed: behind nucleus_unet.masks -------------------------------------------
-
-_Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
 
 def label(image: _Pixels, *, connectivity: int, threads: int | None = None) -> NDArray[np.uint32]:
     """Find the connected components of an (H, W) binary image or label image, numbered by first pixels.

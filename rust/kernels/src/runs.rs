@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// Pixels that are compared with their left neighbours at a time: one bit of a word each.
-const BLOCK: usize = u64::BITS as usize;
+/// Pixels that are compared with their neighbours at a time: one bit of a word each.
+pub(crate) const BLOCK: usize = u64::BITS as usize;
 
 /// Pixels of one row and one value, other than background.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +62,7 @@ pub(crate) fn find_runs<T: Copy + PartialEq + Default>(row: &[T], runs: &mut Vec
 }
 
 /// One bit for each place where the two differ, the first place in the lowest bit.
-fn differing<T: PartialEq>(left: &[T; BLOCK], right: &[T; BLOCK]) -> u64 {
+pub(crate) fn differing<T: PartialEq>(left: &[T; BLOCK], right: &[T; BLOCK]) -> u64 {
     // Multiplying eight bytes of 0 or 1 by this gathers them in the highest byte, the first in its lowest bit.
     const GATHER: u64 = 0x0102_0408_1020_4080;
     let differs: [u8; BLOCK] = std::array::from_fn(|place| u8::from(left[place] != right[place]));
