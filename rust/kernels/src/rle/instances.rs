@@ -7,7 +7,7 @@ use ndarray::{ArrayView2, Axis};
 
 use super::Run;
 use crate::by_label::ByLabel;
-use crate::runs::{BLOCK, differing};
+use crate::runs::{BLOCK, for_each_difference};
 
 /// Columns that one thread takes at a time: a kilobyte of each row.
 const STRIP: usize = 4 * BLOCK;
@@ -157,23 +157,4 @@ fn runs_by_column<T: Label>(
         close(column, label.into(), height);
     }
     columns
-}
-
-/// Call `differs` with each place that both rows have and where they differ, ascending.
-fn for_each_difference<T: Label>(above: &[T], here: &[T], mut differs: impl FnMut(usize)) {
-    let (above_blocks, above_rest) = above.as_chunks::<BLOCK>();
-    let (here_blocks, here_rest) = here.as_chunks::<BLOCK>();
-    for (block, (above, here)) in above_blocks.iter().zip(here_blocks).enumerate() {
-        let mut differences = differing(above, here);
-        while differences != 0 {
-            differs(block * BLOCK + differences.trailing_zeros() as usize);
-            differences &= differences - 1;
-        }
-    }
-    let rest = above_blocks.len() * BLOCK;
-    for (offset, (above, here)) in above_rest.iter().zip(here_rest).enumerate() {
-        if above != here {
-            differs(rest + offset);
-        }
-    }
 }
