@@ -32,7 +32,7 @@ def main() -> None:
     scenes = Scenes(quick=options.quick)
     # The load is read before our own work adds to it.
     results = {"surroundings": report.surroundings(scenes.origin, quick=options.quick), "rows": []}
-    rounds, seconds = ((2, 11), 1.0) if options.quick else ((3, 41), 15.0)
+    rounds, seconds = ((2, 11), 2.0) if options.quick else ((3, 41), 15.0)
     for contest in _contests(scenes):
         if options.only in contest.kernel:
             row = run(contest, rounds=rounds, seconds=seconds)

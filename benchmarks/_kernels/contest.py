@@ -74,12 +74,13 @@ def run(contest: Contest, *, rounds: tuple[int, int], seconds: float) -> dict[st
     """Compare the answers, then time everybody in turns, and return the row.
 
     There are as many rounds as fit in about `seconds`, but from the first to the second number of `rounds`. A peer that
-    raises is left out of the row, which says so.
+    raises is left out of the row, which says so; one whose first call takes longer than `seconds` is timed by that alone.
     """
     if cv2 := installed("cv2"):
         cv2.setNumThreads(contest.threads)
     answer, spent = _timed(contest.ours)
     works, failed = {OURS: contest.ours}, {}
+    times: dict[str, list[float]] = {OURS: []}
     for name, work in contest.peers.items():
         try:
             theirs, took = _timed(work)
@@ -90,11 +91,13 @@ def run(contest: Contest, *, rounds: tuple[int, int], seconds: float) -> dict[st
             contest.agree(answer, name, theirs)
         except AssertionError as error:
             raise AssertionError(f"{contest.kernel}, {contest.case}: ours differs from {name}: {error}") from error
-        works[name] = work
-        spent += took
         del theirs
+        if took > seconds:
+            times[name] = [took * 1000]
+        else:
+            works[name], times[name] = work, []
+            spent += took
     del answer
-    times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(max(rounds[0], min(rounds[1], int(seconds / spent)))):
         for name, work in works.items():
             times[name].append(_timed(work)[1] * 1000)
@@ -135,6 +138,8 @@ def _row(contest: Contest, times: Mapping[str, list[float]], failed: dict[str, s
 
 
 def _quartiles(times: list[float]) -> list[float]:
-    """Lower and upper quartile."""
+    """Lower and upper quartile; of a single time itself."""
+    if len(times) == 1:
+        return times * 2
     lower, _, upper = statistics.quantiles(times, n=4, method="inclusive")
     return [lower, upper]
