@@ -74,7 +74,7 @@ def run(contest: Contest, *, rounds: tuple[int, int], seconds: float) -> dict[st
     """Compare the answers, then time everybody in turns, and return the row.
 
     There are as many rounds as fit in about `seconds`, but from the first to the second number of `rounds`. A peer that
-    raises is left out of the row, which says so; one whose first call takes longer than `seconds` is timed by that alone.
+    raises is left out of the row, which says so. One whose first call takes longer than `seconds` is timed by it alone.
     """
     if cv2 := installed("cv2"):
         cv2.setNumThreads(contest.threads)

@@ -69,7 +69,8 @@ proptest! {
                     && (corner[1]..corner[1] + 3).contains(&(column as i64))
             });
             let blended = f32::from_bits(bits);
-            prop_assert!(if covered { blended == value } else { blended.is_nan() });
+            prop_assert_eq!(blended.is_nan(), !covered);
+            prop_assert!(blended.is_nan() || blended == value);
         }
     }
 }
