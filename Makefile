@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 RUST := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
-.PHONY: demo test lint format types rust-test python-test clean
+.PHONY: demo benchmark test lint format types rust-test python-test clean
 
 ## Segment real and synthetic pictures with the embedded model; results go to demo/
 demo: $(STAMP)
@@ -37,6 +37,12 @@ format: $(STAMP)
 	cargo fmt
 	$(BIN)/ruff format --quiet .
 	$(BIN)/ruff check --fix --quiet .
+
+## Time the kernels against their peers (an hour; BENCHMARK=--quick for some minutes)
+BENCHMARK ?= --json kernels.json --markdown kernels.md
+benchmark: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group benchmark
+	$(BIN)/python benchmarks/kernels.py $(BENCHMARK)
 
 # The environment, with the extension built in release mode; made anew when Rust code or dependencies change.
 $(STAMP): pyproject.toml constraints.txt $(RUST)

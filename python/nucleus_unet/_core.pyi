@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "__version__",
+    "blend_tiles",
     "clear_border",
     "coco_to_labels",
     "contingency",
@@ -30,6 +31,8 @@ __all__ = [
     "merge_mask_pngs",
     "relabel_sequential",
     "rle_iou",
+    "simplify_ring",
+    "smooth_labels",
     "watershed",
 ]
 
@@ -252,8 +255,10 @@ def contours(labels: NDArray[np.uint32]) -> list[list[list[NDArray[np.int32]]]]:
 
 _Merged: TypeAlias = tuple[NDArray[np.uint32], list[tuple[int, int, int]], list[int], list[int]]
 
-def labels_to_kaggle(labels: NDArray[np.uint32], *, threads: int | None = None) -> list[tuple[int, str]]:
-    """Encode every instance of an (H, W) C-contiguous label image as (label, Kaggle string), ascending."""
+_Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
+
+def labels_to_kaggle(labels: _Pixels, *, threads: int | None = None) -> list[tuple[int, str]]:
+    """Encode every instance of an (H, W) label image as (label, Kaggle string), ascending."""
 
 def kaggle_to_labels(masks: Iterable[str], shape: tuple[int, int], *, threads: int | None = None) -> _Merged:
     """Decode Kaggle strings to (labels, [(earlier, later, pixels)], empty masks, hidden masks).
@@ -262,9 +267,9 @@ def kaggle_to_labels(masks: Iterable[str], shape: tuple[int, int], *, threads: i
     """
 
 def labels_to_coco(
-    labels: NDArray[np.uint32], *, compressed: bool, threads: int | None = None
+    labels: _Pixels, *, compressed: bool, threads: int | None = None
 ) -> list[tuple[int, str | list[int]]]:
-    """Encode every instance of an (H, W) C-contiguous label image as (label, COCO counts), ascending.
+    """Encode every instance of an (H, W) label image as (label, COCO counts), ascending.
 
     Raises MaskError where the image has 2**32 pixels or more.
     """
@@ -312,8 +317,6 @@ def contingency(
 
 # --- Components, distances, watershed: behind nucleus_unet.masks -------------------------------------------
 
-_Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
-
 def label(image: _Pixels, *, connectivity: int, threads: int | None = None) -> NDArray[np.uint32]:
     """Find the connected components of an (H, W) binary image or label image, numbered by first pixels.
 
@@ -358,4 +361,31 @@ def expand_labels(labels: NDArray[np.uint32], distance: float, *, threads: int |
     """Give background within `distance` of a label to the nearest, of equals to the first by row, then column.
 
     Raises SettingsError where the distance is negative or not a number, MaskError where a side exceeds 2**30 pixels.
+    """
+
+# --- Outlines and tiles: behind nucleus_unet.masks -------------------------------------------------------------------
+
+def smooth_labels(labels: NDArray[np.uint32], radius: int, *, threads: int | None = None) -> NDArray[np.uint32]:
+    """Give each pixel of a C-contiguous label image the label of most pixels within `radius` rows and columns.
+
+    Raises SettingsError where the radius exceeds 64 pixels.
+    """
+
+def simplify_ring(ring: NDArray[np.int32], tolerance: float) -> NDArray[np.int32]:
+    """Keep vertices of a closed ring (K, 2) such that none left out is further than `tolerance` from its edge.
+
+    Raises MaskError for what is no simple, closed ring, SettingsError for a negative tolerance.
+    """
+
+def blend_tiles(
+    tiles: NDArray[np.float32],
+    corners: NDArray[np.int64],
+    shape: tuple[int, int],
+    *,
+    weights: NDArray[np.float32],
+    threads: int | None = None,
+) -> NDArray[np.float32]:
+    """Lay tiles (N, h, w, C) on a canvas (H, W, C): the mean by weights (h, w), not-a-number where there is none.
+
+    Raises MaskError where the arguments do not fit each other or a weight is negative or not finite.
     """

@@ -4,6 +4,7 @@ Masks come as a list. Mask `i`, counted from 0, becomes label `i + 1` of a label
 a pixel the earlier keeps it, and the `MergeReport` that comes with the label image says what the later lost.
 """
 
+from nucleus_unet.masks.blending import blend_tiles
 from nucleus_unet.masks.cleaning import (
     clear_border,
     expand_labels,
@@ -23,6 +24,7 @@ from nucleus_unet.masks.encodings import (
     rle_iou,
 )
 from nucleus_unet.masks.merging import MergeReport, Overlap
+from nucleus_unet.masks.outlines import simplify_ring, smooth_labels
 from nucleus_unet.masks.overlaps import OverlapTable, overlap_table
 from nucleus_unet.masks.pngs import merge_mask_pngs
 from nucleus_unet.masks.regions import distance, label, watershed
@@ -32,6 +34,7 @@ __all__ = [
     "MergeReport",
     "Overlap",
     "OverlapTable",
+    "blend_tiles",
     "clear_border",
     "coco_to_labels",
     "distance",
@@ -49,5 +52,7 @@ __all__ = [
     "rle_areas",
     "rle_boxes",
     "rle_iou",
+    "simplify_ring",
+    "smooth_labels",
     "watershed",
 ]

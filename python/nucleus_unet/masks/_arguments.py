@@ -24,6 +24,16 @@ def as_label_image(labels: ArrayLike, name: str = "labels") -> NDArray[np.uint32
     return np.require(image, np.uint32, ["C_CONTIGUOUS", "ALIGNED"])
 
 
+def as_pixels(image: ArrayLike, name: str = "labels") -> NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]:
+    """Binary image or label image in a width that some kernels take: without a copy where it is so already."""
+    pixels = np.asarray(image)
+    if pixels.dtype == np.bool_:
+        pixels = pixels.view(np.uint8)
+    if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16):
+        return as_label_image(pixels, name)
+    return np.require(pixels, pixels.dtype, ["C_CONTIGUOUS", "ALIGNED"])
+
+
 def as_shape(shape: Sequence[int], name: str = "shape") -> tuple[int, int]:
     """Height and width as integers."""
     try:

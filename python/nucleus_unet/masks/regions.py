@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nucleus_unet import _core
 from nucleus_unet.errors import MaskError
-from nucleus_unet.masks._arguments import as_label_image
+from nucleus_unet.masks._arguments import as_label_image, as_pixels
 
 
 def label(image: ArrayLike, *, connectivity: int = 1, threads: int | None = None) -> NDArray[np.uint32]:
@@ -51,7 +51,7 @@ def label(image: ArrayLike, *, connectivity: int = 1, threads: int | None = None
     >>> label([[5, 5, 7, 5]])
     array([[1, 1, 2, 3]], dtype=uint32)
     """
-    return _core.label(_pixels(image, "image"), connectivity=connectivity, threads=threads)
+    return _core.label(as_pixels(image, "image"), connectivity=connectivity, threads=threads)
 
 
 def distance(image: ArrayLike, *, threads: int | None = None) -> NDArray[np.float32]:
@@ -96,7 +96,7 @@ def distance(image: ArrayLike, *, threads: int | None = None) -> NDArray[np.floa
     >>> distance([[7, 7, 7, 9, 9]])
     array([[3., 2., 1., 1., 2.]], dtype=float32)
     """
-    return _core.distance(_pixels(image, "image"), threads=threads)
+    return _core.distance(as_pixels(image, "image"), threads=threads)
 
 
 def watershed(
@@ -147,16 +147,6 @@ def watershed(
     return _core.watershed(
         _levels(image), as_label_image(markers, "markers"), mask=open_pixels, connectivity=connectivity
     )
-
-
-def _pixels(image: ArrayLike, name: str) -> NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]:
-    """Binary image or label image in a width that the kernels take: without a copy where it is so already."""
-    pixels = np.asarray(image)
-    if pixels.dtype == np.bool_:
-        pixels = pixels.view(np.uint8)
-    if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16):
-        return as_label_image(pixels, name)
-    return np.require(pixels, pixels.dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
 
 def _levels(

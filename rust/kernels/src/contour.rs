@@ -8,8 +8,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 use thiserror::Error;
+
+use crate::components::{self, Connectivity};
+use crate::runs::for_each_difference;
 
 /// Corner of a pixel, x then y.
 pub type Vertex = [i32; 2];
@@ -56,11 +59,18 @@ pub fn contours(labels: ArrayView2<'_, u32>) -> Result<Vec<Outline>, ContourErro
     if rows.max(columns) > i32::MAX as usize || labels.len() > u32::MAX as usize {
         return Err(ContourError { rows, columns });
     }
-    let mut tracer = Tracer::new(labels);
-    for ((row, column), &label) in labels.indexed_iter() {
-        if label != 0 {
-            tracer.visit(row, column, label);
-        }
+    let labels = labels.as_standard_layout();
+    let mut tracer = Tracer::new(labels.view());
+    let mut above: &[u32] = &vec![0; columns];
+    for (row, here) in labels.rows().into_iter().enumerate() {
+        let here = here.to_slice().expect("a row lies in one piece");
+        // Every ring has a top edge, and the first of them starts it.
+        for_each_difference(above, here, |column| {
+            if here[column] != 0 {
+                tracer.visit(row, column, here[column]);
+            }
+        });
+        above = here;
     }
     let mut outlines: BTreeMap<u32, Vec<Polygon>> = BTreeMap::new();
     for (label, polygon) in tracer.pieces {
@@ -76,8 +86,6 @@ pub fn contours(labels: ArrayView2<'_, u32>) -> Result<Vec<Outline>, ContourErro
 /// pixel. Turning right is the next one.
 pub(crate) const STEPS: [[isize; 2]; 4] = [[0, 1], [1, 0], [0, -1], [-1, 0]];
 
-const UP: [isize; 2] = STEPS[3];
-
 /// Row and column, from a pixel's own, of the corner where a walk along each edge ends.
 const ENDS: [[usize; 2]; 4] = [[0, 1], [1, 1], [1, 0], [0, 0]];
 
@@ -90,8 +98,8 @@ struct Turn {
 
 struct Tracer<'a> {
     labels: ArrayView2<'a, u32>,
-    /// For every pixel the number of its piece, counted from 1; 0 before it was reached.
-    piece_of: Vec<u32>,
+    /// For every pixel the number of its piece, counted from 1 by raster order of their first pixels.
+    piece_of: Array2<u32>,
     /// Whether a walk came along the top edge of a pixel.
     walked: Vec<bool>,
     pieces: Vec<(u32, Polygon)>,
@@ -99,9 +107,12 @@ struct Tracer<'a> {
 
 impl<'a> Tracer<'a> {
     fn new(labels: ArrayView2<'a, u32>) -> Self {
+        let mut piece_of = Array2::zeros(labels.dim());
+        components::label(labels, Connectivity::Four, piece_of.view_mut())
+            .expect("of one shape, and the pixels were counted");
         Self {
             labels,
-            piece_of: vec![0; labels.len()],
+            piece_of,
             walked: vec![false; labels.len()],
             pieces: Vec::new(),
         }
@@ -118,10 +129,10 @@ impl<'a> Tracer<'a> {
         (self.labels.get([row, column]) == Some(&label)).then_some([row, column])
     }
 
-    /// Look at the next pixel in raster order. Every ring has a top edge, and the first of them starts it.
+    /// Look at the next pixel, in raster order, that has a top edge.
     fn visit(&mut self, row: usize, column: usize, label: u32) {
-        let index = self.index(row, column);
-        let is_new = self.piece_of[index] == 0;
+        let piece = self.piece_of[[row, column]] as usize;
+        let is_new = piece > self.pieces.len();
         if is_new {
             self.pieces.push((
                 label,
@@ -130,36 +141,17 @@ impl<'a> Tracer<'a> {
                     holes: Vec::new(),
                 },
             ));
-            self.fill_piece([row, column], label);
         }
-        if self.walked[index] || self.step([row, column], UP, label).is_some() {
+        if self.walked[self.index(row, column)] {
             return;
         }
         let mut rings = split(self.walk([row, column], label));
-        let polygon = &mut self.pieces[self.piece_of[index] as usize - 1].1;
+        let polygon = &mut self.pieces[piece - 1].1;
         if is_new {
             // The ring through a piece's first pixel is its exterior; it is the one that closes last.
             polygon.exterior = rings.pop().expect("a walk has at least one ring");
         }
         polygon.holes.append(&mut rings);
-    }
-
-    /// Number all pixels 4-connected to one as the latest piece.
-    fn fill_piece(&mut self, start: [usize; 2], label: u32) {
-        let number = self.pieces.len() as u32;
-        let mut stack = vec![start];
-        while let Some(pixel) = stack.pop() {
-            let index = self.index(pixel[0], pixel[1]);
-            if self.piece_of[index] != 0 {
-                continue;
-            }
-            self.piece_of[index] = number;
-            stack.extend(
-                STEPS
-                    .iter()
-                    .filter_map(|step| self.step(pixel, *step, label)),
-            );
-        }
     }
 
     /// Walk along the edges of a piece from the top edge of a pixel until there again. Pixels across a corner are not

@@ -4,6 +4,7 @@
 //! kernel gives the same result at any number of threads.
 #![forbid(unsafe_code)]
 
+pub mod blend;
 mod by_label;
 pub mod components;
 pub mod contour;
@@ -19,4 +20,6 @@ pub mod overlap;
 pub mod relabel;
 pub mod rle;
 mod runs;
+pub mod simplify;
+pub mod smooth;
 pub mod watershed;

@@ -4,11 +4,12 @@
 //! left to right, then run by run in raster order: a sum that depends on the nucleus alone, not on threads or on what
 //! surrounds it.
 
-use std::collections::BTreeMap;
-
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 use thiserror::Error;
+
+use crate::by_label::ByLabel;
+use crate::runs::{Run, find_runs};
 
 /// Rows whose runs are in memory at a time.
 const BATCH: usize = 256;
@@ -58,19 +59,27 @@ pub fn measure(
         expected,
         probability.map(|image| image.dim()),
     )?;
-    let mut totals: BTreeMap<u32, Totals> = BTreeMap::new();
+    let labels = labels.as_standard_layout();
+    let labels = labels.view();
+    let mut totals: Vec<(u32, Totals)> = Vec::new();
+    // One more than the place in `totals`; 0 for a label that was not met yet.
+    let mut places = ByLabel::<u32>::new(labels.len());
     for first in (0..expected.0).step_by(BATCH) {
         let runs: Vec<Vec<(u32, Totals)>> = (first..expected.0.min(first + BATCH))
             .into_par_iter()
             .map(|row| runs_of_row(row, labels, intensity, probability))
             .collect();
         for (label, run) in runs.into_iter().flatten() {
-            totals
-                .entry(label)
-                .and_modify(|sum| sum.add(&run))
-                .or_insert(run);
+            let place = places.slot(label);
+            if *place == 0 {
+                totals.push((label, run));
+                *place = totals.len() as u32;
+            } else {
+                totals[*place as usize - 1].1.add(&run);
+            }
         }
     }
+    totals.sort_unstable_by_key(|(label, _)| *label);
     Ok(totals
         .into_iter()
         .map(|(label, sum)| Measurement {
@@ -134,30 +143,25 @@ fn runs_of_row(
     probability: Option<ArrayView2<'_, u8>>,
 ) -> Vec<(u32, Totals)> {
     let line = labels.row(row);
-    let mut runs = Vec::new();
-    let mut start = 0;
-    while start < line.len() {
-        let label = line[start];
-        let end = (start + 1..line.len())
-            .find(|&column| line[column] != label)
-            .unwrap_or(line.len());
-        if label != 0 {
-            let columns = start..end;
-            let area = columns.len() as u64;
-            let totals = Totals {
-                area,
-                bounding_box: [row, start, row + 1, end],
-                places: [area * row as u64, columns.clone().map(|c| c as u64).sum()],
-                intensity: intensity.map_or(0.0, |image| {
-                    columns.clone().map(|c| f64::from(image[[row, c]])).sum()
-                }),
-                probability: probability.map_or(0, |image| {
-                    columns.clone().map(|c| u64::from(image[[row, c]])).sum()
-                }),
-            };
-            runs.push((label, totals));
+    let mut runs: Vec<Run<u32>> = Vec::new();
+    find_runs(line.to_slice().expect("a row lies in one piece"), &mut runs);
+    let totals = |run: &Run<u32>| {
+        let columns = run.columns();
+        let area = columns.len() as u64;
+        Totals {
+            area,
+            bounding_box: [row, columns.start, row + 1, columns.end],
+            places: [
+                area * row as u64,
+                (columns.start + columns.end - 1) as u64 * area / 2,
+            ],
+            intensity: intensity.map_or(0.0, |image| {
+                columns.clone().map(|c| f64::from(image[[row, c]])).sum()
+            }),
+            probability: probability.map_or(0, |image| {
+                columns.clone().map(|c| u64::from(image[[row, c]])).sum()
+            }),
         }
-        start = end;
-    }
-    runs
+    };
+    runs.iter().map(|run| (run.value, totals(run))).collect()
 }

@@ -1,10 +1,9 @@
 //! How two label images of the same scene share their pixels: the table behind IoU, average precision, PQ and AJI.
 
-use std::collections::HashMap;
-
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, Axis};
 use rayon::slice::ParallelSliceMut;
+use rustc_hash::FxHashMap;
 
 /// Rows that are counted together.
 const ROWS: usize = 64;
@@ -30,7 +29,7 @@ pub struct ShapeMismatch {
     pub b: (usize, usize),
 }
 
-type Counts = HashMap<(u32, u32), u64>;
+type Counts = FxHashMap<(u32, u32), u64>;
 
 /// Count the pixels of every pair of labels that occurs, background included, sorted by (a, b).
 ///
@@ -57,7 +56,7 @@ pub fn contingency(
         .into_par_iter()
         .zip(b.axis_chunks_iter(Axis(0), ROWS))
         .map(|(a, b)| count(a, b))
-        .reduce(Counts::new, add);
+        .reduce(Counts::default, add);
     let mut cells: Vec<Cell> = counts
         .into_iter()
         .map(|((a, b), pixels)| Cell { a, b, pixels })
@@ -68,7 +67,7 @@ pub fn contingency(
 
 /// Neighbours mostly have equal labels, so that the map is asked once a run rather than once a pixel.
 fn count(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Counts {
-    let mut counts = Counts::new();
+    let mut counts = Counts::default();
     let (mut pair, mut pixels) = ((0, 0), 0);
     for next in a.iter().copied().zip(b.iter().copied()) {
         if next == pair {

@@ -4,20 +4,23 @@
 //! of a label image are encoded in one pass over it, not in one pass each.
 
 mod coco;
+mod instances;
 mod kaggle;
 mod measure;
 
 use ndarray::parallel::prelude::*;
-use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
-use rayon::slice::{ParallelSlice, ParallelSliceMut};
+use ndarray::{ArrayViewMut2, Axis, Slice};
 
 use crate::merge::{Losses, Merge, label_of};
-pub use coco::{CocoCounts, coco_pixels, coco_string, coco_to_labels, labels_to_coco};
+pub use coco::{
+    CocoCounts, coco_pixels, coco_string, coco_to_labels, labels_to_coco, labels_to_coco_strings,
+};
+pub use instances::Label;
 pub use kaggle::{kaggle_to_labels, labels_to_kaggle};
 pub use measure::{EncodedMask, RunMask, rle_iou, run_masks};
 
-/// Columns that are worked on together: 256 bytes of each row, so that reading a column-major run from a
-/// row-major image uses whole cache lines.
+/// Columns that are painted together: 256 bytes of each row, so that writing a column-major run to a row-major image
+/// uses whole cache lines.
 const STRIP: usize = 64;
 
 /// Pixels of one mask that follow each other in column-major order.
@@ -163,70 +166,6 @@ pub enum Fault {
         /// Pixels in the image.
         pixels: u64,
     },
-}
-
-/// The runs of every instance, labels ascending, runs ascending and as long as possible.
-fn runs_by_label(labels: ArrayView2<'_, u32>) -> Vec<(u32, Vec<Run>)> {
-    if labels.is_empty() {
-        return Vec::new();
-    }
-    let mut runs: Vec<LabelledRun> = labels
-        .axis_chunks_iter(Axis(1), STRIP)
-        .into_par_iter()
-        .enumerate()
-        .flat_map_iter(|(strip, pixels)| strip_runs(pixels, strip * STRIP))
-        .collect();
-    runs.par_sort_unstable_by_key(|run| (run.label, run.start));
-    runs.par_chunk_by(|left, right| left.label == right.label)
-        .map(|instance| (instance[0].label, joined(instance)))
-        .collect()
-}
-
-/// A run within one column.
-struct LabelledRun {
-    label: u32,
-    start: u64,
-    length: u64,
-}
-
-/// The runs of a strip of columns whose first is `first_column`, read row by row as the image lies in memory.
-fn strip_runs(strip: ArrayView2<'_, u32>, first_column: usize) -> Vec<LabelledRun> {
-    let height = strip.nrows();
-    let mut runs = Vec::new();
-    let mut close = |(label, first_row): (u32, usize), row: usize, column: usize| {
-        if label != 0 {
-            runs.push(LabelledRun {
-                label,
-                start: ((first_column + column) * height + first_row) as u64,
-                length: (row - first_row) as u64,
-            });
-        }
-    };
-    let mut open = vec![(0, 0); strip.ncols()];
-    for (row, pixels) in strip.rows().into_iter().enumerate() {
-        for (column, (&label, open)) in pixels.iter().zip(&mut open).enumerate() {
-            if label != open.0 {
-                close(*open, row, column);
-                *open = (label, row);
-            }
-        }
-    }
-    for (column, open) in open.into_iter().enumerate() {
-        close(open, height, column);
-    }
-    runs
-}
-
-/// Join the runs that go on from the foot of one column at the head of the next.
-fn joined(instance: &[LabelledRun]) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::with_capacity(instance.len());
-    for &LabelledRun { start, length, .. } in instance {
-        match runs.last_mut() {
-            Some(last) if last.end() == start => last.length += length,
-            _ => runs.push(Run { start, length }),
-        }
-    }
-    runs
 }
 
 /// Parse every mask; of several faults the one in the first mask counts, whichever thread is first.

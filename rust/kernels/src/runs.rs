@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// Pixels that are compared with their left neighbours at a time: one bit of a word each.
-const BLOCK: usize = u64::BITS as usize;
+/// Pixels that are compared with their neighbours at a time: one bit of a word each.
+pub(crate) const BLOCK: usize = u64::BITS as usize;
 
 /// Pixels of one row and one value, other than background.
 #[derive(Debug, Clone, Copy)]
@@ -42,23 +42,31 @@ pub(crate) fn find_runs<T: Copy + PartialEq + Default>(row: &[T], runs: &mut Vec
             (start, value) = (end, next);
         }
     };
-    let (left, right) = (&row[..row.len() - 1], &row[1..]);
-    let (left_blocks, left_rest) = left.as_chunks::<BLOCK>();
-    let (right_blocks, right_rest) = right.as_chunks::<BLOCK>();
-    for (block, (left, right)) in left_blocks.iter().zip(right_blocks).enumerate() {
-        let mut changes = differing(left, right);
-        while changes != 0 {
-            change(block * BLOCK + changes.trailing_zeros() as usize + 1);
-            changes &= changes - 1;
-        }
-    }
-    let rest = left_blocks.len() * BLOCK;
-    for (offset, (left, right)) in left_rest.iter().zip(right_rest).enumerate() {
-        if left != right {
-            change(rest + offset + 1);
-        }
-    }
+    for_each_difference(&row[..row.len() - 1], &row[1..], |place| change(place + 1));
     change(row.len());
+}
+
+/// Call `differs` with each place that both rows have and where they differ, ascending.
+pub(crate) fn for_each_difference<T: PartialEq>(
+    above: &[T],
+    here: &[T],
+    mut differs: impl FnMut(usize),
+) {
+    let (above_blocks, above_rest) = above.as_chunks::<BLOCK>();
+    let (here_blocks, here_rest) = here.as_chunks::<BLOCK>();
+    for (block, (above, here)) in above_blocks.iter().zip(here_blocks).enumerate() {
+        let mut differences = differing(above, here);
+        while differences != 0 {
+            differs(block * BLOCK + differences.trailing_zeros() as usize);
+            differences &= differences - 1;
+        }
+    }
+    let rest = above_blocks.len() * BLOCK;
+    for (offset, (above, here)) in above_rest.iter().zip(here_rest).enumerate() {
+        if above != here {
+            differs(rest + offset);
+        }
+    }
 }
 
 /// One bit for each place where the two differ, the first place in the lowest bit.

@@ -207,7 +207,7 @@ fn an_overlap_within_a_mask_names_both_pairs_and_the_pixel() {
 
 #[test]
 fn coco_refuses_an_image_whose_pixels_exceed_32_bits() {
-    let pixel = arr0(1);
+    let pixel = arr0(1_u32);
     let image = pixel.broadcast((1 << 16, 1 << 16)).unwrap();
     let refused = RleError::ImageTooLarge {
         height: 1 << 16,

@@ -1,6 +1,7 @@
 //! Label images made from label images, pixel for pixel: renumbered, without some nuclei, with larger ones.
 
 use nucleus_kernels::expand::{self, ExpandError};
+use nucleus_kernels::smooth::{self, SmoothError};
 use nucleus_kernels::{fill, filter, relabel};
 use numpy::ndarray::{ArrayView2, ArrayViewMut2};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray2};
@@ -77,6 +78,24 @@ pub fn expand_labels<'py>(
         ExpandError::Size { .. } => MaskError::new_err(error.to_string()),
     })?;
     Ok(expanded)
+}
+
+#[pyfunction]
+#[pyo3(signature = (labels, radius, *, threads=None))]
+pub fn smooth_labels<'py>(
+    py: Python<'py>,
+    labels: PyReadonlyArray2<'py, u32>,
+    radius: usize,
+    threads: Option<usize>,
+) -> PyResult<Labels<'py>> {
+    let (smoothed, outcome) = made_from(py, &labels, threads, |labels, smoothed| {
+        smooth::smooth_labels(labels, smoothed, radius)
+    })?;
+    outcome.map_err(|error| match error {
+        SmoothError::Radius(_) => SettingsError::new_err(error.to_string()),
+        SmoothError::Shape { .. } => MaskError::new_err(error.to_string()),
+    })?;
+    Ok(smoothed)
 }
 
 /// A new label image of the same shape, and what `work` returned when it wrote it.

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 mod arrays;
+mod blend;
 mod border;
 mod cleaning;
 mod components;
@@ -14,6 +15,7 @@ mod masks;
 mod measure;
 mod overlap;
 mod rle;
+mod simplify;
 mod watershed;
 
 #[pymodule]
@@ -31,8 +33,10 @@ mod _core {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
+    use super::blend::blend_tiles;
+    #[pymodule_export]
     use super::cleaning::{
-        clear_border, expand_labels, fill_holes, filter_by_area, relabel_sequential,
+        clear_border, expand_labels, fill_holes, filter_by_area, relabel_sequential, smooth_labels,
     };
     #[pymodule_export]
     use super::components::label;
@@ -52,6 +56,8 @@ mod _core {
     use super::rle::{
         coco_to_labels, kaggle_to_labels, labels_to_coco, labels_to_kaggle, measure_rles, rle_iou,
     };
+    #[pymodule_export]
+    use super::simplify::simplify_ring;
     #[pymodule_export]
     use super::watershed::watershed;
 }

@@ -2,13 +2,13 @@
 
 use nucleus_kernels::rle::{self, CocoCounts, EncodedMask};
 use numpy::ndarray::Array2;
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::arrays::written;
+use crate::arrays::{Pixels, with_pixels, written};
 use crate::border::{self, MaskError, mask_error};
 use crate::masks::{self, Merged};
 
@@ -19,11 +19,11 @@ type AreasAndBoxes<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<i64>>)
 #[pyo3(signature = (labels, *, threads=None))]
 pub fn labels_to_kaggle(
     py: Python<'_>,
-    labels: PyReadonlyArray2<'_, u32>,
+    labels: &Bound<'_, PyAny>,
     threads: Option<usize>,
 ) -> PyResult<Vec<(u32, String)>> {
-    let labels = border::label_image(&labels)?;
-    border::run(py, threads, || rle::labels_to_kaggle(labels))
+    let labels = Pixels::new("labels", labels)?;
+    with_pixels!(&labels, pixels => border::run(py, threads, || rle::labels_to_kaggle(pixels)))
 }
 
 #[pyfunction]
@@ -49,23 +49,31 @@ pub fn kaggle_to_labels<'py>(
 #[pyo3(signature = (labels, *, compressed, threads=None))]
 pub fn labels_to_coco<'py>(
     py: Python<'py>,
-    labels: PyReadonlyArray2<'py, u32>,
+    labels: &Bound<'py, PyAny>,
     compressed: bool,
     threads: Option<usize>,
 ) -> PyResult<Vec<(u32, Bound<'py, PyAny>)>> {
-    let labels = border::label_image(&labels)?;
-    let instances =
-        border::run(py, threads, || rle::labels_to_coco(labels))?.map_err(mask_error)?;
+    let labels = Pixels::new("labels", labels)?;
+    if compressed {
+        let instances = with_pixels!(&labels, pixels => {
+            border::run(py, threads, || rle::labels_to_coco_strings(pixels))
+        })?;
+        in_python(py, instances.map_err(mask_error)?)
+    } else {
+        let instances = with_pixels!(&labels, pixels => {
+            border::run(py, threads, || rle::labels_to_coco(pixels))
+        })?;
+        in_python(py, instances.map_err(mask_error)?)
+    }
+}
+
+fn in_python<'py>(
+    py: Python<'py>,
+    instances: Vec<(u32, impl IntoPyObject<'py>)>,
+) -> PyResult<Vec<(u32, Bound<'py, PyAny>)>> {
     instances
         .into_iter()
-        .map(|(label, counts)| {
-            let counts = if compressed {
-                rle::coco_string(&counts).into_bound_py_any(py)?
-            } else {
-                counts.into_bound_py_any(py)?
-            };
-            Ok((label, counts))
-        })
+        .map(|(label, counts)| Ok((label, counts.into_bound_py_any(py)?)))
         .collect()
 }
 

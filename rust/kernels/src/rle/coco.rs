@@ -5,7 +5,8 @@
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use super::{Fault, RleError, Run, paint, parse_all, runs_by_label};
+use super::instances::{Instances, Label};
+use super::{Fault, RleError, Run, paint, parse_all};
 use crate::merge::Merge;
 
 /// Groups of 5 bits that the difference of two 32-bit counts can need.
@@ -35,12 +36,23 @@ impl CocoCounts {
 /// # Errors
 ///
 /// [`RleError::ImageTooLarge`] where the image has 2^32 pixels or more.
-pub fn labels_to_coco(labels: ArrayView2<'_, u32>) -> Result<Vec<(u32, Vec<u32>)>, RleError> {
+pub fn labels_to_coco<T: Label>(
+    labels: ArrayView2<'_, T>,
+) -> Result<Vec<(u32, Vec<u32>)>, RleError> {
     let pixels = coco_pixels(labels.dim())?;
-    Ok(runs_by_label(labels)
-        .into_iter()
-        .map(|(label, runs)| (label, counts(&runs, pixels)))
-        .collect())
+    Ok(Instances::new(labels).encoded(|runs| counts(runs, pixels)))
+}
+
+/// Encode every instance of a label image, labels ascending, as compressed counts.
+///
+/// # Errors
+///
+/// [`RleError::ImageTooLarge`] where the image has 2^32 pixels or more.
+pub fn labels_to_coco_strings<T: Label>(
+    labels: ArrayView2<'_, T>,
+) -> Result<Vec<(u32, String)>, RleError> {
+    let pixels = coco_pixels(labels.dim())?;
+    Ok(Instances::new(labels).encoded(|runs| coco_string(&counts(runs, pixels))))
 }
 
 /// Decode masks on an all-background image; mask `i` gets label `i + 1`.
@@ -60,7 +72,7 @@ pub fn coco_to_labels(
 
 /// Compress counts as pycocotools does, character for character.
 pub fn coco_string(counts: &[u32]) -> String {
-    let mut text = String::new();
+    let mut text = Vec::with_capacity(2 * counts.len());
     for (index, &count) in counts.iter().enumerate() {
         let before = if index > 2 { counts[index - 2] } else { 0 };
         let mut rest = i64::from(count) - i64::from(before);
@@ -69,13 +81,13 @@ pub fn coco_string(counts: &[u32]) -> String {
             rest >>= 5;
             // The fifth bit is the sign: the number ends where it alone would be repeated.
             let more = rest != if group & 0x10 == 0 { 0 } else { -1 };
-            text.push(char::from(48 + (group | if more { 0x20 } else { 0 })));
+            text.push(48 + (group | if more { 0x20 } else { 0 }));
             if !more {
                 break;
             }
         }
     }
-    text
+    String::from_utf8(text).expect("the 64 characters are text")
 }
 
 /// The number of pixels of an image of these rows and columns, which must fit in a count.
@@ -90,9 +102,9 @@ pub fn coco_pixels((height, width): (usize, usize)) -> Result<u32, RleError> {
         .ok_or(RleError::ImageTooLarge { height, width })
 }
 
-fn counts(runs: &[Run], pixels: u32) -> Vec<u32> {
+fn counts(runs: impl Iterator<Item = Run>, pixels: u32) -> Vec<u32> {
     let narrow = |value: u64| u32::try_from(value).expect("runs lie within 2^32 pixels");
-    let mut counts = Vec::with_capacity(2 * runs.len() + 1);
+    let mut counts = Vec::with_capacity(2 * runs.size_hint().1.unwrap_or_default() + 1);
     let mut end = 0;
     for run in runs {
         counts.extend([narrow(run.start - end), narrow(run.length)]);

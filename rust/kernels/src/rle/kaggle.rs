@@ -1,20 +1,16 @@
 //! Kaggle's form: a string of `start length` pairs, starts counted from 1.
 
-use std::fmt::Write;
 use std::num::IntErrorKind;
 
-use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use super::{Fault, RleError, Run, paint, parse_all, runs_by_label};
+use super::instances::{Instances, Joined, Label};
+use super::{Fault, RleError, Run, paint, parse_all};
 use crate::merge::Merge;
 
 /// Encode every instance of a label image, labels ascending.
-pub fn labels_to_kaggle(labels: ArrayView2<'_, u32>) -> Vec<(u32, String)> {
-    runs_by_label(labels)
-        .into_par_iter()
-        .map(|(label, runs)| (label, write(&runs)))
-        .collect()
+pub fn labels_to_kaggle<T: Label>(labels: ArrayView2<'_, T>) -> Vec<(u32, String)> {
+    Instances::new(labels).encoded(write)
 }
 
 /// Decode masks on an all-background image; mask `i` gets label `i + 1`, and an empty string is an empty mask.
@@ -31,13 +27,32 @@ pub fn kaggle_to_labels<Text: AsRef<str> + Sync>(
     Ok(paint(&runs, labels))
 }
 
-fn write(runs: &[Run]) -> String {
-    let mut text = String::new();
+fn write(runs: Joined<'_>) -> String {
+    let mut text = Vec::new();
     for run in runs {
-        let gap = if text.is_empty() { "" } else { " " };
-        write!(text, "{gap}{} {}", run.start + 1, run.length).expect("a string takes all text");
+        if !text.is_empty() {
+            text.push(b' ');
+        }
+        write_number(&mut text, run.start + 1);
+        text.push(b' ');
+        write_number(&mut text, run.length);
     }
-    text
+    String::from_utf8(text).expect("digits and blanks are text")
+}
+
+/// Append the digits of a number, without the detours that formatting takes.
+fn write_number(text: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    text.extend_from_slice(&digits[first..]);
 }
 
 pub(super) fn parse(text: &str, pixels: u64) -> Result<Vec<Run>, Fault> {

@@ -80,12 +80,26 @@ pub fn run_masks<Text: AsRef<str> + Sync>(
 
 /// Write the intersection over union of each mask of `a` (rows) with each of `b` (columns); 0 where both are empty.
 pub fn rle_iou(a: &[RunMask], b: &[RunMask], mut iou: ArrayViewMut2<'_, f64>) {
+    let left = |mask: usize| b[mask].bounding_box[1];
+    let mut by_left: Vec<usize> = (0..b.len()).collect();
+    by_left.sort_by_key(|&mask| left(mask));
+    let widths = b
+        .iter()
+        .map(|mask| mask.bounding_box[3] - mask.bounding_box[1]);
+    let widest = widths.max().unwrap_or_default();
     iou.axis_iter_mut(Axis(0))
         .into_par_iter()
         .zip(a)
         .for_each(|(mut row, a)| {
-            for (iou, b) in row.iter_mut().zip(b) {
-                *iou = a.iou(b);
+            row.fill(0.0);
+            // Most masks are far from each other: only those are looked at whose columns may be shared.
+            let [_, from, _, until] = a.bounding_box;
+            let first = by_left.partition_point(|&mask| left(mask) + widest <= from);
+            for &mask in by_left[first..]
+                .iter()
+                .take_while(|&&mask| left(mask) < until)
+            {
+                row[mask] = a.iou(&b[mask]);
             }
         });
 }

@@ -1,0 +1,1 @@
+"""The rows of the kernel benchmark, one file a family of kernels."""

@@ -1,0 +1,99 @@
+"""What was measured, as a table for people and as JSON."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from _kernels.contest import OURS, PEERS, installed
+
+
+def surroundings(origin: str, *, quick: bool) -> dict[str, Any]:
+    """Machine, versions and data that the figures belong to."""
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "load_average_at_start": os.getloadavg()[0],
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in ("nucleus-unet", "numpy", *PEERS.values())},
+        "missing_peers": [name for module, name in PEERS.items() if not installed(module)],
+        "nuclei": origin,
+        "quick": quick,
+    }
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """Every row, losses too; behind a time its quartiles."""
+    about = report["surroundings"]
+    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items() if number)
+    lines = [
+        f"CPU: {about['cpu']}, {about['cores']} cores; load {about['load_average_at_start']:.1f} at the start.",
+        f"Python {about['python']}; {versions}.",
+        f"Nuclei: {about['nuclei']}.",
+    ]
+    if about["load_average_at_start"] > 0.5:
+        lines.append("The machine was busy with other work: times are too long, ratios uncertain.")
+    if about["missing_peers"]:
+        lines.append(f"Not installed, so not compared: {', '.join(about['missing_peers'])}.")
+    lines += [
+        "",
+        "Milliseconds: median (quartiles). Ratio: the best peer's time over ours; above 1 ours is faster. Target: the",
+        "ratio asked for, against the peers named.",
+        "",
+        "| kernel | image | threads | ours | best peer | its time | ratio | target | met |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *(_line(row) for row in report["rows"]),
+    ]
+    lines += [
+        f"\n{row['kernel']}, {row['case']}: left out {name}, which raised {message}."
+        for row in report["rows"]
+        for name, message in row["failed"].items()
+    ]
+    judged = [row for row in report["rows"] if row["met"] is not None]
+    met = sum(row["met"] for row in judged)
+    return "\n".join([*lines, "", f"{met} of {len(judged)} targets met.", ""])
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    spread = row["spread_ms"]
+    ours = _time(row["ours_ms"], spread[OURS])
+    if not row["peers"]:
+        return f"| {row['kernel']} | {row['case']} | {row['threads']} | {ours} | none | | | | |"
+    best = min(row["peers"], key=row["peers"].__getitem__)
+    named: str | Sequence[str] = row["target_against"]
+    against = "" if named == "best" else f" against {', '.join(named)}: {row['ratio_to_target_peer']:.2f}"
+    target = "" if row["target"] is None else f"{row['target']:g}{against}"
+    met = {None: "", True: "yes", False: "**no**"}[row["met"]]
+    return (
+        f"| {row['kernel']} | {row['case']} | {row['threads']} | {ours} | {best} | "
+        f"{_time(row['peers'][best], spread[best])} | {row['ratio_to_best_peer']:.2f} | {target} | {met} |"
+    )
+
+
+def _time(median: float, quartiles: Sequence[float]) -> str:
+    return f"{median:.3g} ({quartiles[0]:.3g} to {quartiles[1]:.3g})"
+
+
+def _cpu() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _version(distribution: str) -> str | None:
+    if distribution == "numpy":
+        return np.__version__
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

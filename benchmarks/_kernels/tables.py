@@ -1,0 +1,135 @@
+"""Measurements of nuclei, and the table of what two label images share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from nucleus_unet import _core, masks
+from numpy.typing import NDArray
+
+from _kernels.contest import Contest, Work, installed
+from _kernels.scenes import Labels, Scenes
+
+MEASURE = 10.0
+OVERLAP = 10.0
+
+
+def contests(scenes: Scenes, threads: int) -> Iterator[Contest]:
+    """Rows of this family."""
+    cases = scenes.cases(threads)
+    for case, labels in cases.items():
+        yield _measuring(case, labels, threads)
+    yield _measuring_intensity("mosaic", scenes.mosaic, threads)
+    for case, labels in cases.items():
+        yield _overlap(case, labels, threads)
+
+
+def _measuring(case: str, labels: Labels, threads: int) -> Contest:
+    peers: dict[str, Work] = {}
+    if cc3d := installed("cc3d"):
+        peers["cc3d"] = lambda: cc3d.statistics(labels, no_slice_conversion=True)["voxel_counts"]
+    if cv2 := installed("cv2"):
+        peers["cv2 (finds components too)"] = lambda: cv2.connectedComponentsWithStats((labels > 0).view(np.uint8))
+    against: tuple[str, ...] = ()
+    if installed("skimage") and labels.max() < 10_000:
+        from skimage.measure import regionprops_table
+
+        properties = ("label", "area", "bbox", "centroid")
+        peers["regionprops_table"] = lambda: regionprops_table(labels, properties=properties)["area"]
+        against = ("regionprops_table",)
+    return Contest(
+        "measure",
+        case,
+        threads,
+        lambda: _core.measure(labels, threads=threads),
+        peers,
+        _same_areas,
+        MEASURE if against else None,
+        against,
+    )
+
+
+def _measuring_intensity(case: str, labels: Labels, threads: int) -> Contest:
+    intensity = np.random.default_rng(0).random(labels.shape, np.float32)
+    peers: dict[str, Work] = {}
+    if installed("skimage"):
+        from skimage.measure import regionprops_table
+
+        properties = ("label", "area", "bbox", "centroid", "intensity_mean")
+        peers["regionprops_table"] = lambda: regionprops_table(labels, intensity, properties)["area"]
+    if installed("scipy"):
+        peers["scipy"] = lambda: _measured_by_scipy(labels, intensity)
+    return Contest(
+        "measure with intensity",
+        case,
+        threads,
+        lambda: _core.measure(labels, intensity=intensity, threads=threads),
+        peers,
+        _same_areas,
+        MEASURE,
+        ("regionprops_table",),
+    )
+
+
+def _measured_by_scipy(labels: Labels, intensity: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Boxes and counts of all labels at once."""
+    from scipy import ndimage
+
+    rows, columns = np.nonzero(labels)
+    owner = labels[rows, columns]
+    areas = np.bincount(owner)
+    for weights in (rows, columns, intensity[rows, columns]):
+        np.bincount(owner, weights)
+    ndimage.find_objects(labels.view(np.int32))
+    return areas[1:][areas[1:] > 0]
+
+
+def _same_areas(ours: tuple[Any, ...], name: str, theirs: Any) -> None:
+    if name == "cc3d":
+        theirs = theirs[1:][theirs[1:] > 0]
+    if name.startswith("cv2"):
+        return  # touching nuclei are one component there; it is listed for its time alone
+    np.testing.assert_array_equal(ours[1], theirs)
+
+
+def _overlap(case: str, labels: Labels, threads: int) -> Contest:
+    other = np.roll(labels, (2, 3), (0, 1))
+    peers: dict[str, Work] = {"numpy, unique pairs": lambda: _pairs_by_numpy(labels, other)}
+    if int(labels.max() + 1) * int(other.max() + 1) < 1 << 26:
+        peers["numpy, dense table as stardist's matching"] = lambda: _dense_by_numpy(labels, other)
+    if installed("skimage"):
+        from skimage.metrics import contingency_table
+
+        peers["scikit-image"] = lambda: contingency_table(labels, other)
+    return Contest(
+        "overlap table",
+        case,
+        threads,
+        lambda: masks.overlap_table(labels, other, threads=threads),
+        peers,
+        _same_pairs,
+        OVERLAP,
+    )
+
+
+def _pairs_by_numpy(a: Labels, b: Labels) -> NDArray[np.int64]:
+    pairs, pixels = np.unique(a.astype(np.uint64) << np.uint64(32) | b, return_counts=True)
+    inside = (pairs >> np.uint64(32) > 0) & (pairs & np.uint64(2**32 - 1) > 0)
+    return pixels[inside]
+
+
+def _dense_by_numpy(a: Labels, b: Labels) -> NDArray[np.int64]:
+    width = int(b.max()) + 1
+    table = np.bincount((a * np.int64(width) + b).ravel(), minlength=(int(a.max()) + 1) * width)
+    inside = table.reshape(-1, width)[1:, 1:]
+    return inside[inside > 0]
+
+
+def _same_pairs(ours: masks.OverlapTable, name: str, theirs: Any) -> None:
+    if name == "scikit-image":
+        theirs = theirs.tocsr()[1:, 1:]
+        theirs.sort_indices()
+        theirs = theirs.data[theirs.data > 0]
+    np.testing.assert_array_equal(ours.pixels, theirs)

@@ -1,0 +1,151 @@
+//! Tiles of real numbers, weighted, laid over each other on one canvas.
+
+use ndarray::parallel::prelude::*;
+use ndarray::{ArrayView2, ArrayView4, ArrayViewMut3, Axis};
+use thiserror::Error;
+
+/// Rows of the canvas that one thread takes at a time.
+const STRIP: usize = 32;
+
+/// Why tiles could not be blended.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum BlendError {
+    /// Not one corner for each tile.
+    #[error("corners: expected one for each of {tiles} tiles, got {corners}")]
+    Corners {
+        /// How many tiles there are.
+        tiles: usize,
+        /// How many corners.
+        corners: usize,
+    },
+    /// Not one weight for each pixel of a tile.
+    #[error("weights: expected the shape of a tile {tile:?}, got {weights:?}")]
+    Weights {
+        /// Rows and columns of a tile.
+        tile: (usize, usize),
+        /// Those of the weights.
+        weights: (usize, usize),
+    },
+    /// A weight that has no sense.
+    #[error(
+        "weights: expected finite numbers of 0 or more, got {value} at row {row}, column {column}"
+    )]
+    Weight {
+        /// Its row.
+        row: usize,
+        /// Its column.
+        column: usize,
+        /// What it is.
+        value: f32,
+    },
+    /// The canvas has other channels.
+    #[error("canvas: expected {tiles} channels, as the tiles have, got {canvas}")]
+    Channels {
+        /// Those of the tiles.
+        tiles: usize,
+        /// Those of the canvas.
+        canvas: usize,
+    },
+}
+
+/// Write to each pixel of the canvas (H, W, C) the weighted mean of the tiles (N, h, w, C) that lie on it; not-a-number
+/// where none does with a weight above 0.
+///
+/// `corners` are the row and column of each tile's first pixel; what lies beside the canvas is left out. Sums are of double
+/// precision and in the order of the tiles, so that the result is the same for any number of threads.
+///
+/// # Errors
+///
+/// [`BlendError`] where the arguments do not fit each other.
+pub fn blend_tiles(
+    tiles: ArrayView4<'_, f32>,
+    corners: &[[i64; 2]],
+    weights: ArrayView2<'_, f32>,
+    mut canvas: ArrayViewMut3<'_, f32>,
+) -> Result<(), BlendError> {
+    check(tiles, corners, weights, canvas.dim().2)?;
+    if canvas.is_empty() {
+        return Ok(());
+    }
+    canvas
+        .axis_chunks_iter_mut(Axis(0), STRIP)
+        .into_par_iter()
+        .enumerate()
+        .for_each(|(strip, pixels)| {
+            blend_strip(tiles, corners, weights, (strip * STRIP) as i64, pixels);
+        });
+    Ok(())
+}
+
+fn check(
+    tiles: ArrayView4<'_, f32>,
+    corners: &[[i64; 2]],
+    weights: ArrayView2<'_, f32>,
+    channels: usize,
+) -> Result<(), BlendError> {
+    let (count, height, width, tile_channels) = tiles.dim();
+    if corners.len() != count {
+        return Err(BlendError::Corners {
+            tiles: count,
+            corners: corners.len(),
+        });
+    }
+    if weights.dim() != (height, width) {
+        return Err(BlendError::Weights {
+            tile: (height, width),
+            weights: weights.dim(),
+        });
+    }
+    if channels != tile_channels {
+        return Err(BlendError::Channels {
+            tiles: tile_channels,
+            canvas: channels,
+        });
+    }
+    let has_sense = |weight: f32| weight.is_finite() && weight >= 0.0;
+    match weights
+        .indexed_iter()
+        .find(|(_, weight)| !has_sense(**weight))
+    {
+        Some(((row, column), &value)) => Err(BlendError::Weight { row, column, value }),
+        None => Ok(()),
+    }
+}
+
+fn blend_strip(
+    tiles: ArrayView4<'_, f32>,
+    corners: &[[i64; 2]],
+    weights: ArrayView2<'_, f32>,
+    first_row: i64,
+    mut strip: ArrayViewMut3<'_, f32>,
+) {
+    let (rows, columns, channels) = strip.dim();
+    let mut sums = vec![0.0; rows * columns * channels];
+    let mut totals = vec![0.0; rows * columns];
+    for (tile, &[top, left]) in tiles.outer_iter().zip(corners) {
+        let top = top.saturating_sub(first_row);
+        for row in overlap(top, tile.dim().0, rows) {
+            for column in overlap(left, tile.dim().1, columns) {
+                let place = [(row as i64 - top) as usize, (column as i64 - left) as usize];
+                let weight = f64::from(weights[place]);
+                if weight > 0.0 {
+                    let pixel = row * columns + column;
+                    totals[pixel] += weight;
+                    for channel in 0..channels {
+                        let value = f64::from(tile[[place[0], place[1], channel]]);
+                        sums[pixel * channels + channel] += weight * value;
+                    }
+                }
+            }
+        }
+    }
+    for (index, value) in strip.iter_mut().enumerate() {
+        *value = (sums[index] / totals[index / channels]) as f32;
+    }
+}
+
+/// Where a tile's side of this length that starts at `start` lies on a side that starts at 0.
+fn overlap(start: i64, length: usize, canvas: usize) -> std::ops::Range<usize> {
+    let end = start.saturating_add(length as i64).clamp(0, canvas as i64);
+    (start.max(0).min(end) as usize)..end as usize
+}

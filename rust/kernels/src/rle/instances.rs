@@ -1,0 +1,160 @@
+//! The runs of all instances of a label image, found in one pass over it.
+
+use std::ops::Range;
+
+use ndarray::parallel::prelude::*;
+use ndarray::{ArrayView2, Axis};
+
+use super::Run;
+use crate::by_label::ByLabel;
+use crate::runs::{BLOCK, for_each_difference};
+
+/// Columns that one thread takes at a time: a kilobyte of each row.
+const STRIP: usize = 4 * BLOCK;
+
+/// A label in as few bits as it comes: the narrower, the more pixels are compared at once.
+pub trait Label: Copy + PartialEq + Into<u32> + Send + Sync {}
+
+impl<T: Copy + PartialEq + Into<u32> + Send + Sync> Label for T {}
+
+/// The runs of every instance, labels ascending.
+pub(super) struct Instances {
+    /// Those of one instance lie together, by their first pixels. None goes over the foot of a column.
+    runs: Vec<Run>,
+    /// Each label and where its runs lie.
+    labels: Vec<(u32, Range<usize>)>,
+}
+
+/// A run within one column.
+#[derive(Clone, Copy)]
+struct LabelledRun {
+    label: u32,
+    run: Run,
+}
+
+impl Instances {
+    pub(super) fn new<T: Label>(labels: ArrayView2<'_, T>) -> Self {
+        let pixels = labels.len();
+        if pixels == 0 {
+            return Self {
+                runs: Vec::new(),
+                labels: Vec::new(),
+            };
+        }
+        let image = labels.as_standard_layout();
+        let columns: Vec<Vec<LabelledRun>> = image
+            .axis_chunks_iter(Axis(1), STRIP)
+            .into_par_iter()
+            .enumerate()
+            .flat_map_iter(|(strip, pixels)| runs_by_column(pixels, strip * STRIP))
+            .collect();
+        Self::sorted(&columns, pixels)
+    }
+
+    /// Sort by label, by counting: runs are in the order of their first pixels already.
+    fn sorted(columns: &[Vec<LabelledRun>], pixels: usize) -> Self {
+        let mut places = ByLabel::<usize>::new(pixels);
+        let mut present = Vec::new();
+        for &LabelledRun { label, .. } in columns.iter().flatten() {
+            let count = places.slot(label);
+            if *count == 0 {
+                present.push(label);
+            }
+            *count += 1;
+        }
+        present.sort_unstable();
+        let mut end = 0;
+        let labels: Vec<(u32, Range<usize>)> = present
+            .into_iter()
+            .map(|label| {
+                let place = places.slot(label);
+                let start = end;
+                end += *place;
+                *place = start;
+                (label, start..end)
+            })
+            .collect();
+        let nothing = Run {
+            start: 0,
+            length: 0,
+        };
+        let mut runs = vec![nothing; end];
+        for &LabelledRun { label, run } in columns.iter().flatten() {
+            let place = places.slot(label);
+            runs[*place] = run;
+            *place += 1;
+        }
+        Self { runs, labels }
+    }
+
+    /// What `encode` makes of the runs of each instance, ascending and as long as possible.
+    pub(super) fn encoded<Encoded: Send>(
+        &self,
+        encode: impl Fn(Joined<'_>) -> Encoded + Send + Sync,
+    ) -> Vec<(u32, Encoded)> {
+        self.labels
+            .par_iter()
+            .map(|(label, place)| (*label, encode(Joined(&self.runs[place.clone()]))))
+            .collect()
+    }
+}
+
+/// Runs, those joined that go on from the foot of one column at the head of the next.
+pub(super) struct Joined<'a>(&'a [Run]);
+
+impl Iterator for Joined<'_> {
+    type Item = Run;
+
+    fn next(&mut self) -> Option<Run> {
+        let (&first, mut rest) = self.0.split_first()?;
+        let mut run = first;
+        while let Some((next, after)) = rest.split_first()
+            && next.start == run.end()
+        {
+            run.length += next.length;
+            rest = after;
+        }
+        self.0 = rest;
+        Some(run)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (usize::from(!self.0.is_empty()), Some(self.0.len()))
+    }
+}
+
+/// The runs of each column of a strip whose first is `first_column`. Rows are compared many pixels at a time, as they lie
+/// in memory.
+fn runs_by_column<T: Label>(
+    strip: ArrayView2<'_, T>,
+    first_column: usize,
+) -> Vec<Vec<LabelledRun>> {
+    let (height, width) = strip.dim();
+    let mut columns = vec![Vec::new(); width];
+    let mut first_rows = vec![0; width];
+    let mut close = |column: usize, label: u32, end: usize| {
+        let start = std::mem::replace(&mut first_rows[column], end);
+        if label != 0 {
+            let run = Run {
+                start: ((first_column + column) * height + start) as u64,
+                length: (end - start) as u64,
+            };
+            columns[column].push(LabelledRun { label, run });
+        }
+    };
+    let rows = strip
+        .rows()
+        .into_iter()
+        .map(|row| row.to_slice().expect("a row lies in one piece"));
+    let mut above: &[T] = &[];
+    for (row, here) in rows.enumerate() {
+        for_each_difference(above, here, |column| {
+            close(column, above[column].into(), row)
+        });
+        above = here;
+    }
+    for (column, &label) in above.iter().enumerate() {
+        close(column, label.into(), height);
+    }
+    columns
+}
