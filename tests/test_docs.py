@@ -28,6 +28,13 @@ def commands() -> list[str]:
     return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
 
 
+# Only as long as it takes to see that it works.
+SHORTER = {
+    "train": " --samples 8 --batch-size 2 --folds 3",
+    "tune": " --form plain --samples 8 --validate-every 8 --folds 3 --trials 1",
+}
+
+
 def run(command: str, folder: Path) -> None:
     arguments = command.replace("nucleus-unet", f"{sys.executable} -c 'from nucleus_unet.cli import main; main()'", 1)
     result = subprocess.run(arguments, shell=True, cwd=folder, capture_output=True, text=True, check=False)
@@ -47,6 +54,7 @@ def test_the_commands_for_training_evaluating_and_predicting_run(tmp_path: Path)
     for name in ("plates", "images"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "cells.png").write_bytes((EXAMPLES / "images" / "fluorescence_small.png").read_bytes())
+    tifffile.imwrite(tmp_path / "slide.svs", imagecodecs.imread(str(EXAMPLES / "images" / "fluorescence_small.png")))
     (tmp_path / "data").mkdir()
     shutil.copytree(EXAMPLES, tmp_path / "other-laboratory")
     with zipfile.ZipFile(tmp_path / "data" / "stage1_train.zip", "w") as archive:
@@ -57,12 +65,13 @@ def test_the_commands_for_training_evaluating_and_predicting_run(tmp_path: Path)
                 mask = np.where(labels == label, 255, 0).astype(np.uint8)
                 archive.writestr(f"{path.stem}/masks/{label}.png", bytes(imagecodecs.png_encode(mask)))
     shown = [command for command in commands() if command.startswith("nucleus-unet")]
-    assert [command.split()[1] for command in shown] == ["predict", "download", "train", "evaluate", "predict"]
+    names = ["predict", "slide", "download", "explore", "tune", "train", "evaluate", "compare", "predict"]
+    assert [command.split()[1] for command in shown] == names
     for command in shown:
         if " download " in command:
             continue  # needs a network; tests/test_download.py has a server
-        # Only as long as it takes to see that it works.
-        run(command + (" --samples 8 --batch-size 2 --folds 3" if " train " in command else ""), tmp_path)
+        run(command + SHORTER.get(command.split()[1], ""), tmp_path)
+    assert (tmp_path / "slide.nuclei" / "nuclei.parquet").exists()
     assert (tmp_path / "results" / "cells.tif").exists()
 
 

