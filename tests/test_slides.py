@@ -219,17 +219,18 @@ def test_blocks_know_the_tiles_they_need() -> None:
 # Interrupted runs -----------------------------------------------------------------------------------------
 
 RUN = """
-import sys
+import sys, threading
 import tifffile
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.work import Work
-written = 0
+written, lock = 0, threading.Lock()
 def counted(step):
     def call(*arguments):
         global written
         step(*arguments)
-        written += 1
-        print(written, flush=True)
+        with lock:
+            written += 1
+            print(written, flush=True)
     return call
 Work.keep_maps, Work.group_block = counted(Work.keep_maps), counted(Work.group_block)
 segmenter = Segmenter.from_pretrained(sys.argv[1], device="cpu", precision="float32")
