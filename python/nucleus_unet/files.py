@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from nucleus_unet.errors import SettingsError
+
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
@@ -27,6 +29,18 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """
     with written_atomically(path) as file:
         file.write(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
+
+
+def check_output_folder(folder: Path, what: str) -> None:
+    """Find out before long work whether files can go to a folder.
+
+    Raises
+    ------
+    SettingsError
+        It is a file; ``what`` says for what it was wanted.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"{folder}: expected a folder for {what}, found a file")
 
 
 @contextmanager

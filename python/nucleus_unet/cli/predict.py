@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nucleus_unet.cli.shared import Augment, Device, Model, console, show
+from nucleus_unet.cli.shared import (
+    Augment,
+    Channel,
+    Device,
+    Diameter,
+    MinArea,
+    Model,
+    Mpp,
+    Threshold,
+    TileSide,
+    console,
+    read_channel,
+    show,
+)
 from nucleus_unet.errors import NucleusError, SettingsError
 from nucleus_unet.images import SUFFIXES
 
@@ -27,13 +40,13 @@ def predict(
     formats: Annotated[
         str, typer.Option("--format", help="Comma-separated: tif (labels), csv (RLE), geojson, png (overlay).")
     ] = "tif,geojson",
-    threshold: Annotated[float | None, typer.Option(help="Least foreground probability.")] = None,
-    min_area: Annotated[int | None, typer.Option(help="Drop smaller nuclei (pixels).")] = None,
-    diameter: Annotated[float | None, typer.Option(help="Typical nuclear diameter in pixels.")] = None,
-    mpp: Annotated[float | None, typer.Option(help="Micrometres per pixel.")] = None,
-    channel: Annotated[str | None, typer.Option(help="Number or name of the channel to use.")] = None,
+    threshold: Threshold = None,
+    min_area: MinArea = None,
+    diameter: Diameter = None,
+    mpp: Mpp = None,
+    channel: Channel = None,
     augment: Augment = False,
-    tile: Annotated[int | None, typer.Option(help="Side of a tile in pixels.")] = None,
+    tile: TileSide = None,
     batch_size: Annotated[int, typer.Option(help="Tiles in one network call.")] = 1,
 ) -> None:
     """Find the nuclei of images, one after another, in constant memory.
@@ -49,7 +62,7 @@ def predict(
         "min_area": min_area,
         "diameter": diameter,
         "mpp": mpp,
-        "channel": int(channel) if channel is not None and channel.isdecimal() else channel,
+        "channel": read_channel(channel),
         "augment": augment,
         "tile": DEFAULT_TILE if tile is None else tile,
         "batch_size": batch_size,

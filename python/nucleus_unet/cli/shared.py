@@ -32,12 +32,23 @@ GroupBy = Annotated[
     typer.Option(help="SET=REGEX: images of that set whose names agree in what REGEX finds stay in one fold."),
 ]
 Augment = Annotated[bool, typer.Option("--augment", help="Average over turns and mirrors: better, 8 x slower.")]
+Threshold = Annotated[float | None, typer.Option(help="Least foreground probability.")]
+MinArea = Annotated[int | None, typer.Option(help="Drop smaller nuclei (pixels).")]
+Diameter = Annotated[float | None, typer.Option(help="Typical nuclear diameter in pixels.")]
+Mpp = Annotated[float | None, typer.Option(help="Micrometres per pixel.")]
+Channel = Annotated[str | None, typer.Option(help="Number or name of the channel to use.")]
+TileSide = Annotated[int | None, typer.Option(help="Side of a tile in pixels.")]
 T = TypeVar("T")
 
 
 def show(items: Iterable[T], what: str) -> Iterable[T]:
     """Go through ``items`` with a progress bar, where there is a terminal to show it."""
     return track(items, what, console=console, transient=True, disable=not console.is_terminal)
+
+
+def read_channel(channel: str | None) -> int | str | None:
+    """Tell a channel's number from its name."""
+    return int(channel) if channel is not None and channel.isdecimal() else channel
 
 
 def read_sets(

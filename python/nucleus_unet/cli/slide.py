@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from nucleus_unet.cli.shared import Augment, Device, Model
+from nucleus_unet.cli.shared import (
+    Augment,
+    Channel,
+    Device,
+    Diameter,
+    MinArea,
+    Model,
+    Mpp,
+    Threshold,
+    TileSide,
+    read_channel,
+)
 
 
 def slide(
@@ -15,13 +26,13 @@ def slide(
     out: Annotated[Path, typer.Option(help="Folder for the results; the same command goes on with a stopped run.")],
     model: Model = None,
     device: Device = "auto",
-    threshold: Annotated[float | None, typer.Option(help="Least foreground probability.")] = None,
-    min_area: Annotated[int | None, typer.Option(help="Drop smaller nuclei (pixels).")] = None,
-    diameter: Annotated[float | None, typer.Option(help="Typical nuclear diameter in pixels.")] = None,
-    mpp: Annotated[float | None, typer.Option(help="Micrometres per pixel.")] = None,
-    channel: Annotated[str | None, typer.Option(help="Number or name of the channel to use.")] = None,
+    threshold: Threshold = None,
+    min_area: MinArea = None,
+    diameter: Diameter = None,
+    mpp: Mpp = None,
+    channel: Channel = None,
     augment: Augment = False,
-    tile: Annotated[int | None, typer.Option(help="Side of a tile in pixels.")] = None,
+    tile: TileSide = None,
     block: Annotated[int | None, typer.Option(help="Side of what one grouping step decides, in pixels.")] = None,
     workers: Annotated[int | None, typer.Option(help="Threads beside the network's; by default up to four.")] = None,
 ) -> None:
@@ -35,7 +46,7 @@ def slide(
         min_area=min_area,
         diameter=diameter,
         mpp=mpp,
-        channel=int(channel) if channel is not None and channel.isdecimal() else channel,
+        channel=read_channel(channel),
         augment=augment,
         tile=DEFAULT_TILE if tile is None else tile,
         block=block,

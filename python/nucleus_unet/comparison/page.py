@@ -10,8 +10,7 @@ from pathlib import Path
 from nucleus_unet import __version__
 from nucleus_unet.comparison.compare import Comparison
 from nucleus_unet.comparison.figures import FIGURES
-from nucleus_unet.errors import SettingsError
-from nucleus_unet.files import write_atomically
+from nucleus_unet.files import check_output_folder, write_atomically
 from nucleus_unet.pages import page, table
 
 PAGE, FIGURES_FILE = "comparison.html", "comparison.json"
@@ -34,12 +33,6 @@ _STYLE = """\
 """
 
 
-def check_folder(folder: Path) -> None:
-    """Find out before long work whether files can go to ``folder``; raise `SettingsError` if it is a file."""
-    if folder.exists() and not folder.is_dir():
-        raise SettingsError(f"{folder}: expected a folder for the comparison, found a file")
-
-
 def write_comparison(comparison: Comparison, folder: Path) -> Path:
     """Write ``comparison.html`` and ``comparison.json``; they replace those of an earlier comparison.
 
@@ -60,7 +53,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     SettingsError
         ``folder`` is a file.
     """
-    check_folder(folder)
+    check_output_folder(folder, "the comparison")
     text = _page(comparison)
     write_atomically(folder / FIGURES_FILE, json.dumps(comparison.to_json(), indent=2) + "\n")
     write_atomically(folder / PAGE, text)

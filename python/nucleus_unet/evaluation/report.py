@@ -10,7 +10,7 @@ from pathlib import Path
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.evaluation.evaluate import EvaluatedImage, Evaluation
 from nucleus_unet.evaluation.report_html import report_html
-from nucleus_unet.files import write_atomically
+from nucleus_unet.files import check_output_folder, write_atomically
 from nucleus_unet.plots import require_matplotlib
 
 PAGE, FIGURES, TABLE = "report.html", "report.json", "images.csv"
@@ -26,8 +26,7 @@ def check_report_folder(folder: Path) -> None:
     MissingExtraError
         matplotlib is missing.
     """
-    if folder.exists() and not folder.is_dir():
-        raise SettingsError(f"{folder}: expected a folder for the report, found a file")
+    check_output_folder(folder, "the report")
     require_matplotlib()
 
 

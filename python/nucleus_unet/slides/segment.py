@@ -8,12 +8,9 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from nucleus_unet.averaging import DihedralAverage
 from nucleus_unet.devices import Precision
@@ -21,6 +18,7 @@ from nucleus_unet.errors import SettingsError
 from nucleus_unet.files import TEMPORARY, write_atomically
 from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.images import Levels
+from nucleus_unet.locks import LOCK, locked
 from nucleus_unet.network import Network
 from nucleus_unet.resample import scaled_size
 from nucleus_unet.segmentation import Plan
@@ -38,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 # Written last: a folder that has it is finished.
 _SUMMARY = "summary.json"
-_SURVEY, _LOCK, _WORK = "survey.json", "lock", "work"
+_SURVEY, _WORK = "survey.json", "work"
 # Of the slide's pixels that are in memory with a block, a side.
 _BLOCK_PIXELS = 4096
 _BLOCK_SIDES = (256, 2048)
@@ -127,7 +125,10 @@ def segment_slide(
     network = model.network
     grid = TileGrid((height, width), tile=tile, radius=network.receptive_radius, stride=network.stride)
     _refuse_foreign(folder)
-    with _locked(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    busy = f"another process works in {folder}: wait for it, or choose another out="
+    with locked(folder, patience=0, busy=busy):
+        _delete_leftovers(folder)
         seen = _survey(slide, folder, origin, workers=workers, progress=progress)
         plan = SlidePlan(
             *slide.shape, slide.channels, slide.dtype.name, seen.pixels, slide.mpp, model.plan(seen.levels)
@@ -205,21 +206,11 @@ def _refuse_foreign(folder: Path) -> None:
     if not folder.is_dir():
         raise SettingsError(f"out: expected a folder for the results, got the file {folder}")
     names = {each.name for each in folder.iterdir() if not each.name.startswith(TEMPORARY)}
-    if PLAN not in names and names - {_LOCK, _SURVEY}:
+    if PLAN not in names and names - {LOCK, _SURVEY}:
         raise SettingsError(f"out: {folder} holds other things than a slide's results: choose a new folder")
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise SettingsError(f"another process works in {folder}: wait for it, or choose another out=") from None
-    try:
-        for leftover in folder.rglob(f"{TEMPORARY}*"):  # of a run that was killed while it wrote
-            leftover.unlink()
-        yield
-    finally:
-        lock.release()
+def _delete_leftovers(folder: Path) -> None:
+    """Delete what a run that was killed had begun to write."""
+    for leftover in folder.rglob(f"{TEMPORARY}*"):
+        leftover.unlink()

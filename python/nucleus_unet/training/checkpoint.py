@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,8 +15,16 @@ from torch import Tensor, nn
 from nucleus_unet.errors import DataError
 from nucleus_unet.files import write_atomically
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 # What a checkpoint says beside its tensors: `TrainConfig` as JSON, fingerprint of the images, samples seen, curves.
 FACTS = ("config", "examples", "position", "history")
+
+
+def plain(configuration: DataclassInstance) -> Any:
+    """Return a configuration as JSON types, equal after a round trip."""
+    return json.loads(json.dumps(dataclasses.asdict(configuration)))
 
 
 def save_checkpoint(

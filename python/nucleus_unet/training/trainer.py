@@ -11,22 +11,22 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from torch import nn
 
 from nucleus_unet.devices import Precision, autocast, choose_precision
 from nucleus_unet.errors import DataError, SettingsError
+from nucleus_unet.locks import locked
 from nucleus_unet.network import LiteUNet, Network, NetworkConfig
 from nucleus_unet.training.augment import AugmentConfig
-from nucleus_unet.training.checkpoint import read_facts, restore_checkpoint, save_checkpoint
+from nucleus_unet.training.checkpoint import plain, read_facts, restore_checkpoint, save_checkpoint
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.losses import Batch, losses
 from nucleus_unet.training.optimiser import make_optimiser
@@ -36,9 +36,7 @@ from nucleus_unet.training.samples import SampleStream, load_batches
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.safetensors"
-# Held while a process trains here. The system lets go of it when the process is killed, and the processes that draw its
-# samples, which notice within five seconds.
-_LOCK = "lock"
+# Seconds: the processes that draw the samples of a killed one hold its lock until they notice, within five.
 _LOCK_PATIENCE = 10.0
 _GRADIENT_NORM = 5.0
 # What a run may be told anew when it goes on: none of it changes the weights up to where it stopped.
@@ -181,7 +179,8 @@ def train(
     share = processes.share(config.batch_size)
     run = _start(config, processes)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder) if processes.first else nullcontext():
+    busy = f"another process is training in {folder}: wait for it, or choose another folder"
+    with locked(folder, patience=_LOCK_PATIENCE, busy=busy) if processes.first else nullcontext():
         checkpoint = folder / CHECKPOINT
         digest = _digest(examples)
         if checkpoint.exists():
@@ -214,19 +213,6 @@ def train(
             if done or run.position % config.checkpoint_every < config.batch_size:
                 _save(run, checkpoint, digest)
     return run.average.eval().cpu()
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / _LOCK, timeout=_LOCK_PATIENCE)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise SettingsError(f"another process is training in {folder}: wait for it, or choose another folder") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class _Totals:
@@ -305,7 +291,7 @@ def _follow(run: Run) -> None:
 
 
 def _save(run: Run, path: Path, digest: str) -> None:
-    facts = {"config": _plain(run.config), "examples": digest, "position": run.position, "history": run.history}
+    facts = {"config": plain(run.config), "examples": digest, "position": run.position, "history": run.history}
     save_checkpoint(path, network=run.network, average=run.average, optimiser=run.optimiser, facts=facts)
 
 
@@ -326,7 +312,7 @@ def _resume(run: Run, path: Path, digest: str) -> None:
             f"{path.parent} holds a run on other training images (or folds): give the same ones to go on with it, "
             "or another folder to start afresh"
         )
-    before, now = facts["config"], _plain(run.config)
+    before, now = facts["config"], plain(run.config)
     differing = sorted(name for name in now if name not in _CHANGEABLE and now[name] != before.get(name))
     if differing:
         raise SettingsError(
@@ -343,11 +329,3 @@ def _resume(run: Run, path: Path, digest: str) -> None:
     restore_checkpoint(path, network=run.network, average=run.average, optimiser=run.optimiser)
     run.position, run.history = position, facts["history"]
     logger.info("going on from sample %d of %d", position, run.config.samples)
-
-
-def _plain(config: TrainConfig) -> dict[str, Any]:
-    """Return the configuration as JSON types, so that it compares equal after a round trip."""
-    values = asdict(config)
-    values["network"] = config.network.to_json()
-    values["augment"] = {k: list(v) if isinstance(v, tuple) else v for k, v in values["augment"].items()}
-    return values

@@ -7,27 +7,25 @@ off is taken up again, from its own last checkpoint, when the study is started a
 from __future__ import annotations
 
 import csv
-import dataclasses
 import hashlib
 import io
 import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock, Timeout
 
 from nucleus_unet.devices import choose_device, choose_precision
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.files import write_atomically
 from nucleus_unet.grouping import GroupConfig
+from nucleus_unet.locks import locked
 from nucleus_unet.network import Network
+from nucleus_unet.training.checkpoint import plain
 from nucleus_unet.training.dataset import Example
-from nucleus_unet.training.folds import assign_folds
+from nucleus_unet.training.folds import hold_out_images
 from nucleus_unet.training.trainer import Run, TrainConfig, train
 from nucleus_unet.training.validation import predict_examples, validate
 from nucleus_unet.tuning.journal import FOLDER, count_ended, cut_off, open_study, require_optuna
@@ -103,7 +101,8 @@ def tune(
     started = time.monotonic()
     job = _Job(examples, out, space, base or TrainConfig(), folds=folds, device=device, workers=workers)
     out.mkdir(parents=True, exist_ok=True)
-    with _locked(out):
+    busy = f"another process is busy with the study in {out}: wait for it"
+    with locked(out, patience=_LOCK_PATIENCE, busy=busy):
         _agree(out / _STATED, job.stated())
         study = open_study(out, seed=job.base.seed)
         while count_ended(study) < trials and (hours is None or time.monotonic() - started < 3600 * hours):
@@ -117,19 +116,6 @@ def tune(
         ]
         raise DataError("\n".join([f"no trial of the study in {out} was finished", *why[:5]]))
     return best
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / "lock", timeout=_LOCK_PATIENCE)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise SettingsError(f"another process is busy with the study in {folder}: wait for it") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class _Job:
@@ -146,9 +132,7 @@ class _Job:
         device: str,
         workers: int,
     ) -> None:
-        assigned = assign_folds(examples, folds, seed=base.seed)
-        self.training = [example for example, fold in zip(examples, assigned, strict=True) if fold != 0]
-        self.held_out = [example for example, fold in zip(examples, assigned, strict=True) if fold == 0]
+        self.training, self.held_out = hold_out_images(examples, folds=folds, kind=None, seed=base.seed)
         self.out, self.space, self.base = out, space, base
         self.folds, self.device, self.workers = folds, device, workers
 
@@ -156,8 +140,8 @@ class _Job:
         """Return what must not change between the calls of a study, as plain JSON types."""
         names = "\n".join(sorted(example.name for example in [*self.training, *self.held_out]))
         return {
-            "space": _plain(self.space),
-            "base": _plain(self.base),
+            "space": plain(self.space),
+            "base": plain(self.base),
             "folds": self.folds,
             "images": hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest(),
         }
@@ -242,15 +226,10 @@ def _write_results(study: Study, job: _Job) -> dict[str, Any] | None:
         "trial": best.number,
         FIGURE: best.value,
         "settings": values,
-        "config": _plain(configured(job.base, values)),
+        "config": plain(configured(job.base, values)),
     }
     write_atomically(job.out / BEST, json.dumps(result, indent=2) + "\n")
     return result
-
-
-def _plain(config: Space | TrainConfig) -> Any:
-    """Return a configuration as JSON types, equal after a round trip."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 def _line(trial: FrozenTrial) -> str:
