@@ -129,6 +129,26 @@ def test_flat_images_and_images_without_nuclei_can_be_sampled() -> None:
             assert np.isfinite(sample.image).all()
 
 
+def test_calmed_samples_are_cut_on_the_grid_of_the_image_half_of_the_time() -> None:
+    rng = np.random.default_rng(5)
+    image = rng.integers(0, 256, (64, 64), dtype=np.uint8)
+    image[0, :2] = 0, 255
+    original = Original(image, np.ones((64, 64), np.uint32))
+    config = dataclasses.replace(AugmentConfig(crop=32, strength=0, negatives=0).calmed(), diameters=(1, 1e3))
+    samples = [draw_sample(original, config, np.random.default_rng(seed)).image[0] for seed in range(200)]
+    # Interpolated pixels lie nearer to the mean: noise keeps its whole spread where pixels are kept.
+    kept = sum(sample.std() > 0.95 * image.std() / 255 for sample in samples)
+    assert 75 <= kept <= 125
+
+
+def test_samples_are_calmed_from_the_start_of_the_decay_on() -> None:
+    config = AugmentConfig(crop=32)
+    streams = [SampleStream(FIELDS, each, seed=3, length=20) for each in (config, config.calmed())]
+    both = SampleStream(FIELDS, config, seed=3, length=20, calm_from=12)
+    for number in range(20):
+        np.testing.assert_array_equal(both[number].image, streams[number >= 12][number].image)
+
+
 def test_training_on_no_image_is_an_error() -> None:
     with pytest.raises(DataError, match="no image"):
         SampleStream([], AugmentConfig(), seed=0, length=1)

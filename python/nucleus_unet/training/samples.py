@@ -33,12 +33,23 @@ class SampleStream(Dataset[Sample]):
         Of the run.
     length
         Number of samples; more only makes the stream longer, not other.
+    calm_from
+        From this number on samples are drawn as `AugmentConfig.calmed` says; by default none is.
     """
 
-    def __init__(self, examples: Sequence[Example], config: AugmentConfig, *, seed: int, length: int) -> None:
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        config: AugmentConfig,
+        *,
+        seed: int,
+        length: int,
+        calm_from: int | None = None,
+    ) -> None:
         if not examples:
             raise DataError("no image to train on")
-        self._config, self._seed, self._length = config, seed, length
+        self._config, self._calmed, self._seed, self._length = config, config.calmed(), seed, length
+        self._calm_from = length if calm_from is None else calm_from
         counts = Counter(example.kind for example in examples)
         shares = np.array([count**_KIND_POWER for _, count in sorted(counts.items())])
         self._shares = shares / shares.sum()
@@ -53,7 +64,8 @@ class SampleStream(Dataset[Sample]):
     def __getitem__(self, number: int) -> Sample:
         rng = np.random.default_rng([self._seed, number])
         originals = self._kinds[int(rng.choice(len(self._kinds), p=self._shares))]
-        return draw_sample(originals[int(rng.integers(len(originals)))], self._config, rng)
+        config = self._config if number < self._calm_from else self._calmed
+        return draw_sample(originals[int(rng.integers(len(originals)))], config, rng)
 
 
 def stack(samples: Sequence[Sample]) -> Batch:

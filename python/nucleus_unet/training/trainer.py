@@ -59,7 +59,7 @@ class TrainConfig:
         Samples a step, of all processes together.
     learning_rate
         Its plateau; a pretrained encoder gets half of it. It warms up over ``warmup`` samples, and over the last
-        ``decay`` share of the samples it falls to 0 as 1 - sqrt (Hägele et al. 2024).
+        ``decay`` share of the samples it falls to 0 as 1 - sqrt (Hägele et al. 2024), and augmentation is calmed.
     weight_decay
         Of convolution weights only.
     average
@@ -185,7 +185,9 @@ def train(
         digest = _digest(examples)
         if checkpoint.exists():
             _resume(run, checkpoint, digest)
-        stream = SampleStream(examples, config.augment, seed=config.seed, length=config.samples)
+        stream = SampleStream(
+            examples, config.augment, seed=config.seed, length=config.samples, calm_from=config.decay_start
+        )
         batches = load_batches(
             stream,
             start=run.position,
