@@ -115,12 +115,15 @@ class Bundle:
         SHA-256 of configuration and weights: two equal ones give equal results.
     metrics
         What was measured of it; empty if nothing was.
+    card
+        Its model card, in Markdown; empty if it has none.
     """
 
     config: BundleConfig
     network: Network
     fingerprint: str
     metrics: dict[str, Any]
+    card: str = ""
 
 
 def load_bundle(path: Path | str | None = None) -> Bundle:
@@ -144,6 +147,7 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
         config_bytes = (place / CONFIG).read_bytes()
         weights_bytes = (place / WEIGHTS).read_bytes()
         metrics_bytes = (place / METRICS).read_bytes() if (place / METRICS).is_file() else b"{}"
+        card_bytes = (place / CARD).read_bytes() if (place / CARD).is_file() else b""
     except (FileNotFoundError, KeyError, NotADirectoryError, IsADirectoryError) as error:
         if path is not None and not Path(path).exists():
             raise
@@ -158,7 +162,8 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
             raise BundleError(f"{METRICS}: expected a JSON object, got {type(metrics).__name__}")
     except (BundleError, SettingsError, SafetensorError, RuntimeError, ValueError) as error:  # also too deep JSON
         raise BundleError(f"{where}: {error}") from error
-    return Bundle(config, network, hashlib.sha256(config_bytes + weights_bytes).hexdigest(), metrics)
+    fingerprint = hashlib.sha256(config_bytes + weights_bytes).hexdigest()
+    return Bundle(config, network, fingerprint, metrics, card_bytes.decode(errors="replace"))
 
 
 def _network(config: NetworkConfig, weights: bytes) -> Network:

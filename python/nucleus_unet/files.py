@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,34 @@ def check_output_folder(folder: Path, what: str) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise SettingsError(f"{folder}: expected a folder for {what}, found a file")
+
+
+def check_new_folder(folder: Path, what: str) -> None:
+    """Find out before long work whether a folder can be made whole.
+
+    Raises
+    ------
+    SettingsError
+        There is something already; ``what`` says for what it was wanted.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise SettingsError(f"{folder}: expected a new or empty folder for {what}, found something already there")
+
+
+@contextmanager
+def folder_written_atomically(folder: Path) -> Iterator[Path]:
+    """Fill a folder that appears at ``folder``, which must be new or empty, at the end, unless there was an error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_UMASK)
+        if folder.exists():
+            folder.rmdir()
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import sys
 import typer
 from rich.logging import RichHandler
 
+from nucleus_unet.cli.calibrate import calibrate
 from nucleus_unet.cli.compare import compare
 from nucleus_unet.cli.download import download
 from nucleus_unet.cli.evaluate import evaluate
@@ -24,7 +25,7 @@ from nucleus_unet.cli.tune import tune
 from nucleus_unet.errors import NucleusError
 
 app = typer.Typer(help="Find every nucleus in microscopy images.", no_args_is_help=True, add_completion=False)
-for command in (predict, slide, explore, train, tune, evaluate, compare, download):
+for command in (predict, slide, explore, train, tune, calibrate, evaluate, compare, download):
     app.command()(command)
 
 

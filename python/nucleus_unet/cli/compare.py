@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nucleus_unet.cli.shared import Data, Device, GroupBy, Groups, read_sets, show
+from nucleus_unet.cli.shared import EMBEDDED, Data, Device, GroupBy, Groups, read_sets, show
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.files import check_output_folder
 
 if TYPE_CHECKING:
     from nucleus_unet.comparison import Comparison
-
-_EMBEDDED = "embedded"
 
 
 def compare(
@@ -41,7 +39,7 @@ def compare(
         raise SettingsError(f"expected at least two model bundles to compare, got {len(bundles)}")
     paths = dict(zip(_names(bundles), bundles, strict=True))
     segmenters = {
-        name: Segmenter.from_pretrained(None if str(path) == _EMBEDDED else path, device=device)
+        name: Segmenter.from_pretrained(None if str(path) == EMBEDDED else path, device=device)
         for name, path in paths.items()
     }
     examples = read_sets(data, groups, group_by, name_by_set=len(data) > 1)

@@ -38,6 +38,8 @@ Diameter = Annotated[float | None, typer.Option(help="Typical nuclear diameter i
 Mpp = Annotated[float | None, typer.Option(help="Micrometres per pixel.")]
 Channel = Annotated[str | None, typer.Option(help="Number or name of the channel to use.")]
 TileSide = Annotated[int | None, typer.Option(help="Side of a tile in pixels.")]
+EMBEDDED = "embedded"
+"""What stands for the package's own model where a bundle is an argument."""
 T = TypeVar("T")
 
 

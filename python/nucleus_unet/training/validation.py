@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,7 +101,12 @@ _CANDIDATES: dict[str, tuple[float, ...]] = {
 _ROUNDS = 2
 
 
-def calibrate(predicted: Sequence[Predicted], start: GroupConfig) -> GroupConfig:
+def calibrate(
+    predicted: Sequence[Predicted],
+    start: GroupConfig,
+    *,
+    track: Callable[[Sequence[str]], Iterable[str]] = iter,
+) -> GroupConfig:
     """Choose how maps are grouped by what is best on validation images.
 
     One setting is varied at a time, twice round. The figure to be best in is the mean of the average precision at
@@ -113,12 +118,14 @@ def calibrate(predicted: Sequence[Predicted], start: GroupConfig) -> GroupConfig
         From `predict_examples`.
     start
         Where the search begins.
+    track
+        Wraps the names of the settings in each round, to show progress.
     """
     best, best_figure = start, _figure(predicted, start)
     for _ in range(_ROUNDS):
         before = best
-        for name, values in _CANDIDATES.items():
-            for value in values:
+        for name in track(list(_CANDIDATES)):
+            for value in _CANDIDATES[name]:
                 config = GroupConfig.from_json({**best.to_json(), name: value})
                 figure = _figure(predicted, config)
                 if figure > best_figure:

@@ -1,0 +1,54 @@
+"""``nucleus-unet calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nucleus_unet.cli.shared import EMBEDDED, Data, Device, GroupBy, Groups, read_sets, show
+
+if TYPE_CHECKING:
+    from nucleus_unet.training.calibration import Calibration
+
+
+def calibrate(
+    bundle: Annotated[Path, typer.Argument(help="Model bundle; 'embedded' is the package's own.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for the new model bundle.")],
+    groups: Groups = None,
+    group_by: GroupBy = None,
+    device: Device = "auto",
+) -> None:
+    """Choose a model's thresholds by what is best on your labelled images, without training it again.
+
+    Give images that the model was not trained on. All that makes nuclei of its maps is tried: least probabilities, heat
+    of centres, when two centres are one, least area.
+    """
+    from nucleus_unet.files import check_new_folder
+    from nucleus_unet.training.calibration import calibrate_bundle
+
+    check_new_folder(out, "the model bundle")
+    examples = read_sets(data, groups, group_by)
+    model = None if str(bundle) == EMBEDDED else bundle
+    _print(calibrate_bundle(model, examples, out, device=device, track=show))
+    typer.echo(f"model bundle: {out}")
+
+
+def _print(calibration: Calibration) -> None:
+    before, after = calibration.before, calibration.after
+    typer.echo(f"{before.images} images, {before.truths} nuclei")
+    typer.echo(f"{'':24}{'before':>10}{'after':>10}")
+    for name, first, second in (
+        ("AP50, pooled", before.pooled[0.5], after.pooled[0.5]),
+        ("mean AP, pooled", before.pooled_mean, after.pooled_mean),
+        ("AP50, per image", before.per_image[0.5], after.per_image[0.5]),
+        ("mSA", before.per_image_mean, after.per_image_mean),
+    ):
+        typer.echo(f"{name:24}{first:10.4f}{second:10.4f}")
+    for setting, (first, second) in calibration.changed.items():
+        typer.echo(f"{setting:24}{first:10g}{second:10g}")
+    if not calibration.changed:
+        typer.echo("no other setting is better on these images")
+    typer.echo("the figures after are flattered a little: they are of the images that the settings were chosen on")

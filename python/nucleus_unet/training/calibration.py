@@ -1,0 +1,131 @@
+"""The grouping of a trained model, chosen anew for other images: its maps are predicted once, nothing is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from nucleus_unet.bundle import Bundle, load_bundle, save_bundle
+from nucleus_unet.devices import choose_device, choose_precision
+from nucleus_unet.errors import DataError
+from nucleus_unet.evaluation.metrics import Scores, score_image, summarise
+from nucleus_unet.files import check_new_folder, folder_written_atomically
+from nucleus_unet.grouping import GroupConfig, group
+from nucleus_unet.training.dataset import Example
+from nucleus_unet.training.validation import Predicted, calibrate, predict_examples
+
+T = TypeVar("T")
+
+
+class Track(Protocol):
+    """Wraps what is gone through, to show progress."""
+
+    def __call__(self, items: Sequence[T], what: str, /) -> Iterable[T]:
+        """Return the items, one by one."""
+
+
+def _untracked(items: Sequence[T], what: str, /) -> Iterable[T]:  # noqa: ARG001
+    return items
+
+
+_CARD = """\
+
+## Grouping calibrated again
+
+`nucleus-unet calibrate` chose the grouping anew on {images} images: mSA {before:.4f} before, {after:.4f} after. The
+figures after are flattered a little, as they are of the images that it was chosen on. All other figures on this card
+are of the grouping before.
+"""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What choosing the grouping anew did.
+
+    Attributes
+    ----------
+    start, found
+        The grouping before and after.
+    before, after
+        Figures with each, on the same images.
+    """
+
+    start: GroupConfig
+    found: GroupConfig
+    before: Scores
+    after: Scores
+
+    @property
+    def changed(self) -> dict[str, tuple[float, float]]:
+        """By name of a setting: its value before and after."""
+        before, after = self.start.to_json(), self.found.to_json()
+        return {name: (before[name], after[name]) for name in before if before[name] != after[name]}
+
+
+def calibrate_bundle(
+    model: Path | str | None,
+    examples: Sequence[Example],
+    out: Path,
+    *,
+    device: str = "auto",
+    track: Track = _untracked,
+) -> Calibration:
+    """Choose how a model's maps become nuclei by what is best on labelled images, and save it as a new bundle.
+
+    Parameters
+    ----------
+    model
+        Folder or zip of a bundle; None for the embedded model.
+    examples
+        Labelled images that the model was not trained on, or its maps are better than they will be.
+    out
+        Folder of the new bundle: new or empty. It appears whole or not at all.
+    device
+        See `nucleus_unet.devices.choose_device`.
+    track
+        Wraps what is gone through, to show progress.
+
+    Raises
+    ------
+    SettingsError
+        There is something at ``out``.
+    DataError
+        There is no image.
+    BundleError
+        The model is damaged.
+    """
+    check_new_folder(out, "the model bundle")
+    if not examples:
+        raise DataError("no image to calibrate on")
+    bundle = load_bundle(model)
+    chosen = choose_device(device)
+    precision, network = choose_precision(chosen), bundle.network.to(chosen)
+    predicted = [
+        each for example in track(examples, "maps") for each in predict_examples(network, [example], precision)
+    ]
+    start = bundle.config.group
+    found = calibrate(predicted, start, track=lambda names: track(names, "settings"))
+    calibration = Calibration(start, found, _scores(predicted, start), _scores(predicted, found))
+    _save(bundle, calibration, len(examples), out)
+    return calibration
+
+
+def _scores(predicted: Sequence[Predicted], config: GroupConfig) -> Scores:
+    return summarise([score_image(each.labels, group(each.maps, config).labels) for each in predicted])
+
+
+def _save(bundle: Bundle, calibration: Calibration, images: int, out: Path) -> None:
+    before, after = calibration.before, calibration.after
+    said = {"images": images, "before": before.to_json(), "after": after.to_json()}
+    card = _CARD.format(images=images, before=before.per_image_mean, after=after.per_image_mean)
+    with folder_written_atomically(out) as folder:
+        save_bundle(
+            folder,
+            bundle.network.cpu(),
+            dataclasses.replace(bundle.config, name=out.resolve().name, group=calibration.found),
+            metrics={**bundle.metrics, "calibration": said},
+            card=bundle.card + card if bundle.card else None,
+        )
