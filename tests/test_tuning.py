@@ -13,16 +13,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
+import torch
 from conftest import draw_discs
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.network import Network, NetworkConfig
 from nucleus_unet.training.augment import AugmentConfig
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.trainer import TrainConfig
-from nucleus_unet.tuning import Space, read_space, study, tune
+from nucleus_unet.tuning import Space, job, read_space, tune
+from nucleus_unet.tuning.job import FIGURE
 from nucleus_unet.tuning.space import Range, configured, read_settings
-from nucleus_unet.tuning.study import FIGURE
+from nucleus_unet.tuning.trials import ERROR, ask, bury, count_ended, give_up_all, open_study, state_of
+from optuna.storages import InMemoryStorage
 
 TINY = TrainConfig(
     network=NetworkConfig(form="plain", width=4, depth=1),
@@ -68,7 +72,7 @@ def train_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[Figures], list[Path]]
                 report(SimpleNamespace(position=config.samples * step // len(found), history=[{FIGURE: figure}]))
             return Network(config.network)
 
-        monkeypatch.setattr(study, "train", train)
+        monkeypatch.setattr(job, "train", train)
         return folders
 
     return replace
@@ -146,21 +150,82 @@ def test_a_trial_below_the_median_of_earlier_ones_is_stopped(
     assert rows(tmp_path)[5]["samples"] == "2"
 
 
-def test_a_trial_that_diverges_does_not_end_the_study(
-    tmp_path: Path, train_to: Callable[[Figures], list[Path]]
+@pytest.mark.parametrize("error", [DataError("the loss is no longer finite"), torch.OutOfMemoryError("2 GiB more")])
+def test_a_trial_that_cannot_be_trained_does_not_end_the_study(
+    tmp_path: Path, train_to: Callable[[Figures], list[Path]], error: Exception
 ) -> None:
     calls: list[int] = []
 
     def figures(config: TrainConfig) -> list[float]:
         calls.append(1)
         if len(calls) == 1:
-            raise DataError("the loss is no longer finite")
+            raise error
         return [0.5]
 
     train_to(figures)
-    with pytest.raises(DataError, match=r"(?s)no trial.*no longer finite"):
+    with pytest.raises(DataError, match=rf"(?s)no trial.*{error}"):
         run(tmp_path, trials=1)
     assert run(tmp_path, trials=2)["trial"] == 1
+    assert [row["state"] for row in rows(tmp_path)] == ["fail", "complete"]
+    assert str(error) in (tmp_path / "report.html").read_text()
+
+
+def test_the_first_trial_has_the_settings_of_the_base_where_the_space_holds_them(
+    tmp_path: Path, train_to: Callable[[Figures], list[Path]]
+) -> None:
+    seen: list[TrainConfig] = []
+
+    def figures(config: TrainConfig) -> list[float]:
+        seen.append(config)
+        return [0.5]
+
+    train_to(figures)
+    space = Space({"dropout": Range(0.0, 0.5), "decoder": ([8, 8, 8, 8], list(TINY.network.decoder))})
+    run(tmp_path / "inside", trials=2, space=space)
+    run(tmp_path / "outside", trials=1, space=Space({"dropout": Range(0.1, 0.5)}))
+    assert seen[0] == TINY
+    assert TINY not in seen[1:]
+
+
+def test_settings_whose_process_dies_again_and_again_fail_for_good() -> None:
+    study = open_study(InMemoryStorage(), "study", seed=0)
+    dropouts = []
+    for _ in range(3):
+        trial = ask(study)
+        dropouts.append(trial.suggest_float("dropout", 0, 1))
+        bury(study, trial, "its process died")
+    assert len(set(dropouts)) == 1
+    assert [state_of(trial) for trial in study.trials] == ["cut off", "cut off", "fail"]
+    assert study.trials[2].user_attrs[ERROR] == "its process died, as in the 2 attempts before"
+    assert count_ended(study) == 1
+
+
+def test_a_trial_is_queued_once_even_if_the_process_is_killed_as_it_does_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = open_study(InMemoryStorage(), "study", seed=0)
+    ask(study)
+
+    def be_killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "tell", be_killed)
+        with pytest.raises(KeyboardInterrupt):
+            give_up_all(study)
+    give_up_all(study)
+    assert [state_of(trial) for trial in study.trials] == ["cut off", "waiting"]
+
+
+def test_a_journal_whose_writer_was_killed_is_not_waited_for(
+    tmp_path: Path, train_to: Callable[[Figures], list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_to(lambda _: [0.5])
+    (tmp_path / "journal.log.lock").symlink_to("journal.log")
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("waits for a process that is gone")
+
+    monkeypatch.setattr(optuna.storages.journal._file.time, "sleep", refuse)
+    assert run(tmp_path, trials=1)["trial"] == 0
 
 
 def test_a_folder_keeps_to_one_study(tmp_path: Path, train_to: Callable[[Figures], list[Path]]) -> None:
@@ -245,7 +310,7 @@ def test_without_optuna_the_error_names_the_extra() -> None:
 import sys
 sys.modules["optuna"] = None
 from nucleus_unet.errors import MissingExtraError
-from nucleus_unet.tuning.journal import require_optuna
+from nucleus_unet.tuning.trials import require_optuna
 try:
     require_optuna()
 except MissingExtraError as error:

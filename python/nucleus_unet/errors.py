@@ -25,6 +25,10 @@ class DownloadError(NucleusError, OSError):
     """A download that could not be completed or did not verify."""
 
 
+class DatabaseError(NucleusError, OSError):
+    """A database that cannot be reached, or that does not do what it is asked."""
+
+
 class SettingsError(NucleusError, ValueError):
     """An option out of its range, or options that contradict each other."""
 

@@ -31,10 +31,10 @@ def require_matplotlib() -> None:
     MissingExtraError
         The message names the command.
     """
-    _new_figure(1, 1)
+    new_figure(1, 1)
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """Make a figure that no window and no global state holds."""
     try:
         from matplotlib.figure import Figure
@@ -75,7 +75,7 @@ def save_triptychs(path: Path, rows: Sequence[tuple[NDArray[Any], NDArray[np.uin
         Image, true label image and predicted label image.
     """
     heights = [image.shape[0] / image.shape[1] for image, _, _ in rows]
-    figure = _new_figure(12, sum(4 * height + 0.4 for height in heights))
+    figure = new_figure(12, sum(4 * height + 0.4 for height in heights))
     axes = figure.subplots(len(rows), 3, squeeze=False, gridspec_kw={"height_ratios": heights})
     for line, (image, truth, prediction) in zip(axes, rows, strict=True):
         pictures = {
@@ -111,7 +111,7 @@ def save_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
         ),
         "learning rate": ("learning_rate",),
     }
-    figure = _new_figure(12, 7)
+    figure = new_figure(12, 7)
     for ax, (title, names) in zip(figure.subplots(2, 2).flat, panels.items(), strict=True):
         for name in names:
             points = [(entry["samples"], entry[name]) for entry in history if name in entry]
@@ -138,7 +138,7 @@ def draw_precision(curves: Iterable[tuple[str, Mapping[float, float]]]) -> bytes
     bytes
         Of a PNG.
     """
-    figure = _new_figure(7, 4.2)
+    figure = new_figure(7, 4.2)
     ax = figure.subplots()
     for name, curve in curves:
         # A dollar sign would start a formula, a leading underscore hide the name.
@@ -186,7 +186,7 @@ def draw_histogram(
         Of an SVG; equal values give equal bytes.
     """
     groups = [values[np.isfinite(values)] for values in groups]
-    figure = _new_figure(4, 2.6)
+    figure = new_figure(4, 2.6)
     ax = figure.subplots()
     bins = _bins(np.concatenate(groups), logarithmic=logarithmic, whole=whole)
     colours = [(red / 255, green / 255, blue / 255) for red, green, blue in PALETTE[: len(groups)]]
@@ -195,7 +195,7 @@ def draw_histogram(
         ax.set_xscale("log")
     ax.set_xlabel(unit)
     ax.spines[["top", "right"]].set_visible(False)
-    return _svg(figure)
+    return svg(figure)
 
 
 def _bins(values: NDArray[np.float64], *, logarithmic: bool, whole: bool) -> NDArray[np.float64]:
@@ -209,7 +209,8 @@ def _bins(values: NDArray[np.float64], *, logarithmic: bool, whole: bool) -> NDA
     return np.geomspace(least, most, _BINS + 1) if logarithmic else np.linspace(least, most, _BINS + 1)
 
 
-def _svg(figure: Figure) -> bytes:
+def svg(figure: Figure) -> bytes:
+    """Return a figure as SVG; equal figures give equal bytes."""
     import matplotlib
 
     content = io.BytesIO()

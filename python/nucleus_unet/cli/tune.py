@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from nucleus_unet.cli.shared import Data, Device, GroupBy, Groups, console, read_sets
+from nucleus_unet.errors import SettingsError
 
 
 def tune(
@@ -25,16 +26,32 @@ def tune(
     validate_every: Annotated[int, typer.Option(help="In samples; poor trials are stopped then.")] = 1_600,
     seed: Annotated[int, typer.Option(help="Of proposals, initialisation, samples and folds.")] = 0,
     device: Device = "auto",
-    workers: Annotated[int, typer.Option(help="Processes that draw samples.", min=0)] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that draw a trial's samples.", min=0)] = 1,
+    processes: Annotated[int, typer.Option(help="How many trials run at once, on this machine.", min=1)] = 1,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="postgresql://user@host/database: share the study with other machines, each with an OUT of its own; "
+            "the password is taken from ~/.pgpass or PGPASSWORD."
+        ),
+    ] = None,
+    study: Annotated[str | None, typer.Option(help="Name of the study in the database; by default OUT's.")] = None,
 ) -> None:
-    """Look for the settings that suit your images, in short trials; the same command goes on where it was stopped."""
+    """Look for the settings that suit your images, in short trials; the same command goes on where it was stopped.
+
+    OUT/report.html shows what was found.
+    """
     from nucleus_unet.network import NetworkConfig
     from nucleus_unet.training.trainer import TrainConfig
     from nucleus_unet.tuning import read_space
     from nucleus_unet.tuning import tune as run
-    from nucleus_unet.tuning.journal import require_optuna
+    from nucleus_unet.tuning.database import Database
+    from nucleus_unet.tuning.trials import require_optuna
 
     require_optuna()
+    if study is not None and storage is None:
+        raise SettingsError("study: only a database has studies by name, give --storage too")
+    database = None if storage is None else Database(storage, study)
     chosen = read_space(space)
     base = TrainConfig(
         network=NetworkConfig(form=form),  # type: ignore[arg-type]
@@ -55,7 +72,9 @@ def tune(
         folds=folds,
         device=device,
         workers=workers,
+        processes=processes,
+        database=database,
         say=console.log,
     )
     typer.echo(json.dumps(best["settings"], indent=2))
-    typer.echo(f"best settings: {out / 'best.json'}")
+    typer.echo(f"best settings: {out / 'best.json'}, all trials: {out / 'report.html'}")

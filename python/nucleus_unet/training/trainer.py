@@ -182,7 +182,7 @@ def train(
     busy = f"another process is training in {folder}: wait for it, or choose another folder"
     with locked(folder, patience=_LOCK_PATIENCE, busy=busy) if processes.first else nullcontext():
         checkpoint = folder / CHECKPOINT
-        digest = _digest(examples)
+        digest = fingerprint(examples)
         if checkpoint.exists():
             _resume(run, checkpoint, digest)
         stream = SampleStream(
@@ -297,8 +297,8 @@ def _save(run: Run, path: Path, digest: str) -> None:
     save_checkpoint(path, network=run.network, average=run.average, optimiser=run.optimiser, facts=facts)
 
 
-def _digest(examples: Sequence[Example]) -> str:
-    """Fingerprint of the training images: a run that goes on must not meet others, such as its validation images."""
+def fingerprint(examples: Sequence[Example]) -> str:
+    """Digest images and nuclei: a run that goes on must not meet others, such as its validation images."""
     digest = hashlib.sha256()
     for example in examples:
         digest.update(repr((example.name, example.kind, example.image.shape, example.image.dtype.str)).encode())

@@ -68,6 +68,35 @@ class Space:
             for name, value in parameters.items()
         }
 
+    def parameters_of(self, config: TrainConfig) -> dict[str, Any] | None:
+        """Inverse of `values_of`, for the settings of a configuration; None if one of them is outside of the space."""
+        parameters: dict[str, Any] = {}
+        for name, setting in self.settings.items():
+            value = value_in(config, name)
+            if isinstance(setting, Range):
+                inside = setting.low <= value <= setting.high
+                parameters[name] = float(value)
+            else:
+                choices = {json.dumps(each): json.loads(json.dumps(each)) for each in setting}
+                same = [text for text, choice in choices.items() if choice == value]
+                inside = bool(same)
+                parameters[name] = same[0] if same else None
+            if not inside:
+                return None
+        return parameters
+
+
+def value_in(config: TrainConfig, name: str) -> Any:
+    """Return the value that a configuration has for a setting of a space, as JSON types.
+
+    Examples
+    --------
+    >>> value_in(TrainConfig(), "decoder")
+    [128, 96, 48, 24]
+    """
+    part = _SETTINGS[name]
+    return json.loads(json.dumps(getattr(getattr(config, part) if part else config, name)))
+
 
 def configured(base: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
     """Return a training configuration with some settings changed, its samples rounded up to whole batches.
@@ -148,7 +177,7 @@ def _refuse_unknown(name: str, source: object) -> None:
 def _check(name: str, value: object, source: object) -> None:
     """Refuse before any training what no training would take."""
     base = TrainConfig()
-    default = getattr(getattr(base, _SETTINGS[name]) if _SETTINGS[name] else base, name)
+    default = value_in(base, name)
     try:
         if isinstance(default, int) and type(value) is not int:
             raise SettingsError("expected a whole number (of choices)")

@@ -1,44 +1,39 @@
-"""A study: trials with settings of their own, the poor ones stopped early, all kept in one folder.
+"""A study: trials with settings of their own, the poor ones stopped early, all kept in one folder or one database.
 
 The folder holds Optuna's journal, which survives being killed: finished trials are never lost, and a trial that was cut
-off is taken up again, from its own last checkpoint, when the study is started anew.
+off is taken up again, from its own last checkpoint. A database does the same for several machines, each with a folder
+of its own for checkpoints and results.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import json
 import logging
-import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nucleus_unet.devices import choose_device, choose_precision
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.files import write_atomically
-from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.locks import locked
-from nucleus_unet.network import Network
-from nucleus_unet.training.checkpoint import plain
+from nucleus_unet.plots import require_matplotlib
 from nucleus_unet.training.dataset import Example
-from nucleus_unet.training.folds import hold_out_images
-from nucleus_unet.training.trainer import Run, TrainConfig, train
-from nucleus_unet.training.validation import predict_examples, validate
-from nucleus_unet.tuning.journal import FOLDER, count_ended, cut_off, open_study, require_optuna
-from nucleus_unet.tuning.space import Space, configured
+from nucleus_unet.training.trainer import TrainConfig
+from nucleus_unet.tuning.database import Database, Sharing, errors_for_people, open_database, taking_turns
+from nucleus_unet.tuning.desk import Desk
+from nucleus_unet.tuning.job import Job
+from nucleus_unet.tuning.journal import open_journal
+from nucleus_unet.tuning.results import write_results
+from nucleus_unet.tuning.space import Space
+from nucleus_unet.tuning.trials import ERROR, give_up_all, open_study, require_optuna
 
 if TYPE_CHECKING:
     from optuna import Study
-    from optuna.trial import FrozenTrial, Trial
 
 logger = logging.getLogger(__name__)
 
-FIGURE = "validation_per_image_mean_ap"
-BEST, TABLE = "best.json", "trials.csv"
 _STATED = "study.json"
 _LOCK_PATIENCE = 10.0
 
@@ -54,30 +49,38 @@ def tune(
     folds: int = 10,
     device: str = "auto",
     workers: int = 1,
+    processes: int = 1,
+    database: Database | None = None,
     say: Callable[[str], object] = logger.info,
 ) -> dict[str, Any]:
     """Look for the settings whose model is best on the held-out fold.
 
-    Values are proposed by a tree-structured Parzen estimator (Bergstra et al. 2011); a trial below the median of the
-    earlier ones at the same sample is stopped. Calling it again goes on until `trials` are finished in all.
+    The first trial has the settings of ``base``, if they lie in the space. Values of the others are proposed by a
+    tree-structured Parzen estimator (Bergstra et al. 2011); a trial below the median of the earlier ones at the same
+    sample is stopped. Calling it again goes on until `trials` are finished in all.
 
     Parameters
     ----------
     examples
         Labelled images; the first of `folds` folds is held out, as `nucleus_unet.training.pipeline` does.
     out
-        Folder of the study. After each trial ``best.json`` has the best settings so far and ``trials.csv`` all trials.
-        Models are not kept: the best settings are there to be trained with in full.
+        Folder of the study. After each trial ``best.json`` has the best settings so far, ``trials.csv`` all trials, and
+        ``report.html`` both for people. Models are not kept: the best settings are there to be trained with in full.
     space
         What is tried.
     base
         All other settings of training; its `samples` are those of one trial.
     trials
-        How many are to be finished, stopped early or failed, those of earlier calls included.
+        How many are to be finished, stopped early or failed, those of earlier calls and other machines included.
     hours
         After which no new trial is begun; None for no limit.
     folds, device, workers
         As training takes them.
+    processes
+        How many trials are run at once, each in a process of its own if more than 1. They share the threads of torch,
+        and the GPUs where there are several. A script must ask for them under ``if __name__ == "__main__":``.
+    database
+        Shares the study with other machines, each with another `out`. The call ends when all of their trials have.
     say
         Gets a line for every trial.
 
@@ -89,152 +92,99 @@ def tune(
     Raises
     ------
     SettingsError
-        An option is out of range, the folder holds a study of something else, or another process is busy with it.
+        An option is out of range, the folder or the database holds a study of something else, or another process is
+        busy with the folder.
+    DatabaseError
+        The database cannot be used; what was finished is in it.
     DataError
         No trial could be finished.
     MissingExtraError
-        Optuna is missing.
+        Optuna or matplotlib is missing, or psycopg for a database.
     """
-    if trials < 1 or (hours is not None and not hours > 0):
-        raise SettingsError(f"expected at least 1 trial and more than 0 hours, got {trials} and {hours}")
+    if trials < 1 or (hours is not None and not hours > 0) or processes < 1:
+        raise SettingsError(
+            f"expected at least 1 trial and 1 process and more than 0 hours, got {trials}, {processes} and {hours}"
+        )
     require_optuna()
-    started = time.monotonic()
-    job = _Job(examples, out, space, base or TrainConfig(), folds=folds, device=device, workers=workers)
+    require_matplotlib()
+    end = None if hours is None else time.monotonic() + 3600 * hours
+    job = Job(examples, space, base or TrainConfig(), folds=folds, device=device, workers=workers)
     out.mkdir(parents=True, exist_ok=True)
     busy = f"another process is busy with the study in {out}: wait for it"
-    with locked(out, patience=_LOCK_PATIENCE, busy=busy):
-        _agree(out / _STATED, job.stated())
-        study = open_study(out, seed=job.base.seed)
-        while count_ended(study) < trials and (hours is None or time.monotonic() - started < 3600 * hours):
-            number = _run_one(study, job)
-            _write_results(study, job)
-            say(_line(study.trials[number]))
-        best = _write_results(study, job)
-    if best is None:
-        why = [
-            f"  trial {each.number}: {each.user_attrs['error']}" for each in study.trials if "error" in each.user_attrs
-        ]
-        raise DataError("\n".join([f"no trial of the study in {out} was finished", *why[:5]]))
+    with locked(out, patience=_LOCK_PATIENCE, busy=busy), _opened(job, out, database, say) as desk:
+        desk.work(trials, end, processes)
+        best = write_results(desk.study, job, out)
+        if best is None:
+            lines = [
+                f"  trial {each.number}: {each.user_attrs[ERROR]}"
+                for each in desk.study.trials
+                if ERROR in each.user_attrs
+            ]
+            raise DataError("\n".join([f"no trial of the study in {out} was finished", *lines[:5]]))
     return best
 
 
-class _Job:
-    """What trials have in common, and how one is run."""
-
-    def __init__(
-        self,
-        examples: Sequence[Example],
-        out: Path,
-        space: Space,
-        base: TrainConfig,
-        *,
-        folds: int,
-        device: str,
-        workers: int,
-    ) -> None:
-        self.training, self.held_out = hold_out_images(examples, folds=folds, kind=None, seed=base.seed)
-        self.out, self.space, self.base = out, space, base
-        self.folds, self.device, self.workers = folds, device, workers
-
-    def stated(self) -> dict[str, Any]:
-        """Return what must not change between the calls of a study, as plain JSON types."""
-        names = "\n".join(sorted(example.name for example in [*self.training, *self.held_out]))
-        return {
-            "space": plain(self.space),
-            "base": plain(self.base),
-            "folds": self.folds,
-            "images": hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest(),
-        }
-
-    def run(self, trial: Trial, folder: Path) -> float:
-        """Train with the trial's settings; return its figure, or raise ``TrialPruned``."""
-        from optuna import TrialPruned
-
-        config = configured(self.base, self.space.suggest(trial))
-        precision = choose_precision(choose_device(self.device), config.precision)
-        figure: float | None = None
-
-        def measure(network: Network) -> dict[str, float]:
-            return validate(predict_examples(network, self.held_out, precision), GroupConfig())
-
-        def report(run: Run) -> None:
-            nonlocal figure
-            figure = run.history[-1][FIGURE]
-            trial.report(figure, run.position)
-            if run.position < config.samples and trial.should_prune():
-                raise TrialPruned
-
-        network = train(
-            config, self.training, folder, validate=measure, device=self.device, workers=self.workers, report=report
-        )
-        # A trial that was killed after its last sample has nothing more to report.
-        return measure(network.to(choose_device(self.device)))[FIGURE] if figure is None else figure
+@contextmanager
+def _opened(job: Job, out: Path, database: Database | None, say: Callable[[str], object]) -> Iterator[Desk]:
+    """Open the study, sure that it is this one, with nothing left of processes that are gone."""
+    stated = job.stated()
+    if database is None:
+        stated["storage"] = "journal"
+        _agree_with_folder(out, stated)
+        _state(out, stated)
+        study = open_study(open_journal(out), "study", seed=job.base.seed)
+        give_up_all(study)
+        yield Desk(study, job, out, say)
+        return
+    name = database.study or out.resolve().name
+    in_folder = {**stated, "storage": f"database, study {name}"}
+    with errors_for_people():
+        storage = open_database(database)
+        _agree_with_folder(out, in_folder)
+        with taking_turns(storage.engine):
+            # No seed: machines that start together would propose the same.
+            study = open_study(storage, name, seed=None)
+            _agree_with_study(study, stated)
+        _state(out, in_folder)
+        with Sharing(study, storage) as sharing:
+            yield Desk(study, job, out, say, sharing=sharing)
 
 
-def _run_one(study: Study, job: _Job) -> int:
-    from optuna import TrialPruned
-    from optuna.trial import TrialState
-
-    trial = study.ask()
-    folder = job.out / "trials" / str(trial.user_attrs.get(FOLDER, trial.number))
-    try:
-        study.tell(trial, job.run(trial, folder))
-    except TrialPruned:
-        study.tell(trial, state=TrialState.PRUNED)
-    except DataError as error:  # the loss is no longer finite: other settings may do
-        trial.set_user_attr("error", str(error))
-        study.tell(trial, state=TrialState.FAIL)
-    shutil.rmtree(folder, ignore_errors=True)
-    return trial.number
+def _state(out: Path, stated: dict[str, Any]) -> None:
+    if not (out / _STATED).exists():
+        write_atomically(out / _STATED, json.dumps(stated, indent=2) + "\n")
 
 
-def _agree(path: Path, stated: dict[str, Any]) -> None:
+def _agree_with_folder(out: Path, stated: dict[str, Any]) -> None:
     """Refuse to mix trials of different studies."""
+    path = out / _STATED
     if not path.exists():
-        write_atomically(path, json.dumps(stated, indent=2) + "\n")
         return
     try:
         before = json.loads(path.read_text())
     except ValueError as error:
         raise DataError(f"{path} is damaged: {error}; choose another folder") from error
-    differing = sorted(name for name in stated if not isinstance(before, dict) or before.get(name) != stated[name])
+    differing = _differing(before, stated)
     if differing:
         raise SettingsError(
-            f"{path.parent} holds a study of something else ({', '.join(differing)} differ): give the same to go on "
+            f"{out} holds a study of something else ({differing} differ): give the same to go on "
             "with it, or another folder to start afresh"
         )
 
 
-def _write_results(study: Study, job: _Job) -> dict[str, Any] | None:
-    names = list(job.space.settings)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "state", FIGURE, "samples", *names])
-    again = cut_off(study)
-    for each in study.trials:
-        samples, figure = max(each.intermediate_values.items(), default=("", each.value))
-        settings = (each.params.get(name, "") for name in names)
-        state = "cut off" if each.number in again else each.state.name.lower()
-        writer.writerow([each.number, state, figure, samples, *settings])
-    write_atomically(job.out / TABLE, text.getvalue())
-    finished = [each for each in study.trials if each.state.name == "COMPLETE" and each.value is not None]
-    if not finished:
-        return None
-    best = study.best_trial
-    values = job.space.values_of(best.params)
-    result = {
-        "trial": best.number,
-        FIGURE: best.value,
-        "settings": values,
-        "config": plain(configured(job.base, values)),
-    }
-    write_atomically(job.out / BEST, json.dumps(result, indent=2) + "\n")
-    return result
+def _agree_with_study(study: Study, stated: dict[str, Any]) -> None:
+    """Refuse to mix trials of machines that were given different things."""
+    if _STATED not in study.user_attrs:
+        study.set_user_attr(_STATED, stated)
+    differing = _differing(study.user_attrs[_STATED], stated)
+    if differing:
+        raise SettingsError(
+            f"the database holds a study {study.study_name!r} of something else ({differing} differ): give all "
+            "machines the same images and options, or choose another name for the study"
+        )
 
 
-def _line(trial: FrozenTrial) -> str:
-    settings = ", ".join(
-        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in trial.params.items()
+def _differing(before: object, stated: dict[str, Any]) -> str:
+    return ", ".join(
+        sorted(name for name in stated if not isinstance(before, dict) or before.get(name) != stated[name])
     )
-    state = {"COMPLETE": f"mSA {trial.value or 0:.4f}", "PRUNED": "stopped early"}.get(trial.state.name, "failed")
-    return f"trial {trial.number}: {state}; {settings}"

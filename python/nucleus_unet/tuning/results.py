@@ -1,0 +1,57 @@
+"""What a study leaves in its folder: the best settings, a table of all trials, a page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nucleus_unet.files import write_atomically
+from nucleus_unet.training.checkpoint import plain
+from nucleus_unet.tuning.job import FIGURE, Job
+from nucleus_unet.tuning.page import study_page
+from nucleus_unet.tuning.space import configured
+from nucleus_unet.tuning.trials import state_of
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+BEST, TABLE, PAGE = "best.json", "trials.csv", "report.html"
+
+
+def write_results(study: Study, job: Job, out: Path) -> dict[str, Any] | None:
+    """Write ``trials.csv``, ``report.html`` and, where a trial has finished, ``best.json``.
+
+    Returns
+    -------
+    dict or None
+        What ``best.json`` holds.
+    """
+    _write_table(study, job, out / TABLE)
+    write_atomically(out / PAGE, study_page(study, job, out.resolve().name))
+    if not any(trial.state.name == "COMPLETE" for trial in study.trials):
+        return None
+    best = study.best_trial
+    values = job.space.values_of(best.params)
+    result = {
+        "trial": best.number,
+        FIGURE: best.value,
+        "settings": values,
+        "config": plain(configured(job.base, values)),
+    }
+    write_atomically(out / BEST, json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def _write_table(study: Study, job: Job, path: Path) -> None:
+    names = list(job.space.settings)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["trial", "state", FIGURE, "samples", *names])
+    for trial in study.trials:
+        samples, figure = max(trial.intermediate_values.items(), default=("", trial.value))
+        settings = (trial.params.get(name, "") for name in names)
+        writer.writerow([trial.number, state_of(trial), figure, samples, *settings])
+    write_atomically(path, text.getvalue())

@@ -1,0 +1,228 @@
+"""Studies in several processes: they share one study, and none of them may be missed when it is killed."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from nucleus_unet.errors import SettingsError
+from nucleus_unet.network import NetworkConfig
+from nucleus_unet.training.augment import AugmentConfig
+from nucleus_unet.training.trainer import TrainConfig
+from nucleus_unet.tuning import Space, study, tune
+from nucleus_unet.tuning.crew import share_devices
+from nucleus_unet.tuning.job import Ended, Job, Report
+from nucleus_unet.tuning.space import Range
+
+TINY = TrainConfig(
+    network=NetworkConfig(form="plain", width=4, depth=1),
+    augment=AugmentConfig(crop=64),
+    pretrained=False,
+    samples=4,
+    batch_size=2,
+    validate_every=2,
+    precision="float32",
+)
+SPACE = Space({"dropout": Range(0.0, 0.5)})
+PATIENCE = 120.0
+
+
+class PlayedJob(Job):
+    """Plays a trial instead of training it; ``scene`` is a folder that the players tell each other things through."""
+
+    scene: Path
+
+    def run(self, settings: Mapping[str, Any], folder: Path, report: Report, *, device: str | None = None) -> Ended:
+        dropout = settings["dropout"]
+        folder.mkdir(parents=True, exist_ok=True)
+        with (self.scene / "begun").open("a") as file:
+            file.write(f"{os.getpid()},{folder.name},{dropout},{torch.get_num_threads()},{device}\n")
+        self.play(folder.name)
+        report(4, dropout)
+        return Ended(dropout)
+
+    def play(self, name: str) -> None:
+        """Do what the test is about, in the trial whose folder has that name."""
+
+
+class MeetingJob(PlayedJob):
+    def play(self, name: str) -> None:
+        wait_until(lambda: len({pid for pid, *_ in begun(self.scene)}) == 2)
+
+
+class DyingOnceJob(PlayedJob):
+    def play(self, name: str) -> None:
+        if name == "1" and not (self.scene / "died").exists():
+            (self.scene / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class BrokenJob(PlayedJob):
+    def play(self, name: str) -> None:
+        raise OSError("no space left")
+
+
+class StuckJob(PlayedJob):
+    def play(self, name: str) -> None:
+        if name != "0":
+            time.sleep(PATIENCE)
+
+
+def begun(scene: Path) -> list[list[str]]:
+    """Process, folder, dropout, threads and device of every trial that was begun."""
+    return [line.split(",") for line in (scene / "begun").read_text().splitlines()]
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def is_gone(process: int) -> bool:
+    """Whether a process has ended, perhaps with nobody having asked how."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def run(out: Path, *, trials: int, **options: Any) -> dict[str, Any]:
+    from test_tuning import EXAMPLES
+
+    settings: dict[str, Any] = {"space": SPACE, "base": TINY, "folds": 2, "device": "cpu", "workers": 0}
+    return tune(EXAMPLES, out, trials=trials, **settings | options)
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "trials.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def play(patch: pytest.MonkeyPatch, scene: Path, job: type[PlayedJob]) -> None:
+    scene.mkdir(exist_ok=True)
+    patch.setattr(job, "scene", scene, raising=False)
+
+    def cast(*arguments: Any, **options: Any) -> PlayedJob:
+        played = job(*arguments, **options)
+        played.scene = scene
+        return played
+
+    patch.setattr(study, "Job", cast)
+
+
+def test_a_real_study_in_two_processes_has_exactly_as_many_trials_as_asked_for(tmp_path: Path) -> None:
+    best = run(tmp_path, trials=3, processes=2)
+    assert [row["state"] for row in rows(tmp_path)] == ["complete"] * 3
+    assert best["validation_per_image_mean_ap"] == max(
+        float(row["validation_per_image_mean_ap"]) for row in rows(tmp_path)
+    )
+    assert not list((tmp_path / "trials").iterdir())
+
+
+def test_processes_run_at_once_and_share_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    play(monkeypatch, tmp_path / "scene", MeetingJob)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
+    run(tmp_path / "out", trials=4, processes=2)
+    players = begun(tmp_path / "scene")
+    assert len(players) == 4
+    assert os.getpid() not in {int(player[0]) for player in players}
+    assert {tuple(player[3:]) for player in players} == {("3", "cpu")}
+
+
+def test_the_trial_of_a_killed_worker_is_run_again_at_once_and_nothing_else_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play(monkeypatch, tmp_path / "scene", DyingOnceJob)
+    lines: list[str] = []
+    run(tmp_path / "out", trials=4, processes=2, say=lines.append)
+    states = [row["state"] for row in rows(tmp_path / "out")]
+    assert sorted(states) == ["complete"] * 4 + ["cut off"]
+    lost = states.index("cut off")
+    assert f"trial {lost}: its process died (exit code -9)" in lines
+    dropouts = [row["dropout"] for row in rows(tmp_path / "out")]
+    (again,) = (number for number, dropout in enumerate(dropouts) if dropout == dropouts[lost] and number != lost)
+    assert [folder for _, folder, dropout, *_ in begun(tmp_path / "scene") if dropout == dropouts[lost]] == [
+        str(lost)
+    ] * 2
+    assert states[again] == "complete"
+
+
+def test_an_error_that_no_settings_would_mend_ends_the_study_as_it_does_in_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play(monkeypatch, tmp_path / "scene", BrokenJob)
+    with pytest.raises(OSError, match="no space left"):
+        run(tmp_path / "out", trials=2, processes=2)
+    assert all(is_gone(int(process)) for process, *_ in begun(tmp_path / "scene"))
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import pytest
+from test_tuning_processes import StuckJob, play, run
+
+if __name__ == "__main__":
+    with pytest.MonkeyPatch.context() as patch:
+        play(patch, Path(sys.argv[1]) / "scene", StuckJob)
+        run(Path(sys.argv[1]) / "out", trials=3, processes=2)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_parent_that_is_stopped_leaves_no_process_behind_and_loses_no_finished_trial(
+    tmp_path: Path, how: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    parent = subprocess.Popen(
+        [sys.executable, tmp_path / "script.py", tmp_path],
+        env={**os.environ, "PYTHONPATH": path},
+        stderr=subprocess.DEVNULL,
+    )
+    scene = tmp_path / "scene"
+    wait_until(lambda: ((scene / "begun").exists() and len(begun(scene)) == 3) or parent.poll() is not None)
+    before = rows(tmp_path / "out")[0]
+    assert before["state"] == "complete"
+    parent.send_signal(how)
+    assert parent.wait(PATIENCE) != 0
+    workers = {int(process) for process, *_ in begun(scene)}
+    assert len(workers) == 2
+    wait_until(lambda: all(map(is_gone, workers)))
+
+    play(monkeypatch, scene, PlayedJob)
+    run(tmp_path / "out", trials=3)
+    after = rows(tmp_path / "out")
+    assert after[0] == before
+    assert [row["state"] for row in after] == ["complete", "cut off", "cut off", "complete", "complete"]
+    assert [row["dropout"] for row in after[3:]] == [row["dropout"] for row in after[1:3]]
+
+
+def test_no_trial_is_begun_in_any_process_when_the_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    play(monkeypatch, tmp_path / "scene", PlayedJob)
+    run(tmp_path / "out", trials=1)
+    run(tmp_path / "out", trials=9, hours=1e-12, processes=2)
+    assert len(rows(tmp_path / "out")) == 1
+
+
+def test_gpus_are_dealt_out_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nucleus_unet.tuning.crew.choose_device", torch.device)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert share_devices("cuda", 3) == ["cuda:0", "cuda:1", "cuda:0"]
+    assert share_devices("cuda:1", 2) == ["cuda:1", "cuda:1"]
+
+
+def test_no_process_is_no_number_of_processes(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="1 process"):
+        run(tmp_path, trials=1, processes=0)
