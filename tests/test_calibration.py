@@ -40,7 +40,7 @@ def careless(tmp_path: Path, tiny_bundle: Path) -> Path:
 
 
 def test_the_new_bundle_is_better_by_what_was_said(tmp_path: Path, careless: Path) -> None:
-    found = calibrate_bundle(careless, EXAMPLES, tmp_path / "new", device="cpu")
+    found = calibrate_bundle(load_bundle(careless), EXAMPLES, tmp_path / "new", device="cpu")
     assert found.after.per_image_mean > found.before.per_image_mean
     assert found.changed["min_area"][0] == 240
     for folder, said in ((careless, found.before), (tmp_path / "new", found.after)):
@@ -51,7 +51,7 @@ def test_the_new_bundle_is_better_by_what_was_said(tmp_path: Path, careless: Pat
 
 
 def test_only_the_grouping_changes_and_the_bundle_tells_of_it(tmp_path: Path, careless: Path) -> None:
-    found = calibrate_bundle(careless, EXAMPLES, tmp_path / "new", device="cpu")
+    found = calibrate_bundle(load_bundle(careless), EXAMPLES, tmp_path / "new", device="cpu")
     before, after = load_bundle(careless), load_bundle(tmp_path / "new")
     assert after.config == dataclasses.replace(before.config, name="new", group=found.found)
     assert (tmp_path / "new" / "weights.safetensors").read_bytes() == (careless / "weights.safetensors").read_bytes()
@@ -66,7 +66,7 @@ def test_what_is_already_there_is_not_touched(tmp_path: Path, careless: Path) ->
     before = {path: path.read_bytes() for path in careless.iterdir()}
     for out in (careless, careless / "config.json"):
         with pytest.raises(SettingsError, match="new or empty folder"):
-            calibrate_bundle(careless, EXAMPLES, out, device="cpu")
+            calibrate_bundle(load_bundle(careless), EXAMPLES, out, device="cpu")
     assert {path: path.read_bytes() for path in careless.iterdir()} == before
 
 
@@ -79,13 +79,13 @@ def test_a_bundle_that_cannot_be_written_whole_is_not_written(
 
     monkeypatch.setattr(calibration, "save_bundle", fill_up)
     with pytest.raises(OSError, match="no space left"):
-        calibrate_bundle(careless, EXAMPLES[:1], tmp_path / "new", device="cpu")
+        calibrate_bundle(load_bundle(careless), EXAMPLES[:1], tmp_path / "new", device="cpu")
     assert list(tmp_path.iterdir()) == [careless]
 
 
 def test_there_is_nothing_to_choose_by_without_images(tmp_path: Path, careless: Path) -> None:
     with pytest.raises(DataError, match="no image"):
-        calibrate_bundle(careless, [], tmp_path / "new", device="cpu")
+        calibrate_bundle(load_bundle(careless), [], tmp_path / "new", device="cpu")
 
 
 def test_the_command_says_the_figures_before_and_after(tmp_path: Path, careless: Path) -> None:

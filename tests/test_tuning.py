@@ -187,6 +187,12 @@ def test_the_first_trial_has_the_settings_of_the_base_where_the_space_holds_them
     assert TINY not in seen[1:]
 
 
+def test_the_packages_own_space_holds_the_default_settings() -> None:
+    parameters = read_space().parameters_of(TrainConfig())
+    assert parameters is not None
+    assert configured(TrainConfig(), read_space().values_of(parameters)) == TrainConfig()
+
+
 def test_settings_whose_process_dies_again_and_again_fail_for_good() -> None:
     study = open_study(InMemoryStorage(), "study", seed=0)
     dropouts = []

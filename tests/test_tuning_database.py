@@ -24,7 +24,8 @@ from nucleus_unet.tuning import Database, Space
 from nucleus_unet.tuning.database import Sharing, open_database, taking_turns
 from nucleus_unet.tuning.space import Range
 from nucleus_unet.tuning.trials import ask, count_begun, open_study
-from test_tuning_processes import PATIENCE, PlayedJob, begun, play, rows, run, wait_until
+from test_tuning import EXAMPLES, rows, run
+from test_tuning_processes import PATIENCE, PlayedJob, begun, play, wait_until
 
 PATHS = os.pathsep.join(
     [os.environ["PATH"], *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
@@ -111,7 +112,8 @@ from pathlib import Path
 import pytest
 from nucleus_unet.tuning import Database
 from test_tuning_database import StuckAtThirdJob
-from test_tuning_processes import play, run
+from test_tuning import run
+from test_tuning_processes import play
 
 if __name__ == "__main__":
     url, folder = sys.argv[1], Path(sys.argv[2])
@@ -147,8 +149,6 @@ def test_the_trial_of_a_killed_machine_is_run_by_another_and_finished_ones_stay(
 def test_machines_that_were_given_different_things_do_not_share_a_study(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from test_tuning import EXAMPLES
-
     play(monkeypatch, tmp_path / "scene", PlayedJob)
     run(tmp_path / "one" / "study", trials=1, database=Database(server.url))
     with pytest.raises(SettingsError, match=r"study 'study' of something else \(space differ\)"):
@@ -157,7 +157,7 @@ def test_machines_that_were_given_different_things_do_not_share_a_study(
         )
     EXAMPLES[0].labels[0, 0] += 1
     try:
-        with pytest.raises(SettingsError, match=r"study 'study' of something else \(images differ\)"):
+        with pytest.raises(SettingsError, match=r"study 'study' of something else \(\S+ images differ\)"):
             run(tmp_path / "three", trials=2, database=Database(server.url, "study"))
     finally:
         EXAMPLES[0].labels[0, 0] -= 1

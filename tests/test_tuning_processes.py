@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import signal
 import subprocess
@@ -15,24 +14,11 @@ from typing import Any
 import pytest
 import torch
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.network import NetworkConfig
-from nucleus_unet.training.augment import AugmentConfig
-from nucleus_unet.training.trainer import TrainConfig
-from nucleus_unet.tuning import Space, study, tune
+from nucleus_unet.tuning import study
 from nucleus_unet.tuning.crew import share_devices
-from nucleus_unet.tuning.job import Ended, Job, Report
-from nucleus_unet.tuning.space import Range
+from nucleus_unet.tuning.job import FIGURE, Ended, Job, Report
+from test_tuning import rows, run
 
-TINY = TrainConfig(
-    network=NetworkConfig(form="plain", width=4, depth=1),
-    augment=AugmentConfig(crop=64),
-    pretrained=False,
-    samples=4,
-    batch_size=2,
-    validate_every=2,
-    precision="float32",
-)
-SPACE = Space({"dropout": Range(0.0, 0.5)})
 PATIENCE = 120.0
 
 
@@ -97,21 +83,8 @@ def is_gone(process: int) -> bool:
         return True
 
 
-def run(out: Path, *, trials: int, **options: Any) -> dict[str, Any]:
-    from test_tuning import EXAMPLES
-
-    settings: dict[str, Any] = {"space": SPACE, "base": TINY, "folds": 2, "device": "cpu", "workers": 0}
-    return tune(EXAMPLES, out, trials=trials, **settings | options)
-
-
-def rows(out: Path) -> list[dict[str, str]]:
-    with (out / "trials.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def play(patch: pytest.MonkeyPatch, scene: Path, job: type[PlayedJob]) -> None:
     scene.mkdir(exist_ok=True)
-    patch.setattr(job, "scene", scene, raising=False)
 
     def cast(*arguments: Any, **options: Any) -> PlayedJob:
         played = job(*arguments, **options)
@@ -124,9 +97,7 @@ def play(patch: pytest.MonkeyPatch, scene: Path, job: type[PlayedJob]) -> None:
 def test_a_real_study_in_two_processes_has_exactly_as_many_trials_as_asked_for(tmp_path: Path) -> None:
     best = run(tmp_path, trials=3, processes=2)
     assert [row["state"] for row in rows(tmp_path)] == ["complete"] * 3
-    assert best["validation_per_image_mean_ap"] == max(
-        float(row["validation_per_image_mean_ap"]) for row in rows(tmp_path)
-    )
+    assert best[FIGURE] == max(float(row[FIGURE]) for row in rows(tmp_path))
     assert not list((tmp_path / "trials").iterdir())
 
 
@@ -171,7 +142,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import pytest
-from test_tuning_processes import StuckJob, play, run
+from test_tuning import run
+from test_tuning_processes import StuckJob, play
 
 if __name__ == "__main__":
     with pytest.MonkeyPatch.context() as patch:

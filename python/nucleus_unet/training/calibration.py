@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from nucleus_unet.bundle import Bundle, load_bundle, save_bundle
+from nucleus_unet.bundle import Bundle, save_bundle
 from nucleus_unet.devices import choose_device, choose_precision
 from nucleus_unet.errors import DataError
 from nucleus_unet.evaluation.metrics import Scores, score_image, summarise
@@ -66,7 +66,7 @@ class Calibration:
 
 
 def calibrate_bundle(
-    model: Path | str | None,
+    bundle: Bundle,
     examples: Sequence[Example],
     out: Path,
     *,
@@ -77,8 +77,8 @@ def calibrate_bundle(
 
     Parameters
     ----------
-    model
-        Folder or zip of a bundle; None for the embedded model.
+    bundle
+        The model, from `nucleus_unet.bundle.load_bundle`.
     examples
         Labelled images that the model was not trained on, or its maps are better than they will be.
     out
@@ -94,13 +94,10 @@ def calibrate_bundle(
         There is something at ``out``.
     DataError
         There is no image.
-    BundleError
-        The model is damaged.
     """
     check_new_folder(out, "the model bundle")
     if not examples:
         raise DataError("no image to calibrate on")
-    bundle = load_bundle(model)
     chosen = choose_device(device)
     precision, network = choose_precision(chosen), bundle.network.to(chosen)
     predicted = [

@@ -57,12 +57,12 @@ class Job:
 
     def stated(self) -> dict[str, Any]:
         """Return what must be the same in all calls of a study, as plain JSON types."""
-        images = sorted([*self.training, *self.held_out], key=lambda example: example.name)
         return {
             "space": plain(self.space),
             "base": plain(self.base),
             "folds": self.folds,
-            "images": fingerprint(images),
+            "training images": fingerprint(sorted(self.training, key=lambda example: example.name)),
+            "held-out images": fingerprint(sorted(self.held_out, key=lambda example: example.name)),
         }
 
     def run(self, settings: Mapping[str, Any], folder: Path, report: Report, *, device: str | None = None) -> Ended:

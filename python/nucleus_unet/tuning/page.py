@@ -32,9 +32,9 @@ _STATES = {
 _STYLE = """\
 .across img { max-width: none; }
 .settings table { font-size: .95em; }
-.settings th:first-child, .trials th:first-child, .settings td:first-child, .trials td:first-child { min-width: 0; }
 .trials td:nth-child(2), .trials th:nth-child(2) { text-align: left; }
 .settings td, .settings th { text-align: left; white-space: normal; }
+.settings tr > :first-child, .trials tr > :first-child { white-space: nowrap; min-width: 0; }
 """
 
 _BODY = """\
