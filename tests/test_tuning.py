@@ -239,7 +239,7 @@ def test_a_folder_keeps_to_one_study(tmp_path: Path, train_to: Callable[[Figures
     run(tmp_path, trials=1)
     with pytest.raises(SettingsError, match=r"something else \(space differ"):
         run(tmp_path, trials=2, space=Space({"dropout": Range(0.0, 0.1)}))
-    with pytest.raises(SettingsError, match=r"something else \(base, folds differ"):
+    with pytest.raises(SettingsError, match=r"something else \(base, folds, held-out images, training images differ"):
         run(tmp_path, trials=2, base=dataclasses.replace(TINY, samples=8), folds=3)
 
 
