@@ -19,7 +19,7 @@ from nucleus_unet import Segmenter
 from nucleus_unet.errors import DataError, NucleusError, SettingsError
 from nucleus_unet.evaluation.evaluate import Evaluation, evaluate
 from nucleus_unet.evaluation.metrics import score_image, summarise
-from nucleus_unet.evaluation.pictures import error_picture
+from nucleus_unet.evaluation.pictures import error_panels
 from nucleus_unet.evaluation.report import worst_images, write_report
 from nucleus_unet.evaluation.subsets import read_names
 from nucleus_unet.training.dataset import Example
@@ -110,7 +110,7 @@ def test_the_page_is_whole_escaped_and_needs_no_network(evaluation: Evaluation, 
     assert NASTY in page.text
     assert "chosen <b>" in page.text
     assert "d<i>m" in page.text
-    assert len(page.sources) == 2  # the curves, and the only image with faults
+    assert len(page.sources) == 1 + 3  # the curves, and the only image with faults: itself, truth, prediction
     for source in page.sources:
         png = base64.b64decode(source.removeprefix("data:image/png;base64,"), validate=True)
         assert imagecodecs.png_decode(png).ndim == 3
@@ -205,10 +205,8 @@ def test_a_picture_shows_lost_and_wrong_nuclei_in_their_colours() -> None:
     truth[5:15, 5:15] = prediction[5:15, 5:15] = 7
     truth[5:15, 25:35] = 9
     prediction[5:15, 45:55] = 4_000_000_000
-    picture = error_picture(image, truth, prediction)
-    assert picture.shape == (20, 3 * 60 + 2 * 4, 3)
-    true_panel, predicted_panel = picture[:, 64:124], picture[:, 128:]
-    plain = picture[:, :60]
+    plain, true_panel, predicted_panel = error_panels(image, truth, prediction)
+    assert plain.shape == true_panel.shape == predicted_panel.shape == (20, 60, 3)
     found, missed, wrong = (5, 5), (5, 25), (5, 45)
     assert tuple(true_panel[found]) == tuple(predicted_panel[found]) == (86, 180, 233)
     assert tuple(true_panel[missed]) == tuple(predicted_panel[wrong]) == (213, 94, 0)
@@ -221,7 +219,7 @@ def test_a_picture_shows_lost_and_wrong_nuclei_in_their_colours() -> None:
 def test_pictures_of_large_images_are_smaller(shape: tuple[int, int], height: int, width: int) -> None:
     image = np.zeros((*shape, 3), np.uint16)
     labels = np.ones(shape, np.uint32)
-    assert error_picture(image, labels, np.zeros_like(labels)).shape == (height, 3 * width + 8, 3)
+    assert error_panels(image, labels, np.zeros_like(labels)).truth.shape == (height, width, 3)
 
 
 @pytest.mark.parametrize(

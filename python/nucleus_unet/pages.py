@@ -36,6 +36,13 @@ figcaption { overflow-wrap: anywhere; }
 img { max-width: 100%; }
 .key { display: inline-block; width: .9em; height: .9em; margin: 0 .3em 0 1em; vertical-align: -.1em; }
 .note { color: #666; max-width: 60rem; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .5rem; padding: 0; }
+.facts li { list-style: none; background: #f4f6f8; border-radius: .5rem; padding: .6rem .9rem; }
+.facts b { display: block; font-size: 1.5rem; font-weight: 600; font-variant-numeric: tabular-nums; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem; }
+.charts figure { margin: 0; }
+.charts img { width: 100%; }
+.charts figcaption { font-weight: 600; }
 summary { cursor: pointer; font-weight: 600; margin: .5rem 0; }
 """
 

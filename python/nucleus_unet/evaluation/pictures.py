@@ -1,9 +1,9 @@
-"""An image, its truth and a prediction side by side, with what is wrong in colour."""
+"""An image, its truth and a prediction, with what is wrong in colour."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +35,19 @@ PREDICTED_COLOURS: dict[PredictedFate, Colour] = {
     PredictedFate.BAD_OUTLINE: _GREEN,
 }
 _WIDEST = 512
-_GAP = 4
 _FILL = 0.5
 
 
-def error_picture(image: NDArray[Any], truth: NDArray[np.uint32], prediction: NDArray[np.uint32]) -> NDArray[np.uint8]:
-    """Draw an image, its true and its predicted nuclei side by side.
+class Panels(NamedTuple):
+    """An image, and the same with its true and with its predicted nuclei; each of them (h, w, 3), uint8."""
+
+    image: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
+    prediction: NDArray[np.uint8]
+
+
+def error_panels(image: NDArray[Any], truth: NDArray[np.uint32], prediction: NDArray[np.uint32]) -> Panels:
+    """Draw an image, its true and its predicted nuclei.
 
     Nuclei are outlined, and those that are lost or wrong at an intersection over union of .5 are filled, in the colours
     of `TRUE_COLOURS` and `PREDICTED_COLOURS`. Of images wider or higher than 512 pixels, every second, third, ... pixel
@@ -53,30 +60,22 @@ def error_picture(image: NDArray[Any], truth: NDArray[np.uint32], prediction: ND
     truth, prediction : NDArray[np.uint32] (H, W)
         0 background.
 
-    Returns
-    -------
-    NDArray[np.uint8] (h, 3 w + 8, 3)
-
     Examples
     --------
     >>> nuclei = np.pad(np.ones((4, 4), np.uint32), 2)
-    >>> picture = error_picture(nuclei.astype(np.uint8), nuclei, np.zeros_like(nuclei))
-    >>> picture.shape, picture[2, 8 + 4 + 2].tolist()
-    ((8, 32, 3), [213, 94, 0])
+    >>> panels = error_panels(nuclei.astype(np.uint8), nuclei, np.zeros_like(nuclei))
+    >>> panels.truth.shape, panels.truth[2, 2].tolist()
+    ((8, 8, 3), [213, 94, 0])
     """
     table = overlap_table(truth, prediction)
     found = fates(table, match(table, 0.5))
     step = -(-max(truth.shape) // _WIDEST)
     shown = displayable(image)[::step, ::step]
-    gap = np.full((shown.shape[0], _GAP, 3), 255, np.uint8)
-    panels = [
+    return Panels(
         shown,
-        gap,
         _coloured(shown, truth[::step, ::step], table.labels_a, found.truths, TRUE_COLOURS),
-        gap,
         _coloured(shown, prediction[::step, ::step], table.labels_b, found.predictions, PREDICTED_COLOURS),
-    ]
-    return np.concatenate(panels, axis=1)
+    )
 
 
 def _coloured(

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from html import escape
-
-import imagecodecs
 
 from nucleus_unet import __version__
 from nucleus_unet.evaluation.evaluate import EvaluatedImage, Evaluation
+from nucleus_unet.evaluation.fragments import (
+    CAUSES_NOTE,
+    STYLE,
+    Groups,
+    causes_table,
+    error_figures,
+    error_legend,
+    figure,
+    images_table,
+)
 from nucleus_unet.evaluation.metrics import THRESHOLDS, Scores
-from nucleus_unet.evaluation.pictures import PREDICTED_COLOURS, TRUE_COLOURS, Colour, error_picture
-from nucleus_unet.pages import embedded, key, page, table
+from nucleus_unet.pages import embedded, page, table
 from nucleus_unet.plots import draw_precision
-
-Groups = Iterable[tuple[str, Scores]]
-
-_STYLE = """\
-figure.worst img { width: 100%; image-rendering: pixelated; }
-.panels { display: grid; grid-template-columns: 1fr 1fr 1fr; color: #666; }
-"""
 
 _BODY = """\
 <p>{images} images with {truths} true nuclei; {predictions} were predicted.
@@ -37,25 +36,14 @@ Pixels: share of the pixels, pooled, of which nucleus or not is right.</p>
 {thresholds}
 <h2>What is lost, and why</h2>
 {causes}
-<p class="note">At IoU .5, as shares of the true nuclei. Lost nuclei: <b>merged</b>: at least half of it lies in a
-prediction that holds half of another nucleus too; <b>split</b>: at least half of each of two predictions lies in it;
-<b>missed</b>: less than a quarter of it is covered; <b>outline</b>: the rest. Wrong predictions: on <b>empty
-ground</b>: less than a quarter lies in nuclei; a <b>piece</b>: one of several predictions in one nucleus; <b>bad
-outline</b>: the rest, those that merge nuclei too.</p>
+{causes_note}
 <h2>The worst images</h2>
+{legend}
 {worst}
 <h2>All images</h2>
 <details><summary>{images} images, worst first</summary>
 {table}
 </details>"""
-
-_WORST = """<figure class="worst">
-<figcaption><b>{name}</b> ({kind}): {truths} nuclei, {predictions} predicted;
-AP50 {ap50}, mean AP {mean}, PQ {pq}, AJI {aji}.
-{errors}</figcaption>
-<img alt="Image, truth and prediction" src="{picture}">
-<div class="panels"><span>image</span><span>truth</span><span>prediction</span></div>
-</figure>"""
 
 
 def report_html(evaluation: Evaluation, worst: Sequence[EvaluatedImage]) -> str:
@@ -81,11 +69,13 @@ def report_html(evaluation: Evaluation, worst: Sequence[EvaluatedImage]) -> str:
         figures=_figures(evaluation),
         curves=embedded(draw_precision(_curves(groups))),
         thresholds="".join(_thresholds(name, scores) for name, scores in groups),
-        causes=_causes([*groups, *evaluation.kinds.items()]),
-        worst=_worst(worst),
-        table=_images(evaluation.images),
+        causes=causes_table([*groups, *evaluation.kinds.items()]),
+        causes_note=CAUSES_NOTE,
+        legend=error_legend(),
+        worst=error_figures(worst),
+        table=images_table(evaluation.images),
     )
-    return page(f"{evaluation.model}: evaluation", body, style=_STYLE)
+    return page(f"{evaluation.model}: evaluation", body, style=STYLE)
 
 
 def _figures(evaluation: Evaluation) -> str:
@@ -110,7 +100,7 @@ def _scores_table(groups: Groups) -> str:
         pooled += [*scores.pooled_pq, scores.pooled_aji]
         single = [scores.per_image[0.5], scores.per_image_mean, scores.per_image_f1[0.5]]
         single += [scores.per_image_pq.quality, scores.per_image_aji]
-        rows.append([name, *counts, *map(_figure, [*pooled, *single, scores.pixel_accuracy])])
+        rows.append([name, *counts, *map(figure, [*pooled, *single, scores.pixel_accuracy])])
     return table(header, rows, above=above)
 
 
@@ -129,73 +119,7 @@ def _thresholds(name: str, scores: Scores) -> str:
         "F1, mean per image": scores.per_image_f1,
     }
     rows = [
-        [measure, *map(_figure, curve.values()), _figure(sum(curve.values()) / len(curve))]
+        [measure, *map(figure, curve.values()), figure(sum(curve.values()) / len(curve))]
         for measure, curve in measures.items()
     ]
     return table([name, *(f"{threshold:.2f}" for threshold in THRESHOLDS), "mean"], rows)
-
-
-def _causes(groups: Groups) -> str:
-    above = '<tr><th></th><th colspan="5">lost nuclei</th><th colspan="4">wrong predictions</th></tr>'
-    header = ["", "merged", "split", "outline", "missed", "together"]
-    header += ["on empty ground", "piece of a nucleus", "bad outline", "together"]
-    rows = []
-    for name, scores in groups:
-        errors = scores.errors
-        lost = [errors.merged, errors.split, errors.outline, errors.missed, errors.lost]
-        wrong = [errors.empty_ground, errors.piece, errors.bad_outline, errors.wrong]
-        rows.append([name, *(_share(count, scores.truths) for count in [*lost, *wrong])])
-    return table(header, rows, above=above)
-
-
-def _worst(images: Sequence[EvaluatedImage]) -> str:
-    if not images:
-        return "<p>None to show.</p>"
-    truths = _legend("Truth", {fate.name: colour for fate, colour in TRUE_COLOURS.items()})
-    predictions = _legend("Prediction", {fate.name: colour for fate, colour in PREDICTED_COLOURS.items()})
-    return f"<p>{truths}<br>{predictions}</p>\n" + "\n".join(map(_figure_of, images))
-
-
-def _legend(title: str, colours: Mapping[str, Colour]) -> str:
-    keys = (f"{key(colour)}{name.lower().replace('_', ' ')}" for name, colour in colours.items())
-    return f"{title}:" + "".join(keys)
-
-
-def _figure_of(image: EvaluatedImage) -> str:
-    example, score = image.example, image.score
-    causes = (f"{count} {cause.replace('_', ' ')}" for cause, count in asdict(score.errors).items() if count)
-    picture = imagecodecs.png_encode(error_picture(example.image, example.labels, image.prediction))
-    return _WORST.format(
-        name=escape(example.name),
-        kind=escape(example.kind),
-        truths=score.truths,
-        predictions=score.predictions,
-        ap50=_figure(score.average_precision[0]),
-        mean=_figure(image.mean_average_precision),
-        pq=_figure(score.panoptic_quality.quality),
-        aji=_figure(score.aggregated_jaccard),
-        errors=", ".join(causes),
-        picture=embedded(bytes(picture)),
-    )
-
-
-def _images(images: Iterable[EvaluatedImage]) -> str:
-    header = ["image", "kind", "nuclei", "predicted", "AP50", "AP75", "mean AP", "PQ", "AJI", "pixels", "lost", "wrong"]
-    rows = []
-    for image in sorted(images, key=lambda image: image.mean_average_precision):
-        score = image.score
-        precision = score.average_precision
-        figures = [precision[0], precision[THRESHOLDS.index(0.75)], image.mean_average_precision]
-        figures += [score.panoptic_quality.quality, score.aggregated_jaccard, score.pixel_accuracy]
-        counts = [str(score.truths), str(score.predictions)]
-        errors = [str(score.errors.lost), str(score.errors.wrong)]
-        rows.append([image.example.name, image.example.kind, *counts, *map(_figure, figures), *errors])
-    return table(header, rows)
-
-
-def _figure(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _share(count: int, truths: int) -> str:
-    return f"{count / truths:.1%}" if truths else "none"

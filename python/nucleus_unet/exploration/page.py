@@ -44,17 +44,10 @@ _QUANTITIES = {
 }
 
 _STYLE = """\
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .5rem; padding: 0; }
-.facts li { list-style: none; background: #f4f6f8; border-radius: .5rem; padding: .6rem .9rem; }
-.facts b { display: block; font-size: 1.5rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: .6rem; }
 .sheet figure { margin: 0; }
 .sheet img { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: .25rem; background: #eee; }
 .sheet figcaption { color: #666; font-size: .8rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem; }
-.charts figure { margin: 0; }
-.charts img { width: 100%; }
-.charts figcaption { font-weight: 600; }
 .legend span.kind { white-space: nowrap; }
 td { overflow-wrap: anywhere; }
 .problems td { white-space: normal; text-align: left; }
