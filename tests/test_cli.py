@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
 import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from nucleus_unet.bundle import load_bundle
 from nucleus_unet.cli.train import train
+from nucleus_unet.training.fine_tuning import fine_tuning
 from nucleus_unet.training.trainer import TrainConfig
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "dsb2018"
@@ -104,6 +105,9 @@ def test_predict_takes_a_file_that_is_named_twice_once(tmp_path: Path) -> None:
         (["calibrate", "embedded", "--data", EXAMPLES, "--out", EXAMPLES], "new or empty folder"),
         (["train", "--data", EXAMPLES, "--out", "x", "--form", "round"], "form"),
         (["train", "--data", EXAMPLES, "--out", "x", "--samples", "3"], "samples"),
+        (["train", "--data", EXAMPLES, "--out", "x", "--from", "no-such-bundle"], "no-such-bundle"),
+        (["train", "--data", "no-such-set", "--out", "x", "--from", "embedded", "--form", "plain"], "form lite0"),
+        (["train", "--data", "no-such-set", "--out", "x", "--from", "dsb2018", "--pretrained"], "pretrained"),
     ],
 )
 def test_mistakes_end_in_one_line_and_exit_code_two(
@@ -132,6 +136,7 @@ def test_train_makes_a_bundle_that_predict_and_evaluate_take(tmp_path: Path) -> 
         "training/curves.csv",
         "training/curves.png",
         "training/lock",
+        "training/report.html",
     }
     curves = (bundle / "training" / "curves.csv").read_text().splitlines()
     assert len(curves) == 3
@@ -208,12 +213,40 @@ def test_an_impossible_option_is_refused_before_the_first_image(tmp_path: Path, 
     assert not (tmp_path / "out").exists()
 
 
-def test_train_offers_the_defaults_of_the_trainer() -> None:
-    offered = {name: each.default for name, each in inspect.signature(train).parameters.items()}
-    meant = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
-    shared = offered.keys() & meant.keys()
-    assert {"samples", "learning_rate", "batch_size", "seed"} <= shared
-    assert {name: offered[name] for name in shared} == {name: meant[name] for name in shared}
+def test_train_shows_the_defaults_of_training_and_of_fine_tuning(tiny_bundle: Path) -> None:
+    plain, fine = TrainConfig(), fine_tuning(load_bundle(tiny_bundle))
+    hints = get_type_hints(train, include_extras=True)
+    shown = {name: hint.__metadata__[0].show_default for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+    for name in ("samples", "batch_size", "learning_rate", "validate_every", "checkpoint_every", "seed"):
+        default, tuned = getattr(plain, name), getattr(fine, name)
+        assert shown[name] == (str(default) if default == tuned else f"{default}; {tuned} with --from"), name
+    for name in ("form", "width", "depth"):
+        assert shown[name] == str(getattr(plain.network, name)), name
+
+
+def test_train_fine_tunes_the_embedded_model_on_a_few_images(tmp_path: Path) -> None:
+    bundle = tmp_path / "mine"
+    arguments = ("train", "--from", "embedded", "--data", EXAMPLES, "--out", bundle, "--samples", "2")
+    result = run(*arguments, "--batch-size", "2", "--workers", "0", "--tensorboard")
+    assert result.returncode == 0, result.stderr
+    assert f"report: {bundle / 'training' / 'report.html'}" in result.stdout
+    metrics = json.loads((bundle / "metrics.json").read_text())
+    assert metrics["training"]["images"] == 5
+    assert metrics["validation"]["overall"]["images"] == 1
+    # Two samples cannot undo what the model knows.
+    known = metrics["origin"]["validation_pooled_ap50"]
+    assert metrics["validation"]["overall"]["pooled_ap"]["0.50"] == pytest.approx(known, abs=0.05)
+    assert known > 0.5
+    assert "AP50, was" in (bundle / "training" / "report.html").read_text()
+    assert list((bundle / "training" / "tensorboard").iterdir())
+
+
+def test_train_does_not_fine_tune_a_model_into_its_own_folder(tiny_bundle: Path) -> None:
+    before = {path: path.read_bytes() for path in tiny_bundle.iterdir()}
+    result = run("train", "--from", tiny_bundle, "--data", EXAMPLES, "--out", tiny_bundle)
+    assert result.returncode == 2
+    assert "another folder" in " ".join(result.stderr.split())
+    assert {path: path.read_bytes() for path in tiny_bundle.iterdir()} == before
 
 
 def test_slide_writes_a_folder_of_results_and_goes_on_with_it(tmp_path: Path) -> None:

@@ -22,6 +22,24 @@ if TYPE_CHECKING:
 
 _BINS = 40
 
+# By title, the names in a run's history and what each is called; in the colours of `PALETTE`.
+_CURVES = {
+    "Loss": {"validation_loss": "held out", "train_loss": "training"},
+    "Pixel accuracy": {"validation_pixel_accuracy": "held out", "train_pixel_accuracy": "training"},
+    "AP50": {
+        "validation_pooled_ap50": "held out, pooled",
+        "train_pooled_ap50": "training, pooled",
+        "validation_per_image_ap50": "held out, mean per image",
+    },
+    "Mean AP": {
+        "validation_pooled_mean_ap": "held out, pooled",
+        "train_pooled_mean_ap": "training, pooled",
+        "validation_per_image_mean_ap": "held out, mean per image",
+    },
+    "Learning rate": {"learning_rate": "learning rate"},
+    "Samples a second": {"samples_per_second": "samples a second"},
+}
+
 
 def require_matplotlib() -> None:
     """Say what to install if matplotlib is missing, before any long work whose result is to be drawn.
@@ -91,38 +109,57 @@ def save_triptychs(path: Path, rows: Sequence[tuple[NDArray[Any], NDArray[np.uin
 
 
 def save_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Save a training run's curves as a PNG: loss, pixel accuracy, average precision, learning rate.
+    """Save a training run's curves, of `draw_curves`, as one PNG.
 
     Parameters
     ----------
     path
         Replaced if it exists.
     history
-        Entries with ``samples`` and any of the names drawn here; a name that an entry lacks is left out of it.
+        Entries with ``samples`` and any of the names drawn; a name that an entry lacks is left out of it.
     """
-    panels = {
-        "loss": ("train_loss", "validation_loss"),
-        "pixel accuracy": ("train_pixel_accuracy", "validation_pixel_accuracy"),
-        "average precision": (
-            "validation_pooled_ap50",
-            "validation_pooled_mean_ap",
-            "validation_per_image_ap50",
-            "validation_per_image_mean_ap",
-        ),
-        "learning rate": ("learning_rate",),
-    }
-    figure = new_figure(12, 7)
-    for ax, (title, names) in zip(figure.subplots(2, 2).flat, panels.items(), strict=True):
-        for name in names:
-            points = [(entry["samples"], entry[name]) for entry in history if name in entry]
-            if points:
-                ax.plot(*zip(*points, strict=True), marker=".", label=name.replace("_", " "))
+    figure = new_figure(15, 7)
+    for ax, (title, names) in zip(figure.subplots(2, 3).flat, _CURVES.items(), strict=True):
+        _draw_curves(ax, history, names)
         ax.set_title(title)
-        ax.set_xlabel("samples")
-        ax.grid(alpha=0.3)
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend()
     _save(figure, path)
+
+
+def draw_curves(history: Sequence[Mapping[str, float]], *, marked: float) -> dict[str, bytes]:
+    """Draw a training run's curves: loss, pixel accuracy, average precision, learning rate, speed.
+
+    Parameters
+    ----------
+    history
+        As `save_curves` takes it.
+    marked
+        Number of samples at which a vertical line is drawn.
+
+    Returns
+    -------
+    dict of str to bytes
+        By title, an SVG; equal histories give equal bytes.
+    """
+    pictures = {}
+    for title, names in _CURVES.items():
+        figure = new_figure(4, 2.8)
+        ax = figure.subplots()
+        ax.axvline(marked, color="0.6", linestyle=":")
+        _draw_curves(ax, history, names)
+        ax.spines[["top", "right"]].set_visible(False)
+        pictures[title] = svg(figure)
+    return pictures
+
+
+def _draw_curves(ax: Axes, history: Sequence[Mapping[str, float]], names: Mapping[str, str]) -> None:
+    for (name, label), colour in zip(names.items(), PALETTE, strict=False):
+        points = [(entry["samples"], entry[name]) for entry in history if name in entry]
+        if points:
+            ax.plot(*zip(*points, strict=True), marker=".", label=label, color=[part / 255 for part in colour])
+    ax.set_xlabel("samples")
+    ax.grid(alpha=0.3)
+    if len(names) > 1 and ax.get_legend_handles_labels()[0]:
+        ax.legend()
 
 
 def draw_precision(curves: Iterable[tuple[str, Mapping[float, float]]]) -> bytes:

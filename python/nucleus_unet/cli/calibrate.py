@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nucleus_unet.cli.shared import EMBEDDED, Data, Device, GroupBy, Groups, read_sets, show
+from nucleus_unet.cli.shared import Data, Device, GroupBy, Groups, bundle_path, read_sets, show
 
 if TYPE_CHECKING:
     from nucleus_unet.training.calibration import Calibration
@@ -32,13 +32,15 @@ def calibrate(
     from nucleus_unet.training.calibration import calibrate_bundle
 
     check_new_folder(out, "the model bundle")
-    model = load_bundle(None if str(bundle) == EMBEDDED else bundle)
+    model = load_bundle(bundle_path(bundle))
     examples = read_sets(data, groups, group_by)
     _print(calibrate_bundle(model, examples, out, device=device, track=show))
     typer.echo(f"model bundle: {out}")
 
 
 def _print(calibration: Calibration) -> None:
+    from nucleus_unet.training.validation import LEAST_NUCLEI
+
     before, after = calibration.before, calibration.after
     typer.echo(f"{before.images} images, {before.truths} nuclei")
     typer.echo(f"{'':24}{'before':>10}{'after':>10}")
@@ -53,4 +55,6 @@ def _print(calibration: Calibration) -> None:
         typer.echo(f"{setting:24}{first:10g}{second:10g}")
     if not calibration.changed:
         typer.echo("no other setting is better on these images")
+    if before.truths < LEAST_NUCLEI:
+        typer.echo(f"fewer than {LEAST_NUCLEI} nuclei: on other images this grouping may be no better")
     typer.echo("the figures after are flattered a little: they are of the images that the settings were chosen on")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nucleus_unet.cli.shared import EMBEDDED, Data, Device, GroupBy, Groups, read_sets, show
+from nucleus_unet.cli.shared import Data, Device, GroupBy, Groups, bundle_path, read_sets, show
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.files import check_output_folder
 
@@ -38,10 +38,7 @@ def compare(
     if len(bundles) < 2:
         raise SettingsError(f"expected at least two model bundles to compare, got {len(bundles)}")
     paths = dict(zip(_names(bundles), bundles, strict=True))
-    segmenters = {
-        name: Segmenter.from_pretrained(None if str(path) == EMBEDDED else path, device=device)
-        for name, path in paths.items()
-    }
+    segmenters = {name: Segmenter.from_pretrained(bundle_path(path), device=device) for name, path in paths.items()}
     examples = read_sets(data, groups, group_by, name_by_set=len(data) > 1)
     comparison = run(segmenters, examples, seed=seed, track=show)
     _print(comparison)

@@ -38,8 +38,6 @@ Diameter = Annotated[float | None, typer.Option(help="Typical nuclear diameter i
 Mpp = Annotated[float | None, typer.Option(help="Micrometres per pixel.")]
 Channel = Annotated[str | None, typer.Option(help="Number or name of the channel to use.")]
 TileSide = Annotated[int | None, typer.Option(help="Side of a tile in pixels.")]
-EMBEDDED = "embedded"
-"""What stands for the package's own model where a bundle is an argument."""
 T = TypeVar("T")
 
 
@@ -51,6 +49,11 @@ def show(items: Iterable[T], what: str) -> Iterable[T]:
 def read_channel(channel: str | None) -> int | str | None:
     """Tell a channel's number from its name."""
     return int(channel) if channel is not None and channel.isdecimal() else channel
+
+
+def bundle_path(name: Path) -> Path | None:
+    """Return where a bundle is, as `load_bundle` takes it: ``embedded``, or its name if no file has it, is our own."""
+    return None if str(name) == "embedded" or (str(name) == "dsb2018" and not name.exists()) else name
 
 
 def read_sets(

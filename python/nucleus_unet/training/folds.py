@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.training.dataset import Example
 
+_FOLDS = 10
+
 
 def assign_folds(examples: Sequence[Example], count: int = 5, *, seed: int = 0) -> list[int]:
     """Assign each example to a fold: mosaics whole, kinds as even as whole mosaics allow.
@@ -82,17 +84,32 @@ def _place(mosaics: dict[str, Counter[str]], count: int, seed: int) -> dict[str,
 
 
 def hold_out_images(
-    examples: Sequence[Example], *, folds: int, kind: str | None, seed: int
+    examples: Sequence[Example], *, folds: int | None, kind: str | None, seed: int
 ) -> tuple[list[Example], list[Example]]:
     """Return what to train on and what to validate on: the first fold, or a whole kind.
+
+    Parameters
+    ----------
+    examples
+        The labelled images.
+    folds
+        Of which the first is held out; None for ten, or one a mosaic where there are fewer, so that even of five images
+        one is held out.
+    kind
+        Held out whole instead, if not None.
+    seed
+        See `assign_folds`.
 
     Raises
     ------
     SettingsError
         If no image is of that kind, or every image is.
+    DataError
+        If there are fewer mosaics than folds, or a single one.
     """
     if kind is None:
-        outside = [fold == 0 for fold in assign_folds(examples, folds, seed=seed)]
+        count = max(2, min(_FOLDS, len({example.mosaic for example in examples}))) if folds is None else folds
+        outside = [fold == 0 for fold in assign_folds(examples, count, seed=seed)]
     else:
         outside = [example.kind == kind for example in examples]
         if not 0 < sum(outside) < len(examples):

@@ -1,30 +1,42 @@
-"""From labelled images to a model bundle: hold out a fold, train, calibrate, measure, save."""
+"""From labelled images to a model bundle: hold out a fold, train, calibrate, measure, save, report."""
 
 from __future__ import annotations
 
 import csv
 import io
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nucleus_unet.bundle import BundleConfig, save_bundle
+from nucleus_unet.bundle import Bundle, BundleConfig, load_bundle, save_bundle
 from nucleus_unet.devices import choose_device, choose_precision
+from nucleus_unet.evaluation.evaluate import EvaluatedImage
 from nucleus_unet.evaluation.metrics import score_image, summarise, summarise_by
 from nucleus_unet.files import write_atomically
 from nucleus_unet.grouping import GroupConfig, group
-from nucleus_unet.plots import save_curves
+from nucleus_unet.network import Network
+from nucleus_unet.plots import require_matplotlib, save_curves
 from nucleus_unet.training.augment import Original
+from nucleus_unet.training.checkpoint import read_facts
 from nucleus_unet.training.dataset import Example
+from nucleus_unet.training.fine_tuning import fine_tuned_card, fine_tuned_config
 from nucleus_unet.training.folds import hold_out_images
 from nucleus_unet.training.processes import is_first_process
-from nucleus_unet.training.trainer import Run, TrainConfig, train
-from nucleus_unet.training.validation import Predicted, calibrate, predict_examples, validate
+from nucleus_unet.training.report import TrainingRun, report_html
+from nucleus_unet.training.scalars import ScalarWriter
+from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, train
+from nucleus_unet.training.validation import Predicted, calibrate, has_enough_nuclei, predict_examples, validate, watch
 
 logger = logging.getLogger(__name__)
+
+REPORT = "report.html"
+# About so many training images are looked at whole beside the held-out ones.
+_WATCHED = 12
 
 
 def train_bundle(
@@ -32,16 +44,19 @@ def train_bundle(
     examples: Sequence[Example],
     out: Path,
     *,
-    folds: int = 10,
+    origin: Bundle | None = None,
+    folds: int | None = None,
     hold_out: str | None = None,
     device: str = "auto",
     workers: int = 1,
+    tensorboard: bool = False,
+    command: str | None = None,
     say: Callable[[str], object] = logger.info,
 ) -> dict[str, Any]:
     """Train on all folds but the first (or all kinds but one), choose the grouping on that one, and save a bundle.
 
-    Checkpoint, ``curves.csv`` and ``curves.png`` go to ``out / "training"``. Calling it again goes on with a run that
-    was stopped.
+    Checkpoint, ``curves.csv``, ``curves.png`` and, at the end, ``report.html`` go to ``out / "training"``. Calling it
+    again goes on with a run that was stopped.
 
     Parameters
     ----------
@@ -51,67 +66,127 @@ def train_bundle(
         Labelled images.
     out
         Folder of the bundle.
+    origin
+        A model to fine-tune; `nucleus_unet.training.fine_tuning.fine_tuning` gives the configuration that suits it.
     folds
-        How many folds the images are dealt into.
+        How many folds the images are dealt into; see `hold_out_images` for None.
     hold_out
         Hold out all images of this kind instead of a fold: what comes out is how good the model is on a kind of image
         that it never saw.
     device, workers
         See `nucleus_unet.training.trainer.train`.
+    tensorboard
+        Write the history for TensorBoard too, to ``out / "training" / "tensorboard"``.
+    command
+        How the run was asked for, for the report to tell.
     say
         Gets a line for every validation.
 
     Returns
     -------
     dict
-        Figures on the held-out fold, as ``metrics.json`` has them. The grouping was chosen on the same images, so
+        Figures on the held-out fold, as ``metrics.json`` has them. Where the grouping was chosen on the same images
         they flatter a little. Empty in all but the first of several processes, which only help it to train.
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib, or TensorBoard where it is asked for, is missing.
     """
+    require_matplotlib()
     training, held_out = hold_out_images(examples, folds=folds, kind=hold_out, seed=config.seed)
+    watched = training[:: math.ceil(len(training) / _WATCHED)]
     chosen_device = choose_device(device)
     precision = choose_precision(chosen_device, config.precision)
+    grouping = GroupConfig() if origin is None else origin.config.group
     folder = out / "training"
 
-    def report(run: Run) -> None:
-        write_curves(folder / "curves.csv", run.history)
-        save_curves(folder / "curves.png", run.history)
-        say(_line(run.history[-1], config.samples))
+    def look(network: Network) -> dict[str, float]:
+        figures = validate(predict_examples(network, held_out, precision), grouping)
+        return figures | watch(predict_examples(network, watched, precision), grouping)
 
-    network = train(
-        config,
-        training,
-        folder,
-        validate=lambda average: validate(predict_examples(average, held_out, precision), GroupConfig()),
-        device=device,
-        workers=workers,
-        report=report,
-    )
+    with closing(ScalarWriter(folder / "tensorboard")) if tensorboard else nullcontext() as scalars:
+
+        def report(run: Run) -> None:
+            write_curves(folder / "curves.csv", run.history)
+            save_curves(folder / "curves.png", run.history)
+            if scalars is not None:
+                scalars.write(run.history)
+            say(_line(run.history[-1], config.samples))
+
+        network = train(
+            config, training, folder, origin=origin, validate=look, device=device, workers=workers, report=report
+        )
     if not is_first_process():
         return {}
     predicted = predict_examples(network.to(chosen_device), held_out, precision)
-    grouping = calibrate(predicted, GroupConfig())
-    metrics = {
-        "training": {"images": len(training), "samples": config.samples, "seed": config.seed},
-        "validation": measure(predicted, grouping),
-    }
-    diameters = [Original(example.image, example.labels).median_diameter for example in training]
-    save_bundle(
-        out,
-        network.cpu(),
-        BundleConfig(out.name, config.network, grouping, diameter=round(float(np.median(diameters)), 1)),
-        metrics=metrics,
+    if has_enough_nuclei(predicted):
+        grouping = calibrate(predicted, grouping)
+    images = compare(held_out, predicted, grouping)
+    history = read_facts(folder / CHECKPOINT)["history"]
+    metrics = _metrics(config, len(training), images, origin, history)
+    _save(out, network, config, grouping, training, origin, metrics)
+    run = TrainingRun(
+        config=config,
+        bundle=load_bundle(out),
+        history=history,
+        training=training,
+        held_out=images,
+        origin=origin,
+        device=f"{chosen_device}, {precision}",
+        command=command,
     )
+    write_atomically(folder / REPORT, report_html(run))
     return metrics
 
 
-def measure(predicted: Sequence[Predicted], grouping: GroupConfig) -> dict[str, Any]:
-    """Return figures for all images and for each kind, as JSON types."""
-    scores = [score_image(each.labels, group(each.maps, grouping).labels) for each in predicted]
-    kinds = summarise_by([each.kind for each in predicted], scores)
-    return {
-        "overall": summarise(scores).to_json(),
-        "kinds": {kind: figures.to_json() for kind, figures in kinds.items()},
+def compare(examples: Sequence[Example], predicted: Sequence[Predicted], grouping: GroupConfig) -> list[EvaluatedImage]:
+    """Group what the network said of each image, and score it against the truth."""
+    images = []
+    for example, each in zip(examples, predicted, strict=True):
+        labels = group(each.maps, grouping).labels
+        images.append(EvaluatedImage(example, labels, score_image(example.labels, labels)))
+    return images
+
+
+def _metrics(
+    config: TrainConfig,
+    trained_on: int,
+    images: Sequence[EvaluatedImage],
+    origin: Bundle | None,
+    history: Sequence[Mapping[str, float]],
+) -> dict[str, Any]:
+    scores = [image.score for image in images]
+    kinds = summarise_by([image.example.kind for image in images], scores)
+    metrics: dict[str, Any] = {
+        "training": {"images": trained_on, "samples": config.samples, "seed": config.seed},
+        "validation": {
+            "overall": summarise(scores).to_json(),
+            "kinds": {kind: figures.to_json() for kind, figures in kinds.items()},
+        },
     }
+    if origin is not None:
+        before = {name: round(value, 5) for name, value in history[0].items() if name.startswith("validation_")}
+        metrics["origin"] = {"name": origin.config.name, "fingerprint": origin.fingerprint, **before}
+    return metrics
+
+
+def _save(
+    out: Path,
+    network: Network,
+    config: TrainConfig,
+    grouping: GroupConfig,
+    training: Sequence[Example],
+    origin: Bundle | None,
+    metrics: dict[str, Any],
+) -> None:
+    diameters = [Original(example.image, example.labels).median_diameter for example in training]
+    bundle = BundleConfig(out.name, config.network, grouping, diameter=round(float(np.median(diameters)), 1))
+    card = None
+    if origin is not None:
+        bundle = fine_tuned_config(bundle, origin)
+        card = fine_tuned_card(bundle.name, origin, images=len(training), samples=config.samples)
+    save_bundle(out, network.cpu(), bundle, metrics=metrics, card=card)
 
 
 def write_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
@@ -125,11 +200,13 @@ def write_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
 
 
 def _line(entry: Mapping[str, float], samples: int) -> str:
-    parts = [f"{entry['samples']:.0f}/{samples} samples", f"loss {entry['train_loss']:.4f}"]
-    if "validation_loss" in entry:
-        parts.append(f"validation loss {entry['validation_loss']:.4f}")
-        parts.append(f"AP50 {entry['validation_pooled_ap50']:.3f}")
-        parts.append(f"mean AP {entry['validation_pooled_mean_ap']:.3f}")
-        parts.append(f"pixel accuracy {entry['validation_pixel_accuracy']:.4f}")
-    parts.append(f"{entry['samples_per_second']:.1f} samples/s")
+    parts = [f"{entry['samples']:.0f}/{samples} samples"]
+    if "train_loss" in entry:  # not so in the entry of a model that is to be fine-tuned
+        parts.append(f"loss {entry['train_loss']:.4f}")
+    parts.append(f"validation loss {entry['validation_loss']:.4f}")
+    parts.append(f"AP50 {entry['validation_pooled_ap50']:.3f}")
+    parts.append(f"mean AP {entry['validation_pooled_mean_ap']:.3f}")
+    parts.append(f"pixel accuracy {entry['validation_pixel_accuracy']:.4f}")
+    if "samples_per_second" in entry:
+        parts.append(f"{entry['samples_per_second']:.1f} samples/s")
     return ", ".join(parts)

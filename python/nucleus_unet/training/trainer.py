@@ -15,12 +15,13 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
+from nucleus_unet.bundle import Bundle
 from nucleus_unet.devices import Precision, autocast, choose_precision
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.locks import locked
@@ -112,6 +113,25 @@ class TrainConfig:
         return rate
 
 
+def check_origin(config: TrainConfig, origin: Bundle) -> None:
+    """Find out whether a run can start from the weights of a model.
+
+    Raises
+    ------
+    SettingsError
+        The configuration asks for a network of another shape, or for ImageNet weights.
+    """
+    if config.pretrained:
+        raise SettingsError(f"pretrained: weights start from the model {origin.config.name!r}, not from ImageNet's")
+    asked, given = config.network.to_json(), origin.config.network.to_json()
+    differing = [name for name in asked if name != "dropout" and asked[name] != given[name]]
+    if differing:
+        shapes = ", ".join(f"{name} {given[name]} (asked for: {asked[name]})" for name in differing)
+        raise SettingsError(
+            f"the model {origin.config.name!r} that training starts from has {shapes}: leave the network's shape to it"
+        )
+
+
 @dataclass
 class Run:
     """A training run in memory."""
@@ -123,6 +143,7 @@ class Run:
     processes: Processes
     precision: Precision
     shared: nn.Module
+    origin: str | None = None
     position: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -135,6 +156,7 @@ def train(
     examples: Sequence[Example],
     folder: Path,
     *,
+    origin: Bundle | None = None,
     validate: Validate | None = None,
     device: str = "auto",
     workers: int = 1,
@@ -154,8 +176,11 @@ def train(
         Training images; a run that goes on must be given the same.
     folder
         Where checkpoints go.
+    origin
+        The model to fine-tune: weights start from its. A run that goes on must be given the same.
     validate
-        Called with the averaged network every ``config.validate_every`` samples; what it returns joins the history.
+        Called with the averaged network every ``config.validate_every`` samples; what it returns joins the history,
+        which begins with what it returns of ``origin``.
     device
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
     workers
@@ -171,13 +196,14 @@ def train(
     Raises
     ------
     SettingsError
-        If the folder holds a run with another configuration, or another process trains in it.
+        If the folder holds a run with another configuration or origin, another process trains in it, or the
+        configuration contradicts the origin.
     DataError
         If the checkpoint is damaged, or there is nothing to train on.
     """
     processes = join_processes(device)
     share = processes.share(config.batch_size)
-    run = _start(config, processes)
+    run = _start(config, processes, origin)
     folder.mkdir(parents=True, exist_ok=True)
     busy = f"another process is training in {folder}: wait for it, or choose another folder"
     with locked(folder, patience=_LOCK_PATIENCE, busy=busy) if processes.first else nullcontext():
@@ -196,6 +222,10 @@ def train(
             workers=workers,
             device=processes.device,
         )
+        if origin is not None and validate is not None and run.position == 0 and processes.first:
+            run.history.append({"samples": 0.0, **validate(run.average)})
+            if report is not None:
+                report(run)
         totals, started = _Totals(), time.monotonic()
         for batch in batches:
             totals.add(_step(run, batch.to(processes.device)))
@@ -233,10 +263,13 @@ class _Totals:
         return {name: value / self.count for name, value in self._sums.items()} if self.count else {}
 
 
-def _start(config: TrainConfig, processes: Processes) -> Run:
+def _start(config: TrainConfig, processes: Processes, origin: Bundle | None) -> Run:
     torch.manual_seed(config.seed)
     network = Network(config.network)
-    if config.pretrained and isinstance(network.form, LiteUNet):
+    if origin is not None:
+        check_origin(config, origin)
+        network.load_state_dict(origin.network.state_dict())
+    elif config.pretrained and isinstance(network.form, LiteUNet):
         network.form.load_imagenet()
     network.to(processes.device)
     average = copy.deepcopy(network).eval().requires_grad_(False)
@@ -247,7 +280,8 @@ def _start(config: TrainConfig, processes: Processes) -> Run:
         pretrained=config.pretrained and isinstance(network.form, LiteUNet),
     )
     precision = choose_precision(processes.device, config.precision)
-    return Run(config, network, average, optimiser, processes, precision, processes.shared(network))
+    origin_digest = None if origin is None else origin.fingerprint
+    return Run(config, network, average, optimiser, processes, precision, processes.shared(network), origin_digest)
 
 
 def _step(run: Run, batch: Batch) -> dict[str, float]:
@@ -293,8 +327,13 @@ def _follow(run: Run) -> None:
 
 
 def _save(run: Run, path: Path, digest: str) -> None:
-    facts = {"config": plain(run.config), "examples": digest, "position": run.position, "history": run.history}
+    facts = {"config": _agreed(run), "examples": digest, "position": run.position, "history": run.history}
     save_checkpoint(path, network=run.network, average=run.average, optimiser=run.optimiser, facts=facts)
+
+
+def _agreed(run: Run) -> dict[str, Any]:
+    """Return what a run that goes on must have in common with the one before, and what it may change."""
+    return {**plain(run.config), "origin": run.origin}
 
 
 def fingerprint(examples: Sequence[Example]) -> str:
@@ -314,7 +353,7 @@ def _resume(run: Run, path: Path, digest: str) -> None:
             f"{path.parent} holds a run on other training images (or folds): give the same ones to go on with it, "
             "or another folder to start afresh"
         )
-    before, now = facts["config"], plain(run.config)
+    before, now = facts["config"], _agreed(run)
     differing = sorted(name for name in now if name not in _CHANGEABLE and now[name] != before.get(name))
     if differing:
         raise SettingsError(

@@ -82,6 +82,15 @@ def validate(predicted: Sequence[Predicted], config: GroupConfig) -> dict[str, f
     }
 
 
+def watch(predicted: Sequence[Predicted], config: GroupConfig) -> dict[str, float]:
+    """Return the average precision on some training images, as entries of a run's history.
+
+    Far above that on held-out images, it tells of a network that knows its images by heart.
+    """
+    scores = summarise([_score(each, config) for each in predicted])
+    return {"train_pooled_ap50": scores.pooled[0.5], "train_pooled_mean_ap": scores.pooled_mean}
+
+
 def _score(predicted: Predicted, config: GroupConfig) -> ImageScore:
     return score_image(predicted.labels, group(predicted.maps, config).labels)
 
@@ -99,6 +108,13 @@ _CANDIDATES: dict[str, tuple[float, ...]] = {
     "min_area": (0, 10, 15, 20, 30),
 }
 _ROUNDS = 2
+LEAST_NUCLEI = 500
+"""Chosen on fewer, a grouping suits their chance features rather than the images to come."""
+
+
+def has_enough_nuclei(predicted: Sequence[Predicted]) -> bool:
+    """Tell whether a grouping that is best on these images is likely to be better on others too."""
+    return sum(len(np.unique(each.labels[each.labels > 0])) for each in predicted) >= LEAST_NUCLEI
 
 
 def calibrate(
