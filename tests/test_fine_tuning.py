@@ -20,7 +20,7 @@ from nucleus_unet.training.fine_tuning import fine_tuned_card, fine_tuned_config
 from nucleus_unet.training.folds import hold_out_images
 from nucleus_unet.training.pipeline import train_bundle
 from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, check_origin, train
-from nucleus_unet.training.validation import LEAST_NUCLEI, Predicted, has_enough_nuclei
+from nucleus_unet.training.validation import LEAST_NUCLEI, Predicted, has_enough_nuclei, watch
 from test_training import FIELDS, assert_same_weights, field
 
 
@@ -162,6 +162,10 @@ def dotted(count: int) -> Predicted:
 @pytest.mark.parametrize(("nuclei", "chosen"), [(LEAST_NUCLEI - 1, False), (LEAST_NUCLEI, True)])
 def test_nuclei_are_counted_over_all_held_out_images(nuclei: int, chosen: bool) -> None:
     assert has_enough_nuclei([dotted(nuclei - 100), dotted(100)]) == chosen
+
+
+def test_perfect_maps_of_training_images_join_the_history_as_such() -> None:
+    assert watch([dotted(5)], GroupConfig()) == {"train_pooled_ap50": 1.0, "train_pooled_mean_ap": 1.0}
 
 
 # --- what the bundle says ----------------------------------------------------------------------------------

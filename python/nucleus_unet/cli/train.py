@@ -51,7 +51,7 @@ def train(
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option(help="One of so many folds is held out for validation.", show_default="10, or a fold a field"),
+        typer.Option(help="One of so many folds is held out for validation.", show_default="10, or one a field"),
     ] = None,
     hold_out: Annotated[
         str | None, typer.Option(help="Hold out all images of this kind (cluster or set) instead of a fold.")

@@ -33,8 +33,8 @@ from nucleus_unet.training.trainer import TrainConfig
 from nucleus_unet.training.validation import LEAST_NUCLEI
 
 # What the best entry of a history is best in.
-BEST_IN = "validation_per_image_mean_ap"
-_SHOWN = 4
+_BEST_IN = "validation_per_image_mean_ap"
+_SHOWN = 3
 
 _STYLE = """\
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f4f6f8; border-radius: .5rem; padding: .6rem .9rem; }
@@ -117,7 +117,7 @@ def report_html(run: TrainingRun) -> str:
     """Write the page."""
     scores = [image.score for image in run.held_out]
     overall, kinds = summarise(scores), summarise_by([image.example.kind for image in run.held_out], scores)
-    best = max(run.history, key=lambda entry: entry[BEST_IN])
+    best = max(run.history, key=lambda entry: entry[_BEST_IN])
     charts = draw_curves(run.history, marked=best["samples"])
     body = _BODY.format(
         facts=_facts(run, overall),
@@ -159,7 +159,7 @@ def _facts(run: TrainingRun, overall: Scores) -> str:
 
 def _summary(run: TrainingRun, overall: Scores, best: Mapping[str, float]) -> str:
     last = run.history[-1]
-    sentences = ["Figures are of the held-out images, which the training never saw."]
+    sentences = ["Figures are of the held-out images, which this training never saw."]
     if overall.truths < LEAST_NUCLEI:
         sentences.append(
             f"{overall.truths} nuclei are few: differences of some hundredths may be chance, and the grouping stays "
@@ -173,24 +173,24 @@ def _summary(run: TrainingRun, overall: Scores, best: Mapping[str, float]) -> st
     if best["samples"] == 0:
         sentences.append("The best entry, by mSA, is that model's own: fine-tuning did not help on these images.")
     elif best is last:
-        sentences.append(f"The best entry, by mSA, is the last ({figure(best[BEST_IN])}): the weights kept.")
+        sentences.append(f"The best entry, by mSA, is the last ({figure(best[_BEST_IN])}): the weights kept.")
     else:
         sentences.append(
-            f"The best entry, by mSA, is at {best['samples']:,.0f} samples ({figure(best[BEST_IN])}); the weights kept "
-            f"are those of the last ({figure(last[BEST_IN])})."
+            f"The best entry, by mSA, is at {best['samples']:,.0f} samples ({figure(best[_BEST_IN])}); "
+            f"the weights kept are those of the last ({figure(last[_BEST_IN])})."
         )
     return " ".join(sentences)
 
 
 def _figures(overall: Scores, kinds: Mapping[str, Scores]) -> str:
-    above = '<tr><th colspan="4"></th><th colspan="4">pooled</th><th colspan="2">mean per image</th><th></th></tr>'
-    header = ["", "images", "nuclei", "predicted", "AP50", "AP75", "AP90", "mean AP", "AP50", "mSA", "pixels"]
+    above = '<tr><th></th><th colspan="4">pooled</th><th colspan="2">mean per image</th><th colspan="4"></th></tr>'
+    header = ["", "AP50", "AP75", "AP90", "mean AP", "AP50", "mSA", "pixels", "images", "nuclei", "predicted"]
     rows = []
     for name, scores in [("all", overall), *kinds.items()]:
         counts = map(str, (scores.images, scores.truths, scores.predictions))
         values = [scores.pooled[0.5], scores.pooled[0.75], scores.pooled[0.9], scores.pooled_mean]
         values += [scores.per_image[0.5], scores.per_image_mean, scores.pixel_accuracy]
-        rows.append([name, *counts, *map(figure, values)])
+        rows.append([name, *map(figure, values), *counts])
     return table(header, rows, above=above)
 
 

@@ -109,7 +109,8 @@ _CANDIDATES: dict[str, tuple[float, ...]] = {
 }
 _ROUNDS = 2
 LEAST_NUCLEI = 500
-"""Chosen on fewer, a grouping suits their chance features rather than the images to come."""
+"""Chosen on fewer, a grouping suits their chance features: in 60 draws of 8 to 528 nuclei of one kind, it gained
+.037 on those and .003 on other images of the kind, in what `_figure` says."""
 
 
 def has_enough_nuclei(predicted: Sequence[Predicted]) -> bool:
