@@ -44,7 +44,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     bundle = load_bundle(tmp_path)
     assert bundle.config == config
     assert bundle.metrics == {"ap50": 0.75}
-    assert (tmp_path / CARD).read_text() == "# Mine\n"
+    assert bundle.card == (tmp_path / CARD).read_text() == "# Mine\n"
     assert not bundle.network.training
     image = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():

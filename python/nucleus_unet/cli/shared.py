@@ -52,7 +52,10 @@ def read_channel(channel: str | None) -> int | str | None:
 
 
 def bundle_path(name: Path) -> Path | None:
-    """Return where a bundle is, as `load_bundle` takes it: ``embedded``, or its name if no file has it, is our own."""
+    """Return where a bundle is, as `load_bundle` takes it.
+
+    ``embedded`` is the package's own, and so is ``dsb2018``, its name, unless there is something of that name.
+    """
     return None if str(name) == "embedded" or (str(name) == "dsb2018" and not name.exists()) else name
 
 
