@@ -34,7 +34,7 @@ from nucleus_unet.slides.sweep import sweep
 from nucleus_unet.slides.work import Work
 from numpy.typing import NDArray
 
-RESULTS = ("labels.tif", "nuclei.geojson.gz", "nuclei.parquet", "plan.json", "summary.json")
+RESULTS = ("labels.tif", "nuclei.geojson.gz", "nuclei.parquet", "overview.png", "plan.json", "summary.json")
 
 
 @pytest.fixture(scope="module")
@@ -554,3 +554,10 @@ def test_a_pixel_size_that_is_missing_or_absurd_is_asked_for(
     with caplog.at_level(logging.WARNING):
         segmenter.predict_slide(path, out=tmp_path / "out")
     assert (said in caplog.text) if said else not caplog.records
+
+
+def test_the_pixel_size_that_is_asked_for_is_that_of_the_results(segmenter: Segmenter, tmp_path: Path) -> None:
+    result = segmenter.predict_slide(np.zeros((40, 40), np.uint8), out=tmp_path, mpp=0.4)
+    assert result.plan.mpp == 0.4
+    with tifffile.TiffFile(result.labels) as file:
+        assert 'PhysicalSizeX="0.4"' in file.ome_metadata

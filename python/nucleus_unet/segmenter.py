@@ -266,7 +266,8 @@ class Segmenter:
         Returns
         -------
         SlideResult
-            Paths of the table, the label image and the outlines.
+            Paths of the table, the label image, the outlines and the picture;
+            `nucleus_unet.slides.export.export_slide` makes further formats of them.
 
         Raises
         ------
@@ -297,7 +298,9 @@ class Segmenter:
         scale = self._scale(diameter, mpp)
         config = self._group_config(threshold, min_area, scale)
         opened = open_slide(slide, channel=channel, channel_axis=channel_axis)
-        if diameter is None and mpp is None:
+        if mpp is not None:
+            opened.mpp = float(mpp)
+        elif diameter is None:
             self._say_scale(opened.mpp)
         model = Model(
             network=DihedralAverage(self._network) if augment else self._network,

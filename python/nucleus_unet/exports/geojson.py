@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nucleus_unet.segmentation import Segmentation
 
 # Ids derive from where a nucleus begins, so that the same result gives the same file.
-_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "nucleus-unet")
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "nucleus-unet")
 
 
 def features(segmentation: Segmentation) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def feature(
     single = len(polygons) == 1
     return {
         "type": "Feature",
-        "id": str(uuid.uuid5(_NAMESPACE, "{},{}".format(*polygons[0][0][0]))),
+        "id": str(uuid.uuid5(NAMESPACE, "{},{}".format(*polygons[0][0][0]))),
         "geometry": {
             "type": "Polygon" if single else "MultiPolygon",
             "coordinates": polygons[0] if single else polygons,

@@ -57,7 +57,8 @@ class SlidePlan:
     height, width, channels, dtype, pixels
         The slide; ``pixels`` is a digest of them all.
     mpp
-        Micrometres per pixel, where the slide says so. It changes nothing; ``prediction.scale`` does.
+        Micrometres per pixel: as was asked for, else where the slide says so. It changes nothing but the units of
+        results; ``prediction.scale`` does.
     prediction
         What a `nucleus_unet.Segmentation` of the same pixels carries.
     """

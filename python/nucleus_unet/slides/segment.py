@@ -27,15 +27,22 @@ from nucleus_unet.slides.nuclei import Nuclei
 from nucleus_unet.slides.plan import PLAN, SlidePlan, Survey, keep_plan, survey
 from nucleus_unet.slides.progress import tracker
 from nucleus_unet.slides.reader import Slide
-from nucleus_unet.slides.results import LABELS, OUTLINES, SIDE, TABLE, check_extras, write_results
+from nucleus_unet.slides.results import (
+    LABELS,
+    OUTLINES,
+    OVERVIEW,
+    TABLE,
+    check_extras,
+    count_if_finished,
+    write_results,
+)
+from nucleus_unet.slides.results_labels import SIDE
 from nucleus_unet.slides.run import run_work
 from nucleus_unet.slides.sweep import sweep
 from nucleus_unet.slides.work import Work
 
 logger = logging.getLogger(__name__)
 
-# Written last: a folder that has it is finished.
-_SUMMARY = "summary.json"
 _SURVEY, _WORK = "survey.json", "work"
 # Of the slide's pixels that are in memory with a block, a side.
 _BLOCK_PIXELS = 4096
@@ -49,8 +56,10 @@ class SlideResult:
     Attributes
     ----------
     folder
-        Holds ``nuclei.parquet`` (a row for each nucleus, as `Segmentation.table`), ``labels.tif`` (tiled BigTIFF,
-        uint32), ``nuclei.geojson.gz`` (outlines for QuPath) and ``plan.json`` (how they were found).
+        Holds ``nuclei.parquet`` (GeoParquet: a row for each nucleus, as `Segmentation.table`, and its outline),
+        ``labels.tif`` (OME-TIFF, a pyramid of uint32), ``nuclei.geojson.gz`` (detections for QuPath; beyond some
+        250,000 of them ``nuclei-2.geojson.gz`` and so on), ``overview.png`` (density over a thumbnail) and
+        ``plan.json`` (how they were found).
     count
         How many nuclei there are.
     plan
@@ -76,8 +85,13 @@ class SlideResult:
 
     @property
     def outlines(self) -> Path:
-        """Path of the outlines."""
+        """Path of the outlines, of the first file if there are several."""
         return self.folder / OUTLINES
+
+    @property
+    def overview(self) -> Path:
+        """Path of the picture."""
+        return self.folder / OVERVIEW
 
 
 @dataclass(frozen=True)
@@ -134,7 +148,7 @@ def segment_slide(
             *slide.shape, slide.channels, slide.dtype.name, seen.pixels, slide.mpp, model.plan(seen.levels)
         )
         keep_plan(folder, plan)
-        count = _count_if_finished(folder)
+        count = count_if_finished(folder)
         if count is None:
             work = None
             if seen.levels is not None:
@@ -151,31 +165,19 @@ def segment_slide(
                     folder=folder / _WORK,
                 )
                 run_work(work, workers=workers, track=tracker("tiles", show=progress))
-            count = _write(folder, work, slide.shape)
+            count = _write(folder, slide, plan, work, workers=workers, progress=progress)
         shutil.rmtree(folder / _WORK, ignore_errors=True)
         return SlideResult(folder, count, plan)
 
 
-def _count_if_finished(folder: Path) -> int | None:
-    """Return how many nuclei a finished run has found; None if it is not finished, or its files are not all there."""
-    if not all((folder / name).exists() for name in (_SUMMARY, TABLE, LABELS, OUTLINES)):
-        return None
-    try:
-        return int(json.loads((folder / _SUMMARY).read_text())["nuclei"])
-    except (ValueError, TypeError, KeyError):
-        logger.warning("%s is damaged: the run is done again", folder / _SUMMARY)
-        return None
-
-
-def _write(folder: Path, work: Work | None, shape: tuple[int, int]) -> int:
+def _write(folder: Path, slide: Slide, plan: SlidePlan, work: Work | None, *, workers: int, progress: bool) -> int:
     def no_block(number: int) -> Nuclei:
         raise IndexError(number)
 
     reaches = [work.rows_of(block) for block in range(len(work.blocks))] if work else []
-    bands = sweep(work.read_block if work else no_block, reaches, height=shape[0], band=SIDE)
-    count = write_results(folder, bands, shape)
-    write_atomically(folder / _SUMMARY, json.dumps({"nuclei": count}) + "\n")
-    return count
+    bands = sweep(work.read_block if work else no_block, reaches, height=slide.shape[0], band=SIDE)
+    track = tracker("overview", show=progress)
+    return write_results(folder, bands, slide, plan, scratch=folder / _WORK, workers=workers, track=track)
 
 
 def _survey(slide: Slide, folder: Path, origin: Mapping[str, object] | None, *, workers: int, progress: bool) -> Survey:
@@ -212,5 +214,8 @@ def _refuse_foreign(folder: Path) -> None:
 
 def _delete_leftovers(folder: Path) -> None:
     """Delete what a run that was killed had begun to write."""
-    for leftover in folder.rglob(f"{TEMPORARY}*"):
-        leftover.unlink()
+    for leftover in list(folder.rglob(f"{TEMPORARY}*")):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()

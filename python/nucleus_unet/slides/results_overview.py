@@ -1,0 +1,168 @@
+"""One picture of a whole slide: a thumbnail, the density of nuclei over it, and what the colours mean."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_unet.errors import MissingExtraError
+from nucleus_unet.images import Levels, normalise
+from nucleus_unet.slides.geometry import Block, lay_blocks
+from nucleus_unet.slides.plan import ahead
+from nucleus_unet.slides.reader import Slide
+from nucleus_unet.slides.results_table import Nucleus
+
+# Longest side of the thumbnail, and about that of the regions read for it.
+_SIDE, _REGION = 1536, 2048
+# Standard deviation of the Gaussian by which nuclei are counted, as a part of the longest side.
+_BLUR = 1 / 60
+# From few nuclei to many; equally far apart to the eye, and unlike the colours of usual stains.
+_COLOURS = np.array([(49, 54, 149), (33, 145, 140), (94, 201, 98), (253, 231, 37)], np.float64)
+_OPACITY = 0.7
+# Of the legend below the thumbnail, in pixels; small slides get some white beside them.
+_LEGEND, _LEAST_WIDTH, _TEXT, _GAP, _BAR = 76, 620, 17, 16, (220, 14)
+
+
+class Overview:
+    """Gathers nuclei, and draws them in the end.
+
+    Parameters
+    ----------
+    slide
+        In which they lie.
+    levels
+        Pixel values that become black and white; None if all pixels are equal.
+    """
+
+    def __init__(self, slide: Slide, levels: Levels | None) -> None:
+        self._slide, self._levels = slide, levels
+        self._factor = max(1, math.ceil(max(slide.shape) / _SIDE))
+        self._counts = np.zeros([-(-size // self._factor) for size in slide.shape])
+
+    def add(self, nucleus: Nucleus) -> None:
+        """Count a nucleus where its centroid is."""
+        self._counts[int(nucleus.row / self._factor), int(nucleus.column / self._factor)] += 1
+
+    def png(self, *, workers: int, track: Callable[[Sequence[Block]], Iterable[Block]] = iter) -> bytes:
+        """Draw the picture, in bounded memory; reads every pixel of the slide once.
+
+        Parameters
+        ----------
+        workers
+            Threads that read.
+        track
+            Wraps the list of regions, to show progress.
+        """
+        thumbnail = self.thumbnail(workers=workers, track=track)
+        density, unit = self.density()
+        most = _rounded_up(density.max())
+        share = density / most
+        opacity = _OPACITY * np.minimum(1, 4 * share)[..., None]
+        picture = np.rint(thumbnail * (1 - opacity) + _colour(share) * opacity).astype(np.uint8)
+        return self._with_legend(picture, most, unit)
+
+    def thumbnail(
+        self, *, workers: int, track: Callable[[Sequence[Block]], Iterable[Block]] = iter
+    ) -> NDArray[np.float64]:
+        """Shrink the slide to means of squares of pixels: (h, w, 3), 0 to 255; options as `png` has them."""
+        thumbnail = np.zeros((*self._counts.shape, 3))
+        if self._levels is None:
+            return thumbnail
+        factor, levels = self._factor, self._levels
+        regions = lay_blocks(self._slide.shape, max(1, _REGION // factor) * factor)
+
+        def shrink(region: Block) -> tuple[Block, NDArray[np.float32]]:
+            means = _means(self._slide.read(*region), factor)
+            place = Block(*(slice(span.start // factor, -(-span.stop // factor)) for span in region))
+            return place, normalise(means, levels)
+
+        with ThreadPoolExecutor(workers) as pool:
+            for place, part in ahead(pool, shrink, track(regions), depth=workers + 1):
+                thumbnail[place] = 255 * (part if part.ndim == 3 else part[..., None])
+        return thumbnail
+
+    def density(self) -> tuple[NDArray[np.float64], str]:
+        """Return how densely nuclei lie around each pixel of the thumbnail, and in what unit."""
+        down, across = (_gaussian(size, max(self._counts.shape) * _BLUR) for size in self._counts.shape)
+        mpp = self._slide.mpp
+        area = (self._factor * (1 if mpp is None else mpp)) ** 2 / 1e6
+        unit = "megapixel" if mpp is None else "square millimetre"
+        return down @ self._counts @ across.T / area, unit
+
+    def _with_legend(self, picture: NDArray[np.uint8], most: float, unit: str) -> bytes:
+        from PIL import Image, ImageDraw, ImageFont
+
+        height, width = picture.shape[:2]
+        canvas = Image.new("RGB", (max(width, _LEAST_WIDTH), height + _LEGEND), "white")
+        canvas.paste(Image.fromarray(picture), (0, 0))
+        draw = ImageDraw.Draw(canvas)
+        font = ImageFont.load_default(_TEXT)
+        top, right = height + _GAP, _GAP + _BAR[0]
+        bar = np.broadcast_to(_colour(np.linspace(0, 1, _BAR[0])), (_BAR[1], _BAR[0], 3))
+        canvas.paste(Image.fromarray(np.rint(bar).astype(np.uint8)), (_GAP, top))
+        below = top + _BAR[1] + 6
+        for value, place, anchor in ((0, _GAP, "la"), (most / 2, _GAP + _BAR[0] // 2, "ma"), (most, right, "ra")):
+            draw.text((place, below), f"{value:,.6g}", "black", font, anchor)
+        draw.text((right + _GAP, top - 3), f"nuclei per {unit}", "black", font)
+        draw.text((right + _GAP, below), f"{int(self._counts.sum()):,} nuclei in all", "black", font)
+        if self._slide.mpp is not None:
+            scale = self._slide.mpp * self._factor / 1000
+            length = _rounded_down(width / 5 * scale)
+            end = canvas.width - _GAP
+            draw.line((end - round(length / scale), top + _BAR[1] // 2, end, top + _BAR[1] // 2), "black", 3)
+            draw.text((end, below), f"{length:g} mm", "black", font, "ra")
+        file = io.BytesIO()
+        canvas.save(file, "PNG")
+        return file.getvalue()
+
+
+def check_pillow() -> None:
+    """Raise `MissingExtraError` if the legend cannot be written."""
+    try:
+        import PIL  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("slides need more packages: pip install 'nucleus-unet[slides]'") from error
+
+
+def _means(pixels: NDArray[Any], factor: int) -> NDArray[np.float64]:
+    """Return means over squares of ``factor`` pixels, smaller ones at the far edges."""
+    means = pixels
+    for axis in (0, 1):
+        starts = np.arange(0, pixels.shape[axis], factor)
+        sizes = np.diff(starts, append=pixels.shape[axis])
+        means = np.add.reduceat(means, starts, axis=axis, dtype=np.float64)
+        means = means / np.expand_dims(sizes, tuple(other for other in range(pixels.ndim) if other != axis))
+    return means
+
+
+def _gaussian(size: int, sigma: float) -> NDArray[np.float64]:
+    """Return the weights (size, size) with which each place sees the others; they add up to 1, at the edges too."""
+    places = np.arange(size)
+    weights = np.exp(-0.5 * ((places[:, None] - places) / sigma) ** 2)
+    normalised: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    return normalised
+
+
+def _colour(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    stops = np.linspace(0, 1, len(_COLOURS))
+    return np.stack([np.interp(share, stops, channel) for channel in _COLOURS.T], axis=-1)
+
+
+def _rounded_up(value: float) -> float:
+    """Return the next number of two digits, or 1 for nothing at all."""
+    if value <= 0:
+        return 1.0
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return math.ceil(value / unit) * unit
+
+
+def _rounded_down(value: float) -> float:
+    """Return the largest of 1, 2, 5, 10, 20 and so on, or of .5, .2, .1 and so on, that is no larger."""
+    unit = 10.0 ** math.floor(math.log10(value))
+    return max(step for step in (1, 2, 5) if step * unit <= value) * unit

@@ -1,0 +1,123 @@
+"""The table of a slide: one row for each nucleus, outline included, as GeoParquet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_unet.errors import MissingExtraError
+from nucleus_unet.exports.wkb import decode_wkb, encode_wkb
+
+# Outlines make rows large: so many of them take some tens of megabytes.
+_ROWS_IN_A_GROUP = 2**14
+
+
+class Nucleus(NamedTuple):
+    """A row of the table, as `nucleus_unet.Segmentation.table` has them, and the outline.
+
+    ``polygons`` are pieces, each an exterior ring and its holes, of (K, 2) vertices (x, y) in the slide's pixels, pixel
+    edges at integers.
+    """
+
+    label: int
+    row: float
+    column: float
+    top: int
+    left: int
+    bottom: int
+    right: int
+    area: int
+    intensity: float
+    probability: float
+    polygons: list[list[NDArray[np.int32]]]
+
+
+class TableWriter:
+    """Writes nuclei to a GeoParquet file, in groups of rows.
+
+    Parameters
+    ----------
+    file
+        Where to.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._arrow = pyarrow()
+        arrow = self._arrow
+        kinds = dict.fromkeys(("row", "column"), arrow.float64())
+        kinds |= dict.fromkeys(("top", "left", "bottom", "right", "area"), arrow.int64())
+        kinds = {"label": arrow.uint32(), **kinds, "intensity": arrow.float64(), "probability": arrow.float32()}
+        self._schema = arrow.schema([*kinds.items(), ("geometry", arrow.binary())])
+        self._writer = arrow.parquet.ParquetWriter(file, self._schema, compression="zstd")
+        self._rows: list[tuple[object, ...]] = []
+        self._kinds: set[str] = set()
+        self._bounds = (np.inf, np.inf, -np.inf, -np.inf)
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None:
+            self._flush()
+            self._writer.add_key_value_metadata({"geo": json.dumps(self._geo())})
+        self._writer.close()
+
+    def add(self, nucleus: Nucleus) -> None:
+        """Add a row."""
+        self._rows.append((*nucleus[:-1], encode_wkb(nucleus.polygons)))
+        self._kinds.add("Polygon" if len(nucleus.polygons) == 1 else "MultiPolygon")
+        left, top, right, bottom = self._bounds
+        self._bounds = (
+            min(left, nucleus.left),
+            min(top, nucleus.top),
+            max(right, nucleus.right),
+            max(bottom, nucleus.bottom),
+        )
+        if len(self._rows) == _ROWS_IN_A_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
+        arrays = [
+            self._arrow.array(list(values), each.type) for values, each in zip(columns, self._schema, strict=True)
+        ]
+        self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
+        self._rows = []
+
+    def _geo(self) -> dict[str, object]:
+        """Make the metadata of GeoParquet 1.1: planar polygons in pixels, of no place on Earth."""
+        column: dict[str, object] = {
+            "encoding": "WKB",
+            "geometry_types": sorted(self._kinds),
+            "crs": None,
+            "orientation": "counterclockwise",
+        }
+        if self._kinds:
+            column["bbox"] = self._bounds
+        return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+
+
+def read_nuclei(path: Path) -> Iterator[Nucleus]:
+    """Yield the rows of a table that `TableWriter` wrote, a group at a time in memory."""
+    with pyarrow().parquet.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            for row in file.read_row_group(group).to_pylist():
+                yield Nucleus(
+                    **{name: row[name] for name in Nucleus._fields[:-1]}, polygons=decode_wkb(row["geometry"])
+                )
+
+
+def pyarrow() -> ModuleType:
+    """Import pyarrow, or say what to install."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtraError("slides need more packages: pip install 'nucleus-unet[slides]'") from error
+    return pyarrow  # type: ignore[no-any-return, unused-ignore]

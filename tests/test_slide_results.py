@@ -1,0 +1,300 @@
+"""What a run leaves: every file holds the very nuclei of its label image, and equal plans leave equal bytes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pyarrow.parquet
+import pytest
+import shapely
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from nucleus_unet import _core
+from nucleus_unet.exports.wkb import decode_wkb, encode_wkb
+from nucleus_unet.images import Levels
+from nucleus_unet.segmentation import Plan
+from nucleus_unet.slides import results_labels, results_outlines
+from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei
+from nucleus_unet.slides.plan import SlidePlan, keep_plan
+from nucleus_unet.slides.reader import open_slide
+from nucleus_unet.slides.results import write_results
+from nucleus_unet.slides.results_overview import Overview
+from nucleus_unet.slides.results_table import Nucleus
+from nucleus_unet.slides.sweep import sweep
+from numpy.typing import NDArray
+
+SHAPE = (1300, 2100)
+PREDICTION = Plan("tiny", "0" * 64, 0.0, 255.0, 1.0, False, None, "cpu", "float32", 1, "2.6", {})
+
+
+def drawn(count: int) -> NDArray[np.uint32]:
+    """Discs across tiles and at the borders, a square with holes, and a nucleus of two pieces that meet in a corner."""
+    labels = np.zeros(SHAPE, np.uint32)
+    rows, columns = np.ogrid[: SHAPE[0], : SHAPE[1]]
+    rng = np.random.default_rng(5)
+    for label in range(1, count + 1):
+        row, column, radius = rng.integers(0, SHAPE[0]), rng.integers(0, SHAPE[1]), rng.integers(3, 14)
+        near = np.s_[max(0, row - radius) : row + radius + 1, max(0, column - radius) : column + radius + 1]
+        inside = (rows[near[0]] - row) ** 2 + (columns[:, near[1]] - column) ** 2 <= radius**2
+        labels[near][inside & (labels[near] == 0)] = label
+    labels[500:530, 1020:1050] = count + 1
+    labels[510:515, 1030:1033] = labels[505, 1044] = 0
+    labels[600:605, 100:105] = labels[605:610, 105:110] = count + 2
+    return _core.relabel_sequential(labels)[0]
+
+
+LABELS = drawn(300)
+PICTURE = np.where(LABELS > 0, 200, 20 + np.arange(SHAPE[1]) % 50).astype(np.uint8)
+
+
+def corner(height: int, width: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+    """Return the labels and the picture of a corner."""
+    labels = np.ascontiguousarray(LABELS[:height, :width])
+    return _core.relabel_sequential(labels)[0], PICTURE[:height, :width]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder of results, and what was to be written."""
+
+    folder: Path
+    plan: SlidePlan
+
+
+def written(
+    folder: Path, labels: NDArray[np.uint32] = LABELS, picture: NDArray[np.uint8] = PICTURE, *, mpp: float | None = 0.25
+) -> Run:
+    """Write the results of nuclei that no network found, from blocks of 700 rows."""
+    slide = open_slide(picture)
+    slide.mpp = mpp
+    channels = 3 if picture.ndim == 3 else None
+    plan = SlidePlan(*labels.shape, channels, "uint8", "0" * 64, mpp, PREDICTION)
+    _, _, boxes, _, _, _ = _core.measure(labels)
+    probabilities = np.linspace(0.5, 1, len(boxes), dtype=np.float32)
+
+    def block(number: int) -> Nuclei:
+        mine = boxes[:, 0] // 700 == number
+        part = np.where(np.append(False, mine)[labels], labels, np.uint32(0))
+        centres = np.column_stack([boxes[:, 0], boxes[:, 1]])
+        return measure_nuclei(part, picture, corner=(0, 0), centres=centres, probabilities=probabilities)
+
+    reaches = [slice(top, min(top + 740, labels.shape[0])) for top in range(0, labels.shape[0], 700)]
+    bands = sweep(block, reaches, height=labels.shape[0], band=results_labels.SIDE)
+    folder.mkdir(parents=True, exist_ok=True)
+    keep_plan(folder, plan)
+    write_results(folder, bands, slide, plan, scratch=folder / "work", workers=2)
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    return Run(folder, plan)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return written(tmp_path_factory.mktemp("results") / "slide-7")
+
+
+def filled(rings: list[NDArray[np.int32]], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Pixels inside of rings by the even-odd rule: each vertical edge flips all pixels to its right."""
+    inside = np.zeros(shape, bool)
+    for ring in rings:
+        for (x0, y0), (x1, y1) in zip(ring[:-1].astype(int), ring[1:].astype(int), strict=True):
+            if x0 == x1:
+                inside[min(y0, y1) : max(y0, y1), x0:] ^= True
+    return inside
+
+
+# The label image ------------------------------------------------------------------------------------------
+
+
+def test_every_level_of_the_label_image_has_every_second_pixel_of_the_one_before(run: Run) -> None:
+    with tifffile.TiffFile(run.folder / "labels.tif") as file:
+        levels = [level.asarray() for level in file.series[0].levels]
+    assert [level.shape for level in levels] == [(1300, 2100), (650, 1050), (325, 525)]
+    for number, level in enumerate(levels):
+        assert level.dtype == np.uint32
+        np.testing.assert_array_equal(level, LABELS[:: 2**number, :: 2**number])
+
+
+def test_levels_end_where_they_fit_a_screen(tmp_path: Path) -> None:
+    written(tmp_path, *corner(70, 1025))
+    with tifffile.TiffFile(tmp_path / "labels.tif") as file:
+        assert [level.shape for level in file.series[0].levels] == [(70, 1025), (35, 513)]
+
+
+def test_the_label_image_is_an_ome_tiff_that_knows_its_pixel_size(run: Run) -> None:
+    with tifffile.TiffFile(run.folder / "labels.tif") as file:
+        assert file.is_ome
+        assert file.is_bigtiff
+        facts = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
+        resolutions = [level.keyframe.get_resolution("MICROMETER") for level in file.series[0].levels]
+    assert facts["Name"] == "nuclei"
+    assert {key: facts["Pixels"][key] for key in ("PhysicalSizeX", "PhysicalSizeYUnit", "Type", "SizeX")} == {
+        "PhysicalSizeX": 0.25,
+        "PhysicalSizeYUnit": "µm",
+        "Type": "uint32",
+        "SizeX": 2100,
+    }
+    assert resolutions == [(4, 4), (2, 2), (1, 1)]
+
+
+def test_a_pixel_size_that_is_not_known_is_not_made_up(tmp_path: Path) -> None:
+    written(tmp_path, *corner(600, 600), mpp=None)
+    with tifffile.TiffFile(tmp_path / "labels.tif") as file:
+        assert "PhysicalSize" not in file.ome_metadata
+        assert file.pages.first.resolutionunit == 1
+
+
+def test_equal_plans_leave_equal_bytes_and_no_others(run: Run, tmp_path: Path) -> None:
+    written(tmp_path)
+    names = {"labels.tif", "nuclei.parquet", "nuclei.geojson.gz", "overview.png", "plan.json", "summary.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (run.folder / name).read_bytes(), name
+
+
+def test_a_failure_in_the_middle_leaves_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(results_labels, "_halved", fail)
+    with pytest.raises(OSError, match="No space left"):
+        written(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"plan.json", "work"}
+
+
+# The table ------------------------------------------------------------------------------------------------
+
+
+def test_the_table_is_geoparquet_of_planar_polygons_in_pixels(run: Run) -> None:
+    schema = pyarrow.parquet.read_schema(run.folder / "nuclei.parquet")
+    geo = json.loads(pyarrow.parquet.read_metadata(run.folder / "nuclei.parquet").metadata[b"geo"])
+    assert schema.field("geometry").type == pyarrow.binary()
+    rows, columns = np.nonzero(LABELS)
+    bounds = [int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1]
+    assert geo == {
+        "version": "1.1.0",
+        "primary_column": "geometry",
+        "columns": {
+            "geometry": {
+                "encoding": "WKB",
+                "geometry_types": ["MultiPolygon", "Polygon"],
+                "crs": None,
+                "orientation": "counterclockwise",
+                "bbox": bounds,
+            }
+        },
+    }
+
+
+def test_polygons_of_the_table_are_valid_and_enclose_the_nuclei(run: Run) -> None:
+    table = pyarrow.parquet.read_table(run.folder / "nuclei.parquet")
+    shapes = shapely.from_wkb(table["geometry"].to_numpy())
+    assert shapely.is_valid(shapes).all()
+    np.testing.assert_array_equal(shapely.area(shapes), table["area"].to_numpy())
+    exteriors = shapely.get_exterior_ring(shapely.get_parts(shapes))
+    assert shapely.is_ccw(exteriors).all()
+    drawn_again = np.zeros(SHAPE, np.uint32)
+    for label, shape in zip(table["label"].to_pylist(), shapes, strict=True):
+        rings = [ring for part in shapely.get_parts(shape) for ring in shapely.get_rings(part)]
+        drawn_again[filled([shapely.get_coordinates(ring) for ring in rings], SHAPE)] = label
+    np.testing.assert_array_equal(drawn_again, LABELS)
+
+
+def test_a_slide_without_nuclei_has_a_table_without_rows(tmp_path: Path) -> None:
+    written(tmp_path, np.zeros((40, 50), np.uint32), PICTURE[:40, :50])
+    table = pyarrow.parquet.read_table(tmp_path / "nuclei.parquet")
+    assert (table.num_rows, table.column_names[-1]) == (0, "geometry")
+
+
+@settings(max_examples=50)
+@given(hnp.arrays(np.uint32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 1)))
+def test_well_known_binary_is_that_of_shapely(mask: NDArray[np.uint32]) -> None:
+    for polygons in _core.contours(mask):
+        encoded = encode_wkb(polygons)
+        parts = [shapely.Polygon(exterior, holes) for exterior, *holes in polygons]
+        expected = shapely.to_wkb(parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts), byte_order=1)
+        assert encoded == expected
+        decoded = decode_wkb(encoded)
+        assert [[ring.tolist() for ring in rings] for rings in decoded] == [
+            [ring.tolist() for ring in rings] for rings in polygons
+        ]
+
+
+# Outlines -------------------------------------------------------------------------------------------------
+
+
+def collected(folder: Path, pattern: str) -> Iterator[list[dict[str, Any]]]:
+    for path in sorted(folder.glob(pattern), key=lambda path: (len(path.name), path.name)):
+        data = path.read_bytes()
+        yield json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)["features"]
+
+
+def test_many_outlines_are_cut_into_files_that_hold_each_nucleus_once(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (whole,) = collected(run.folder, "nuclei*.geojson.gz")
+    monkeypatch.setattr(results_outlines, "SHARD_BYTES", 50_000)
+    written(tmp_path)
+    shards = list(collected(tmp_path, "nuclei*.geojson.gz"))
+    assert len(shards) > 3
+    assert all(len(json.dumps(shard, separators=(",", ":"))) < 60_000 for shard in shards)
+    assert [feature for shard in shards for feature in shard] == whole
+    assert len({feature["id"] for feature in whole}) == LABELS.max()
+    files = json.loads((tmp_path / "summary.json").read_text())["files"]
+    assert {path.name for path in tmp_path.glob("*.gz")} == {name for name in files if name.endswith(".gz")}
+
+
+# The picture ----------------------------------------------------------------------------------------------
+
+
+def test_the_picture_shows_the_slide_and_colours_it_where_nuclei_are(tmp_path: Path) -> None:
+    picture = np.full((1600, 1700), 128, np.uint8)
+    picture[:, 850:] = 64
+    labels = np.zeros(picture.shape, np.uint32)
+    labels[40:1560:40, 40:800:40] = 1 + np.arange(38 * 19).reshape(38, 19)
+    written(tmp_path, labels, picture)
+    shown = imagecodecs.imread(tmp_path / "overview.png")
+    assert (shown.dtype, shown.shape[2]) == (np.uint8, 3)
+    assert shown.shape[0] > 800
+    assert shown.shape[1] == 850
+    empty, full = shown[:790, 600:840], shown[50:750, 50:350]
+    assert (empty == 64).all(), "glass without nuclei keeps its colour"
+    assert (np.ptp(full.astype(int), axis=-1) > 40).all(), "crowded tissue is coloured"
+
+
+@pytest.mark.parametrize("mpp", [0.5, None])
+def test_density_is_counted_over_area(mpp: float | None) -> None:
+    slide = open_slide(np.zeros((1000, 1000), np.uint8))
+    slide.mpp = mpp
+    overview = Overview(slide, None)
+    for row in range(5, 1000, 10):
+        for column in range(5, 1000, 10):
+            overview.add(Nucleus(1, row, column, row, column, row + 1, column + 1, 1, 0.0, 1.0, []))
+    density, unit = overview.density()
+    np.testing.assert_allclose(density, 40_000 if mpp else 10_000, rtol=0.05)  # 10,000 in .25 mm2, or in a megapixel
+    assert unit == ("square millimetre" if mpp else "megapixel")
+
+
+def test_a_narrow_slide_gets_a_picture_too(tmp_path: Path) -> None:
+    labels = np.zeros((1, 3), np.uint32)
+    written(tmp_path, labels, np.array([[0, 9, 255]], np.uint8))
+    assert imagecodecs.imread(tmp_path / "overview.png").shape[1] >= 400
+
+
+def test_the_thumbnail_is_the_mean_of_squares() -> None:
+    rng = np.random.default_rng(3)
+    picture = rng.integers(0, 256, (1555, 4000, 3)).astype(np.uint8)
+    overview = Overview(open_slide(picture), Levels(0, 255))
+    thumbnail = overview.thumbnail(workers=2)
+    assert thumbnail.shape == (519, 1334, 3)
+    np.testing.assert_allclose(thumbnail[7, 900], picture[21:24, 2700:2703].mean(axis=(0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(thumbnail[518, 1333], picture[1554:, 3999:].mean(axis=(0, 1)), rtol=1e-5)
