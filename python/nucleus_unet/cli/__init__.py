@@ -17,6 +17,7 @@ from nucleus_unet.cli.compare import compare
 from nucleus_unet.cli.download import download
 from nucleus_unet.cli.evaluate import evaluate
 from nucleus_unet.cli.explore import explore
+from nucleus_unet.cli.export import export
 from nucleus_unet.cli.predict import predict
 from nucleus_unet.cli.shared import console
 from nucleus_unet.cli.slide import slide
@@ -25,7 +26,7 @@ from nucleus_unet.cli.tune import tune
 from nucleus_unet.errors import NucleusError
 
 app = typer.Typer(help="Find every nucleus in microscopy images.", no_args_is_help=True, add_completion=False)
-for command in (predict, slide, explore, train, tune, calibrate, evaluate, compare, download):
+for command in (predict, slide, export, explore, train, tune, calibrate, evaluate, compare, download):
     app.command()(command)
 
 
