@@ -25,6 +25,8 @@ from nucleus_unet.masks import labels_to_kaggle
 from nucleus_unet.slides import results_outlines
 from nucleus_unet.slides.export import FORMATS, export_slide
 from nucleus_unet.slides.plan import PLAN
+from nucleus_unet.slides.results import LABELS as LABELS_FILE
+from nucleus_unet.slides.results import TABLE
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from test_slide_results import LABELS, PICTURE, SHAPE, Run, collected, written
@@ -149,10 +151,16 @@ def test_formats_and_folders_that_are_none_are_refused(run: Run, tmp_path: Path)
         export_slide(run.folder, tmp_path, formats=["rle", "png"])
     with pytest.raises(SettingsError, match="expected the folder of a finished run"):
         export_slide(tmp_path, tmp_path, formats=["rle"])
-    shutil.copytree(run.folder, tmp_path / "copy")
-    (tmp_path / "copy" / PLAN).write_text("{")
-    with pytest.raises(DataError, match=r"plan\.json is damaged"):
-        export_slide(tmp_path / "copy", tmp_path, formats=["rle"])
+
+
+@pytest.mark.parametrize(("name", "chosen"), [(PLAN, "rle"), (TABLE, "coco"), (LABELS_FILE, "omezarr")])
+def test_damaged_results_are_named_and_nothing_is_written(run: Run, tmp_path: Path, name: str, chosen: str) -> None:
+    folder, out = tmp_path / "copy", tmp_path / "out"
+    shutil.copytree(run.folder, folder)
+    (folder / name).write_text("{")
+    with pytest.raises(DataError, match=f"{name} is damaged"):
+        export_slide(folder, out, formats=[chosen])
+    assert not out.exists() or list(out.iterdir()) == []
 
 
 def test_without_its_extra_an_export_says_what_to_install(

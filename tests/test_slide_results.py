@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from nucleus_unet.slides.reader import open_slide
 from nucleus_unet.slides.results import write_results
 from nucleus_unet.slides.results_overview import Overview
 from nucleus_unet.slides.results_table import Nucleus
-from nucleus_unet.slides.sweep import sweep
+from nucleus_unet.slides.sweep import Band, sweep
 from numpy.typing import NDArray
 
 SHAPE = (1300, 2100)
@@ -72,7 +73,7 @@ class Run:
 
 
 def written(
-    folder: Path, labels: NDArray[np.uint32] = LABELS, picture: NDArray[np.uint8] = PICTURE, *, mpp: float | None = 0.25
+    folder: Path, labels: NDArray[np.uint32] = LABELS, picture: NDArray[Any] = PICTURE, *, mpp: float | None = 0.25
 ) -> Run:
     """Write the results of nuclei that no network found, from blocks of 700 rows."""
     slide = open_slide(picture)
@@ -159,6 +160,19 @@ def test_equal_plans_leave_equal_bytes_and_no_others(run: Run, tmp_path: Path) -
     assert {path.name for path in tmp_path.iterdir()} == names
     for name in names:
         assert (tmp_path / name).read_bytes() == (run.folder / name).read_bytes(), name
+
+
+def test_whoever_watches_the_bands_sees_their_end(tmp_path: Path) -> None:
+    shape, ended = (600, 700), []
+
+    def bands() -> Iterator[Band]:
+        for top in (0, 512):
+            yield Band(slice(top, min(top + 512, 600)), [], [])
+        ended.append(True)
+
+    with (tmp_path / "labels.tif").open("w+b") as file:
+        results_labels.write_labels(file, bands(), shape, mpp=None, uuid=str(uuid.UUID(int=0)), scratch=tmp_path)
+    assert ended
 
 
 def test_a_failure_in_the_middle_leaves_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,9 +298,9 @@ def test_density_is_counted_over_area(mpp: float | None) -> None:
     assert unit == ("square millimetre" if mpp else "megapixel")
 
 
-def test_a_narrow_slide_gets_a_picture_too(tmp_path: Path) -> None:
-    labels = np.zeros((1, 3), np.uint32)
-    written(tmp_path, labels, np.array([[0, 9, 255]], np.uint8))
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.uint16])
+def test_a_narrow_slide_gets_a_picture_too(tmp_path: Path, dtype: type[np.generic]) -> None:
+    written(tmp_path, np.zeros((1, 3), np.uint32), np.array([[0, 9, 255]]).astype(dtype))
     assert imagecodecs.imread(tmp_path / "overview.png").shape[1] >= 400
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import tifffile
 
-from nucleus_unet.errors import MissingExtraError, SettingsError
+from nucleus_unet.errors import DataError, MissingExtraError, SettingsError
 from nucleus_unet.files import TEMPORARY
 
 # Side of a chunk, and of what is in memory at a time; in zarr 3 also of a shard, the file that holds many chunks.
@@ -51,12 +51,14 @@ def write_label_zarr(
     ------
     MissingExtraError
         If the ``zarr`` extra is not installed.
+    DataError
+        If the TIFF is damaged.
     SettingsError
         If there is something at ``path`` that is not a zarr group.
     """
     zarr = require_zarr()
     _check_replaceable(path)
-    with tifffile.TiffFile(labels) as file, _folder_written_atomically(path) as folder:
+    with _opened(labels) as file, _folder_written_atomically(path) as folder:
         levels = file.series[0].levels
         group = zarr.open_group(folder, mode="w", zarr_format=2 if version == "0.4" else 3)
         group.attrs.update(_metadata(version, [level.shape for level in levels], mpp))
@@ -73,6 +75,13 @@ def require_zarr() -> ModuleType:
     except ImportError as error:
         raise MissingExtraError("OME-Zarr needs one more package: pip install 'nucleus-unet[zarr]'") from error
     return zarr
+
+
+def _opened(labels: Path) -> tifffile.TiffFile:
+    try:
+        return tifffile.TiffFile(labels)
+    except tifffile.TiffFileError as error:
+        raise DataError(f"{labels} is damaged: delete it, and the same run makes it anew ({error})") from error
 
 
 def _make_array(group: Any, name: str, shape: tuple[int, ...], version: str) -> Any:

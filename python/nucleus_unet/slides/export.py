@@ -65,7 +65,7 @@ def export_slide(
     SettingsError
         If a format is unknown, or the folder is not that of a finished run.
     DataError
-        If the run's plan is damaged.
+        If a file of the run is damaged.
     MissingExtraError
         If the ``slides`` extra, or for OME-Zarr the ``zarr`` extra, is not installed.
     """

@@ -30,7 +30,7 @@ Runs = NDArray[np.int64]
 
 
 def write_labels(
-    file: BinaryIO, bands: Iterable[Band], shape: tuple[int, int], *, mpp: float | None, uuid: str, scratch: Path
+    file: BinaryIO, bands: Iterator[Band], shape: tuple[int, int], *, mpp: float | None, uuid: str, scratch: Path
 ) -> None:
     """Write all levels from one pass over the nuclei; each has every second row and column of the one before.
 
@@ -75,6 +75,7 @@ def write_labels(
             metadata |= dict.fromkeys(("PhysicalSizeXUnit", "PhysicalSizeYUnit"), "µm")
         options = _options(shape, mpp)
         writer.write(_tiles(finest(), shape), subifds=count - 1, metadata=metadata, software="nucleus-unet", **options)
+        next(bands, None)  # the writer stops at the last tile; whoever watches the bands is to see their end
         for number, level in enumerate(coarser, start=1):
             options = _options(level.shape, None if mpp is None else mpp * 2**number)
             writer.write(_tiles(level.rows_of_tiles(), level.shape), subfiletype=1, **options)

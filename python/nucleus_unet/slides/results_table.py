@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.errors import MissingExtraError
+from nucleus_unet.errors import DataError, MissingExtraError
 from nucleus_unet.exports.wkb import decode_wkb, encode_wkb
 
 # Outlines make rows large: so many of them take some tens of megabytes.
@@ -104,13 +104,22 @@ class TableWriter:
 
 
 def read_nuclei(path: Path) -> Iterator[Nucleus]:
-    """Yield the rows of a table that `TableWriter` wrote, a group at a time in memory."""
-    with pyarrow().parquet.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            for row in file.read_row_group(group).to_pylist():
-                yield Nucleus(
-                    **{name: row[name] for name in Nucleus._fields[:-1]}, polygons=decode_wkb(row["geometry"])
-                )
+    """Yield the rows of a table that `TableWriter` wrote, a group at a time in memory.
+
+    Raises
+    ------
+    DataError
+        If it is damaged.
+    """
+    arrow = pyarrow()
+    try:
+        with arrow.parquet.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                for row in file.read_row_group(group).to_pylist():
+                    facts = {name: row[name] for name in Nucleus._fields[:-1]}
+                    yield Nucleus(**facts, polygons=decode_wkb(row["geometry"]))
+    except (arrow.ArrowException, KeyError) as error:
+        raise DataError(f"{path} is damaged: delete it, and the same run makes it anew ({error})") from error
 
 
 def pyarrow() -> ModuleType:

@@ -176,8 +176,10 @@ def _write(folder: Path, slide: Slide, plan: SlidePlan, work: Work | None, *, wo
 
     reaches = [work.rows_of(block) for block in range(len(work.blocks))] if work else []
     bands = sweep(work.read_block if work else no_block, reaches, height=slide.shape[0], band=SIDE)
+    steps = tracker("numbering", show=progress)(range(0, slide.shape[0], SIDE))
+    watched = (band for band, _ in zip(bands, steps, strict=True))
     track = tracker("overview", show=progress)
-    return write_results(folder, bands, slide, plan, scratch=folder / _WORK, workers=workers, track=track)
+    return write_results(folder, watched, slide, plan, scratch=folder / _WORK, workers=workers, track=track)
 
 
 def _survey(slide: Slide, folder: Path, origin: Mapping[str, object] | None, *, workers: int, progress: bool) -> Survey:
