@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from typing import BinaryIO
 
@@ -56,7 +55,7 @@ class CocoWriter:
         box
             First row and column, and the row and column after the last ones.
         probability
-            Its ``score``, which is left out if it is no number.
+            Its ``score``.
         """
         self._count += 1
         top, left, bottom, right = box
@@ -68,9 +67,8 @@ class CocoWriter:
             "area": area,
             "bbox": [left, top, right - left, bottom - top],
             "iscrowd": 0,
+            "score": round(probability, 4),
         }
-        if math.isfinite(probability):
-            annotation["score"] = round(probability, 4)
         text = json.dumps(annotation, separators=(",", ":"), allow_nan=False)
         self._file.write((b"," if self._count > 1 else b"") + text.encode())
 

@@ -70,7 +70,7 @@ def export_slide(
         If the ``slides`` extra, or for OME-Zarr the ``zarr`` extra, is not installed.
     """
     folder, out = Path(folder), Path(out)
-    check_formats(formats)
+    _check_formats(formats)
     check_output_folder(out, "the exported files")
     count = count_if_finished(folder)
     if count is None:
@@ -91,7 +91,7 @@ def export_slide(
     return written
 
 
-def check_formats(formats: Sequence[str]) -> None:
+def _check_formats(formats: Sequence[str]) -> None:
     """Raise `SettingsError` unless all are known, and there is one."""
     unknown = sorted(set(formats) - set(FORMATS))
     if unknown or not formats:

@@ -22,6 +22,8 @@ from nucleus_unet.slides.sweep import Band
 SIDE = 512
 # The coarsest level is one that fits a screen.
 _COARSEST = 1024
+# Bytes of tiles that wait to be compressed together.
+_WAITING = 2**25
 # As for maps, the quickest.
 _EFFORT = 1
 
@@ -115,6 +117,7 @@ def _options(shape: tuple[int, int], mpp: float | None) -> dict[str, Any]:
         "compression": "zlib",
         "predictor": True,
         "photometric": "minisblack",
+        "buffersize": _WAITING,
         "resolution": None if mpp is None else (1e4 / mpp, 1e4 / mpp),
         "resolutionunit": None if mpp is None else "CENTIMETER",
     }
