@@ -28,7 +28,7 @@ from nucleus_unet.slides import results_labels, results_outlines
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei
 from nucleus_unet.slides.plan import SlidePlan, keep_plan
 from nucleus_unet.slides.reader import open_slide
-from nucleus_unet.slides.results import write_results
+from nucleus_unet.slides.results import write_results, write_summary
 from nucleus_unet.slides.results_overview import Overview
 from nucleus_unet.slides.results_table import Nucleus
 from nucleus_unet.slides.sweep import Band, sweep
@@ -76,8 +76,6 @@ def written(
     folder: Path, labels: NDArray[np.uint32] = LABELS, picture: NDArray[Any] = PICTURE, *, mpp: float | None = 0.25
 ) -> Run:
     """Write the results of nuclei that no network found, from blocks of 700 rows."""
-    slide = open_slide(picture)
-    slide.mpp = mpp
     channels = 3 if picture.ndim == 3 else None
     plan = SlidePlan(*labels.shape, channels, "uint8", "0" * 64, mpp, PREDICTION)
     _, _, boxes, _, _, _ = _core.measure(labels)
@@ -93,7 +91,7 @@ def written(
     bands = sweep(block, reaches, height=labels.shape[0], band=results_labels.SIDE)
     folder.mkdir(parents=True, exist_ok=True)
     keep_plan(folder, plan)
-    write_results(folder, bands, slide, plan, scratch=folder / "work", workers=2)
+    write_summary(folder, write_results(folder, bands, open_slide(picture), plan, scratch=folder / "work", workers=2))
     shutil.rmtree(folder / "work", ignore_errors=True)
     return Run(folder, plan)
 
@@ -287,9 +285,7 @@ def test_the_picture_shows_the_slide_and_colours_it_where_nuclei_are(tmp_path: P
 
 @pytest.mark.parametrize("mpp", [0.5, None])
 def test_density_is_counted_over_area(mpp: float | None) -> None:
-    slide = open_slide(np.zeros((1000, 1000), np.uint8))
-    slide.mpp = mpp
-    overview = Overview(slide, None)
+    overview = Overview(open_slide(np.zeros((1000, 1000), np.uint8)), None, mpp=mpp)
     for row in range(5, 1000, 10):
         for column in range(5, 1000, 10):
             overview.add(Nucleus(1, row, column, row, column, row + 1, column + 1, 1, 0.0, 1.0, []))
@@ -307,7 +303,7 @@ def test_a_narrow_slide_gets_a_picture_too(tmp_path: Path, dtype: type[np.generi
 def test_the_thumbnail_is_the_mean_of_squares() -> None:
     rng = np.random.default_rng(3)
     picture = rng.integers(0, 256, (1555, 4000, 3)).astype(np.uint8)
-    overview = Overview(open_slide(picture), Levels(0, 255))
+    overview = Overview(open_slide(picture), Levels(0, 255), mpp=None)
     thumbnail = overview.thumbnail(workers=2)
     assert thumbnail.shape == (519, 1334, 3)
     np.testing.assert_allclose(thumbnail[7, 900], picture[21:24, 2700:2703].mean(axis=(0, 1)), rtol=1e-5)

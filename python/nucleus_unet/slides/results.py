@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,13 @@ TABLE, LABELS, OUTLINES, OVERVIEW = "nuclei.parquet", "labels.tif", "nuclei.geoj
 SUMMARY = "summary.json"
 
 
+class Written(NamedTuple):
+    """How many nuclei were found, and the names of the files that say so."""
+
+    nuclei: int
+    files: list[str]
+
+
 def check_extras() -> None:
     """Raise `MissingExtraError` now rather than at the end of a long run."""
     pyarrow()
@@ -51,13 +59,13 @@ def write_results(
     scratch: Path,
     workers: int,
     track: Callable[[Sequence[Block]], Iterable[Block]] = iter,
-) -> int:
-    """Write all files, from one pass over the nuclei and one look at the slide; the summary comes last.
+) -> Written:
+    """Write all files, from one pass over the nuclei and one look at the slide.
 
     Parameters
     ----------
     folder
-        Gets `TABLE`, `LABELS`, `OUTLINES` (and more files of outlines where they are many), `OVERVIEW`, `SUMMARY`.
+        Gets `TABLE`, `LABELS`, `OUTLINES` (and more files of outlines where they are many) and `OVERVIEW`.
     bands
         Of `nucleus_unet.slides.results_labels.SIDE` rows each, from `nucleus_unet.slides.sweep.sweep`.
     slide, plan
@@ -68,14 +76,9 @@ def write_results(
         Threads that read the slide.
     track
         Wraps the list of the slide's regions, to show progress.
-
-    Returns
-    -------
-    int
-        How many nuclei there are.
     """
     black, white = plan.prediction.black, plan.prediction.white
-    overview = Overview(slide, None if black is None or white is None else Levels(black, white))
+    overview = Overview(slide, None if black is None or white is None else Levels(black, white), mpp=plan.mpp)
     count = 0
     with ExitStack() as stack:
         labels, rows = (stack.enter_context(written_atomically(folder / name)) for name in (LABELS, TABLE))
@@ -93,11 +96,14 @@ def write_results(
                 yield band
 
         identity = uuid.uuid5(NAMESPACE, json.dumps(plan.to_json(), sort_keys=True))
-        write_labels(labels, observed(), slide.shape, mpp=slide.mpp, uuid=str(identity), scratch=scratch)
+        write_labels(labels, observed(), slide.shape, mpp=plan.mpp, uuid=str(identity), scratch=scratch)
     write_atomically(folder / OVERVIEW, overview.png(workers=workers, track=track))
-    files = [TABLE, LABELS, *(path.name for path in outlines.paths), OVERVIEW]
-    write_atomically(folder / SUMMARY, json.dumps({"nuclei": count, "files": files}) + "\n")
-    return count
+    return Written(count, [TABLE, LABELS, *(path.name for path in outlines.paths), OVERVIEW])
+
+
+def write_summary(folder: Path, written: Written) -> None:
+    """Say that a run is finished, and what it left."""
+    write_atomically(folder / SUMMARY, json.dumps(written._asdict()) + "\n")
 
 
 def count_if_finished(folder: Path) -> int | None:

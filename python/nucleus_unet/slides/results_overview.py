@@ -38,10 +38,12 @@ class Overview:
         In which they lie.
     levels
         Pixel values that become black and white; None if all pixels are equal.
+    mpp
+        Micrometres per pixel, if known.
     """
 
-    def __init__(self, slide: Slide, levels: Levels | None) -> None:
-        self._slide, self._levels = slide, levels
+    def __init__(self, slide: Slide, levels: Levels | None, *, mpp: float | None) -> None:
+        self._slide, self._levels, self._mpp = slide, levels, mpp
         self._factor = max(1, math.ceil(max(slide.shape) / _SIDE))
         self._counts = np.zeros([-(-size // self._factor) for size in slide.shape])
 
@@ -90,9 +92,8 @@ class Overview:
     def density(self) -> tuple[NDArray[np.float64], str]:
         """Return how densely nuclei lie around each pixel of the thumbnail, and in what unit."""
         down, across = (_gaussian(size, max(self._counts.shape) * _BLUR) for size in self._counts.shape)
-        mpp = self._slide.mpp
-        area = (self._factor * (1 if mpp is None else mpp)) ** 2 / 1e6
-        unit = "megapixel" if mpp is None else "square millimetre"
+        area = (self._factor * (1 if self._mpp is None else self._mpp)) ** 2 / 1e6
+        unit = "megapixel" if self._mpp is None else "square millimetre"
         return down @ self._counts @ across.T / area, unit
 
     def _with_legend(self, picture: NDArray[np.uint8], most: float, unit: str) -> bytes:
@@ -111,8 +112,8 @@ class Overview:
             draw.text((place, below), f"{value:,.6g}", "black", font, anchor)
         draw.text((right + _GAP, top - 3), f"nuclei per {unit}", "black", font)
         draw.text((right + _GAP, below), f"{int(self._counts.sum()):,} nuclei in all", "black", font)
-        if self._slide.mpp is not None:
-            scale = self._slide.mpp * self._factor / 1000
+        if self._mpp is not None:
+            scale = self._mpp * self._factor / 1000
             length = _rounded_down(width / 5 * scale)
             end = canvas.width - _GAP
             draw.line((end - round(length / scale), top + _BAR[1] // 2, end, top + _BAR[1] // 2), "black", 3)

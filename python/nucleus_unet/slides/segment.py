@@ -35,6 +35,7 @@ from nucleus_unet.slides.results import (
     check_extras,
     count_if_finished,
     write_results,
+    write_summary,
 )
 from nucleus_unet.slides.results_labels import SIDE
 from nucleus_unet.slides.run import run_work
@@ -179,7 +180,9 @@ def _write(folder: Path, slide: Slide, plan: SlidePlan, work: Work | None, *, wo
     steps = tracker("numbering", show=progress)(range(0, slide.shape[0], SIDE))
     watched = (band for band, _ in zip(bands, steps, strict=True))
     track = tracker("overview", show=progress)
-    return write_results(folder, watched, slide, plan, scratch=folder / _WORK, workers=workers, track=track)
+    written = write_results(folder, watched, slide, plan, scratch=folder / _WORK, workers=workers, track=track)
+    write_summary(folder, written)
+    return written.nuclei
 
 
 def _survey(slide: Slide, folder: Path, origin: Mapping[str, object] | None, *, workers: int, progress: bool) -> Survey:
