@@ -65,7 +65,19 @@ def test_the_commands_for_training_evaluating_and_predicting_run(tmp_path: Path)
                 mask = np.where(labels == label, 255, 0).astype(np.uint8)
                 archive.writestr(f"{path.stem}/masks/{label}.png", bytes(imagecodecs.png_encode(mask)))
     shown = [command for command in commands() if command.startswith("nucleus-unet")]
-    names = ["predict", "slide", "download", "explore", "tune", "train", "calibrate", "evaluate", "compare", "predict"]
+    names = [
+        "predict",
+        "slide",
+        "export",
+        "download",
+        "explore",
+        "tune",
+        "train",
+        "calibrate",
+        "evaluate",
+        "compare",
+        "predict",
+    ]
     assert [command.split()[1] for command in shown] == names
     for command in shown:
         if " download " in command:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,18 +57,15 @@ def check_new_folder(folder: Path, what: str) -> None:
 
 @contextmanager
 def folder_written_atomically(folder: Path) -> Iterator[Path]:
-    """Fill a folder that appears at ``folder``, which must be new or empty, at the end, unless there was an error."""
+    """Fill a folder that appears at ``folder`` at the end, in place of an earlier one, unless there was an error."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o777 & ~_UMASK)
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent) as temporary:
+        filled = Path(temporary) / "filled"
+        filled.mkdir()
+        yield filled
         if folder.exists():
-            folder.rmdir()
-        temporary.rename(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+            folder.replace(Path(temporary) / "replaced")
+        filled.replace(folder)
 
 
 @contextmanager

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import tifffile
 
 from nucleus_unet.errors import DataError, MissingExtraError, SettingsError
-from nucleus_unet.files import TEMPORARY
+from nucleus_unet.files import folder_written_atomically
 
 # Side of a chunk, and of what is in memory at a time; in zarr 3 also of a shard, the file that holds many chunks.
 _CHUNK, _REGION = 512, 4096
@@ -58,7 +56,7 @@ def write_label_zarr(
     """
     zarr = require_zarr()
     _check_replaceable(path)
-    with _opened(labels) as file, _folder_written_atomically(path) as folder:
+    with _opened(labels) as file, folder_written_atomically(path) as folder:
         levels = file.series[0].levels
         group = zarr.open_group(folder, mode="w", zarr_format=2 if version == "0.4" else 3)
         group.attrs.update(_metadata(version, [level.shape for level in levels], mpp))
@@ -121,15 +119,3 @@ def _metadata(version: str, shapes: Sequence[tuple[int, ...]], mpp: float | None
 def _check_replaceable(path: Path) -> None:
     if path.exists() and not any((path / name).exists() for name in (".zgroup", "zarr.json")):
         raise SettingsError(f"{path} is not a zarr group and would be replaced: move it, or choose another folder")
-
-
-@contextmanager
-def _folder_written_atomically(path: Path) -> Iterator[Path]:
-    """Give a folder to be filled; it appears at ``path`` at the end, unless there was an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as temporary:
-        filled = Path(temporary) / path.name
-        yield filled
-        if path.exists():
-            path.replace(Path(temporary) / "replaced")
-        filled.replace(path)
