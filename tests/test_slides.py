@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import tifffile
-from conftest import draw_discs
+from conftest import RESULTS, draw_discs
 from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,8 +33,6 @@ from nucleus_unet.slides.segment import SlideResult
 from nucleus_unet.slides.sweep import sweep
 from nucleus_unet.slides.work import Work
 from numpy.typing import NDArray
-
-RESULTS = ("labels.tif", "nuclei.geojson.gz", "nuclei.parquet", "plan.json", "summary.json")
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,22 @@ class PredictOptions(TypedDict, total=False):
     progress: bool
 
 
+class SlideOptions(TypedDict, total=False):
+    """The options of `Segmenter.predict_slide`, which says what they mean."""
+
+    threshold: float | None
+    min_area: int | None
+    diameter: float | None
+    mpp: float | None
+    channel: int | str | None
+    channel_axis: int | None
+    augment: bool
+    tile: int
+    block: int | None
+    workers: int | None
+    progress: bool
+
+
 class Segmenter:
     """A model, ready to find nuclei.
 
@@ -220,11 +236,34 @@ class Segmenter:
             labels, scores = _renumbered(enlarge_labels(labels, pixels.shape[:2], scale), scores, min_area or 0)
         return Segmentation(labels, scores, plan, pixels, predicted if maps else None)
 
+    @overload
     def predict_slide(
         self,
         slide: Path | str | ArrayLike,
         *,
         out: Path | str,
+        shard: None = None,
+        merge: bool = False,
+        **options: Unpack[SlideOptions],
+    ) -> SlideResult: ...
+
+    @overload
+    def predict_slide(
+        self,
+        slide: Path | str | ArrayLike,
+        *,
+        out: Path | str,
+        shard: tuple[int, int],
+        **options: Unpack[SlideOptions],
+    ) -> None: ...
+
+    def predict_slide(
+        self,
+        slide: Path | str | ArrayLike,
+        *,
+        out: Path | str,
+        shard: tuple[int, int] | None = None,
+        merge: bool = False,
         threshold: float | None = None,
         min_area: int | None = None,
         diameter: float | None = None,
@@ -236,7 +275,7 @@ class Segmenter:
         block: int | None = None,
         workers: int | None = None,
         progress: bool = False,
-    ) -> SlideResult:
+    ) -> SlideResult | None:
         """Find every nucleus of an image of any size, in bounded memory (needs the ``slides`` extra).
 
         The result is that of `predict` with the same options, label for label, for every tile and block size and
@@ -251,6 +290,12 @@ class Segmenter:
             (H, W, C) of bool, uint8 or uint16.
         out
             Folder for the results and for what is kept in between.
+        shard
+            Do a share of the work only: ``(3, 20)`` is the third of twenty, which may run at once, on machines of
+            one kind that share a file system. None waits for another, so the first to come each look at the slide.
+        merge
+            Write the results of shards, byte for byte those of one machine, and refuse if any is missing (without
+            this, what is missing is done now). Give all the same options and sizes.
         threshold, min_area, diameter, mpp, channel, channel_axis, augment
             As `predict` takes them. Like `predict`, this takes the slide as it is unless told its ``diameter`` or
             ``mpp``.
@@ -266,14 +311,15 @@ class Segmenter:
         Returns
         -------
         SlideResult
-            Paths of the table, the label image and the outlines.
+            Paths of the table, the label image and the outlines; None of a shard.
 
         Raises
         ------
         ImageError
             If the slide is none, is damaged, or cannot be read in parts.
         SettingsError
-            If an option is out of range, or ``out`` holds a run with another plan; the message says what differs.
+            If an option is out of range; if ``out`` holds a run with another plan, and the message says what differs;
+            if another process works there, or at the same shard; if shards to be merged are missing.
         MissingExtraError
             If the ``slides`` extra is not installed.
         OSError
@@ -289,11 +335,15 @@ class Segmenter:
         0
         """
         from nucleus_unet.slides.reader import open_slide
-        from nucleus_unet.slides.segment import Model, segment_slide
+        from nucleus_unet.slides.segment import Model, Sizes, SlideRun
+        from nucleus_unet.slides.shards import check_shard
 
         self.check_options(threshold=threshold, min_area=min_area, diameter=diameter, mpp=mpp, tile=tile)
         _check_whole_number("block", block, 1)
         _check_whole_number("workers", workers, 1)
+        if shard is not None and merge:
+            raise SettingsError("give shard or merge, not both: shards are merged when all are done")
+        share = None if shard is None else check_shard(shard)
         scale = self._scale(diameter, mpp)
         config = self._group_config(threshold, min_area, scale)
         opened = open_slide(slide, channel=channel, channel_axis=channel_axis)
@@ -312,16 +362,18 @@ class Segmenter:
             facts = Path(slide).stat()
             chosen = f"{channel!r} of axis {channel_axis!r}"
             origin = {"bytes": facts.st_size, "modified": facts.st_mtime_ns, "channel": chosen}
-        return segment_slide(
+        run = SlideRun(
             opened,
             model,
             Path(out),
             origin=origin,
-            tile=tile,
-            block=block,
-            workers=workers or min(4, os.cpu_count() or 1),
+            sizes=Sizes(tile, block, workers or min(4, os.cpu_count() or 1)),
             progress=progress,
         )
+        if share is None:
+            return run.whole(merge=merge)
+        run.shard(share)
+        return None
 
     def _say_scale(self, mpp: float | None) -> None:
         config = self.bundle.config

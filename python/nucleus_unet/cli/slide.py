@@ -19,6 +19,7 @@ from nucleus_unet.cli.shared import (
     TileSide,
     read_channel,
 )
+from nucleus_unet.errors import SettingsError
 
 
 def slide(
@@ -35,22 +36,39 @@ def slide(
     tile: TileSide = None,
     block: Annotated[int | None, typer.Option(help="Side of what one grouping step decides, in pixels.")] = None,
     workers: Annotated[int | None, typer.Option(help="Threads beside the network's; by default up to four.")] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="3/20: do the third of twenty shares, at once with others on shared storage.")
+    ] = None,
+    merge: Annotated[bool, typer.Option("--merge", help="Write the results when all shares are done.")] = False,
 ) -> None:
     """Find the nuclei of an image of any size, in bounded memory; killed or stopped, it goes on where it was."""
-    from nucleus_unet.segmenter import DEFAULT_TILE, Segmenter
+    from nucleus_unet.segmenter import DEFAULT_TILE, Segmenter, SlideOptions
 
-    result = Segmenter.from_pretrained(model, device=device).predict_slide(
-        image,
-        out=out,
-        threshold=threshold,
-        min_area=min_area,
-        diameter=diameter,
-        mpp=mpp,
-        channel=read_channel(channel),
-        augment=augment,
-        tile=DEFAULT_TILE if tile is None else tile,
-        block=block,
-        workers=workers,
-        progress=True,
-    )
+    if shard is not None and merge:
+        raise SettingsError("give --shard or --merge, not both: shards are merged when all are done")
+    options: SlideOptions = {
+        "threshold": threshold,
+        "min_area": min_area,
+        "diameter": diameter,
+        "mpp": mpp,
+        "channel": read_channel(channel),
+        "augment": augment,
+        "tile": DEFAULT_TILE if tile is None else tile,
+        "block": block,
+        "workers": workers,
+        "progress": True,
+    }
+    segmenter = Segmenter.from_pretrained(model, device=device)
+    if shard is not None:
+        segmenter.predict_slide(image, out=out, shard=_read_shard(shard), **options)
+        typer.echo(f"shard {shard} is done; when all are: the same command with --merge in place of --shard")
+        return
+    result = segmenter.predict_slide(image, out=out, merge=merge, **options)
     typer.echo(f"{len(result)} nuclei, written to {result.folder}")
+
+
+def _read_shard(text: str) -> tuple[int, int]:
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal()):
+        raise SettingsError(f"shard: expected something like 3/20, got {text}")
+    return int(number), int(of)

@@ -18,7 +18,7 @@ from nucleus_unet.errors import SettingsError
 from nucleus_unet.files import TEMPORARY, write_atomically
 from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.images import Levels
-from nucleus_unet.locks import LOCK, locked
+from nucleus_unet.locks import LOCK
 from nucleus_unet.network import Network
 from nucleus_unet.resample import scaled_size
 from nucleus_unet.segmentation import Plan
@@ -29,6 +29,7 @@ from nucleus_unet.slides.progress import tracker
 from nucleus_unet.slides.reader import Slide
 from nucleus_unet.slides.results import LABELS, OUTLINES, SIDE, TABLE, check_extras, write_results
 from nucleus_unet.slides.run import run_work
+from nucleus_unet.slides.shards import SHARDS, Shard, all_held, blocks_of, check_finished, for_a_moment, shard_held
 from nucleus_unet.slides.sweep import sweep
 from nucleus_unet.slides.work import Work
 
@@ -92,18 +93,25 @@ class Model:
     plan: Callable[[Levels | None], Plan]
 
 
-def segment_slide(
-    slide: Slide,
-    model: Model,
-    folder: Path,
-    *,
-    origin: Mapping[str, object] | None,
-    tile: int,
-    block: int | None,
-    workers: int,
-    progress: bool,
-) -> SlideResult:
-    """Find every nucleus of a slide; see `nucleus_unet.Segmenter.predict_slide`.
+@dataclass(frozen=True)
+class Sizes:
+    """How a run is cut and spread, which changes nothing of its result.
+
+    Attributes
+    ----------
+    tile, block
+        Sides, in pixels at the model's scale; no block: as suits the scale.
+    workers
+        Threads beside the network's.
+    """
+
+    tile: int
+    block: int | None
+    workers: int
+
+
+class SlideRun:
+    """A slide, a model, and the folder in which they meet; see `nucleus_unet.Segmenter.predict_slide`.
 
     Parameters
     ----------
@@ -113,47 +121,85 @@ def segment_slide(
         For the results, and for all that is kept in between.
     origin
         Facts by which the same pixels are known again without reading them; None if there are none.
-    tile, block
-        Sides, in pixels at the model's scale; no block: as suits the scale.
-    workers
-        Threads beside the network's.
+    sizes
+        How to cut it.
     progress
         Show bars if standard error is a terminal.
     """
-    check_extras()
-    height, width = (scaled_size(size, model.scale) for size in slide.shape)
-    network = model.network
-    grid = TileGrid((height, width), tile=tile, radius=network.receptive_radius, stride=network.stride)
-    _refuse_foreign(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    busy = f"another process works in {folder}: wait for it, or choose another out="
-    with locked(folder, patience=0, busy=busy):
-        _delete_leftovers(folder)
-        seen = _survey(slide, folder, origin, workers=workers, progress=progress)
-        plan = SlidePlan(
-            *slide.shape, slide.channels, slide.dtype.name, seen.pixels, slide.mpp, model.plan(seen.levels)
+
+    def __init__(
+        self,
+        slide: Slide,
+        model: Model,
+        folder: Path,
+        *,
+        origin: Mapping[str, object] | None,
+        sizes: Sizes,
+        progress: bool,
+    ) -> None:
+        check_extras()
+        self._slide, self._model, self._folder = slide, model, folder
+        self._origin, self._sizes, self._progress = origin, sizes, progress
+        height, width = (scaled_size(size, model.scale) for size in slide.shape)
+        network = model.network
+        self._grid = TileGrid((height, width), tile=sizes.tile, radius=network.receptive_radius, stride=network.stride)
+        _refuse_foreign(folder)
+
+    def whole(self, *, merge: bool = False) -> SlideResult:
+        """Do all that is not done yet, and write the results; to merge, all blocks must be there already."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with all_held(self._folder):
+            _delete_leftovers(self._folder)
+            plan, levels = self._look()
+            keep_plan(self._folder, plan)
+            count = _count_if_finished(self._folder)
+            if count is None:
+                work = None if levels is None else self._work(levels)
+                if work is not None and merge:
+                    check_finished(work, self._folder)
+                elif work is not None:
+                    run_work(work, workers=self._sizes.workers, track=tracker("tiles", show=self._progress))
+                count = _write(self._folder, work, self._slide.shape)
+            shutil.rmtree(self._folder / _WORK, ignore_errors=True)
+            return SlideResult(self._folder, count, plan)
+
+    def shard(self, shard: Shard) -> None:
+        """Do one shard's blocks, which a merge then finds."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with shard_held(self._folder, shard):
+            plan, levels = self._look()
+            with for_a_moment(self._folder):
+                keep_plan(self._folder, plan)
+            if levels is None or _count_if_finished(self._folder) is not None:
+                return
+            maps = self._folder / _WORK / shard.name
+            work = self._work(levels, maps)
+            blocks, track = blocks_of(work, shard), tracker("tiles", show=self._progress)
+            run_work(work, blocks=blocks, workers=self._sizes.workers, track=track)
+            shutil.rmtree(maps, ignore_errors=True)
+
+    def _look(self) -> tuple[SlidePlan, Levels | None]:
+        slide = self._slide
+        seen = _survey(slide, self._folder, self._origin, workers=self._sizes.workers, progress=self._progress)
+        prediction = self._model.plan(seen.levels)
+        plan = SlidePlan(*slide.shape, slide.channels, slide.dtype.name, seen.pixels, slide.mpp, prediction)
+        return plan, seen.levels
+
+    def _work(self, levels: Levels, maps: Path | None = None) -> Work:
+        model = self._model
+        return Work(
+            self._slide,
+            model.network,
+            model.precision,
+            levels=levels,
+            scale=model.scale,
+            group_config=model.group_config,
+            min_area=model.min_area,
+            grid=self._grid,
+            block=self._sizes.block or _block_side(model.scale),
+            folder=self._folder / _WORK,
+            maps=maps,
         )
-        keep_plan(folder, plan)
-        count = _count_if_finished(folder)
-        if count is None:
-            work = None
-            if seen.levels is not None:
-                work = Work(
-                    slide,
-                    network,
-                    model.precision,
-                    levels=seen.levels,
-                    scale=model.scale,
-                    group_config=model.group_config,
-                    min_area=model.min_area,
-                    grid=grid,
-                    block=block or _block_side(model.scale),
-                    folder=folder / _WORK,
-                )
-                run_work(work, workers=workers, track=tracker("tiles", show=progress))
-            count = _write(folder, work, slide.shape)
-        shutil.rmtree(folder / _WORK, ignore_errors=True)
-        return SlideResult(folder, count, plan)
 
 
 def _count_if_finished(folder: Path) -> int | None:
@@ -206,7 +252,7 @@ def _refuse_foreign(folder: Path) -> None:
     if not folder.is_dir():
         raise SettingsError(f"out: expected a folder for the results, got the file {folder}")
     names = {each.name for each in folder.iterdir() if not each.name.startswith(TEMPORARY)}
-    if PLAN not in names and names - {LOCK, _SURVEY}:
+    if PLAN not in names and names - {LOCK, _SURVEY, SHARDS}:
         raise SettingsError(f"out: {folder} holds other things than a slide's results: choose a new folder")
 
 

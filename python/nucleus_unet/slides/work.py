@@ -44,7 +44,14 @@ class Work:
     block
         Side of a block, in pixels at the model's scale.
     folder
-        For the files.
+        For the nuclei of blocks, which many processes may write to.
+    maps
+        For the maps of tiles, which this process alone writes and deletes; by default the same.
+
+    Attributes
+    ----------
+    numbers : list of int
+        Of all blocks.
     """
 
     def __init__(
@@ -60,12 +67,14 @@ class Work:
         grid: TileGrid,
         block: int,
         folder: Path,
+        maps: Path | None = None,
     ) -> None:
         self.slide, self.levels, self.scale = slide, levels, scale
         self._network, self._precision = network, precision
         self._config, self._min_area = group_config, min_area or 0
         self.grid, self.shape = grid, grid.shape
         self.blocks = lay_blocks(self.shape, block)
+        self.numbers = list(range(len(self.blocks)))
         self._margin = _core.group_margin(
             heat_sigma=group_config.heat_sigma,
             window=group_config.window,
@@ -74,7 +83,7 @@ class Work:
             reach=group_config.reach,
         )
         # Files of runs with other sizes stand beside these and harm nobody.
-        self._maps = folder / f"maps-{grid.tile}"
+        self._maps = (maps or folder) / f"maps-{grid.tile}"
         self._nuclei = folder / f"nuclei-{block}"
 
     def tiles_for(self, block: int) -> list[int]:
