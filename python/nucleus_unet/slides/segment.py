@@ -22,8 +22,8 @@ from nucleus_unet.locks import LOCK
 from nucleus_unet.network import Network
 from nucleus_unet.resample import scaled_size
 from nucleus_unet.segmentation import Plan
+from nucleus_unet.slides.cells import cell_side
 from nucleus_unet.slides.geometry import TileGrid
-from nucleus_unet.slides.nuclei import Nuclei
 from nucleus_unet.slides.plan import PLAN, SlidePlan, Survey, keep_plan, survey
 from nucleus_unet.slides.progress import tracker
 from nucleus_unet.slides.reader import Slide
@@ -90,6 +90,7 @@ class Model:
     scale: float
     group_config: GroupConfig
     min_area: int | None
+    tissue: bool
     plan: Callable[[Levels | None], Plan]
 
 
@@ -150,16 +151,16 @@ class SlideRun:
         self._folder.mkdir(parents=True, exist_ok=True)
         with all_held(self._folder):
             _delete_leftovers(self._folder)
-            plan, levels = self._look()
+            plan, seen = self._look()
             keep_plan(self._folder, plan)
             count = _count_if_finished(self._folder)
             if count is None:
-                work = None if levels is None else self._work(levels)
-                if work is not None and merge:
+                work = self._work(seen)
+                if merge:
                     check_finished(work, self._folder)
-                elif work is not None:
+                else:
                     run_work(work, workers=self._sizes.workers, track=tracker("tiles", show=self._progress))
-                count = _write(self._folder, work, self._slide.shape)
+                count = _write(self._folder, work)
             shutil.rmtree(self._folder / _WORK, ignore_errors=True)
             return SlideResult(self._folder, count, plan)
 
@@ -167,39 +168,49 @@ class SlideRun:
         """Do one shard's blocks, which a merge then finds."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with shard_held(self._folder, shard):
-            plan, levels = self._look()
+            plan, seen = self._look()
             with for_a_moment(self._folder):
                 keep_plan(self._folder, plan)
-            if levels is None or _count_if_finished(self._folder) is not None:
+            if _count_if_finished(self._folder) is not None:
                 return
             maps = self._folder / _WORK / shard.name
-            work = self._work(levels, maps)
+            work = self._work(seen, maps)
             blocks, track = blocks_of(work, shard), tracker("tiles", show=self._progress)
             run_work(work, blocks=blocks, workers=self._sizes.workers, track=track)
             shutil.rmtree(maps, ignore_errors=True)
 
-    def _look(self) -> tuple[SlidePlan, Levels | None]:
-        slide = self._slide
-        seen = _survey(slide, self._folder, self._origin, workers=self._sizes.workers, progress=self._progress)
-        prediction = self._model.plan(seen.levels)
-        plan = SlidePlan(*slide.shape, slide.channels, slide.dtype.name, seen.pixels, slide.mpp, prediction)
-        return plan, seen.levels
+    def _look(self) -> tuple[SlidePlan, Survey]:
+        slide, model, cell = self._slide, self._model, cell_side(self._model.scale)
+        seen = _known_survey(self._folder, self._origin, cell)
+        if seen is None:
+            seen = survey(slide, cell=cell, workers=self._sizes.workers, track=tracker("looking", show=self._progress))
+            content = {"origin": self._origin, **seen.to_json()}
+            write_atomically(self._folder / _SURVEY, json.dumps(content, indent=2) + "\n")
+        tissue = seen.tissue.digest if model.tissue else None
+        return SlidePlan(
+            *slide.shape, slide.channels, slide.dtype.name, seen.pixels, slide.mpp, tissue, model.plan(seen.levels)
+        ), seen
 
-    def _work(self, levels: Levels, maps: Path | None = None) -> Work:
+    def _work(self, seen: Survey, maps: Path | None = None) -> Work:
         model = self._model
-        return Work(
+        work = Work(
             self._slide,
             model.network,
             model.precision,
-            levels=levels,
+            levels=seen.levels or Levels(0, 1),
             scale=model.scale,
             group_config=model.group_config,
             min_area=model.min_area,
+            # A flat slide has no levels; its mask is empty, and what is outside of the mask is never looked at.
+            tissue=seen.tissue if model.tissue or seen.levels is None else None,
             grid=self._grid,
             block=self._sizes.block or _block_side(model.scale),
             folder=self._folder / _WORK,
             maps=maps,
         )
+        if work.skipped:
+            logger.info("%.1f %% of the slide is empty glass, and passed over", 100 * work.skipped)
+        return work
 
 
 def _count_if_finished(folder: Path) -> int | None:
@@ -213,31 +224,28 @@ def _count_if_finished(folder: Path) -> int | None:
         return None
 
 
-def _write(folder: Path, work: Work | None, shape: tuple[int, int]) -> int:
-    def no_block(number: int) -> Nuclei:
-        raise IndexError(number)
-
-    reaches = [work.rows_of(block) for block in range(len(work.blocks))] if work else []
-    bands = sweep(work.read_block if work else no_block, reaches, height=shape[0], band=SIDE)
-    count = write_results(folder, bands, shape)
-    write_atomically(folder / _SUMMARY, json.dumps({"nuclei": count}) + "\n")
+def _write(folder: Path, work: Work) -> int:
+    reaches = [work.rows_of(block) for block in work.numbers]
+    height, width = work.slide.shape
+    bands = sweep(lambda index: work.read_block(work.numbers[index]), reaches, height=height, band=SIDE)
+    count = write_results(folder, bands, (height, width))
+    summary = {"nuclei": count, "skipped": work.skipped}
+    write_atomically(folder / _SUMMARY, json.dumps(summary) + "\n")
     return count
 
 
-def _survey(slide: Slide, folder: Path, origin: Mapping[str, object] | None, *, workers: int, progress: bool) -> Survey:
-    """Look at a slide, unless the folder remembers a look at the same file."""
+def _known_survey(folder: Path, origin: Mapping[str, object] | None, cell: int) -> Survey | None:
+    """Return what a folder remembers of a look at the same file, by cells of the same size."""
     path = folder / _SURVEY
-    if origin is not None and path.exists():
-        try:
-            known = json.loads(path.read_text())
-            if known["origin"] == origin:
-                return Survey(known["pixels"], None if known["levels"] is None else Levels(*known["levels"]))
-        except (ValueError, TypeError, KeyError):
-            logger.warning("%s is damaged: looking at the slide again", path)
-    seen = survey(slide, workers=workers, track=tracker("looking", show=progress))
-    content = {"origin": origin, "pixels": seen.pixels, "levels": seen.levels}
-    write_atomically(path, json.dumps(content, indent=2) + "\n")
-    return seen
+    if origin is None or not path.exists():
+        return None
+    try:
+        known = json.loads(path.read_text())
+        if known["origin"] == origin and known["tissue"]["side"] == cell:
+            return Survey.from_json(known)
+    except (ValueError, TypeError, KeyError):
+        logger.warning("%s is damaged: looking at the slide again", path)
+    return None
 
 
 def _block_side(scale: float) -> int:
