@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nucleus_unet.cli.inputs import each_in_turn, end_with, expand, with_targets
 from nucleus_unet.cli.shared import (
     Augment,
     Channel,
@@ -20,11 +22,17 @@ from nucleus_unet.cli.shared import (
     read_channel,
 )
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.images import SUFFIXES
 
 
 def slide(
-    image: Annotated[Path, typer.Argument(help="TIFF, SVS, OME-TIFF, BigTIFF, .npy, or any image file.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results; the same command goes on with a stopped run.")],
+    images: Annotated[
+        list[str], typer.Argument(help="TIFF, SVS, OME-TIFF, BigTIFF, .npy, or any image file; or many, or folders.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for the results; of many slides, for a folder each. The same command goes on."),
+    ],
     model: Model = None,
     device: Device = "auto",
     threshold: Threshold = None,
@@ -42,11 +50,16 @@ def slide(
     ] = None,
     merge: Annotated[bool, typer.Option("--merge", help="Write the results when all shares are done.")] = False,
 ) -> None:
-    """Find the nuclei of an image of any size, in bounded memory; killed or stopped, it goes on where it was."""
+    """Find the nuclei of images of any size, in bounded memory; killed or stopped, it goes on where it was.
+
+    One slide's results go to the output folder itself. Of several slides, a folder of slides or a pattern, each gets a
+    folder in it; one that is bad is passed over, and the command then ends with a list of those and exit code 1.
+    """
     from nucleus_unet.segmenter import DEFAULT_TILE, Segmenter, SlideOptions
 
     if shard is not None and merge:
         raise SettingsError("give --shard or --merge, not both: shards are merged when all are done")
+    share = None if shard is None else _read_shard(shard)
     options: SlideOptions = {
         "threshold": threshold,
         "min_area": min_area,
@@ -61,12 +74,26 @@ def slide(
         "progress": True,
     }
     segmenter = Segmenter.from_pretrained(model, device=device)
-    if shard is not None:
-        segmenter.predict_slide(image, out=out, shard=_read_shard(shard), **options)
-        typer.echo(f"shard {shard} is done; when all are: the same command with --merge in place of --shard")
+    segmenter.check_options(**options)
+
+    def find(path: Path, folder: Path) -> int:
+        if share is not None:
+            segmenter.predict_slide(path, out=folder, shard=share, **options)
+            typer.echo(f"{folder}: shard {shard} is done; when all are: the same with --merge in place of --shard")
+            return 0
+        found = len(segmenter.predict_slide(path, out=folder, merge=merge, **options))
+        typer.echo(f"{found} nuclei, written to {folder}")
+        return found
+
+    if len(images) == 1 and not Path(images[0]).is_dir() and not glob.has_magic(images[0]):
+        find(Path(images[0]), out)
         return
-    result = segmenter.predict_slide(image, out=out, merge=merge, **options)
-    typer.echo(f"{len(result)} nuclei, written to {result.folder}")
+    slides = list(with_targets(expand(images), out))
+    if not slides:
+        raise SettingsError(f"no slide found in: {', '.join(images)} (known are {', '.join(SUFFIXES)})")
+    nuclei, failures = each_in_turn(slides, find)
+    typer.echo(f"{nuclei} nuclei in {len(slides) - len(failures)} slides")
+    end_with(failures)
 
 
 def _read_shard(text: str) -> tuple[int, int]:
