@@ -102,7 +102,7 @@ def test_shards_are_done_and_merged_by_the_same_command(tiny_bundle: Path, slide
     ("options", "message"),
     [
         (["--shard", "three"], "shard: expected something like 3/20, got three"),
-        (["--shard", "1/2", "--merge"], "give --shard or --merge, not both"),
+        (["--shard", "1/2", "--merge"], "give one of --shard, --merge and --scheduler"),
         (["--threshold", 2], "threshold: expected a probability"),
     ],
 )

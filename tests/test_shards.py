@@ -157,6 +157,6 @@ def test_what_is_no_shard_is_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(SettingsError, match="shard: expected two whole numbers like"):
         segmenter.predict_slide(mosaic, out=tmp_path / "out", shard=shard)
-    with pytest.raises(SettingsError, match="give shard or merge, not both"):
+    with pytest.raises(SettingsError, match="give one of shard, merge and client"):
         segmenter.predict_slide(mosaic, out=tmp_path / "out", shard=(1, 3), merge=True)  # type: ignore[call-overload]
     assert not (tmp_path / "out").exists()

@@ -31,6 +31,8 @@ from nucleus_unet.segmentation import Plan, Segmentation
 from nucleus_unet.tiles import Tile
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from nucleus_unet.slides.arrays import ArrayLike
     from nucleus_unet.slides.segment import SlideResult
 
@@ -245,6 +247,7 @@ class Segmenter:
         out: Path | str,
         shard: None = None,
         merge: bool = False,
+        client: Client | None = None,
         **options: Unpack[SlideOptions],
     ) -> SlideResult: ...
 
@@ -265,6 +268,7 @@ class Segmenter:
         out: Path | str,
         shard: tuple[int, int] | None = None,
         merge: bool = False,
+        client: Client | None = None,
         threshold: float | None = None,
         min_area: int | None = None,
         diameter: float | None = None,
@@ -298,6 +302,9 @@ class Segmenter:
         merge
             Write the results of shards, byte for byte those of one machine, and refuse if any is missing (without
             this, what is missing is done now). Give all the same options and sizes.
+        client
+            Of a dask cluster (needs the ``dask`` extra), whose workers predict and group; they must share the file
+            system of ``slide``, a file then, and ``out``, and be of one kind. One that dies loses nothing.
         threshold, min_area, diameter, mpp, channel, channel_axis, augment
             As `predict` takes them. Like `predict`, this takes the slide as it is unless told its ``diameter`` or
             ``mpp``.
@@ -341,6 +348,7 @@ class Segmenter:
         ...     len(Segmenter.from_pretrained().predict_slide(slide, out=folder))
         0
         """
+        from nucleus_unet.slides.cluster import Cluster
         from nucleus_unet.slides.reader import open_slide
         from nucleus_unet.slides.segment import Model, Sizes, SlideRun
         from nucleus_unet.slides.shards import check_shard
@@ -348,8 +356,10 @@ class Segmenter:
         self.check_options(threshold=threshold, min_area=min_area, diameter=diameter, mpp=mpp, tile=tile)
         _check_whole_number("block", block, 1)
         _check_whole_number("workers", workers, 1)
-        if shard is not None and merge:
-            raise SettingsError("give shard or merge, not both: shards are merged when all are done")
+        if (shard is not None) + bool(merge) + (client is not None) > 1:
+            raise SettingsError("give one of shard, merge and client: shards are merged when all are done")
+        if client is not None and not isinstance(slide, Path | str):
+            raise SettingsError(f"client: expected the path of a slide, which workers open, got {type(slide).__name__}")
         share = None if shard is None else check_shard(shard)
         scale = self._scale(diameter, mpp)
         config = self._group_config(threshold, min_area, scale)
@@ -379,7 +389,11 @@ class Segmenter:
             progress=progress,
         )
         if share is None:
-            return run.whole(merge=merge)
+            cluster = None
+            if client is not None:
+                path = Path(str(slide)).resolve()
+                cluster = Cluster(client, self.bundle, path, channel, channel_axis)
+            return run.whole(merge=merge, cluster=cluster)
         run.shard(share)
         return None
 

@@ -49,6 +49,9 @@ def slide(
         str | None, typer.Option(help="3/20: do the third of twenty shares, at once with others on shared storage.")
     ] = None,
     merge: Annotated[bool, typer.Option("--merge", help="Write the results when all shares are done.")] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(help="tcp://...: spread over the workers of this dask scheduler, on shared storage.")
+    ] = None,
 ) -> None:
     """Find the nuclei of images of any size, in bounded memory; killed or stopped, it goes on where it was.
 
@@ -56,9 +59,10 @@ def slide(
     folder in it; one that is bad is passed over, and the command then ends with a list of those and exit code 1.
     """
     from nucleus_unet.segmenter import DEFAULT_TILE, Segmenter, SlideOptions
+    from nucleus_unet.slides.cluster import connect
 
-    if shard is not None and merge:
-        raise SettingsError("give --shard or --merge, not both: shards are merged when all are done")
+    if (shard is not None) + merge + (scheduler is not None) > 1:
+        raise SettingsError("give one of --shard, --merge and --scheduler: shards are merged when all are done")
     share = None if shard is None else _read_shard(shard)
     options: SlideOptions = {
         "threshold": threshold,
@@ -75,13 +79,14 @@ def slide(
     }
     segmenter = Segmenter.from_pretrained(model, device=device)
     segmenter.check_options(**options)
+    client = None if scheduler is None else connect(scheduler)
 
     def find(path: Path, folder: Path) -> int:
         if share is not None:
             segmenter.predict_slide(path, out=folder, shard=share, **options)
             typer.echo(f"{folder}: shard {shard} is done; when all are: the same with --merge in place of --shard")
             return 0
-        found = len(segmenter.predict_slide(path, out=folder, merge=merge, **options))
+        found = len(segmenter.predict_slide(path, out=folder, merge=merge, client=client, **options))
         typer.echo(f"{found} nuclei, written to {folder}")
         return found
 

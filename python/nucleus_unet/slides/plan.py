@@ -27,7 +27,8 @@ from nucleus_unet.slides.geometry import Block, lay_blocks
 from nucleus_unet.slides.reader import Slide
 from nucleus_unet.slides.tissue import TissueView
 
-PLAN = "plan.json"
+# In a run's folder: the plan, what is known of the slide, and all that is deleted in the end.
+PLAN, SURVEY, WORK = "plan.json", "survey.json", "work"
 
 # Of the regions that are looked at; fixed, as the pixels' digest depends on it.
 _SURVEY_SIDE = 2048

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +23,9 @@ from nucleus_unet.network import Network
 from nucleus_unet.resample import scaled_size
 from nucleus_unet.segmentation import Plan
 from nucleus_unet.slides.cells import cell_side
+from nucleus_unet.slides.cluster import Cluster, run_on_cluster
 from nucleus_unet.slides.geometry import TileGrid
-from nucleus_unet.slides.plan import PLAN, SlidePlan, Survey, keep_plan, survey
+from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, SlidePlan, Survey, keep_plan, survey
 from nucleus_unet.slides.progress import tracker
 from nucleus_unet.slides.reader import Slide
 from nucleus_unet.slides.results import LABELS, OUTLINES, SIDE, TABLE, check_extras, write_results
@@ -37,7 +38,6 @@ logger = logging.getLogger(__name__)
 
 # Written last: a folder that has it is finished.
 _SUMMARY = "summary.json"
-_SURVEY, _WORK = "survey.json", "work"
 # Of the slide's pixels that are in memory with a block, a side.
 _BLOCK_PIXELS = 4096
 _BLOCK_SIDES = (256, 2048)
@@ -141,13 +141,14 @@ class SlideRun:
         check_extras()
         self._slide, self._model, self._folder = slide, model, folder
         self._origin, self._sizes, self._progress = origin, sizes, progress
+        self._block = sizes.block or _block_side(model.scale)
         height, width = (scaled_size(size, model.scale) for size in slide.shape)
         network = model.network
         self._grid = TileGrid((height, width), tile=sizes.tile, radius=network.receptive_radius, stride=network.stride)
         _refuse_foreign(folder)
 
-    def whole(self, *, merge: bool = False) -> SlideResult:
-        """Do all that is not done yet, and write the results; to merge, all blocks must be there already."""
+    def whole(self, *, merge: bool = False, cluster: Cluster | None = None) -> SlideResult:
+        """Do all that is not done yet, here or on a cluster; to merge, all blocks must be there already."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with all_held(self._folder):
             _delete_leftovers(self._folder)
@@ -158,10 +159,12 @@ class SlideRun:
                 work = self._work(seen)
                 if merge:
                     check_finished(work, self._folder)
+                elif cluster is not None:
+                    run_on_cluster(work, cluster, self._folder, block=self._block, track=self._track())
                 else:
-                    run_work(work, workers=self._sizes.workers, track=tracker("tiles", show=self._progress))
+                    run_work(work, workers=self._sizes.workers, track=self._track())
                 count = _write(self._folder, work)
-            shutil.rmtree(self._folder / _WORK, ignore_errors=True)
+            shutil.rmtree(self._folder / WORK, ignore_errors=True)
             return SlideResult(self._folder, count, plan)
 
     def shard(self, shard: Shard) -> None:
@@ -173,11 +176,13 @@ class SlideRun:
                 keep_plan(self._folder, plan)
             if _count_if_finished(self._folder) is not None:
                 return
-            maps = self._folder / _WORK / shard.name
+            maps = self._folder / WORK / shard.name
             work = self._work(seen, maps)
-            blocks, track = blocks_of(work, shard), tracker("tiles", show=self._progress)
-            run_work(work, blocks=blocks, workers=self._sizes.workers, track=track)
+            run_work(work, blocks=blocks_of(work, shard), workers=self._sizes.workers, track=self._track())
             shutil.rmtree(maps, ignore_errors=True)
+
+    def _track(self) -> Callable[[Sequence[int]], Iterable[int]]:
+        return tracker("tiles", show=self._progress)
 
     def _look(self) -> tuple[SlidePlan, Survey]:
         slide, model, cell = self._slide, self._model, cell_side(self._model.scale)
@@ -185,7 +190,7 @@ class SlideRun:
         if seen is None:
             seen = survey(slide, cell=cell, workers=self._sizes.workers, track=tracker("looking", show=self._progress))
             content = {"origin": self._origin, **seen.to_json()}
-            write_atomically(self._folder / _SURVEY, json.dumps(content, indent=2) + "\n")
+            write_atomically(self._folder / SURVEY, json.dumps(content, indent=2) + "\n")
         tissue = seen.tissue.digest if model.tissue else None
         return SlidePlan(
             *slide.shape, slide.channels, slide.dtype.name, seen.pixels, slide.mpp, tissue, model.plan(seen.levels)
@@ -204,8 +209,8 @@ class SlideRun:
             # A flat slide has no levels; its mask is empty, and what is outside of the mask is never looked at.
             tissue=seen.tissue if model.tissue or seen.levels is None else None,
             grid=self._grid,
-            block=self._sizes.block or _block_side(model.scale),
-            folder=self._folder / _WORK,
+            block=self._block,
+            folder=self._folder / WORK,
             maps=maps,
         )
         if work.skipped:
@@ -236,7 +241,7 @@ def _write(folder: Path, work: Work) -> int:
 
 def _known_survey(folder: Path, origin: Mapping[str, object] | None, cell: int) -> Survey | None:
     """Return what a folder remembers of a look at the same file, by cells of the same size."""
-    path = folder / _SURVEY
+    path = folder / SURVEY
     if origin is None or not path.exists():
         return None
     try:
@@ -260,7 +265,7 @@ def _refuse_foreign(folder: Path) -> None:
     if not folder.is_dir():
         raise SettingsError(f"out: expected a folder for the results, got the file {folder}")
     names = {each.name for each in folder.iterdir() if not each.name.startswith(TEMPORARY)}
-    if PLAN not in names and names - {LOCK, _SURVEY, SHARDS}:
+    if PLAN not in names and names - {LOCK, SURVEY, SHARDS}:
         raise SettingsError(f"out: {folder} holds other things than a slide's results: choose a new folder")
 
 
