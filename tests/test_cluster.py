@@ -100,6 +100,17 @@ def test_a_cluster_goes_on_where_a_shard_ended(
     assert_same_files(tmp_path, alone)
 
 
+def test_workers_keep_to_the_regions_the_scale_and_the_settings(
+    segmenter: Segmenter, client: Client, slide: Path, tmp_path: Path
+) -> None:
+    half = {"type": "Polygon", "coordinates": [[[0, 0], [90.5, 0], [120, 200], [0, 100], [0, 0]]]}
+    options: Any = {"roi": half, "diameter": 20, "min_area": 30, "augment": True, "channel_axis": None}
+    result = segmenter.predict_slide(slide, out=tmp_path / "here", **options, **SIZES)
+    segmenter.predict_slide(slide, out=tmp_path / "there", client=client, **options, **SIZES)
+    assert 0 < len(result) < 30
+    assert_same_files(tmp_path / "there", tmp_path / "here")
+
+
 def test_what_a_worker_cannot_do_is_said_here(
     segmenter: Segmenter, client: Client, slide: Path, tmp_path: Path
 ) -> None:

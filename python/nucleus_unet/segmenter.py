@@ -7,7 +7,7 @@ import logging
 import math
 import numbers
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
@@ -69,6 +69,7 @@ class SlideOptions(TypedDict, total=False):
     channel_axis: int | None
     augment: bool
     tissue: bool
+    roi: Path | str | Mapping[str, Any] | None
     tile: int
     block: int | None
     workers: int | None
@@ -277,6 +278,7 @@ class Segmenter:
         channel_axis: int | None = None,
         augment: bool = False,
         tissue: bool = True,
+        roi: Path | str | Mapping[str, Any] | None = None,
         tile: int = DEFAULT_TILE,
         block: int | None = None,
         workers: int | None = None,
@@ -313,6 +315,11 @@ class Segmenter:
             default, as the rule keeps whatever has the contrast of a nucleus, and what the network believes to see
             in dust on glass is no nucleus. The mask is part of the plan, and the result is that of `predict`
             with all maps zero outside of it; with ``tissue=False`` it is that of `predict` alone.
+        roi
+            Regions to which to limit the run: a GeoJSON file, as QuPath exports annotations, or what is in one;
+            polygons in pixels of the full resolution (needs the ``roi`` extra). The nuclei whose centres, the peaks
+            of the heat, lie in them or on their borders are reported, whole, the very ones of the whole slide; what is
+            farther away is not looked at.
         tile
             Side in pixels of what one network call sees.
         block
@@ -350,6 +357,7 @@ class Segmenter:
         """
         from nucleus_unet.slides.cluster import Cluster
         from nucleus_unet.slides.reader import open_slide
+        from nucleus_unet.slides.region import read_roi
         from nucleus_unet.slides.segment import Model, Sizes, SlideRun
         from nucleus_unet.slides.shards import check_shard
 
@@ -363,6 +371,7 @@ class Segmenter:
         share = None if shard is None else check_shard(shard)
         scale = self._scale(diameter, mpp)
         config = self._group_config(threshold, min_area, scale)
+        drawn = None if roi is None else read_roi(roi)
         opened = open_slide(slide, channel=channel, channel_axis=channel_axis)
         if diameter is None and mpp is None:
             self._say_scale(opened.mpp)
@@ -373,6 +382,7 @@ class Segmenter:
             group_config=config,
             min_area=min_area,
             tissue=tissue,
+            roi=drawn,
             plan=lambda levels: self._plan(levels, scale, config, min_area, augment=augment),
         )
         origin = None
@@ -392,7 +402,7 @@ class Segmenter:
             cluster = None
             if client is not None:
                 path = Path(str(slide)).resolve()
-                cluster = Cluster(client, self.bundle, path, channel, channel_axis)
+                cluster = Cluster(client, self.bundle, path, channel, channel_axis, drawn)
             return run.whole(merge=merge, cluster=cluster)
         run.shard(share)
         return None

@@ -42,6 +42,9 @@ def slide(
     channel: Channel = None,
     augment: Augment = False,
     tissue: Annotated[bool, typer.Option("--tissue/--no-tissue", help="Pass over empty glass, or look at all.")] = True,
+    roi: Annotated[
+        Path | None, typer.Option(help="GeoJSON with the regions to look at, in pixels of the full resolution.")
+    ] = None,
     tile: TileSide = None,
     block: Annotated[int | None, typer.Option(help="Side of what one grouping step decides, in pixels.")] = None,
     workers: Annotated[int | None, typer.Option(help="Threads beside the network's; by default up to four.")] = None,
@@ -72,6 +75,7 @@ def slide(
         "channel": read_channel(channel),
         "augment": augment,
         "tissue": tissue,
+        "roi": roi,
         "tile": DEFAULT_TILE if tile is None else tile,
         "block": block,
         "workers": workers,
@@ -93,6 +97,8 @@ def slide(
     if len(images) == 1 and not Path(images[0]).is_dir() and not glob.has_magic(images[0]):
         find(Path(images[0]), out)
         return
+    if roi is not None:
+        raise SettingsError("roi: regions are of one slide; give slides one by one")
     slides = list(with_targets(expand(images), out))
     if not slides:
         raise SettingsError(f"no slide found in: {', '.join(images)} (known are {', '.join(SUFFIXES)})")

@@ -30,11 +30,13 @@ from nucleus_unet.resample import scaled_size
 from nucleus_unet.slides.geometry import TileGrid
 from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, Survey
 from nucleus_unet.slides.reader import open_slide
+from nucleus_unet.slides.region import Region, geometry_from_text
 from nucleus_unet.slides.run import unfinished
 from nucleus_unet.slides.work import Work
 
 if TYPE_CHECKING:
     from distributed import Client, Future
+    from shapely import Geometry
 
 _JOB, _WEIGHTS = "job.json", "weights.safetensors"
 _opening = threading.Lock()
@@ -52,6 +54,8 @@ class Job:
         Sides, in pixels at the model's scale.
     network
         Configuration of the network.
+    roi
+        Drawn regions, as the hexadecimal form of their well-known binary; None for the whole slide.
     """
 
     slide: str
@@ -60,6 +64,7 @@ class Job:
     tile: int
     block: int
     network: dict[str, Any]
+    roi: str | None
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ class Cluster:
         Absolute path.
     channel, channel_axis
         As `nucleus_unet.slides.reader.open_slide` takes them.
+    roi
+        From `nucleus_unet.slides.region.read_roi`.
     """
 
     client: Client
@@ -83,6 +90,7 @@ class Cluster:
     slide: Path
     channel: int | str | None
     channel_axis: int | None
+    roi: Geometry | None
 
 
 def connect(address: str) -> Client:
@@ -139,6 +147,7 @@ def run_on_cluster(
         tile=work.grid.tile,
         block=block,
         network=cluster.bundle.config.network.to_json(),
+        roi=None if cluster.roi is None else cluster.roi.wkb_hex,
     )
     write_atomically(folder / WORK / _JOB, json.dumps(asdict(job), indent=2) + "\n")
     tasks = _Tasks(cluster.client, folder)
@@ -248,6 +257,7 @@ def _open(name: str, key: str) -> Work:  # noqa: ARG001
         group_config=GroupConfig.from_json(prediction["group"]),
         min_area=prediction["min_area"],
         tissue=None if plan["tissue"] is None else survey.tissue,
+        region=None if job.roi is None else Region(geometry_from_text(job.roi), slide.shape, survey.tissue.side),
         grid=TileGrid((height, width), tile=job.tile, radius=network.receptive_radius, stride=network.stride),
         block=job.block,
         folder=folder / WORK,

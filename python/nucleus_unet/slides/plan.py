@@ -77,6 +77,8 @@ class SlidePlan:
         Micrometres per pixel, where the slide says so. It changes nothing; ``prediction.scale`` does.
     tissue
         Digest of the tissue mask; None if all of the slide is taken for tissue.
+    roi
+        Digest of the drawn regions; None for the whole slide.
     prediction
         What a `nucleus_unet.Segmentation` of the same pixels carries.
     """
@@ -88,6 +90,7 @@ class SlidePlan:
     pixels: str
     mpp: float | None
     tissue: str | None
+    roi: str | None
     prediction: Plan
 
     def to_json(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nucleus_unet.averaging import DihedralAverage
 from nucleus_unet.devices import Precision
@@ -28,11 +29,15 @@ from nucleus_unet.slides.geometry import TileGrid
 from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, SlidePlan, Survey, keep_plan, survey
 from nucleus_unet.slides.progress import tracker
 from nucleus_unet.slides.reader import Slide
+from nucleus_unet.slides.region import Region
 from nucleus_unet.slides.results import LABELS, OUTLINES, SIDE, TABLE, check_extras, write_results
 from nucleus_unet.slides.run import run_work
 from nucleus_unet.slides.shards import SHARDS, Shard, all_held, blocks_of, check_finished, for_a_moment, shard_held
 from nucleus_unet.slides.sweep import sweep
 from nucleus_unet.slides.work import Work
+
+if TYPE_CHECKING:
+    from shapely import Geometry
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +96,7 @@ class Model:
     group_config: GroupConfig
     min_area: int | None
     tissue: bool
+    roi: Geometry | None
     plan: Callable[[Levels | None], Plan]
 
 
@@ -145,6 +151,7 @@ class SlideRun:
         height, width = (scaled_size(size, model.scale) for size in slide.shape)
         network = model.network
         self._grid = TileGrid((height, width), tile=sizes.tile, radius=network.receptive_radius, stride=network.stride)
+        self._region = None if model.roi is None else Region(model.roi, slide.shape, cell_side(model.scale))
         _refuse_foreign(folder)
 
     def whole(self, *, merge: bool = False, cluster: Cluster | None = None) -> SlideResult:
@@ -191,10 +198,18 @@ class SlideRun:
             seen = survey(slide, cell=cell, workers=self._sizes.workers, track=tracker("looking", show=self._progress))
             content = {"origin": self._origin, **seen.to_json()}
             write_atomically(self._folder / SURVEY, json.dumps(content, indent=2) + "\n")
-        tissue = seen.tissue.digest if model.tissue else None
-        return SlidePlan(
-            *slide.shape, slide.channels, slide.dtype.name, seen.pixels, slide.mpp, tissue, model.plan(seen.levels)
-        ), seen
+        plan = SlidePlan(
+            height=slide.shape[0],
+            width=slide.shape[1],
+            channels=slide.channels,
+            dtype=slide.dtype.name,
+            pixels=seen.pixels,
+            mpp=slide.mpp,
+            tissue=seen.tissue.digest if model.tissue else None,
+            roi=None if self._region is None else self._region.digest,
+            prediction=model.plan(seen.levels),
+        )
+        return plan, seen
 
     def _work(self, seen: Survey, maps: Path | None = None) -> Work:
         model = self._model
@@ -208,13 +223,15 @@ class SlideRun:
             min_area=model.min_area,
             # A flat slide has no levels; its mask is empty, and what is outside of the mask is never looked at.
             tissue=seen.tissue if model.tissue or seen.levels is None else None,
+            region=self._region,
             grid=self._grid,
             block=self._block,
             folder=self._folder / WORK,
             maps=maps,
         )
         if work.skipped:
-            logger.info("%.1f %% of the slide is empty glass, and passed over", 100 * work.skipped)
+            what = "empty glass" if self._region is None else "empty glass or outside of the drawn regions"
+            logger.info("%.1f %% of the slide is %s, and passed over", 100 * work.skipped, what)
         return work
 
 

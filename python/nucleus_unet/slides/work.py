@@ -25,6 +25,7 @@ from nucleus_unet.slides.geometry import Block, TileGrid, common, lay_blocks, wi
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei, no_nuclei
 from nucleus_unet.slides.reader import Slide
 from nucleus_unet.slides.records import is_whole, read_record, write_record
+from nucleus_unet.slides.region import Region
 
 
 class Work:
@@ -46,6 +47,8 @@ class Work:
         Side of a block, in pixels at the model's scale.
     tissue
         Outside of it all is background; None if all of the slide is taken for tissue.
+    region
+        Nuclei whose centres are in it are kept, whole, and no others; None to keep all.
     folder
         For the nuclei of blocks, which many processes may write to.
     maps
@@ -58,7 +61,7 @@ class Work:
     numbers : list of int
         Of the blocks that may hold a centre; the others are never looked at.
     skipped : float
-        Share of the slide that is not tissue.
+        Share of the slide's cells that are no tissue, or beyond the region.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Work:
         grid: TileGrid,
         block: int,
         tissue: CellMask | None = None,
+        region: Region | None = None,
         folder: Path,
         maps: Path | None = None,
     ) -> None:
@@ -92,8 +96,9 @@ class Work:
             for sigma in (group_config.heat_sigma, 0)
         )
         self._smoothing = self._margin - unsmoothed
-        self._tissue = tissue
-        self.skipped = 0.0 if tissue is None else 1 - float(tissue.cells.mean())
+        self._tissue, self._region = tissue, region
+        looked_at = [mask.cells for mask in (tissue, None if region is None else region.mask) if mask is not None]
+        self.skipped = 1 - float(np.logical_and.reduce(looked_at).mean()) if looked_at else 0.0
         found = [self._where_centres_may_be(each) for each in lay_blocks(self.shape, block)]
         self.blocks = [each or Block(slice(0, 0), slice(0, 0)) for each in found]
         self.numbers = [number for number, each in enumerate(found) if each]
@@ -158,6 +163,8 @@ class Work:
         kept = np.ones(len(centres), bool)
         for axis, span in enumerate(block):
             kept &= (centres[:, axis] >= span.start) & (centres[:, axis] < span.stop)
+        if self._region is not None:
+            kept &= self._region.contains(centres, self.scale)
         labels = np.where(np.concatenate([[False], kept])[grouped.labels], grouped.labels, np.uint32(0))
         if not labels.any():
             return no_nuclei()
@@ -207,7 +214,12 @@ class Work:
         return self._tissue is None or self._tissue.bounds(region, self.scale) is not None
 
     def _where_centres_may_be(self, block: Block) -> Block | None:
-        """Cut a block down to the tissue, and what smoothing carries beyond it."""
+        """Cut a block down to the region, to the tissue, and what smoothing carries beyond it."""
+        if self._region is not None:
+            touched = self._region.mask.bounds(block, self.scale)
+            if touched is None:
+                return None
+            block = touched
         if self._tissue is None:
             return block
         bounds = self._tissue.bounds(widen(block, self._smoothing, self.shape), self.scale)
