@@ -128,6 +128,14 @@ def test_what_a_worker_cannot_do_is_said_here(
         segmenter.predict_slide(damaged, out=tmp_path / "out", client=client, **SIZES)
 
 
+def test_workers_of_another_kind_are_refused(
+    segmenter: Segmenter, client: Client, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nucleus_unet.segmenter.describe_hardware", lambda _: "abacus")
+    with pytest.raises(SettingsError, match=r"a worker has torch .+ on .+, the plan has .+ on abacus: tiles would"):
+        segmenter.predict_slide(slide, out=tmp_path, client=client, **SIZES)
+
+
 def test_an_array_is_refused_as_workers_could_not_open_it(segmenter: Segmenter, client: Client, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="client: expected the path of a slide, which workers open, got ndarray"):
         segmenter.predict_slide(np.zeros((50, 50), np.uint8), out=tmp_path / "out", client=client)

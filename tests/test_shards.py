@@ -145,6 +145,15 @@ def test_a_shard_of_another_plan_is_refused(segmenter: Segmenter, mosaic: NDArra
         segmenter.predict_slide(mosaic, out=tmp_path, shard=(2, 3), threshold=0.25, **SIZES)
 
 
+def test_a_shard_on_hardware_of_another_kind_is_refused(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter.predict_slide(mosaic, out=tmp_path, shard=(1, 3), **SIZES)
+    monkeypatch.setattr("nucleus_unet.segmenter.describe_hardware", lambda _: "abacus")
+    with pytest.raises(SettingsError, match=r"hardware was .+, now is abacus"):
+        segmenter.predict_slide(mosaic, out=tmp_path, shard=(2, 3), **SIZES)
+
+
 def test_shards_of_a_flat_slide_have_nothing_to_do(segmenter: Segmenter, tmp_path: Path) -> None:
     flat = np.full((70, 300), 7, np.uint8)
     segmenter.predict_slide(flat, out=tmp_path, shard=(1, 2))

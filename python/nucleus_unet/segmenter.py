@@ -7,7 +7,7 @@ import logging
 import math
 import numbers
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
@@ -19,7 +19,7 @@ from rich.progress import track
 
 from nucleus_unet.averaging import DihedralAverage
 from nucleus_unet.bundle import Bundle, load_bundle
-from nucleus_unet.devices import Precision, choose_device, choose_precision
+from nucleus_unet.devices import Precision, choose_device, choose_precision, describe_hardware
 from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels, measure_levels, normalise, prepare_image, read_image
@@ -69,7 +69,7 @@ class SlideOptions(TypedDict, total=False):
     channel_axis: int | None
     augment: bool
     tissue: bool
-    roi: Path | str | Mapping[str, Any] | None
+    roi: Path | str | Mapping[str, Any] | Sequence[Any] | None
     tile: int
     block: int | None
     workers: int | None
@@ -278,7 +278,7 @@ class Segmenter:
         channel_axis: int | None = None,
         augment: bool = False,
         tissue: bool = True,
-        roi: Path | str | Mapping[str, Any] | None = None,
+        roi: Path | str | Mapping[str, Any] | Sequence[Any] | None = None,
         tile: int = DEFAULT_TILE,
         block: int | None = None,
         workers: int | None = None,
@@ -306,15 +306,16 @@ class Segmenter:
             this, what is missing is done now). Give all the same options and sizes.
         client
             Of a dask cluster (needs the ``dask`` extra), whose workers predict and group; they must share the file
-            system of ``slide``, a file then, and ``out``, and be of one kind. One that dies loses nothing.
+            system of ``slide``, a file then, and ``out``, and be of one kind, this machine's. One that dies loses
+            nothing.
         threshold, min_area, diameter, mpp, channel, channel_axis, augment
             As `predict` takes them. Like `predict`, this takes the slide as it is unless told its ``diameter`` or
             ``mpp``.
         tissue
-            Pass over empty glass, as `nucleus_unet.slides.tissue` tells it: nine tenths of many slides. This is the
-            default, as the rule keeps whatever has the contrast of a nucleus, and what the network believes to see
-            in dust on glass is no nucleus. The mask is part of the plan, and the result is that of `predict`
-            with all maps zero outside of it; with ``tissue=False`` it is that of `predict` alone.
+            Pass over empty glass, as `nucleus_unet.slides.tissue` tells it. This is the default, as most of many
+            slides is glass, and the rule keeps whatever has even a small part of a nucleus's contrast. The mask is
+            part of the plan, and the result is that of `predict` with all maps zero outside of it; with
+            ``tissue=False`` it is that of `predict` alone.
         roi
             Regions to which to limit the run: a GeoJSON file, as QuPath exports annotations, or what is in one;
             polygons in pixels of the full resolution (needs the ``roi`` extra). The nuclei whose centres, the peaks
@@ -383,6 +384,7 @@ class Segmenter:
             min_area=min_area,
             tissue=tissue,
             roi=drawn,
+            hardware=describe_hardware(self.device),
             plan=lambda levels: self._plan(levels, scale, config, min_area, augment=augment),
         )
         origin = None

@@ -94,8 +94,9 @@ def slide(
         typer.echo(f"{found} nuclei, written to {folder}")
         return found
 
-    if len(images) == 1 and not Path(images[0]).is_dir() and not glob.has_magic(images[0]):
-        find(Path(images[0]), out)
+    first = Path(images[0])
+    if len(images) == 1 and not first.is_dir() and (first.exists() or not glob.has_magic(images[0])):
+        find(first, out)
         return
     if roi is not None:
         raise SettingsError("roi: regions are of one slide; give slides one by one")
@@ -103,7 +104,8 @@ def slide(
     if not slides:
         raise SettingsError(f"no slide found in: {', '.join(images)} (known are {', '.join(SUFFIXES)})")
     nuclei, failures = each_in_turn(slides, find)
-    typer.echo(f"{nuclei} nuclei in {len(slides) - len(failures)} slides")
+    done = len(slides) - len(failures)
+    typer.echo(f"{nuclei} nuclei in {done} slides" if share is None else f"shard {shard} of {done} slides is done")
     end_with(failures)
 
 

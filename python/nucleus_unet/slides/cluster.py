@@ -20,7 +20,7 @@ from safetensors.torch import save
 
 from nucleus_unet.averaging import DihedralAverage
 from nucleus_unet.bundle import Bundle, build_network
-from nucleus_unet.devices import choose_device
+from nucleus_unet.devices import choose_device, describe_hardware
 from nucleus_unet.errors import MissingExtraError, SettingsError
 from nucleus_unet.files import write_atomically
 from nucleus_unet.grouping import GroupConfig
@@ -133,11 +133,11 @@ def run_on_cluster(
     Raises
     ------
     SettingsError
-        If a worker does not see the folder, has another version of torch, or died again and again.
+        If a worker does not see the folder, has another version of torch or other hardware, or died again and again.
     """
     folder = folder.resolve()
     network = cluster.bundle.network.state_dict()
-    # As they are: the halves of a bundle might be others than those the plan's fingerprint is of.
+    # Not as a bundle, which would round them to half precision.
     weights = {name: tensor.contiguous() for name, tensor in network.items() if "num_batches" not in name}
     write_atomically(folder / WORK / _WEIGHTS, save(weights))
     job = Job(
@@ -237,14 +237,17 @@ def _open(name: str, key: str) -> Work:  # noqa: ARG001
     plan = json.loads((folder / PLAN).read_text())
     job = Job(**json.loads((folder / WORK / _JOB).read_text()))
     prediction = plan["prediction"]
-    if prediction["torch"] != torch.__version__:
+    device = choose_device(prediction["device"])
+    ours, planned = (torch.__version__, describe_hardware(device)), (prediction["torch"], plan["hardware"])
+    if ours != planned:
         raise SettingsError(
-            f"a worker has torch {torch.__version__}, the plan {prediction['torch']}: install the same everywhere"
+            f"a worker has torch {ours[0]} on {ours[1]}, the plan has {planned[0]} on {planned[1]}: tiles would differ "
+            "in their last bits; take workers of one kind, the kind of this machine"
         )
     torch.set_num_threads(prediction["threads"])
     weights = (folder / WORK / _WEIGHTS).read_bytes()
     network = fused(build_network(NetworkConfig.from_json(job.network), weights))
-    network = network.to(choose_device(prediction["device"]))
+    network = network.to(device)
     slide = open_slide(job.slide, channel=job.channel, channel_axis=job.channel_axis)
     height, width = (scaled_size(size, prediction["scale"]) for size in slide.shape)
     survey = Survey.from_json(json.loads((folder / SURVEY).read_text()))

@@ -79,6 +79,9 @@ class SlidePlan:
         Digest of the tissue mask; None if all of the slide is taken for tissue.
     roi
         Digest of the drawn regions; None for the whole slide.
+    hardware
+        What the network ran on, as `nucleus_unet.devices.describe_hardware` has it: machines that share a run must
+        agree to the last bit.
     prediction
         What a `nucleus_unet.Segmentation` of the same pixels carries.
     """
@@ -91,6 +94,7 @@ class SlidePlan:
     mpp: float | None
     tissue: str | None
     roi: str | None
+    hardware: str
     prediction: Plan
 
     def to_json(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _KINDS = ("Polygon", "MultiPolygon")
 
 
-def read_roi(roi: Path | str | Mapping[str, Any]) -> Geometry:
+def read_roi(roi: Path | str | Mapping[str, Any] | Sequence[Any]) -> Geometry:
     """Read drawn regions.
 
     Parameters
@@ -45,8 +45,10 @@ def read_roi(roi: Path | str | Mapping[str, Any]) -> Geometry:
         If the file cannot be opened.
     """
     shapely = _shapely()
-    where = "roi" if isinstance(roi, Mapping) else f"roi: {roi}"
-    values: Any = roi if isinstance(roi, Mapping) else _read_json(Path(roi), where)
+    where, values = "roi", roi
+    if isinstance(roi, Path | str):
+        where = f"roi: {roi}"
+        values = _read_json(Path(roi), where)
     geometries = [_geometry(each, f"{where}: {name}") for name, each in _geometries(values, where)]
     areas = [shapely.make_valid(each) if not each.is_valid else each for each in geometries]
     union: Geometry = shapely.normalize(shapely.union_all(areas))

@@ -88,7 +88,7 @@ class SlideResult:
 
 @dataclass(frozen=True)
 class Model:
-    """What a run needs of a segmenter."""
+    """What a run needs of a segmenter and its options."""
 
     network: Network | DihedralAverage
     precision: Precision
@@ -97,6 +97,7 @@ class Model:
     min_area: int | None
     tissue: bool
     roi: Geometry | None
+    hardware: str
     plan: Callable[[Levels | None], Plan]
 
 
@@ -207,6 +208,7 @@ class SlideRun:
             mpp=slide.mpp,
             tissue=seen.tissue.digest if model.tissue else None,
             roi=None if self._region is None else self._region.digest,
+            hardware=model.hardware,
             prediction=model.plan(seen.levels),
         )
         return plan, seen

@@ -6,8 +6,9 @@ has is contrast to its surroundings. So glass is where there is none: where, in 
 to the pixel, no channel varies by more than 3 % of the slide's own range from black to white over a cell and its
 neighbours. A margin keeps what is even within a large nucleus.
 
-Chosen on labelled training images, fluorescence and stained, five sets: of their 41,895 nuclei it loses none and cuts
-none. Otsu's threshold, on the same contrasts of each image's cells, loses 2,451.
+Chosen on labelled training images, five sets, fluorescence and stained: of their 41,895 nuclei it loses none and cuts
+none, and without the margin it would cut one. Otsu's threshold on the contrasts of each image's single cells loses
+2,451.
 """
 
 from __future__ import annotations
