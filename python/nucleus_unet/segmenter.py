@@ -312,9 +312,9 @@ class Segmenter:
             As `predict` takes them. Like `predict`, this takes the slide as it is unless told its ``diameter`` or
             ``mpp``.
         tissue
-            Pass over empty glass, as `nucleus_unet.slides.tissue` tells it. This is the default, as most of many
-            slides is glass, and the rule keeps whatever has even a small part of a nucleus's contrast. The mask is
-            part of the plan, and the result is that of `predict` with all maps zero outside of it; with
+            Pass over empty glass, as `nucleus_unet.slides.tissue` tells it. This is the default, as the greater
+            part of most slides is glass, and the rule keeps what has even a small part of a nucleus's contrast. The
+            mask is part of the plan, and the result is that of `predict` with all maps zero outside of it; with
             ``tissue=False`` it is that of `predict` alone.
         roi
             Regions to which to limit the run: a GeoJSON file, as QuPath exports annotations, or what is in one;
