@@ -13,6 +13,9 @@ from nucleus_unet.network import Network, NetworkConfig, PlainUNet
 from nucleus_unet.segmenter import Segmenter
 from numpy.typing import NDArray
 
+# The files of a finished slide that are equal, to the byte, for equal plans.
+RESULTS = ("labels.tif", "nuclei.geojson.gz", "nuclei.parquet", "overview.png", "plan.json", "summary.json")
+
 # A property that holds is no less true on a busy machine.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")

@@ -77,7 +77,7 @@ def written(
 ) -> Run:
     """Write the results of nuclei that no network found, from blocks of 700 rows."""
     channels = 3 if picture.ndim == 3 else None
-    plan = SlidePlan(*labels.shape, channels, "uint8", "0" * 64, mpp, PREDICTION)
+    plan = SlidePlan(*labels.shape, channels, "uint8", "0" * 64, mpp, None, None, "cpu", PREDICTION)
     _, _, boxes, _, _, _ = _core.measure(labels)
     probabilities = np.linspace(0.5, 1, len(boxes), dtype=np.float32)
 
@@ -91,7 +91,9 @@ def written(
     bands = sweep(block, reaches, height=labels.shape[0], band=results_labels.SIDE)
     folder.mkdir(parents=True, exist_ok=True)
     keep_plan(folder, plan)
-    write_summary(folder, write_results(folder, bands, open_slide(picture), plan, scratch=folder / "work", workers=2))
+    write_summary(
+        folder, write_results(folder, bands, open_slide(picture), plan, scratch=folder / "work", workers=2), skipped=0.0
+    )
     shutil.rmtree(folder / "work", ignore_errors=True)
     return Run(folder, plan)
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import tifffile
-from conftest import draw_discs
+from conftest import RESULTS, draw_discs
 from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,8 +33,6 @@ from nucleus_unet.slides.segment import SlideResult
 from nucleus_unet.slides.sweep import sweep
 from nucleus_unet.slides.work import Work
 from numpy.typing import NDArray
-
-RESULTS = ("labels.tif", "nuclei.geojson.gz", "nuclei.parquet", "overview.png", "plan.json", "summary.json")
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +82,7 @@ def test_a_flat_slide_has_no_nuclei(segmenter: Segmenter, tmp_path: Path) -> Non
 class StoredMaps(Work):
     """Work whose network says what it is told to."""
 
-    def __init__(self, maps: NDArray[np.uint8], config: GroupConfig, folder: Path, *, block: int) -> None:
+    def __init__(self, maps: NDArray[np.uint8], config: GroupConfig, folder: Path, *, block: int, **where: Any) -> None:
         shape = (maps.shape[0], maps.shape[1])
         grid = TileGrid(shape, tile=96, radius=20, stride=8)
         self._said = maps
@@ -100,6 +98,7 @@ class StoredMaps(Work):
             grid=grid,
             block=block,
             folder=folder,
+            **where,
         )
 
     def read_tile(self, number: int) -> NDArray[Any]:
@@ -116,8 +115,8 @@ class StoredMaps(Work):
 def labels_in_blocks(work: Work) -> NDArray[np.uint32]:
     """Paint the labels of finished work on one canvas, pixel by pixel."""
     labels = np.zeros(work.shape, np.uint32)
-    rows_of = [work.rows_of(block) for block in range(len(work.blocks))]
-    for band in sweep(work.read_block, rows_of, height=work.shape[0], band=40):
+    rows_of = [work.rows_of(block) for block in work.numbers]
+    for band in sweep(lambda index: work.read_block(work.numbers[index]), rows_of, height=work.shape[0], band=40):
         for block in band.blocks:
             for index, label in enumerate(block.labels):
                 for row, start, stop in block.nuclei.runs[slice(*block.nuclei.first_run[index : index + 2])]:
@@ -541,7 +540,7 @@ def test_a_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
 def test_levels_are_those_of_predict(tmp_path: Path) -> None:
     picture = (PICTURE.astype(np.uint16) * 200) % 40_000
     black, white = np.percentile(picture, (1, 99.8))
-    assert survey(open_slide(picture), workers=2).levels == (black, white)
+    assert survey(open_slide(picture), cell=64, workers=2).levels == (black, white)
 
 
 @pytest.mark.parametrize(("size", "said"), [(0.25, None), (0, "give mpp="), (5000, "give mpp="), (None, "give mpp=")])

@@ -156,7 +156,7 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
         raise BundleError(f"{where}: the zip archive is damaged or encrypted: {error}") from error
     try:
         config = BundleConfig.from_json(json.loads(config_bytes))
-        network = _network(config.network, weights_bytes)
+        network = build_network(config.network, weights_bytes)
         metrics = json.loads(metrics_bytes)
         if not isinstance(metrics, dict):
             raise BundleError(f"{METRICS}: expected a JSON object, got {type(metrics).__name__}")
@@ -166,7 +166,8 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
     return Bundle(config, network, fingerprint, metrics, card_bytes.decode(errors="replace"))
 
 
-def _network(config: NetworkConfig, weights: bytes) -> Network:
+def build_network(config: NetworkConfig, weights: bytes) -> Network:
+    """Make a network, in evaluation mode and float32, from its configuration and the safetensors of its weights."""
     with torch.device("meta"):  # a stranger's configuration claims no memory that the weights do not fill
         network = Network(config)
     tensors = {name: tensor.to(torch.float32) for name, tensor in load(weights).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
@@ -51,6 +52,16 @@ def choose_precision(device: torch.device, precision: Precision | Literal["auto"
     if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return "bfloat16"
     return "float32"
+
+
+def describe_hardware(device: torch.device) -> str:
+    """Say what, beside the version of torch, decides on the last bits of a convolution."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        units = {"bfloat16": torch.cpu._is_avx512_bf16_supported(), "matrix tiles": torch.cpu._is_amx_tile_supported()}
+        return ", ".join([torch.backends.cpu.get_cpu_capability(), *(name for name, there in units.items() if there)])
+    return f"{device.type}, {platform.machine()}"
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:

@@ -14,24 +14,26 @@ LOCK = "lock"
 
 
 @contextmanager
-def locked(folder: Path, *, patience: float, busy: str) -> Iterator[None]:
+def locked(folder: Path, *, patience: float, busy: str, name: str = LOCK) -> Iterator[None]:
     """Hold a folder, which must exist. The system lets go of it when the process is killed.
 
     Parameters
     ----------
     folder
-        Gets a file named ``lock``, which stays.
+        Gets the lock's file, which stays.
     patience
         Seconds to wait for another process.
     busy
         What to say if that one does not let go.
+    name
+        Of the lock, where a folder has several.
 
     Raises
     ------
     SettingsError
         With ``busy`` as its message.
     """
-    lock = FileLock(folder / LOCK, timeout=patience)
+    lock = FileLock(folder / name, timeout=patience)
     try:
         lock.acquire()
     except Timeout:

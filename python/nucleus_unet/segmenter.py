@@ -7,7 +7,7 @@ import logging
 import math
 import numbers
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
@@ -19,7 +19,7 @@ from rich.progress import track
 
 from nucleus_unet.averaging import DihedralAverage
 from nucleus_unet.bundle import Bundle, load_bundle
-from nucleus_unet.devices import Precision, choose_device, choose_precision
+from nucleus_unet.devices import Precision, choose_device, choose_precision, describe_hardware
 from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels, measure_levels, normalise, prepare_image, read_image
@@ -31,6 +31,8 @@ from nucleus_unet.segmentation import Plan, Segmentation
 from nucleus_unet.tiles import Tile
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from nucleus_unet.slides.arrays import ArrayLike
     from nucleus_unet.slides.segment import SlideResult
 
@@ -53,6 +55,24 @@ class PredictOptions(TypedDict, total=False):
     tile: int
     batch_size: int
     maps: bool
+    progress: bool
+
+
+class SlideOptions(TypedDict, total=False):
+    """The options of `Segmenter.predict_slide`, which says what they mean."""
+
+    threshold: float | None
+    min_area: int | None
+    diameter: float | None
+    mpp: float | None
+    channel: int | str | None
+    channel_axis: int | None
+    augment: bool
+    tissue: bool
+    roi: Path | str | Mapping[str, Any] | Sequence[Any] | None
+    tile: int
+    block: int | None
+    workers: int | None
     progress: bool
 
 
@@ -220,11 +240,36 @@ class Segmenter:
             labels, scores = _renumbered(enlarge_labels(labels, pixels.shape[:2], scale), scores, min_area or 0)
         return Segmentation(labels, scores, plan, pixels, predicted if maps else None)
 
+    @overload
     def predict_slide(
         self,
         slide: Path | str | ArrayLike,
         *,
         out: Path | str,
+        shard: None = None,
+        merge: bool = False,
+        client: Client | None = None,
+        **options: Unpack[SlideOptions],
+    ) -> SlideResult: ...
+
+    @overload
+    def predict_slide(
+        self,
+        slide: Path | str | ArrayLike,
+        *,
+        out: Path | str,
+        shard: tuple[int, int],
+        **options: Unpack[SlideOptions],
+    ) -> None: ...
+
+    def predict_slide(
+        self,
+        slide: Path | str | ArrayLike,
+        *,
+        out: Path | str,
+        shard: tuple[int, int] | None = None,
+        merge: bool = False,
+        client: Client | None = None,
         threshold: float | None = None,
         min_area: int | None = None,
         diameter: float | None = None,
@@ -232,16 +277,18 @@ class Segmenter:
         channel: int | str | None = None,
         channel_axis: int | None = None,
         augment: bool = False,
+        tissue: bool = True,
+        roi: Path | str | Mapping[str, Any] | Sequence[Any] | None = None,
         tile: int = DEFAULT_TILE,
         block: int | None = None,
         workers: int | None = None,
         progress: bool = False,
-    ) -> SlideResult:
+    ) -> SlideResult | None:
         """Find every nucleus of an image of any size, in bounded memory (needs the ``slides`` extra).
 
-        The result is that of `predict` with the same options, label for label, for every tile and block size and
-        number of workers. A run that was interrupted, even killed, goes on where it was when called again; a
-        finished one does nothing.
+        The result is that of `predict` with the same options (but see ``tissue``), label for label, for every tile
+        and block size and number of workers. A run that was interrupted, even killed, goes on where it was when
+        called again; a finished one does nothing.
 
         Parameters
         ----------
@@ -251,9 +298,29 @@ class Segmenter:
             (H, W, C) of bool, uint8 or uint16.
         out
             Folder for the results and for what is kept in between.
+        shard
+            Do a share of the work only: ``(3, 20)`` is the third of twenty, which may run at once, on machines of
+            one kind that share a file system. None waits for another, so the first to come each look at the slide.
+        merge
+            Write the results of shards, byte for byte those of one machine, and refuse if any is missing (without
+            this, what is missing is done now). Give all the same options and sizes.
+        client
+            Of a dask cluster (needs the ``dask`` extra), whose workers predict and group; they must share the file
+            system of ``slide``, a file then, and ``out``, and be of one kind, this machine's. One that dies loses
+            nothing.
         threshold, min_area, diameter, mpp, channel, channel_axis, augment
             As `predict` takes them. Like `predict`, this takes the slide as it is unless told its ``diameter`` or
             ``mpp``.
+        tissue
+            Pass over empty glass, as `nucleus_unet.slides.tissue` tells it. This is the default, as the greater
+            part of most slides is glass, and the rule keeps what has even a small part of a nucleus's contrast. The
+            mask is part of the plan, and the result is that of `predict` with all maps zero outside of it; with
+            ``tissue=False`` it is that of `predict` alone.
+        roi
+            Regions to which to limit the run: a GeoJSON file, as QuPath exports annotations, or what is in one;
+            polygons in pixels of the full resolution (needs the ``roi`` extra). The nuclei whose centres, the peaks
+            of the heat, lie in them or on their borders are reported, whole, the very ones of the whole slide; what is
+            farther away is not looked at.
         tile
             Side in pixels of what one network call sees.
         block
@@ -266,7 +333,7 @@ class Segmenter:
         Returns
         -------
         SlideResult
-            Paths of the table, the label image, the outlines and the picture;
+            Paths of the table, the label image, the outlines and the picture; None of a shard.
             `nucleus_unet.slides.export.export_slide` makes further formats of them.
 
         Raises
@@ -274,7 +341,8 @@ class Segmenter:
         ImageError
             If the slide is none, is damaged, or cannot be read in parts.
         SettingsError
-            If an option is out of range, or ``out`` holds a run with another plan; the message says what differs.
+            If an option is out of range; if ``out`` holds a run with another plan, and the message says what differs;
+            if another process works there, or at the same shard; if shards to be merged are missing.
         MissingExtraError
             If the ``slides`` extra is not installed.
         OSError
@@ -289,14 +357,23 @@ class Segmenter:
         ...     len(Segmenter.from_pretrained().predict_slide(slide, out=folder))
         0
         """
+        from nucleus_unet.slides.cluster import Cluster
         from nucleus_unet.slides.reader import open_slide
-        from nucleus_unet.slides.segment import Model, segment_slide
+        from nucleus_unet.slides.region import read_roi
+        from nucleus_unet.slides.segment import Model, Sizes, SlideRun
+        from nucleus_unet.slides.shards import check_shard
 
         self.check_options(threshold=threshold, min_area=min_area, diameter=diameter, mpp=mpp, tile=tile)
         _check_whole_number("block", block, 1)
         _check_whole_number("workers", workers, 1)
+        if (shard is not None) + bool(merge) + (client is not None) > 1:
+            raise SettingsError("give one of shard, merge and client: shards are merged when all are done")
+        if client is not None and not isinstance(slide, Path | str):
+            raise SettingsError(f"client: expected the path of a slide, which workers open, got {type(slide).__name__}")
+        share = None if shard is None else check_shard(shard)
         scale = self._scale(diameter, mpp)
         config = self._group_config(threshold, min_area, scale)
+        drawn = None if roi is None else read_roi(roi)
         opened = open_slide(slide, channel=channel, channel_axis=channel_axis)
         if mpp is not None:
             opened.mpp = float(mpp)
@@ -308,6 +385,9 @@ class Segmenter:
             scale=scale,
             group_config=config,
             min_area=min_area,
+            tissue=tissue,
+            roi=drawn,
+            hardware=describe_hardware(self.device),
             plan=lambda levels: self._plan(levels, scale, config, min_area, augment=augment),
         )
         origin = None
@@ -315,16 +395,22 @@ class Segmenter:
             facts = Path(slide).stat()
             chosen = f"{channel!r} of axis {channel_axis!r}"
             origin = {"bytes": facts.st_size, "modified": facts.st_mtime_ns, "channel": chosen}
-        return segment_slide(
+        run = SlideRun(
             opened,
             model,
             Path(out),
             origin=origin,
-            tile=tile,
-            block=block,
-            workers=workers or min(4, os.cpu_count() or 1),
+            sizes=Sizes(tile, block, workers or min(4, os.cpu_count() or 1)),
             progress=progress,
         )
+        if share is None:
+            cluster = None
+            if client is not None:
+                path = Path(str(slide)).resolve()
+                cluster = Cluster(client, self.bundle, path, channel, channel_axis, drawn)
+            return run.whole(merge=merge, cluster=cluster)
+        run.shard(share)
+        return None
 
     def _say_scale(self, mpp: float | None) -> None:
         config = self.bundle.config

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nucleus_unet.cli.inputs import each_in_turn, end_with, expand, with_targets
 from nucleus_unet.cli.shared import (
     Augment,
     Channel,
@@ -19,11 +19,10 @@ from nucleus_unet.cli.shared import (
     Mpp,
     Threshold,
     TileSide,
-    console,
     read_channel,
     show,
 )
-from nucleus_unet.errors import NucleusError, SettingsError
+from nucleus_unet.errors import SettingsError
 from nucleus_unet.images import SUFFIXES
 
 if TYPE_CHECKING:
@@ -68,26 +67,16 @@ def predict(
         "batch_size": batch_size,
     }
     segmenter.check_options(**options)
-    pictures = list(_with_targets(_expand(images), out))
+    pictures = list(with_targets(expand(images), out))
     if not pictures:
         raise SettingsError(f"no image found in: {', '.join(images)} (known are {', '.join(SUFFIXES)})")
     _refuse_to_overwrite(pictures, suffixes)
     out.mkdir(parents=True, exist_ok=True)
-    failures: list[str] = []
-    done = nuclei = 0
-    for path, target in show(pictures, "images"):
-        try:
-            nuclei += _predict_one(segmenter, path, target, suffixes, options)
-            done += 1
-        except (NucleusError, OSError, MemoryError) as error:
-            failures.append(str(error) if str(path) in str(error) else f"{path}: {error}")
-            console.print(failures[-1], style="red", highlight=False)
-    typer.echo(f"{nuclei} nuclei in {done} images, written to {out}")
-    if failures:
-        typer.echo(f"{len(failures)} could not be segmented:", err=True)
-        for failure in failures:
-            typer.echo(f"  {failure}", err=True)
-        raise typer.Exit(1)
+    nuclei, failures = each_in_turn(
+        show(pictures, "images"), lambda path, target: _predict_one(segmenter, path, target, suffixes, options)
+    )
+    typer.echo(f"{nuclei} nuclei in {len(pictures) - len(failures)} images, written to {out}")
+    end_with(failures)
 
 
 def _refuse_to_overwrite(pictures: Sequence[tuple[Path, Path]], suffixes: Sequence[str]) -> None:
@@ -113,43 +102,3 @@ def _chosen_formats(formats: str) -> list[str]:
     if unknown or not names:
         raise SettingsError(f"format: expected some of {', '.join(_FORMATS)}, got {formats!r}")
     return [_FORMATS[name] for name in names]
-
-
-def _expand(arguments: Iterable[str]) -> Iterator[tuple[Path, Path]]:
-    """Yield each image with the name its results go under, relative to the output folder."""
-    for argument in arguments:
-        path = Path(argument)
-        if path.is_dir():
-            found = (file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file())
-            yield from ((file, file.relative_to(path)) for file in found)
-        elif path.exists() or not glob.has_magic(argument):
-            yield path, Path(path.name)
-        else:
-            # Path.glob has no absolute form.
-            matches = [Path(match) for match in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207
-            files = [match for match in matches if match.is_file()]
-            if not files:
-                raise SettingsError(f"no file matches {argument}")
-            yield from ((file, Path(file.name)) for file in files)
-
-
-def _with_targets(images: Iterable[tuple[Path, Path]], out: Path) -> Iterator[tuple[Path, Path]]:
-    """Choose output names: the stem, unless another image has it already; then the whole name, then a number.
-
-    A file that was named twice is one image.
-    """
-    taken: set[Path] = set()
-    seen: set[Path] = set()
-    for path, relative in images:
-        if path.resolve() in seen:
-            continue
-        seen.add(path.resolve())
-        candidates = [relative.with_suffix(""), relative]
-        number = 2
-        while candidates[0] in taken:
-            candidates.pop(0)
-            if not candidates:
-                candidates = [relative.with_name(f"{relative.name}-{number}")]
-                number += 1
-        taken.add(candidates[0])
-        yield path, out / candidates[0]

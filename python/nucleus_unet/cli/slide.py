@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nucleus_unet.cli.inputs import each_in_turn, end_with, expand, with_targets
 from nucleus_unet.cli.shared import (
     Augment,
     Channel,
@@ -19,11 +21,18 @@ from nucleus_unet.cli.shared import (
     TileSide,
     read_channel,
 )
+from nucleus_unet.errors import SettingsError
+from nucleus_unet.images import SUFFIXES
 
 
 def slide(
-    image: Annotated[Path, typer.Argument(help="TIFF, SVS, OME-TIFF, BigTIFF, .npy, or any image file.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results; the same command goes on with a stopped run.")],
+    images: Annotated[
+        list[str], typer.Argument(help="TIFF, SVS, OME-TIFF, BigTIFF, .npy, or any image file; or many, or folders.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for the results; of many slides, for a folder each. The same command goes on."),
+    ],
     model: Model = None,
     device: Device = "auto",
     threshold: Threshold = None,
@@ -32,25 +41,76 @@ def slide(
     mpp: Mpp = None,
     channel: Channel = None,
     augment: Augment = False,
+    tissue: Annotated[bool, typer.Option("--tissue/--no-tissue", help="Pass over empty glass, or look at all.")] = True,
+    roi: Annotated[
+        Path | None, typer.Option(help="GeoJSON with the regions to look at, in pixels of the full resolution.")
+    ] = None,
     tile: TileSide = None,
     block: Annotated[int | None, typer.Option(help="Side of what one grouping step decides, in pixels.")] = None,
     workers: Annotated[int | None, typer.Option(help="Threads beside the network's; by default up to four.")] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="3/20: do the third of twenty shares, at once with others on shared storage.")
+    ] = None,
+    merge: Annotated[bool, typer.Option("--merge", help="Write the results when all shares are done.")] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(help="tcp://...: spread over the workers of this dask scheduler, on shared storage.")
+    ] = None,
 ) -> None:
-    """Find the nuclei of an image of any size, in bounded memory; killed or stopped, it goes on where it was."""
-    from nucleus_unet.segmenter import DEFAULT_TILE, Segmenter
+    """Find the nuclei of images of any size, in bounded memory; killed or stopped, it goes on where it was.
 
-    result = Segmenter.from_pretrained(model, device=device).predict_slide(
-        image,
-        out=out,
-        threshold=threshold,
-        min_area=min_area,
-        diameter=diameter,
-        mpp=mpp,
-        channel=read_channel(channel),
-        augment=augment,
-        tile=DEFAULT_TILE if tile is None else tile,
-        block=block,
-        workers=workers,
-        progress=True,
-    )
-    typer.echo(f"{len(result)} nuclei, written to {result.folder}")
+    One slide's results go to the output folder itself. Of several slides, a folder of slides or a pattern, each gets a
+    folder in it; one that is bad is passed over, and the command then ends with a list of those and exit code 1.
+    """
+    from nucleus_unet.segmenter import DEFAULT_TILE, Segmenter, SlideOptions
+    from nucleus_unet.slides.cluster import connect
+
+    if (shard is not None) + merge + (scheduler is not None) > 1:
+        raise SettingsError("give one of --shard, --merge and --scheduler: shards are merged when all are done")
+    share = None if shard is None else _read_shard(shard)
+    options: SlideOptions = {
+        "threshold": threshold,
+        "min_area": min_area,
+        "diameter": diameter,
+        "mpp": mpp,
+        "channel": read_channel(channel),
+        "augment": augment,
+        "tissue": tissue,
+        "roi": roi,
+        "tile": DEFAULT_TILE if tile is None else tile,
+        "block": block,
+        "workers": workers,
+        "progress": True,
+    }
+    segmenter = Segmenter.from_pretrained(model, device=device)
+    segmenter.check_options(**options)
+    client = None if scheduler is None else connect(scheduler)
+
+    def find(path: Path, folder: Path) -> int:
+        if share is not None:
+            segmenter.predict_slide(path, out=folder, shard=share, **options)
+            typer.echo(f"{folder}: shard {shard} is done; when all are: the same with --merge in place of --shard")
+            return 0
+        found = len(segmenter.predict_slide(path, out=folder, merge=merge, client=client, **options))
+        typer.echo(f"{found} nuclei, written to {folder}")
+        return found
+
+    first = Path(images[0])
+    if len(images) == 1 and not first.is_dir() and (first.exists() or not glob.has_magic(images[0])):
+        find(first, out)
+        return
+    if roi is not None:
+        raise SettingsError("roi: regions are of one slide; give slides one by one")
+    slides = list(with_targets(expand(images), out))
+    if not slides:
+        raise SettingsError(f"no slide found in: {', '.join(images)} (known are {', '.join(SUFFIXES)})")
+    nuclei, failures = each_in_turn(slides, find)
+    done = len(slides) - len(failures)
+    typer.echo(f"{nuclei} nuclei in {done} slides" if share is None else f"shard {shard} of {done} slides is done")
+    end_with(failures)
+
+
+def _read_shard(text: str) -> tuple[int, int]:
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal()):
+        raise SettingsError(f"shard: expected something like 3/20, got {text}")
+    return int(number), int(of)

@@ -41,6 +41,11 @@ def widen(block: Block, margin: int, shape: tuple[int, int]) -> Block:
     )
 
 
+def common(one: Block, other: Block) -> Block:
+    """Return the rows and columns of both of two blocks that overlap."""
+    return Block(*(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True)))
+
+
 class TileGrid:
     """The tiles of an image.
 

@@ -8,23 +8,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.files import write_atomically
 from nucleus_unet.images import Levels, count_values, levels_of_counts
 from nucleus_unet.segmentation import Plan
+from nucleus_unet.slides.cells import CellMask
 from nucleus_unet.slides.geometry import Block, lay_blocks
 from nucleus_unet.slides.reader import Slide
+from nucleus_unet.slides.tissue import TissueView
 
-PLAN = "plan.json"
+# In a run's folder: the plan, what is known of the slide, and all that is deleted in the end.
+PLAN, SURVEY, WORK = "plan.json", "survey.json", "work"
 
 # Of the regions that are looked at; fixed, as the pixels' digest depends on it.
 _SURVEY_SIDE = 2048
@@ -42,10 +46,23 @@ class Survey:
         SHA-256 of all pixels: two slides with the same one are the same picture.
     levels
         As `nucleus_unet.images.measure_levels` of the whole image; None if all its pixels are equal.
+    tissue
+        Where there is more than empty glass.
     """
 
     pixels: str
     levels: Levels | None
+    tissue: CellMask
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {"pixels": self.pixels, "levels": self.levels, "tissue": self.tissue.to_json()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Survey:
+        """Inverse of `to_json`."""
+        levels = None if values["levels"] is None else Levels(*values["levels"])
+        return cls(values["pixels"], levels, CellMask.from_json(values["tissue"]))
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,13 @@ class SlidePlan:
     mpp
         Micrometres per pixel: as was asked for, else where the slide says so. It changes nothing but the units of
         results; ``prediction.scale`` does.
+    tissue
+        Digest of the tissue mask; None if all of the slide is taken for tissue.
+    roi
+        Digest of the drawn regions; None for the whole slide.
+    hardware
+        What the network ran on, as `nucleus_unet.devices.describe_hardware` has it: machines that share a run must
+        agree to the last bit.
     prediction
         What a `nucleus_unet.Segmentation` of the same pixels carries.
     """
@@ -69,6 +93,9 @@ class SlidePlan:
     dtype: str
     pixels: str
     mpp: float | None
+    tissue: str | None
+    roi: str | None
+    hardware: str
     prediction: Plan
 
     def to_json(self) -> dict[str, Any]:
@@ -76,13 +103,17 @@ class SlidePlan:
         return asdict(self)
 
 
-def survey(slide: Slide, *, workers: int, track: Callable[[Sequence[Block]], Iterable[Block]] = iter) -> Survey:
+def survey(
+    slide: Slide, *, cell: int, workers: int, track: Callable[[Sequence[Block]], Iterable[Block]] = iter
+) -> Survey:
     """Look at every pixel once, in bounded memory.
 
     Parameters
     ----------
     slide
         From `nucleus_unet.slides.reader.open_slide`.
+    cell
+        Side of the cells in which tissue is told from glass; see `nucleus_unet.slides.cells.cell_side`.
     workers
         Threads that read.
     track
@@ -91,15 +122,27 @@ def survey(slide: Slide, *, workers: int, track: Callable[[Sequence[Block]], Ite
     counts = np.zeros(2 ** (8 * slide.dtype.itemsize), np.int64)
     digest = hashlib.sha256(repr((slide.shape, slide.channels, slide.dtype.name)).encode())
 
-    def look(region: Block) -> tuple[np.ndarray[Any, np.dtype[np.int64]], bytes]:
+    view = TissueView(slide.shape, slide.channels, cell)
+
+    def look(region: Block) -> _Seen:
         pixels = slide.read(*region)
-        return count_values(pixels), hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
+        digest = hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
+        return _Seen(region, count_values(pixels), digest, view.extremes(pixels))
 
     with ThreadPoolExecutor(workers) as pool:
-        for more, part in ahead(pool, look, track(lay_blocks(slide.shape, _SURVEY_SIDE)), depth=workers + 1):
-            counts += more
-            digest.update(part)
-    return Survey(digest.hexdigest(), levels_of_counts(counts))
+        for seen in ahead(pool, look, track(lay_blocks(slide.shape, _SURVEY_SIDE)), depth=workers + 1):
+            counts += seen.counts
+            digest.update(seen.digest)
+            view.add(seen.region.rows.start, seen.region.columns.start, seen.extremes)
+    levels = levels_of_counts(counts)
+    return Survey(digest.hexdigest(), levels, view.mask(levels))
+
+
+class _Seen(NamedTuple):
+    region: Block
+    counts: NDArray[np.int64]
+    digest: bytes
+    extremes: tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], *, depth: int) -> Iterator[R]:

@@ -101,9 +101,9 @@ def write_results(
     return Written(count, [TABLE, LABELS, *(path.name for path in outlines.paths), OVERVIEW])
 
 
-def write_summary(folder: Path, written: Written) -> None:
-    """Say that a run is finished, and what it left."""
-    write_atomically(folder / SUMMARY, json.dumps(written._asdict()) + "\n")
+def write_summary(folder: Path, written: Written, *, skipped: float) -> None:
+    """Say that a run is finished, what it left, and what share of the slide was passed over."""
+    write_atomically(folder / SUMMARY, json.dumps({**written._asdict(), "skipped": skipped}) + "\n")
 
 
 def count_if_finished(folder: Path) -> int | None:

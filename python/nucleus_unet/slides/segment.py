@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nucleus_unet.averaging import DihedralAverage
 from nucleus_unet.devices import Precision
@@ -18,15 +19,17 @@ from nucleus_unet.errors import SettingsError
 from nucleus_unet.files import TEMPORARY, write_atomically
 from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.images import Levels
-from nucleus_unet.locks import LOCK, locked
+from nucleus_unet.locks import LOCK
 from nucleus_unet.network import Network
 from nucleus_unet.resample import scaled_size
 from nucleus_unet.segmentation import Plan
+from nucleus_unet.slides.cells import cell_side
+from nucleus_unet.slides.cluster import Cluster, run_on_cluster
 from nucleus_unet.slides.geometry import TileGrid
-from nucleus_unet.slides.nuclei import Nuclei
-from nucleus_unet.slides.plan import PLAN, SlidePlan, Survey, keep_plan, survey
+from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, SlidePlan, Survey, keep_plan, survey
 from nucleus_unet.slides.progress import tracker
 from nucleus_unet.slides.reader import Slide
+from nucleus_unet.slides.region import Region
 from nucleus_unet.slides.results import (
     LABELS,
     OUTLINES,
@@ -39,12 +42,15 @@ from nucleus_unet.slides.results import (
 )
 from nucleus_unet.slides.results_labels import SIDE
 from nucleus_unet.slides.run import run_work
+from nucleus_unet.slides.shards import SHARDS, Shard, all_held, blocks_of, check_finished, for_a_moment, shard_held
 from nucleus_unet.slides.sweep import sweep
 from nucleus_unet.slides.work import Work
 
+if TYPE_CHECKING:
+    from shapely import Geometry
+
 logger = logging.getLogger(__name__)
 
-_SURVEY, _WORK = "survey.json", "work"
 # Of the slide's pixels that are in memory with a block, a side.
 _BLOCK_PIXELS = 4096
 _BLOCK_SIDES = (256, 2048)
@@ -97,28 +103,38 @@ class SlideResult:
 
 @dataclass(frozen=True)
 class Model:
-    """What a run needs of a segmenter."""
+    """What a run needs of a segmenter and its options."""
 
     network: Network | DihedralAverage
     precision: Precision
     scale: float
     group_config: GroupConfig
     min_area: int | None
+    tissue: bool
+    roi: Geometry | None
+    hardware: str
     plan: Callable[[Levels | None], Plan]
 
 
-def segment_slide(
-    slide: Slide,
-    model: Model,
-    folder: Path,
-    *,
-    origin: Mapping[str, object] | None,
-    tile: int,
-    block: int | None,
-    workers: int,
-    progress: bool,
-) -> SlideResult:
-    """Find every nucleus of a slide; see `nucleus_unet.Segmenter.predict_slide`.
+@dataclass(frozen=True)
+class Sizes:
+    """How a run is cut and spread, which changes nothing of its result.
+
+    Attributes
+    ----------
+    tile, block
+        Sides, in pixels at the model's scale; no block: as suits the scale.
+    workers
+        Threads beside the network's.
+    """
+
+    tile: int
+    block: int | None
+    workers: int
+
+
+class SlideRun:
+    """A slide, a model, and the folder in which they meet; see `nucleus_unet.Segmenter.predict_slide`.
 
     Parameters
     ----------
@@ -128,77 +144,143 @@ def segment_slide(
         For the results, and for all that is kept in between.
     origin
         Facts by which the same pixels are known again without reading them; None if there are none.
-    tile, block
-        Sides, in pixels at the model's scale; no block: as suits the scale.
-    workers
-        Threads beside the network's.
+    sizes
+        How to cut it.
     progress
         Show bars if standard error is a terminal.
     """
-    check_extras()
-    height, width = (scaled_size(size, model.scale) for size in slide.shape)
-    network = model.network
-    grid = TileGrid((height, width), tile=tile, radius=network.receptive_radius, stride=network.stride)
-    _refuse_foreign(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    busy = f"another process works in {folder}: wait for it, or choose another out="
-    with locked(folder, patience=0, busy=busy):
-        _delete_leftovers(folder)
-        seen = _survey(slide, folder, origin, workers=workers, progress=progress)
+
+    def __init__(
+        self,
+        slide: Slide,
+        model: Model,
+        folder: Path,
+        *,
+        origin: Mapping[str, object] | None,
+        sizes: Sizes,
+        progress: bool,
+    ) -> None:
+        check_extras()
+        self._slide, self._model, self._folder = slide, model, folder
+        self._origin, self._sizes, self._progress = origin, sizes, progress
+        self._block = sizes.block or _block_side(model.scale)
+        height, width = (scaled_size(size, model.scale) for size in slide.shape)
+        network = model.network
+        self._grid = TileGrid((height, width), tile=sizes.tile, radius=network.receptive_radius, stride=network.stride)
+        self._region = None if model.roi is None else Region(model.roi, slide.shape, cell_side(model.scale))
+        _refuse_foreign(folder)
+
+    def whole(self, *, merge: bool = False, cluster: Cluster | None = None) -> SlideResult:
+        """Do all that is not done yet, here or on a cluster; to merge, all blocks must be there already."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with all_held(self._folder):
+            _delete_leftovers(self._folder)
+            plan, seen = self._look()
+            keep_plan(self._folder, plan)
+            count = count_if_finished(self._folder)
+            if count is None:
+                work = self._work(seen)
+                if merge:
+                    check_finished(work, self._folder)
+                elif cluster is not None:
+                    run_on_cluster(work, cluster, self._folder, block=self._block, track=self._track())
+                else:
+                    run_work(work, workers=self._sizes.workers, track=self._track())
+                count = self._write(work, plan)
+            shutil.rmtree(self._folder / WORK, ignore_errors=True)
+            return SlideResult(self._folder, count, plan)
+
+    def shard(self, shard: Shard) -> None:
+        """Do one shard's blocks, which a merge then finds."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with shard_held(self._folder, shard):
+            plan, seen = self._look()
+            with for_a_moment(self._folder):
+                keep_plan(self._folder, plan)
+            if count_if_finished(self._folder) is not None:
+                return
+            maps = self._folder / WORK / shard.name
+            work = self._work(seen, maps)
+            run_work(work, blocks=blocks_of(work, shard), workers=self._sizes.workers, track=self._track())
+            shutil.rmtree(maps, ignore_errors=True)
+
+    def _track(self) -> Callable[[Sequence[int]], Iterable[int]]:
+        return tracker("tiles", show=self._progress)
+
+    def _look(self) -> tuple[SlidePlan, Survey]:
+        slide, model, cell = self._slide, self._model, cell_side(self._model.scale)
+        seen = _known_survey(self._folder, self._origin, cell)
+        if seen is None:
+            seen = survey(slide, cell=cell, workers=self._sizes.workers, track=tracker("looking", show=self._progress))
+            content = {"origin": self._origin, **seen.to_json()}
+            write_atomically(self._folder / SURVEY, json.dumps(content, indent=2) + "\n")
         plan = SlidePlan(
-            *slide.shape, slide.channels, slide.dtype.name, seen.pixels, slide.mpp, model.plan(seen.levels)
+            height=slide.shape[0],
+            width=slide.shape[1],
+            channels=slide.channels,
+            dtype=slide.dtype.name,
+            pixels=seen.pixels,
+            mpp=slide.mpp,
+            tissue=seen.tissue.digest if model.tissue else None,
+            roi=None if self._region is None else self._region.digest,
+            hardware=model.hardware,
+            prediction=model.plan(seen.levels),
         )
-        keep_plan(folder, plan)
-        count = count_if_finished(folder)
-        if count is None:
-            work = None
-            if seen.levels is not None:
-                work = Work(
-                    slide,
-                    network,
-                    model.precision,
-                    levels=seen.levels,
-                    scale=model.scale,
-                    group_config=model.group_config,
-                    min_area=model.min_area,
-                    grid=grid,
-                    block=block or _block_side(model.scale),
-                    folder=folder / _WORK,
-                )
-                run_work(work, workers=workers, track=tracker("tiles", show=progress))
-            count = _write(folder, slide, plan, work, workers=workers, progress=progress)
-        shutil.rmtree(folder / _WORK, ignore_errors=True)
-        return SlideResult(folder, count, plan)
+        return plan, seen
+
+    def _work(self, seen: Survey, maps: Path | None = None) -> Work:
+        model = self._model
+        work = Work(
+            self._slide,
+            model.network,
+            model.precision,
+            levels=seen.levels or Levels(0, 1),
+            scale=model.scale,
+            group_config=model.group_config,
+            min_area=model.min_area,
+            # A flat slide has no levels; its mask is empty, and what is outside of the mask is never looked at.
+            tissue=seen.tissue if model.tissue or seen.levels is None else None,
+            region=self._region,
+            grid=self._grid,
+            block=self._block,
+            folder=self._folder / WORK,
+            maps=maps,
+        )
+        if work.skipped:
+            what = "empty glass" if self._region is None else "empty glass or outside of the drawn regions"
+            logger.info("%.1f %% of the slide is %s, and passed over", 100 * work.skipped, what)
+        return work
+
+    def _write(self, work: Work, plan: SlidePlan) -> int:
+        height = self._slide.shape[0]
+        reaches = [work.rows_of(block) for block in work.numbers]
+        bands = sweep(lambda index: work.read_block(work.numbers[index]), reaches, height=height, band=SIDE)
+        steps = tracker("numbering", show=self._progress)(range(0, height, SIDE))
+        written = write_results(
+            self._folder,
+            (band for band, _ in zip(bands, steps, strict=True)),
+            self._slide,
+            plan,
+            scratch=self._folder / WORK,
+            workers=self._sizes.workers,
+            track=tracker("overview", show=self._progress),
+        )
+        write_summary(self._folder, written, skipped=work.skipped)
+        return written.nuclei
 
 
-def _write(folder: Path, slide: Slide, plan: SlidePlan, work: Work | None, *, workers: int, progress: bool) -> int:
-    def no_block(number: int) -> Nuclei:
-        raise IndexError(number)
-
-    reaches = [work.rows_of(block) for block in range(len(work.blocks))] if work else []
-    bands = sweep(work.read_block if work else no_block, reaches, height=slide.shape[0], band=SIDE)
-    steps = tracker("numbering", show=progress)(range(0, slide.shape[0], SIDE))
-    watched = (band for band, _ in zip(bands, steps, strict=True))
-    track = tracker("overview", show=progress)
-    written = write_results(folder, watched, slide, plan, scratch=folder / _WORK, workers=workers, track=track)
-    write_summary(folder, written)
-    return written.nuclei
-
-
-def _survey(slide: Slide, folder: Path, origin: Mapping[str, object] | None, *, workers: int, progress: bool) -> Survey:
-    """Look at a slide, unless the folder remembers a look at the same file."""
-    path = folder / _SURVEY
-    if origin is not None and path.exists():
-        try:
-            known = json.loads(path.read_text())
-            if known["origin"] == origin:
-                return Survey(known["pixels"], None if known["levels"] is None else Levels(*known["levels"]))
-        except (ValueError, TypeError, KeyError):
-            logger.warning("%s is damaged: looking at the slide again", path)
-    seen = survey(slide, workers=workers, track=tracker("looking", show=progress))
-    content = {"origin": origin, "pixels": seen.pixels, "levels": seen.levels}
-    write_atomically(path, json.dumps(content, indent=2) + "\n")
-    return seen
+def _known_survey(folder: Path, origin: Mapping[str, object] | None, cell: int) -> Survey | None:
+    """Return what a folder remembers of a look at the same file, by cells of the same size."""
+    path = folder / SURVEY
+    if origin is None or not path.exists():
+        return None
+    try:
+        known = json.loads(path.read_text())
+        if known["origin"] == origin and known["tissue"]["side"] == cell:
+            return Survey.from_json(known)
+    except (ValueError, TypeError, KeyError):
+        logger.warning("%s is damaged: looking at the slide again", path)
+    return None
 
 
 def _block_side(scale: float) -> int:
@@ -213,7 +295,7 @@ def _refuse_foreign(folder: Path) -> None:
     if not folder.is_dir():
         raise SettingsError(f"out: expected a folder for the results, got the file {folder}")
     names = {each.name for each in folder.iterdir() if not each.name.startswith(TEMPORARY)}
-    if PLAN not in names and names - {LOCK, _SURVEY}:
+    if PLAN not in names and names - {LOCK, SURVEY, SHARDS}:
         raise SettingsError(f"out: {folder} holds other things than a slide's results: choose a new folder")
 
 

@@ -20,10 +20,12 @@ from nucleus_unet.inference import ask, kept_maps, read_padded
 from nucleus_unet.masks import filter_by_area
 from nucleus_unet.network import Network
 from nucleus_unet.resample import resample_part, shown_pixels
-from nucleus_unet.slides.geometry import Block, TileGrid, lay_blocks, widen
+from nucleus_unet.slides.cells import CellMask
+from nucleus_unet.slides.geometry import Block, TileGrid, common, lay_blocks, widen
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei, no_nuclei
 from nucleus_unet.slides.reader import Slide
 from nucleus_unet.slides.records import is_whole, read_record, write_record
+from nucleus_unet.slides.region import Region
 
 
 class Work:
@@ -43,8 +45,23 @@ class Work:
         The tiles.
     block
         Side of a block, in pixels at the model's scale.
+    tissue
+        Outside of it all is background; None if all of the slide is taken for tissue.
+    region
+        Nuclei whose centres are in it are kept, whole, and no others; None to keep all.
     folder
-        For the files.
+        For the nuclei of blocks, which many processes may write to.
+    maps
+        For the maps of tiles, which this process alone writes and deletes; by default the same.
+
+    Attributes
+    ----------
+    blocks : list of Block
+        Cut down to where centres may be.
+    numbers : list of int
+        Of the blocks that may hold a centre; the others are never looked at.
+    skipped : float
+        Share of the slide's cells that are no tissue, or beyond the region.
     """
 
     def __init__(
@@ -59,27 +76,40 @@ class Work:
         min_area: int | None,
         grid: TileGrid,
         block: int,
+        tissue: CellMask | None = None,
+        region: Region | None = None,
         folder: Path,
+        maps: Path | None = None,
     ) -> None:
         self.slide, self.levels, self.scale = slide, levels, scale
         self._network, self._precision = network, precision
         self._config, self._min_area = group_config, min_area or 0
         self.grid, self.shape = grid, grid.shape
-        self.blocks = lay_blocks(self.shape, block)
-        self._margin = _core.group_margin(
-            heat_sigma=group_config.heat_sigma,
-            window=group_config.window,
-            join_distance=group_config.join_distance,
-            snap=group_config.snap,
-            reach=group_config.reach,
+        self._margin, unsmoothed = (
+            _core.group_margin(
+                heat_sigma=sigma,
+                window=group_config.window,
+                join_distance=group_config.join_distance,
+                snap=group_config.snap,
+                reach=group_config.reach,
+            )
+            for sigma in (group_config.heat_sigma, 0)
         )
+        self._smoothing = self._margin - unsmoothed
+        self._tissue, self._region = tissue, region
+        looked_at = [mask.cells for mask in (tissue, None if region is None else region.mask) if mask is not None]
+        self.skipped = 1 - float(np.logical_and.reduce(looked_at).mean()) if looked_at else 0.0
+        found = [self._where_centres_may_be(each) for each in lay_blocks(self.shape, block)]
+        self.blocks = [each or Block(slice(0, 0), slice(0, 0)) for each in found]
+        self.numbers = [number for number, each in enumerate(found) if each]
         # Files of runs with other sizes stand beside these and harm nobody.
-        self._maps = folder / f"maps-{grid.tile}"
+        self._maps = (maps or folder) / f"maps-{grid.tile}"
         self._nuclei = folder / f"nuclei-{block}"
 
     def tiles_for(self, block: int) -> list[int]:
         """Return the tiles whose maps decide the nuclei of a block."""
-        return self.grid.covering(widen(self.blocks[block], self._margin, self.shape))
+        covering = self.grid.covering(widen(self.blocks[block], self._margin, self.shape))
+        return [number for number in covering if self._is_tissue(self.grid.core(number))]
 
     def rows_of(self, block: int) -> slice:
         """Return rows of the slide that the nuclei of a block can't leave."""
@@ -133,6 +163,8 @@ class Work:
         kept = np.ones(len(centres), bool)
         for axis, span in enumerate(block):
             kept &= (centres[:, axis] >= span.start) & (centres[:, axis] < span.stop)
+        if self._region is not None:
+            kept &= self._region.contains(centres, self.scale)
         labels = np.where(np.concatenate([[False], kept])[grouped.labels], grouped.labels, np.uint32(0))
         if not labels.any():
             return no_nuclei()
@@ -165,16 +197,33 @@ class Work:
 
     def _maps_of(self, region: Block) -> NDArray[np.uint8]:
         rows, columns = region
-        maps = np.empty((rows.stop - rows.start, columns.stop - columns.start, 4), np.uint8)
+        maps = np.zeros((rows.stop - rows.start, columns.stop - columns.start, 4), np.uint8)
         for number in self.grid.covering(region):
             core = self.grid.core(number)
+            if not self._is_tissue(core):
+                continue
             stored = np.moveaxis(read_record(self._tile_path(number))["maps"], 0, -1)
-            inside = [
-                slice(max(one.start, other.start), min(one.stop, other.stop))
-                for one, other in zip(region, core, strict=True)
-            ]
+            inside = common(region, core)
             maps[_within(inside, region)] = stored[_within(inside, core)]
+        if self._tissue is not None:
+            # Cells, not tiles, are the law: else the nuclei at the tissue's border would depend on the size of tiles.
+            maps[~self._tissue.pixels(region, self.scale)] = 0
         return maps
+
+    def _is_tissue(self, region: Block) -> bool:
+        return self._tissue is None or self._tissue.bounds(region, self.scale) is not None
+
+    def _where_centres_may_be(self, block: Block) -> Block | None:
+        """Cut a block down to the region, to the tissue, and what smoothing carries beyond it."""
+        if self._region is not None:
+            touched = self._region.mask.bounds(block, self.scale)
+            if touched is None:
+                return None
+            block = touched
+        if self._tissue is None:
+            return block
+        bounds = self._tissue.bounds(widen(block, self._smoothing, self.shape), self.scale)
+        return None if bounds is None else common(widen(bounds, self._smoothing, self.shape), block)
 
     def _read(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         if self.scale == 1:
@@ -201,7 +250,7 @@ def _extent(labels: NDArray[np.uint32], axis: int) -> slice:
     return slice(int(places[0]), int(places[-1]) + 1)
 
 
-def _within(spans: list[slice], whole: Block) -> tuple[slice, ...]:
+def _within(spans: Block, whole: Block) -> tuple[slice, ...]:
     return tuple(
         slice(span.start - outer.start, span.stop - outer.start) for span, outer in zip(spans, whole, strict=True)
     )

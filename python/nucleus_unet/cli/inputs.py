@@ -1,0 +1,87 @@
+"""Many images after one command: which they are, where their results go, and what of them went wrong."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import typer
+
+from nucleus_unet.cli.shared import console
+from nucleus_unet.errors import NucleusError, SettingsError
+from nucleus_unet.images import SUFFIXES
+
+
+def each_in_turn(pictures: Iterable[tuple[Path, Path]], find: Callable[[Path, Path], int]) -> tuple[int, list[str]]:
+    """Go through images, past those that are bad.
+
+    Parameters
+    ----------
+    pictures
+        From `with_targets`.
+    find
+        Gets an image and its target, and returns how many nuclei it found.
+
+    Returns
+    -------
+    tuple of int and list of str
+        All nuclei, and what went wrong.
+    """
+    nuclei, failures = 0, []
+    for path, target in pictures:
+        try:
+            nuclei += find(path, target)
+        except (NucleusError, OSError, MemoryError) as error:
+            failures.append(str(error) if str(path) in str(error) else f"{path}: {error}")
+            console.print(failures[-1], style="red", highlight=False)
+    return nuclei, failures
+
+
+def end_with(failures: list[str]) -> None:
+    """List what went wrong once more, where it is seen, and end with exit code 1; or do nothing if nothing did."""
+    if failures:
+        typer.echo(f"{len(failures)} could not be segmented:", err=True)
+        for failure in failures:
+            typer.echo(f"  {failure}", err=True)
+        raise typer.Exit(1)
+
+
+def expand(arguments: Iterable[str]) -> Iterator[tuple[Path, Path]]:
+    """Yield each image with the name its results go under, relative to the output folder."""
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            found = (file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file())
+            yield from ((file, file.relative_to(path)) for file in found)
+        elif path.exists() or not glob.has_magic(argument):
+            yield path, Path(path.name)
+        else:
+            # Path.glob has no absolute form.
+            matches = [Path(match) for match in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207
+            files = [match for match in matches if match.is_file()]
+            if not files:
+                raise SettingsError(f"no file matches {argument}")
+            yield from ((file, Path(file.name)) for file in files)
+
+
+def with_targets(images: Iterable[tuple[Path, Path]], out: Path) -> Iterator[tuple[Path, Path]]:
+    """Choose output names: the stem, unless another image has it already; then the whole name, then a number.
+
+    A file that was named twice is one image.
+    """
+    taken: set[Path] = set()
+    seen: set[Path] = set()
+    for path, relative in images:
+        if path.resolve() in seen:
+            continue
+        seen.add(path.resolve())
+        candidates = [relative.with_suffix(""), relative]
+        number = 2
+        while candidates[0] in taken:
+            candidates.pop(0)
+            if not candidates:
+                candidates = [relative.with_name(f"{relative.name}-{number}")]
+                number += 1
+        taken.add(candidates[0])
+        yield path, out / candidates[0]

@@ -1,0 +1,275 @@
+"""A run's tiles and blocks as tasks of dask's workers, which share the file system of its folder.
+
+A task is a number; all else lies in the folder: the plan, the survey, the model's weights, and the maps and nuclei that
+tasks leave there. So a worker that dies loses nothing but the tile or block it was at, which dask gives to another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save
+
+from nucleus_unet.averaging import DihedralAverage
+from nucleus_unet.bundle import Bundle, build_network
+from nucleus_unet.devices import choose_device, describe_hardware
+from nucleus_unet.errors import MissingExtraError, SettingsError
+from nucleus_unet.files import write_atomically
+from nucleus_unet.grouping import GroupConfig
+from nucleus_unet.images import Levels
+from nucleus_unet.network import NetworkConfig, fused
+from nucleus_unet.resample import scaled_size
+from nucleus_unet.slides.geometry import TileGrid
+from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, Survey
+from nucleus_unet.slides.reader import open_slide
+from nucleus_unet.slides.region import Region, geometry_from_text
+from nucleus_unet.slides.run import unfinished
+from nucleus_unet.slides.work import Work
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+    from shapely import Geometry
+
+_JOB, _WEIGHTS = "job.json", "weights.safetensors"
+_opening = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker must know of a run beside its plan, its survey and the model's weights.
+
+    Attributes
+    ----------
+    slide, channel, channel_axis
+        As `nucleus_unet.slides.reader.open_slide` takes them; an absolute path.
+    tile, block
+        Sides, in pixels at the model's scale.
+    network
+        Configuration of the network.
+    roi
+        Drawn regions, as the hexadecimal form of their well-known binary; None for the whole slide.
+    """
+
+    slide: str
+    channel: int | str | None
+    channel_axis: int | None
+    tile: int
+    block: int
+    network: dict[str, Any]
+    roi: str | None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where to run, and what its workers open there.
+
+    Attributes
+    ----------
+    client
+        Of the cluster.
+    bundle
+        The model.
+    slide
+        Absolute path.
+    channel, channel_axis
+        As `nucleus_unet.slides.reader.open_slide` takes them.
+    roi
+        From `nucleus_unet.slides.region.read_roi`.
+    """
+
+    client: Client
+    bundle: Bundle
+    slide: Path
+    channel: int | str | None
+    channel_axis: int | None
+    roi: Geometry | None
+
+
+def connect(address: str) -> Client:
+    """Return a client of the scheduler at an address such as ``tcp://host:8786``.
+
+    Raises
+    ------
+    MissingExtraError
+        If the ``dask`` extra is not installed.
+    OSError
+        If there is no scheduler.
+    """
+    client: Client = _distributed().Client(address)
+    return client
+
+
+def run_on_cluster(
+    work: Work,
+    cluster: Cluster,
+    folder: Path,
+    *,
+    block: int,
+    track: Callable[[Sequence[int]], Iterable[int]] = iter,
+) -> None:
+    """Do as `nucleus_unet.slides.run.run_work` does, on a cluster.
+
+    Parameters
+    ----------
+    work
+        What is to be done, and where its files are.
+    cluster
+        Who does it.
+    folder
+        Of the run; holds its plan and its survey.
+    block
+        Side of the blocks of ``work``.
+    track
+        Wraps the list of tiles, to show progress.
+
+    Raises
+    ------
+    SettingsError
+        If a worker does not see the folder, has another version of torch or other hardware, or died again and again.
+    """
+    folder = folder.resolve()
+    network = cluster.bundle.network.state_dict()
+    # Not as a bundle, which would round them to half precision.
+    weights = {name: tensor.contiguous() for name, tensor in network.items() if "num_batches" not in name}
+    write_atomically(folder / WORK / _WEIGHTS, save(weights))
+    job = Job(
+        slide=str(cluster.slide),
+        channel=cluster.channel,
+        channel_axis=cluster.channel_axis,
+        tile=work.grid.tile,
+        block=block,
+        network=cluster.bundle.config.network.to_json(),
+        roi=None if cluster.roi is None else cluster.roi.wkb_hex,
+    )
+    write_atomically(folder / WORK / _JOB, json.dumps(asdict(job), indent=2) + "\n")
+    tasks = _Tasks(cluster.client, folder)
+    try:
+        _go(work, tasks, track)
+    except _distributed().KilledWorker as error:
+        raise SettingsError(
+            f"workers died again and again at {error.task}: do they have the memory for a tile of {job.tile} pixels? "
+            "What is done is kept; call again to go on"
+        ) from error
+    finally:
+        tasks.cancel()
+
+
+def _go(work: Work, tasks: _Tasks, track: Callable[[Sequence[int]], Iterable[int]]) -> None:
+    ledger = unfinished(work, work.numbers)
+    there = {tile for tile in ledger.tiles if work.has_tile(tile)}
+    missing = [tile for tile in ledger.tiles if tile not in there]
+    for tile in missing:
+        tasks.submit(predict_tile, tile, priority=0)
+    for tile in sorted(there):
+        for block in ledger.tile_is_there(tile):
+            tasks.submit(group_block, block, priority=1)
+    steps = iter(track(missing))
+    for task, number in tasks.finished():
+        if task is predict_tile:
+            next(steps, None)
+            for block in ledger.tile_is_there(number):
+                # Before further tiles: maps are kept until their blocks are done.
+                tasks.submit(group_block, block, priority=1)
+        else:
+            for tile in ledger.block_is_there(number):
+                work.forget_maps(tile)
+    next(steps, None)
+
+
+class _Tasks:
+    """Tasks on their way, and back in the order in which they finish."""
+
+    def __init__(self, client: Client, folder: Path) -> None:
+        self._client, self._folder = client, str(folder)
+        content = (folder / PLAN).read_bytes() + (folder / WORK / _JOB).read_bytes()
+        self._key = hashlib.sha256(content).hexdigest()
+        self._what: dict[Future[None], tuple[Callable[[str, str, int], None], int]] = {}
+        self._finished = _distributed().as_completed()
+
+    def submit(self, task: Callable[[str, str, int], None], number: int, *, priority: int) -> None:
+        future = self._client.submit(task, self._folder, self._key, number, pure=False, priority=priority)
+        self._what[future] = (task, number)
+        self._finished.add(future)
+
+    def finished(self) -> Iterator[tuple[Callable[[str, str, int], None], int]]:
+        for future in self._finished:
+            future.result()
+            yield self._what.pop(future)
+
+    def cancel(self) -> None:
+        if self._what:
+            self._client.cancel(list(self._what))  # type: ignore[no-untyped-call, unused-ignore]
+
+
+def predict_tile(folder: str, key: str, number: int) -> None:
+    """Predict a tile of the run in a folder, in a worker, unless another has."""
+    work = _opened(folder, key)
+    if not work.has_tile(number):
+        work.predict_tile(number)
+
+
+def group_block(folder: str, key: str, number: int) -> None:
+    """Group a block of the run in a folder, in a worker, unless another has."""
+    work = _opened(folder, key)
+    if not work.has_block(number):
+        work.group_block(number)
+
+
+def _opened(folder: str, key: str) -> Work:
+    """Open a run in a worker, once a process; ``key`` tells it from earlier ones in the same folder."""
+    with _opening:
+        return _open(folder, key)
+
+
+@lru_cache(maxsize=1)
+def _open(name: str, key: str) -> Work:  # noqa: ARG001
+    folder = Path(name)
+    if not (folder / PLAN).exists():
+        raise SettingsError(f"a worker does not see {folder}: workers must share the file system that out= is on")
+    plan = json.loads((folder / PLAN).read_text())
+    job = Job(**json.loads((folder / WORK / _JOB).read_text()))
+    prediction = plan["prediction"]
+    device = choose_device(prediction["device"])
+    ours, planned = (torch.__version__, describe_hardware(device)), (prediction["torch"], plan["hardware"])
+    if ours != planned:
+        raise SettingsError(
+            f"a worker has torch {ours[0]} on {ours[1]}, the plan has {planned[0]} on {planned[1]}: tiles would differ "
+            "in their last bits; take workers of one kind, the kind of this machine"
+        )
+    torch.set_num_threads(prediction["threads"])
+    weights = (folder / WORK / _WEIGHTS).read_bytes()
+    network = fused(build_network(NetworkConfig.from_json(job.network), weights))
+    network = network.to(device)
+    slide = open_slide(job.slide, channel=job.channel, channel_axis=job.channel_axis)
+    height, width = (scaled_size(size, prediction["scale"]) for size in slide.shape)
+    survey = Survey.from_json(json.loads((folder / SURVEY).read_text()))
+    return Work(
+        slide,
+        DihedralAverage(network) if prediction["augment"] else network,
+        prediction["precision"],
+        levels=Levels(prediction["black"], prediction["white"]),
+        scale=prediction["scale"],
+        group_config=GroupConfig.from_json(prediction["group"]),
+        min_area=prediction["min_area"],
+        tissue=None if plan["tissue"] is None else survey.tissue,
+        region=None if job.roi is None else Region(geometry_from_text(job.roi), slide.shape, survey.tissue.side),
+        grid=TileGrid((height, width), tile=job.tile, radius=network.receptive_radius, stride=network.stride),
+        block=job.block,
+        folder=folder / WORK,
+    )
+
+
+def _distributed() -> Any:
+    try:
+        import distributed
+    except ImportError as error:
+        raise MissingExtraError("clusters need more packages: pip install 'nucleus-unet[dask]'") from error
+    return distributed
