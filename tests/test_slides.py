@@ -430,6 +430,18 @@ def test_regions_of_tiffs_are_those_of_the_whole(layout: str, dtype: type, tmp_p
         np.testing.assert_array_equal(slide.read(*region), picture[region])
 
 
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "lzw", "deflate", "zstd", "webp", "packbits"])
+@pytest.mark.parametrize("layout", [{"tile": (64, 48)}, {"rowsperstrip": 48}], ids=["tiles", "strips"])
+def test_regions_of_every_compression_are_those_that_tifffile_reads(
+    tmp_path: Path, compression: str, layout: dict[str, Any]
+) -> None:
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, PICTURE, photometric="rgb", compression=compression, **layout)
+    slide, whole = open_slide(path), tifffile.imread(path)
+    for region in REGIONS:
+        np.testing.assert_array_equal(slide.read(*region), whole[region])
+
+
 def test_a_channel_of_an_ome_tiff_is_read_by_its_name(tmp_path: Path) -> None:
     path, stack = tmp_path / "slide.ome.tif", np.moveaxis(PICTURE, -1, 0)[[0, 1, 2, 0]]
     names = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP", "Cy3", "Cy5"]}, "PhysicalSizeX": 0.5}
@@ -508,8 +520,34 @@ def test_a_damaged_tile_is_named(tmp_path: Path) -> None:
     path.write_bytes(content)
     slide = open_slide(path)
     np.testing.assert_array_equal(slide.read(slice(0, 64), slice(0, 64)), PICTURE[:64, :64])
-    with pytest.raises(ImageError, match=r"slide.tif: tile or strip 3 is damaged"):
+    with pytest.raises(ImageError, match=r"slide.tif: tile or strip 3 \(rows 0 to 64, columns 192 to 256\) is damaged"):
         slide.read(slice(0, 64), slice(0, 330))
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "lzw", "deflate", "zstd", "webp", None])
+def test_a_tile_whose_end_is_missing_is_named(tmp_path: Path, compression: str | None) -> None:
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, PICTURE, tile=(64, 64), compression=compression, photometric="rgb", software="", metadata={})
+    with tifffile.TiffFile(path, mode="r+") as file:
+        counts = list(file.pages.first.databytecounts)
+        counts[3] //= 2
+        file.pages.first.tags["TileByteCounts"].overwrite(counts)
+    with pytest.raises(ImageError, match=r"slide.tif: tile or strip 3 \(rows 0 to 64, columns 192 to 256\) is damaged"):
+        open_slide(path).read(slice(0, 64), slice(0, 330))
+
+
+def test_a_file_that_ends_too_early_is_refused_where_it_ends(tmp_path: Path) -> None:
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, PICTURE, tile=(64, 64), compression="zlib", photometric="rgb")
+    with tifffile.TiffFile(path) as file:
+        last = file.pages.first.dataoffsets[-1]
+    path.write_bytes(path.read_bytes()[: last + 100])
+    slide = open_slide(path)
+    np.testing.assert_array_equal(slide.read(*REGIONS[1]), PICTURE[REGIONS[1]])
+    with pytest.raises(
+        ImageError, match=r"tile or strip 23 .* is damaged \(expected \d+ bytes, the file ends after 100"
+    ):
+        slide.read(*REGIONS[2])
 
 
 @pytest.mark.parametrize(
@@ -544,7 +582,9 @@ def test_levels_are_those_of_predict(tmp_path: Path) -> None:
     assert survey(open_slide(picture), workers=2).levels == (black, white)
 
 
-@pytest.mark.parametrize(("size", "said"), [(0.25, None), (0, "give mpp="), (5000, "give mpp="), (None, "give mpp=")])
+@pytest.mark.parametrize(
+    ("size", "said"), [(0.25, None), (0, "give mpp="), (51, "give mpp="), (0.009, "give mpp="), (None, "give mpp=")]
+)
 def test_a_pixel_size_that_is_missing_or_absurd_is_asked_for(
     segmenter: Segmenter, tmp_path: Path, caplog: pytest.LogCaptureFixture, size: float | None, said: str | None
 ) -> None:

@@ -390,32 +390,38 @@ def _ome_pixels(file: tifffile.TiffFile) -> ElementTree.Element | None:
     return ElementTree.fromstring(file.ome_metadata).find("{*}Image/{*}Pixels")
 
 
-_MICROMETRES = {"µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4}
+_MICROMETRES = (
+    dict.fromkeys(("µm", "um", "micron", "microns", "micrometer"), 1.0)
+    | dict.fromkeys(("nm", "nanometer"), 1e-3)
+    | dict.fromkeys(("mm", "millimeter"), 1e3)
+    | dict.fromkeys(("cm", "centimeter"), 1e4)
+)
 
 
 def _pixel_size(file: tifffile.TiffFile) -> float | None:
     """Micrometres per pixel, where the file says so plausibly."""
     if (pixels := _ome_pixels(file)) is not None:
-        return _plausible(pixels.get("PhysicalSizeX"), _micrometres(pixels.get("PhysicalSizeXUnit", "µm")))
+        return plausible_pixel_size(pixels.get("PhysicalSizeX"), micrometres_in(pixels.get("PhysicalSizeXUnit", "µm")))
     if file.is_svs:
         match = re.search(r"MPP\s*=\s*([0-9.]+)", file.pages.first.description)
-        return _plausible(match.group(1) if match else None, 1.0)
+        return plausible_pixel_size(match.group(1) if match else None, 1.0)
     if file.is_imagej and file.imagej_metadata:
         resolution = file.pages.first.tags.get("XResolution")
         if resolution is not None and resolution.value[0]:
             unit = str(file.imagej_metadata.get("unit", ""))
-            return _plausible(resolution.value[1] / resolution.value[0], _micrometres(unit))
+            return plausible_pixel_size(resolution.value[1] / resolution.value[0], micrometres_in(unit))
     return None
 
 
-def _micrometres(unit: str) -> float:
+def micrometres_in(unit: str) -> float:
     """Tell how many micrometres a unit is; 0 if that is not known."""
     return _MICROMETRES.get(unit.replace("\\u00B5", "µ").replace("\N{GREEK SMALL LETTER MU}", "µ"), 0.0)
 
 
-def _plausible(size: str | float | None, factor: float) -> float | None:
+def plausible_pixel_size(size: str | float | None, micrometres: float) -> float | None:
+    """Return micrometres per pixel from a size and its unit in micrometres; None if no microscope would have it."""
     try:
-        mpp = float(size or 0) * factor
+        mpp = float(size or 0) * micrometres
     except ValueError:
         return None
-    return mpp if 0.01 <= mpp <= 100 else None
+    return mpp if 0.01 <= mpp <= 50 else None

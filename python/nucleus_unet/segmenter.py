@@ -246,9 +246,10 @@ class Segmenter:
         Parameters
         ----------
         slide
-            Path of an image file: TIFF, SVS, OME-TIFF or BigTIFF, of which tiles or strips are read as they are
-            needed, or any other that `predict` reads. Or an array, in memory, mapped into it, or of zarr: (H, W) or
-            (H, W, C) of bool, uint8 or uint16.
+            Path of an image: TIFF, SVS, OME-TIFF, BigTIFF, OME-Zarr (``zarr`` extra), NDPI, MRXS, SCN, CZI, BIF or
+            DICOM (``openslide`` extra), of which parts are read as they are needed, or any other that `predict`
+            reads. Or an array, in memory, mapped into it, of zarr or dask: (H, W) or (H, W, C) of bool, uint8 or
+            uint16.
         out
             Folder for the results and for what is kept in between.
         threshold, min_area, diameter, mpp, channel, channel_axis, augment
@@ -275,7 +276,7 @@ class Segmenter:
         SettingsError
             If an option is out of range, or ``out`` holds a run with another plan; the message says what differs.
         MissingExtraError
-            If the ``slides`` extra is not installed.
+            If the ``slides`` extra is not installed, or the one that the slide needs.
         OSError
             If a file cannot be opened or written.
 
@@ -288,7 +289,7 @@ class Segmenter:
         ...     len(Segmenter.from_pretrained().predict_slide(slide, out=folder))
         0
         """
-        from nucleus_unet.slides.reader import open_slide
+        from nucleus_unet.slides.reader import file_facts, open_slide
         from nucleus_unet.slides.segment import Model, segment_slide
 
         self.check_options(threshold=threshold, min_area=min_area, diameter=diameter, mpp=mpp, tile=tile)
@@ -309,9 +310,8 @@ class Segmenter:
         )
         origin = None
         if isinstance(slide, Path | str):
-            facts = Path(slide).stat()
-            chosen = f"{channel!r} of axis {channel_axis!r}"
-            origin = {"bytes": facts.st_size, "modified": facts.st_mtime_ns, "channel": chosen}
+            facts = file_facts(Path(slide))
+            origin = facts and {**facts, "channel": f"{channel!r} of axis {channel_axis!r}"}
         return segment_slide(
             opened,
             model,

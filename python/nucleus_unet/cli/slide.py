@@ -22,7 +22,9 @@ from nucleus_unet.cli.shared import (
 
 
 def slide(
-    image: Annotated[Path, typer.Argument(help="TIFF, SVS, OME-TIFF, BigTIFF, .npy, or any image file.")],
+    image: Annotated[
+        Path, typer.Argument(help="TIFF, SVS, OME-TIFF, OME-Zarr, NDPI, MRXS, DICOM, .npy, or any image.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the results; the same command goes on with a stopped run.")],
     model: Model = None,
     device: Device = "auto",
