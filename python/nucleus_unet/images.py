@@ -24,7 +24,7 @@ TIFF_SUFFIXES = (".tif", ".tiff", ".svs", ".lsm", ".stk")
 SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".jp2", ".webp", ".bmp", ".npy")
 
 # Percentiles that become black and white: robust against hot pixels and dust, and what the network was trained on.
-_BLACK, _WHITE = 1.0, 99.8
+PERCENTILES = 1.0, 99.8
 
 
 class Levels(NamedTuple):
@@ -177,10 +177,9 @@ def measure_levels(image: NDArray[Any]) -> Levels | None:
     if image.dtype.kind != "f":
         return levels_of_counts(count_values(image))
     least, most = float(image.min()), float(image.max())
-    if most - least > float(np.finfo(image.dtype).max):
-        raise ImageError(f"image values: {least:g} to {most:g} is too wide a range to be normalised")
-    black, white = (float(level) for level in np.percentile(image, (_BLACK, _WHITE)))
-    return _checked_levels(black, white, least, most)
+    check_range(least, most, image.dtype)
+    black, white = (float(level) for level in np.percentile(image, PERCENTILES))
+    return checked_levels(black, white, least, most)
 
 
 def count_values(image: NDArray[Any]) -> NDArray[np.int64]:
@@ -225,10 +224,18 @@ def levels_of_counts(counts: NDArray[np.int64]) -> Levels | None:
         lower, upper = (float(np.searchsorted(up_to, rank, side="right")) for rank in ranks)
         return lower + (upper - lower) * part if part < 0.5 else upper - (upper - lower) * (1 - part)
 
-    return _checked_levels(percentile(_BLACK), percentile(_WHITE), float(present[0]), float(present[-1]))
+    black, white = (percentile(share) for share in PERCENTILES)
+    return checked_levels(black, white, float(present[0]), float(present[-1]))
 
 
-def _checked_levels(black: float, white: float, least: float, most: float) -> Levels | None:
+def check_range(least: float, most: float, dtype: np.dtype[Any]) -> None:
+    """Raise `ImageError` if floating-point numbers lie too far apart for one to be taken from another."""
+    if most - least > float(np.finfo(dtype).max):
+        raise ImageError(f"image values: {least:g} to {most:g} is too wide a range to be normalised")
+
+
+def checked_levels(black: float, white: float, least: float, most: float) -> Levels | None:
+    """Return the percentiles as levels, or where they are equal the least and the most number; None if these are."""
     if white <= black:
         # All but a few pixels are equal: those few are the picture.
         black, white = least, most

@@ -248,8 +248,8 @@ class Segmenter:
         slide
             Path of an image: TIFF, SVS, OME-TIFF, BigTIFF, OME-Zarr (``zarr`` extra), NDPI, MRXS, SCN, CZI, BIF or
             DICOM (``openslide`` extra), of which parts are read as they are needed, or any other that `predict`
-            reads. Or an array, in memory, mapped into it, of zarr or dask: (H, W) or (H, W, C) of bool, uint8 or
-            uint16.
+            reads. Or an array, in memory, mapped into it, of zarr or dask: (H, W) or (H, W, C), of the dtypes that
+            `predict` takes.
         out
             Folder for the results and for what is kept in between.
         threshold, min_area, diameter, mpp, channel, channel_axis, augment

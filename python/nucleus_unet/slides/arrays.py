@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from nucleus_unet.errors import ImageError
-from nucleus_unet.images import prepare_image
+from nucleus_unet.images import DTYPES, prepare_image
 from nucleus_unet.slides.segments import LARGEST_SEGMENT
-
-DTYPES = ("bool", "uint8", "uint16")
 
 
 class ArrayLike(Protocol):
@@ -111,7 +109,7 @@ def checked_dtype(dtype: DTypeLike | None, shape: tuple[int, int]) -> np.dtype[A
     if np.dtype(dtype).name not in DTYPES:
         raise ImageError(
             f"slide dtype: expected one of {', '.join(DTYPES)}, got {np.dtype(dtype).name}; "
-            "scale other numbers to uint16 first, or use predict"
+            "scale other numbers to uint16 first"
         )
     if 0 in shape:
         raise ImageError(f"slide: expected at least one pixel, got {shape[0]} x {shape[1]}")

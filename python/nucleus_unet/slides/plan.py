@@ -17,12 +17,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from nucleus_unet.errors import DataError, SettingsError
+from nucleus_unet.errors import DataError, ImageError, SettingsError
 from nucleus_unet.files import write_atomically
-from nucleus_unet.images import Levels, count_values, levels_of_counts
+from nucleus_unet.images import Levels
 from nucleus_unet.segmentation import Plan
 from nucleus_unet.slides.geometry import Block, lay_blocks
 from nucleus_unet.slides.reader import Slide
+from nucleus_unet.slides.tally import tally_for
 
 PLAN = "plan.json"
 
@@ -76,7 +77,7 @@ class SlidePlan:
 
 
 def survey(slide: Slide, *, workers: int, track: Callable[[Sequence[Block]], Iterable[Block]] = iter) -> Survey:
-    """Look at every pixel once, in bounded memory.
+    """Look at every pixel once, or a few times if they are floating-point numbers, in bounded memory.
 
     Parameters
     ----------
@@ -86,19 +87,31 @@ def survey(slide: Slide, *, workers: int, track: Callable[[Sequence[Block]], Ite
         Threads that read.
     track
         Wraps the list of regions, to show progress.
+
+    Raises
+    ------
+    ImageError
+        If pixels are NaN or infinite, or cannot be read.
     """
-    counts = np.zeros(2 ** (8 * slide.dtype.itemsize), np.int64)
-    digest = hashlib.sha256(repr((slide.shape, slide.channels, slide.dtype.name)).encode())
+    height, width = slide.shape
+    tally = tally_for(slide.dtype, height * width * (slide.channels or 1))
+    digests = []
 
-    def look(region: Block) -> tuple[np.ndarray[Any, np.dtype[np.int64]], bytes]:
+    def look(region: Block) -> tuple[Any, bytes]:
         pixels = slide.read(*region)
-        return count_values(pixels), hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
+        return tally.look(pixels), hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
 
-    with ThreadPoolExecutor(workers) as pool:
-        for more, part in ahead(pool, look, track(lay_blocks(slide.shape, _SURVEY_SIDE)), depth=workers + 1):
-            counts += more
-            digest.update(part)
-    return Survey(digest.hexdigest(), levels_of_counts(counts))
+    for _ in range(tally.looks):
+        digest = hashlib.sha256(repr((slide.shape, slide.channels, slide.dtype.name)).encode())
+        with ThreadPoolExecutor(workers) as pool:
+            for told, part in ahead(pool, look, track(lay_blocks(slide.shape, _SURVEY_SIDE)), depth=workers + 1):
+                tally.add(told)
+                digest.update(part)
+        tally.end_look()
+        digests.append(digest.hexdigest())
+    if len(set(digests)) > 1:
+        raise ImageError("slide: its pixels changed while they were looked at")
+    return Survey(digests[0], tally.levels())
 
 
 def ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], *, depth: int) -> Iterator[R]:

@@ -31,7 +31,7 @@ class Slide(Protocol):
     channels
         3 for colours, None for grey.
     dtype
-        ``bool``, ``uint8`` or ``uint16``.
+        ``bool``, ``uint8``, ``uint16``, ``float32`` or ``float64``.
     mpp
         Micrometres per pixel, where the slide says so plausibly.
     """
