@@ -16,6 +16,7 @@ import pytest
 import tifffile
 import zarr
 from nucleus_unet.errors import ImageError, MissingExtraError
+from nucleus_unet.images import read_image
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.reader import Slide, file_facts, open_slide
 from nucleus_unet.slides.scans import ScanSlide
@@ -261,6 +262,9 @@ def test_without_zarr_an_ome_zarr_says_what_to_install(tmp_path: Path, monkeypat
 # Scans ----------------------------------------------------------------------------------------------------
 
 
+PICTURE_OF_TILES = np.random.default_rng(2).integers(0, 256, (256, 320, 3), dtype=np.uint8)
+
+
 def write_aperio(path: Path, *, missing: int) -> Path:
     """Write a scan of 64 x 64 tiles of which the scanner left one out."""
     places = [(row, column) for row in range(0, 256, 64) for column in range(0, 320, 64)]
@@ -274,16 +278,15 @@ def write_aperio(path: Path, *, missing: int) -> Path:
     return path
 
 
-PICTURE_OF_TILES = np.random.default_rng(2).integers(0, 256, (256, 320, 3), dtype=np.uint8)
-
-
-def test_what_the_scanner_left_out_is_white(tmp_path: Path) -> None:
+def test_what_the_scanner_left_out_is_white_whoever_reads_it(tmp_path: Path) -> None:
     slide = ScanSlide(write_aperio(tmp_path / "slide.svs", missing=7), channel=None, channel_axis=None)
     assert (slide.shape, slide.channels, slide.mpp) == ((256, 320), 3, 0.25)
     expected = PICTURE_OF_TILES.copy()
     expected[64:128, 128:192] = 255
     for region in [(slice(0, 256), slice(0, 320)), (slice(60, 131), slice(47, 200))]:
         np.testing.assert_array_equal(slide.read(*region), expected[region])
+    np.testing.assert_array_equal(open_slide(tmp_path / "slide.svs").read(slice(0, 256), slice(0, 320)), expected)
+    np.testing.assert_array_equal(read_image(tmp_path / "slide.svs").pixels, expected)
     green = ScanSlide(tmp_path / "slide.svs", channel=1, channel_axis=None)
     np.testing.assert_array_equal(green.read(slice(0, 256), slice(0, 320)), expected[..., 1])
 

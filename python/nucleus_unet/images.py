@@ -361,8 +361,18 @@ def tiff_layout(file: tifffile.TiffFile) -> TiffLayout:
     )
 
 
+def open_tiff(path: Path) -> tifffile.TiffFile:
+    """Open a TIFF file; tiles that a slide scanner left out are white."""
+    file = tifffile.TiffFile(path)
+    if file.is_svs or file.is_philips:
+        series = file.series[0]
+        if series.dtype.kind == "u":
+            series.keyframe.nodata = np.iinfo(series.dtype).max
+    return file
+
+
 def _read_tiff(path: Path) -> ImageFile:
-    with tifffile.TiffFile(path) as file:
+    with open_tiff(path) as file:
         layout = tiff_layout(file)
         pixels = file.series[0].asarray().reshape(layout.shape)
         if layout.white_is_zero:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError, MissingExtraError
-from nucleus_unet.images import ImageFile, palette, read_image, tiff_layout
+from nucleus_unet.images import ImageFile, open_tiff, palette, read_image, tiff_layout
 from nucleus_unet.slides.arrays import ArrayLike, ArraySlide
 from nucleus_unet.slides.scans import SCAN_SUFFIXES, ScanSlide
 from nucleus_unet.slides.tiff import TiffSlide
@@ -136,14 +135,14 @@ def _open_file(path: Path, start: bytes, channel: int | str | None, channel_axis
 
 
 def _open_tiff(path: Path, channel: int | str | None, channel_axis: int | None) -> Slide:
-    file = tifffile.TiffFile(path)
-    series = file.series[0]
+    file = open_tiff(path)
     if file.is_ndpi or file.is_scn or file.is_bif:  # whatever its name, their pictures are not the file's first
         file.close()
         return ScanSlide(path, channel=channel, channel_axis=channel_axis)
     if palette(file) is not None:
         file.close()
         return _of_file(read_image(path), channel, channel_axis)
+    series = file.series[0]
     if series.dataoffset is None or 0 in series.shape:
         return TiffSlide(path, file, channel=channel, channel_axis=channel_axis)
     layout = tiff_layout(file)
