@@ -47,7 +47,7 @@ benchmark: $(STAMP)
 ## Measure slides against MONAI on the same pixels (some minutes); benchmarks/slide_kills.py kills them in every phase
 SLIDES ?= --json slides.json
 benchmark-slides: $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group benchmark '.[slides]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group benchmark
 	$(BIN)/python benchmarks/slides.py $(SLIDES)
 
 # The environment, with the extension built in release mode; made anew when Rust code or dependencies change.

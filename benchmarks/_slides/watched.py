@@ -72,6 +72,12 @@ class Watched:
         str or None
             None if it had finished before.
         """
+        try:
+            return self._kill(target, delay)
+        finally:
+            self._child.kill()  # whatever went wrong, nobody is left stopped
+
+    def _kill(self, target: str, delay: float) -> str | None:
         reached: float | None = None
         while self._child.poll() is None:
             phase = self._look()
