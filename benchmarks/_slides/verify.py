@@ -16,7 +16,7 @@ import torch
 import zarr
 from nucleus_unet.bundle import load_bundle
 from nucleus_unet.devices import choose_precision
-from nucleus_unet.grouping import group
+from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels, normalise
 from nucleus_unet.inference import predict_maps
 from nucleus_unet.masks import relabel_sequential
@@ -35,6 +35,8 @@ def main() -> None:
 def verify(slide: SparseSlide, folder: Path, model: Path | None) -> dict[str, Any]:
     """Count pictures whose labels on the slide are not those of `predict` on the picture and its ground alone."""
     plan = json.loads((folder / "plan.json").read_text())["prediction"]
+    if plan["scale"] != 1 or plan["augment"]:
+        sys.exit("expected a run at the slide's own scale, without augment: pictures alone are predicted so")
     torch.set_num_threads(plan["threads"])
     store: Any = tifffile.imread(folder / "labels.tif", aszarr=True, level=0)
     labels: Any = zarr.open(store, mode="r")
@@ -55,17 +57,17 @@ def verify(slide: SparseSlide, folder: Path, model: Path | None) -> dict[str, An
 
 def _predict(crop: NDArray[np.uint8], plan: dict[str, Any], model: Path | None) -> NDArray[np.uint32]:
     """Do what `Segmenter.predict` does, with the slide's levels, which the crop would not have."""
-    bundle = load_bundle(model)
+    network = fused(load_bundle(model).network)
     device = torch.device(plan["device"])
     image = normalise(crop, Levels(plan["black"], plan["white"]))
     maps = predict_maps(
-        fused(bundle.network).to(device),
+        network.to(device),
         lambda *part: image[part],
         crop.shape[:2],
         tile=max(crop.shape),
         precision=choose_precision(device, plan["precision"]),
     )
-    return group(maps, bundle.config.group).labels
+    return group(maps, GroupConfig.from_json(plan["group"])).labels
 
 
 if __name__ == "__main__":

@@ -7,18 +7,21 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import psutil
 
 PHASES = ("planning", "tiles", "blocks", "numbering", "export")
-"""In order: until the plan is there; until the first block; until results are begun; until one of them is there."""
+"""In order: until a process's first tile; its first block; until it begins with results; until one of them is there."""
 
 SUMMARY = "summary.json"
 """What a run writes last."""
 
 _TEMPORARY = ".nucleus-unet-"
-_BESIDES = {"lock", "plan.json", "survey.json", SUMMARY}
+_BESIDES = {"lock", "plan.json", "survey.json", "work", SUMMARY}
+# Results, and the maps and nuclei from which they are made.
+_WATCHED = ("*", "work/*/*")
 _PATIENCE = 0.02
 # The export is over in an instant: the process is let go on by steps as short as this, in seconds, to meet it.
 _STEP = 0.0005
@@ -38,7 +41,7 @@ class Watched:
     """
 
     def __init__(self, command: Sequence[str], out: Path, log: Path) -> None:
-        self._out, self._before = out, set(_results(out))
+        self._out, self._before, self._furthest = out, _files(out, *_WATCHED), 0
         self.begun = time.monotonic()
         with log.open("ab") as file:
             self._child = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
@@ -46,16 +49,22 @@ class Watched:
         self.peak_memory = 0
 
     def phase(self) -> str:
-        """Tell from the files how far the run is."""
+        """Tell from the files that this process made how far it has come; it never goes back."""
+        self._furthest = max(self._furthest, PHASES.index(self._phase_now()))
+        return PHASES[self._furthest]
+
+    def _phase_now(self) -> str:
         if not (self._out / "plan.json").exists():
             return "planning"
-        new = [name for name, inode in _results(self._out) if (name, inode) not in self._before]
-        if any(not name.startswith(_TEMPORARY) for name in new):
+        made = _files(self._out, *_WATCHED) - self._before
+        whole = {path for path, _ in made if not path.name.startswith(_TEMPORARY)}
+        if any(path.parent == self._out for path in whole):
             return "export"
-        if new:
+        if any(path.parent == self._out for path, _ in made):
             return "numbering"
-        blocks = (self._out / "work").glob("nuclei-*/*")
-        return "blocks" if any(not path.name.startswith(_TEMPORARY) for path in blocks) else "tiles"
+        if any(path.parent.name.startswith("nuclei-") for path in whole):
+            return "blocks"
+        return "tiles" if made else "planning"
 
     def finish(self, seen: Callable[[str], object] = lambda _phase: None) -> int:
         """Wait for the end and return the exit status; tell every phase that is seen."""
@@ -90,15 +99,19 @@ class Watched:
                 self._child.wait()
                 return phase
             if target == "export" and phase == "numbering":
-                self._step()
+                self._step_to_export()
             else:
                 time.sleep(_PATIENCE)
         return None
 
-    def _step(self) -> None:
-        self._child.send_signal(signal.SIGCONT)
-        time.sleep(_STEP)
-        self._child.send_signal(signal.SIGSTOP)
+    def _step_to_export(self) -> None:
+        while self._child.poll() is None:
+            self._child.send_signal(signal.SIGCONT)
+            time.sleep(_STEP)
+            self._child.send_signal(signal.SIGSTOP)
+            made = _files(self._out, "*") - self._before  # results alone: looking must not take longer than a step
+            if any(not path.name.startswith(_TEMPORARY) for path, _ in made):
+                return
 
     def _look(self) -> str:
         """Note the memory of the process and its children, and tell the phase."""
@@ -108,11 +121,11 @@ class Watched:
         return self.phase()
 
 
-def _results(out: Path) -> list[tuple[str, int]]:
-    """Name the files that are, or will become, results, and tell one from another of the same name."""
-    found = []
-    for path in out.iterdir() if out.exists() else ():
+def _files(out: Path, *patterns: str) -> set[tuple[Path, int]]:
+    """List files of a run's folder, and tell one file from another of the same name."""
+    found = set()
+    for path in chain.from_iterable(out.glob(pattern) for pattern in patterns):
         with suppress(FileNotFoundError):  # renamed or deleted since
-            if path.name not in _BESIDES and path.name != "work":
-                found.append((path.name, path.stat().st_ino))
+            if path.name not in _BESIDES:
+                found.add((path, path.stat().st_ino))
     return found
