@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 RUST := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
-.PHONY: demo benchmark test lint format types rust-test python-test clean
+.PHONY: demo benchmark benchmark-slides test lint format types rust-test python-test clean
 
 ## Segment real and synthetic pictures with the embedded model; results go to demo/
 demo: $(STAMP)
@@ -43,6 +43,12 @@ BENCHMARK ?= --json kernels.json --markdown kernels.md
 benchmark: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group benchmark
 	$(BIN)/python benchmarks/kernels.py $(BENCHMARK)
+
+## Measure slides against MONAI on the same pixels (some minutes); benchmarks/slide_kills.py kills them in every phase
+SLIDES ?= --json slides.json
+benchmark-slides: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group benchmark
+	$(BIN)/python benchmarks/slides.py $(SLIDES)
 
 # The environment, with the extension built in release mode; made anew when Rust code or dependencies change.
 $(STAMP): pyproject.toml constraints.txt $(RUST)

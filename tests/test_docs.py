@@ -95,7 +95,7 @@ def test_links_within_the_repository_lead_somewhere() -> None:
 
 def test_the_make_targets_that_are_shown_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    shown = re.findall(r"\$ make (\w+)", (ROOT / "README.md").read_text() + (ROOT / "CONTRIBUTING.md").read_text())
+    shown = re.findall(r"\$ make ([\w-]+)", (ROOT / "README.md").read_text() + (ROOT / "CONTRIBUTING.md").read_text())
     assert {"demo", "test"} <= set(shown)
     for target in shown:
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target

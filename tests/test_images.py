@@ -460,7 +460,7 @@ def test_the_pixel_size_of_an_imagej_file_is_read_if_plausible(tmp_path: Path, u
     assert read_image(tmp_path / "image.tif").mpp == (None if mpp is None else pytest.approx(mpp))
 
 
-@pytest.mark.parametrize(("said", "mpp"), [("0.4990", 0.499), ("0", None), ("0..5", None)])
+@pytest.mark.parametrize(("said", "mpp"), [("0.4990", 0.499), ("0", None), ("-", None), ("0..5", None)])
 def test_the_pixel_size_of_an_svs_file_is_read_if_plausible(tmp_path: Path, said: str, mpp: float | None) -> None:
     description = f"Aperio Image Library v11.2.1\r\n40x30|AppMag = 20|MPP = {said}"
     tifffile.imwrite(tmp_path / "image.svs", RGB, description=description, metadata=None)

@@ -19,9 +19,10 @@ from conftest import RESULTS, draw_discs
 from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from nucleus_unet.errors import DataError, ImageError, MissingExtraError, SettingsError
 from nucleus_unet.grouping import GroupConfig, group
-from nucleus_unet.images import Levels
+from nucleus_unet.images import Levels, measure_levels
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.geometry import TileGrid, lay_blocks, widen
@@ -429,6 +430,18 @@ def test_regions_of_tiffs_are_those_of_the_whole(layout: str, dtype: type, tmp_p
         np.testing.assert_array_equal(slide.read(*region), picture[region])
 
 
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "lzw", "deflate", "zstd", "webp", "packbits"])
+@pytest.mark.parametrize("layout", [{"tile": (64, 48)}, {"rowsperstrip": 48}], ids=["tiles", "strips"])
+def test_regions_of_every_compression_are_those_that_tifffile_reads(
+    tmp_path: Path, compression: str, layout: dict[str, Any]
+) -> None:
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, PICTURE, photometric="rgb", compression=compression, **layout)
+    slide, whole = open_slide(path), tifffile.imread(path)
+    for region in REGIONS:
+        np.testing.assert_array_equal(slide.read(*region), whole[region])
+
+
 def test_a_channel_of_an_ome_tiff_is_read_by_its_name(tmp_path: Path) -> None:
     path, stack = tmp_path / "slide.ome.tif", np.moveaxis(PICTURE, -1, 0)[[0, 1, 2, 0]]
     names = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP", "Cy3", "Cy5"]}, "PhysicalSizeX": 0.5}
@@ -507,14 +520,40 @@ def test_a_damaged_tile_is_named(tmp_path: Path) -> None:
     path.write_bytes(content)
     slide = open_slide(path)
     np.testing.assert_array_equal(slide.read(slice(0, 64), slice(0, 64)), PICTURE[:64, :64])
-    with pytest.raises(ImageError, match=r"slide.tif: tile or strip 3 is damaged"):
+    with pytest.raises(ImageError, match=r"slide.tif: tile or strip 3 \(rows 0 to 64, columns 192 to 256\) is damaged"):
         slide.read(slice(0, 64), slice(0, 330))
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "lzw", "deflate", "zstd", "webp", None])
+def test_a_tile_whose_end_is_missing_is_named(tmp_path: Path, compression: str | None) -> None:
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, PICTURE, tile=(64, 64), compression=compression, photometric="rgb", software="", metadata={})
+    with tifffile.TiffFile(path, mode="r+") as file:
+        counts = list(file.pages.first.databytecounts)
+        counts[3] //= 2
+        file.pages.first.tags["TileByteCounts"].overwrite(counts)
+    with pytest.raises(ImageError, match=r"slide.tif: tile or strip 3 \(rows 0 to 64, columns 192 to 256\) is damaged"):
+        open_slide(path).read(slice(0, 64), slice(0, 330))
+
+
+def test_a_file_that_ends_too_early_is_refused_where_it_ends(tmp_path: Path) -> None:
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, PICTURE, tile=(64, 64), compression="zlib", photometric="rgb")
+    with tifffile.TiffFile(path) as file:
+        last = file.pages.first.dataoffsets[-1]
+    path.write_bytes(path.read_bytes()[: last + 100])
+    slide = open_slide(path)
+    np.testing.assert_array_equal(slide.read(*REGIONS[1]), PICTURE[REGIONS[1]])
+    with pytest.raises(
+        ImageError, match=r"tile or strip 23 .* is damaged \(expected \d+ bytes, the file ends after 100"
+    ):
+        slide.read(*REGIONS[2])
 
 
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((5, 5), np.float32), "slide dtype: expected one of bool, uint8, uint16, got float32"),
+        (np.zeros((5, 5), np.int32), "slide dtype: expected one of bool, uint8, uint16, float32, float64, got int32"),
         (np.zeros((0, 5), np.uint8), "expected at least one pixel"),
         (np.zeros((5, 5, 7), np.uint8), "image shape: expected 1, 3 or 4 channels, got 7"),
         (np.zeros(5, np.uint8), "image shape: expected"),
@@ -537,13 +576,66 @@ def test_a_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
         open_slide(tmp_path / "c.svs")
 
 
-def test_levels_are_those_of_predict(tmp_path: Path) -> None:
-    picture = (PICTURE.astype(np.uint16) * 200) % 40_000
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64])
+def test_levels_are_the_percentiles_that_numpy_finds(dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nucleus_unet.slides.plan._SURVEY_SIDE", 100)
+    picture = ((PICTURE.astype(np.uint16) * 200) % 40_000).astype(dtype)
+    if picture.dtype.kind == "f":
+        picture = np.random.default_rng(3).normal(0, 1, PICTURE.shape).astype(dtype) ** 5
     black, white = np.percentile(picture, (1, 99.8))
     assert survey(open_slide(picture), cell=64, workers=2).levels == (black, white)
 
 
-@pytest.mark.parametrize(("size", "said"), [(0.25, None), (0, "give mpp="), (5000, "give mpp="), (None, "give mpp=")])
+def floating_point(dtype: type) -> st.SearchStrategy[NDArray[Any]]:
+    width: Any = 8 * np.dtype(dtype).itemsize
+    numbers = st.floats(-(2.0**99), 2.0**99, width=width, allow_subnormal=False)
+    return arrays(dtype, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=numbers)
+
+
+@given(numbers=floating_point(np.float32) | floating_point(np.float64))
+@settings(max_examples=60)
+def test_levels_of_floating_point_numbers_are_those_of_predict(numbers: NDArray[Any]) -> None:
+    assert survey(open_slide(numbers), workers=1).levels == measure_levels(numbers)
+
+
+def test_a_slide_of_floating_point_numbers_has_the_nuclei_of_the_whole_image(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    picture = np.stack([mosaic / 7, mosaic / 3 - 40, mosaic / 11], axis=-1).astype(np.float32)
+    tifffile.imwrite(tmp_path / "slide.tif", picture, tile=(64, 64), compression="zlib", photometric="rgb")
+    expected = segmenter.predict(picture)
+    assert len(expected) > 30
+    result = segmenter.predict_slide(tmp_path / "slide.tif", out=tmp_path / "out", tile=136, block=64)
+    assert_same(result, expected)
+
+
+def test_pixels_that_are_no_numbers_are_counted_and_refused(segmenter: Segmenter, tmp_path: Path) -> None:
+    picture = np.ones((40, 50, 3), np.float32)
+    picture[7, 8], picture[9, 9, 1] = np.nan, np.inf
+    with pytest.raises(ImageError, match="expected finite numbers, got 2 pixels that are NaN or infinite"):
+        segmenter.predict_slide(picture, out=tmp_path / "out")
+
+
+class Flickering(Foreign):
+    """An array whose numbers differ each time they are read."""
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self) -> None:
+        self._rng = np.random.default_rng(0)
+
+    def __getitem__(self, key: tuple[slice | int, ...]) -> NDArray[Any]:
+        return self._rng.random(PICTURE[key].shape, np.float32)
+
+
+def test_a_slide_that_changes_between_two_looks_is_refused() -> None:
+    with pytest.raises(ImageError, match="its pixels changed while they were looked at"):
+        survey(open_slide(Flickering()), workers=1)
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(0.25, None), (0, "give mpp="), (51, "give mpp="), (0.009, "give mpp="), (None, "give mpp=")]
+)
 def test_a_pixel_size_that_is_missing_or_absurd_is_asked_for(
     segmenter: Segmenter, tmp_path: Path, caplog: pytest.LogCaptureFixture, size: float | None, said: str | None
 ) -> None:

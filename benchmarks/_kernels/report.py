@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
-import numpy as np
+from _machine import cpu, installed_version
 
 from _kernels.contest import OURS, PEERS, installed
 
@@ -18,12 +15,12 @@ from _kernels.contest import OURS, PEERS, installed
 def surroundings(origin: str, *, quick: bool) -> dict[str, Any]:
     """Machine, versions and data that the figures belong to."""
     return {
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": os.cpu_count(),
         "load_average_at_start": os.getloadavg()[0],
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in ("nucleus-unet", "numpy", *PEERS.values())},
+        "versions": {name: installed_version(name) for name in ("nucleus-unet", "numpy", *PEERS.values())},
         "missing_peers": [name for module, name in PEERS.items() if not installed(module)],
         "nuclei": origin,
         "quick": quick,
@@ -80,20 +77,3 @@ def _line(row: Mapping[str, Any]) -> str:
 
 def _time(median: float, quartiles: Sequence[float]) -> str:
     return f"{median:.3g} ({quartiles[0]:.3g} to {quartiles[1]:.3g})"
-
-
-def _cpu() -> str:
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _version(distribution: str) -> str | None:
-    if distribution == "numpy":
-        return np.__version__
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None

@@ -24,7 +24,7 @@ TIFF_SUFFIXES = (".tif", ".tiff", ".svs", ".lsm", ".stk")
 SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".jp2", ".webp", ".bmp", ".npy")
 
 # Percentiles that become black and white: robust against hot pixels and dust, and what the network was trained on.
-_BLACK, _WHITE = 1.0, 99.8
+PERCENTILES = 1.0, 99.8
 
 
 class Levels(NamedTuple):
@@ -177,10 +177,9 @@ def measure_levels(image: NDArray[Any]) -> Levels | None:
     if image.dtype.kind != "f":
         return levels_of_counts(count_values(image))
     least, most = float(image.min()), float(image.max())
-    if most - least > float(np.finfo(image.dtype).max):
-        raise ImageError(f"image values: {least:g} to {most:g} is too wide a range to be normalised")
-    black, white = (float(level) for level in np.percentile(image, (_BLACK, _WHITE)))
-    return _checked_levels(black, white, least, most)
+    check_range(least, most, image.dtype)
+    black, white = (float(level) for level in np.percentile(image, PERCENTILES))
+    return checked_levels(black, white, least, most)
 
 
 def count_values(image: NDArray[Any]) -> NDArray[np.int64]:
@@ -225,10 +224,18 @@ def levels_of_counts(counts: NDArray[np.int64]) -> Levels | None:
         lower, upper = (float(np.searchsorted(up_to, rank, side="right")) for rank in ranks)
         return lower + (upper - lower) * part if part < 0.5 else upper - (upper - lower) * (1 - part)
 
-    return _checked_levels(percentile(_BLACK), percentile(_WHITE), float(present[0]), float(present[-1]))
+    black, white = (percentile(share) for share in PERCENTILES)
+    return checked_levels(black, white, float(present[0]), float(present[-1]))
 
 
-def _checked_levels(black: float, white: float, least: float, most: float) -> Levels | None:
+def check_range(least: float, most: float, dtype: np.dtype[Any]) -> None:
+    """Raise `ImageError` if floating-point numbers lie too far apart for one to be taken from another."""
+    if most - least > float(np.finfo(dtype).max):
+        raise ImageError(f"image values: {least:g} to {most:g} is too wide a range to be normalised")
+
+
+def checked_levels(black: float, white: float, least: float, most: float) -> Levels | None:
+    """Return the percentiles as levels, or where they are equal the least and the most number; None if these are."""
     if white <= black:
         # All but a few pixels are equal: those few are the picture.
         black, white = least, most
@@ -354,8 +361,18 @@ def tiff_layout(file: tifffile.TiffFile) -> TiffLayout:
     )
 
 
+def open_tiff(path: Path) -> tifffile.TiffFile:
+    """Open a TIFF file; tiles that a slide scanner left out are white."""
+    file = tifffile.TiffFile(path)
+    if file.is_svs or file.is_philips:
+        series = file.series[0]
+        if series.dtype.kind == "u":
+            series.keyframe.nodata = np.iinfo(series.dtype).max
+    return file
+
+
 def _read_tiff(path: Path) -> ImageFile:
-    with tifffile.TiffFile(path) as file:
+    with open_tiff(path) as file:
         layout = tiff_layout(file)
         pixels = file.series[0].asarray().reshape(layout.shape)
         if layout.white_is_zero:
@@ -390,32 +407,38 @@ def _ome_pixels(file: tifffile.TiffFile) -> ElementTree.Element | None:
     return ElementTree.fromstring(file.ome_metadata).find("{*}Image/{*}Pixels")
 
 
-_MICROMETRES = {"µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4}
+_MICROMETRES = (
+    dict.fromkeys(("µm", "um", "micron", "microns", "micrometer"), 1.0)
+    | dict.fromkeys(("nm", "nanometer"), 1e-3)
+    | dict.fromkeys(("mm", "millimeter"), 1e3)
+    | dict.fromkeys(("cm", "centimeter"), 1e4)
+)
 
 
 def _pixel_size(file: tifffile.TiffFile) -> float | None:
     """Micrometres per pixel, where the file says so plausibly."""
     if (pixels := _ome_pixels(file)) is not None:
-        return _plausible(pixels.get("PhysicalSizeX"), _micrometres(pixels.get("PhysicalSizeXUnit", "µm")))
+        return plausible_pixel_size(pixels.get("PhysicalSizeX"), micrometres_in(pixels.get("PhysicalSizeXUnit", "µm")))
     if file.is_svs:
         match = re.search(r"MPP\s*=\s*([0-9.]+)", file.pages.first.description)
-        return _plausible(match.group(1) if match else None, 1.0)
+        return plausible_pixel_size(match.group(1) if match else None, 1.0)
     if file.is_imagej and file.imagej_metadata:
         resolution = file.pages.first.tags.get("XResolution")
         if resolution is not None and resolution.value[0]:
             unit = str(file.imagej_metadata.get("unit", ""))
-            return _plausible(resolution.value[1] / resolution.value[0], _micrometres(unit))
+            return plausible_pixel_size(resolution.value[1] / resolution.value[0], micrometres_in(unit))
     return None
 
 
-def _micrometres(unit: str) -> float:
+def micrometres_in(unit: str) -> float:
     """Tell how many micrometres a unit is; 0 if that is not known."""
     return _MICROMETRES.get(unit.replace("\\u00B5", "µ").replace("\N{GREEK SMALL LETTER MU}", "µ"), 0.0)
 
 
-def _plausible(size: str | float | None, factor: float) -> float | None:
+def plausible_pixel_size(size: str | float | None, micrometres: float) -> float | None:
+    """Return micrometres per pixel from a size and its unit in micrometres; None if no microscope would have it."""
     try:
-        mpp = float(size or 0) * factor
+        mpp = float(size or 0) * micrometres
     except ValueError:
         return None
-    return mpp if 0.01 <= mpp <= 100 else None
+    return mpp if 0.01 <= mpp <= 50 else None

@@ -293,9 +293,10 @@ class Segmenter:
         Parameters
         ----------
         slide
-            Path of an image file: TIFF, SVS, OME-TIFF or BigTIFF, of which tiles or strips are read as they are
-            needed, or any other that `predict` reads. Or an array, in memory, mapped into it, or of zarr: (H, W) or
-            (H, W, C) of bool, uint8 or uint16.
+            Path of an image: TIFF, SVS, OME-TIFF, BigTIFF, OME-Zarr (``zarr`` extra), NDPI, MRXS, SCN, CZI, BIF or
+            DICOM (``openslide`` extra), of which parts are read as they are needed, or any other that `predict`
+            reads. Or an array, in memory, mapped into it, of zarr or dask: (H, W) or (H, W, C), of the dtypes that
+            `predict` takes.
         out
             Folder for the results and for what is kept in between.
         shard
@@ -344,7 +345,7 @@ class Segmenter:
             If an option is out of range; if ``out`` holds a run with another plan, and the message says what differs;
             if another process works there, or at the same shard; if shards to be merged are missing.
         MissingExtraError
-            If the ``slides`` extra is not installed.
+            If the ``slides`` extra is not installed, or the one that the slide needs.
         OSError
             If a file cannot be opened or written.
 
@@ -358,7 +359,7 @@ class Segmenter:
         0
         """
         from nucleus_unet.slides.cluster import Cluster
-        from nucleus_unet.slides.reader import open_slide
+        from nucleus_unet.slides.reader import file_facts, open_slide
         from nucleus_unet.slides.region import read_roi
         from nucleus_unet.slides.segment import Model, Sizes, SlideRun
         from nucleus_unet.slides.shards import check_shard
@@ -392,9 +393,8 @@ class Segmenter:
         )
         origin = None
         if isinstance(slide, Path | str):
-            facts = Path(slide).stat()
-            chosen = f"{channel!r} of axis {channel_axis!r}"
-            origin = {"bytes": facts.st_size, "modified": facts.st_mtime_ns, "channel": chosen}
+            facts = file_facts(Path(slide))
+            origin = facts and {**facts, "channel": f"{channel!r} of axis {channel_axis!r}"}
         run = SlideRun(
             opened,
             model,

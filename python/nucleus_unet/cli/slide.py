@@ -27,7 +27,8 @@ from nucleus_unet.images import SUFFIXES
 
 def slide(
     images: Annotated[
-        list[str], typer.Argument(help="TIFF, SVS, OME-TIFF, BigTIFF, .npy, or any image file; or many, or folders.")
+        list[str],
+        typer.Argument(help="TIFF, SVS, OME-TIFF, OME-Zarr, NDPI, MRXS, DICOM, .npy, or any image; many, or folders."),
     ],
     out: Annotated[
         Path,

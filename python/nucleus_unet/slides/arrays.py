@@ -1,20 +1,20 @@
-"""Slides that are arrays: in memory, mapped into it, or of zarr; and which channels of a slide are its picture."""
+"""Slides that are arrays: in memory, mapped into it, of zarr or dask; and which channels of a slide are its picture."""
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from nucleus_unet.errors import ImageError
-from nucleus_unet.images import prepare_image
-
-DTYPES = ("bool", "uint8", "uint16")
+from nucleus_unet.images import DTYPES, prepare_image
+from nucleus_unet.slides.segments import LARGEST_SEGMENT
 
 
 class ArrayLike(Protocol):
-    """What is asked of an array: numpy's, memory-mapped ones and zarr's answer it."""
+    """What is asked of an array: numpy's, memory-mapped ones, zarr's and dask's answer it."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...  # noqa: D102
@@ -26,7 +26,7 @@ class ArrayLike(Protocol):
 
 
 class ArraySlide:
-    """A slide from an array; see `open_slide`."""
+    """A slide from an array, which is only ever asked for regions; see `open_slide`."""
 
     def __init__(
         self,
@@ -37,8 +37,10 @@ class ArraySlide:
         channel_names: tuple[str, ...] = (),
         mpp: float | None = None,
         white_is_zero: bool = False,
+        name: str = "slide",
     ) -> None:
-        self._array, self._white_is_zero = array, white_is_zero
+        _check_shape_and_chunks(array)
+        self._array, self._white_is_zero, self._name = array, white_is_zero, name
         self._axis, self._chosen = choose(tuple(array.shape), channel, channel_axis, channel_names)
         height, width = (size for axis, size in enumerate(array.shape) if axis != self._axis)
         self.shape = (int(height), int(width))
@@ -52,12 +54,29 @@ class ArraySlide:
         if self._axis is not None:
             assert self._chosen is not None  # as there are channels
             key.insert(self._axis, self._chosen)
-        region = np.asarray(self._array[tuple(key)])
+        try:
+            region = np.asarray(self._array[tuple(key)])
+        except Exception as error:  # other libraries, and codecs of damaged chunks, raise classes of their own
+            raise ImageError(
+                f"{self._name}: rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop} "
+                f"cannot be read ({type(error).__name__}: {error})"
+            ) from error
         if self.channels:
             assert self._axis is not None
             region = np.moveaxis(region, self._axis, -1)
         region = np.ascontiguousarray(region, self.dtype)
         return ~region if self._white_is_zero else region
+
+
+def _check_shape_and_chunks(array: ArrayLike) -> None:
+    """Refuse an array of which a region cannot be had in bounded memory."""
+    if any(math.isnan(size) for size in array.shape):
+        raise ImageError(f"slide: expected a known shape, got {array.shape}; call compute_chunk_sizes() first")
+    chunk = getattr(array, "chunksize", getattr(array, "chunks", None))  # dask's, zarr's
+    if not (isinstance(chunk, tuple) and all(isinstance(side, int) for side in chunk)):
+        return
+    if math.prod(chunk) * np.dtype(array.dtype).itemsize > LARGEST_SEGMENT:
+        raise ImageError(f"slide: its chunks are too large to be read in parts, {chunk}: rechunk it first")
 
 
 def choose(
@@ -90,7 +109,7 @@ def checked_dtype(dtype: DTypeLike | None, shape: tuple[int, int]) -> np.dtype[A
     if np.dtype(dtype).name not in DTYPES:
         raise ImageError(
             f"slide dtype: expected one of {', '.join(DTYPES)}, got {np.dtype(dtype).name}; "
-            "scale other numbers to uint16 first, or use predict"
+            "scale other numbers to uint16 first"
         )
     if 0 in shape:
         raise ImageError(f"slide: expected at least one pixel, got {shape[0]} x {shape[1]}")

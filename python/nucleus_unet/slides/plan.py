@@ -18,13 +18,14 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.errors import DataError, SettingsError
+from nucleus_unet.errors import DataError, ImageError, SettingsError
 from nucleus_unet.files import write_atomically
-from nucleus_unet.images import Levels, count_values, levels_of_counts
+from nucleus_unet.images import Levels
 from nucleus_unet.segmentation import Plan
 from nucleus_unet.slides.cells import CellMask
 from nucleus_unet.slides.geometry import Block, lay_blocks
 from nucleus_unet.slides.reader import Slide
+from nucleus_unet.slides.tally import tally_for
 from nucleus_unet.slides.tissue import TissueView
 
 # In a run's folder: the plan, what is known of the slide, and all that is deleted in the end.
@@ -106,7 +107,7 @@ class SlidePlan:
 def survey(
     slide: Slide, *, cell: int, workers: int, track: Callable[[Sequence[Block]], Iterable[Block]] = iter
 ) -> Survey:
-    """Look at every pixel once, in bounded memory.
+    """Look at every pixel once, or a few times if they are floating-point numbers, in bounded memory.
 
     Parameters
     ----------
@@ -118,29 +119,41 @@ def survey(
         Threads that read.
     track
         Wraps the list of regions, to show progress.
+
+    Raises
+    ------
+    ImageError
+        If pixels are NaN or infinite, or cannot be read.
     """
-    counts = np.zeros(2 ** (8 * slide.dtype.itemsize), np.int64)
-    digest = hashlib.sha256(repr((slide.shape, slide.channels, slide.dtype.name)).encode())
+    height, width = slide.shape
+    tally = tally_for(slide.dtype, height * width * (slide.channels or 1))
+    digests = []
 
     view = TissueView(slide.shape, slide.channels, cell)
 
     def look(region: Block) -> _Seen:
         pixels = slide.read(*region)
         digest = hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
-        return _Seen(region, count_values(pixels), digest, view.extremes(pixels))
+        return _Seen(region, tally.look(pixels), digest, view.extremes(pixels))
 
-    with ThreadPoolExecutor(workers) as pool:
-        for seen in ahead(pool, look, track(lay_blocks(slide.shape, _SURVEY_SIDE)), depth=workers + 1):
-            counts += seen.counts
-            digest.update(seen.digest)
-            view.add(seen.region.rows.start, seen.region.columns.start, seen.extremes)
-    levels = levels_of_counts(counts)
-    return Survey(digest.hexdigest(), levels, view.mask(levels))
+    for _ in range(tally.looks):
+        digest = hashlib.sha256(repr((slide.shape, slide.channels, slide.dtype.name)).encode())
+        with ThreadPoolExecutor(workers) as pool:
+            for seen in ahead(pool, look, track(lay_blocks(slide.shape, _SURVEY_SIDE)), depth=workers + 1):
+                tally.add(seen.told)
+                digest.update(seen.digest)
+                view.add(seen.region.rows.start, seen.region.columns.start, seen.extremes)
+        tally.end_look()
+        digests.append(digest.hexdigest())
+    if len(set(digests)) > 1:
+        raise ImageError("slide: its pixels changed while they were looked at")
+    levels = tally.levels()
+    return Survey(digests[0], levels, view.mask(levels))
 
 
 class _Seen(NamedTuple):
     region: Block
-    counts: NDArray[np.int64]
+    told: Any
     digest: bytes
     extremes: tuple[NDArray[np.float32], NDArray[np.float32]]
 

@@ -1,18 +1,23 @@
-"""Slides: images that are read in parts, from TIFF files of every layout and from arrays of every kind."""
+"""Slides: images that are read in parts, from files of every layout and from arrays of every kind."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
-from nucleus_unet.errors import ImageError
-from nucleus_unet.images import ImageFile, palette, read_image, tiff_layout
+from nucleus_unet.errors import ImageError, MissingExtraError
+from nucleus_unet.images import ImageFile, open_tiff, palette, read_image, tiff_layout
 from nucleus_unet.slides.arrays import ArrayLike, ArraySlide
+from nucleus_unet.slides.scans import SCAN_SUFFIXES, ScanSlide
 from nucleus_unet.slides.tiff import TiffSlide
+from nucleus_unet.slides.zarrs import ZIP_SUFFIXES, open_zarr
+
+# Of which one file names others that hold the pixels.
+_SEVERAL_FILES = (".dcm", ".mrxs", ".vms", ".vmu")
 
 
 class Slide(Protocol):
@@ -25,7 +30,7 @@ class Slide(Protocol):
     channels
         3 for colours, None for grey.
     dtype
-        ``bool``, ``uint8`` or ``uint16``.
+        ``bool``, ``uint8``, ``uint16``, ``float32`` or ``float64``.
     mpp
         Micrometres per pixel, where the slide says so plausibly.
     """
@@ -45,13 +50,16 @@ def open_slide(
 ) -> Slide:
     """Open a slide without reading its pixels.
 
-    TIFF files (SVS, OME-TIFF, BigTIFF; tiled, in strips, or uncompressed; of pyramids the full resolution) are
-    read tile by tile, ``.npy`` files are mapped into memory; other image files are read whole.
+    TIFF files (SVS, OME-TIFF, BigTIFF; tiled, in strips, or uncompressed) are read tile by tile, zarr and OME-Zarr
+    (0.4 and 0.5; folder or zip) chunk by chunk, the formats of scanners (NDPI, MRXS, SCN, CZI, BIF, DICOM) through
+    OpenSlide, and ``.npy`` files are mapped into memory; other image files are read whole. Of pyramids the full
+    resolution is read.
 
     Parameters
     ----------
     source
-        A path, or an array: (H, W) or (H, W, C), or with channels elsewhere, as `prepare_image` has it.
+        A path, or an array (of numpy, zarr, dask, or another library that gives regions): (H, W) or (H, W, C), or
+        with channels elsewhere, as `prepare_image` has it.
     channel, channel_axis
         As `nucleus_unet.Segmenter.predict` takes them.
 
@@ -59,6 +67,8 @@ def open_slide(
     ------
     ImageError
         If it is no image, or cannot be read in parts.
+    MissingExtraError
+        If reading it needs the ``zarr`` or the ``openslide`` extra.
     OSError
         If a file cannot be opened.
 
@@ -78,26 +88,61 @@ def open_slide(
     path = Path(source)
     if path.exists() and not path.is_file() and not path.is_dir():
         raise ImageError(f"{path}: expected a file, got a pipe or device")
-    with path.open("rb") as file:
-        start = file.read(4)
+    start = b""
+    if not path.is_dir():
+        with path.open("rb") as file:
+            start = file.read(4)
     try:
-        if start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-            return _open_tiff(path, channel, channel_axis)
-        mapped = path.suffix.lower() == ".npy"
-        image = ImageFile(np.load(path, mmap_mode="r")) if mapped else read_image(path)  # never pickles
-        return _of_file(image, channel, channel_axis)
+        return _open_file(path, start, channel, channel_axis)
+    except MissingExtraError:
+        raise
     except ImageError as error:
         raise ImageError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     except Exception as error:  # damaged files make tifffile and codecs raise errors of all kinds
         raise ImageError(f"{path}: cannot be read as an image ({type(error).__name__}: {error})") from error
 
 
+def file_facts(path: Path) -> dict[str, object] | None:
+    """Tell facts by which the same file or folder is known again without reading its pixels.
+
+    Returns
+    -------
+    dict or None
+        None if other files hold the pixels.
+    """
+    if path.suffix.lower() in _SEVERAL_FILES:
+        return None
+    if path.is_dir():
+        digest = hashlib.sha256()
+        for each in sorted(path.rglob("*")):
+            facts = each.stat()
+            digest.update(repr((str(each.relative_to(path)), facts.st_size, facts.st_mtime_ns)).encode())
+        return {"files": digest.hexdigest()}
+    facts = path.stat()
+    return {"bytes": facts.st_size, "modified": facts.st_mtime_ns}
+
+
+def _open_file(path: Path, start: bytes, channel: int | str | None, channel_axis: int | None) -> Slide:
+    suffix = path.suffix.lower()
+    if path.is_dir() or suffix in ZIP_SUFFIXES:
+        return open_zarr(path, channel=channel, channel_axis=channel_axis)
+    if suffix in SCAN_SUFFIXES:
+        return ScanSlide(path, channel=channel, channel_axis=channel_axis)
+    if start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return _open_tiff(path, channel, channel_axis)
+    image = ImageFile(np.load(path, mmap_mode="r")) if suffix == ".npy" else read_image(path)  # never pickles
+    return _of_file(image, channel, channel_axis)
+
+
 def _open_tiff(path: Path, channel: int | str | None, channel_axis: int | None) -> Slide:
-    file = tifffile.TiffFile(path)
-    series = file.series[0]
+    file = open_tiff(path)
+    if file.is_ndpi or file.is_scn or file.is_bif:  # whatever its name, their pictures are not the file's first
+        file.close()
+        return ScanSlide(path, channel=channel, channel_axis=channel_axis)
     if palette(file) is not None:
         file.close()
         return _of_file(read_image(path), channel, channel_axis)
+    series = file.series[0]
     if series.dataoffset is None or 0 in series.shape:
         return TiffSlide(path, file, channel=channel, channel_axis=channel_axis)
     layout = tiff_layout(file)

@@ -1,0 +1,156 @@
+"""Who is measured: this library's slides, the network alone, and MONAI's sliding windows around the same network."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import tifffile
+import torch
+from nucleus_unet import Segmenter
+from nucleus_unet.devices import autocast
+from nucleus_unet.grouping import group
+from nucleus_unet.images import measure_levels, normalise
+from nucleus_unet.inference import ask, padded_size, quantise_output, read_padded
+from nucleus_unet.network import fused
+from nucleus_unet.tiles import lay_tiles
+from numpy.typing import NDArray
+
+Labels = NDArray[np.uint32]
+
+
+class Contender(Protocol):
+    """Something that finds nuclei in a file, or does a part of it."""
+
+    def prepare(self, path: Path) -> None:
+        """Do what is not timed."""
+        ...
+
+    def run(self) -> None:
+        """Do what is timed."""
+        ...
+
+    def labels(self) -> Labels | None:
+        """Return what was found; None where that is no label image."""
+        ...
+
+
+class SlidePipeline:
+    """From the file to table, labels and outlines on disk."""
+
+    def __init__(self, segmenter: Segmenter, tile: int) -> None:
+        self._segmenter, self._tile = segmenter, tile
+
+    def prepare(self, path: Path) -> None:
+        """See `Contender`."""
+        self._path, self._out = path, tempfile.TemporaryDirectory()
+
+    def run(self) -> None:
+        """See `Contender`."""
+        self._result = self._segmenter.predict_slide(self._path, out=self._out.name, tile=self._tile)
+
+    def labels(self) -> Labels:
+        """See `Contender`."""
+        return tifffile.imread(self._result.labels)
+
+
+class Whole:
+    """`Segmenter.predict` with one network call: what the pipeline's tiles are compared with."""
+
+    def __init__(self, segmenter: Segmenter, tile: int) -> None:
+        self._segmenter, self._tile = segmenter, tile
+
+    def prepare(self, path: Path) -> None:
+        """See `Contender`."""
+        self._image = tifffile.imread(path)
+
+    def run(self) -> None:
+        """See `Contender`."""
+        self._labels = self._segmenter.predict(self._image, tile=self._tile).labels
+
+    def labels(self) -> Labels:
+        """See `Contender`."""
+        return self._labels
+
+
+class NetworkAlone:
+    """The network on the pipeline's tiles, from memory: no reading, no grouping, no files."""
+
+    def __init__(self, segmenter: Segmenter, tile: int) -> None:
+        self._network, self._tile = fused(segmenter.bundle.network), tile
+        self._precision = segmenter.precision
+
+    def prepare(self, path: Path) -> None:
+        """See `Contender`."""
+        image = _normalised(path)
+        height, width = padded_size(image.shape, self._network.stride)
+        radius, stride = self._network.receptive_radius, self._network.stride
+        tiles = lay_tiles(height, width, tile=self._tile, radius=radius, stride=stride)
+        self._tiles = [read_padded(lambda *part: image[part], image.shape, each) for each in tiles]
+
+    def run(self) -> None:
+        """See `Contender`."""
+        for tile in self._tiles:
+            ask(self._network, np.stack([tile]), self._precision)
+
+    def labels(self) -> None:
+        """See `Contender`."""
+
+
+class Monai:
+    """MONAI's `sliding_window_inference` with the same network, and this library's grouping of the blended whole."""
+
+    def __init__(self, segmenter: Segmenter, tile: int, *, mode: str) -> None:
+        self._network, self._config = fused(segmenter.bundle.network), segmenter.bundle.config.group
+        self._precision, self._tile, self._mode = segmenter.precision, tile, mode
+
+    def prepare(self, path: Path) -> None:
+        """See `Contender`."""
+        from monai.inferers import sliding_window_inference
+
+        self._infer, self._path = sliding_window_inference, path
+
+    def run(self) -> None:
+        """See `Contender`."""
+        image = torch.from_numpy(_normalised(self._path)).expand(1, 3, -1, -1)
+        with torch.inference_mode(), autocast(torch.device("cpu"), self._precision):
+            blended = self._infer(
+                image.contiguous(memory_format=torch.channels_last),
+                roi_size=(self._tile, self._tile),
+                sw_batch_size=1,
+                predictor=self._network,
+                overlap=0.25,
+                mode=self._mode,
+            )
+            maps = quantise_output(blended)[0].numpy()
+        self._labels = group(maps, self._config).labels
+
+    def labels(self) -> Labels:
+        """See `Contender`."""
+        return self._labels
+
+
+def _normalised(path: Path) -> NDArray[np.float32]:
+    image = tifffile.imread(path)
+    levels = measure_levels(image)
+    assert levels is not None  # as there are nuclei in it
+    return normalise(image, levels)
+
+
+CONTENDERS: dict[str, Callable[[Segmenter, int], Contender]] = {
+    "predict_slide": SlidePipeline,
+    "network alone": NetworkAlone,
+    "MONAI, constant": lambda segmenter, tile: Monai(segmenter, tile, mode="constant"),
+    "MONAI, gaussian": lambda segmenter, tile: Monai(segmenter, tile, mode="gaussian"),
+}
+"""By the names they have in the report."""
+
+WHOLE: dict[str, Callable[[Segmenter, int], Contender]] = {
+    "predict_slide": Whole,
+    "MONAI, constant": CONTENDERS["MONAI, constant"],
+    "MONAI, gaussian": CONTENDERS["MONAI, gaussian"],
+}
+"""What finds the nuclei of the whole picture at once, for a tile as large as the picture."""

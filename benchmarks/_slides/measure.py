@@ -1,0 +1,72 @@
+"""One measurement, in a process of its own, so that its peak of memory is its own: prints a line of JSON.
+
+Run by ``slides.py`` as ``python -m _slides.measure WHAT NAME PICTURE TILE THREADS``.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+import torch
+from nucleus_unet import Segmenter
+from nucleus_unet.masks import overlap_table
+
+from _slides.contenders import CONTENDERS, WHOLE, Contender, Labels
+
+
+def main() -> None:
+    """Measure and print."""
+    what, name, picture, tile, threads = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    segmenter = Segmenter.from_pretrained(device="cpu")
+    segmenter.predict(np.eye(64, dtype=np.uint8))  # what is only done once, is done
+    measure = {"rate": rate, "seams": seams}[what]
+    print(json.dumps(measure(segmenter, name, Path(picture), int(tile))))
+
+
+def rate(segmenter: Segmenter, name: str, picture: Path, tile: int) -> dict[str, Any]:
+    """Time a contender once; memory in bytes, before and at its peak."""
+    contender = CONTENDERS[name](segmenter, tile)
+    contender.prepare(picture)
+    before = _peak_memory()
+    start = time.perf_counter()
+    contender.run()
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "memory_before": before, "memory_peak": _peak_memory()}
+
+
+def seams(segmenter: Segmenter, name: str, picture: Path, tile: int) -> dict[str, int]:
+    """Compare a contender's nuclei with those it finds in the whole picture at once, pixel by pixel."""
+    tiled = _found(CONTENDERS[name](segmenter, tile), picture)
+    whole = _found(WHOLE[name](segmenter, tifffile.imread(picture).shape[0]), picture)
+    table = overlap_table(tiled, whole)
+    same = (table.pixels == table.areas_a[table.index_a]) & (table.pixels == table.areas_b[table.index_b])
+    identical = int(np.count_nonzero(same))
+    return {
+        "nuclei": len(table.labels_a),
+        "differ": len(table.labels_a) - identical,
+        "lost": len(table.labels_b) - identical,
+    }
+
+
+def _found(contender: Contender, picture: Path) -> Labels:
+    contender.prepare(picture)
+    contender.run()
+    labels = contender.labels()
+    assert labels is not None  # only those that label are asked
+    return labels
+
+
+def _peak_memory() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    main()

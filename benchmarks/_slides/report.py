@@ -1,0 +1,47 @@
+"""What was measured of slides, as a table for people."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_MEGA = 1e6
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """Every contender in a row: rate, memory, seams."""
+    about = report["surroundings"]
+    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items() if number)
+    lines = [
+        f"CPU: {about['cpu']}, {about['threads']} threads; load {about['load_average_at_start']:.1f} at the start.",
+        f"Python {about['python']}; {versions}.",
+        f"Picture: {about['side']} x {about['side']} pixels, tiles of {about['tile']}; seams on {about['seam_side']} x "
+        f"{about['seam_side']} pixels, tiles of {about['seam_tile']}. Nuclei: {about['nuclei']}.",
+    ]
+    if about["load_average_at_start"] > 0.5:
+        lines.append("The machine was busy with other work: rates are too low and uncertain.")
+    lines += [f"Left out: {name} ({reason})." for name, reason in report["left_out"].items()]
+    lines += [
+        "",
+        "Rate: median (least to most) of so many rounds, in turns. Memory: at the peak, and of that before the work",
+        "began. Seams: nuclei that differ, in any pixel, from what the same tool finds in the whole picture at once,",
+        "of how many; and nuclei of the whole that are not found as they are.",
+        "",
+        "| | Mpixel/s | rounds | peak memory, MB | before | differ at seams | of | not found |",
+        "|---|---|---|---|---|---|---|---|",
+        *(_line(name, row, about["side"]) for name, row in report["rows"].items()),
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _line(name: str, row: Mapping[str, Any], side: int) -> str:
+    runs: Sequence[Mapping[str, float]] = row["runs"]
+    rates = sorted(side * side / run["seconds"] / _MEGA for run in runs)
+    memory = [max(run[when] for run in runs) / _MEGA for when in ("memory_peak", "memory_before")]
+    seams = row["seams"]
+    found = f"{seams['differ']} | {seams['nuclei']} | {seams['lost']}" if seams else "| |"
+    return (
+        f"| {name} | {statistics.median(rates):.3g} ({rates[0]:.3g} to {rates[-1]:.3g}) | {len(runs)} | "
+        f"{memory[0]:.0f} | {memory[1]:.0f} | {found} |"
+    )

@@ -1,0 +1,74 @@
+"""Compare every picture of a sparse slide with what is found in it alone, under the slide's plan.
+
+Run by ``slide_kills.py`` as ``python -m _slides.verify SIDE FOLDER [MODEL]``: prints a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+import torch
+import zarr
+from nucleus_unet.bundle import load_bundle
+from nucleus_unet.devices import choose_precision
+from nucleus_unet.grouping import GroupConfig, group
+from nucleus_unet.images import Levels, normalise
+from nucleus_unet.inference import predict_maps
+from nucleus_unet.masks import relabel_sequential
+from nucleus_unet.network import fused
+from numpy.typing import NDArray
+
+from _slides.sparse import MARGIN, SparseSlide
+
+
+def main() -> None:
+    """Compare and print."""
+    side, folder, *model = sys.argv[1:]
+    print(json.dumps(verify(SparseSlide(int(side)), Path(folder), Path(model[0]) if model else None)))
+
+
+def verify(slide: SparseSlide, folder: Path, model: Path | None) -> dict[str, Any]:
+    """Count pictures whose labels on the slide are not those of `predict` on the picture and its ground alone."""
+    plan = json.loads((folder / "plan.json").read_text())["prediction"]
+    if plan["scale"] != 1 or plan["augment"]:
+        sys.exit("expected a run at the slide's own scale, without augment: pictures alone are predicted so")
+    torch.set_num_threads(plan["threads"])
+    store: Any = tifffile.imread(folder / "labels.tif", aszarr=True, level=0)
+    labels: Any = zarr.open(store, mode="r")
+    alone: dict[tuple[str, int], NDArray[np.uint32]] = {}
+    nuclei, wrong = 0, []
+    for place in slide.places:
+        kind = (place.picture, place.turn)
+        if kind not in alone:
+            alone[kind] = _predict(slide.crop(place), plan, model)
+        expected = alone[kind]
+        top, left = place.row - MARGIN, place.column - MARGIN
+        found = labels[top : top + expected.shape[0], left : left + expected.shape[1]]
+        nuclei += int(expected.max())
+        if not np.array_equal(relabel_sequential(found)[0], expected):
+            wrong.append([place.row, place.column])
+    return {"pictures": len(slide.places), "nuclei": nuclei, "wrong": wrong}
+
+
+def _predict(crop: NDArray[np.uint8], plan: dict[str, Any], model: Path | None) -> NDArray[np.uint32]:
+    """Do what `Segmenter.predict` does, with the slide's levels, which the crop would not have."""
+    network = fused(load_bundle(model).network)
+    device = torch.device(plan["device"])
+    image = normalise(crop, Levels(plan["black"], plan["white"]))
+    maps = predict_maps(
+        network.to(device),
+        lambda *part: image[part],
+        crop.shape[:2],
+        tile=max(crop.shape),
+        precision=choose_precision(device, plan["precision"]),
+    )
+    return group(maps, GroupConfig.from_json(plan["group"])).labels
+
+
+if __name__ == "__main__":
+    main()
