@@ -61,8 +61,13 @@ impl Losses {
         if *pixel == 0 {
             *pixel = label;
         } else {
-            *self.0.entry((*pixel, label)).or_default() += 1;
+            self.lose(*pixel, label);
         }
+    }
+
+    /// Count a pixel that `label` claims but an earlier label has.
+    pub(crate) fn lose(&mut self, earlier: u32, label: u32) {
+        *self.0.entry((earlier, label)).or_default() += 1;
     }
 
     /// Add the losses of another part of the image.

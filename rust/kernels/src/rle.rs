@@ -8,20 +8,25 @@ mod instances;
 mod kaggle;
 mod measure;
 
+use std::ops::Range;
+
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayViewMut2, Axis, Slice};
 
 use crate::merge::{Losses, Merge, label_of};
+use crate::runs::for_each_bit;
 pub use coco::{
     CocoCounts, coco_pixels, coco_string, coco_to_labels, labels_to_coco, labels_to_coco_strings,
 };
 pub use instances::Label;
 pub use kaggle::{kaggle_to_labels, labels_to_kaggle};
-pub use measure::{EncodedMask, RunMask, rle_iou, run_masks};
+pub use measure::{EncodedMask, Extent, RunMask, extents, rle_iou, run_masks};
 
-/// Columns that are painted together: 256 bytes of each row, so that writing a column-major run to a row-major image
-/// uses whole cache lines.
-const STRIP: usize = 64;
+/// Columns that are painted together: one bit of a word each.
+const STRIP: usize = u64::BITS as usize;
+
+/// Characters or counts that are worth handing to another thread.
+const TASK: usize = 1 << 14;
 
 /// Pixels of one mask that follow each other in column-major order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,16 +173,24 @@ pub enum Fault {
     },
 }
 
-/// Parse every mask; of several faults the one in the first mask counts, whichever thread is first.
-fn parse_all<Encoded: Sync>(
+/// What `read` makes of every mask; of several faults the one in the first mask counts, whichever thread is first.
+/// `length` is the number of characters or counts of a mask, by which the work is shared out.
+fn parse_all<Encoded: Sync, Parsed: Send>(
     masks: &[Encoded],
-    parse: impl Fn(&Encoded) -> Result<Vec<Run>, Fault> + Send + Sync,
-) -> Result<Vec<Vec<Run>>, RleError> {
-    let parsed: Vec<_> = masks.par_iter().map(parse).collect();
+    length: impl Fn(&Encoded) -> usize,
+    parse: impl Fn(&Encoded) -> Result<Parsed, Fault> + Send + Sync,
+) -> Result<Vec<Parsed>, RleError> {
+    let characters: usize = masks.iter().map(length).sum();
+    let least = masks.len() * TASK / characters.max(1);
+    let parsed: Vec<_> = masks
+        .par_iter()
+        .with_min_len(least.max(1))
+        .map(parse)
+        .collect();
     parsed
         .into_iter()
         .enumerate()
-        .map(|(mask, runs)| runs.map_err(|fault| RleError::Mask { mask, fault }))
+        .map(|(mask, parsed)| parsed.map_err(|fault| RleError::Mask { mask, fault }))
         .collect()
 }
 
@@ -195,44 +208,116 @@ fn paint(masks: &[Vec<Run>], mut labels: ArrayViewMut2<'_, u32>) -> Merge {
         .axis_chunks_iter_mut(Axis(1), STRIP)
         .into_par_iter()
         .zip(strips)
-        .map(|(strip, runs)| paint_strip(strip, &runs))
+        .map(|(strip, runs)| Strip::new(strip).paint(&runs))
         .reduce(Losses::default, Losses::add);
     Merge::new(&claimed, losses)
 }
 
-/// For each strip the labels and runs that touch it in the order of the masks, runs cut to the strip and
-/// counted from its first pixel.
-fn runs_by_strip(masks: &[Vec<Run>], (height, width): (usize, usize)) -> Vec<Vec<(u32, Run)>> {
-    let strip_pixels = (height * STRIP) as u64;
+/// For each strip the labels and runs that touch it in the order of the masks, runs cut to columns.
+fn runs_by_strip(
+    masks: &[Vec<Run>],
+    (height, width): (usize, usize),
+) -> Vec<Vec<(u32, ColumnRun)>> {
     let mut strips = vec![Vec::new(); width.div_ceil(STRIP)];
     for (mask, runs) in masks.iter().enumerate() {
         for run in runs {
-            let (first, last) = (run.start / strip_pixels, (run.end() - 1) / strip_pixels);
-            for strip in first..=last {
-                let offset = strip * strip_pixels;
-                let start = run.start.max(offset) - offset;
-                let end = run.end().min(offset + strip_pixels) - offset;
-                let length = end - start;
-                strips[strip as usize].push((label_of(mask), Run { start, length }));
+            let (mut start, end) = (run.start as usize, run.end() as usize);
+            while start < end {
+                let column = start / height;
+                let foot = (column + 1) * height;
+                let rows = start - column * height..end.min(foot) - column * height;
+                let piece = ColumnRun {
+                    column: column % STRIP,
+                    rows,
+                };
+                strips[column / STRIP].push((label_of(mask), piece));
+                start = foot;
             }
         }
     }
     strips
 }
 
-fn paint_strip(mut strip: ArrayViewMut2<'_, u32>, runs: &[(u32, Run)]) -> Losses {
-    let height = strip.nrows();
-    let mut losses = Losses::default();
-    for &(label, run) in runs {
-        let (start, end) = (run.start as usize, run.end() as usize);
-        for column in start / height..=(end - 1) / height {
-            let top = start.saturating_sub(column * height);
-            let bottom = (end - column * height).min(height);
-            let mut pixels = strip.column_mut(column);
-            for pixel in pixels.slice_axis_mut(Axis(0), Slice::from(top..bottom)) {
-                losses.claim(pixel, label);
-            }
+/// The part of a run that lies in one column.
+#[derive(Clone)]
+struct ColumnRun {
+    /// Counted from the first of the strip.
+    column: usize,
+    rows: Range<usize>,
+}
+
+/// Columns of the image, and for each row one bit a pixel: runs go down columns, but memory is written along rows.
+struct Strip<'a> {
+    labels: ArrayViewMut2<'a, u32>,
+    /// Pixels that have a label.
+    taken: Vec<u64>,
+    /// Pixels at which runs of one mask start, and those after their ends.
+    ends: Vec<u64>,
+    losses: Losses,
+}
+
+impl<'a> Strip<'a> {
+    fn new(labels: ArrayViewMut2<'a, u32>) -> Self {
+        let height = labels.nrows();
+        Self {
+            labels,
+            taken: vec![0; height],
+            ends: vec![0; height + 1],
+            losses: Losses::default(),
         }
     }
-    losses
+
+    fn paint(mut self, runs: &[(u32, ColumnRun)]) -> Losses {
+        for mask in runs.chunk_by(|one, other| one.0 == other.0) {
+            self.paint_mask(mask[0].0, mask);
+        }
+        self.losses
+    }
+
+    fn paint_mask(&mut self, label: u32, runs: &[(u32, ColumnRun)]) {
+        let pixels: usize = runs.iter().map(|(_, run)| run.rows.len()).sum();
+        let top = runs.iter().map(|(_, run)| run.rows.start).min();
+        let bottom = runs.iter().map(|(_, run)| run.rows.end).max();
+        let rows = top.unwrap_or_default()..bottom.unwrap_or_default();
+        if rows.len() > pixels {
+            // Scattered over more rows than it has pixels: going through all of those could take without end.
+            for (_, ColumnRun { column, rows }) in runs {
+                rows.clone()
+                    .for_each(|row| self.claim(row, 1 << column, label));
+            }
+            return;
+        }
+        for (_, ColumnRun { column, rows }) in runs {
+            // A run that follows another without a gap undoes its end.
+            self.ends[rows.start] ^= 1 << column;
+            self.ends[rows.end] ^= 1 << column;
+        }
+        let mut inside = 0;
+        for row in rows.clone() {
+            inside ^= std::mem::take(&mut self.ends[row]);
+            self.claim(row, inside, label);
+        }
+        self.ends[rows.end] = 0;
+    }
+
+    /// Give the pixels of a row to `label`, but those that an earlier label has.
+    fn claim(&mut self, row: usize, pixels: u64, label: u32) {
+        let mut line = self.labels.row_mut(row);
+        for_each_bit(pixels & self.taken[row], |column| {
+            self.losses.lose(line[column], label);
+        });
+        let mut free = pixels & !self.taken[row];
+        self.taken[row] |= pixels;
+        let mut column = 0;
+        while free != 0 {
+            let gap = free.trailing_zeros() as usize;
+            let length = (free >> gap).trailing_ones() as usize;
+            column += gap;
+            line.slice_axis_mut(Axis(0), Slice::from(column..column + length))
+                .fill(label);
+            column += length;
+            // In two steps, as all 64 bits may go.
+            free = free >> gap >> (length - 1) >> 1;
+        }
+    }
 }

@@ -102,14 +102,13 @@ pub fn measure_rles<'py>(
     threads: Option<usize>,
 ) -> PyResult<AreasAndBoxes<'py>> {
     let masks = masks::read_all(masks, encoded_mask)?;
-    let masks = border::run(py, threads, || rle::run_masks(&masks, shape))?.map_err(mask_error)?;
-    let boxes = Array2::from_shape_fn((masks.len(), 4), |(mask, side)| {
-        masks[mask].bounding_box[side] as i64
-    });
-    Ok((
-        PyArray1::from_iter(py, masks.iter().map(|mask| mask.area as i64)),
-        boxes.into_pyarray(py),
-    ))
+    let extents = border::run(py, threads, || rle::extents(&masks, shape))?.map_err(mask_error)?;
+    let boxes: Vec<[i64; 4]> = extents
+        .iter()
+        .map(|extent| extent.bounding_box.map(|side| side as i64))
+        .collect();
+    let areas: Vec<i64> = extents.iter().map(|extent| extent.area as i64).collect();
+    Ok((areas.into_pyarray(py), Array2::from(boxes).into_pyarray(py)))
 }
 
 #[pyfunction]
@@ -135,8 +134,8 @@ pub fn rle_iou<'py>(
 
 /// A mask in either form: what is a string is Kaggle's.
 fn encoded_mask(place: usize, mask: &Bound<'_, PyAny>) -> PyResult<EncodedMask<PyBackedStr>> {
-    match mask.extract::<PyBackedStr>() {
-        Ok(text) => Ok(EncodedMask::Kaggle(text)),
+    match mask.cast::<PyString>() {
+        Ok(text) => Ok(EncodedMask::Kaggle(text.extract()?)),
         Err(_) => coco_counts(place, mask).map(EncodedMask::Coco),
     }
 }

@@ -9,8 +9,8 @@ use super::Run;
 use crate::by_label::ByLabel;
 use crate::runs::{BLOCK, for_each_difference};
 
-/// Columns that one thread takes at a time: a kilobyte of each row.
-const STRIP: usize = 4 * BLOCK;
+/// Least columns that one thread takes: shorter pieces of rows are slow to fetch from memory.
+const STRIP: usize = 16 * BLOCK;
 
 /// A label in as few bits as it comes: the narrower, the more pixels are compared at once.
 pub trait Label: Copy + PartialEq + Into<u32> + Send + Sync {}
@@ -42,11 +42,13 @@ impl Instances {
             };
         }
         let image = labels.as_standard_layout();
+        let each = image.ncols().div_ceil(rayon::current_num_threads());
+        let strip = each.next_multiple_of(BLOCK).max(STRIP);
         let columns: Vec<Vec<LabelledRun>> = image
-            .axis_chunks_iter(Axis(1), STRIP)
+            .axis_chunks_iter(Axis(1), strip)
             .into_par_iter()
             .enumerate()
-            .flat_map_iter(|(strip, pixels)| runs_by_column(pixels, strip * STRIP))
+            .flat_map_iter(|(place, pixels)| runs_by_column(pixels, place * strip))
             .collect();
         Self::sorted(&columns, pixels)
     }
