@@ -1,11 +1,13 @@
 //! The one place where Python hands over to Rust: the GIL is released and a thread pool of the asked size serves.
 
 use std::fmt::Display;
-use std::sync::LazyLock;
+use std::mem;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use numpy::ndarray::ArrayView2;
 use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 pyo3::import_exception!(nucleus_unet.errors, MaskError);
 pyo3::import_exception!(nucleus_unet.errors, SettingsError);
@@ -24,28 +26,51 @@ pub fn run<T: Send>(
     threads: Option<usize>,
     work: impl FnOnce() -> T + Send,
 ) -> PyResult<T> {
-    match threads {
-        None if std::process::id() == *POOL_OWNER => Ok(py.detach(work)),
+    let pool = match threads {
+        None if std::process::id() == *POOL_OWNER => return Ok(py.detach(work)),
         // A forked child has none of its parent's threads; work sent to their pool would wait for ever.
-        None => on_new_pool(py, 0, work),
-        Some(0) => Err(SettingsError::new_err(
-            "threads: expected at least 1 or None for all cores, got 0",
-        )),
-        Some(count) => on_new_pool(py, count, work),
-    }
+        None => pool_of(0)?,
+        Some(0) => {
+            return Err(SettingsError::new_err(
+                "threads: expected at least 1 or None for all cores, got 0",
+            ));
+        }
+        Some(count) => pool_of(count)?,
+    };
+    Ok(py.detach(|| pool.install(work)))
 }
 
-/// Run `work` on a pool of its own; 0 threads stands for all cores.
-fn on_new_pool<T: Send>(
-    py: Python<'_>,
+/// A pool of so many threads and the process that they are in.
+struct Pool {
+    process: u32,
     threads: usize,
-    work: impl FnOnce() -> T + Send,
-) -> PyResult<T> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|error| SettingsError::new_err(format!("threads: {error}")))?;
-    Ok(py.detach(|| pool.install(work)))
+    pool: Arc<ThreadPool>,
+}
+
+/// A pool of so many threads; 0 stands for all cores. The last one is kept: starting threads takes longer than many a
+/// call works. The lock is held under the GIL alone, so that no fork can find it taken.
+fn pool_of(threads: usize) -> PyResult<Arc<ThreadPool>> {
+    static LAST: Mutex<Option<Pool>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let process = std::process::id();
+    if let Some(kept) = &*last
+        && (kept.process, kept.threads) == (process, threads)
+    {
+        return Ok(Arc::clone(&kept.pool));
+    }
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = Arc::new(pool.map_err(|error| SettingsError::new_err(format!("threads: {error}")))?);
+    let new = Pool {
+        process,
+        threads,
+        pool: Arc::clone(&pool),
+    };
+    match last.replace(new) {
+        // Its threads stayed in the parent; telling them to end could wait for locks that nobody gives back.
+        Some(old) if old.process != process => mem::forget(old),
+        _ => {}
+    }
+    Ok(pool)
 }
 
 /// The pixels of a label image, which must lie in memory as the kernels read them.
