@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 RUST := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
-.PHONY: demo benchmark test lint format types rust-test python-test clean
+.PHONY: demo benchmark rust-benchmark fuzz test lint format types rust-test python-test clean
 
 ## Segment real and synthetic pictures with the embedded model; results go to demo/
 demo: $(STAMP)
@@ -43,6 +43,20 @@ BENCHMARK ?= --json kernels.json --markdown kernels.md
 benchmark: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group benchmark
 	$(BIN)/python benchmarks/kernels.py $(BENCHMARK)
+
+## Time the kernels alone, against their own last run
+rust-benchmark:
+	cargo bench --package nucleus-kernels
+
+## Feed each decoder and the outlines what nobody would think of, SECONDS each (cargo install cargo-fuzz)
+FUZZ := kaggle_strings coco_strings mask_pngs outlines
+SECONDS ?= 180
+fuzz:
+	for target in $(FUZZ); do \
+		mkdir -p rust/fuzz/corpus/$$target; \
+		cargo fuzz run --fuzz-dir rust/fuzz --sanitizer none $$target rust/fuzz/corpus/$$target rust/fuzz/seeds/$$target \
+			-- -max_total_time=$(SECONDS) || exit 1; \
+	done
 
 # The environment, with the extension built in release mode; made anew when Rust code or dependencies change.
 $(STAMP): pyproject.toml constraints.txt $(RUST)
