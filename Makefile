@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-RUST := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+RUST := $(shell find rust/kernels rust/python -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
 .PHONY: demo benchmark rust-benchmark fuzz test lint format types rust-test python-test clean
 
@@ -48,14 +48,14 @@ benchmark: $(STAMP)
 rust-benchmark:
 	cargo bench --package nucleus-kernels
 
-## Feed each decoder and the outlines what nobody would think of, SECONDS each (cargo install cargo-fuzz)
+## Feed each decoder and the outlines what nobody would think of, FUZZ_SECONDS each (cargo install cargo-fuzz)
 FUZZ := kaggle_strings coco_strings mask_pngs outlines
-SECONDS ?= 180
+FUZZ_SECONDS ?= 180
 fuzz:
 	for target in $(FUZZ); do \
 		mkdir -p rust/fuzz/corpus/$$target; \
 		cargo fuzz run --fuzz-dir rust/fuzz --sanitizer none $$target rust/fuzz/corpus/$$target rust/fuzz/seeds/$$target \
-			-- -max_total_time=$(SECONDS) || exit 1; \
+			-- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
 # The environment, with the extension built in release mode; made anew when Rust code or dependencies change.

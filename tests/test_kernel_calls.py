@@ -1,5 +1,7 @@
-"""Kernels called from several threads at once, each of which must get what a call alone gets."""
+"""Calls of kernels: from several threads at once, and interrupted by signals."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -62,3 +64,51 @@ def test_a_faulty_call_does_not_disturb_those_beside_it():
         good = pool.map(lambda _: masks.labels_to_kaggle(labels, threads=2), range(20))
         assert all(encoded == expected for encoded in good)
         assert set(faulty) == {"refused"}
+
+
+SCENE = """
+import os, signal, threading
+import numpy as np
+from nucleus_unet import masks
+
+rng = np.random.default_rng(0)
+image = rng.integers(0, 255, (3000, 3000)).astype(np.uint8)
+markers = np.zeros(image.shape, np.uint32)
+markers[::50, ::50] = np.arange(1, 3601).reshape(60, 60)
+"""
+
+COUNTING = """
+def signals_until(done):
+    while not done.wait(0.02):
+        os.kill(os.getpid(), signal.SIGINT)
+
+handled = []
+signal.signal(signal.SIGINT, lambda *_: handled.append(1))
+done = threading.Event()
+sender = threading.Thread(target=signals_until, args=(done,))
+sender.start()
+masks.watershed(image, markers)
+during = len(handled)
+done.set()
+sender.join()
+# Signals that come while nobody looks are handled once, however many they are.
+assert during > 2, during
+"""
+
+RAISING = """
+threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    masks.watershed(image, markers)
+except KeyboardInterrupt:
+    pass
+else:
+    raise AssertionError("not interrupted")
+small = image[:100, :100], markers[:100, :100]
+assert np.unique(masks.watershed(*small)).tolist() == [1, 2, 61, 62]
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals come otherwise there")
+@pytest.mark.parametrize("script", [COUNTING, RAISING], ids=["handled while it works", "ended by Ctrl-C"])
+def test_signals_reach_python_during_a_long_call(script):
+    subprocess.run([sys.executable, "-c", SCENE + script], check=True, timeout=120)

@@ -10,6 +10,7 @@ use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
 use thiserror::Error;
 
+use crate::interrupt;
 use crate::runs::{Run, find_runs};
 
 /// Rows that one thread takes at a time.
@@ -107,6 +108,7 @@ impl<T: Copy + PartialEq + Default> Strip<T> {
         };
         let mut above = 0..0;
         for row in image.rows() {
+            interrupt::check();
             let start = strip.runs.len();
             find_runs(
                 row.to_slice().expect("a row lies in one piece"),

@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 use thiserror::Error;
 
 use crate::components::union;
+use crate::interrupt;
 use crate::runs::{Run, find_runs};
 
 /// Corner of a pixel, x then y.
@@ -151,6 +152,7 @@ impl Tracer {
         let mut runs = vec![background; 2];
         let mut rows = Vec::with_capacity(labels.nrows());
         for row in labels.rows() {
+            interrupt::check();
             let start = runs.len();
             find_runs(row.to_slice().expect("a row lies in one piece"), &mut runs);
             rows.push(start..runs.len());
@@ -185,6 +187,7 @@ impl Tracer {
         let mut pieces: Vec<(u32, Polygon)> = Vec::new();
         let mut turns = Vec::new();
         for row in 0..self.rows.len() {
+            interrupt::check();
             for run in self.rows[row].clone() {
                 let first = piece_of[run] as usize;
                 piece_of[run] = if first == run {
@@ -204,6 +207,7 @@ impl Tracer {
     fn first_runs(&self) -> Vec<u32> {
         let mut parents: Vec<u32> = (0..self.runs.len() as u32).collect();
         for row in &self.rows {
+            interrupt::check();
             for run in row.clone() {
                 for above in self.runs[run].above.range() {
                     if self.is(above, self.run(run).value) {

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::by_label::ByLabel;
+use crate::interrupt;
 use crate::runs::{Run, find_runs};
 
 /// Rows whose runs are in memory at a time.
@@ -151,6 +152,7 @@ fn runs_of_row(
     intensity: Option<ArrayView2<'_, f32>>,
     probability: Option<ArrayView2<'_, u8>>,
 ) -> Vec<(u32, Totals)> {
+    interrupt::check();
     let line = labels.row(row);
     let mut runs: Vec<Run<u32>> = Vec::new();
     find_runs(line.to_slice().expect("a row lies in one piece"), &mut runs);

@@ -4,6 +4,7 @@ use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, Axis};
 
 use crate::by_label::ByLabel;
+use crate::interrupt;
 use crate::runs::for_each_pair_of_runs;
 
 /// Pixels that are counted together, more or less.
@@ -116,6 +117,7 @@ fn pair(cell: &Cell) -> u64 {
 fn count(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Vec<Cell> {
     let mut counter = Counter::new();
     for (a, b) in a.rows().into_iter().zip(b.rows()) {
+        interrupt::check();
         let row = "a row lies in one piece";
         let (a, b) = (a.to_slice().expect(row), b.to_slice().expect(row));
         for_each_pair_of_runs(a, b, |a, b, pixels| {

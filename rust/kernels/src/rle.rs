@@ -13,6 +13,7 @@ use std::ops::Range;
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayViewMut2, Axis, Slice};
 
+use crate::interrupt;
 use crate::merge::{Losses, Merge, label_of};
 use crate::runs::for_each_bit;
 pub use coco::{
@@ -275,6 +276,7 @@ impl<'a> Strip<'a> {
     }
 
     fn paint_mask(&mut self, label: u32, runs: &[(u32, ColumnRun)]) {
+        interrupt::check();
         let pixels: usize = runs.iter().map(|(_, run)| run.rows.len()).sum();
         let top = runs.iter().map(|(_, run)| run.rows.start).min();
         let bottom = runs.iter().map(|(_, run)| run.rows.end).max();

@@ -12,6 +12,7 @@ use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
 use thiserror::Error;
 
 use crate::components::Connectivity;
+use crate::interrupt;
 use crate::runs::{Run, find_runs};
 
 /// The label of pixels outside of the mask or the image, which are never flooded as they have one.
@@ -297,6 +298,7 @@ impl<K: Key> Basin<K> {
 
     /// Give a pixel's label to its free neighbours, which wait from then on at their level, but at least at this one.
     fn spread(&mut self, pixel: u32, level: K, mut wait: impl FnMut(u32, K, u32)) {
+        interrupt::check();
         let label = self.cells[pixel as usize].label;
         for &step in &self.neighbours {
             let neighbour = pixel.wrapping_add(step as u32);

@@ -23,7 +23,8 @@ pub fn overlaps<'py>(
     threads: Option<usize>,
 ) -> PyResult<(Areas<'py>, Areas<'py>, Pairs<'py>)> {
     let (a, b) = (border::label_image(&a)?, border::label_image(&b)?);
-    let table = border::run(py, threads, || overlap::overlaps(a, b))?.map_err(mask_error)?;
+    let table =
+        border::run(py, threads, a.len(), || overlap::overlaps(a, b))?.map_err(mask_error)?;
     let places = |image: usize| column(py, &table.pairs, |pair| pair[image] as isize);
     let pairs = (
         places(0),

@@ -23,7 +23,7 @@ pub fn labels_to_kaggle(
     threads: Option<usize>,
 ) -> PyResult<Vec<(u32, String)>> {
     let labels = Pixels::new("labels", labels)?;
-    with_pixels!(&labels, pixels => border::run(py, threads, || rle::labels_to_kaggle(pixels)))
+    with_pixels!(&labels, pixels => border::run(py, threads, pixels.len(), || rle::labels_to_kaggle(pixels)))
 }
 
 #[pyfunction]
@@ -56,12 +56,12 @@ pub fn labels_to_coco<'py>(
     let labels = Pixels::new("labels", labels)?;
     if compressed {
         let instances = with_pixels!(&labels, pixels => {
-            border::run(py, threads, || rle::labels_to_coco_strings(pixels))
+            border::run(py, threads, pixels.len(), || rle::labels_to_coco_strings(pixels))
         })?;
         in_python(py, instances.map_err(mask_error)?)
     } else {
         let instances = with_pixels!(&labels, pixels => {
-            border::run(py, threads, || rle::labels_to_coco(pixels))
+            border::run(py, threads, pixels.len(), || rle::labels_to_coco(pixels))
         })?;
         in_python(py, instances.map_err(mask_error)?)
     }
@@ -102,7 +102,8 @@ pub fn measure_rles<'py>(
     threads: Option<usize>,
 ) -> PyResult<AreasAndBoxes<'py>> {
     let masks = masks::read_all(masks, encoded_mask)?;
-    let extents = border::run(py, threads, || rle::extents(&masks, shape))?.map_err(mask_error)?;
+    let extents =
+        border::run(py, threads, 0, || rle::extents(&masks, shape))?.map_err(mask_error)?;
     let boxes: Vec<[i64; 4]> = extents
         .iter()
         .map(|extent| extent.bounding_box.map(|side| side as i64))

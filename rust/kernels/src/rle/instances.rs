@@ -7,6 +7,7 @@ use ndarray::{ArrayView2, Axis};
 
 use super::Run;
 use crate::by_label::ByLabel;
+use crate::interrupt;
 use crate::runs::{BLOCK, for_each_difference};
 
 /// Least columns that one thread takes: shorter pieces of rows are slow to fetch from memory.
@@ -150,6 +151,7 @@ fn runs_by_column<T: Label>(
         .map(|row| row.to_slice().expect("a row lies in one piece"));
     let mut above: &[T] = &[];
     for (row, here) in rows.enumerate() {
+        interrupt::check();
         for_each_difference(above, here, |column| {
             close(column, above[column].into(), row)
         });
