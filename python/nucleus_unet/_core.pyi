@@ -205,7 +205,7 @@ def measure(
     Raises
     ------
     nucleus_unet.errors.MaskError
-        If an image has another dtype, or another shape than `labels`.
+        If an image has another dtype, or another shape than `labels`; or if that has 2**32 columns or more.
 
     Examples
     --------
@@ -307,12 +307,14 @@ def merge_mask_pngs(
     Raises MaskError for the first file that is damaged or of another shape.
     """
 
-def overlaps(a: NDArray[np.uint32], b: NDArray[np.uint32], *, threads: int | None = None) -> tuple[
+def overlaps(
+    a: NDArray[np.uint32], b: NDArray[np.uint32], *, threads: int | None = None
+) -> tuple[
     tuple[NDArray[np.uint32], NDArray[np.int64]],
     tuple[NDArray[np.uint32], NDArray[np.int64]],
     tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]],
 ]:
-    """Find labels and areas of each image, ascending; and of the pairs that share pixels, sorted, both places and pixels.
+    """Find labels and areas of each image, ascending; of pairs that share pixels, sorted, both places and the pixels.
 
     Raises MaskError where the shapes differ.
     """

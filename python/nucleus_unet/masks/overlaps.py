@@ -51,7 +51,8 @@ def overlap_table(a: ArrayLike, b: ArrayLike, *, threads: int | None = None) -> 
     ----------
     a, b : (H, W) arrays of integers
         Label images of one shape, 0 background. C-contiguous uint32 arrays are read as they are, anything
-        else is copied once. Memory goes with the number of pairs that share pixels, more or less, whatever their labels.
+        else is copied once. Memory goes with the number of pairs that share pixels, more or less, whatever their
+        labels.
     threads
         Threads to use; None for one a core. The result is the same for any number.
 
