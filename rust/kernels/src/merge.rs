@@ -61,13 +61,8 @@ impl Losses {
         if *pixel == 0 {
             *pixel = label;
         } else {
-            self.lose(*pixel, label);
+            *self.0.entry((*pixel, label)).or_default() += 1;
         }
-    }
-
-    /// Count a pixel that `label` claims but an earlier label has.
-    pub(crate) fn lose(&mut self, earlier: u32, label: u32) {
-        *self.0.entry((earlier, label)).or_default() += 1;
     }
 
     /// Add the losses of another part of the image.

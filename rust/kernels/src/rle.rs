@@ -8,14 +8,11 @@ mod instances;
 mod kaggle;
 mod measure;
 
-use std::ops::Range;
-
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayViewMut2, Axis, Slice};
 
 use crate::interrupt;
 use crate::merge::{Losses, Merge, label_of};
-use crate::runs::for_each_bit;
 pub use coco::{
     CocoCounts, coco_pixels, coco_string, coco_to_labels, labels_to_coco, labels_to_coco_strings,
 };
@@ -23,8 +20,9 @@ pub use instances::Label;
 pub use kaggle::{kaggle_to_labels, labels_to_kaggle};
 pub use measure::{EncodedMask, Extent, RunMask, extents, rle_iou, run_masks};
 
-/// Columns that are painted together: one bit of a word each.
-const STRIP: usize = u64::BITS as usize;
+/// Columns that are painted together: 256 bytes of each row, so that writing a column-major run to a row-major image
+/// uses whole cache lines.
+const STRIP: usize = 64;
 
 /// Characters or counts that are worth handing to another thread.
 const TASK: usize = 1 << 14;
@@ -174,7 +172,7 @@ pub enum Fault {
     },
 }
 
-/// What `read` makes of every mask; of several faults the one in the first mask counts, whichever thread is first.
+/// What `parse` makes of every mask; of several faults the one in the first mask counts, whichever thread is first.
 /// `length` is the number of characters or counts of a mask, by which the work is shared out.
 fn parse_all<Encoded: Sync, Parsed: Send>(
     masks: &[Encoded],
@@ -209,117 +207,45 @@ fn paint(masks: &[Vec<Run>], mut labels: ArrayViewMut2<'_, u32>) -> Merge {
         .axis_chunks_iter_mut(Axis(1), STRIP)
         .into_par_iter()
         .zip(strips)
-        .map(|(strip, runs)| Strip::new(strip).paint(&runs))
+        .map(|(strip, runs)| paint_strip(strip, &runs))
         .reduce(Losses::default, Losses::add);
     Merge::new(&claimed, losses)
 }
 
-/// For each strip the labels and runs that touch it in the order of the masks, runs cut to columns.
-fn runs_by_strip(
-    masks: &[Vec<Run>],
-    (height, width): (usize, usize),
-) -> Vec<Vec<(u32, ColumnRun)>> {
+/// For each strip the labels and runs that touch it in the order of the masks, runs cut to the strip and
+/// counted from its first pixel.
+fn runs_by_strip(masks: &[Vec<Run>], (height, width): (usize, usize)) -> Vec<Vec<(u32, Run)>> {
+    let strip_pixels = (height * STRIP) as u64;
     let mut strips = vec![Vec::new(); width.div_ceil(STRIP)];
     for (mask, runs) in masks.iter().enumerate() {
         for run in runs {
-            let (mut start, end) = (run.start as usize, run.end() as usize);
-            while start < end {
-                let column = start / height;
-                let foot = (column + 1) * height;
-                let rows = start - column * height..end.min(foot) - column * height;
-                let piece = ColumnRun {
-                    column: column % STRIP,
-                    rows,
-                };
-                strips[column / STRIP].push((label_of(mask), piece));
-                start = foot;
+            let (first, last) = (run.start / strip_pixels, (run.end() - 1) / strip_pixels);
+            for strip in first..=last {
+                let offset = strip * strip_pixels;
+                let start = run.start.max(offset) - offset;
+                let end = run.end().min(offset + strip_pixels) - offset;
+                let length = end - start;
+                strips[strip as usize].push((label_of(mask), Run { start, length }));
             }
         }
     }
     strips
 }
 
-/// The part of a run that lies in one column.
-#[derive(Clone)]
-struct ColumnRun {
-    /// Counted from the first of the strip.
-    column: usize,
-    rows: Range<usize>,
-}
-
-/// Columns of the image, and for each row one bit a pixel: runs go down columns, but memory is written along rows.
-struct Strip<'a> {
-    labels: ArrayViewMut2<'a, u32>,
-    /// Pixels that have a label.
-    taken: Vec<u64>,
-    /// Pixels at which runs of one mask start, and those after their ends.
-    ends: Vec<u64>,
-    losses: Losses,
-}
-
-impl<'a> Strip<'a> {
-    fn new(labels: ArrayViewMut2<'a, u32>) -> Self {
-        let height = labels.nrows();
-        Self {
-            labels,
-            taken: vec![0; height],
-            ends: vec![0; height + 1],
-            losses: Losses::default(),
-        }
-    }
-
-    fn paint(mut self, runs: &[(u32, ColumnRun)]) -> Losses {
-        for mask in runs.chunk_by(|one, other| one.0 == other.0) {
-            self.paint_mask(mask[0].0, mask);
-        }
-        self.losses
-    }
-
-    fn paint_mask(&mut self, label: u32, runs: &[(u32, ColumnRun)]) {
+fn paint_strip(mut strip: ArrayViewMut2<'_, u32>, runs: &[(u32, Run)]) -> Losses {
+    let height = strip.nrows();
+    let mut losses = Losses::default();
+    for &(label, run) in runs {
         interrupt::check();
-        let pixels: usize = runs.iter().map(|(_, run)| run.rows.len()).sum();
-        let top = runs.iter().map(|(_, run)| run.rows.start).min();
-        let bottom = runs.iter().map(|(_, run)| run.rows.end).max();
-        let rows = top.unwrap_or_default()..bottom.unwrap_or_default();
-        if rows.len() > pixels {
-            // Scattered over more rows than it has pixels: going through all of those could take without end.
-            for (_, ColumnRun { column, rows }) in runs {
-                rows.clone()
-                    .for_each(|row| self.claim(row, 1 << column, label));
+        let (start, end) = (run.start as usize, run.end() as usize);
+        for column in start / height..=(end - 1) / height {
+            let top = start.saturating_sub(column * height);
+            let bottom = (end - column * height).min(height);
+            let mut pixels = strip.column_mut(column);
+            for pixel in pixels.slice_axis_mut(Axis(0), Slice::from(top..bottom)) {
+                losses.claim(pixel, label);
             }
-            return;
-        }
-        for (_, ColumnRun { column, rows }) in runs {
-            // A run that follows another without a gap undoes its end.
-            self.ends[rows.start] ^= 1 << column;
-            self.ends[rows.end] ^= 1 << column;
-        }
-        let mut inside = 0;
-        for row in rows.clone() {
-            inside ^= std::mem::take(&mut self.ends[row]);
-            self.claim(row, inside, label);
-        }
-        self.ends[rows.end] = 0;
-    }
-
-    /// Give the pixels of a row to `label`, but those that an earlier label has.
-    fn claim(&mut self, row: usize, pixels: u64, label: u32) {
-        let mut line = self.labels.row_mut(row);
-        for_each_bit(pixels & self.taken[row], |column| {
-            self.losses.lose(line[column], label);
-        });
-        let mut free = pixels & !self.taken[row];
-        self.taken[row] |= pixels;
-        let mut column = 0;
-        while free != 0 {
-            let gap = free.trailing_zeros() as usize;
-            let length = (free >> gap).trailing_ones() as usize;
-            column += gap;
-            line.slice_axis_mut(Axis(0), Slice::from(column..column + length))
-                .fill(label);
-            column += length;
-            // In two steps, as all 64 bits may go.
-            free = free >> gap >> (length - 1) >> 1;
         }
     }
+    losses
 }

@@ -99,7 +99,7 @@ pub(crate) fn for_each_pair_of_runs<T: Copy + PartialEq>(
 }
 
 /// Call `set` with the place of each bit that is set, the lowest first.
-pub(crate) fn for_each_bit(mut bits: u64, mut set: impl FnMut(usize)) {
+fn for_each_bit(mut bits: u64, mut set: impl FnMut(usize)) {
     while bits != 0 {
         set(bits.trailing_zeros() as usize);
         bits &= bits - 1;
