@@ -4,9 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-RUST := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+RUST := $(shell find rust/kernels rust/python -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
-.PHONY: demo benchmark benchmark-slides test lint format types rust-test python-test clean
+.PHONY: demo benchmark benchmark-slides rust-benchmark fuzz test lint format types rust-test python-test clean
 
 ## Segment real and synthetic pictures with the embedded model; results go to demo/
 demo: $(STAMP)
@@ -49,6 +49,20 @@ SLIDES ?= --json slides.json
 benchmark-slides: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group benchmark
 	$(BIN)/python benchmarks/slides.py $(SLIDES)
+
+## Time the kernels alone, against their own last run
+rust-benchmark:
+	cargo bench --package nucleus-kernels
+
+## Feed each decoder and the outlines what nobody would think of, FUZZ_SECONDS each (cargo install cargo-fuzz)
+FUZZ := kaggle_strings coco_strings mask_pngs outlines
+FUZZ_SECONDS ?= 180
+fuzz:
+	for target in $(FUZZ); do \
+		mkdir -p rust/fuzz/corpus/$$target; \
+		cargo fuzz run --fuzz-dir rust/fuzz --sanitizer none $$target rust/fuzz/corpus/$$target rust/fuzz/seeds/$$target \
+			-- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
 
 # The environment, with the extension built in release mode; made anew when Rust code or dependencies change.
 $(STAMP): pyproject.toml constraints.txt $(RUST)

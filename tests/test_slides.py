@@ -595,7 +595,7 @@ def floating_point(dtype: type) -> st.SearchStrategy[NDArray[Any]]:
 @given(numbers=floating_point(np.float32) | floating_point(np.float64))
 @settings(max_examples=60)
 def test_levels_of_floating_point_numbers_are_those_of_predict(numbers: NDArray[Any]) -> None:
-    assert survey(open_slide(numbers), workers=1).levels == measure_levels(numbers)
+    assert survey(open_slide(numbers), cell=64, workers=1).levels == measure_levels(numbers)
 
 
 def test_a_slide_of_floating_point_numbers_has_the_nuclei_of_the_whole_image(

@@ -14,7 +14,6 @@ __all__ = [
     "blend_tiles",
     "clear_border",
     "coco_to_labels",
-    "contingency",
     "contours",
     "distance",
     "expand_labels",
@@ -29,6 +28,7 @@ __all__ = [
     "measure",
     "measure_rles",
     "merge_mask_pngs",
+    "overlaps",
     "relabel_sequential",
     "rle_iou",
     "simplify_ring",
@@ -205,7 +205,7 @@ def measure(
     Raises
     ------
     nucleus_unet.errors.MaskError
-        If an image has another dtype, or another shape than `labels`.
+        If an image has another dtype, or another shape than `labels`; or if that has 2**32 columns or more.
 
     Examples
     --------
@@ -307,10 +307,14 @@ def merge_mask_pngs(
     Raises MaskError for the first file that is damaged or of another shape.
     """
 
-def contingency(
+def overlaps(
     a: NDArray[np.uint32], b: NDArray[np.uint32], *, threads: int | None = None
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64]]:
-    """Count the pixels of each pair of labels, background included: (a, b, pixels), sorted by (a, b).
+) -> tuple[
+    tuple[NDArray[np.uint32], NDArray[np.int64]],
+    tuple[NDArray[np.uint32], NDArray[np.int64]],
+    tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]],
+]:
+    """Find labels and areas of each image, ascending; of pairs that share pixels, sorted, both places and the pixels.
 
     Raises MaskError where the shapes differ.
     """

@@ -306,13 +306,14 @@ def _known(size: tuple[int, int] | None) -> tuple[int, int]:
 
 def _coco_fields(rle: object, expected: tuple[int, int] | None, where: str, place: int) -> tuple[Any, tuple[int, int]]:
     """Take a mask apart into counts and size, which must be the one expected, if any is."""
+    # Lists of masks are long: only what is no dict of the size before is looked at closely.
+    if expected is not None and type(rle) is dict and "counts" in rle:
+        known = rle.get("size")
+        if type(known) is list and (*known,) == expected:
+            return rle["counts"], expected
     if not isinstance(rle, Mapping) or "size" not in rle or "counts" not in rle:
         raise MaskError(f"{where}mask {place}: expected a mapping with 'size' and 'counts', got {brief(rle)}")
-    size = rle["size"]
-    # Looked at closely only where it differs from the size before: lists of masks are long.
-    if expected is not None and type(size) is list and size == [*expected]:
-        return rle["counts"], expected
-    size = as_shape(size, f"{where}mask {place}, size")
+    size = as_shape(rle["size"], f"{where}mask {place}, size")
     if expected not in (None, size):
         raise MaskError(f"{where}mask {place}: expected size {list(expected)}, got {list(size)}")
     return rle["counts"], size

@@ -51,7 +51,8 @@ def overlap_table(a: ArrayLike, b: ArrayLike, *, threads: int | None = None) -> 
     ----------
     a, b : (H, W) arrays of integers
         Label images of one shape, 0 background. C-contiguous uint32 arrays are read as they are, anything
-        else is copied once. Memory goes with the number of pairs that share pixels, whatever their labels.
+        else is copied once. Memory goes with the number of pairs that share pixels, more or less, whatever their
+        labels.
     threads
         Threads to use; None for one a core. The result is the same for any number.
 
@@ -76,19 +77,7 @@ def overlap_table(a: ArrayLike, b: ArrayLike, *, threads: int | None = None) -> 
     >>> table.iou
     array([0.66666667])
     """
-    cells_a, cells_b, pixels = _core.contingency(as_label_image(a, "a"), as_label_image(b, "b"), threads=threads)
-    labels_a, areas_a, index_a = _instances(cells_a, pixels)
-    labels_b, areas_b, index_b = _instances(cells_b, pixels)
-    shared = (cells_a != 0) & (cells_b != 0)
-    return OverlapTable(labels_a, labels_b, areas_a, areas_b, index_a[shared], index_b[shared], pixels[shared])
-
-
-def _instances(
-    cells: NDArray[np.uint32], pixels: NDArray[np.int64]
-) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.intp]]:
-    """Labels without background, their areas, each cell's position among them (-1 where background)."""
-    labels, position = np.unique(cells, return_inverse=True)
-    areas = np.zeros(labels.size, np.int64)
-    np.add.at(areas, position, pixels)
-    background = int(labels.size > 0 and labels[0] == 0)
-    return labels[background:], areas[background:], position - background
+    (labels_a, areas_a), (labels_b, areas_b), (index_a, index_b, pixels) = _core.overlaps(
+        as_label_image(a, "a"), as_label_image(b, "b"), threads=threads
+    )
+    return OverlapTable(labels_a, labels_b, areas_a, areas_b, index_a, index_b, pixels)

@@ -10,6 +10,7 @@ use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
 use thiserror::Error;
 
+use crate::interrupt;
 use crate::runs::{Run, find_runs};
 
 /// Rows that one thread takes at a time.
@@ -107,6 +108,7 @@ impl<T: Copy + PartialEq + Default> Strip<T> {
         };
         let mut above = 0..0;
         for row in image.rows() {
+            interrupt::check();
             let start = strip.runs.len();
             find_runs(
                 row.to_slice().expect("a row lies in one piece"),
@@ -139,8 +141,12 @@ impl<T: Copy + PartialEq + Default> Strip<T> {
 
     fn paint(&self, numbers: &[u32], mut labels: ArrayViewMut2<'_, u32>) {
         for (mut row, runs) in labels.rows_mut().into_iter().zip(&self.rows) {
-            let numbers = &numbers[runs.clone()];
-            for (run, &number) in self.runs[runs.clone()].iter().zip(numbers) {
+            let numbered = self.runs[runs.clone()].iter().zip(&numbers[runs.clone()]);
+            if let Some(row) = row.as_slice_mut() {
+                numbered.for_each(|(run, &number)| row[run.columns()].fill(number));
+                continue;
+            }
+            for (run, &number) in numbered {
                 let pixels = Slice::from(run.columns());
                 row.slice_axis_mut(Axis(0), pixels).fill(number);
             }
@@ -180,7 +186,8 @@ fn join<T: Copy + PartialEq>(
     }
 }
 
-fn union(parents: &mut [u32], a: usize, b: usize) {
+/// Make the runs of both numbers one component; a parent is never later than its run.
+pub(crate) fn union(parents: &mut [u32], a: usize, b: usize) {
     let (a, b) = (root(parents, a), root(parents, b));
     let (first, later) = if a < b { (a, b) } else { (b, a) };
     parents[later] = first as u32;

@@ -5,14 +5,18 @@
 //! eye where y points down) and holes with a negative one. Rings are closed, turn at every vertex and are simple: where
 //! a ring would touch itself at a pixel's corner, it is split in two. A hole may touch the exterior or another hole in
 //! single points, as simple-features geometry allows.
+//!
+//! A walk goes from run to run, not from pixel to pixel: its cost is that of the runs it touches.
 
-use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::ArrayView2;
+use rustc_hash::FxHashMap;
 use thiserror::Error;
 
-use crate::components::{self, Connectivity};
-use crate::runs::for_each_difference;
+use crate::components::union;
+use crate::interrupt;
+use crate::runs::{Run, find_runs};
 
 /// Corner of a pixel, x then y.
 pub type Vertex = [i32; 2];
@@ -23,7 +27,7 @@ pub type Ring = Vec<Vertex>;
 /// Why outlines could not be traced.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
-    "labels: expected at most 2^31 - 1 pixels a side and 2^32 - 1 in all, got {rows} x {columns}"
+    "labels: expected at most 2^31 - 1 pixels a side and less than 2^32 with a frame of one pixel, got {rows} x {columns}"
 )]
 pub struct ContourError {
     /// Height given.
@@ -33,7 +37,7 @@ pub struct ContourError {
 }
 
 /// One 4-connected piece of a nucleus.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Polygon {
     /// Its outer ring.
     pub exterior: Ring,
@@ -53,41 +57,43 @@ pub struct Outline {
 /// Trace every nucleus of a label image in one pass; labels ascending, 0 is background.
 ///
 /// # Errors
-/// If the image is too large for 32-bit coordinates and numbers of pieces.
+/// If the image is too large for 32-bit coordinates and numbers of runs.
 pub fn contours(labels: ArrayView2<'_, u32>) -> Result<Vec<Outline>, ContourError> {
     let (rows, columns) = labels.dim();
-    if rows.max(columns) > i32::MAX as usize || labels.len() > u32::MAX as usize {
+    let framed = rows
+        .saturating_add(2)
+        .saturating_mul(columns.saturating_add(2));
+    if rows.max(columns) > i32::MAX as usize || framed > u32::MAX as usize {
         return Err(ContourError { rows, columns });
     }
-    let labels = labels.as_standard_layout();
-    let mut tracer = Tracer::new(labels.view());
-    let mut above: &[u32] = &vec![0; columns];
-    for (row, here) in labels.rows().into_iter().enumerate() {
-        let here = here.to_slice().expect("a row lies in one piece");
-        // Every ring has a top edge, and the first of them starts it.
-        for_each_difference(above, here, |column| {
-            if here[column] != 0 {
-                tracer.visit(row, column, here[column]);
-            }
-        });
-        above = here;
+    let mut pieces = Tracer::new(labels).pieces();
+    // Stable, so that the pieces of a label stay in their order.
+    pieces.sort_by_key(|(label, _)| *label);
+    let mut outlines: Vec<Outline> = Vec::new();
+    for (label, polygon) in pieces {
+        match outlines.last_mut() {
+            Some(last) if last.label == label => last.polygons.push(polygon),
+            _ => outlines.push(Outline {
+                label,
+                polygons: vec![polygon],
+            }),
+        }
     }
-    let mut outlines: BTreeMap<u32, Vec<Polygon>> = BTreeMap::new();
-    for (label, polygon) in tracer.pieces {
-        outlines.entry(label).or_default().push(polygon);
-    }
-    Ok(outlines
-        .into_iter()
-        .map(|(label, polygons)| Outline { label, polygons })
-        .collect())
+    Ok(outlines)
 }
 
-/// Directions of a walk that keeps the nucleus on its right (to the eye): along the top, right, bottom, left edge of a
-/// pixel. Turning right is the next one.
-pub(crate) const STEPS: [[isize; 2]; 4] = [[0, 1], [1, 0], [0, -1], [-1, 0]];
-
-/// Row and column, from a pixel's own, of the corner where a walk along each edge ends.
-const ENDS: [[usize; 2]; 4] = [[0, 1], [1, 1], [1, 0], [0, 0]];
+/// Where a walk goes on a run, which it keeps on its right (to the eye).
+#[derive(Debug, Clone, Copy)]
+enum Heading {
+    /// Along the top edge; from this one on, runs of the row above may be in the way.
+    Right(usize),
+    /// Down the right edge.
+    Down,
+    /// Along the bottom edge; from this one back, runs of the row below may be in the way.
+    Left(usize),
+    /// Up the left edge.
+    Up,
+}
 
 /// A vertex of a walk; at a pinch the same nucleus also holds the pixel across the corner, so the walk may come again.
 #[derive(Debug, Clone, Copy)]
@@ -96,122 +102,286 @@ struct Turn {
     pinch: bool,
 }
 
-struct Tracer<'a> {
-    labels: ArrayView2<'a, u32>,
-    /// For every pixel the number of its piece, counted from 1 by raster order of their first pixels.
-    piece_of: Array2<u32>,
-    /// Whether a walk came along the top edge of a pixel.
-    walked: Vec<bool>,
-    pieces: Vec<(u32, Polygon)>,
+/// A run with its neighbours, which a walk asks for together.
+#[derive(Debug, Clone, Copy)]
+struct Linked {
+    run: Run<u32>,
+    above: Beside,
+    below: Beside,
 }
 
-impl<'a> Tracer<'a> {
-    fn new(labels: ArrayView2<'a, u32>) -> Self {
-        let mut piece_of = Array2::zeros(labels.dim());
-        components::label(labels, Connectivity::Four, piece_of.view_mut())
-            .expect("of one shape, and the pixels were counted");
+/// The first run of a neighbouring row that ends after a run starts, and the first that starts where it has ended: those
+/// from the one to the other share columns with it.
+#[derive(Debug, Clone, Copy)]
+struct Beside {
+    first: u32,
+    end: u32,
+}
+
+impl Beside {
+    fn nothing_before(run: usize) -> Self {
         Self {
-            labels,
-            piece_of,
-            walked: vec![false; labels.len()],
-            pieces: Vec::new(),
+            first: run as u32,
+            end: run as u32,
         }
     }
 
-    fn index(&self, row: usize, column: usize) -> usize {
-        row * self.labels.ncols() + column
+    fn range(self) -> Range<usize> {
+        self.first as usize..self.end as usize
     }
+}
 
-    /// The pixel a step away, if it has this label.
-    fn step(&self, from: [usize; 2], step: [isize; 2], label: u32) -> Option<[usize; 2]> {
-        let row = from[0].checked_add_signed(step[0])?;
-        let column = from[1].checked_add_signed(step[1])?;
-        (self.labels.get([row, column]) == Some(&label)).then_some([row, column])
-    }
+struct Tracer {
+    /// In raster order; between two rows, and twice before the first and after the last, there is one of background, so
+    /// that a run at either end of a row has neighbours too.
+    runs: Vec<Linked>,
+    /// Where the runs of each row are.
+    rows: Vec<Range<usize>>,
+    /// Of each run, whether a walk went along its top from its start, and along a top below it from its end.
+    walked: Vec<[bool; 2]>,
+}
 
-    /// Look at the next pixel, in raster order, that has a top edge.
-    fn visit(&mut self, row: usize, column: usize, label: u32) {
-        let piece = self.piece_of[[row, column]] as usize;
-        let is_new = piece > self.pieces.len();
-        if is_new {
-            self.pieces.push((
-                label,
-                Polygon {
-                    exterior: Ring::new(),
-                    holes: Vec::new(),
-                },
-            ));
+impl Tracer {
+    fn new(labels: ArrayView2<'_, u32>) -> Self {
+        let background = Run {
+            start: 0,
+            end: 0,
+            value: 0,
+        };
+        let labels = labels.as_standard_layout();
+        let mut runs = vec![background; 2];
+        let mut rows = Vec::with_capacity(labels.nrows());
+        for row in labels.rows() {
+            interrupt::check();
+            let start = runs.len();
+            find_runs(row.to_slice().expect("a row lies in one piece"), &mut runs);
+            rows.push(start..runs.len());
+            runs.push(background);
         }
-        if self.walked[self.index(row, column)] {
+        runs.push(background);
+        let (above, below) = (1, runs.len() - 1);
+        let alone = |run| Linked {
+            run,
+            above: Beside::nothing_before(above),
+            below: Beside::nothing_before(below),
+        };
+        let mut runs: Vec<Linked> = runs.into_iter().map(alone).collect();
+        for pair in rows.windows(2) {
+            find_beside(&mut runs, &pair[0], &pair[1], |upper| &mut upper.below);
+            find_beside(&mut runs, &pair[1], &pair[0], |lower| &mut lower.above);
+        }
+        Self {
+            walked: vec![[false; 2]; runs.len()],
+            runs,
+            rows,
+        }
+    }
+
+    fn run(&self, run: usize) -> Run<u32> {
+        self.runs[run].run
+    }
+
+    /// Every piece with its label, by raster order of their first pixels.
+    fn pieces(mut self) -> Vec<(u32, Polygon)> {
+        let mut piece_of = self.first_runs();
+        let mut pieces: Vec<(u32, Polygon)> = Vec::new();
+        let mut turns = Vec::new();
+        for row in 0..self.rows.len() {
+            interrupt::check();
+            for run in self.rows[row].clone() {
+                let first = piece_of[run] as usize;
+                piece_of[run] = if first == run {
+                    pieces.push((self.run(run).value, Polygon::default()));
+                    pieces.len() as u32 - 1
+                } else {
+                    piece_of[first]
+                };
+                let polygon = &mut pieces[piece_of[run] as usize].1;
+                self.trace_tops(run, row, &mut turns, polygon);
+            }
+        }
+        pieces
+    }
+
+    /// For each run another of its piece that is not later, itself for the first.
+    fn first_runs(&self) -> Vec<u32> {
+        let mut parents: Vec<u32> = (0..self.runs.len() as u32).collect();
+        for row in &self.rows {
+            interrupt::check();
+            for run in row.clone() {
+                for above in self.runs[run].above.range() {
+                    if self.is(above, self.run(run).value) {
+                        union(&mut parents, above, run);
+                    }
+                }
+            }
+        }
+        parents
+    }
+
+    fn is(&self, run: usize, label: u32) -> bool {
+        self.run(run).value == label
+    }
+
+    /// Walk along every ring that is met first at a top edge of this run: every ring has one.
+    fn trace_tops(&mut self, run: usize, row: usize, turns: &mut Vec<Turn>, polygon: &mut Polygon) {
+        let Run { start, end, value } = self.run(run);
+        let above = self.runs[run].above.range();
+        if !(self.is(above.start, value) && self.run(above.start).start <= start) {
+            self.trace((run, 0), run, above.start, row, turns, polygon);
+        }
+        for upper in above {
+            if self.is(upper, value) && self.run(upper).end < end {
+                self.trace((upper, 1), run, upper + 1, row, turns, polygon);
+            }
+        }
+    }
+
+    /// Add the rings of the walk that starts with this top edge, unless it was walked.
+    fn trace(
+        &mut self,
+        (owner, side): (usize, usize),
+        run: usize,
+        next: usize,
+        row: usize,
+        turns: &mut Vec<Turn>,
+        polygon: &mut Polygon,
+    ) {
+        if std::mem::replace(&mut self.walked[owner][side], true) {
             return;
         }
-        let mut rings = split(self.walk([row, column], label));
-        let polygon = &mut self.pieces[piece - 1].1;
-        if is_new {
+        self.walk((run, row as i32), next, turns);
+        let mut rings = split(turns);
+        if polygon.exterior.is_empty() {
             // The ring through a piece's first pixel is its exterior; it is the one that closes last.
             polygon.exterior = rings.pop().expect("a walk has at least one ring");
         }
         polygon.holes.append(&mut rings);
     }
 
-    /// Walk along the edges of a piece from the top edge of a pixel until there again. Pixels across a corner are not
-    /// connected, so the walk turns right there.
-    fn walk(&mut self, start: [usize; 2], label: u32) -> Vec<Turn> {
-        let mut turns = Vec::new();
-        let (mut pixel, mut direction) = (start, 0);
+    /// Walk along the edges of a piece until its start again, from a top edge of a run along which runs from `next` on may be
+    /// in the way. Pixels across a corner are not connected, so the walk turns right there.
+    fn walk(&mut self, (mut run, mut row): (usize, i32), next: usize, turns: &mut Vec<Turn>) {
+        turns.clear();
+        let label = self.run(run).value;
+        let mut heading = Heading::Right(next);
         loop {
-            if direction == 0 {
-                let index = self.index(pixel[0], pixel[1]);
-                self.walked[index] = true;
-            }
-            let [down, right] = ENDS[direction];
-            let vertex = [(pixel[1] + right) as i32, (pixel[0] + down) as i32];
-            let left = (direction + 3) % 4;
-            let [ahead, beside] = [STEPS[direction], STEPS[left]];
-            let across = self.step(pixel, [ahead[0] + beside[0], ahead[1] + beside[1]], label);
-            let ahead = self.step(pixel, ahead, label);
-            match (ahead, across) {
-                (None, across) => {
-                    direction = (direction + 1) % 4;
-                    turns.push(Turn {
-                        vertex,
-                        pinch: across.is_some(),
-                    });
+            let Linked {
+                run: here,
+                above,
+                below,
+            } = self.runs[run];
+            let (above, below) = (above.range(), below.range());
+            let (left, right) = (here.start as i32, here.end as i32);
+            let mut turn = |vertex, pinch| turns.push(Turn { vertex, pinch });
+            match heading {
+                Heading::Right(next) => {
+                    if let Some(upper) = (next..above.end).find(|&upper| self.is(upper, label)) {
+                        turn([self.run(upper).start as i32, row], false);
+                        (run, row, heading) = (upper, row - 1, Heading::Up);
+                    } else {
+                        let across = self.run(above.end);
+                        let pinch = across.value == label && across.start == here.end;
+                        turn([right, row], pinch);
+                        heading = Heading::Down;
+                    }
                 }
-                (Some(next), None) => pixel = next,
-                (Some(_), Some(next)) => {
-                    (pixel, direction) = (next, left);
-                    turns.push(Turn {
-                        vertex,
-                        pinch: false,
-                    });
+                Heading::Down => {
+                    let lower = self.run(below.end - 1);
+                    if lower.value != label || lower.end < here.end {
+                        let across = self.run(below.end);
+                        let pinch = across.value == label && across.start == here.end;
+                        turn([right, row + 1], pinch);
+                        heading = Heading::Left(below.end - 1);
+                        continue;
+                    }
+                    if lower.end > here.end {
+                        turn([right, row + 1], false);
+                        if std::mem::replace(&mut self.walked[run][1], true) {
+                            return;
+                        }
+                        heading = Heading::Right(run + 1);
+                    }
+                    (run, row) = (below.end - 1, row + 1);
                 }
-            }
-            if (pixel, direction) == (start, 0) {
-                // The last turn is at the starting corner, which is a corner because the walk began at the first
-                // top edge of its ring.
-                return turns;
+                Heading::Left(next) => {
+                    let mut lower = (below.start..=next).rev();
+                    if let Some(lower) = lower.find(|&lower| self.is(lower, label)) {
+                        turn([self.run(lower).end as i32, row + 1], false);
+                        (run, row, heading) = (lower, row + 1, Heading::Down);
+                    } else {
+                        let across = self.run(below.start - 1);
+                        let pinch = across.value == label && across.end == here.start;
+                        turn([left, row + 1], pinch);
+                        heading = Heading::Up;
+                    }
+                }
+                Heading::Up => {
+                    let upper = self.run(above.start);
+                    if upper.value != label || upper.start > here.start {
+                        let across = self.run(above.start - 1);
+                        let pinch = across.value == label && across.end == here.start;
+                        turn([left, row], pinch);
+                        if std::mem::replace(&mut self.walked[run][0], true) {
+                            return;
+                        }
+                        heading = Heading::Right(above.start);
+                        continue;
+                    }
+                    if upper.start < here.start {
+                        turn([left, row], false);
+                        heading = Heading::Left(run - 1);
+                    }
+                    (run, row) = (above.start, row - 1);
+                }
             }
         }
     }
 }
 
+/// For each run of one row, write to `side` which runs of a neighbouring row share columns with it.
+fn find_beside(
+    runs: &mut [Linked],
+    row: &Range<usize>,
+    neighbours: &Range<usize>,
+    side: impl Fn(&mut Linked) -> &mut Beside,
+) {
+    let (mut first, mut end) = (neighbours.start, neighbours.start);
+    for run in row.clone() {
+        let here = runs[run].run;
+        while first < neighbours.end && runs[first].run.end <= here.start {
+            first += 1;
+        }
+        end = end.max(first);
+        while end < neighbours.end && runs[end].run.start < here.end {
+            end += 1;
+        }
+        *side(&mut runs[run]) = Beside {
+            first: first as u32,
+            end: end as u32,
+        };
+    }
+}
+
 /// Cut a walk into simple, closed rings wherever it comes to the same corner again. The ring with the walk's last
 /// corner, where it began, comes last.
-fn split(turns: Vec<Turn>) -> Vec<Ring> {
+fn split(turns: &[Turn]) -> Vec<Ring> {
+    if !turns.iter().any(|turn| turn.pinch) {
+        return vec![closed(turns)];
+    }
     let mut rings = Vec::new();
     let mut open: Vec<Turn> = Vec::new();
-    let mut pinches: HashMap<Vertex, usize> = HashMap::new();
-    for turn in turns {
+    let mut pinches: FxHashMap<Vertex, usize> = FxHashMap::default();
+    for &turn in turns {
         if turn.pinch
             && let Some(start) = pinches.insert(turn.vertex, open.len())
         {
-            let ring = open.split_off(start);
-            for passed in ring.iter().filter(|passed| passed.pinch) {
+            for passed in open[start..].iter().filter(|passed| passed.pinch) {
                 pinches.remove(&passed.vertex);
             }
-            rings.push(closed(&ring));
-            pinches.insert(turn.vertex, open.len());
+            rings.push(closed(&open[start..]));
+            open.truncate(start);
+            pinches.insert(turn.vertex, start);
         }
         open.push(turn);
     }

@@ -12,6 +12,7 @@ use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Zip};
 use thiserror::Error;
 
+use crate::interrupt;
 use crate::runs::{Run, find_runs};
 
 /// Rows or columns up to which distances along rows are exact in single precision, and squares in double.
@@ -83,6 +84,7 @@ fn along_rows<T: Copy + PartialEq + Default + Send + Sync>(
         .into_par_iter()
         .enumerate()
         .for_each_init(Vec::new, |runs, (row, mut distances)| {
+            interrupt::check();
             distances.fill(0.0);
             runs.clear();
             let pixels = image.row(row);
@@ -158,6 +160,7 @@ impl Columns {
             }
         }
         for column in 0..block.ncols() {
+            interrupt::check();
             let values = &mut self.values[column * stride..][..rows];
             finish_column(values, &mut self.envelope);
         }

@@ -8,6 +8,8 @@ use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis};
 use thiserror::Error;
 
+use crate::interrupt;
+
 /// Columns that are worked on together, so that a walk down them uses whole cache lines.
 const STRIP: usize = 64;
 
@@ -87,6 +89,7 @@ pub fn expand_labels(
         .into_par_iter()
         .enumerate()
         .for_each_init(Vec::new, |sites, (row, line)| {
+            interrupt::check();
             expand_row(labels, row, line, limit, sites);
         });
     Ok(())

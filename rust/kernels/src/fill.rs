@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
 use rustc_hash::FxHashSet;
 
-use crate::contour::STEPS;
+/// Directions of a walk that keeps the nucleus on its right (to the eye): along the top, right, bottom, left edge of a
+/// pixel. Turning right is the next one.
+const STEPS: [[isize; 2]; 4] = [[0, 1], [1, 0], [0, -1], [-1, 0]];
 
 /// Direction of a walk up along the left edge of a pixel, where a row enters the nucleus.
 const UP: usize = 3;

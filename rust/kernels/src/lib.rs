@@ -13,6 +13,7 @@ pub mod expand;
 pub mod fill;
 pub mod filter;
 pub mod group;
+pub mod interrupt;
 pub mod mask_png;
 pub mod measure;
 pub mod merge;

@@ -7,6 +7,7 @@ use ndarray::{ArrayViewMut2, Axis, Slice};
 use png::{ColorType, Decoder, DecodingError, Reader, Transformations};
 use rayon::prelude::*;
 
+use crate::interrupt;
 use crate::merge::{Losses, Merge, label_of};
 
 /// Largest image, in pixels, whose shape is believed to a file's own header.
@@ -107,6 +108,7 @@ struct RowRun {
 }
 
 fn decode(mask: usize, file: &[u8], expected: (usize, usize)) -> Result<Vec<RowRun>, MaskPngError> {
+    interrupt::check();
     let damaged = |source| MaskPngError::Damaged { mask, source };
     let mut decoder = Decoder::new(Cursor::new(file));
     decoder.ignore_checksums(false);

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::by_label::ByLabel;
+use crate::interrupt;
 use crate::runs::{Run, find_runs};
 
 /// Rows whose runs are in memory at a time.
@@ -16,14 +17,20 @@ const BATCH: usize = 256;
 
 /// Why a label image could not be measured.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("{name}: expected the shape of the labels, {expected:?}, got {got:?}")]
-pub struct MeasureError {
-    /// The image that does not fit.
-    pub name: &'static str,
-    /// Rows and columns of the label image.
-    pub expected: (usize, usize),
-    /// Rows and columns of the other image.
-    pub got: (usize, usize),
+pub enum MeasureError {
+    /// An image does not lie on the label image.
+    #[error("{name}: expected the shape of the labels, {expected:?}, got {got:?}")]
+    Shape {
+        /// The image that does not fit.
+        name: &'static str,
+        /// Rows and columns of the label image.
+        expected: (usize, usize),
+        /// Rows and columns of the other image.
+        got: (usize, usize),
+    },
+    /// Columns cannot be counted in 32 bits.
+    #[error("labels: expected at most 2^32 - 1 columns, got {0}")]
+    Width(usize),
 }
 
 /// What is known of one nucleus.
@@ -46,7 +53,7 @@ pub struct Measurement {
 /// Measure every label present, ascending; 0 is background. Probabilities are bytes, 255 for 1.
 ///
 /// # Errors
-/// If the intensity or probability image does not have the shape of the label image.
+/// If the intensity or probability image does not have the shape of the label image, or that is too wide.
 pub fn measure(
     labels: ArrayView2<'_, u32>,
     intensity: Option<ArrayView2<'_, f32>>,
@@ -59,6 +66,9 @@ pub fn measure(
         expected,
         probability.map(|image| image.dim()),
     )?;
+    if u32::try_from(expected.1).is_err() {
+        return Err(MeasureError::Width(expected.1));
+    }
     let labels = labels.as_standard_layout();
     let labels = labels.view();
     let mut totals: Vec<(u32, Totals)> = Vec::new();
@@ -99,7 +109,7 @@ fn check(
     got: Option<(usize, usize)>,
 ) -> Result<(), MeasureError> {
     match got {
-        Some(got) if got != expected => Err(MeasureError {
+        Some(got) if got != expected => Err(MeasureError::Shape {
             name,
             expected,
             got,
@@ -142,6 +152,7 @@ fn runs_of_row(
     intensity: Option<ArrayView2<'_, f32>>,
     probability: Option<ArrayView2<'_, u8>>,
 ) -> Vec<(u32, Totals)> {
+    interrupt::check();
     let line = labels.row(row);
     let mut runs: Vec<Run<u32>> = Vec::new();
     find_runs(line.to_slice().expect("a row lies in one piece"), &mut runs);

@@ -2,14 +2,19 @@
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, Axis};
-use rayon::slice::ParallelSliceMut;
-use rustc_hash::FxHashMap;
 
-/// Rows that are counted together.
-const ROWS: usize = 64;
+use crate::by_label::ByLabel;
+use crate::interrupt;
+use crate::runs::for_each_pair_of_runs;
+
+/// Pixels that are counted together, more or less.
+const PART: usize = 1 << 18;
+
+/// Bits of the place that a pair has while its pixels are added up.
+const PLACE_BITS: u32 = 12;
 
 /// One cell of the contingency table: how many pixels have these two labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cell {
     /// Label in the first image.
     pub a: u32,
@@ -17,6 +22,28 @@ pub struct Cell {
     pub b: u32,
     /// Pixels with both, at least 1.
     pub pixels: u64,
+}
+
+/// Which instances of two label images share pixels: the contingency table without background, in coordinate form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overlaps {
+    /// The instances of the first image.
+    pub a: Instances,
+    /// The instances of the second image.
+    pub b: Instances,
+    /// Of each pair that shares pixels the places of its two instances, sorted.
+    pub pairs: Vec<[usize; 2]>,
+    /// How many pixels each pair shares.
+    pub pixels: Vec<u64>,
+}
+
+/// The instances of one image, labels ascending.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Instances {
+    /// Their labels.
+    pub labels: Vec<u32>,
+    /// Their areas in pixels.
+    pub areas: Vec<u64>,
 }
 
 /// The images differ in shape.
@@ -29,11 +56,29 @@ pub struct ShapeMismatch {
     pub b: (usize, usize),
 }
 
-type Counts = FxHashMap<(u32, u32), u64>;
+/// Find the instances of two label images, and how many pixels each pair shares that shares any.
+///
+/// # Errors
+///
+/// [`ShapeMismatch`] where the shapes differ.
+pub fn overlaps(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Result<Overlaps, ShapeMismatch> {
+    let cells = contingency(a, b)?;
+    let (a, places_a) = instances(&cells, a.len(), |cell| cell.a);
+    let (b, places_b) = instances(&cells, b.len(), |cell| cell.b);
+    let shared = || cells.iter().filter(|cell| cell.a != 0 && cell.b != 0);
+    Ok(Overlaps {
+        a,
+        b,
+        pairs: shared()
+            .map(|cell| [places_a.get(cell.a), places_b.get(cell.b)])
+            .collect(),
+        pixels: shared().map(|cell| cell.pixels).collect(),
+    })
+}
 
 /// Count the pixels of every pair of labels that occurs, background included, sorted by (a, b).
 ///
-/// Memory goes with the number of pairs that occur, whatever the labels are.
+/// Memory goes with the number of pairs that occur, more or less, whatever the labels are.
 ///
 /// # Errors
 ///
@@ -51,46 +96,137 @@ pub fn contingency(
     if a.is_empty() {
         return Ok(Vec::new());
     }
-    let counts = a
-        .axis_chunks_iter(Axis(0), ROWS)
+    let (a, b) = (a.as_standard_layout(), b.as_standard_layout());
+    let rows = (PART / a.ncols()).max(1);
+    let parts: Vec<Vec<Cell>> = a
+        .axis_chunks_iter(Axis(0), rows)
         .into_par_iter()
-        .zip(b.axis_chunks_iter(Axis(0), ROWS))
+        .zip(b.axis_chunks_iter(Axis(0), rows))
         .map(|(a, b)| count(a, b))
-        .reduce(Counts::default, add);
-    let mut cells: Vec<Cell> = counts
-        .into_iter()
-        .map(|((a, b), pixels)| Cell { a, b, pixels })
         .collect();
-    cells.par_sort_unstable();
+    let mut cells = parts.concat();
+    add_up(&mut cells);
     Ok(cells)
 }
 
-/// Neighbours mostly have equal labels, so that the map is asked once a run rather than once a pixel.
-fn count(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Counts {
-    let mut counts = Counts::default();
-    let (mut pair, mut pixels) = ((0, 0), 0);
-    for next in a.iter().copied().zip(b.iter().copied()) {
-        if next == pair {
-            pixels += 1;
-            continue;
-        }
-        if pixels > 0 {
-            *counts.entry(pair).or_default() += pixels;
-        }
-        (pair, pixels) = (next, 1);
-    }
-    *counts.entry(pair).or_default() += pixels;
-    counts
+/// The labels of a cell as one number, in the order of the table.
+fn pair(cell: &Cell) -> u64 {
+    u64::from(cell.a) << 32 | u64::from(cell.b)
 }
 
-fn add(left: Counts, right: Counts) -> Counts {
-    let (mut large, small) = if left.len() < right.len() {
-        (right, left)
-    } else {
-        (left, right)
-    };
-    for (pair, pixels) in small {
-        *large.entry(pair).or_default() += pixels;
+fn count(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Vec<Cell> {
+    let mut counter = Counter::new();
+    for (a, b) in a.rows().into_iter().zip(b.rows()) {
+        interrupt::check();
+        let row = "a row lies in one piece";
+        let (a, b) = (a.to_slice().expect(row), b.to_slice().expect(row));
+        for_each_pair_of_runs(a, b, |a, b, pixels| {
+            let pixels = pixels as u64;
+            counter.add(Cell { a, b, pixels });
+        });
     }
-    large
+    counter.finish()
+}
+
+/// Adds up the runs of pairs that come again soon, each at a place that its labels give, and lists a pair when another
+/// wants its place. That is as quick as a hash map where pairs are few, and far quicker where they are many.
+struct Counter {
+    places: Vec<Cell>,
+    listed: Vec<Cell>,
+}
+
+impl Counter {
+    fn new() -> Self {
+        Self {
+            places: vec![Cell::default(); 1 << PLACE_BITS],
+            listed: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, run: Cell) {
+        // The golden ratio as a fraction of 2^64, which spreads numbers that follow each other.
+        let spread = pair(&run).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let place = &mut self.places[(spread >> (u64::BITS - PLACE_BITS)) as usize];
+        if (place.a, place.b) == (run.a, run.b) {
+            place.pixels += run.pixels;
+            return;
+        }
+        if place.pixels > 0 {
+            self.listed.push(*place);
+        }
+        *place = run;
+    }
+
+    fn finish(mut self) -> Vec<Cell> {
+        self.listed
+            .extend(self.places.iter().filter(|cell| cell.pixels > 0));
+        self.listed
+    }
+}
+
+/// Sort cells by pair and make one of those of one pair.
+fn add_up(cells: &mut Vec<Cell>) {
+    sort(cells);
+    cells.dedup_by(|cell, before| {
+        let same = pair(cell) == pair(before);
+        if same {
+            before.pixels += cell.pixels;
+        }
+        same
+    });
+}
+
+/// Sort by pair, digit by digit from the lowest. Bits that are the same in all are passed over.
+fn sort(cells: &mut Vec<Cell>) {
+    const DIGIT_BITS: u32 = 11;
+    let first = cells.first().map(pair).unwrap_or_default();
+    let varying = cells
+        .iter()
+        .fold(0, |bits, cell| bits | (pair(cell) ^ first));
+    let mut sorted = vec![Cell::default(); cells.len()];
+    let mut shift = varying.trailing_zeros();
+    while shift < u64::BITS {
+        let digit = |cell: &Cell| (pair(cell) >> shift) as usize & ((1 << DIGIT_BITS) - 1);
+        let mut places = [0; 1 << DIGIT_BITS];
+        cells.iter().for_each(|cell| places[digit(cell)] += 1);
+        let mut end = 0;
+        for place in &mut places {
+            end += std::mem::replace(place, end);
+        }
+        for cell in cells.iter() {
+            let place = &mut places[digit(cell)];
+            sorted[*place] = *cell;
+            *place += 1;
+        }
+        std::mem::swap(cells, &mut sorted);
+        shift += DIGIT_BITS;
+        shift += varying
+            .checked_shr(shift)
+            .unwrap_or_default()
+            .trailing_zeros();
+    }
+}
+
+/// The instances of the image whose labels `label` gives, and the place of each label among them.
+fn instances(
+    cells: &[Cell],
+    pixels: usize,
+    label: impl Fn(&Cell) -> u32,
+) -> (Instances, ByLabel<usize>) {
+    let mut areas = ByLabel::<u64>::new(pixels);
+    let mut labels = Vec::new();
+    for cell in cells {
+        let area = areas.slot(label(cell));
+        if *area == 0 && label(cell) != 0 {
+            labels.push(label(cell));
+        }
+        *area += cell.pixels;
+    }
+    labels.sort_unstable();
+    let mut places = ByLabel::<usize>::new(pixels);
+    for (place, &label) in labels.iter().enumerate() {
+        *places.slot(label) = place;
+    }
+    let areas = labels.iter().map(|&label| areas.get(label)).collect();
+    (Instances { labels, areas }, places)
 }

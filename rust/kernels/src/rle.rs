@@ -11,17 +11,21 @@ mod measure;
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayViewMut2, Axis, Slice};
 
+use crate::interrupt;
 use crate::merge::{Losses, Merge, label_of};
 pub use coco::{
     CocoCounts, coco_pixels, coco_string, coco_to_labels, labels_to_coco, labels_to_coco_strings,
 };
 pub use instances::Label;
 pub use kaggle::{kaggle_to_labels, labels_to_kaggle};
-pub use measure::{EncodedMask, RunMask, rle_iou, run_masks};
+pub use measure::{EncodedMask, Extent, RunMask, extents, rle_iou, run_masks};
 
 /// Columns that are painted together: 256 bytes of each row, so that writing a column-major run to a row-major image
 /// uses whole cache lines.
 const STRIP: usize = 64;
+
+/// Characters or counts that are worth handing to another thread.
+const TASK: usize = 1 << 14;
 
 /// Pixels of one mask that follow each other in column-major order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,16 +172,24 @@ pub enum Fault {
     },
 }
 
-/// Parse every mask; of several faults the one in the first mask counts, whichever thread is first.
-fn parse_all<Encoded: Sync>(
+/// What `parse` makes of every mask; of several faults the one in the first mask counts, whichever thread is first.
+/// `length` is the number of characters or counts of a mask, by which the work is shared out.
+fn parse_all<Encoded: Sync, Parsed: Send>(
     masks: &[Encoded],
-    parse: impl Fn(&Encoded) -> Result<Vec<Run>, Fault> + Send + Sync,
-) -> Result<Vec<Vec<Run>>, RleError> {
-    let parsed: Vec<_> = masks.par_iter().map(parse).collect();
+    length: impl Fn(&Encoded) -> usize,
+    parse: impl Fn(&Encoded) -> Result<Parsed, Fault> + Send + Sync,
+) -> Result<Vec<Parsed>, RleError> {
+    let characters: usize = masks.iter().map(length).sum();
+    let least = masks.len() * TASK / characters.max(1);
+    let parsed: Vec<_> = masks
+        .par_iter()
+        .with_min_len(least.max(1))
+        .map(parse)
+        .collect();
     parsed
         .into_iter()
         .enumerate()
-        .map(|(mask, runs)| runs.map_err(|fault| RleError::Mask { mask, fault }))
+        .map(|(mask, parsed)| parsed.map_err(|fault| RleError::Mask { mask, fault }))
         .collect()
 }
 
@@ -224,6 +236,7 @@ fn paint_strip(mut strip: ArrayViewMut2<'_, u32>, runs: &[(u32, Run)]) -> Losses
     let height = strip.nrows();
     let mut losses = Losses::default();
     for &(label, run) in runs {
+        interrupt::check();
         let (start, end) = (run.start as usize, run.end() as usize);
         for column in start / height..=(end - 1) / height {
             let top = start.saturating_sub(column * height);

@@ -47,7 +47,7 @@ pub(crate) fn find_runs<T: Copy + PartialEq + Default>(row: &[T], runs: &mut Vec
 }
 
 /// Call `differs` with each place that both rows have and where they differ, ascending.
-pub(crate) fn for_each_difference<T: PartialEq>(
+pub(crate) fn for_each_difference<T: Copy + PartialEq>(
     above: &[T],
     here: &[T],
     mut differs: impl FnMut(usize),
@@ -55,11 +55,7 @@ pub(crate) fn for_each_difference<T: PartialEq>(
     let (above_blocks, above_rest) = above.as_chunks::<BLOCK>();
     let (here_blocks, here_rest) = here.as_chunks::<BLOCK>();
     for (block, (above, here)) in above_blocks.iter().zip(here_blocks).enumerate() {
-        let mut differences = differing(above, here);
-        while differences != 0 {
-            differs(block * BLOCK + differences.trailing_zeros() as usize);
-            differences &= differences - 1;
-        }
+        for_each_bit(differing(above, here), |bit| differs(block * BLOCK + bit));
     }
     let rest = above_blocks.len() * BLOCK;
     for (offset, (above, here)) in above_rest.iter().zip(here_rest).enumerate() {
@@ -69,8 +65,55 @@ pub(crate) fn for_each_difference<T: PartialEq>(
     }
 }
 
+/// Call `run` with the two values and the length of each run of one row of two images in which neither changes.
+pub(crate) fn for_each_pair_of_runs<T: Copy + PartialEq>(
+    one: &[T],
+    other: &[T],
+    mut run: impl FnMut(T, T, usize),
+) {
+    let length = one.len().min(other.len());
+    let (one, other) = (&one[..length], &other[..length]);
+    if length == 0 {
+        return;
+    }
+    let mut start = 0;
+    let mut end = |end: usize| {
+        run(one[start], other[start], end - start);
+        start = end;
+    };
+    let (ones, _) = one[..length - 1].as_chunks::<BLOCK>();
+    let (ones_next, rest) = one[1..].as_chunks::<BLOCK>();
+    let (others, _) = other[..length - 1].as_chunks::<BLOCK>();
+    let (others_next, _) = other[1..].as_chunks::<BLOCK>();
+    for block in 0..ones.len() {
+        let changes = differing(&ones[block], &ones_next[block])
+            | differing(&others[block], &others_next[block]);
+        for_each_bit(changes, |bit| end(block * BLOCK + bit + 1));
+    }
+    for place in length - rest.len()..length {
+        if one[place] != one[place - 1] || other[place] != other[place - 1] {
+            end(place);
+        }
+    }
+    end(length);
+}
+
+/// Call `set` with the place of each bit that is set, the lowest first.
+fn for_each_bit(mut bits: u64, mut set: impl FnMut(usize)) {
+    while bits != 0 {
+        set(bits.trailing_zeros() as usize);
+        bits &= bits - 1;
+    }
+}
+
 /// One bit for each place where the two differ, the first place in the lowest bit.
-fn differing<T: PartialEq>(left: &[T; BLOCK], right: &[T; BLOCK]) -> u64 {
+#[inline(always)]
+fn differing<T: Copy + PartialEq>(left: &[T; BLOCK], right: &[T; BLOCK]) -> u64 {
+    // Most blocks do not change at all. Without an early end, so that it compiles to a few vector instructions.
+    let pairs = left.iter().zip(right);
+    if !pairs.fold(false, |any, (left, right)| any | (left != right)) {
+        return 0;
+    }
     // Multiplying eight bytes of 0 or 1 by this gathers them in the highest byte, the first in its lowest bit.
     const GATHER: u64 = 0x0102_0408_1020_4080;
     let differs: [u8; BLOCK] = std::array::from_fn(|place| u8::from(left[place] != right[place]));

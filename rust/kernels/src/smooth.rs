@@ -4,6 +4,8 @@ use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
 use thiserror::Error;
 
+use crate::interrupt;
+
 /// Largest window, in pixels to each side.
 pub const MAX_RADIUS: usize = 64;
 
@@ -54,6 +56,7 @@ pub fn smooth_labels(
         .into_par_iter()
         .enumerate()
         .for_each_init(Window::default, |window, (row, mut line)| {
+            interrupt::check();
             let rows = row.saturating_sub(radius)..(row + radius + 1).min(labels.nrows());
             let near = labels.slice_axis(Axis(0), Slice::from(rows));
             window.start(near, radius);

@@ -6,10 +6,14 @@
 //! one level are left that have a free neighbour, any queue gives the same, and [`Buckets`] are quicker where levels are few.
 //! See Beucher and Meyer (1993), The morphological approach to segmentation: the watershed transformation.
 
-use ndarray::{ArrayView2, ArrayViewMut2};
+use std::ops::Range;
+
+use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
 use thiserror::Error;
 
 use crate::components::Connectivity;
+use crate::interrupt;
+use crate::runs::{Run, find_runs};
 
 /// The label of pixels outside of the mask or the image, which are never flooded as they have one.
 const CLOSED: u32 = 1;
@@ -144,9 +148,10 @@ impl Level for f64 {
     }
 }
 
-/// Flood an image from its markers, and write to each pixel the label of the marker that reached it, or 0.
+/// Flood an image from its markers, and write to each pixel the label of the marker that reached it.
 ///
-/// The result is that of `skimage.segmentation.watershed`, scikit-image 0.26, without compactness or lines.
+/// The result is that of `skimage.segmentation.watershed`, scikit-image 0.26, without compactness or lines. `labels` must be
+/// all 0; pixels outside of the mask are not written.
 ///
 /// # Errors
 ///
@@ -174,7 +179,7 @@ pub fn watershed<L: Level>(
     }
     let mut basin = Basin::new(image, markers, mask, connectivity)?;
     basin.flood(L::BUCKETS);
-    basin.write(mask, labels);
+    basin.write(labels);
     Ok(())
 }
 
@@ -189,6 +194,8 @@ struct Cell<K> {
 struct Basin<K> {
     cells: Vec<Cell<K>>,
     width: usize,
+    /// Row and columns of the pixels in the mask, in raster order.
+    open: Vec<(usize, Range<usize>)>,
     /// Pixels with a label to begin with, in raster order.
     markers: Vec<u32>,
     /// How far off the neighbours are, in the order of scikit-image: those across edges, then those across corners.
@@ -216,15 +223,17 @@ impl<K: Key> Basin<K> {
         };
         let mut cells = vec![closed; size];
         let mut marked = Vec::new();
-        for row in 0..rows {
+        let open = open_runs(mask, (rows, columns));
+        for (row, run) in &open {
             let start = (row + 1) * width + 1;
-            let pixels = image.row(row).into_iter().zip(markers.row(row));
-            for (column, (level, &label)) in pixels.enumerate() {
-                if !is_open(mask, row, column) {
-                    continue;
-                }
+            let part = Slice::from(run.clone());
+            let levels = image.row(*row).slice_axis_move(Axis(0), part);
+            let pixels = levels
+                .into_iter()
+                .zip(markers.row(*row).slice_axis_move(Axis(0), part));
+            for (column, (level, &label)) in run.clone().zip(pixels) {
                 let key = level.key();
-                let key = key.ok_or(WatershedError::NotANumber { row, column })?;
+                let key = key.ok_or(WatershedError::NotANumber { row: *row, column })?;
                 cells[start + column] = Cell { key, label };
                 if label != 0 {
                     marked.push((start + column) as u32);
@@ -239,6 +248,7 @@ impl<K: Key> Basin<K> {
         Ok(Self {
             cells,
             width,
+            open,
             markers: marked,
             neighbours,
             age: 0,
@@ -288,6 +298,7 @@ impl<K: Key> Basin<K> {
 
     /// Give a pixel's label to its free neighbours, which wait from then on at their level, but at least at this one.
     fn spread(&mut self, pixel: u32, level: K, mut wait: impl FnMut(u32, K, u32)) {
+        interrupt::check();
         let label = self.cells[pixel as usize].label;
         for &step in &self.neighbours {
             let neighbour = pixel.wrapping_add(step as u32);
@@ -315,22 +326,39 @@ impl<K: Key> Basin<K> {
         pairs.find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
     }
 
-    fn write(&self, mask: Option<ArrayView2<'_, bool>>, mut labels: ArrayViewMut2<'_, u32>) {
-        for (row, mut labels) in labels.rows_mut().into_iter().enumerate() {
-            let cells = &self.cells[(row + 1) * self.width + 1..];
-            for (column, (label, cell)) in labels.iter_mut().zip(cells).enumerate() {
-                *label = if is_open(mask, row, column) {
-                    cell.label
-                } else {
-                    0
-                };
+    fn write(&self, mut labels: ArrayViewMut2<'_, u32>) {
+        for (row, run) in &self.open {
+            let start = (row + 1) * self.width + 1;
+            let cells = &self.cells[start + run.start..start + run.end];
+            let pixels = labels.row_mut(*row);
+            let pixels = pixels.slice_axis_move(Axis(0), run.clone().into());
+            for (label, cell) in pixels.into_iter().zip(cells) {
+                *label = cell.label;
             }
         }
     }
 }
 
-fn is_open(mask: Option<ArrayView2<'_, bool>>, row: usize, column: usize) -> bool {
-    mask.is_none_or(|mask| mask[[row, column]])
+/// Row and columns of the pixels in the mask, in raster order; all rows where there is none.
+fn open_runs(
+    mask: Option<ArrayView2<'_, bool>>,
+    (rows, columns): (usize, usize),
+) -> Vec<(usize, Range<usize>)> {
+    let Some(mask) = mask else {
+        return (0..rows).map(|row| (row, 0..columns)).collect();
+    };
+    let mask = mask.as_standard_layout();
+    let mut open = Vec::new();
+    let mut runs = Vec::new();
+    for (row, pixels) in mask.rows().into_iter().enumerate() {
+        runs.clear();
+        find_runs(
+            pixels.to_slice().expect("a row lies in one piece"),
+            &mut runs,
+        );
+        open.extend(runs.iter().map(|run: &Run<bool>| (row, run.columns())));
+    }
+    open
 }
 
 fn level_index(key: impl Into<u64>) -> usize {

@@ -119,7 +119,7 @@ fn images_of_another_shape_are_refused_by_name() {
     let error = measure(labels.view(), Some(Array2::zeros((3, 2)).view()), None).unwrap_err();
     assert_eq!(
         error,
-        MeasureError {
+        MeasureError::Shape {
             name: "intensity",
             expected: (2, 3),
             got: (3, 2)

@@ -9,8 +9,8 @@ use ndarray::{Array2, ArrayView2, arr0};
 use nucleus_kernels::measure::measure;
 use nucleus_kernels::merge::{Merge, Overlap};
 use nucleus_kernels::rle::{
-    CocoCounts, EncodedMask, Fault, RleError, coco_string, coco_to_labels, kaggle_to_labels,
-    labels_to_coco, labels_to_kaggle, rle_iou, run_masks,
+    CocoCounts, EncodedMask, Extent, Fault, RleError, coco_string, coco_to_labels, extents,
+    kaggle_to_labels, labels_to_coco, labels_to_kaggle, rle_iou, run_masks,
 };
 use proptest::prelude::*;
 
@@ -143,6 +143,7 @@ proptest! {
     fn areas_boxes_and_iou_are_those_of_the_pixels(labels in label_images()) {
         let encoded = labels_to_kaggle(labels.view());
         let masks: Vec<_> = encoded.iter().map(|(_, text)| EncodedMask::Kaggle(text)).collect();
+        let without_runs = extents(&masks, labels.dim()).unwrap();
         let all = labels.mapv(|label| u32::from(label != 0));
         let whole: Vec<_> = labels_to_coco(all.view())
             .unwrap()
@@ -151,17 +152,19 @@ proptest! {
             .map(|counts| EncodedMask::<&str>::Coco(CocoCounts::Plain(counts)))
             .collect();
         let (masks, whole) = (run_masks(&masks, labels.dim()).unwrap(), run_masks(&whole, labels.dim()).unwrap());
+        prop_assert!(masks.iter().map(|mask| &mask.extent).eq(&without_runs));
         let foreground = all.sum() as f64;
         let measured = measure(labels.view(), None, None).unwrap();
         for (mask, expected) in masks.iter().zip(&measured) {
-            prop_assert_eq!((mask.area, mask.bounding_box), (expected.area, expected.bounding_box));
+            let Extent { area, bounding_box } = mask.extent;
+            prop_assert_eq!((area, bounding_box), (expected.area, expected.bounding_box));
         }
-        let mut iou = Array2::from_elem((masks.len(), whole.len()), 9.0);
+        let mut iou = Array2::zeros((masks.len(), whole.len()));
         rle_iou(&masks, &whole, iou.view_mut());
         let expected: Vec<f64> = measured.iter().map(|row| row.area as f64 / foreground).collect();
         prop_assert_eq!(iou.into_raw_vec_and_offset().0, expected);
         let with_each_other = same_at_any_thread_count(|| {
-            let mut iou = Array2::from_elem((masks.len(), masks.len()), 9.0);
+            let mut iou = Array2::zeros((masks.len(), masks.len()));
             rle_iou(&masks, &masks, iou.view_mut());
             iou
         });

@@ -40,7 +40,7 @@ fn scenes() -> impl Strategy<Value = Scene> {
 }
 
 fn flooded<L: Level>(scene: &Scene, level: impl Fn(u16) -> L) -> Array2<u32> {
-    let mut labels = Array2::from_elem(scene.image.dim(), 77);
+    let mut labels = Array2::zeros(scene.image.dim());
     let image = scene.image.mapv(level);
     let mask = Some(scene.mask.view());
     watershed(

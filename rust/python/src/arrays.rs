@@ -24,7 +24,7 @@ pub fn written<'py, T: Element, R: Send>(
         .cast_into()?;
     let mut elements = array.readwrite();
     let view = elements.as_array_mut();
-    let outcome = border::run(py, threads, || work(view))?;
+    let outcome = border::run(py, threads, view.len(), || work(view))?;
     drop(elements);
     Ok((array, outcome))
 }

@@ -44,7 +44,7 @@ pub fn blend_tiles<'py>(
         .cast_into()?;
     let mut elements = canvas.readwrite();
     let view: ArrayViewMut3<'_, f32> = elements.as_array_mut();
-    border::run(py, threads, || {
+    border::run(py, threads, view.len(), || {
         kernel::blend_tiles(tiles, &corners, weights, view)
     })?
     .map_err(mask_error)?;

@@ -1,14 +1,27 @@
 //! The one place where Python hands over to Rust: the GIL is released and a thread pool of the asked size serves.
 
 use std::fmt::Display;
-use std::sync::LazyLock;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
 
+use nucleus_kernels::interrupt::{Interrupted, Interruption};
 use numpy::ndarray::ArrayView2;
 use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 pyo3::import_exception!(nucleus_unet.errors, MaskError);
 pyo3::import_exception!(nucleus_unet.errors, SettingsError);
+
+/// Pixels from which on a kernel may work for so long that somebody loses patience.
+const LONG: usize = 1 << 22;
+
+/// How long work goes on before signals are looked for again.
+const BETWEEN_SIGNALS: Duration = Duration::from_millis(50);
 
 /// The process whose threads serve rayon's global pool: the one that imported the extension.
 pub static POOL_OWNER: LazyLock<u32> = LazyLock::new(std::process::id);
@@ -18,34 +31,101 @@ pub fn mask_error(error: impl Display) -> PyErr {
     MaskError::new_err(error.to_string())
 }
 
-/// Run `work` without the GIL on `threads` threads (`None`: all of them).
+/// Run `work` without the GIL on `threads` threads (`None`: all of them). Where it is on many `pixels`, Ctrl-C ends it.
 pub fn run<T: Send>(
     py: Python<'_>,
     threads: Option<usize>,
+    pixels: usize,
     work: impl FnOnce() -> T + Send,
 ) -> PyResult<T> {
-    match threads {
-        None if std::process::id() == *POOL_OWNER => Ok(py.detach(work)),
+    let pool = match threads {
+        None if std::process::id() == *POOL_OWNER => None,
         // A forked child has none of its parent's threads; work sent to their pool would wait for ever.
-        None => on_new_pool(py, 0, work),
-        Some(0) => Err(SettingsError::new_err(
-            "threads: expected at least 1 or None for all cores, got 0",
-        )),
-        Some(count) => on_new_pool(py, count, work),
-    }
+        None => Some(pool_of(0)?),
+        Some(0) => {
+            return Err(SettingsError::new_err(
+                "threads: expected at least 1 or None for all cores, got 0",
+            ));
+        }
+        Some(count) => Some(pool_of(count)?),
+    };
+    let work = || {
+        let work = AssertUnwindSafe(|| match pool {
+            Some(pool) => pool.install(work),
+            None => work(),
+        });
+        catch_unwind(work)
+    };
+    py.detach(|| {
+        if pixels < LONG {
+            returned(work())
+        } else {
+            interruptible(work)
+        }
+    })
 }
 
-/// Run `work` on a pool of its own; 0 threads stands for all cores.
-fn on_new_pool<T: Send>(
-    py: Python<'_>,
+/// Let another thread work, and look meanwhile whether there is a signal: Python runs handlers on its main thread alone.
+fn interruptible<T: Send>(work: impl FnOnce() -> thread::Result<T> + Send) -> PyResult<T> {
+    thread::scope(|scope| {
+        let (sender, receiver) = mpsc::channel();
+        scope.spawn(move || sender.send(work()));
+        loop {
+            if let Ok(outcome) = receiver.recv_timeout(BETWEEN_SIGNALS) {
+                return returned(outcome);
+            }
+            if let Err(raised) = Python::attach(|py| py.check_signals()) {
+                // Until the scope has seen the end of the other thread, which reads what the caller owns.
+                let _interruption = Interruption::new();
+                let _ = receiver.recv();
+                return Err(raised);
+            }
+        }
+    })
+}
+
+/// What work returned; an interruption of another call, which ends all, ends this one alike.
+fn returned<T>(outcome: thread::Result<T>) -> PyResult<T> {
+    outcome.or_else(|payload| {
+        if payload.is::<Interrupted>() {
+            Err(PyKeyboardInterrupt::new_err(()))
+        } else {
+            resume_unwind(payload)
+        }
+    })
+}
+
+/// A pool of so many threads and the process that they are in.
+struct Pool {
+    process: u32,
     threads: usize,
-    work: impl FnOnce() -> T + Send,
-) -> PyResult<T> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|error| SettingsError::new_err(format!("threads: {error}")))?;
-    Ok(py.detach(|| pool.install(work)))
+    pool: Arc<ThreadPool>,
+}
+
+/// A pool of so many threads; 0 stands for all cores. The last one is kept: starting threads takes longer than many a
+/// call works. The lock is held under the GIL alone, so that no fork can find it taken.
+fn pool_of(threads: usize) -> PyResult<Arc<ThreadPool>> {
+    static LAST: Mutex<Option<Pool>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let process = std::process::id();
+    if let Some(kept) = &*last
+        && (kept.process, kept.threads) == (process, threads)
+    {
+        return Ok(Arc::clone(&kept.pool));
+    }
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = Arc::new(pool.map_err(|error| SettingsError::new_err(format!("threads: {error}")))?);
+    let new = Pool {
+        process,
+        threads,
+        pool: Arc::clone(&pool),
+    };
+    match last.replace(new) {
+        // Its threads stayed in the parent; telling them to end could wait for locks that nobody gives back.
+        Some(old) if old.process != process => mem::forget(old),
+        _ => {}
+    }
+    Ok(pool)
 }
 
 /// The pixels of a label image, which must lie in memory as the kernels read them.

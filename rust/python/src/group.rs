@@ -51,7 +51,8 @@ pub fn group<'py>(
     };
     let maps = array::<u8, Ix3>("maps", "an array (H, W, 4) of uint8", maps)?;
     let view = maps.as_array();
-    let grouped = border::run(py, threads, || kernel::group(view, &settings))?.map_err(raised)?;
+    let grouped =
+        border::run(py, threads, view.len(), || kernel::group(view, &settings))?.map_err(raised)?;
     Ok(returned(py, grouped))
 }
 

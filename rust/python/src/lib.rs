@@ -51,7 +51,7 @@ mod _core {
     #[pymodule_export]
     use super::measure::measure;
     #[pymodule_export]
-    use super::overlap::contingency;
+    use super::overlap::overlaps;
     #[pymodule_export]
     use super::rle::{
         coco_to_labels, kaggle_to_labels, labels_to_coco, labels_to_kaggle, measure_rles, rle_iou,

@@ -38,8 +38,10 @@ pub fn measure<'py>(
         intensity.as_ref().map(|image| image.as_array()),
         probability.as_ref().map(|image| image.as_array()),
     );
-    let table = border::run(py, threads, || kernel::measure(views.0, views.1, views.2))?
-        .map_err(border::mask_error)?;
+    let table = border::run(py, threads, views.0.len(), || {
+        kernel::measure(views.0, views.1, views.2)
+    })?
+    .map_err(border::mask_error)?;
     let means = |mean: fn(&Measurement) -> Option<f64>| {
         column(py, &table, |row| mean(row).unwrap_or(f64::NAN))
     };

@@ -1,26 +1,48 @@
-//! The contingency table of two label images: `nucleus_kernels::overlap` for Python.
+//! What two label images share: `nucleus_kernels::overlap` for Python.
 
-use nucleus_kernels::overlap;
-use numpy::{PyArray1, PyReadonlyArray2};
+use nucleus_kernels::overlap::{self, Instances};
+use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
 use crate::border::{self, mask_error};
 
 type Column<'py, T> = Bound<'py, PyArray1<T>>;
 
+/// Labels and areas of the instances of one image.
+type Areas<'py> = (Column<'py, u32>, Column<'py, i64>);
+
+/// Where the instances of each pair are, in the first image and in the second, and the pixels that they share.
+type Pairs<'py> = (Column<'py, isize>, Column<'py, isize>, Column<'py, i64>);
+
 #[pyfunction]
 #[pyo3(signature = (a, b, *, threads=None))]
-pub fn contingency<'py>(
+pub fn overlaps<'py>(
     py: Python<'py>,
     a: PyReadonlyArray2<'py, u32>,
     b: PyReadonlyArray2<'py, u32>,
     threads: Option<usize>,
-) -> PyResult<(Column<'py, u32>, Column<'py, u32>, Column<'py, i64>)> {
+) -> PyResult<(Areas<'py>, Areas<'py>, Pairs<'py>)> {
     let (a, b) = (border::label_image(&a)?, border::label_image(&b)?);
-    let cells = border::run(py, threads, || overlap::contingency(a, b))?.map_err(mask_error)?;
-    Ok((
-        PyArray1::from_iter(py, cells.iter().map(|cell| cell.a)),
-        PyArray1::from_iter(py, cells.iter().map(|cell| cell.b)),
-        PyArray1::from_iter(py, cells.iter().map(|cell| cell.pixels as i64)),
-    ))
+    let table =
+        border::run(py, threads, a.len(), || overlap::overlaps(a, b))?.map_err(mask_error)?;
+    let places = |image: usize| column(py, &table.pairs, |pair| pair[image] as isize);
+    let pairs = (
+        places(0),
+        places(1),
+        column(py, &table.pixels, |&pixels| pixels as i64),
+    );
+    Ok((areas(py, table.a), areas(py, table.b), pairs))
+}
+
+fn areas(py: Python<'_>, instances: Instances) -> Areas<'_> {
+    let areas = column(py, &instances.areas, |&area| area as i64);
+    (instances.labels.into_pyarray(py), areas)
+}
+
+fn column<'py, Row, T: Element>(
+    py: Python<'py>,
+    rows: &[Row],
+    value: impl Fn(&Row) -> T,
+) -> Column<'py, T> {
+    rows.iter().map(value).collect::<Vec<T>>().into_pyarray(py)
 }

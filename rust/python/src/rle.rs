@@ -23,7 +23,7 @@ pub fn labels_to_kaggle(
     threads: Option<usize>,
 ) -> PyResult<Vec<(u32, String)>> {
     let labels = Pixels::new("labels", labels)?;
-    with_pixels!(&labels, pixels => border::run(py, threads, || rle::labels_to_kaggle(pixels)))
+    with_pixels!(&labels, pixels => border::run(py, threads, pixels.len(), || rle::labels_to_kaggle(pixels)))
 }
 
 #[pyfunction]
@@ -56,12 +56,12 @@ pub fn labels_to_coco<'py>(
     let labels = Pixels::new("labels", labels)?;
     if compressed {
         let instances = with_pixels!(&labels, pixels => {
-            border::run(py, threads, || rle::labels_to_coco_strings(pixels))
+            border::run(py, threads, pixels.len(), || rle::labels_to_coco_strings(pixels))
         })?;
         in_python(py, instances.map_err(mask_error)?)
     } else {
         let instances = with_pixels!(&labels, pixels => {
-            border::run(py, threads, || rle::labels_to_coco(pixels))
+            border::run(py, threads, pixels.len(), || rle::labels_to_coco(pixels))
         })?;
         in_python(py, instances.map_err(mask_error)?)
     }
@@ -102,14 +102,14 @@ pub fn measure_rles<'py>(
     threads: Option<usize>,
 ) -> PyResult<AreasAndBoxes<'py>> {
     let masks = masks::read_all(masks, encoded_mask)?;
-    let masks = border::run(py, threads, || rle::run_masks(&masks, shape))?.map_err(mask_error)?;
-    let boxes = Array2::from_shape_fn((masks.len(), 4), |(mask, side)| {
-        masks[mask].bounding_box[side] as i64
-    });
-    Ok((
-        PyArray1::from_iter(py, masks.iter().map(|mask| mask.area as i64)),
-        boxes.into_pyarray(py),
-    ))
+    let extents =
+        border::run(py, threads, 0, || rle::extents(&masks, shape))?.map_err(mask_error)?;
+    let boxes: Vec<[i64; 4]> = extents
+        .iter()
+        .map(|extent| extent.bounding_box.map(|side| side as i64))
+        .collect();
+    let areas: Vec<i64> = extents.iter().map(|extent| extent.area as i64).collect();
+    Ok((areas.into_pyarray(py), Array2::from(boxes).into_pyarray(py)))
 }
 
 #[pyfunction]
@@ -135,8 +135,8 @@ pub fn rle_iou<'py>(
 
 /// A mask in either form: what is a string is Kaggle's.
 fn encoded_mask(place: usize, mask: &Bound<'_, PyAny>) -> PyResult<EncodedMask<PyBackedStr>> {
-    match mask.extract::<PyBackedStr>() {
-        Ok(text) => Ok(EncodedMask::Kaggle(text)),
+    match mask.cast::<PyString>() {
+        Ok(text) => Ok(EncodedMask::Kaggle(text.extract()?)),
         Err(_) => coco_counts(place, mask).map(EncodedMask::Coco),
     }
 }

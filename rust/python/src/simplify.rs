@@ -29,7 +29,7 @@ pub fn simplify_ring<'py>(
             )));
         }
     };
-    let simplified = border::run(py, None, || kernel::simplify_ring(&vertices, tolerance))?;
+    let simplified = border::run(py, None, 0, || kernel::simplify_ring(&vertices, tolerance))?;
     let simplified = simplified.map_err(|error| match error {
         SimplifyError::Tolerance(_) => SettingsError::new_err(error.to_string()),
         SimplifyError::NotARing(_) | SimplifyError::NotSimple(..) => mask_error(error),

@@ -5,6 +5,7 @@ use ndarray::{Array2, ArrayView3, Axis, Zip};
 use super::grid::Grid;
 use super::peaks::Centre;
 use super::settings::{GroupSettings, whole};
+use crate::interrupt;
 
 /// Byte that stands for no offset.
 const BIAS: i64 = 128;
@@ -24,6 +25,7 @@ pub(super) fn owners(
     Zip::indexed(owners.axis_iter_mut(Axis(0)))
         .and(maps.axis_iter(Axis(0)))
         .par_for_each(|row, owners, maps| {
+            interrupt::check();
             Zip::indexed(owners)
                 .and(maps.lanes(Axis(1)))
                 .for_each(|column, owner, pixel| {

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::peaks::Centre;
 use super::settings::GroupSettings;
+use crate::interrupt;
 
 /// Pixels of one row from `start` up to, not including, `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +47,7 @@ pub(super) fn clean(
         .enumerate()
         .filter(|(owner, _)| centres[*owner].heat >= settings.least_peak())
         .filter_map(|(owner, bounds)| {
+            interrupt::check();
             let runs = Window::new(owners, owner as u32 + 1, bounds?).runs();
             let nucleus = measured(maps, owner, runs, settings.min_area)?;
             (nucleus.score >= settings.min_score).then_some(nucleus)

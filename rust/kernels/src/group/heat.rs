@@ -3,6 +3,8 @@
 use ndarray::{Array2, ArrayView3, Axis};
 use rayon::prelude::*;
 
+use crate::interrupt;
+
 /// Channel of the maps that holds the centre heat.
 const CHANNEL: usize = 1;
 
@@ -23,13 +25,17 @@ pub(super) fn smooth(maps: ArrayView3<'_, u8>, sigma: f64) -> Array2<u32> {
         .par_chunks_mut(columns)
         .enumerate()
         .for_each(|(row, out)| {
+            interrupt::check();
             let values: Vec<u32> = heat.row(row).iter().map(|&value| value.into()).collect();
             smooth_row(&values, &weights, out);
         });
     let mut both = vec![0_u32; rows * columns];
     both.par_chunks_mut(columns)
         .enumerate()
-        .for_each(|(row, out)| add_rows(&across, row, &weights, out));
+        .for_each(|(row, out)| {
+            interrupt::check();
+            add_rows(&across, row, &weights, out);
+        });
     Array2::from_shape_vec((rows, columns), both).expect("as many values as pixels")
 }
 

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::grid::Grid;
 use super::settings::{GroupSettings, whole};
+use crate::interrupt;
 
 /// Denominator of the part of its heat that a centre may lose on the way to a higher one.
 const DIP_UNIT: f64 = 65536.0;
@@ -34,6 +35,7 @@ pub(super) fn candidates(heat: ArrayView2<'_, u32>, settings: &GroupSettings) ->
     (0..rows)
         .into_par_iter()
         .flat_map_iter(|row| {
+            interrupt::check();
             (0..columns).filter_map(move |column| {
                 let heat = plane[row * columns + column];
                 let centre = Centre { row, column, heat };
@@ -76,6 +78,7 @@ pub(super) fn keep(
     candidates
         .par_iter()
         .filter(|centre| {
+            interrupt::check();
             let least = u64::from(centre.heat) * undipped;
             let holds = |row: usize, column: usize| {
                 u64::from(heat[[row, column]]) * DIP_UNIT as u64 >= least

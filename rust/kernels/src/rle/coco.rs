@@ -22,11 +22,26 @@ pub enum CocoCounts {
 }
 
 impl CocoCounts {
-    /// The runs of a mask of an image of so many pixels.
-    pub(super) fn runs(&self, pixels: u64) -> Result<Vec<Run>, Fault> {
+    /// Call `run` with each run of a mask of an image of so many pixels, in the order of their first pixels.
+    pub(super) fn for_each_run(&self, pixels: u64, run: impl FnMut(Run)) -> Result<(), Fault> {
         match self {
-            Self::Compressed(text) => runs(&parse(text)?, pixels),
-            Self::Plain(values) => runs(&checked(values)?, pixels),
+            Self::Compressed(text) => for_each_run(Characters::new(text), pixels, run),
+            Self::Plain(values) => for_each_run(checked(values), pixels, run),
+        }
+    }
+
+    /// Those runs.
+    fn runs(&self, pixels: u64) -> Result<Vec<Run>, Fault> {
+        let mut runs = Vec::with_capacity(self.len() / 4);
+        self.for_each_run(pixels, |run| runs.push(run))?;
+        Ok(runs)
+    }
+
+    /// How many characters or numbers there are to read.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Compressed(text) => text.len(),
+            Self::Plain(values) => values.len(),
         }
     }
 }
@@ -66,7 +81,7 @@ pub fn coco_to_labels(
     labels: ArrayViewMut2<'_, u32>,
 ) -> Result<Merge, RleError> {
     let pixels = u64::from(coco_pixels(labels.dim())?);
-    let runs = parse_all(masks, |counts| counts.runs(pixels))?;
+    let runs = parse_all(masks, CocoCounts::len, |counts| counts.runs(pixels))?;
     Ok(paint(&runs, labels))
 }
 
@@ -117,10 +132,14 @@ fn counts(runs: impl Iterator<Item = Run>, pixels: u32) -> Vec<u32> {
     counts
 }
 
-fn runs(counts: &[u32], pixels: u64) -> Result<Vec<Run>, Fault> {
-    let mut runs = Vec::with_capacity(counts.len() / 2);
-    let mut start = 0;
-    for (count, &value) in counts.iter().enumerate() {
+fn for_each_run(
+    counts: impl Iterator<Item = Result<u32, Fault>>,
+    pixels: u64,
+    mut run: impl FnMut(Run),
+) -> Result<(), Fault> {
+    let (mut start, mut count) = (0, 0);
+    for value in counts {
+        let value = value?;
         let length = u64::from(value);
         if length > pixels - start {
             return Err(Fault::CountPastEnd {
@@ -130,57 +149,86 @@ fn runs(counts: &[u32], pixels: u64) -> Result<Vec<Run>, Fault> {
             });
         }
         if count % 2 == 1 && length > 0 {
-            runs.push(Run { start, length });
+            run(Run { start, length });
         }
         start += length;
+        count += 1;
     }
     if start < pixels {
         return Err(Fault::SumTooSmall {
-            counts: counts.len(),
+            counts: count,
             sum: start,
             pixels,
         });
     }
-    Ok(runs)
+    Ok(())
 }
 
-fn checked(values: &[i64]) -> Result<Vec<u32>, Fault> {
+fn checked(values: &[i64]) -> impl Iterator<Item = Result<u32, Fault>> {
     let narrow =
         |(count, &value)| u32::try_from(value).map_err(|_| Fault::CountOutOfRange { count, value });
-    values.iter().enumerate().map(narrow).collect()
+    values.iter().enumerate().map(narrow)
 }
 
-fn parse(text: &[u8]) -> Result<Vec<u32>, Fault> {
-    let mut counts: Vec<u32> = Vec::new();
-    let (mut value, mut groups) = (0_i64, 0);
-    for (character, &byte) in text.iter().enumerate() {
-        let count = counts.len();
-        if !(48..112).contains(&byte) {
-            return Err(Fault::BadCharacter { character, byte });
+/// The counts of a compressed string, up to its first fault.
+struct Characters<'a> {
+    text: &'a [u8],
+    character: usize,
+    count: usize,
+    /// The last count but one, and the last.
+    before: [u32; 2],
+}
+
+impl<'a> Characters<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            character: 0,
+            count: 0,
+            before: [0; 2],
         }
-        if groups == MAX_GROUPS {
-            return Err(Fault::CompressedOverflow { character, count });
-        }
-        let group = i64::from(byte - 48);
-        value |= (group & 0x1f) << (5 * groups);
-        groups += 1;
-        if group & 0x20 != 0 {
-            continue;
-        }
-        if group & 0x10 != 0 {
-            value |= -1 << (5 * groups);
+    }
+
+    fn read(&mut self) -> Result<u32, Fault> {
+        let count = self.count;
+        let (mut value, mut groups) = (0_i64, 0);
+        loop {
+            let character = self.character;
+            let Some(&byte) = self.text.get(character) else {
+                return Err(Fault::Truncated { character, count });
+            };
+            if !(48..112).contains(&byte) {
+                return Err(Fault::BadCharacter { character, byte });
+            }
+            if groups == MAX_GROUPS {
+                return Err(Fault::CompressedOverflow { character, count });
+            }
+            self.character += 1;
+            let group = i64::from(byte - 48);
+            value |= (group & 0x1f) << (5 * groups);
+            groups += 1;
+            if group & 0x20 != 0 {
+                continue;
+            }
+            if group & 0x10 != 0 {
+                value |= -1 << (5 * groups);
+            }
+            break;
         }
         if count > 2 {
-            value += i64::from(counts[count - 2]);
+            value += i64::from(self.before[0]);
         }
-        counts.push(u32::try_from(value).map_err(|_| Fault::CountOutOfRange { count, value })?);
-        (value, groups) = (0, 0);
+        let number = u32::try_from(value).map_err(|_| Fault::CountOutOfRange { count, value })?;
+        self.before = [self.before[1], number];
+        self.count += 1;
+        Ok(number)
     }
-    if groups > 0 {
-        return Err(Fault::Truncated {
-            character: text.len(),
-            count: counts.len(),
-        });
+}
+
+impl Iterator for Characters<'_> {
+    type Item = Result<u32, Fault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (self.character < self.text.len()).then(|| self.read())
     }
-    Ok(counts)
 }

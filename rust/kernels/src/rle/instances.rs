@@ -7,10 +7,11 @@ use ndarray::{ArrayView2, Axis};
 
 use super::Run;
 use crate::by_label::ByLabel;
+use crate::interrupt;
 use crate::runs::{BLOCK, for_each_difference};
 
-/// Columns that one thread takes at a time: a kilobyte of each row.
-const STRIP: usize = 4 * BLOCK;
+/// Least columns that one thread takes: shorter pieces of rows are slow to fetch from memory.
+const STRIP: usize = 16 * BLOCK;
 
 /// A label in as few bits as it comes: the narrower, the more pixels are compared at once.
 pub trait Label: Copy + PartialEq + Into<u32> + Send + Sync {}
@@ -42,11 +43,13 @@ impl Instances {
             };
         }
         let image = labels.as_standard_layout();
+        let each = image.ncols().div_ceil(rayon::current_num_threads());
+        let strip = each.next_multiple_of(BLOCK).max(STRIP);
         let columns: Vec<Vec<LabelledRun>> = image
-            .axis_chunks_iter(Axis(1), STRIP)
+            .axis_chunks_iter(Axis(1), strip)
             .into_par_iter()
             .enumerate()
-            .flat_map_iter(|(strip, pixels)| runs_by_column(pixels, strip * STRIP))
+            .flat_map_iter(|(place, pixels)| runs_by_column(pixels, place * strip))
             .collect();
         Self::sorted(&columns, pixels)
     }
@@ -148,6 +151,7 @@ fn runs_by_column<T: Label>(
         .map(|row| row.to_slice().expect("a row lies in one piece"));
     let mut above: &[T] = &[];
     for (row, here) in rows.enumerate() {
+        interrupt::check();
         for_each_difference(above, here, |column| {
             close(column, above[column].into(), row)
         });

@@ -23,7 +23,8 @@ pub fn kaggle_to_labels<Text: AsRef<str> + Sync>(
     labels: ArrayViewMut2<'_, u32>,
 ) -> Result<Merge, RleError> {
     let pixels = labels.len() as u64;
-    let runs = parse_all(masks, |text| parse(text.as_ref(), pixels))?;
+    let length = |text: &Text| text.as_ref().len();
+    let runs = parse_all(masks, length, |text| parse(text.as_ref(), pixels))?;
     Ok(paint(&runs, labels))
 }
 

@@ -5,6 +5,9 @@ use ndarray::{ArrayViewMut2, Axis};
 
 use super::{CocoCounts, Fault, RleError, Run, coco_pixels, kaggle, parse_all};
 
+/// Masks whose overlaps are worth handing to another thread.
+const MASKS: usize = 64;
+
 /// One encoded mask in either form.
 #[derive(Debug, Clone)]
 pub enum EncodedMask<Text> {
@@ -14,86 +17,158 @@ pub enum EncodedMask<Text> {
     Coco(CocoCounts),
 }
 
-/// One mask as its runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunMask {
+impl<Text: AsRef<str>> EncodedMask<Text> {
+    /// Call `run` with each run of a mask of an image of so many pixels.
+    fn for_each_run(&self, pixels: u64, run: impl FnMut(Run)) -> Result<(), Fault> {
+        match self {
+            Self::Kaggle(text) => {
+                kaggle::parse(text.as_ref(), pixels)?
+                    .into_iter()
+                    .for_each(run);
+                Ok(())
+            }
+            Self::Coco(counts) => counts.for_each_run(pixels, run),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Kaggle(text) => text.as_ref().len(),
+            Self::Coco(counts) => counts.len(),
+        }
+    }
+}
+
+/// How large a mask is, and where it lies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
     /// Number of its pixels.
     pub area: u64,
     /// First row, first column, and the row and column after the last ones; zeros for an empty mask.
     pub bounding_box: [usize; 4],
+}
+
+impl Extent {
+    /// Take in a run of a mask of an image of so many rows.
+    fn add(&mut self, run: Run, height: u64) {
+        let (first, top) = (run.start / height, run.start % height);
+        let foot = top + run.length;
+        // A run that goes on in the next column has the last row of one and the first of the other.
+        let (top, bottom, last) = if foot > height {
+            (0, height, (run.end() - 1) / height)
+        } else {
+            (top, foot, first)
+        };
+        let sides = [top, first, bottom, last + 1].map(|side| side as usize);
+        self.bounding_box = if self.area == 0 {
+            sides
+        } else {
+            let [above, before, below, after] = self.bounding_box;
+            [
+                above.min(sides[0]),
+                before.min(sides[1]),
+                below.max(sides[2]),
+                after.max(sides[3]),
+            ]
+        };
+        self.area += run.length;
+    }
+}
+
+/// One mask as its runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunMask {
+    /// Its area and box.
+    pub extent: Extent,
     /// Ascending and disjoint.
     runs: Vec<Run>,
 }
 
 impl RunMask {
-    fn new(mut runs: Vec<Run>, height: usize) -> Self {
-        runs.sort_unstable_by_key(|run| run.start);
-        Self {
-            area: runs.iter().map(|run| run.length).sum(),
-            bounding_box: bounding_box(&runs, height as u64).map(|side| side as usize),
-            runs,
-        }
-    }
-
     /// Intersection over union with another mask; 0 if both are empty.
     fn iou(&self, other: &Self) -> f64 {
-        let [top, left, bottom, right] = self.bounding_box;
-        let [above, before, below, after] = other.bounding_box;
+        let [top, left, bottom, right] = self.extent.bounding_box;
+        let [above, before, below, after] = other.extent.bounding_box;
         if top >= below || above >= bottom || left >= after || before >= right {
             return 0.0;
         }
         let shared = shared_pixels(&self.runs, &other.runs);
-        shared as f64 / (self.area + other.area - shared) as f64
+        shared as f64 / (self.extent.area + other.extent.area - shared) as f64
     }
+}
+
+/// Areas and boxes of masks of an image of these rows and columns.
+///
+/// # Errors
+///
+/// [`RleError::ImageTooLarge`] where a mask is of COCO's form and the image has 2^32 pixels or more; else the first
+/// fault of the first faulty mask, by the place of the mask in the list.
+pub fn extents<Text: AsRef<str> + Sync>(
+    masks: &[EncodedMask<Text>],
+    shape: (usize, usize),
+) -> Result<Vec<Extent>, RleError> {
+    let (pixels, height) = pixels_and_height(masks, shape)?;
+    parse_all(masks, EncodedMask::len, |mask| {
+        let mut extent = Extent::default();
+        mask.for_each_run(pixels, |run| extent.add(run, height))?;
+        Ok(extent)
+    })
 }
 
 /// Read masks of an image of these rows and columns.
 ///
 /// # Errors
 ///
-/// [`RleError::ImageTooLarge`] where a mask is of COCO's form and the image has 2^32 pixels or more; else the first
-/// fault of the first faulty mask, by the place of the mask in the list.
+/// Those of [`extents`].
 pub fn run_masks<Text: AsRef<str> + Sync>(
     masks: &[EncodedMask<Text>],
     shape: (usize, usize),
 ) -> Result<Vec<RunMask>, RleError> {
+    let (pixels, height) = pixels_and_height(masks, shape)?;
+    parse_all(masks, EncodedMask::len, |mask| {
+        let (mut extent, mut runs) = (Extent::default(), Vec::new());
+        mask.for_each_run(pixels, |run| {
+            extent.add(run, height);
+            runs.push(run);
+        })?;
+        runs.sort_unstable_by_key(|run| run.start);
+        Ok(RunMask { extent, runs })
+    })
+}
+
+fn pixels_and_height<Text>(
+    masks: &[EncodedMask<Text>],
+    shape: (usize, usize),
+) -> Result<(u64, u64), RleError> {
     if masks
         .iter()
         .any(|mask| matches!(mask, EncodedMask::Coco(_)))
     {
         coco_pixels(shape)?;
     }
-    let (height, width) = shape;
+    let (height, width) = (shape.0 as u64, shape.1 as u64);
     // More pixels than 64 bits count are more than any mask can name.
-    let pixels = (height as u64).saturating_mul(width as u64);
-    let runs = parse_all(masks, |mask| -> Result<Vec<Run>, Fault> {
-        match mask {
-            EncodedMask::Kaggle(text) => kaggle::parse(text.as_ref(), pixels),
-            EncodedMask::Coco(counts) => counts.runs(pixels),
-        }
-    })?;
-    Ok(runs
-        .into_par_iter()
-        .map(|runs| RunMask::new(runs, height))
-        .collect())
+    Ok((height.saturating_mul(width), height))
 }
 
 /// Write the intersection over union of each mask of `a` (rows) with each of `b` (columns); 0 where both are empty.
+///
+/// `iou` must be all 0: pairs whose columns are apart, which are most, are not written.
 pub fn rle_iou(a: &[RunMask], b: &[RunMask], mut iou: ArrayViewMut2<'_, f64>) {
-    let left = |mask: usize| b[mask].bounding_box[1];
+    let left = |mask: usize| b[mask].extent.bounding_box[1];
     let mut by_left: Vec<usize> = (0..b.len()).collect();
     by_left.sort_by_key(|&mask| left(mask));
-    let widths = b
-        .iter()
-        .map(|mask| mask.bounding_box[3] - mask.bounding_box[1]);
+    let widths = b.iter().map(|mask| {
+        let [_, left, _, right] = mask.extent.bounding_box;
+        right - left
+    });
     let widest = widths.max().unwrap_or_default();
     iou.axis_iter_mut(Axis(0))
         .into_par_iter()
+        .with_min_len(MASKS)
         .zip(a)
         .for_each(|(mut row, a)| {
-            row.fill(0.0);
-            // Most masks are far from each other: only those are looked at whose columns may be shared.
-            let [_, from, _, until] = a.bounding_box;
+            let [_, from, _, until] = a.extent.bounding_box;
             let first = by_left.partition_point(|&mask| left(mask) + widest <= from);
             for &mask in by_left[first..]
                 .iter()
@@ -102,31 +177,6 @@ pub fn rle_iou(a: &[RunMask], b: &[RunMask], mut iou: ArrayViewMut2<'_, f64>) {
                 row[mask] = a.iou(&b[mask]);
             }
         });
-}
-
-/// The box of ascending runs.
-fn bounding_box(runs: &[Run], height: u64) -> [u64; 4] {
-    let (Some(first), Some(last)) = (runs.first(), runs.last()) else {
-        return [0; 4];
-    };
-    let rows = |run: &Run| {
-        let top = run.start % height;
-        let bottom = top + run.length;
-        // A run that goes on in the next column has the last row of one and the first of the other.
-        if bottom > height {
-            (0, height)
-        } else {
-            (top, bottom)
-        }
-    };
-    let top = runs.iter().map(|run| rows(run).0).min();
-    let bottom = runs.iter().map(|run| rows(run).1).max();
-    [
-        top.unwrap_or_default(),
-        first.start / height,
-        bottom.unwrap_or_default(),
-        (last.end() - 1) / height + 1,
-    ]
 }
 
 /// How many pixels two lists of ascending, disjoint runs have in common.

@@ -1,0 +1,42 @@
+//! Compressed counts as COCO has them, one mask a line: refused, or decoded to masks that encode to the same pixels.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use ndarray::Array2;
+use nucleus_kernels::rle::{
+    CocoCounts, EncodedMask, coco_to_labels, extents, labels_to_coco_strings,
+};
+
+fuzz_target!(|input: (u8, u8, &[u8])| {
+    nucleus_fuzz::stay_on_this_thread();
+    let (height, width, text) = input;
+    let shape = (usize::from(height), usize::from(width));
+    let lines = text.split(|&byte| byte == b'\n');
+    let masks: Vec<_> = lines
+        .map(|line| CocoCounts::Compressed(line.to_vec()))
+        .collect();
+    let encoded: Vec<EncodedMask<&str>> = masks.iter().cloned().map(EncodedMask::Coco).collect();
+    let measured = extents(&encoded, shape);
+    let mut labels = Array2::zeros(shape);
+    let Ok(merge) = coco_to_labels(&masks, labels.view_mut()) else {
+        assert!(measured.is_err());
+        return;
+    };
+    let claimed: u64 = measured
+        .expect("decoded as well")
+        .iter()
+        .map(|mask| mask.area)
+        .sum();
+    let lost: u64 = merge.overlaps.iter().map(|overlap| overlap.pixels).sum();
+    let kept = labels.iter().filter(|&&label| label != 0).count() as u64;
+    assert_eq!(claimed, kept + lost);
+
+    let mut again = Array2::<u32>::zeros(shape);
+    for (label, text) in labels_to_coco_strings(labels.view()).expect("a small image") {
+        let mut one = Array2::zeros(shape);
+        coco_to_labels(&[CocoCounts::Compressed(text.into_bytes())], one.view_mut())
+            .expect("we wrote it");
+        again.zip_mut_with(&one, |pixel, inside| *pixel += label * inside);
+    }
+    assert_eq!(again, labels);
+});

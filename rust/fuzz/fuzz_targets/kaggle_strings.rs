@@ -1,0 +1,39 @@
+//! Masks in Kaggle's form, one a line: refused, or decoded to a label image that encodes to itself.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use ndarray::Array2;
+use nucleus_kernels::rle::{EncodedMask, extents, kaggle_to_labels, labels_to_kaggle};
+
+fuzz_target!(|input: (u8, u8, &str)| {
+    nucleus_fuzz::stay_on_this_thread();
+    let (height, width, text) = input;
+    let shape = (usize::from(height), usize::from(width));
+    let masks: Vec<&str> = text.lines().collect();
+    let mut labels = Array2::zeros(shape);
+    let encoded: Vec<_> = masks
+        .iter()
+        .map(|mask| EncodedMask::Kaggle(*mask))
+        .collect();
+    let measured = extents(&encoded, shape);
+    let Ok(merge) = kaggle_to_labels(&masks, labels.view_mut()) else {
+        assert!(measured.is_err());
+        return;
+    };
+    let claimed: u64 = measured
+        .expect("decoded as well")
+        .iter()
+        .map(|mask| mask.area)
+        .sum();
+    let lost: u64 = merge.overlaps.iter().map(|overlap| overlap.pixels).sum();
+    let kept = labels.iter().filter(|&&label| label != 0).count() as u64;
+    assert_eq!(claimed, kept + lost);
+
+    let mut again = Array2::<u32>::zeros(shape);
+    for (label, mask) in labels_to_kaggle(labels.view()) {
+        let mut one = Array2::zeros(shape);
+        kaggle_to_labels(&[mask], one.view_mut()).expect("we wrote it");
+        again.zip_mut_with(&one, |pixel, inside| *pixel += label * inside);
+    }
+    assert_eq!(again, labels);
+});
