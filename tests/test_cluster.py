@@ -124,7 +124,7 @@ def test_what_a_worker_cannot_do_is_said_here(
     content[offset : offset + 20] = bytes(20)
     damaged.write_bytes(content)
     os.utime(damaged, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    with pytest.raises(ImageError, match=r"damaged.tif: tile or strip 3 is damaged"):
+    with pytest.raises(ImageError, match=r"damaged.tif: tile or strip 3 .* is damaged"):
         segmenter.predict_slide(damaged, out=tmp_path / "out", client=client, **SIZES)
 
 
