@@ -51,15 +51,14 @@ class AugmentConfig:
     on_grid: float = 0.0
 
     def calmed(self) -> AugmentConfig:
-        """Return what the end of a run is shown: images nearer to real ones, half of them unresampled.
+        """Return what the end of a run is shown: shapes nearer to real ones, half of the samples unresampled.
 
         Wide augmentation teaches what nuclei can look like; outlines are learned to the pixel from undistorted images
-        (as detectors drop mosaics in their last epochs: Ge et al. 2021, YOLOX).
+        (as detectors drop mosaics in their last epochs: Ge et al. 2021, YOLOX). Looks stay as varied as before: with
+        half the `strength`, too, a model found a quarter fewer nuclei in a stain it had never seen.
         """
         low, high = self.scale
-        return replace(
-            self, scale=(math.sqrt(low), math.sqrt(high)), strength=self.strength / 2, on_grid=max(self.on_grid, 0.5)
-        )
+        return replace(self, scale=(math.sqrt(low), math.sqrt(high)), on_grid=max(self.on_grid, 0.5))
 
 
 @dataclass(frozen=True)
