@@ -30,6 +30,7 @@ table { border-collapse: collapse; margin: .5rem 0 1rem; font-variant-numeric: t
 th, td { padding: .15rem .6rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 7rem; }
 thead th { border-bottom: 2px solid #888; vertical-align: bottom; }
+thead th[colspan]:not(:empty) { text-align: center; border-bottom-width: 1px; }
 .wide { overflow-x: auto; }
 figure { margin: 1.5rem 0; }
 figcaption { overflow-wrap: anywhere; }
