@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 _PAGE = """<!DOCTYPE html>
@@ -30,6 +30,8 @@ table { border-collapse: collapse; margin: .5rem 0 1rem; font-variant-numeric: t
 th, td { padding: .15rem .6rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 7rem; }
 thead th { border-bottom: 2px solid #888; vertical-align: bottom; }
+thead tr:not(:last-child) th { text-align: center; border-bottom-width: 1px; }
+thead tr:not(:last-child) th:empty { border: 0; }
 .wide { overflow-x: auto; }
 figure { margin: 1.5rem 0; }
 figcaption { overflow-wrap: anywhere; }
@@ -80,6 +82,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, above: str = 
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><thead>{above}<tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n'
+
+
+def facts(values: Mapping[str, str]) -> str:
+    """Show a few figures large, each above its name; both plain text."""
+    items = "".join(f"<li><b>{escape(value)}</b>{escape(name)}</li>" for name, value in values.items())
+    return f'<ul class="facts">{items}</ul>'
 
 
 def key(colour: tuple[int, int, int]) -> str:

@@ -224,12 +224,21 @@ def draw_histogram(
     """
     groups = [values[np.isfinite(values)] for values in groups]
     figure = new_figure(4, 2.6)
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator  # there is matplotlib, or the line above says so
+
     ax = figure.subplots()
     bins = _bins(np.concatenate(groups), logarithmic=logarithmic, whole=whole)
     colours = [(red / 255, green / 255, blue / 255) for red, green, blue in PALETTE[: len(groups)]]
     ax.hist(groups, bins=bins.tolist(), stacked=True, color=colours)
     if logarithmic:
         ax.set_xscale("log")
+        # Of its own accord matplotlib writes more between the powers of ten than there is room for.
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if bins[-1] < 200 * bins[0] else (1,)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_locator(NullLocator())
+    if whole:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.set_xlabel(unit)
     ax.spines[["top", "right"]].set_visible(False)
     return svg(figure)

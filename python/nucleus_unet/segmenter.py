@@ -7,15 +7,13 @@ import logging
 import math
 import numbers
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from nucleus_unet.averaging import DihedralAverage
 from nucleus_unet.bundle import Bundle, load_bundle
@@ -26,9 +24,9 @@ from nucleus_unet.images import Levels, measure_levels, normalise, prepare_image
 from nucleus_unet.inference import predict_maps
 from nucleus_unet.masks import filter_by_area, relabel_sequential
 from nucleus_unet.network import fused
+from nucleus_unet.progress import tracker
 from nucleus_unet.resample import enlarge_labels, resample, scaled_size
 from nucleus_unet.segmentation import Plan, Segmentation
-from nucleus_unet.tiles import Tile
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -473,11 +471,6 @@ class Segmenter:
             def read(rows: slice, columns: slice) -> NDArray[np.float32]:
                 return scaled[rows, columns]
 
-        def show(batches: list[list[Tile]]) -> Iterable[list[Tile]]:
-            console = Console(stderr=True)
-            hidden = not (progress and console.is_terminal)
-            return track(batches, "nuclei", console=console, transient=True, disable=hidden)
-
         return predict_maps(
             DihedralAverage(self._network) if augment else self._network,
             read,
@@ -485,7 +478,7 @@ class Segmenter:
             tile=tile,
             batch_size=batch_size,
             precision=self.precision,
-            track=show,
+            track=tracker("nuclei", show=progress),
         )
 
     def _scale(self, diameter: float | None, mpp: float | None) -> float:

@@ -6,6 +6,7 @@ can mend end in one line and exit code 2; a traceback is a bug.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 
@@ -27,13 +28,17 @@ from nucleus_unet.errors import NucleusError
 
 app = typer.Typer(help="Find every nucleus in microscopy images.", no_args_is_help=True, add_completion=False)
 for command in (predict, slide, export, explore, train, tune, calibrate, evaluate, compare, download):
-    app.command()(command)
+    # Line by line, as written, paragraphs but the first would be broken twice.
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    app.command(help="\n\n".join(" ".join(each.split()) for each in paragraphs))(command)
 
 
 def main() -> None:
     """Run the command line."""
     logging.basicConfig(
-        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
+        level=logging.INFO,
+        format="%(message)s",
+        handlers=[RichHandler(console=console, show_path=False, log_time_format="[%X]")],
     )
     try:
         app()

@@ -23,8 +23,8 @@ def export(
     ] = None,
 ) -> None:
     """Write the nuclei of a finished slide in further formats, in bounded memory."""
+    from nucleus_unet.progress import tracker
     from nucleus_unet.slides.export import export_slide
-    from nucleus_unet.slides.progress import tracker
 
     chosen = [each.strip() for each in formats.split(",") if each.strip()]
     for path in export_slide(folder, out, formats=chosen, name=name, track=lambda what: tracker(what, show=True)):

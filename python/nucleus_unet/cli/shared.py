@@ -17,25 +17,30 @@ if TYPE_CHECKING:
     from nucleus_unet.training.dataset import Example, ReadReport
 
 # Paths may hold what rich would take for markup.
-console = Console(stderr=True, markup=False)
+console = Console(stderr=True, markup=False, log_path=False)
 
 Model = Annotated[Path | None, typer.Option(help="Model bundle (folder or zip); by default the embedded one.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Data = Annotated[
-    list[Path], typer.Option(help="Training set: folder or zip in a known layout. May be given several times.")
+    list[Path], typer.Option(help="Labelled set: folder or zip in a known layout. May be given several times.")
 ]
 Groups = Annotated[
-    list[str] | None, typer.Option(help="SET=TABLE: CSV with image_id, cluster and mosaic for the set of that name.")
+    list[str] | None,
+    typer.Option(
+        help="SET=TABLE: CSV with image_id, cluster (kind) and mosaic (field or patient) for the set of that name."
+    ),
 ]
 GroupBy = Annotated[
     list[str] | None,
-    typer.Option(help="SET=REGEX: images of that set whose names agree in what REGEX finds stay in one fold."),
+    typer.Option(help="SET=REGEX: images of that set whose names agree in what REGEX finds show one field or patient."),
 ]
 Augment = Annotated[bool, typer.Option("--augment", help="Average over turns and mirrors: better, 8 x slower.")]
 Threshold = Annotated[float | None, typer.Option(help="Least foreground probability.")]
 MinArea = Annotated[int | None, typer.Option(help="Drop smaller nuclei (pixels).")]
-Diameter = Annotated[float | None, typer.Option(help="Typical nuclear diameter in pixels.")]
-Mpp = Annotated[float | None, typer.Option(help="Micrometres per pixel.")]
+Diameter = Annotated[
+    float | None, typer.Option(help="Typical nuclear diameter in pixels; the image is scaled to what the model knows.")
+]
+Mpp = Annotated[float | None, typer.Option(help="Micrometres per pixel, in place of --diameter.")]
 Channel = Annotated[str | None, typer.Option(help="Number or name of the channel to use.")]
 TileSide = Annotated[int | None, typer.Option(help="Side of a tile in pixels.")]
 T = TypeVar("T")

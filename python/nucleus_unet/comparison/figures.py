@@ -57,7 +57,7 @@ def _pooled_ap50(image: Measured) -> tuple[float, float]:
 
 
 FIGURES = {
-    "loss": Figure("loss", "as in training, mean over images", False, lambda image: (image.loss, 1)),
+    "loss": Figure("loss", "as in training, mean over images, lower is better", False, lambda image: (image.loss, 1)),
     "pixel_accuracy": Figure(
         "pixel accuracy",
         "share of the pixels, pooled, of which nucleus or not is right",

@@ -22,6 +22,11 @@ STYLE = """\
 .legend span { white-space: nowrap; }
 """
 
+AVERAGES_NOTE = """\
+A prediction and a true nucleus match at a threshold if their intersection over union (IoU) reaches it. Average
+precision is TP / (TP + FP + FN). <b>Pooled</b>: counts are added over all images first. <b>Mean per image</b>: each
+image counts alike; mSA is that at .50 to .95. Pixels: share of the pixels, pooled, of which nucleus or not is right."""
+
 CAUSES_NOTE = """\
 <p class="note">At IoU .5, as shares of the true nuclei. Lost nuclei: <b>merged</b>: at least half of it lies in a
 prediction that holds half of another nucleus too; <b>split</b>: at least half of each of two predictions lies in it;

@@ -8,6 +8,7 @@ from html import escape
 from nucleus_unet import __version__
 from nucleus_unet.evaluation.evaluate import EvaluatedImage, Evaluation
 from nucleus_unet.evaluation.fragments import (
+    AVERAGES_NOTE,
     CAUSES_NOTE,
     STYLE,
     Groups,
@@ -18,19 +19,17 @@ from nucleus_unet.evaluation.fragments import (
     images_table,
 )
 from nucleus_unet.evaluation.metrics import THRESHOLDS, Scores
-from nucleus_unet.pages import embedded, page, table
+from nucleus_unet.pages import embedded, facts, page, table
 from nucleus_unet.plots import draw_precision
 
 _BODY = """\
-<p>{images} images with {truths} true nuclei; {predictions} were predicted.
-Model <code>{model}</code>, SHA-256 <code>{fingerprint}</code>, nucleus-unet {version}{augmented}.</p>
+{facts}
+<p>Model <code>{model}</code>, SHA-256 <code>{fingerprint}</code>, nucleus-unet {version}{augmented}.</p>
 <h2>How good</h2>
 {figures}
-<p class="note">A prediction and a true nucleus match at a threshold if their intersection over union (IoU) reaches it.
-Average precision is TP / (TP + FP + FN). <b>Pooled</b>: counts are added over all images first. <b>Mean per image</b>:
-each image counts alike. They differ, so compare only like with like. PQ: panoptic quality, the mean IoU of the matches
-at .5 (SQ) times F1 at .5 (RQ). AJI: aggregated Jaccard index as first defined (Kumar et al. 2017; not AJI+).
-Pixels: share of the pixels, pooled, of which nucleus or not is right.</p>
+<p class="note">{averages_note} Pooled figures and means per image differ, so compare only like with like. PQ: panoptic
+quality, the mean IoU of the matches at .5 (SQ) times F1 at .5 (RQ). AJI: aggregated Jaccard index as first defined
+(Kumar et al. 2017; not AJI+).</p>
 <h2>At every threshold</h2>
 <figure><img alt="Average precision against threshold" src="{curves}"></figure>
 {thresholds}
@@ -63,10 +62,10 @@ def report_html(evaluation: Evaluation, worst: Sequence[EvaluatedImage]) -> str:
         fingerprint=escape(evaluation.fingerprint),
         version=escape(__version__),
         augmented=", averaged over turns and mirrors" if evaluation.augment else "",
+        facts=_facts(evaluation.overall),
         images=evaluation.overall.images,
-        truths=evaluation.overall.truths,
-        predictions=evaluation.overall.predictions,
         figures=_figures(evaluation),
+        averages_note=AVERAGES_NOTE,
         curves=embedded(draw_precision(_curves(groups))),
         thresholds="".join(_thresholds(name, scores) for name, scores in groups),
         causes=causes_table([*groups, *evaluation.kinds.items()]),
@@ -76,6 +75,19 @@ def report_html(evaluation: Evaluation, worst: Sequence[EvaluatedImage]) -> str:
         table=images_table(evaluation.images),
     )
     return page(f"{evaluation.model}: evaluation", body, style=STYLE)
+
+
+def _facts(overall: Scores) -> str:
+    return facts(
+        {
+            "AP50": figure(overall.pooled[0.5]),
+            "mean AP": figure(overall.pooled_mean),
+            "PQ": figure(overall.pooled_pq.quality),
+            "images": f"{overall.images:,}",
+            "true nuclei": f"{overall.truths:,}",
+            "predicted": f"{overall.predictions:,}",
+        }
+    )
 
 
 def _figures(evaluation: Evaluation) -> str:

@@ -23,6 +23,8 @@ _ROUNDS = 100
 _SAMPLE = 1000
 _COLOURED = 0.08
 _LIGHT = 0.5
+# Sixteen times the diameter is as far apart as black and white.
+_SIZE = 1 / 4
 
 Look = tuple[float, float, float, float, float, float]
 
@@ -48,8 +50,7 @@ def look(shown: NDArray[np.float32], median_diameter: float | None) -> Look:
     if shown.ndim == 3:
         colourful = float((shown.max(axis=-1) - shown.min(axis=-1)).mean())
         red, blue = (float((shown[..., channel] - shown[..., 1]).mean()) for channel in (0, 2))
-    # A quarter: sixteen times the diameter is as far apart as black and white.
-    size = float("nan") if median_diameter is None else float(np.log2(median_diameter)) / 4
+    size = float("nan") if median_diameter is None else float(np.log2(median_diameter)) * _SIZE
     return float(np.median(grey)), float(grey.std()), colourful, red, blue, size
 
 
@@ -64,7 +65,8 @@ def find_kinds(looks: Sequence[Look]) -> list[str]:
     Returns
     -------
     list of str
-        The kind of each image: a letter, A for the most frequent, and in words what its images look like.
+        The kind of each image: a letter, A for the most frequent, and in words what its images look like; where several
+        look alike, how wide their nuclei are too.
 
     Examples
     --------
@@ -77,10 +79,12 @@ def find_kinds(looks: Sequence[Look]) -> list[str]:
     known = sizes[~np.isnan(sizes)]
     points[:, 5] = np.where(np.isnan(sizes), np.median(known) if known.size else 0, sizes)
     cluster = _clusters(points)
-    by_frequency = np.argsort(-np.bincount(cluster), kind="stable")
+    by_frequency = np.argsort(-np.bincount(cluster), kind="stable").tolist()
+    centres = [points[cluster == each].mean(axis=0) for each in by_frequency]
+    words = [_in_words(centre) for centre in centres]
     names = {
-        int(each): f"{letter}: {_in_words(points[cluster == each].mean(axis=0))}"
-        for letter, each in zip(string.ascii_uppercase, by_frequency, strict=False)
+        each: f"{letter}: {said}" + (f", {_diameter(centre):.0f} pixels wide" if words.count(said) > 1 else "")
+        for letter, each, centre, said in zip(string.ascii_uppercase, by_frequency, centres, words, strict=False)
     }
     return [names[each] for each in cluster.tolist()]
 
@@ -88,6 +92,10 @@ def find_kinds(looks: Sequence[Look]) -> list[str]:
 def _in_words(centre: NDArray[np.float64]) -> str:
     colour = "coloured" if centre[2] >= _COLOURED else "grey"
     return f"{colour} on {'light' if centre[0] >= _LIGHT else 'dark'}"
+
+
+def _diameter(centre: NDArray[np.float64]) -> float:
+    return float(2 ** (centre[5] / _SIZE))
 
 
 def _clusters(points: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -19,7 +19,7 @@ from nucleus_unet.exploration.overview import Exploration
 from nucleus_unet.exploration.problems import Problem, counted
 from nucleus_unet.exploration.sheet import MEDIA_TYPE, choose, thumbnail
 from nucleus_unet.files import write_atomically
-from nucleus_unet.pages import embedded, key, page, table
+from nucleus_unet.pages import embedded, facts, key, page, table
 from nucleus_unet.plots import PALETTE, draw_histogram
 
 _SHOWN = 8
@@ -54,7 +54,7 @@ td { overflow-wrap: anywhere; }
 """
 
 _BODY = """\
-<ul class="facts">{facts}</ul>
+{facts}
 <p>{wrong}</p>
 <h2>Kinds of image</h2>
 <p class="note">{origin} Medians; in brackets where nine of ten nuclei lie.</p>
@@ -145,15 +145,15 @@ def page_html(exploration: Exploration, *, title: str) -> str:
 
 
 def _facts(exploration: Exploration, kinds: Sequence[str]) -> str:
-    facts = {
+    counts = {
         "images": len(exploration.images),
         "nuclei": sum(len(image.nuclei) for image in exploration.images),
         "kinds": len(kinds),
     }
     fields = len({image.mosaic for image in exploration.images})
     if fields < len(exploration.images):  # else nobody has said which images show one field
-        facts["fields or patients"] = fields
-    return "".join(f"<li><b>{count:,}</b>{name}</li>" for name, count in facts.items())
+        counts["fields or patients"] = fields
+    return facts({name: f"{count:,}" for name, count in counts.items()})
 
 
 def _summary(problems: Sequence[Problem]) -> str:

@@ -21,13 +21,13 @@ from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.images import Levels
 from nucleus_unet.locks import LOCK
 from nucleus_unet.network import Network
+from nucleus_unet.progress import tracker
 from nucleus_unet.resample import scaled_size
 from nucleus_unet.segmentation import Plan
 from nucleus_unet.slides.cells import cell_side
 from nucleus_unet.slides.cluster import Cluster, run_on_cluster
 from nucleus_unet.slides.geometry import TileGrid
 from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, SlidePlan, Survey, keep_plan, survey
-from nucleus_unet.slides.progress import tracker
 from nucleus_unet.slides.reader import Slide
 from nucleus_unet.slides.region import Region
 from nucleus_unet.slides.results import (

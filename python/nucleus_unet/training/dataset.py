@@ -19,12 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from nucleus_unet.errors import DataError, ImageError, MaskError, SettingsError
 from nucleus_unet.images import decode_image
 from nucleus_unet.masks import MergeReport, kaggle_to_labels, merge_mask_pngs
+from nucleus_unet.progress import tracker
 from nucleus_unet.training.coco import find_coco, read_coco
 from nucleus_unet.training.sources import Entry, Source, find_entries, open_source
 
@@ -193,7 +192,8 @@ def read_examples(
                 return str(error)
 
         with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-            results = list(_tracked(pool.map(read, entries), len(entries), progress))
+            steps = tracker("reading images", show=progress)(entries)
+            results = [result for result, _ in zip(pool.map(read, entries), steps, strict=True)]
     return _collect(entries, results)
 
 
@@ -372,18 +372,6 @@ def _refuse_strange(table: Path, names: Iterable[str], entries: Sequence[Entry])
 def _log_unplaced(table: Path, names: Sequence[str]) -> None:
     if names:
         logger.warning("%s does not name %d images, such as %s", table, len(names), names[0])
-
-
-def _tracked(results: Iterable[Any], total: int, progress: bool) -> Iterable[Any]:
-    console = Console(stderr=True)
-    return track(
-        results,
-        total=total,
-        description="Reading images",
-        console=console,
-        disable=not (progress and console.is_terminal),
-        transient=True,
-    )
 
 
 def _collect(

@@ -16,6 +16,7 @@ from nucleus_unet import __version__
 from nucleus_unet.bundle import Bundle
 from nucleus_unet.evaluation.evaluate import EvaluatedImage
 from nucleus_unet.evaluation.fragments import (
+    AVERAGES_NOTE,
     CAUSES_NOTE,
     STYLE,
     causes_table,
@@ -25,7 +26,7 @@ from nucleus_unet.evaluation.fragments import (
     images_table,
 )
 from nucleus_unet.evaluation.metrics import Scores, summarise, summarise_by
-from nucleus_unet.pages import embedded, page, table
+from nucleus_unet.pages import embedded, facts, page, table
 from nucleus_unet.plots import draw_curves
 from nucleus_unet.training.checkpoint import plain
 from nucleus_unet.training.dataset import Example
@@ -41,13 +42,10 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f4f6f8; borde
 """
 
 _BODY = """\
-<ul class="facts">{facts}</ul>
+{facts}
 <p>{summary}</p>
 {figures}
-<p class="note">A prediction and a true nucleus match at a threshold if their intersection over
-union (IoU) reaches it. Average precision is TP / (TP + FP + FN). <b>Pooled</b>: counts are added over all images first.
-<b>Mean per image</b>: each image counts alike; mSA is that at .50 to .95. Pixels: share of the pixels, pooled, of which
-nucleus or not is right.</p>
+<p class="note">{averages_note}</p>
 <h2>Held-out images</h2>
 {legend}
 {pictures}
@@ -123,6 +121,7 @@ def report_html(run: TrainingRun) -> str:
         facts=_facts(run, overall),
         summary=_summary(run, overall, best),
         figures=_figures(overall, kinds),
+        averages_note=AVERAGES_NOTE,
         legend=error_legend(),
         pictures=_pictures(run.held_out),
         causes=causes_table([("all", overall), *kinds.items()]),
@@ -144,7 +143,7 @@ def _facts(run: TrainingRun, overall: Scores) -> str:
         return "" if run.origin is None else f", was {figure(run.history[0][name])}"
 
     speeds = [entry["samples_per_second"] for entry in run.history if "samples_per_second" in entry]
-    facts = {
+    figures = {
         "AP50" + was("validation_pooled_ap50"): figure(overall.pooled[0.5]),
         "mean AP" + was("validation_pooled_mean_ap"): figure(overall.pooled_mean),
         "pixel accuracy" + was("validation_pixel_accuracy"): figure(overall.pixel_accuracy),
@@ -154,7 +153,7 @@ def _facts(run: TrainingRun, overall: Scores) -> str:
         "samples": f"{run.config.samples:,}",
         "samples a second": f"{np.median(speeds):.1f}",
     }
-    return "".join(f"<li><b>{value}</b>{name}</li>" for name, value in facts.items())
+    return facts(figures)
 
 
 def _summary(run: TrainingRun, overall: Scores, best: Mapping[str, float]) -> str:
@@ -218,7 +217,7 @@ def _entries(history: Sequence[Mapping[str, float]]) -> str:
 
 def _versions(run: TrainingRun) -> str:
     origin = {} if run.origin is None else {"fine-tuned from, SHA-256": run.origin.fingerprint}
-    facts = {
+    versions = {
         "model, SHA-256": run.bundle.fingerprint,
         **origin,
         "seed": str(run.config.seed),
@@ -228,7 +227,7 @@ def _versions(run: TrainingRun) -> str:
         "numpy": np.__version__,
         "Python": platform.python_version(),
     }
-    return table(["", ""], facts.items())
+    return table(["", ""], versions.items())
 
 
 def _data(run: TrainingRun) -> str:
