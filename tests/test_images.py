@@ -327,7 +327,7 @@ def test_a_truncated_file_is_an_image_error_that_names_it(tmp_path: Path, suffix
         read_image(path)
 
 
-@pytest.mark.parametrize(("tag", "size"), [("ImageLength", 200), ("ImageWidth", 300)])
+@pytest.mark.parametrize(("tag", "size"), [("ImageLength", 200), ("ImageWidth", 300), ("ImageWidth", 2**31)])
 def test_a_tiff_that_is_larger_than_its_tiles_is_damaged_whoever_reads_it(tmp_path: Path, tag: str, size: int) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(
@@ -339,11 +339,9 @@ def test_a_tiff_that_is_larger_than_its_tiles_is_damaged_whoever_reads_it(tmp_pa
     )
     with tifffile.TiffFile(path, mode="r+") as file:
         file.pages.first.tags[tag].overwrite(size)
-    with pytest.raises(ImageError, match=r"a\.tif: it is damaged: expected \d+ tiles or strips, the file lists 25"):
-        read_image(path)
-    slide = open_slide(path)
-    with pytest.raises(ImageError, match=r"tile or strip 25 .+ is damaged \(the file does not list it\)"):
-        slide.read(*(slice(0, side) for side in slide.shape))
+    for read in (read_image, open_slide):
+        with pytest.raises(ImageError, match=r"a\.tif: it is damaged: expected \d+ tiles or strips, the file lists 25"):
+            read(path)
 
 
 def test_a_tiff_whose_last_tile_is_cut_off_is_not_read_as_if_it_were_grey(tmp_path: Path) -> None:

@@ -351,6 +351,7 @@ def tiff_layout(file: tifffile.TiffFile) -> TiffLayout:
         raise ImageError(
             f"expected grey, RGB or channels, got colours as {tifffile.PHOTOMETRIC(ink).name}; convert it to RGB"
         )
+    _check_segments(file)
     names = _channel_names(file, dict(kept).get("C", 1)) if extra in ("", "C") else ()
     return TiffLayout(
         axes,
@@ -375,7 +376,7 @@ def open_tiff(path: Path) -> tifffile.TiffFile:
 def _read_tiff(path: Path) -> ImageFile:
     with open_tiff(path) as file:
         layout = tiff_layout(file)
-        _check_segments(file)
+        _check_ends(file)
         pixels = file.series[0].asarray().reshape(layout.shape)
         if layout.white_is_zero:
             pixels = ~pixels
@@ -385,7 +386,7 @@ def _read_tiff(path: Path) -> ImageFile:
 
 
 def _check_segments(file: tifffile.TiffFile) -> None:
-    """Raise `ImageError` if tiles or strips of the first image are not in the file: tifffile would leave them empty."""
+    """Raise `ImageError` if the file does not list all tiles or strips: tifffile would leave the others empty."""
     series = file.series[0]
     if series.dataoffset is not None:  # not compressed, all in one piece
         return
@@ -395,6 +396,16 @@ def _check_segments(file: tifffile.TiffFile) -> None:
             continue
         if (listed := min(len(page.dataoffsets), len(page.databytecounts))) < expected:
             raise ImageError(f"it is damaged: expected {expected} tiles or strips, the file lists {listed}")
+
+
+def _check_ends(file: tifffile.TiffFile) -> None:
+    """Raise `ImageError` if tiles or strips lie beyond the file's end: some codecs would fill them with grey."""
+    series = file.series[0]
+    if series.dataoffset is not None:
+        return
+    for page in series.pages:
+        if page is None or page.parent is not file:
+            continue
         end = max(offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False))
         if page.compression != tifffile.COMPRESSION.NONE and end > file.filehandle.size:
             raise ImageError(
