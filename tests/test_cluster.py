@@ -146,3 +146,8 @@ def test_without_its_extra_a_cluster_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'nucleus-unet\[dask\]'"):
         connect("tcp://127.0.0.1:1")
+
+
+def test_what_is_no_address_of_a_scheduler_is_refused() -> None:
+    with pytest.raises(SettingsError, match="scheduler: expected an address like tcp://host:8786, got 'cluster'"):
+        connect("cluster")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from conftest import draw_discs
 from nucleus_unet.cli import app
 from nucleus_unet.slides.work import Work
@@ -45,6 +46,28 @@ def test_each_slide_gets_a_folder_and_a_bad_one_is_passed_over_and_listed(
     assert "3 nuclei in 2 slides" in result.stdout
     assert "1 could not be segmented:" in result.stderr
     assert "b.svs" in result.stderr
+
+
+def test_zarr_folders_are_slides_by_name_in_folders_and_by_pattern(tiny_bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "slides"
+    for name in ("a.zarr", "deep/b.ome.zarr"):
+        zarr.create_array(folder / name, data=draw_discs((70, 90), [(20, 25, 6), (50, 60, 7)]), chunks=(32, 32))
+    tifffile.imwrite(folder / "a.zarr" / "thumbnail.tif", np.zeros((9, 9), np.uint8))  # part of a slide, not one itself
+    assert run(tiny_bundle, folder / "a.zarr", "--out", tmp_path / "one").exit_code == 0
+    assert nuclei_in(tmp_path / "one") == 2
+    for images, names in ((folder, ("a", "deep/b.ome")), (folder / "*" / "*.zarr", ("b.ome",))):
+        out = tmp_path / f"{len(names)}"
+        result = run(tiny_bundle, images, "--out", out)
+        assert result.exit_code == 0, result.stderr
+        assert [str(path.parent.relative_to(out)) for path in sorted(out.rglob("summary.json"))] == list(names)
+
+
+def test_a_folder_is_searched_for_the_formats_of_scanners_too(tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "slides").mkdir()
+    (tmp_path / "slides" / "a.ndpi").write_text("not a slide")
+    result = run(tiny_bundle, tmp_path / "slides", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "a.ndpi: OpenSlide cannot read it" in result.stderr
 
 
 def test_slides_that_are_done_are_not_done_again(

@@ -153,6 +153,10 @@ def test_an_outline_that_crosses_itself_is_what_it_encloses() -> None:
         ({"type": "Point", "coordinates": [1, 2]}, "the geometry: expected a Polygon or MultiPolygon, got Point"),
         ({"type": "Polygon", "coordinates": [[[1, 2]]]}, "the geometry: the coordinates are no Polygon"),
         ({"type": "Polygon", "coordinates": "here"}, "the coordinates are no Polygon"),
+        (
+            {"type": "Polygon", "coordinates": [[[0, 0], [10**400, 0], [1, 1]]]},
+            "the coordinates are no Polygon",
+        ),
         ({"type": "Polygon", "coordinates": [[[0, 0], [1, np.inf], [1, 0], [0, 0]]]}, "expected finite coordinates"),
         ({"type": "Polygon", "coordinates": [[[0, 0], [5, 5], [9, 9], [0, 0]]]}, "expected regions with an area"),
         ({"type": "FeatureCollection", "features": []}, "expected regions with an area, found none"),

@@ -92,6 +92,14 @@ def test_a_merge_says_which_shards_are_missing_and_writes_nothing(
     assert not set(RESULTS) - {"plan.json"} & {path.name for path in tmp_path.iterdir()}
 
 
+def test_a_merge_names_missing_shards_at_once_however_many_there_were_to_be(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    segmenter.predict_slide(mosaic, out=tmp_path, shard=(1, 10**18), **SIZES)
+    with pytest.raises(SettingsError, match=r"16 of 16 blocks are missing, those of shards: \d+/1000000000000000000, "):
+        segmenter.predict_slide(mosaic, out=tmp_path, merge=True, **SIZES)
+
+
 def test_a_merge_of_nothing_says_that_all_is_missing(
     segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path
 ) -> None:

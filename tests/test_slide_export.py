@@ -163,6 +163,30 @@ def test_damaged_results_are_named_and_nothing_is_written(run: Run, tmp_path: Pa
     assert not out.exists() or list(out.iterdir()) == []
 
 
+@pytest.mark.parametrize(("name", "chosen"), [(TABLE, "coco"), (LABELS_FILE, "omezarr")])
+def test_results_whose_bytes_are_damaged_are_named_and_nothing_is_written(
+    run: Run, tmp_path: Path, name: str, chosen: str
+) -> None:
+    folder, out = tmp_path / "copy", tmp_path / "out"
+    shutil.copytree(run.folder, folder)
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 4 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 4)
+    (folder / name).write_bytes(content)
+    with pytest.raises(DataError, match=f"{name} is damaged"):
+        export_slide(folder, out, formats=[chosen])
+    assert not out.exists() or list(out.iterdir()) == []
+
+
+def test_a_table_of_another_run_is_not_exported(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(run.folder, folder)
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps({**summary, "nuclei": summary["nuclei"] + 1}))
+    with pytest.raises(DataError, match=f"{TABLE} is damaged: it does not hold as many nuclei as the run found"):
+        export_slide(folder, tmp_path / "out", formats=["rle"])
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_without_its_extra_an_export_says_what_to_install(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -205,6 +205,16 @@ def test_a_slide_looked_at_in_parts_has_the_mask_of_the_whole(shape: tuple[int, 
     np.testing.assert_array_equal(survey(open_slide(image), cell=64, workers=2).tissue.cells, expected)
 
 
+@pytest.mark.parametrize(("factor", "offset"), [(1.0, 1e9), (1e-300, 0.0), (1e300, 0.0)])
+def test_tissue_is_seen_in_numbers_that_single_precision_cannot_hold(factor: float, offset: float) -> None:
+    image = np.zeros((300, 400))
+    image[40:60, 40:60] = image[250:270, 330:350] = 1
+    expected = survey(open_slide(image), cell=32, workers=1).tissue.cells
+    assert 0 < expected.mean() < 1
+    far = survey(open_slide(image * factor + offset), cell=32, workers=1)
+    np.testing.assert_array_equal(far.tissue.cells, expected)
+
+
 def test_a_flat_slide_has_no_tissue() -> None:
     assert not survey(open_slide(np.full((90, 90), 5, np.uint8)), cell=32, workers=1).tissue.cells.any()
 

@@ -6,6 +6,7 @@ or float64. `channel_axis` and `channel` bring other orders and other numbers of
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -350,6 +351,7 @@ def tiff_layout(file: tifffile.TiffFile) -> TiffLayout:
         raise ImageError(
             f"expected grey, RGB or channels, got colours as {tifffile.PHOTOMETRIC(ink).name}; convert it to RGB"
         )
+    _check_segments(file)
     names = _channel_names(file, dict(kept).get("C", 1)) if extra in ("", "C") else ()
     return TiffLayout(
         axes,
@@ -374,12 +376,41 @@ def open_tiff(path: Path) -> tifffile.TiffFile:
 def _read_tiff(path: Path) -> ImageFile:
     with open_tiff(path) as file:
         layout = tiff_layout(file)
+        _check_ends(file)
         pixels = file.series[0].asarray().reshape(layout.shape)
         if layout.white_is_zero:
             pixels = ~pixels
         if (colours := palette(file)) is not None:
             return ImageFile(np.moveaxis(colours[:, pixels], 0, -1))
         return ImageFile(pixels, channel_axis=layout.channel_axis, channel_names=layout.channel_names, mpp=layout.mpp)
+
+
+def _check_segments(file: tifffile.TiffFile) -> None:
+    """Raise `ImageError` if the file does not list all tiles or strips: tifffile would leave the others empty."""
+    series = file.series[0]
+    if series.dataoffset is not None:  # not compressed, all in one piece
+        return
+    expected = math.prod(series.keyframe.chunked)
+    for page in series.pages:
+        if page is None or page.parent is not file:
+            continue
+        if (listed := min(len(page.dataoffsets), len(page.databytecounts))) < expected:
+            raise ImageError(f"it is damaged: expected {expected} tiles or strips, the file lists {listed}")
+
+
+def _check_ends(file: tifffile.TiffFile) -> None:
+    """Raise `ImageError` if tiles or strips lie beyond the file's end: some codecs would fill them with grey."""
+    series = file.series[0]
+    if series.dataoffset is not None:
+        return
+    for page in series.pages:
+        if page is None or page.parent is not file:
+            continue
+        end = max(offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False))
+        if page.compression != tifffile.COMPRESSION.NONE and end > file.filehandle.size:
+            raise ImageError(
+                f"it is damaged: expected {end} bytes at least, the file ends after {file.filehandle.size}"
+            )
 
 
 def palette(file: tifffile.TiffFile) -> NDArray[np.uint16] | None:

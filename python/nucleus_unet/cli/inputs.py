@@ -47,22 +47,43 @@ def end_with(failures: list[str]) -> None:
         raise typer.Exit(1)
 
 
-def expand(arguments: Iterable[str]) -> Iterator[tuple[Path, Path]]:
-    """Yield each image with the name its results go under, relative to the output folder."""
+def is_image(path: Path) -> bool:
+    """Whether a path found in a folder is an image, by its name."""
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def expand(arguments: Iterable[str], wanted: Callable[[Path], bool] = is_image) -> Iterator[tuple[Path, Path]]:
+    """Yield each image with the name its results go under, relative to the output folder.
+
+    Parameters
+    ----------
+    arguments
+        Paths, folders to be searched, and patterns.
+    wanted
+        Tells which paths are images; a folder that is one is not searched.
+    """
     for argument in arguments:
         path = Path(argument)
-        if path.is_dir():
-            found = (file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file())
-            yield from ((file, file.relative_to(path)) for file in found)
+        if path.is_dir() and not wanted(path):
+            yield from ((each, each.relative_to(path)) for each in _search(path, wanted))
         elif path.exists() or not glob.has_magic(argument):
-            yield path, Path(path.name)
+            yield path, Path(path.resolve().name if path.name in ("", "..") else path.name)
         else:
             # Path.glob has no absolute form.
             matches = [Path(match) for match in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207
-            files = [match for match in matches if match.is_file()]
+            files = [match for match in matches if match.is_file() or wanted(match)]
             if not files:
                 raise SettingsError(f"no file matches {argument}")
             yield from ((file, Path(file.name)) for file in files)
+
+
+def _search(folder: Path, wanted: Callable[[Path], bool]) -> Iterator[Path]:
+    """Yield the images in a folder in order, and nothing that lies in one of them."""
+    within: Path | None = None
+    for path in sorted(folder.rglob("*")):
+        if (within is None or within not in path.parents) and wanted(path):
+            within = path if path.is_dir() else within
+            yield path
 
 
 def with_targets(images: Iterable[tuple[Path, Path]], out: Path) -> Iterator[tuple[Path, Path]]:

@@ -22,7 +22,6 @@ from nucleus_unet.cli.shared import (
     read_channel,
 )
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.images import SUFFIXES
 
 
 def slide(
@@ -64,6 +63,7 @@ def slide(
     """
     from nucleus_unet.segmenter import DEFAULT_TILE, Segmenter, SlideOptions
     from nucleus_unet.slides.cluster import connect
+    from nucleus_unet.slides.reader import FOUND_SUFFIXES, is_slide
 
     if (shard is not None) + merge + (scheduler is not None) > 1:
         raise SettingsError("give one of --shard, --merge and --scheduler: shards are merged when all are done")
@@ -96,14 +96,15 @@ def slide(
         return found
 
     first = Path(images[0])
-    if len(images) == 1 and not first.is_dir() and (first.exists() or not glob.has_magic(images[0])):
+    searched = first.is_dir() and not is_slide(first)
+    if len(images) == 1 and not searched and (first.exists() or not glob.has_magic(images[0])):
         find(first, out)
         return
     if roi is not None:
         raise SettingsError("roi: regions are of one slide; give slides one by one")
-    slides = list(with_targets(expand(images), out))
+    slides = list(with_targets(expand(images, is_slide), out))
     if not slides:
-        raise SettingsError(f"no slide found in: {', '.join(images)} (known are {', '.join(SUFFIXES)})")
+        raise SettingsError(f"no slide found in: {', '.join(images)} (known are {', '.join(FOUND_SUFFIXES)}, zarr)")
     nuclei, failures = each_in_turn(slides, find)
     done = len(slides) - len(failures)
     typer.echo(f"{nuclei} nuclei in {done} slides" if share is None else f"shard {shard} of {done} slides is done")

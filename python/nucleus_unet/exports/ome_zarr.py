@@ -63,7 +63,11 @@ def write_label_zarr(
         targets = [_make_array(group, str(number), level.shape, version) for number, level in enumerate(levels)]
         sources = [zarr.open_array(file.series[0].aszarr(level=number), mode="r") for number in range(len(levels))]
         for number, rows, columns in track([*_regions([level.shape for level in levels])]):
-            targets[number][rows, columns] = sources[number][rows, columns]
+            try:
+                region = sources[number][rows, columns]
+            except Exception as error:  # codecs raise classes of their own for damaged data
+                raise _damaged(labels, error) from error
+            targets[number][rows, columns] = region
 
 
 def require_zarr() -> ModuleType:
@@ -79,7 +83,11 @@ def _opened(labels: Path) -> tifffile.TiffFile:
     try:
         return tifffile.TiffFile(labels)
     except tifffile.TiffFileError as error:
-        raise DataError(f"{labels} is damaged: delete it, and the same run makes it anew ({error})") from error
+        raise _damaged(labels, error) from error
+
+
+def _damaged(labels: Path, error: Exception) -> DataError:
+    return DataError(f"{labels} is damaged: delete it, and the same run makes it anew ({error})")
 
 
 def _make_array(group: Any, name: str, shape: tuple[int, ...], version: str) -> Any:

@@ -100,10 +100,17 @@ def connect(address: str) -> Client:
     ------
     MissingExtraError
         If the ``dask`` extra is not installed.
+    SettingsError
+        If it is no address.
     OSError
         If there is no scheduler.
     """
-    client: Client = _distributed().Client(address)
+    try:
+        client: Client = _distributed().Client(address)
+    except ValueError as error:
+        raise SettingsError(
+            f"scheduler: expected an address like tcp://host:8786, got {address!r} ({error})"
+        ) from error
     return client
 
 

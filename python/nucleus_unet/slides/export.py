@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -81,14 +82,25 @@ def export_slide(
         require_zarr()
     written: list[Path] = []
     if set(formats) - set(_VERSIONS):
-        nuclei = zip(read_nuclei(folder / TABLE), track("nuclei")(range(count)), strict=True)
-        written += _write_nuclei((nucleus for nucleus, _ in nuclei), out, formats, plan, name or folder.resolve().name)
+        nuclei = _counted(read_nuclei(folder / TABLE), track("nuclei")(range(count)), folder / TABLE)
+        written += _write_nuclei(nuclei, out, formats, plan, name or folder.resolve().name)
     for chosen, version in _VERSIONS.items():
         if chosen in formats:
             written.append(out / FORMATS[chosen])
             steps = track(f"OME-Zarr {version}")
             write_label_zarr(written[-1], folder / LABELS, version=version, mpp=plan["mpp"], track=steps)
     return written
+
+
+def _counted(nuclei: Iterable[Nucleus], steps: Iterable[int], table: Path) -> Iterator[Nucleus]:
+    """Yield the nuclei, one a step."""
+    for nucleus, step in zip_longest(nuclei, steps):
+        if nucleus is None or step is None:
+            raise DataError(
+                f"{table} is damaged: it does not hold as many nuclei as the run found; delete it, and the "
+                "same run makes it anew"
+            )
+        yield nucleus
 
 
 def _check_formats(formats: Sequence[str]) -> None:

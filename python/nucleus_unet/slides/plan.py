@@ -155,7 +155,7 @@ class _Seen(NamedTuple):
     region: Block
     told: Any
     digest: bytes
-    extremes: tuple[NDArray[np.float32], NDArray[np.float32]]
+    extremes: tuple[NDArray[np.floating], NDArray[np.floating]]
 
 
 def ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], *, depth: int) -> Iterator[R]:

@@ -10,14 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError, MissingExtraError
-from nucleus_unet.images import ImageFile, open_tiff, palette, read_image, tiff_layout
+from nucleus_unet.images import SUFFIXES, ImageFile, open_tiff, palette, read_image, tiff_layout
 from nucleus_unet.slides.arrays import ArrayLike, ArraySlide
 from nucleus_unet.slides.scans import SCAN_SUFFIXES, ScanSlide
 from nucleus_unet.slides.tiff import TiffSlide
-from nucleus_unet.slides.zarrs import ZIP_SUFFIXES, open_zarr
+from nucleus_unet.slides.zarrs import ZIP_SUFFIXES, is_zarr, open_zarr
 
 # Of which one file names others that hold the pixels.
 _SEVERAL_FILES = (".dcm", ".mrxs", ".vms", ".vmu")
+# In a folder each file of such a slide would be taken for a slide: these are named one by one.
+_NAMED = (".dcm", ".vms", ".vmu")
+FOUND_SUFFIXES = tuple(suffix for suffix in (*SUFFIXES, *SCAN_SUFFIXES, ".ozx") if suffix not in _NAMED)
+"""Of the files that are taken for slides where a folder is searched."""
 
 
 class Slide(Protocol):
@@ -100,6 +104,11 @@ def open_slide(
         raise ImageError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     except Exception as error:  # damaged files make tifffile and codecs raise errors of all kinds
         raise ImageError(f"{path}: cannot be read as an image ({type(error).__name__}: {error})") from error
+
+
+def is_slide(path: Path) -> bool:
+    """Whether a path found in a folder is a slide, by its name or, of a zarr folder, by its metadata."""
+    return is_zarr(path) if path.is_dir() else path.suffix.lower() in FOUND_SUFFIXES and path.is_file()
 
 
 def file_facts(path: Path) -> dict[str, object] | None:

@@ -90,7 +90,7 @@ def _geometry(value: Any, where: str) -> Geometry:
         raise SettingsError(f"{where}: expected a Polygon or MultiPolygon, got {kind}")
     try:
         geometry: Geometry = shapely.force_2d(shapely.geometry.shape(value))
-    except (shapely.errors.ShapelyError, ValueError, TypeError, KeyError, IndexError) as error:
+    except (shapely.errors.ShapelyError, ValueError, TypeError, LookupError, OverflowError) as error:
         raise SettingsError(f"{where}: the coordinates are no {kind}: {error}") from error
     if not np.isfinite(shapely.get_coordinates(geometry)).all():
         raise SettingsError(f"{where}: expected finite coordinates, found NaN or infinity")

@@ -113,7 +113,7 @@ def count_if_finished(folder: Path) -> int | None:
         return int(summary["nuclei"]) if all((folder / name).exists() for name in summary["files"]) else None
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         logger.warning("%s is damaged: the run is done again", folder / SUMMARY)
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -118,7 +119,9 @@ def read_nuclei(path: Path) -> Iterator[Nucleus]:
                 for row in file.read_row_group(group).to_pylist():
                     facts = {name: row[name] for name in Nucleus._fields[:-1]}
                     yield Nucleus(**facts, polygons=decode_wkb(row["geometry"]))
-    except (arrow.ArrowException, KeyError) as error:
+    except (arrow.ArrowException, OSError, KeyError, ValueError, TypeError, struct.error) as error:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            raise
         raise DataError(f"{path} is damaged: delete it, and the same run makes it anew ({error})") from error
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.locks import locked
@@ -65,12 +64,17 @@ def check_shard(shard: object) -> Shard:
 
 def blocks_of(work: Work, shard: Shard) -> list[int]:
     """Return a shard's blocks: neighbours, and as many as make about as much work as any other shard's."""
-    efforts = np.array([len(work.tiles_for(block)) for block in work.numbers])
-    if not len(efforts):
-        return []
-    middles = 2 * np.cumsum(efforts) - efforts
-    owners = middles * shard.of // (2 * efforts.sum())
-    return [block for block, owner in zip(work.numbers, owners, strict=True) if owner == shard.number - 1]
+    return [block for block, owner in _owners(work, shard.of).items() if owner == shard]
+
+
+def _owners(work: Work, of: int) -> dict[int, Shard]:
+    """Tell for each block whose it is, if there are so many shards."""
+    efforts = [len(work.tiles_for(block)) for block in work.numbers]
+    total = sum(efforts)
+    middles = [2 * up_to - effort for up_to, effort in zip(accumulate(efforts), efforts, strict=True)]
+    return {
+        block: Shard(middle * of // (2 * total) + 1, of) for block, middle in zip(work.numbers, middles, strict=True)
+    }
 
 
 def check_finished(work: Work, folder: Path) -> None:
@@ -79,7 +83,7 @@ def check_finished(work: Work, folder: Path) -> None:
     if not missing:
         return
     absent: list[list[str]] = [
-        [str(shard) for shard in _all_of(of) if not missing.isdisjoint(blocks_of(work, shard))]
+        [str(shard) for shard in sorted({owner for block, owner in _owners(work, of).items() if block in missing})]
         for of in {shard.of for shard in _begun(folder)}
     ]
     fewest = min(absent, key=len, default=["all"])
@@ -123,10 +127,6 @@ def _held(folder: Path, *, patience: float) -> AbstractContextManager[None]:
 def _shard_held(folder: Path, shard: Shard) -> AbstractContextManager[None]:
     busy = f"another process works at shard {shard} in {folder}: wait for it"
     return locked(folder / SHARDS, name=shard.name, patience=0, busy=busy)
-
-
-def _all_of(of: int) -> list[Shard]:
-    return [Shard(number, of) for number in range(1, of + 1)]
 
 
 def _begun(folder: Path) -> list[Shard]:

@@ -82,6 +82,8 @@ class TiffSlide:
         return ~pixels if self._white_is_zero else pixels
 
     def _decode_as_stored(self, page: Any, number: int) -> NDArray[Any]:
+        if page is not None and number >= min(len(page.dataoffsets), len(page.databytecounts)):
+            raise ImageError("the file does not list it")
         if page is None or page.databytecounts[number] == 0:  # never written: empty glass
             return np.full((*self._side, self._samples), self._page.nodata, self.dtype)
         offset, count = page.dataoffsets[number], page.databytecounts[number]

@@ -30,7 +30,7 @@ _VIEW = 8
 _MARGIN = 1
 # Pixels of the slide that are averaged at a time.
 _BAND_PIXELS = 2**20
-Value = TypeVar("Value", np.bool_, np.float32)
+Value = TypeVar("Value", np.bool_, np.floating)
 
 
 class TissueView:
@@ -49,10 +49,10 @@ class TissueView:
     def __init__(self, shape: tuple[int, int], channels: int | None, side: int) -> None:
         self._side = side
         size = [-(-length // side) for length in shape]
-        self._darkest = np.full((*size, channels or 1), np.inf, np.float32)
+        self._darkest = np.full((*size, channels or 1), np.inf)
         self._brightest = -self._darkest
 
-    def extremes(self, pixels: NDArray[np.generic]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def extremes(self, pixels: NDArray[np.generic]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Return the least and the greatest of each cell's pixels in the low-resolution view.
 
         Parameters
@@ -66,15 +66,17 @@ class TissueView:
         darkest, brightest = zip(*bands, strict=True)
         return np.concatenate(darkest), np.concatenate(brightest)
 
-    def _extremes(self, pixels: NDArray[np.generic]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _extremes(self, pixels: NDArray[np.generic]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         height, width, channels = pixels.shape
         filled = np.pad(pixels, ((0, -height % self._side), (0, -width % self._side), (0, 0)), mode="symmetric")
         box, across = self._side // _VIEW, filled.shape[1] // self._side
-        boxes = filled.reshape(-1, box, across * _VIEW, box, channels).mean(axis=(1, 3), dtype=np.float32)
+        # Single precision holds all whole numbers of the contract, but not what is far from 0 or 1 in double precision.
+        precision = np.float64 if pixels.dtype.kind == "f" else np.float32
+        boxes = filled.reshape(-1, box, across * _VIEW, box, channels).mean(axis=(1, 3), dtype=precision)
         cells = boxes.reshape(-1, _VIEW, across, _VIEW, channels)
         return cells.min(axis=(1, 3)), cells.max(axis=(1, 3))
 
-    def add(self, row: int, column: int, extremes: tuple[NDArray[np.float32], NDArray[np.float32]]) -> None:
+    def add(self, row: int, column: int, extremes: tuple[NDArray[np.floating], NDArray[np.floating]]) -> None:
         """Note the cells of a region that begins at that row and column of the slide."""
         top, left = row // self._side, column // self._side
         for kept, seen in zip((self._darkest, self._brightest), extremes, strict=True):

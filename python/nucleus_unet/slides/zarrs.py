@@ -40,7 +40,7 @@ def open_zarr(path: Path, *, channel: int | str | None, channel_axis: int | None
     except ImportError as error:
         raise MissingExtraError(f"{path} needs zarr: pip install 'nucleus-unet[zarr]'") from error
     if path.is_dir():
-        if not any((path / name).exists() for name in _METADATA):
+        if not is_zarr(path):
             raise ImageError("expected an image file or a zarr folder, got a folder without zarr's metadata")
         node = zarr.open(zarr.storage.LocalStore(path, read_only=True), mode="r")
     else:
@@ -48,6 +48,11 @@ def open_zarr(path: Path, *, channel: int | str | None, channel_axis: int | None
     if isinstance(node, zarr.Array):
         return ArraySlide(node, channel=channel, channel_axis=channel_axis, name=str(path))
     return _of_group(node, path, channel, channel_axis)
+
+
+def is_zarr(folder: Path) -> bool:
+    """Whether there is a zarr array or group at a path."""
+    return any((folder / name).exists() for name in _METADATA)
 
 
 def _root_in_zip(path: Path) -> str:
