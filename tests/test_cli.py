@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 from nucleus_unet.bundle import load_bundle
+from nucleus_unet.cli import main
 from nucleus_unet.cli.train import train
 from nucleus_unet.training.fine_tuning import fine_tuning
 from nucleus_unet.training.trainer import TrainConfig
@@ -259,3 +260,15 @@ def test_slide_writes_a_folder_of_results_and_goes_on_with_it(tmp_path: Path) ->
     refused = run("slide", image, "--out", tmp_path / "out", "--threshold", "0.3")
     assert refused.returncode == 2
     assert re.search(r"foreground_threshold was [\d.]+, now is 0\.3\.", " ".join(refused.stderr.split()))
+
+
+def test_too_little_memory_is_said_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def exhausted() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("nucleus_unet.cli.app", exhausted)
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "error: not enough memory for this" in capsys.readouterr().err

@@ -340,6 +340,15 @@ def test_a_result_that_was_lost_is_made_again(
     assert (tmp_path / name).read_bytes() == content
 
 
+def test_a_summary_that_lists_no_files_is_not_believed(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    first = segmenter.predict_slide(mosaic[:60], out=tmp_path)
+    (tmp_path / "summary.json").write_text('{"nuclei": 5, "files": []}')
+    (tmp_path / "labels.tif").unlink()
+    assert segmenter.predict_slide(mosaic[:60], out=tmp_path) == first
+
+
 def test_without_its_extra_a_run_says_what_to_install_before_it_begins(
     segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,8 @@ def choose_device(device: str = "auto") -> torch.device:
             raise NotImplementedError("no other kind is supported")
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        if str(device).split(":")[0] in ("cuda", "mps"):
+            raise SettingsError(f"device: this machine has no {device!r} that torch can use ({error})") from error
         raise SettingsError(f"device: expected 'auto', 'cpu', 'cuda' or 'mps', got {device!r} ({error})") from error
     return chosen
 

@@ -45,3 +45,6 @@ def main() -> None:
     except (NucleusError, OSError) as error:
         console.print(f"error: {error}", style="red", highlight=False)
         sys.exit(2)
+    except MemoryError as error:
+        console.print(f"error: not enough memory for this ({error or 'the system gave no more'})", style="red")
+        sys.exit(2)

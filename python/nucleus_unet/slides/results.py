@@ -110,7 +110,8 @@ def count_if_finished(folder: Path) -> int | None:
     """Return how many nuclei a finished run has found; None if it is not finished, or its files are not all there."""
     try:
         summary = json.loads((folder / SUMMARY).read_text())
-        return int(summary["nuclei"]) if all((folder / name).exists() for name in summary["files"]) else None
+        names = {TABLE, LABELS, OUTLINES, OVERVIEW, *summary["files"]}
+        return int(summary["nuclei"]) if all((folder / name).exists() for name in names) else None
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError, OverflowError):

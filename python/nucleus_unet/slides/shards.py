@@ -130,4 +130,4 @@ def _shard_held(folder: Path, shard: Shard) -> AbstractContextManager[None]:
 
 
 def _begun(folder: Path) -> list[Shard]:
-    return sorted(Shard.from_name(path.name) for path in (folder / SHARDS).glob("*-of-*"))
+    return sorted(Shard.from_name(path.name) for path in (folder / SHARDS).glob("*-of-*[0-9]"))
