@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -48,6 +49,21 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (code,) = blocks("python")
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
     assert Path("cells.geojson").exists()
+
+
+def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    notebook = json.loads((ROOT / "examples" / "notebook.ipynb").read_text())
+    code = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env={**os.environ, "MPLBACKEND": "agg"})
+    for name in ("crowded.geojson", "set.html", "mine/training/report.html"):
+        assert (tmp_path / "notebook-results" / name).exists(), name
+
+
+def test_the_notebook_holds_no_results() -> None:
+    notebook = json.loads((ROOT / "examples" / "notebook.ipynb").read_text())
+    for cell in notebook["cells"]:
+        assert not cell.get("outputs")
 
 
 def test_the_commands_for_training_evaluating_and_predicting_run(tmp_path: Path) -> None:
