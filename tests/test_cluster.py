@@ -27,11 +27,15 @@ SIZES: Any = {"tile": 136, "block": 64}
 def client() -> Iterator[Client]:
     """Of two processes on this machine."""
     settings = {"dashboard_address": None, "memory_limit": None}
+    before = os.environ.copy()
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **settings) as cluster,
-        Client(cluster) as client,
+        Client(cluster, set_as_default=False) as client,
     ):
         yield client
+    # Starting workers leaves numbers of threads in the environment, which later tests' processes would have.
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="module")

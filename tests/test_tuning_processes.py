@@ -139,6 +139,7 @@ def test_an_error_that_no_settings_would_mend_ends_the_study_as_it_does_in_one_p
 
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 import pytest
@@ -146,6 +147,7 @@ from test_tuning import run
 from test_tuning_processes import StuckJob, play
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the background has it ignored
     with pytest.MonkeyPatch.context() as patch:
         play(patch, Path(sys.argv[1]) / "scene", StuckJob)
         run(Path(sys.argv[1]) / "out", trials=3, processes=2)

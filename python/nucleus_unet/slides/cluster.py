@@ -106,7 +106,7 @@ def connect(address: str) -> Client:
         If there is no scheduler.
     """
     try:
-        client: Client = _distributed().Client(address)
+        client: Client = _distributed().Client(address, set_as_default=False)
     except ValueError as error:
         raise SettingsError(
             f"scheduler: expected an address like tcp://host:8786, got {address!r} ({error})"
@@ -199,7 +199,7 @@ class _Tasks:
         content = (folder / PLAN).read_bytes() + (folder / WORK / _JOB).read_bytes()
         self._key = hashlib.sha256(content).hexdigest()
         self._what: dict[Future[None], tuple[Callable[[str, str, int], None], int]] = {}
-        self._finished = _distributed().as_completed()
+        self._finished = _distributed().as_completed(loop=client.loop)
 
     def submit(self, task: Callable[[str, str, int], None], number: int, *, priority: int) -> None:
         future = self._client.submit(task, self._folder, self._key, number, pure=False, priority=priority)
