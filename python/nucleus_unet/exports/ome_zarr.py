@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import tifffile
 
-from nucleus_unet.errors import DataError, MissingExtraError, SettingsError
+from nucleus_unet.errors import DataError, SettingsError
+from nucleus_unet.extras import require
 from nucleus_unet.files import folder_written_atomically
 
 # Side of a chunk, and of what is in memory at a time; in zarr 3 also of a shard, the file that holds many chunks.
@@ -70,13 +70,9 @@ def write_label_zarr(
             targets[number][rows, columns] = region
 
 
-def require_zarr() -> ModuleType:
+def require_zarr() -> Any:
     """Import zarr, or say what to install."""
-    try:
-        import zarr
-    except ImportError as error:
-        raise MissingExtraError("OME-Zarr needs one more package: pip install 'nucleus-unet[zarr]'") from error
-    return zarr
+    return require("zarr", "OME-Zarr needs one more package", extra="zarr")
 
 
 def _opened(labels: Path) -> tifffile.TiffFile:

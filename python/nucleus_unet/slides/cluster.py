@@ -21,7 +21,8 @@ from safetensors.torch import save
 from nucleus_unet.averaging import DihedralAverage
 from nucleus_unet.bundle import Bundle, build_network
 from nucleus_unet.devices import choose_device, describe_hardware
-from nucleus_unet.errors import MissingExtraError, SettingsError
+from nucleus_unet.errors import SettingsError
+from nucleus_unet.extras import require
 from nucleus_unet.files import write_atomically
 from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.images import Levels
@@ -275,8 +276,4 @@ def _open(name: str, key: str) -> Work:  # noqa: ARG001
 
 
 def _distributed() -> Any:
-    try:
-        import distributed
-    except ImportError as error:
-        raise MissingExtraError("clusters need more packages: pip install 'nucleus-unet[dask]'") from error
-    return distributed
+    return require("distributed", "clusters need more packages", extra="dask")

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.errors import MissingExtraError, SettingsError
+from nucleus_unet.errors import SettingsError
+from nucleus_unet.extras import require
 from nucleus_unet.slides.cells import CellMask
 
 if TYPE_CHECKING:
@@ -160,9 +161,4 @@ def geometry_from_text(text: str) -> Geometry:
 
 
 def _shapely() -> Any:
-    try:
-        import shapely
-        import shapely.geometry
-    except ImportError as error:
-        raise MissingExtraError("drawn regions need more packages: pip install 'nucleus-unet[roi]'") from error
-    return shapely
+    return require("shapely.geometry", "drawn regions need more packages", extra="roi")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.errors import MissingExtraError
+from nucleus_unet.extras import require
 from nucleus_unet.images import Levels, normalise
 from nucleus_unet.slides.geometry import Block, lay_blocks
 from nucleus_unet.slides.plan import ahead
@@ -125,10 +125,7 @@ class Overview:
 
 def check_pillow() -> None:
     """Raise `MissingExtraError` if the legend cannot be written."""
-    try:
-        import PIL  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("slides need more packages: pip install 'nucleus-unet[slides]'") from error
+    require("PIL", "slides need more packages", extra="slides")
 
 
 def _means(pixels: NDArray[Any], factor: int) -> NDArray[np.float64]:

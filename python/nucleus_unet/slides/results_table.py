@@ -6,14 +6,14 @@ import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.errors import DataError, MissingExtraError
+from nucleus_unet.errors import DataError
 from nucleus_unet.exports.wkb import decode_wkb, encode_wkb
+from nucleus_unet.extras import require
 
 # Outlines make rows large: so many of them take some tens of megabytes.
 _ROWS_IN_A_GROUP = 2**14
@@ -125,11 +125,6 @@ def read_nuclei(path: Path) -> Iterator[Nucleus]:
         raise DataError(f"{path} is damaged: delete it, and the same run makes it anew ({error})") from error
 
 
-def pyarrow() -> ModuleType:
+def pyarrow() -> Any:
     """Import pyarrow, or say what to install."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError("slides need more packages: pip install 'nucleus-unet[slides]'") from error
-    return pyarrow  # type: ignore[no-any-return, unused-ignore]
+    return require("pyarrow.parquet", "slides need more packages", extra="slides")

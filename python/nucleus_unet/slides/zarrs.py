@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from nucleus_unet.errors import ImageError, MissingExtraError
+from nucleus_unet.errors import ImageError
+from nucleus_unet.extras import require
 from nucleus_unet.images import micrometres_in, plausible_pixel_size
 from nucleus_unet.slides.arrays import ArraySlide
 
@@ -35,10 +36,7 @@ def open_zarr(path: Path, *, channel: int | str | None, channel_axis: int | None
     MissingExtraError
         If zarr is not installed.
     """
-    try:
-        import zarr
-    except ImportError as error:
-        raise MissingExtraError(f"{path} needs zarr: pip install 'nucleus-unet[zarr]'") from error
+    zarr = require("zarr", f"{path} needs zarr", extra="zarr")
     if path.is_dir():
         if not is_zarr(path):
             raise ImageError("expected an image file or a zarr folder, got a folder without zarr's metadata")

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.errors import DataError, MaskError, MissingExtraError
+from nucleus_unet.errors import DataError, MaskError
+from nucleus_unet.extras import require
 from nucleus_unet.masks import MergeReport, coco_to_labels
 from nucleus_unet.training.sources import Entry, is_hidden
 
@@ -182,10 +183,7 @@ def _run_lengths(annotation: Mapping[str, Any], shape: tuple[int, int]) -> Mappi
     if not isinstance(segmentation, list) or not segmentation:
         raise MaskError(f"{called}: expected polygons or run lengths as its segmentation (a box says no pixels)")
     polygons = [_checked(polygon, shape, called) for polygon in segmentation]
-    try:
-        from pycocotools import mask
-    except ImportError as error:
-        raise MissingExtraError("polygons of COCO JSON need pycocotools: pip install 'nucleus-unet[coco]'") from error
+    mask = require("pycocotools.mask", "polygons of COCO JSON need pycocotools", extra="coco").mask
     merged: Mapping[str, Any] = mask.merge(mask.frPyObjects(polygons, *shape))
     return merged
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from nucleus_unet.devices import choose_device
-from nucleus_unet.errors import MissingExtraError, SettingsError
+from nucleus_unet.errors import SettingsError
+from nucleus_unet.extras import require
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -85,14 +86,10 @@ def join_processes(device: str) -> Processes:
         return Processes(chosen)
     if chosen.type == "mps":
         raise SettingsError("device: several processes train on 'cuda' or 'cpu', got 'mps'")
-    try:
-        from lightning_fabric import Fabric
-    except ImportError as error:
-        raise MissingExtraError(
-            "training in several processes needs Lightning Fabric: pip install 'nucleus-unet[distributed]'"
-        ) from error
+    why = "training in several processes needs Lightning Fabric"
+    fabrics = require("lightning_fabric", why, extra="distributed")
     local = int(os.environ.get("LOCAL_WORLD_SIZE", count))
     settings: dict[str, Any] = {"accelerator": chosen.type, "devices": local, "num_nodes": count // local}
-    fabric = Fabric(strategy="ddp", **settings)
+    fabric = fabrics.Fabric(strategy="ddp", **settings)
     fabric.launch()
     return Processes(fabric.device, fabric.global_rank, fabric.world_size, fabric)

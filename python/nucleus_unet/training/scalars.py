@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nucleus_unet.errors import MissingExtraError
+from nucleus_unet.extras import require
 
 
 class ScalarWriter:
@@ -27,13 +27,9 @@ class ScalarWriter:
     """
 
     def __init__(self, folder: Path) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise MissingExtraError(
-                "scalars for TensorBoard need it installed: pip install 'nucleus-unet[tensorboard]'"
-            ) from error
-        self._new_writer: Callable[[str], Any] = SummaryWriter
+        why = "scalars for TensorBoard need it installed"
+        torch = require("torch.utils.tensorboard", why, extra="tensorboard")
+        self._new_writer: Callable[[str], Any] = torch.utils.tensorboard.SummaryWriter
         self._folder = folder
         self._writer: Any = None
         self._written = 0

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from nucleus_unet.errors import DatabaseError, MissingExtraError, SettingsError
+from nucleus_unet.errors import DatabaseError, SettingsError
+from nucleus_unet.extras import require
 from nucleus_unet.tuning.trials import fail_silent, queue_dead
 
 if TYPE_CHECKING:
@@ -65,10 +66,7 @@ def open_database(database: Database) -> RDBStorage:
     DatabaseError
         The database cannot be reached.
     """
-    try:
-        import psycopg  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("PostgreSQL needs psycopg: pip install 'nucleus-unet[postgres]'") from error
+    require("psycopg", "PostgreSQL needs psycopg", extra="postgres")
     import sqlalchemy
     from optuna.exceptions import ExperimentalWarning
     from optuna.storages import RDBStorage

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from nucleus_unet.errors import MissingExtraError
+from nucleus_unet.extras import require
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -30,10 +30,7 @@ _STARTUP_TRIALS = 5
 
 def require_optuna() -> None:
     """Say what to install if Optuna is missing."""
-    try:
-        import optuna  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("studies need Optuna: pip install 'nucleus-unet[tune]'") from error
+    require("optuna", "studies need Optuna", extra="tune")
 
 
 def open_study(storage: BaseStorage, name: str, *, seed: int | None) -> Study:
