@@ -22,21 +22,14 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
         assert!(measured.is_err());
         return;
     };
-    let claimed: u64 = measured
-        .expect("decoded as well")
-        .iter()
-        .map(|mask| mask.area)
-        .sum();
-    let lost: u64 = merge.overlaps.iter().map(|overlap| overlap.pixels).sum();
-    let kept = labels.iter().filter(|&&label| label != 0).count() as u64;
-    assert_eq!(claimed, kept + lost);
+    nucleus_fuzz::check_pixels(&measured.expect("decoded as well"), &merge, &labels);
 
-    let mut again = Array2::<u32>::zeros(shape);
-    for (label, text) in labels_to_coco_strings(labels.view()).expect("a small image") {
+    let strings = labels_to_coco_strings(labels.view()).expect("a small image");
+    let alone = strings.into_iter().map(|(label, text)| {
         let mut one = Array2::zeros(shape);
         coco_to_labels(&[CocoCounts::Compressed(text.into_bytes())], one.view_mut())
             .expect("we wrote it");
-        again.zip_mut_with(&one, |pixel, inside| *pixel += label * inside);
-    }
-    assert_eq!(again, labels);
+        (label, one)
+    });
+    assert_eq!(nucleus_fuzz::together(shape, alone), labels);
 });

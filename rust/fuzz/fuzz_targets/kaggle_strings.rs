@@ -20,20 +20,14 @@ fuzz_target!(|input: (u8, u8, &str)| {
         assert!(measured.is_err());
         return;
     };
-    let claimed: u64 = measured
-        .expect("decoded as well")
-        .iter()
-        .map(|mask| mask.area)
-        .sum();
-    let lost: u64 = merge.overlaps.iter().map(|overlap| overlap.pixels).sum();
-    let kept = labels.iter().filter(|&&label| label != 0).count() as u64;
-    assert_eq!(claimed, kept + lost);
+    nucleus_fuzz::check_pixels(&measured.expect("decoded as well"), &merge, &labels);
 
-    let mut again = Array2::<u32>::zeros(shape);
-    for (label, mask) in labels_to_kaggle(labels.view()) {
-        let mut one = Array2::zeros(shape);
-        kaggle_to_labels(&[mask], one.view_mut()).expect("we wrote it");
-        again.zip_mut_with(&one, |pixel, inside| *pixel += label * inside);
-    }
-    assert_eq!(again, labels);
+    let alone = labels_to_kaggle(labels.view())
+        .into_iter()
+        .map(|(label, mask)| {
+            let mut one = Array2::zeros(shape);
+            kaggle_to_labels(&[mask], one.view_mut()).expect("we wrote it");
+            (label, one)
+        });
+    assert_eq!(nucleus_fuzz::together(shape, alone), labels);
 });

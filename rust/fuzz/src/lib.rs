@@ -2,6 +2,10 @@
 
 use std::sync::Once;
 
+use ndarray::Array2;
+use nucleus_kernels::merge::Merge;
+use nucleus_kernels::rle::Extent;
+
 /// Keep all work on this thread: handing tiny images to others and waiting for them would take most of the time.
 pub fn stay_on_this_thread() {
     static ONCE: Once = Once::new();
@@ -10,4 +14,24 @@ pub fn stay_on_this_thread() {
         let pool = pool.use_current_thread();
         pool.build_global().expect("no work was done yet");
     });
+}
+
+/// Assert that the pixels which masks claim are those of the label image and those that overlaps lost.
+pub fn check_pixels(masks: &[Extent], merge: &Merge, labels: &Array2<u32>) {
+    let claimed: u64 = masks.iter().map(|mask| mask.area).sum();
+    let lost: u64 = merge.overlaps.iter().map(|overlap| overlap.pixels).sum();
+    let kept = labels.iter().filter(|&&label| label != 0).count() as u64;
+    assert_eq!(claimed, kept + lost);
+}
+
+/// Put masks, each decoded by itself to 0 and 1, together to a label image.
+pub fn together(
+    shape: (usize, usize),
+    masks: impl Iterator<Item = (u32, Array2<u32>)>,
+) -> Array2<u32> {
+    let mut labels = Array2::zeros(shape);
+    for (label, mask) in masks {
+        labels.zip_mut_with(&mask, |pixel, inside| *pixel += label * inside);
+    }
+    labels
 }
