@@ -168,8 +168,8 @@ def test_the_loss_of_the_targets_themselves_is_almost_nothing() -> None:
         ],
         dim=1,
     )
-    assert losses(perfect, batch).total < 1e-2
-    assert losses(torch.zeros_like(perfect), batch).total > 0.5
+    assert losses(perfect, batch).total() < 1e-2
+    assert losses(torch.zeros_like(perfect), batch).total() > 0.5
 
 
 def test_pixels_that_do_not_count_do_not_change_the_loss() -> None:
@@ -181,7 +181,25 @@ def test_pixels_that_do_not_count_do_not_change_the_loss() -> None:
     output = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(0))
     other = output.clone()
     other[:, :, :10] = 5
-    assert losses(output, batch).total == losses(other, batch).total
+    assert losses(output, batch).total() == losses(other, batch).total()
+
+
+def test_a_part_of_the_loss_that_weighs_nothing_teaches_nothing() -> None:
+    stream = SampleStream(FIELDS, AugmentConfig(crop=32), seed=0, length=1)
+    output = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    losses(output, stack([stream[0]])).total(heat=0).backward()
+    assert output.grad is not None
+    assert not output.grad[:, 1].any()
+    assert all(output.grad[:, channel].any() for channel in (0, 2, 3))
+
+
+def test_what_is_reported_as_loss_does_not_follow_the_weights_it_was_trained_with(tmp_path: Path) -> None:
+    reported = []
+    for heat_weight in (1.0, 4.0):
+        one_step = dataclasses.replace(TINY, samples=TINY.batch_size, heat_weight=heat_weight)
+        folder = tmp_path / str(heat_weight)
+        train(one_step, FIELDS, folder, device="cpu", workers=0, report=lambda run: reported.append(run.history[-1]))
+    assert reported[0]["train_loss"] == reported[1]["train_loss"]
 
 
 # --- schedules ---------------------------------------------------------------------------------------------

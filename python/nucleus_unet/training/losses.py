@@ -40,17 +40,19 @@ class Batch(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """The parts of the loss, each a scalar; `total` is what is minimised."""
+    """The parts of the loss, each a scalar."""
 
     foreground: Tensor
     dice: Tensor
     heat: Tensor
     offset: Tensor
 
-    @property
-    def total(self) -> Tensor:
-        """Weighted sum."""
-        return self.foreground + 0.5 * self.dice + self.heat + 0.5 * self.offset
+    def total(self, *, dice: float = 0.5, heat: float = 1.0, offset: float = 0.5) -> Tensor:
+        """Return the sum, with the foreground's cross-entropy weighing 1.
+
+        Reports show it with these weights whatever is minimised, so that runs can be compared.
+        """
+        return self.foreground + dice * self.dice + heat * self.heat + offset * self.offset
 
 
 def losses(output: Tensor, batch: Batch) -> Losses:

@@ -63,6 +63,8 @@ class TrainConfig:
         ``decay`` share of the samples it falls to 0 as 1 - sqrt (Hägele et al. 2024), and augmentation is calmed.
     weight_decay
         Of convolution weights only.
+    dice_weight, heat_weight, offset_weight
+        What the parts of the loss weigh against the foreground's cross-entropy.
     average
         Decay of the moving average of the weights, per step; the average is what is kept.
     seed
@@ -80,6 +82,9 @@ class TrainConfig:
     batch_size: int = 8
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
+    dice_weight: float = 0.5
+    heat_weight: float = 1.0
+    offset_weight: float = 0.5
     warmup: int = 1_600
     decay: float = 0.4
     average: float = 0.999
@@ -93,6 +98,9 @@ class TrainConfig:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}: expected more than 0, got {getattr(self, name)}")
+        for name in ("dice_weight", "heat_weight", "offset_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise SettingsError(f"{name}: expected 0 or more, got {getattr(self, name)}")
         if self.samples % self.batch_size:
             raise SettingsError(f"samples: expected a multiple of batch_size={self.batch_size}, got {self.samples}")
         if not 0 <= self.seed < 2**32:
@@ -295,13 +303,14 @@ def _step(run: Run, batch: Batch) -> dict[str, float]:
         output = run.shared(batch.image)
     parts = losses(output, batch)
     run.optimiser.zero_grad(set_to_none=True)
-    run.processes.backward(parts.total)
+    config = run.config
+    run.processes.backward(parts.total(dice=config.dice_weight, heat=config.heat_weight, offset=config.offset_weight))
     nn.utils.clip_grad_norm_(run.network.parameters(), _GRADIENT_NORM)
     run.optimiser.step()
     run.position += run.config.batch_size
     _follow(run)
     values = {f"train_{name}": float(value.detach()) for name, value in parts._asdict().items()}
-    values["train_loss"] = float(parts.total.detach())
+    values["train_loss"] = float(parts.total().detach())
     if not math.isfinite(values["train_loss"]):
         raise DataError(
             f"the loss is no longer finite after {run.position} samples: lower the learning rate, or look for "

@@ -64,7 +64,7 @@ def _predict(network: Network, example: Example, precision: Precision) -> Predic
     batch = stack([Sample(np.moveaxis(image, -1, 0), targets(labels), valid)]).to(device)
     with torch.inference_mode(), autocast(device, precision):
         output = network(batch.image)
-        loss = float(losses(output, batch).total)
+        loss = float(losses(output, batch).total())
         maps = quantise_output(output)[0].cpu().numpy()
     return Predicted(example.kind, np.ascontiguousarray(maps[:height, :width]), example.labels, loss)
 
