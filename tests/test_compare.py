@@ -121,6 +121,36 @@ def test_one_model_or_no_image_is_refused(segmenter: Segmenter) -> None:
         compare({"a": segmenter, "b": segmenter}, [])
 
 
+def trained_on(segmenter: Segmenter, examples: list[Example]) -> Segmenter:
+    metrics = {"training": {"digests": [each.digest for each in examples]}}
+    return Segmenter(dataclasses.replace(segmenter.bundle, metrics=metrics), device="cpu", precision="float32")
+
+
+def test_models_are_compared_on_what_none_was_trained_on(segmenter: Segmenter) -> None:
+    a, b = trained_on(segmenter, EXAMPLES[:4]), trained_on(segmenter, EXAMPLES[2:6])
+    comparison = compare({"a": a, "b": b}, EXAMPLES, resamples=5)
+    assert (comparison.images, comparison.training_images, comparison.left_out) == (4, 2, 4)
+    unseen, both = (
+        compare({"a": segmenter, "b": segmenter}, each, resamples=5) for each in (EXAMPLES[6:], EXAMPLES[2:4])
+    )
+    for model, expected, training in zip(comparison.models, unseen.models, both.models, strict=True):
+        assert model.figures == expected.figures
+        assert model.training == {name: training.figures[name] for name in ("loss", "pixel_accuracy")}
+
+
+def test_models_that_have_seen_every_image_are_not_compared(segmenter: Segmenter) -> None:
+    with pytest.raises(DataError, match="compare them on other images"):
+        compare({"a": trained_on(segmenter, EXAMPLES), "b": segmenter}, EXAMPLES)
+
+
+def test_training_figures_have_columns_of_their_own(segmenter: Segmenter, tmp_path: Path) -> None:
+    seen = trained_on(segmenter, EXAMPLES[:2])
+    page = write_comparison(compare({"a": seen, "b": seen}, EXAMPLES[:4], resamples=5), tmp_path).read_text()
+    titles = re.findall(r"<th>(.*?)</th>", page)
+    assert titles[:4] == ["model", "training loss", "training pixel accuracy", "loss"]
+    assert "Training figures: of 2 images that all were trained on." in page
+
+
 def test_the_page_is_whole_escaped_and_says_every_figure(comparison: Comparison, tmp_path: Path) -> None:
     text = write_comparison(comparison, tmp_path / "new").read_text(encoding="utf-8")
     page = Page(text)
@@ -136,9 +166,9 @@ def test_the_page_is_whole_escaped_and_says_every_figure(comparison: Comparison,
 
 def test_a_comparison_never_replaces_a_file_by_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
-    model = ComparedModel("a", "0", 1, 1.0, dict.fromkeys(FIGURES, 0.5))
+    model = ComparedModel("a", "0", 1, 1.0, dict.fromkeys(FIGURES, 0.5), {})
     with pytest.raises(SettingsError, match="expected a folder"):
-        write_comparison(Comparison([model, model], [], 1, 1, 1, 0), tmp_path / "file")
+        write_comparison(Comparison([model, model], [], 1, 1, 0, 0, 1, 0), tmp_path / "file")
     assert (tmp_path / "file").read_text() == "kept"
 
 

@@ -171,6 +171,16 @@ def test_perfect_maps_of_training_images_join_the_history_as_such() -> None:
 # --- what the bundle says ----------------------------------------------------------------------------------
 
 
+def test_a_bundle_names_the_images_that_it_and_the_model_it_came_from_were_trained_on(
+    origin: Bundle, tmp_path: Path
+) -> None:
+    first = dataclasses.replace(origin, metrics={"training": {"digests": ["0123456789abcdef"]}})
+    metrics = train_bundle(brief(first), FIELDS, tmp_path / "mine", origin=first, device="cpu", workers=0)
+    named = load_bundle(tmp_path / "mine").training_images
+    assert "0123456789abcdef" in named
+    assert len(named & {each.digest for each in FIELDS}) == metrics["training"]["images"] < len(FIELDS)
+
+
 @pytest.fixture(scope="module")
 def fine_tuned(origin: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "mine"

@@ -125,6 +125,12 @@ class Bundle:
     metrics: dict[str, Any]
     card: str = ""
 
+    @property
+    def training_images(self) -> frozenset[str]:
+        """Digests of the images it was trained on, as `Example.digest` has them; empty if its metrics name none."""
+        training = self.metrics.get("training", {})
+        return frozenset(training.get("digests", ()))
+
 
 def load_bundle(path: Path | str | None = None) -> Bundle:
     """Load a bundle.

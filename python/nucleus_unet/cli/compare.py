@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from nucleus_unet.cli.shared import Data, Device, GroupBy, Groups, bundle_path, read_sets, show
 from nucleus_unet.errors import SettingsError
@@ -57,13 +60,16 @@ def _names(bundles: Sequence[Path]) -> list[str]:
 
 def _print(comparison: Comparison) -> None:
     from nucleus_unet.comparison.figures import FIGURES
+    from nucleus_unet.comparison.page import figures_of, said_of_images, titles_of_figures
 
-    typer.echo(f"{comparison.images} images of {comparison.fields} fields")
-    titles = [figure.title for figure in FIGURES.values()]
-    typer.echo(f"{'':24}" + "".join(f"{title:>17}" for title in [*titles, "parameters", "ms an image"]))
+    typer.echo(said_of_images(comparison))
+    table = Table(box=None)
+    table.add_column("model")
+    for title in (*titles_of_figures(comparison), "parameters", "ms an image"):
+        table.add_column(title, justify="right")
     for model in comparison.models:
-        figures = "".join(f"{model.figures[name]:17.4f}" for name in FIGURES)
-        typer.echo(f"{model.name[:23]:24}{figures}{model.parameters:17,}{model.milliseconds:17.0f}")
+        table.add_row(model.name, *figures_of(model), f"{model.parameters:,}", f"{model.milliseconds:.0f}")
+    Console(width=None if sys.stdout.isatty() else 160, markup=False).print(table)
     for each in comparison.differences:
         low, high = each.interval.low, each.interval.high
         typer.echo(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,8 +20,17 @@ from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.validation import predict_examples
 
+TRAINING_FIGURES = ("loss", "pixel_accuracy")
+"""What is measured on training images, too: far better there than on unseen ones, a model has learned by heart."""
+
+# They are looked at for two figures only.
+_MOST_TRAINING_IMAGES = 100
+
 LEAST_UNITS = 10
 """With fewer fields than this an interval says too little, and no difference is called real."""
+
+
+_COUNTS = ("images", "fields", "training_images", "left_out", "resamples", "seed")
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,9 @@ class ComparedModel:
     milliseconds
         For an image: the median, of finding nuclei alone, without the reading of files.
     figures
-        By the names of `nucleus_unet.comparison.figures.FIGURES`.
+        By the names of `nucleus_unet.comparison.figures.FIGURES`, on images that no model was trained on.
+    training
+        Those of `TRAINING_FIGURES`, on images that all models were trained on; empty where there are none.
     """
 
     name: str
@@ -46,6 +58,7 @@ class ComparedModel:
     parameters: int
     milliseconds: float
     figures: dict[str, float]
+    training: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -99,7 +112,11 @@ class Comparison:
     differences
         Of every two models, in every figure.
     images, fields
-        How many images there were, and how many fields or patients they show.
+        How many images there were that no model was trained on, and how many fields or patients they show.
+    training_images
+        How many images were looked at that all models were trained on.
+    left_out
+        How many images were not looked at, since some of the models were trained on them.
     resamples, seed
         Of the bootstrap.
     """
@@ -108,6 +125,8 @@ class Comparison:
     differences: list[Difference]
     images: int
     fields: int
+    training_images: int
+    left_out: int
     resamples: int
     seed: int
 
@@ -124,7 +143,7 @@ class Comparison:
             }
             for each in self.differences
         ]
-        counts = {name: getattr(self, name) for name in ("images", "fields", "resamples", "seed")}
+        counts = {name: getattr(self, name) for name in _COUNTS}
         return {**counts, "models": [asdict(model) for model in self.models], "differences": differences}
 
 
@@ -146,7 +165,9 @@ def compare(
     segmenters
         By name, at least two.
     examples
-        Images with their nuclei, best such as no model has seen.
+        Images with their nuclei. Models are compared on those that none was trained on, as far as the bundles tell
+        (those that `nucleus_unet.training.pipeline.train_bundle` made do); some of those that all were trained on
+        give the figures of training.
     resamples, seed
         Of the bootstrap.
     track
@@ -157,7 +178,7 @@ def compare(
     SettingsError
         There are fewer than two models.
     DataError
-        There are no examples.
+        There are no examples, or none that no model was trained on.
 
     Examples
     --------
@@ -173,16 +194,38 @@ def compare(
         raise SettingsError(f"expected at least two models to compare, got {len(segmenters)}")
     if not examples:
         raise DataError("expected at least one image to compare models on, got none")
-    fields, field_of_image = np.unique([example.mosaic for example in examples], return_inverse=True)
-    measured = {name: _measure(segmenter, examples, name, track) for name, segmenter in segmenters.items()}
+    unseen, seen = _split(examples, [segmenter.bundle.training_images for segmenter in segmenters.values()])
+    fields, field_of_image = np.unique([example.mosaic for example in unseen], return_inverse=True)
+    shown = seen[:: math.ceil(len(seen) / _MOST_TRAINING_IMAGES)] if seen else []
+    both = {name: _measure(segmenter, [*unseen, *shown], name, track) for name, segmenter in segmenters.items()}
+    measured = {name: images[: len(unseen)] for name, images in both.items()}
     differences = []
     for first, second in combinations(segmenters, 2):
         for name, figure in FIGURES.items():
             a, b = (_sums(figure, measured[model], field_of_image, len(fields)) for model in (first, second))
             interval = paired_bootstrap(a[0], b[0], a[1], b[1], resamples=resamples, seed=seed)
             differences.append(Difference(name, first, second, interval, len(fields) >= LEAST_UNITS))
-    models = [_summarise(name, segmenter, measured[name]) for name, segmenter in segmenters.items()]
-    return Comparison(models, differences, len(examples), len(fields), resamples, seed)
+    models = [
+        _summarise(name, segmenter, images[: len(unseen)], images[len(unseen) :])
+        for (name, segmenter), images in zip(segmenters.items(), both.values(), strict=True)
+    ]
+    left_out = len(examples) - len(unseen) - len(seen)
+    return Comparison(models, differences, len(unseen), len(fields), len(shown), left_out, resamples, seed)
+
+
+def _split(
+    examples: Sequence[Example], training_images: Sequence[frozenset[str]]
+) -> tuple[list[Example], list[Example]]:
+    """Return the examples that no model was trained on, and those that all were."""
+    digests = [example.digest for example in examples]
+    unseen = [e for e, digest in zip(examples, digests, strict=True) if not any(digest in t for t in training_images)]
+    seen = [e for e, digest in zip(examples, digests, strict=True) if all(digest in t for t in training_images)]
+    if not unseen:
+        raise DataError(
+            f"each of the {len(examples)} images is one that some of these models were trained on: compare them on "
+            "other images, such as a set that was held out"
+        )
+    return unseen, seen
 
 
 def _measure(
@@ -213,15 +256,17 @@ def _sums(
     return sums[:, 0], sums[:, 1]
 
 
-def _summarise(name: str, segmenter: Segmenter, measured: Sequence[Measured]) -> ComparedModel:
-    figures = {}
-    for each, figure in FIGURES.items():
-        dividend, divisor = np.sum([figure.parts(image) for image in measured], axis=0)
-        figures[each] = float(dividend / divisor) if divisor else 1.0
+def _figure(name: str, measured: Sequence[Measured]) -> float:
+    dividend, divisor = np.sum([FIGURES[name].parts(image) for image in measured], axis=0)
+    return float(dividend / divisor) if divisor else 1.0
+
+
+def _summarise(name: str, segmenter: Segmenter, unseen: Sequence[Measured], seen: Sequence[Measured]) -> ComparedModel:
     return ComparedModel(
         name=name,
         fingerprint=segmenter.bundle.fingerprint,
         parameters=sum(parameter.numel() for parameter in segmenter.bundle.network.parameters()),
-        milliseconds=float(np.median([image.milliseconds for image in measured])),
-        figures=figures,
+        milliseconds=float(np.median([image.milliseconds for image in unseen])),
+        figures={figure: _figure(figure, unseen) for figure in FIGURES},
+        training={figure: _figure(figure, seen) for figure in TRAINING_FIGURES if seen},
     )

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from nucleus_unet import __version__
-from nucleus_unet.comparison.compare import Comparison
+from nucleus_unet.comparison.compare import ComparedModel, Comparison
 from nucleus_unet.comparison.figures import FIGURES
 from nucleus_unet.files import check_output_folder, write_atomically
 from nucleus_unet.pages import page, table
@@ -16,7 +16,7 @@ from nucleus_unet.pages import page, table
 PAGE, FIGURES_FILE = "comparison.html", "comparison.json"
 
 _BODY = """\
-<p>{images} images of {fields} fields or patients.</p>
+<p>{images}</p>
 <h2>Figures</h2>
 {models}
 <p class="note">{meanings} Milliseconds are the median for an image on the machine that made this page, without the
@@ -25,7 +25,8 @@ reading of files.</p>
 {differences}
 <p class="note">Second model minus first. Intervals are of 95 %, from a paired bootstrap over fields
 ({resamples} resamples, seed {seed}). A difference is called real where its interval leaves out 0, which it does by
-chance for one in twenty figures of equal models. Images that a model was trained on flatter it.</p>
+chance for one in twenty figures of equal models. Images that a model was trained on would flatter it; a bundle that
+does not name them cannot be told from one that has not seen these.</p>
 <p class="note">Written by nucleus-unet {version}.</p>"""
 
 _STYLE = """\
@@ -62,8 +63,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
 
 def _page(comparison: Comparison) -> str:
     body = _BODY.format(
-        images=comparison.images,
-        fields=comparison.fields,
+        images=escape(said_of_images(comparison)),
         models=_models(comparison),
         meanings=" ".join(f"<b>{figure.title}</b>: {figure.meaning}." for figure in FIGURES.values()),
         differences=_differences(comparison),
@@ -74,12 +74,33 @@ def _page(comparison: Comparison) -> str:
     return page("Models compared", body, style=_STYLE)
 
 
+def said_of_images(comparison: Comparison) -> str:
+    """Say in a sentence or three on how many images models were compared."""
+    said = f"{comparison.images} images of {comparison.fields} fields or patients that no model was trained on."
+    if comparison.training_images:
+        said += f" Training figures: of {comparison.training_images} images that all were trained on."
+    if comparison.left_out:
+        said += f" {comparison.left_out} images that only some were trained on are left out."
+    return said
+
+
+def titles_of_figures(comparison: Comparison) -> list[str]:
+    """Return the titles of a model's figures, as `figures_of` has them."""
+    training = [f"training {FIGURES[name].title}" for name in comparison.models[0].training]
+    return [*training, *(figure.title for figure in FIGURES.values())]
+
+
+def figures_of(model: ComparedModel) -> list[str]:
+    """Return a model's figures on training images, where there are any, and on unseen ones."""
+    return [f"{value:.4f}" for value in (*model.training.values(), *model.figures.values())]
+
+
 def _models(comparison: Comparison) -> str:
-    header = ["model", *(figure.title for figure in FIGURES.values()), "parameters", "ms an image", "SHA-256"]
+    header = ["model", *titles_of_figures(comparison), "parameters", "ms an image", "SHA-256"]
     rows = [
         [
             model.name,
-            *(f"{model.figures[name]:.4f}" for name in FIGURES),
+            *figures_of(model),
             f"{model.parameters:,}",
             f"{model.milliseconds:.0f}",
             model.fingerprint[:12],

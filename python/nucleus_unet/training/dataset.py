@@ -5,6 +5,7 @@ alpha channels that say nothing; masks come back as one label image.
 """
 
 import csv
+import hashlib
 import io
 import logging
 import os
@@ -54,6 +55,12 @@ class Example:
     image: NDArray[Any]
     labels: NDArray[np.uint32]
     mosaic: str
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that tell the image's pixels from others, whatever set and name they come with."""
+        shape = f"{self.image.dtype.str}{self.image.shape}".encode()
+        return hashlib.sha256(shape + np.ascontiguousarray(self.image).tobytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def train_bundle(
         grouping = calibrate(predicted, grouping)
     images = compare(held_out, predicted, grouping)
     history = read_facts(folder / CHECKPOINT)["history"]
-    metrics = _metrics(config, len(training), images, origin, history)
+    metrics = _metrics(config, training, images, origin, history)
     _save(out, network, config, grouping, training, origin, metrics)
     run = TrainingRun(
         config=config,
@@ -151,15 +151,21 @@ def compare(examples: Sequence[Example], predicted: Sequence[Predicted], groupin
 
 def _metrics(
     config: TrainConfig,
-    trained_on: int,
+    training: Sequence[Example],
     images: Sequence[EvaluatedImage],
     origin: Bundle | None,
     history: Sequence[Mapping[str, float]],
 ) -> dict[str, Any]:
     scores = [image.score for image in images]
     kinds = summarise_by([image.example.kind for image in images], scores)
+    seen = {example.digest for example in training} | (set() if origin is None else origin.training_images)
     metrics: dict[str, Any] = {
-        "training": {"images": trained_on, "samples": config.samples, "seed": config.seed},
+        "training": {
+            "images": len(training),
+            "samples": config.samples,
+            "seed": config.seed,
+            "digests": sorted(seen),
+        },
         "validation": {
             "overall": summarise(scores).to_json(),
             "kinds": {kind: figures.to_json() for kind, figures in kinds.items()},
