@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import dataclasses
 import json
 import re
 import subprocess
@@ -21,6 +22,7 @@ from nucleus_unet.evaluation.evaluate import Evaluation, evaluate
 from nucleus_unet.evaluation.metrics import score_image, summarise
 from nucleus_unet.evaluation.pictures import error_panels
 from nucleus_unet.evaluation.report import worst_images, write_report
+from nucleus_unet.evaluation.report_html import report_html
 from nucleus_unet.evaluation.subsets import read_names
 from nucleus_unet.training.dataset import Example
 
@@ -47,6 +49,14 @@ EXAMPLES = [
 @pytest.fixture(scope="module")
 def evaluation(segmenter: Segmenter) -> Evaluation:
     return evaluate(segmenter, EXAMPLES, subsets={"chosen <b>": [NASTY, "empty"]})
+
+
+def test_images_that_the_model_was_trained_on_are_told_of(segmenter: Segmenter, evaluation: Evaluation) -> None:
+    metrics = {"training": {"digests": [EXAMPLES[0].digest, "0" * 16]}}
+    trained = Segmenter(dataclasses.replace(segmenter.bundle, metrics=metrics), device="cpu", precision="float32")
+    said = "The model was trained on 1 of these 2 images: they flatter it."
+    assert said in report_html(evaluate(trained, EXAMPLES[:2]), [])
+    assert "was trained on" not in report_html(evaluation, [])
 
 
 class Page(HTMLParser):
@@ -138,7 +148,17 @@ def test_the_json_holds_every_figure_and_every_image(evaluation: Evaluation, tmp
     write_report(evaluation, tmp_path)
     figures = json.loads((tmp_path / "report.json").read_text())
     assert figures == evaluation.to_json()
-    assert set(figures) == {"model", "fingerprint", "augment", "overall", "subsets", "kinds", "mosaics", "images"}
+    assert set(figures) == {
+        "model",
+        "fingerprint",
+        "augment",
+        "training_images",
+        "overall",
+        "subsets",
+        "kinds",
+        "mosaics",
+        "images",
+    }
     for convention in ("pooled", "per_image"):
         assert len(figures["overall"][f"{convention}_ap"]) == len(figures["overall"][f"{convention}_f1"]) == 10
         assert set(figures["overall"][f"{convention}_pq"]) == {"pq", "sq", "rq"}

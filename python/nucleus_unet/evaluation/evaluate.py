@@ -74,6 +74,8 @@ class Evaluation:
         Name of the bundle, and SHA-256 of its configuration and weights.
     augment
         Whether predictions were averaged over turns and mirrors.
+    training_images
+        How many of the images the model was trained on, as far as its bundle tells: they flatter it.
     overall
         Of all images.
     subsets : dict of str to Scores
@@ -89,11 +91,19 @@ class Evaluation:
     model: str
     fingerprint: str
     augment: bool
+    training_images: int
     overall: Scores
     subsets: dict[str, Scores]
     kinds: dict[str, Scores]
     mosaics: dict[str, Scores]
     images: list[EvaluatedImage]
+
+    @property
+    def warning(self) -> str:
+        """A sentence on images that the model was trained on; empty where there are none."""
+        if not self.training_images:
+            return ""
+        return f"The model was trained on {self.training_images} of these {len(self.images)} images: they flatter it."
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -102,6 +112,7 @@ class Evaluation:
             "model": self.model,
             "fingerprint": self.fingerprint,
             "augment": self.augment,
+            "training_images": self.training_images,
             "overall": self.overall.to_json(),
             **{name: {each: scores.to_json() for each, scores in group.items()} for name, group in groups.items()},
             "images": [image.to_row() for image in self.images],
@@ -155,6 +166,7 @@ def evaluate(
         model=segmenter.bundle.config.name,
         fingerprint=segmenter.bundle.fingerprint,
         augment=augment,
+        training_images=sum(each.digest in segmenter.bundle.training_images for each in examples),
         overall=summarise(scores),
         subsets={name: summarise([scores[i] for i in positions]) for name, positions in members.items()},
         kinds=summarise_by([each.kind for each in examples], scores),

@@ -24,7 +24,7 @@ from nucleus_unet.plots import draw_precision
 
 _BODY = """\
 {facts}
-<p>Model <code>{model}</code>, SHA-256 <code>{fingerprint}</code>, nucleus-unet {version}{augmented}.</p>
+<p>Model <code>{model}</code>, SHA-256 <code>{fingerprint}</code>, nucleus-unet {version}{augmented}. {warning}</p>
 <h2>How good</h2>
 {figures}
 <p class="note">{averages_note} Pooled figures and means per image differ, so compare only like with like. PQ: panoptic
@@ -62,6 +62,7 @@ def report_html(evaluation: Evaluation, worst: Sequence[EvaluatedImage]) -> str:
         fingerprint=escape(evaluation.fingerprint),
         version=escape(__version__),
         augmented=", averaged over turns and mirrors" if evaluation.augment else "",
+        warning=evaluation.warning,
         facts=_facts(evaluation.overall),
         images=evaluation.overall.images,
         figures=_figures(evaluation),
