@@ -83,20 +83,20 @@ def test_a_model_that_finds_nothing_is_worse_but_for_its_loss(comparison: Compar
 
 
 @pytest.mark.parametrize(
-    ("figure", "interval", "enough", "verdict"),
+    ("figure", "interval", "doubt", "verdict"),
     [
-        ("loss", (0.2, 0.1, 0.3), True, "real: a is better"),
-        ("loss", (-0.2, -0.3, -0.1), True, "real: b is better"),
-        ("msa", (0.2, 0.1, 0.3), True, "real: b is better"),
-        ("msa", (0.2, 0.0, 0.3), True, "may well be chance"),
-        ("msa", (0.0, -0.1, 0.1), True, "may well be chance"),
-        ("msa", (0.2, 0.1, 0.3), False, "fewer than 10 fields: too few to tell"),
+        ("loss", (0.2, 0.1, 0.3), "", "real: a is better"),
+        ("loss", (-0.2, -0.3, -0.1), "", "real: b is better"),
+        ("msa", (0.2, 0.1, 0.3), "", "real: b is better"),
+        ("msa", (0.2, 0.0, 0.3), "", "may well be chance"),
+        ("msa", (0.0, -0.1, 0.1), "", "may well be chance"),
+        ("msa", (0.2, 0.1, 0.3), "too few to tell", "too few to tell"),
     ],
 )
 def test_verdicts_follow_the_interval_and_the_sense_of_the_figure(
-    figure: str, interval: tuple[float, float, float], enough: bool, verdict: str
+    figure: str, interval: tuple[float, float, float], doubt: str, verdict: str
 ) -> None:
-    assert Difference(figure, "a", "b", Interval(*interval), enough).verdict == verdict
+    assert Difference(figure, "a", "b", Interval(*interval), doubt).verdict == verdict
 
 
 def test_images_of_one_field_count_as_one_draw(segmenter: Segmenter, blind: Segmenter) -> None:
@@ -138,9 +138,11 @@ def test_models_are_compared_on_what_none_was_trained_on(segmenter: Segmenter) -
         assert model.training == {name: training.figures[name] for name in ("loss", "pixel_accuracy")}
 
 
-def test_models_that_have_seen_every_image_are_not_compared(segmenter: Segmenter) -> None:
-    with pytest.raises(DataError, match="compare them on other images"):
-        compare({"a": trained_on(segmenter, EXAMPLES), "b": segmenter}, EXAMPLES)
+def test_of_models_that_know_every_image_none_is_called_better(segmenter: Segmenter, blind: Segmenter) -> None:
+    comparison = compare({"a": trained_on(segmenter, EXAMPLES), "b": blind}, EXAMPLES)
+    assert (comparison.unseen, comparison.images) == (False, 10)
+    said = {each.verdict for each in comparison.differences}
+    assert said == {"no difference", "a model was trained on these images: they cannot tell"}
 
 
 def test_training_figures_have_columns_of_their_own(segmenter: Segmenter, tmp_path: Path) -> None:
@@ -168,7 +170,7 @@ def test_a_comparison_never_replaces_a_file_by_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     model = ComparedModel("a", "0", 1, 1.0, dict.fromkeys(FIGURES, 0.5), {})
     with pytest.raises(SettingsError, match="expected a folder"):
-        write_comparison(Comparison([model, model], [], 1, 1, 0, 0, 1, 0), tmp_path / "file")
+        write_comparison(Comparison([model, model], [], True, 1, 1, 0, 0, 1, 0), tmp_path / "file")
     assert (tmp_path / "file").read_text() == "kept"
 
 
@@ -196,5 +198,5 @@ def test_compare_prints_and_writes_from_the_command_line(tiny_bundle: Path, tmp_
     result = subprocess.run(line, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "embedded against tiny, mSA:" in result.stdout
-    assert "too few to tell" in result.stdout
+    assert "fewer than 10 fields: too few to tell" in result.stdout
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"comparison.html", "comparison.json"}

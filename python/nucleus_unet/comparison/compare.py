@@ -30,7 +30,7 @@ LEAST_UNITS = 10
 """With fewer fields than this an interval says too little, and no difference is called real."""
 
 
-_COUNTS = ("images", "fields", "training_images", "left_out", "resamples", "seed")
+_COUNTS = ("unseen", "images", "fields", "training_images", "left_out", "resamples", "seed")
 
 
 @dataclass(frozen=True)
@@ -73,28 +73,28 @@ class Difference:
         Names of the models.
     interval
         The difference, and where it lies with a probability of 95 %.
-    enough
-        Whether there were fields enough to tell.
+    doubt
+        Why these images cannot tell whether it is real; empty where they can.
     """
 
     figure: str
     first: str
     second: str
     interval: Interval
-    enough: bool
+    doubt: str
 
     @property
     def is_real(self) -> bool:
-        """Whether the interval leaves out 0, and rests on enough fields."""
-        return self.enough and (self.interval.low > 0 or self.interval.high < 0)
+        """Whether the interval leaves out 0, and rests on images that can tell."""
+        return not self.doubt and (self.interval.low > 0 or self.interval.high < 0)
 
     @property
     def verdict(self) -> str:
         """Say which model is better, or that the images do not tell."""
         if not any(self.interval):
             return "no difference"
-        if not self.enough:
-            return f"fewer than {LEAST_UNITS} fields: too few to tell"
+        if self.doubt:
+            return self.doubt
         if not self.is_real:
             return "may well be chance"
         better = (self.interval.difference > 0) == FIGURES[self.figure].higher_is_better
@@ -111,8 +111,10 @@ class Comparison:
         In the order given.
     differences
         Of every two models, in every figure.
+    unseen
+        Whether no model was trained on the images, as far as the bundles tell.
     images, fields
-        How many images there were that no model was trained on, and how many fields or patients they show.
+        How many images the models were compared on, and how many fields or patients they show.
     training_images
         How many images were looked at that all models were trained on.
     left_out
@@ -123,6 +125,7 @@ class Comparison:
 
     models: list[ComparedModel]
     differences: list[Difference]
+    unseen: bool
     images: int
     fields: int
     training_images: int
@@ -166,8 +169,9 @@ def compare(
         By name, at least two.
     examples
         Images with their nuclei. Models are compared on those that none was trained on, as far as the bundles tell
-        (those that `nucleus_unet.training.pipeline.train_bundle` made do); some of those that all were trained on
-        give the figures of training.
+        (those that `nucleus_unet.training.pipeline.train_bundle` made do), and some of those that all were trained on
+        give the figures of training. Where all are known to a model, all are looked at, and no difference is called
+        real.
     resamples, seed
         Of the bootstrap.
     track
@@ -178,7 +182,7 @@ def compare(
     SettingsError
         There are fewer than two models.
     DataError
-        There are no examples, or none that no model was trained on.
+        There are no examples.
 
     Examples
     --------
@@ -194,23 +198,25 @@ def compare(
         raise SettingsError(f"expected at least two models to compare, got {len(segmenters)}")
     if not examples:
         raise DataError("expected at least one image to compare models on, got none")
-    unseen, seen = _split(examples, [segmenter.bundle.training_images for segmenter in segmenters.values()])
-    fields, field_of_image = np.unique([example.mosaic for example in unseen], return_inverse=True)
-    shown = seen[:: math.ceil(len(seen) / _MOST_TRAINING_IMAGES)] if seen else []
-    both = {name: _measure(segmenter, [*unseen, *shown], name, track) for name, segmenter in segmenters.items()}
-    measured = {name: images[: len(unseen)] for name, images in both.items()}
+    unseen, known = _split(examples, [segmenter.bundle.training_images for segmenter in segmenters.values()])
+    compared, known = (unseen, known) if unseen else (list(examples), [])
+    shown = known[:: math.ceil(len(known) / _MOST_TRAINING_IMAGES)] if known else []
+    fields, field_of_image = np.unique([example.mosaic for example in compared], return_inverse=True)
+    both = {name: _measure(segmenter, [*compared, *shown], name, track) for name, segmenter in segmenters.items()}
+    measured = {name: images[: len(compared)] for name, images in both.items()}
+    doubt = _doubt(bool(unseen), len(fields))
     differences = []
     for first, second in combinations(segmenters, 2):
         for name, figure in FIGURES.items():
             a, b = (_sums(figure, measured[model], field_of_image, len(fields)) for model in (first, second))
             interval = paired_bootstrap(a[0], b[0], a[1], b[1], resamples=resamples, seed=seed)
-            differences.append(Difference(name, first, second, interval, len(fields) >= LEAST_UNITS))
+            differences.append(Difference(name, first, second, interval, doubt))
     models = [
-        _summarise(name, segmenter, images[: len(unseen)], images[len(unseen) :])
+        _summarise(name, segmenter, images[: len(compared)], images[len(compared) :])
         for (name, segmenter), images in zip(segmenters.items(), both.values(), strict=True)
     ]
-    left_out = len(examples) - len(unseen) - len(seen)
-    return Comparison(models, differences, len(unseen), len(fields), len(shown), left_out, resamples, seed)
+    counts = (len(compared), len(fields), len(shown), len(examples) - len(compared) - len(known))
+    return Comparison(models, differences, bool(unseen), *counts, resamples, seed)
 
 
 def _split(
@@ -219,13 +225,14 @@ def _split(
     """Return the examples that no model was trained on, and those that all were."""
     digests = [example.digest for example in examples]
     unseen = [e for e, digest in zip(examples, digests, strict=True) if not any(digest in t for t in training_images)]
-    seen = [e for e, digest in zip(examples, digests, strict=True) if all(digest in t for t in training_images)]
+    known = [e for e, digest in zip(examples, digests, strict=True) if all(digest in t for t in training_images)]
+    return unseen, known
+
+
+def _doubt(unseen: bool, fields: int) -> str:
     if not unseen:
-        raise DataError(
-            f"each of the {len(examples)} images is one that some of these models were trained on: compare them on "
-            "other images, such as a set that was held out"
-        )
-    return unseen, seen
+        return "a model was trained on these images: they cannot tell"
+    return "" if fields >= LEAST_UNITS else f"fewer than {LEAST_UNITS} fields: too few to tell"
 
 
 def _measure(
@@ -261,12 +268,14 @@ def _figure(name: str, measured: Sequence[Measured]) -> float:
     return float(dividend / divisor) if divisor else 1.0
 
 
-def _summarise(name: str, segmenter: Segmenter, unseen: Sequence[Measured], seen: Sequence[Measured]) -> ComparedModel:
+def _summarise(
+    name: str, segmenter: Segmenter, compared: Sequence[Measured], known: Sequence[Measured]
+) -> ComparedModel:
     return ComparedModel(
         name=name,
         fingerprint=segmenter.bundle.fingerprint,
         parameters=sum(parameter.numel() for parameter in segmenter.bundle.network.parameters()),
-        milliseconds=float(np.median([image.milliseconds for image in unseen])),
-        figures={figure: _figure(figure, unseen) for figure in FIGURES},
-        training={figure: _figure(figure, seen) for figure in TRAINING_FIGURES if seen},
+        milliseconds=float(np.median([image.milliseconds for image in compared])),
+        figures={figure: _figure(figure, compared) for figure in FIGURES},
+        training={figure: _figure(figure, known) for figure in TRAINING_FIGURES if known},
     )

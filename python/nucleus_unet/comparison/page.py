@@ -76,7 +76,8 @@ def _page(comparison: Comparison) -> str:
 
 def said_of_images(comparison: Comparison) -> str:
     """Say in a sentence or three on how many images models were compared."""
-    said = f"{comparison.images} images of {comparison.fields} fields or patients that no model was trained on."
+    said = f"{comparison.images} images of {comparison.fields} fields or patients"
+    said += " that no model was trained on." if comparison.unseen else ", each known to a model from its training."
     if comparison.training_images:
         said += f" Training figures: of {comparison.training_images} images that all were trained on."
     if comparison.left_out:
