@@ -132,16 +132,17 @@ def test_the_page_says_the_figures(evaluation: Evaluation, tmp_path: Path) -> No
     text = write_report(evaluation, tmp_path).read_text(encoding="utf-8")
     rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", text)]
     overall = next(row for row in rows if row[:1] == ["all"])
-    assert overall[1:4] == ["3", "3", "5"]
-    assert overall[4] == f"{evaluation.overall.pooled[0.5]:.3f}"
-    assert overall[-1] == f"{evaluation.overall.pixel_accuracy:.3f}"
+    assert overall[-3:] == ["3", "3", "5"]
+    assert overall[1] == f"{evaluation.overall.pooled[0.5]:.3f}"
+    assert overall[-4] == f"{evaluation.overall.pixel_accuracy:.3f}"
     causes = [row for row in rows if row[:1] == ["all"]][-1]
     assert causes[6] == f"{2 / 3:.1%}"  # two predictions on what the truth has as empty ground, three true nuclei
 
 
 def test_a_subset_called_all_does_not_stand_in_for_all_images(segmenter: Segmenter, tmp_path: Path) -> None:
     text = write_report(evaluate(segmenter, EXAMPLES, subsets={"all": ["good"]}), tmp_path).read_text(encoding="utf-8")
-    assert re.findall(r"<tr><td>all</td><td>(\d)</td>", text) == ["3", "1"]
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", text)]
+    assert [row[-3] for row in rows if row[:1] == ["all"] and len(row) == 18] == ["3", "1"]
 
 
 def test_the_json_holds_every_figure_and_every_image(evaluation: Evaluation, tmp_path: Path) -> None:

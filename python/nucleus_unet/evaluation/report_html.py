@@ -93,7 +93,8 @@ def _facts(overall: Scores) -> str:
 
 def _figures(evaluation: Evaluation) -> str:
     page = _scores_table([("all", evaluation.overall)])
-    for heading, groups in ("Chosen images", evaluation.subsets), ("By kind", evaluation.kinds):
+    kinds = evaluation.kinds if len(evaluation.kinds) > 1 else {}
+    for heading, groups in ("Chosen images", evaluation.subsets), ("By kind", kinds):
         if groups:
             page += f"<h3>{heading}</h3>\n{_scores_table(groups.items())}"
     if evaluation.mosaics:
@@ -103,9 +104,10 @@ def _figures(evaluation: Evaluation) -> str:
 
 
 def _scores_table(groups: Groups) -> str:
-    above = '<tr><th colspan="4"></th><th colspan="8">pooled</th><th colspan="5">mean per image</th><th></th></tr>'
-    header = ["", "images", "nuclei", "predicted", "AP50", "AP75", "AP90", "mean AP", "PQ", "SQ", "RQ (F1)", "AJI"]
-    header += ["AP50", "mSA", "F1", "PQ", "AJI", "pixels"]
+    # Counts come last: a phone shows the first columns only.
+    above = '<tr><th></th><th colspan="8">pooled</th><th colspan="5">mean per image</th><th colspan="4"></th></tr>'
+    header = ["", "AP50", "AP75", "AP90", "mean AP", "PQ", "SQ", "RQ (F1)", "AJI"]
+    header += ["AP50", "mSA", "F1", "PQ", "AJI", "pixels", "images", "nuclei", "predicted"]
     rows = []
     for name, scores in groups:
         counts = map(str, (scores.images, scores.truths, scores.predictions))
@@ -113,7 +115,7 @@ def _scores_table(groups: Groups) -> str:
         pooled += [*scores.pooled_pq, scores.pooled_aji]
         single = [scores.per_image[0.5], scores.per_image_mean, scores.per_image_f1[0.5]]
         single += [scores.per_image_pq.quality, scores.per_image_aji]
-        rows.append([name, *counts, *map(figure, [*pooled, *single, scores.pixel_accuracy])])
+        rows.append([name, *map(figure, [*pooled, *single, scores.pixel_accuracy]), *counts])
     return table(header, rows, above=above)
 
 
