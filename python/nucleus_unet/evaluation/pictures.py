@@ -70,7 +70,7 @@ def error_panels(image: NDArray[Any], truth: NDArray[np.uint32], prediction: NDA
     table = overlap_table(truth, prediction)
     found = fates(table, match(table, 0.5))
     step = -(-max(truth.shape) // _WIDEST)
-    shown = displayable(image)[::step, ::step]
+    shown = np.ascontiguousarray(displayable(image)[::step, ::step])
     return Panels(
         shown,
         _coloured(shown, truth[::step, ::step], table.labels_a, found.truths, TRUE_COLOURS),
