@@ -381,8 +381,9 @@ def test_a_folder_of_other_things_is_left_alone(
     ("options", "message"),
     [
         ({"tile": 50}, "tile: expected at least 104 pixels"),
-        ({"block": 0}, "block: expected a whole number of at least 1, got 0"),
-        ({"workers": 1.5}, "workers: expected a whole number of at least 1, got 1.5"),
+        ({"block": 0}, "block: expected a whole number of at least 16, got 0"),
+        ({"block": 1}, "block: expected a whole number of at least 16, got 1"),
+        ({"workers": 1.5}, "workers: expected a whole number of 1 to 1024, got 1.5"),
         ({"threshold": 2}, "threshold: expected a probability"),
     ],
 )
@@ -391,6 +392,23 @@ def test_options_are_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         segmenter.predict_slide(mosaic, out=tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("side", "options", "error", "message"),
+    [
+        (2**31, {}, ImageError, r"slide: expected at most .* pixels.*, got 2,147,483,648 x 2,147,483,648; if"),
+        (2**20, {"tile": 136}, SettingsError, r"tile: .* cuts 1048576 x 1048576 pixels into at most .*, got 136, which"),
+        (2**20, {"block": 100}, SettingsError, r"block: .* at most 1,048,576 parts, got 100, which makes 109,956,196"),
+    ],
+)
+def test_what_is_too_large_to_keep_track_of_is_refused_before_memory_goes(
+    segmenter: Segmenter, tmp_path: Path, side: int, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    claimed = np.broadcast_to(np.uint8(0), (side, side))
+    with pytest.raises(error, match=message):
+        segmenter.predict_slide(claimed, out=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
 

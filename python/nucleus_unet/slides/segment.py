@@ -26,7 +26,7 @@ from nucleus_unet.resample import scaled_size
 from nucleus_unet.segmentation import Plan
 from nucleus_unet.slides.cells import cell_side
 from nucleus_unet.slides.cluster import Cluster, run_on_cluster
-from nucleus_unet.slides.geometry import TileGrid
+from nucleus_unet.slides.geometry import TileGrid, check_size
 from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, SlidePlan, Survey, keep_plan, survey
 from nucleus_unet.slides.reader import Slide
 from nucleus_unet.slides.region import Region
@@ -45,6 +45,7 @@ from nucleus_unet.slides.run import run_work
 from nucleus_unet.slides.shards import SHARDS, Shard, all_held, blocks_of, check_finished, for_a_moment, shard_held
 from nucleus_unet.slides.sweep import sweep
 from nucleus_unet.slides.work import Work
+from nucleus_unet.tiles import check_parts
 
 if TYPE_CHECKING:
     from shapely import Geometry
@@ -161,10 +162,12 @@ class SlideRun:
         progress: bool,
     ) -> None:
         check_extras()
+        check_size(slide.shape)
         self._slide, self._model, self._folder = slide, model, folder
         self._origin, self._sizes, self._progress = origin, sizes, progress
         self._block = sizes.block or _block_side(model.scale)
         height, width = (scaled_size(size, model.scale) for size in slide.shape)
+        check_parts("block", self._block, (height, width), (-(-height // self._block), -(-width // self._block)))
         network = model.network
         self._grid = TileGrid((height, width), tile=sizes.tile, radius=network.receptive_radius, stride=network.stride)
         self._region = None if model.roi is None else Region(model.roi, slide.shape, cell_side(model.scale))
