@@ -81,6 +81,16 @@ def test_predict_keeps_folders_apart_and_never_writes_two_images_to_one_name(tmp
     assert written == {"one/a.tif", "two/a.tif", "two/a.tif.tif"}
 
 
+def test_the_result_of_one_image_and_the_folder_of_another_keep_apart(tmp_path: Path) -> None:
+    (tmp_path / "in" / "a.tif").mkdir(parents=True)
+    for name in ("a.png", "a.tif/x.png"):
+        (tmp_path / "in" / name).write_bytes(imagecodecs.png_encode(np.zeros((20, 20), np.uint8)))
+    result = run("predict", tmp_path / "in", "--out", tmp_path / "out", "--format", "tif")
+    assert result.returncode == 0, result.stderr
+    written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert written == {"a.png.tif", "a.tif/x.tif"}
+
+
 def test_predict_takes_a_file_that_is_named_twice_once(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(imagecodecs.png_encode(np.zeros((20, 20), np.uint8)))

@@ -102,6 +102,17 @@ def test_slides_of_one_name_get_folders_of_their_own(tiny_bundle: Path, slides: 
     assert (nuclei_in(tmp_path / "out" / "a"), nuclei_in(tmp_path / "out" / "a.npy")) == (2, 0)
 
 
+def test_a_slide_named_as_a_folder_of_others_keeps_out_of_it(tiny_bundle: Path, slides: Path, tmp_path: Path) -> None:
+    (slides / "b.svs").unlink()
+    (slides / "a").mkdir()
+    (slides / "c.tif").rename(slides / "a" / "x.tif")
+    for images in ((slides,), (slides / "a.tif", slides)):
+        out = tmp_path / f"out{len(images)}"
+        result = run(tiny_bundle, *images, "--out", out)
+        assert result.exit_code == 0, result.stderr
+        assert [str(path.parent.relative_to(out)) for path in sorted(out.rglob("summary.json"))] == ["a/x", "a.tif"]
+
+
 def test_a_folder_without_slides_is_said(tiny_bundle: Path, tmp_path: Path) -> None:
     result = run(tiny_bundle, tmp_path, "--out", tmp_path / "out")
     assert result.exit_code != 0
