@@ -157,7 +157,12 @@ def test_an_outline_that_crosses_itself_is_what_it_encloses() -> None:
             {"type": "Polygon", "coordinates": [[[0, 0], [10**400, 0], [1, 1]]]},
             "the coordinates are no Polygon",
         ),
-        ({"type": "Polygon", "coordinates": [[[0, 0], [1, np.inf], [1, 0], [0, 0]]]}, "expected finite coordinates"),
+        ({"type": "Polygon", "coordinates": [[[0, 0], [1, np.inf], [1, 0], [0, 0]]]}, "expected coordinates in pixels"),
+        ({"type": "Polygon", "coordinates": [[[0, 0], [1, np.nan], [1, 0], [0, 0]]]}, r"less than 1e\+12, found nan"),
+        (
+            {"type": "Polygon", "coordinates": [[[-1e200, -1e200], [1e200, 1e200], [1e200, -1e200], [-1e200, -1e200]]]},
+            r"less than 1e\+12, found 1e\+200",
+        ),
         ({"type": "Polygon", "coordinates": [[[0, 0], [5, 5], [9, 9], [0, 0]]]}, "expected regions with an area"),
         ({"type": "FeatureCollection", "features": []}, "expected regions with an area, found none"),
         ({"type": "FeatureCollection", "features": [{"type": "Feature"}]}, "feature 1: expected a Polygon"),
