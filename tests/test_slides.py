@@ -329,6 +329,25 @@ def test_a_run_of_another_plan_is_refused_with_what_differs(
         other.predict_slide(mosaic, out=tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"height": 60}', b"[" * 100_000, b"\xff\xfe{"])
+def test_a_plan_that_is_none_is_said_to_be_damaged(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "plan.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"plan.json is damaged \(.*\): delete .* and begin anew"):
+        segmenter.predict_slide(mosaic[:60], out=tmp_path)
+    assert (tmp_path / "plan.json").read_bytes() == content
+
+
+@pytest.mark.parametrize("content", ["[]", '{"nuclei": -1, "files": []}', '{"nuclei": 2.7, "files": []}', "[" * 100_000])
+def test_a_summary_that_is_none_is_made_again(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, content: str
+) -> None:
+    first = segmenter.predict_slide(mosaic[:60], out=tmp_path)
+    (tmp_path / "summary.json").write_text(content)
+    assert segmenter.predict_slide(mosaic[:60], out=tmp_path) == first
+
+
 @pytest.mark.parametrize("name", ["summary.json", "labels.tif"])
 def test_a_result_that_was_lost_is_made_again(
     segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, name: str

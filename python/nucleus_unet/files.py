@@ -1,13 +1,14 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Writing files so that nobody ever sees half of one, and reading those that somebody may have damaged."""
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from nucleus_unet.errors import SettingsError
 
@@ -29,6 +30,14 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """
     with written_atomically(path) as file:
         file.write(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; raise `ValueError` if it is damaged in whatever way."""
+    try:
+        return json.loads(path.read_bytes())
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def check_output_folder(folder: Path, what: str) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from nucleus_unet.averaging import DihedralAverage
 from nucleus_unet.devices import Precision
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.files import TEMPORARY, write_atomically
+from nucleus_unet.files import TEMPORARY, read_json, write_atomically
 from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.images import Levels
 from nucleus_unet.locks import LOCK
@@ -278,7 +278,7 @@ def _known_survey(folder: Path, origin: Mapping[str, object] | None, cell: int) 
     if origin is None or not path.exists():
         return None
     try:
-        known = json.loads(path.read_text())
+        known = read_json(path)
         if known["origin"] == origin and known["tissue"]["side"] == cell:
             return Survey.from_json(known)
     except (ValueError, TypeError, KeyError):

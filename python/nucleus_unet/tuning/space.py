@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.files import read_json
 from nucleus_unet.network import NetworkConfig
 from nucleus_unet.training.augment import AugmentConfig
 from nucleus_unet.training.trainer import TrainConfig
@@ -199,7 +200,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         It cannot be opened.
     """
     try:
-        best = json.loads(path.read_text(encoding="utf-8"))
+        best = read_json(path)
     except ValueError as error:
         raise SettingsError(f"{path} is no readable JSON: {error}") from error
     settings = best.get("settings") if isinstance(best, dict) else None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.files import write_atomically
+from nucleus_unet.files import read_json, write_atomically
 from nucleus_unet.locks import locked
 from nucleus_unet.plots import require_matplotlib
 from nucleus_unet.training.dataset import Example
@@ -161,7 +161,7 @@ def _agree_with_folder(out: Path, stated: dict[str, Any]) -> None:
     if not path.exists():
         return
     try:
-        before = json.loads(path.read_text())
+        before = read_json(path)
     except ValueError as error:
         raise DataError(f"{path} is damaged: {error}; choose another folder") from error
     differing = _differing(before, stated)
