@@ -132,12 +132,22 @@ def test_shards_are_done_and_merged_by_the_same_command(tiny_bundle: Path, slide
     assert (nuclei_in(tmp_path / "out" / "a"), nuclei_in(tmp_path / "out" / "c")) == (2, 1)
 
 
+def test_an_empty_name_is_not_taken_for_the_folder_one_is_in(
+    tiny_bundle: Path, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(slides)
+    result = run(tiny_bundle, "", "--out", tmp_path / "out")
+    assert "expected the path of an image or folder, got an empty one" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--shard", "three"], "shard: expected something like 3/20, got three"),
         (["--shard", "1/2", "--merge"], "give one of --shard, --merge and --scheduler"),
         (["--threshold", 2], "threshold: expected a probability"),
+        (["--block", 1], "block: expected a whole number of at least 16"),
     ],
 )
 def test_options_are_refused_before_the_first_slide(

@@ -64,6 +64,8 @@ def expand(arguments: Iterable[str], wanted: Callable[[Path], bool] = is_image) 
         Tells which paths are images; a folder that is one is not searched.
     """
     for argument in arguments:
+        if not argument:
+            raise SettingsError("expected the path of an image or folder, got an empty one")
         path = Path(argument)
         if path.is_dir() and not wanted(path):
             yield from ((each, each.relative_to(path)) for each in _search(path, wanted))
