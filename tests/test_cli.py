@@ -13,6 +13,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from nucleus_unet import __version__
 from nucleus_unet.bundle import load_bundle
 from nucleus_unet.cli import main
 from nucleus_unet.cli.train import train
@@ -184,6 +185,11 @@ def test_evaluate_reports_several_sets_and_chosen_images(tmp_path: Path, tiny_bu
     assert figures["subsets"]["chosen"] == figures["kinds"]["two"]
     assert [image["name"] for image in figures["images"]] == ["one/smear_pink", "two/smear_pink"]
     assert [line.split()[0] for line in result.stdout.splitlines()[2:-1]] == ["one", "two", "chosen", "all"]
+
+
+def test_the_version_is_said() -> None:
+    result = run("--version")
+    assert (result.returncode, result.stdout) == (0, f"nucleus-unet {__version__}\n")
 
 
 def test_help_names_every_command() -> None:
