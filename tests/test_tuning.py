@@ -193,6 +193,17 @@ def test_the_packages_own_space_holds_the_default_settings() -> None:
     assert configured(TrainConfig(), read_space().values_of(parameters)) == TrainConfig()
 
 
+def test_the_packages_own_space_holds_only_what_the_form_has() -> None:
+    assert set(read_space(form="lite0").settings) - set(read_space(form="plain").settings) == {"decoder"}
+
+
+@pytest.mark.parametrize(("form", "foreign"), [("plain", "decoder"), ("lite0", "width")])
+def test_a_space_of_another_form_is_refused(tmp_path: Path, form: str, foreign: str) -> None:
+    (tmp_path / "space.toml").write_text("[decoder]\nchoices = [[8, 8, 8, 8]]\n[width]\nchoices = [8]")
+    with pytest.raises(SettingsError, match=f"space.toml: a network of the form {form} has no {foreign}"):
+        read_space(tmp_path / "space.toml", form=form)
+
+
 def test_settings_whose_process_dies_again_and_again_fail_for_good() -> None:
     study = open_study(InMemoryStorage(), "study", seed=0)
     dropouts = []

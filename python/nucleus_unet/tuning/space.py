@@ -26,6 +26,8 @@ _SETTINGS = {
     for part, config in (("network", NetworkConfig), ("augment", AugmentConfig), ("", TrainConfig))
     for field in dataclasses.fields(config)
 }
+# What only one form of the network has.
+_OF_FORM = {"decoder": "lite0", "width": "plain", "depth": "plain", "stem_stride": "plain"}
 # What a study itself decides, or what would make trials incomparable.
 _FIXED = ("network", "augment", "pretrained", "samples", "seed", "precision", "checkpoint_every", "validate_every")
 
@@ -121,13 +123,15 @@ def configured(base: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
     )
 
 
-def read_space(path: Path | None = None) -> Space:
-    """Read a search space; without a path, the one that comes with the package.
+def read_space(path: Path | None = None, *, form: str = "lite0") -> Space:
+    """Read a search space; without a path, the one that comes with the package, as far as the form has its settings.
 
     Parameters
     ----------
     path
         Of a TOML file: a table for each setting, with ``low``, ``high`` and perhaps ``log``, or with ``choices``.
+    form
+        Of the network, as `NetworkConfig` has it.
 
     Raises
     ------
@@ -148,7 +152,11 @@ def read_space(path: Path | None = None) -> Space:
         raise SettingsError(f"{source} is no readable TOML: {error}") from error
     if not tables:
         raise SettingsError(f"{source}: expected at least one setting")
-    return Space({name: _setting(name, table, source) for name, table in tables.items()})
+    settings = {name: _setting(name, table, source) for name, table in tables.items()}
+    foreign = [name for name in settings if _OF_FORM.get(name, form) != form]
+    if foreign and path is not None:
+        raise SettingsError(f"{source}: a network of the form {form} has no {' or '.join(foreign)}")
+    return Space({name: setting for name, setting in settings.items() if name not in foreign})
 
 
 def _setting(name: str, table: object, source: object) -> Range | tuple[Any, ...]:
