@@ -132,6 +132,16 @@ def test_shards_are_done_and_merged_by_the_same_command(tiny_bundle: Path, slide
     assert (nuclei_in(tmp_path / "out" / "a"), nuclei_in(tmp_path / "out" / "c")) == (2, 1)
 
 
+def test_results_in_the_folder_that_is_searched_are_not_taken_for_slides(
+    tiny_bundle: Path, slides: Path, tmp_path: Path
+) -> None:
+    (slides / "b.svs").unlink()
+    for out in (slides / "results", slides / "results", slides, slides):
+        result = run(tiny_bundle, slides, "--out", out)
+        assert result.exit_code == 0, result.stderr
+        assert "3 nuclei in 2 slides" in result.stdout
+
+
 def test_an_empty_name_is_not_taken_for_the_folder_one_is_in(
     tiny_bundle: Path, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

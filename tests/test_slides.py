@@ -334,12 +334,14 @@ def test_a_plan_that_is_none_is_said_to_be_damaged(
     segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "plan.json").write_bytes(content)
-    with pytest.raises(DataError, match=r"plan.json is damaged \(.*\): delete .* and begin anew"):
+    with pytest.raises(DataError, match=r"plan.json is damaged \(.*\): give another out= to begin anew"):
         segmenter.predict_slide(mosaic[:60], out=tmp_path)
     assert (tmp_path / "plan.json").read_bytes() == content
 
 
-@pytest.mark.parametrize("content", ["[]", '{"nuclei": -1, "files": []}', '{"nuclei": 2.7, "files": []}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "content", ["[]", '{"nuclei": -1, "files": []}', '{"nuclei": 2.7, "files": []}', "[" * 100_000]
+)
 def test_a_summary_that_is_none_is_made_again(
     segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, content: str
 ) -> None:
@@ -418,7 +420,12 @@ def test_options_are_refused_before_anything_is_written(
     ("side", "options", "error", "message"),
     [
         (2**31, {}, ImageError, r"slide: expected at most .* pixels.*, got 2,147,483,648 x 2,147,483,648; if"),
-        (2**20, {"tile": 136}, SettingsError, r"tile: .* cuts 1048576 x 1048576 pixels into at most .*, got 136, which"),
+        (
+            2**20,
+            {"tile": 136},
+            SettingsError,
+            r"tile: .* cuts 1048576 x 1048576 pixels into at most .*, got 136, which",
+        ),
         (2**20, {"block": 100}, SettingsError, r"block: .* at most 1,048,576 parts, got 100, which makes 109,956,196"),
     ],
 )

@@ -192,7 +192,7 @@ def keep_plan(folder: Path, plan: SlidePlan) -> None:
         if not isinstance(theirs, dict) or theirs.keys() != ours.keys():
             raise ValueError("it is no plan of this version")
     except ValueError as error:
-        raise DataError(f"{path} is damaged ({error}): delete {folder} and begin anew") from error
+        raise DataError(f"{path} is damaged ({error}): give another out= to begin anew") from error
     differences = list(_differences(theirs, ours))
     if differences:
         raise SettingsError(
