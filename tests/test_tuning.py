@@ -187,6 +187,13 @@ def test_the_first_trial_has_the_settings_of_the_base_where_the_space_holds_them
     assert TINY not in seen[1:]
 
 
+def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "trials" / "patient-1").mkdir(parents=True)
+    with pytest.raises(SettingsError, match="trials is no study's: choose a new folder"):
+        run(tmp_path, trials=1)
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["trials", "trials/patient-1"]
+
+
 def test_the_packages_own_space_holds_the_default_settings() -> None:
     parameters = read_space().parameters_of(TrainConfig())
     assert parameters is not None
