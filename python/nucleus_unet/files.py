@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -40,6 +41,21 @@ def read_json(path: Path) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
+def check_writable(folder: Path) -> None:
+    """Find out before long work whether a folder, which may be missing, takes files.
+
+    Raises
+    ------
+    OSError
+        It does not.
+    """
+    existing = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    if not existing.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(existing))
+
+
 def check_output_folder(folder: Path, what: str) -> None:
     """Find out before long work whether files can go to a folder.
 
@@ -47,9 +63,12 @@ def check_output_folder(folder: Path, what: str) -> None:
     ------
     SettingsError
         It is a file; ``what`` says for what it was wanted.
+    OSError
+        It takes no files.
     """
     if folder.exists() and not folder.is_dir():
         raise SettingsError(f"{folder}: expected a folder for {what}, found a file")
+    check_writable(folder)
 
 
 def check_new_folder(folder: Path, what: str) -> None:
@@ -59,9 +78,12 @@ def check_new_folder(folder: Path, what: str) -> None:
     ------
     SettingsError
         There is something already; ``what`` says for what it was wanted.
+    OSError
+        The folder around it takes no files.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise SettingsError(f"{folder}: expected a new or empty folder for {what}, found something already there")
+    check_writable(folder.absolute().parent)
 
 
 @contextmanager
@@ -92,6 +114,8 @@ def written_atomically(path: Path) -> Iterator[BinaryIO]:
         # mkstemp makes files private; the result gets what the user's umask gives every other file.
         temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = str(path)  # a full disk's says no place
         raise
