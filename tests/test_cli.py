@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -187,6 +189,25 @@ def test_evaluate_reports_several_sets_and_chosen_images(tmp_path: Path, tiny_bu
     assert [line.split()[0] for line in result.stdout.splitlines()[2:-1]] == ["one", "two", "chosen", "all"]
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_names_that_cannot_be_printed_are_no_reason_to_fail(tmp_path: Path, encoding: str) -> None:
+    out = os.fsencode(tmp_path / "out") + b"-\xff"
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "LC_ALL": "C"}
+    image = EXAMPLES / "images" / "fluorescence_small.png"
+    command = [sys.executable, "-m", "nucleus_unet", "predict", image, "--out", out, "--format", "csv"]
+    result = subprocess.run(command, env=environment, capture_output=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    assert b"in 1 images, written to" in result.stdout
+
+
+def test_train_keeps_a_model_that_was_not_trained_there(tmp_path: Path, tiny_bundle: Path) -> None:
+    shutil.copytree(tiny_bundle, tmp_path / "kept")
+    result = run("train", "--data", EXAMPLES, "--out", tmp_path / "kept", "--samples", "8", "--device", "cpu")
+    assert result.returncode == 2
+    assert "holds a model that was not trained there" in " ".join(result.stderr.split())
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {path.name for path in tiny_bundle.iterdir()}
+
+
 def test_the_version_is_said() -> None:
     result = run("--version")
     assert (result.returncode, result.stdout) == (0, f"nucleus-unet {__version__}\n")
@@ -278,11 +299,19 @@ def test_slide_writes_a_folder_of_results_and_goes_on_with_it(tmp_path: Path) ->
     assert re.search(r"foreground_threshold was [\d.]+, now is 0\.3\.", " ".join(refused.stderr.split()))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4503599627370496 bytes."),
+    ],
+)
 def test_too_little_memory_is_said_in_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, error: Exception
 ) -> None:
     def exhausted() -> None:
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr("nucleus_unet.cli.app", exhausted)
     with pytest.raises(SystemExit, match="2"):

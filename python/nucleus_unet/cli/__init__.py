@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -43,7 +44,7 @@ def _say_version(wanted: bool) -> None:
 
 @app.callback()
 def _any_command(
-    version: Annotated[  # noqa: ARG001
+    version: Annotated[
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version, and end.")
     ] = False,
 ) -> None:
@@ -52,6 +53,8 @@ def _any_command(
 
 def main() -> None:
     """Run the command line."""
+    if isinstance(sys.stdout, TextIOWrapper):  # names of files may be in no encoding at all
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(
         level=logging.INFO,
         format="%(message)s",
@@ -62,6 +65,8 @@ def main() -> None:
     except (NucleusError, OSError) as error:
         console.print(f"error: {error}", style="red", highlight=False)
         sys.exit(2)
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "out of memory" not in str(error) and "allocate" not in str(error):
+            raise  # torch has no error of its own for memory that is not a GPU's
         console.print(f"error: not enough memory for this ({error or 'the system gave no more'})", style="red")
         sys.exit(2)
