@@ -20,7 +20,7 @@ from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.resample import enlarge_labels
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.region import Region, read_roi
-from nucleus_unet.slides.run import run_work
+from nucleus_unet.slides.threads import run_on_threads
 from nucleus_unet.slides.work import Work
 from numpy.typing import NDArray
 from skimage.measure import points_in_poly
@@ -91,7 +91,7 @@ def test_blocks_decide_wild_maps_in_regions_as_the_whole(
     config = GroupConfig(reach=9, snap=5, join_distance=9, min_area=1, min_score=0, min_peak=0)
     region = Region(read_roi(DRAWN), (230, 250), 32)
     work = StoredMaps(maps, config, tmp_path_factory.mktemp("work"), block=block, region=region)
-    run_work(work, workers=1)
+    run_on_threads(work, workers=1)
     whole = group(maps, config)
     np.testing.assert_array_equal(labels_in_blocks(work), only(whole.labels, whole.centres))
 

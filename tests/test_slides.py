@@ -26,12 +26,12 @@ from nucleus_unet.images import Levels, measure_levels
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.geometry import TileGrid, lay_blocks, widen
+from nucleus_unet.slides.pipeline import SlideResult
 from nucleus_unet.slides.plan import survey
 from nucleus_unet.slides.reader import open_slide
 from nucleus_unet.slides.records import is_whole, read_record, write_record
-from nucleus_unet.slides.run import run_work
-from nucleus_unet.slides.segment import SlideResult
 from nucleus_unet.slides.sweep import sweep
+from nucleus_unet.slides.threads import run_on_threads
 from nucleus_unet.slides.work import Work
 from numpy.typing import NDArray
 
@@ -177,7 +177,7 @@ def test_blocks_decide_wild_maps_as_the_whole(
 ) -> None:
     config = GroupConfig(reach=reach, snap=5, join_distance=9, min_area=1, min_score=0, min_peak=0)
     work = StoredMaps(maps, config, tmp_path_factory.mktemp("work"), block=block)
-    run_work(work, workers=2)
+    run_on_threads(work, workers=2)
     np.testing.assert_array_equal(labels_in_blocks(work), group(maps, config).labels)
 
 
@@ -191,7 +191,7 @@ def test_blocks_decide_what_lies_across_them_as_the_whole(
     maps: NDArray[np.uint8], config: GroupConfig, block: int, tmp_path: Path
 ) -> None:
     work = StoredMaps(maps, config, tmp_path, block=block)
-    run_work(work, workers=1)
+    run_on_threads(work, workers=1)
     expected = group(maps, config).labels
     assert expected.any()
     np.testing.assert_array_equal(labels_in_blocks(work), expected)
@@ -199,7 +199,7 @@ def test_blocks_decide_what_lies_across_them_as_the_whole(
 
 def test_maps_are_deleted_when_no_block_needs_them(tmp_path: Path) -> None:
     work = StoredMaps(nuclei_on_seams((150, 190), 60), SMALL, tmp_path, block=60)
-    run_work(work, workers=2)
+    run_on_threads(work, workers=2)
     assert list(tmp_path.glob("maps-*/*")) == []
     assert len(list(tmp_path.glob("nuclei-*/*"))) == len(work.blocks)
 
@@ -309,7 +309,7 @@ def test_a_finished_run_does_nothing(
     first = segmenter.predict_slide(path, out=out)
     before = {each.name: (each.stat().st_mtime_ns, each.stat().st_ino) for each in out.iterdir() if each.name != "lock"}
     monkeypatch.setattr(Work, "ask_network", None)
-    monkeypatch.setattr("nucleus_unet.slides.segment.survey", None)
+    monkeypatch.setattr("nucleus_unet.slides.pipeline.survey", None)
     again = segmenter.predict_slide(path, out=out, tile=136)
     assert again == first
     after = {each.name: (each.stat().st_mtime_ns, each.stat().st_ino) for each in out.iterdir() if each.name != "lock"}

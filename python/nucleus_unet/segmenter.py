@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from nucleus_unet.slides.arrays import ArrayLike
-    from nucleus_unet.slides.segment import SlideResult
+    from nucleus_unet.slides.pipeline import SlideResult
 
 logger = logging.getLogger(__name__)
 
@@ -361,9 +361,9 @@ class Segmenter:
         0
         """
         from nucleus_unet.slides.cluster import Cluster
+        from nucleus_unet.slides.pipeline import Model, Sizes, SlideRun
         from nucleus_unet.slides.reader import file_facts, open_slide
         from nucleus_unet.slides.region import read_roi
-        from nucleus_unet.slides.segment import Model, Sizes, SlideRun
         from nucleus_unet.slides.shards import check_shard
 
         self.check_options(

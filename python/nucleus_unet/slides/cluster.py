@@ -32,7 +32,7 @@ from nucleus_unet.slides.geometry import TileGrid
 from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, Survey
 from nucleus_unet.slides.reader import open_slide
 from nucleus_unet.slides.region import Region, geometry_from_text
-from nucleus_unet.slides.run import unfinished
+from nucleus_unet.slides.threads import unfinished
 from nucleus_unet.slides.work import Work
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def run_on_cluster(
     block: int,
     track: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> None:
-    """Do as `nucleus_unet.slides.run.run_work` does, on a cluster.
+    """Do as `nucleus_unet.slides.threads.run_on_threads` does, on a cluster.
 
     Parameters
     ----------

@@ -41,9 +41,9 @@ from nucleus_unet.slides.results import (
     write_summary,
 )
 from nucleus_unet.slides.results_labels import SIDE
-from nucleus_unet.slides.run import run_work
 from nucleus_unet.slides.shards import SHARDS, Shard, all_held, blocks_of, check_finished, for_a_moment, shard_held
 from nucleus_unet.slides.sweep import sweep
+from nucleus_unet.slides.threads import run_on_threads
 from nucleus_unet.slides.work import Work
 from nucleus_unet.tiles import check_parts
 
@@ -188,7 +188,7 @@ class SlideRun:
                 elif cluster is not None:
                     run_on_cluster(work, cluster, self._folder, block=self._block, track=self._track())
                 else:
-                    run_work(work, workers=self._sizes.workers, track=self._track())
+                    run_on_threads(work, workers=self._sizes.workers, track=self._track())
                 count = self._write(work, plan)
             shutil.rmtree(self._folder / WORK, ignore_errors=True)
             return SlideResult(self._folder, count, plan)
@@ -204,7 +204,7 @@ class SlideRun:
                 return
             maps = self._folder / WORK / shard.name
             work = self._work(seen, maps)
-            run_work(work, blocks=blocks_of(work, shard), workers=self._sizes.workers, track=self._track())
+            run_on_threads(work, blocks=blocks_of(work, shard), workers=self._sizes.workers, track=self._track())
             shutil.rmtree(maps, ignore_errors=True)
 
     def _track(self) -> Callable[[Sequence[int]], Iterable[int]]:
