@@ -327,7 +327,7 @@ class Segmenter:
         tile
             Side in pixels of what one network call sees.
         block
-            Side in pixels of what one grouping step decides; by default as suits the scale.
+            Side in pixels of what one grouping step decides, 16 at least; by default as suits the scale.
         workers
             Threads that read, group and write beside the one that runs the network; by default up to four.
         progress
