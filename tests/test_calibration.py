@@ -50,6 +50,13 @@ def test_the_new_bundle_is_better_by_what_was_said(tmp_path: Path, careless: Pat
         assert measured.pooled[0.5] == said.pooled[0.5]
 
 
+def test_without_nuclei_there_is_nothing_to_calibrate_on(tmp_path: Path, tiny_bundle: Path) -> None:
+    bare = [dataclasses.replace(each, labels=np.zeros_like(each.labels)) for each in EXAMPLES]
+    with pytest.raises(DataError, match="expected labelled nuclei to calibrate on, found none in 3 images"):
+        calibrate_bundle(load_bundle(tiny_bundle), bare, tmp_path / "new", device="cpu")
+    assert not (tmp_path / "new").exists()
+
+
 def test_only_the_grouping_changes_and_the_bundle_tells_of_it(tmp_path: Path, careless: Path) -> None:
     found = calibrate_bundle(load_bundle(careless), EXAMPLES, tmp_path / "new", device="cpu")
     before, after = load_bundle(careless), load_bundle(tmp_path / "new")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from nucleus_unet import __version__
 from nucleus_unet.bundle import load_bundle
 from nucleus_unet.cli import main
 from nucleus_unet.cli.train import train
@@ -79,6 +82,16 @@ def test_predict_keeps_folders_apart_and_never_writes_two_images_to_one_name(tmp
     assert result.returncode == 0, result.stderr
     written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.tif")}
     assert written == {"one/a.tif", "two/a.tif", "two/a.tif.tif"}
+
+
+def test_the_result_of_one_image_and_the_folder_of_another_keep_apart(tmp_path: Path) -> None:
+    (tmp_path / "in" / "a.tif").mkdir(parents=True)
+    for name in ("a.png", "a.tif/x.png"):
+        (tmp_path / "in" / name).write_bytes(imagecodecs.png_encode(np.zeros((20, 20), np.uint8)))
+    result = run("predict", tmp_path / "in", "--out", tmp_path / "out", "--format", "tif")
+    assert result.returncode == 0, result.stderr
+    written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert written == {"a.png.tif", "a.tif/x.tif"}
 
 
 def test_predict_takes_a_file_that_is_named_twice_once(tmp_path: Path) -> None:
@@ -176,6 +189,30 @@ def test_evaluate_reports_several_sets_and_chosen_images(tmp_path: Path, tiny_bu
     assert [line.split()[0] for line in result.stdout.splitlines()[2:-1]] == ["one", "two", "chosen", "all"]
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_names_that_cannot_be_printed_are_no_reason_to_fail(tmp_path: Path, encoding: str) -> None:
+    out = os.fsencode(tmp_path / "out") + b"-\xff"
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "LC_ALL": "C"}
+    image = EXAMPLES / "images" / "fluorescence_small.png"
+    command = [sys.executable, "-m", "nucleus_unet", "predict", image, "--out", out, "--format", "csv"]
+    result = subprocess.run(command, env=environment, capture_output=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    assert b"in 1 images, written to" in result.stdout
+
+
+def test_train_keeps_a_model_that_was_not_trained_there(tmp_path: Path, tiny_bundle: Path) -> None:
+    shutil.copytree(tiny_bundle, tmp_path / "kept")
+    result = run("train", "--data", EXAMPLES, "--out", tmp_path / "kept", "--samples", "8", "--device", "cpu")
+    assert result.returncode == 2
+    assert "holds a model that was not trained there" in " ".join(result.stderr.split())
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {path.name for path in tiny_bundle.iterdir()}
+
+
+def test_the_version_is_said() -> None:
+    result = run("--version")
+    assert (result.returncode, result.stdout) == (0, f"nucleus-unet {__version__}\n")
+
+
 def test_help_names_every_command() -> None:
     result = run("--help")
     assert result.returncode == 0
@@ -262,11 +299,19 @@ def test_slide_writes_a_folder_of_results_and_goes_on_with_it(tmp_path: Path) ->
     assert re.search(r"foreground_threshold was [\d.]+, now is 0\.3\.", " ".join(refused.stderr.split()))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4503599627370496 bytes."),
+    ],
+)
 def test_too_little_memory_is_said_in_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, error: Exception
 ) -> None:
     def exhausted() -> None:
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr("nucleus_unet.cli.app", exhausted)
     with pytest.raises(SystemExit, match="2"):

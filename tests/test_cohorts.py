@@ -102,6 +102,17 @@ def test_slides_of_one_name_get_folders_of_their_own(tiny_bundle: Path, slides: 
     assert (nuclei_in(tmp_path / "out" / "a"), nuclei_in(tmp_path / "out" / "a.npy")) == (2, 0)
 
 
+def test_a_slide_named_as_a_folder_of_others_keeps_out_of_it(tiny_bundle: Path, slides: Path, tmp_path: Path) -> None:
+    (slides / "b.svs").unlink()
+    (slides / "a").mkdir()
+    (slides / "c.tif").rename(slides / "a" / "x.tif")
+    for images in ((slides,), (slides / "a.tif", slides)):
+        out = tmp_path / f"out{len(images)}"
+        result = run(tiny_bundle, *images, "--out", out)
+        assert result.exit_code == 0, result.stderr
+        assert [str(path.parent.relative_to(out)) for path in sorted(out.rglob("summary.json"))] == ["a/x", "a.tif"]
+
+
 def test_a_folder_without_slides_is_said(tiny_bundle: Path, tmp_path: Path) -> None:
     result = run(tiny_bundle, tmp_path, "--out", tmp_path / "out")
     assert result.exit_code != 0
@@ -121,12 +132,32 @@ def test_shards_are_done_and_merged_by_the_same_command(tiny_bundle: Path, slide
     assert (nuclei_in(tmp_path / "out" / "a"), nuclei_in(tmp_path / "out" / "c")) == (2, 1)
 
 
+def test_results_in_the_folder_that_is_searched_are_not_taken_for_slides(
+    tiny_bundle: Path, slides: Path, tmp_path: Path
+) -> None:
+    (slides / "b.svs").unlink()
+    for out in (slides / "results", slides / "results", slides, slides):
+        result = run(tiny_bundle, slides, "--out", out)
+        assert result.exit_code == 0, result.stderr
+        assert "3 nuclei in 2 slides" in result.stdout
+
+
+def test_an_empty_name_is_not_taken_for_the_folder_one_is_in(
+    tiny_bundle: Path, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(slides)
+    result = run(tiny_bundle, "", "--out", tmp_path / "out")
+    assert "expected the path of an image or folder, got an empty one" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--shard", "three"], "shard: expected something like 3/20, got three"),
         (["--shard", "1/2", "--merge"], "give one of --shard, --merge and --scheduler"),
         (["--threshold", 2], "threshold: expected a probability"),
+        (["--block", 1], "block: expected a whole number of at least 16"),
     ],
 )
 def test_options_are_refused_before_the_first_slide(

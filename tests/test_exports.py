@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nucleus_unet import files
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.exploration.page import check_page_path
 from nucleus_unet.files import write_atomically
 from nucleus_unet.masks import kaggle_to_labels
 from numpy.typing import NDArray
@@ -141,10 +143,30 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*a.txt'"):
         write_atomically(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda folder: files.check_output_folder(folder / "new" / "deep", "results"),
+        lambda folder: files.check_new_folder(folder / "new", "results"),
+        lambda folder: check_page_path(folder / "page.html"),
+    ],
+)
+def test_a_folder_that_takes_no_files_is_told_before_long_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: Callable[[Path], None]
+) -> None:
+    check(tmp_path)
+    monkeypatch.setattr(files.os, "access", lambda *_: False)
+    with pytest.raises(PermissionError, match=str(tmp_path)):
+        check(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        check(tmp_path / "file")
 
 
 def test_written_files_have_the_rights_of_any_other(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def test_multiply_adds_are_those_of_the_convolutions() -> None:
         ({"width": 8.5}, "width=8.5"),
         ({"depth": 0}, "depth=0"),
         ({"depth": 10**6}, "depth=1000000"),
+        ({"depth": 40}, "depth=40"),
         ({"decoder": (8, 8, 8)}, "decoder"),
         ({"decoder": (8, 8, 8, 0)}, "decoder"),
         ({"dropout": 1.0}, "dropout"),

@@ -20,7 +20,7 @@ from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.resample import enlarge_labels
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.region import Region, read_roi
-from nucleus_unet.slides.run import run_work
+from nucleus_unet.slides.threads import run_on_threads
 from nucleus_unet.slides.work import Work
 from numpy.typing import NDArray
 from skimage.measure import points_in_poly
@@ -91,7 +91,7 @@ def test_blocks_decide_wild_maps_in_regions_as_the_whole(
     config = GroupConfig(reach=9, snap=5, join_distance=9, min_area=1, min_score=0, min_peak=0)
     region = Region(read_roi(DRAWN), (230, 250), 32)
     work = StoredMaps(maps, config, tmp_path_factory.mktemp("work"), block=block, region=region)
-    run_work(work, workers=1)
+    run_on_threads(work, workers=1)
     whole = group(maps, config)
     np.testing.assert_array_equal(labels_in_blocks(work), only(whole.labels, whole.centres))
 
@@ -157,7 +157,12 @@ def test_an_outline_that_crosses_itself_is_what_it_encloses() -> None:
             {"type": "Polygon", "coordinates": [[[0, 0], [10**400, 0], [1, 1]]]},
             "the coordinates are no Polygon",
         ),
-        ({"type": "Polygon", "coordinates": [[[0, 0], [1, np.inf], [1, 0], [0, 0]]]}, "expected finite coordinates"),
+        ({"type": "Polygon", "coordinates": [[[0, 0], [1, np.inf], [1, 0], [0, 0]]]}, "expected coordinates in pixels"),
+        ({"type": "Polygon", "coordinates": [[[0, 0], [1, np.nan], [1, 0], [0, 0]]]}, r"less than 1e\+12, found nan"),
+        (
+            {"type": "Polygon", "coordinates": [[[-1e200, -1e200], [1e200, 1e200], [1e200, -1e200], [-1e200, -1e200]]]},
+            r"less than 1e\+12, found 1e\+200",
+        ),
         ({"type": "Polygon", "coordinates": [[[0, 0], [5, 5], [9, 9], [0, 0]]]}, "expected regions with an area"),
         ({"type": "FeatureCollection", "features": []}, "expected regions with an area, found none"),
         ({"type": "FeatureCollection", "features": [{"type": "Feature"}]}, "feature 1: expected a Polygon"),

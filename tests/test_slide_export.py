@@ -163,6 +163,18 @@ def test_damaged_results_are_named_and_nothing_is_written(run: Run, tmp_path: Pa
     assert not out.exists() or list(out.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "said", [{"height": "tall"}, {"height": -5}, {"width": 10**30}, {"width": True}, {"mpp": "fine"}, {"mpp": -1.0}]
+)
+def test_a_plan_that_cannot_be_a_slides_is_named(run: Run, tmp_path: Path, said: dict[str, Any]) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(run.folder, folder)
+    (folder / PLAN).write_text(json.dumps(json.loads((folder / PLAN).read_text()) | said))
+    with pytest.raises(DataError, match=rf"{PLAN} is damaged: expected a slide's height, width and mpp \(got"):
+        export_slide(folder, tmp_path / "out", formats=["rle"])
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(("name", "chosen"), [(TABLE, "coco"), (LABELS_FILE, "omezarr")])
 def test_results_whose_bytes_are_damaged_are_named_and_nothing_is_written(
     run: Run, tmp_path: Path, name: str, chosen: str

@@ -162,6 +162,30 @@ def test_what_is_no_single_plane_is_refused(tmp_path: Path) -> None:
         open_slide(zipped(tmp_path / "empty"))
 
 
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ({"multiscales": []}, "IndexError"),
+        ({"multiscales": {}}, "KeyError"),
+        ({"multiscales": None}, "TypeError"),
+        ({"multiscales": [{"axes": [{"name": "y"}, {"name": "x"}], "datasets": [{"path": "7"}]}]}, "KeyError: '7'"),
+        ({"multiscales": [{"axes": [{"name": "y"}], "datasets": [{"path": "0"}]}]}, "the array 0 has 2 axes, not y"),
+        ({"omero": {"channels": [5]}}, "AttributeError"),
+    ],
+)
+def test_malformed_metadata_are_said_to_be(tmp_path: Path, damage: dict[str, Any], message: str) -> None:
+    path = write_ome_zarr(tmp_path / "slide.zarr", PICTURE[..., 0], "yx", zarr_format=2)
+    zarr.open_group(path).attrs.update(damage)
+    with pytest.raises(ImageError, match=rf"slide.zarr: its OME-Zarr metadata are malformed: .*\(.*{message}"):
+        open_slide(path)
+
+
+def test_a_link_to_nowhere_in_a_zarr_is_an_absent_file(segmenter: Segmenter, tmp_path: Path) -> None:
+    path = write_ome_zarr(tmp_path / "slide.zarr", PICTURE[..., 0], "yx")
+    (path / "thumbnail").symlink_to(tmp_path / "nowhere")
+    assert segmenter.predict_slide(path, out=tmp_path / "out").plan.height == PICTURE.shape[0]
+
+
 def test_a_slide_of_an_ome_zarr_has_the_nuclei_of_the_whole_image(
     segmenter: Segmenter, discs: NDArray[np.uint8], tmp_path: Path
 ) -> None:

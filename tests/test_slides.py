@@ -26,12 +26,12 @@ from nucleus_unet.images import Levels, measure_levels
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.geometry import TileGrid, lay_blocks, widen
+from nucleus_unet.slides.pipeline import SlideResult
 from nucleus_unet.slides.plan import survey
 from nucleus_unet.slides.reader import open_slide
 from nucleus_unet.slides.records import is_whole, read_record, write_record
-from nucleus_unet.slides.run import run_work
-from nucleus_unet.slides.segment import SlideResult
 from nucleus_unet.slides.sweep import sweep
+from nucleus_unet.slides.threads import run_on_threads
 from nucleus_unet.slides.work import Work
 from numpy.typing import NDArray
 
@@ -177,7 +177,7 @@ def test_blocks_decide_wild_maps_as_the_whole(
 ) -> None:
     config = GroupConfig(reach=reach, snap=5, join_distance=9, min_area=1, min_score=0, min_peak=0)
     work = StoredMaps(maps, config, tmp_path_factory.mktemp("work"), block=block)
-    run_work(work, workers=2)
+    run_on_threads(work, workers=2)
     np.testing.assert_array_equal(labels_in_blocks(work), group(maps, config).labels)
 
 
@@ -191,7 +191,7 @@ def test_blocks_decide_what_lies_across_them_as_the_whole(
     maps: NDArray[np.uint8], config: GroupConfig, block: int, tmp_path: Path
 ) -> None:
     work = StoredMaps(maps, config, tmp_path, block=block)
-    run_work(work, workers=1)
+    run_on_threads(work, workers=1)
     expected = group(maps, config).labels
     assert expected.any()
     np.testing.assert_array_equal(labels_in_blocks(work), expected)
@@ -199,7 +199,7 @@ def test_blocks_decide_what_lies_across_them_as_the_whole(
 
 def test_maps_are_deleted_when_no_block_needs_them(tmp_path: Path) -> None:
     work = StoredMaps(nuclei_on_seams((150, 190), 60), SMALL, tmp_path, block=60)
-    run_work(work, workers=2)
+    run_on_threads(work, workers=2)
     assert list(tmp_path.glob("maps-*/*")) == []
     assert len(list(tmp_path.glob("nuclei-*/*"))) == len(work.blocks)
 
@@ -309,7 +309,7 @@ def test_a_finished_run_does_nothing(
     first = segmenter.predict_slide(path, out=out)
     before = {each.name: (each.stat().st_mtime_ns, each.stat().st_ino) for each in out.iterdir() if each.name != "lock"}
     monkeypatch.setattr(Work, "ask_network", None)
-    monkeypatch.setattr("nucleus_unet.slides.segment.survey", None)
+    monkeypatch.setattr("nucleus_unet.slides.pipeline.survey", None)
     again = segmenter.predict_slide(path, out=out, tile=136)
     assert again == first
     after = {each.name: (each.stat().st_mtime_ns, each.stat().st_ino) for each in out.iterdir() if each.name != "lock"}
@@ -327,6 +327,27 @@ def test_a_run_of_another_plan_is_refused_with_what_differs(
     other = Segmenter.from_pretrained(device="cpu", precision="float32")
     with pytest.raises(SettingsError, match=r"model was tiny, now is dsb2018; fingerprint was"):
         other.predict_slide(mosaic, out=tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"height": 60}', b"[" * 100_000, b"\xff\xfe{"])
+def test_a_plan_that_is_none_is_said_to_be_damaged(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "plan.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"plan.json is damaged \(.*\): give another out= to begin anew"):
+        segmenter.predict_slide(mosaic[:60], out=tmp_path)
+    assert (tmp_path / "plan.json").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", '{"nuclei": -1, "files": []}', '{"nuclei": 2.7, "files": []}', "[" * 100_000]
+)
+def test_a_summary_that_is_none_is_made_again(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, content: str
+) -> None:
+    first = segmenter.predict_slide(mosaic[:60], out=tmp_path)
+    (tmp_path / "summary.json").write_text(content)
+    assert segmenter.predict_slide(mosaic[:60], out=tmp_path) == first
 
 
 @pytest.mark.parametrize("name", ["summary.json", "labels.tif"])
@@ -381,8 +402,9 @@ def test_a_folder_of_other_things_is_left_alone(
     ("options", "message"),
     [
         ({"tile": 50}, "tile: expected at least 104 pixels"),
-        ({"block": 0}, "block: expected a whole number of at least 1, got 0"),
-        ({"workers": 1.5}, "workers: expected a whole number of at least 1, got 1.5"),
+        ({"block": 0}, "block: expected a whole number of at least 16, got 0"),
+        ({"block": 1}, "block: expected a whole number of at least 16, got 1"),
+        ({"workers": 1.5}, "workers: expected a whole number of 1 to 1024, got 1.5"),
         ({"threshold": 2}, "threshold: expected a probability"),
     ],
 )
@@ -391,6 +413,28 @@ def test_options_are_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         segmenter.predict_slide(mosaic, out=tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("side", "options", "error", "message"),
+    [
+        (2**31, {}, ImageError, r"slide: expected at most .* pixels.*, got 2,147,483,648 x 2,147,483,648; if"),
+        (
+            2**20,
+            {"tile": 136},
+            SettingsError,
+            r"tile: .* cuts 1048576 x 1048576 pixels into at most .*, got 136, which",
+        ),
+        (2**20, {"block": 100}, SettingsError, r"block: .* at most 1,048,576 parts, got 100, which makes 109,956,196"),
+    ],
+)
+def test_what_is_too_large_to_keep_track_of_is_refused_before_memory_goes(
+    segmenter: Segmenter, tmp_path: Path, side: int, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    claimed = np.broadcast_to(np.uint8(0), (side, side))
+    with pytest.raises(error, match=message):
+        segmenter.predict_slide(claimed, out=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
 

@@ -35,6 +35,12 @@ def test_kept_parts_partition_the_image_and_have_their_context(
     assert tiles == sorted(tiles)
 
 
+def test_as_many_tiles_are_laid_as_were_counted_and_more_than_can_be_listed_are_refused() -> None:
+    assert len(lay_tiles(16, 16 * 2**20, tile=48, radius=16, stride=16)) == 2**20 - 2
+    with pytest.raises(SettingsError, match=r"tile: .* at most 1,048,576 parts, got 48, which makes 1,048,577"):
+        lay_tiles(16, 16 * (2**20 + 3), tile=48, radius=16, stride=16)
+
+
 def test_an_image_no_larger_than_a_tile_is_one_tile() -> None:
     ((rows, columns),) = lay_tiles(32, 48, tile=48, radius=100, stride=16)
     assert rows == (0, 32, 0, 32)

@@ -154,6 +154,13 @@ def test_training_on_no_image_is_an_error() -> None:
         SampleStream([], AugmentConfig(), seed=0, length=1)
 
 
+def test_training_on_images_without_nuclei_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    bare = [dataclasses.replace(each, labels=np.zeros_like(each.labels)) for each in FIELDS]
+    with pytest.raises(DataError, match="expected labelled nuclei to train on, found none in 4 images"):
+        train(TINY, bare, tmp_path / "run", device="cpu", workers=0)
+    assert not (tmp_path / "run").exists()
+
+
 # --- losses ------------------------------------------------------------------------------------------------
 
 

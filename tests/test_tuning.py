@@ -187,10 +187,28 @@ def test_the_first_trial_has_the_settings_of_the_base_where_the_space_holds_them
     assert TINY not in seen[1:]
 
 
+def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "trials" / "patient-1").mkdir(parents=True)
+    with pytest.raises(SettingsError, match="trials is no study's: choose a new folder"):
+        run(tmp_path, trials=1)
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["trials", "trials/patient-1"]
+
+
 def test_the_packages_own_space_holds_the_default_settings() -> None:
     parameters = read_space().parameters_of(TrainConfig())
     assert parameters is not None
     assert configured(TrainConfig(), read_space().values_of(parameters)) == TrainConfig()
+
+
+def test_the_packages_own_space_holds_only_what_the_form_has() -> None:
+    assert set(read_space(form="lite0").settings) - set(read_space(form="plain").settings) == {"decoder"}
+
+
+@pytest.mark.parametrize(("form", "foreign"), [("plain", "decoder"), ("lite0", "width")])
+def test_a_space_of_another_form_is_refused(tmp_path: Path, form: str, foreign: str) -> None:
+    (tmp_path / "space.toml").write_text("[decoder]\nchoices = [[8, 8, 8, 8]]\n[width]\nchoices = [8]")
+    with pytest.raises(SettingsError, match=f"space.toml: a network of the form {form} has no {foreign}"):
+        read_space(tmp_path / "space.toml", form=form)
 
 
 def test_settings_whose_process_dies_again_and_again_fail_for_good() -> None:

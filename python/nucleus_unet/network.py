@@ -30,6 +30,7 @@ OFFSET_SCALE = 16.0
 MAXIMUM_RADIUS = 128
 OUTPUT_CHANNELS = 4
 _MAXIMUM_SIZE = 4096
+_MAXIMUM_CHANNELS = 2**16
 
 # Far below what half precision holds (65,504), far above the 1e-3 that normalisation adds to a variance.
 _MODERATE_VARIANCE = 4096.0
@@ -108,6 +109,11 @@ class NetworkConfig:
             raise SettingsError(
                 f"width, depth and the four channel counts of decoder: expected whole numbers of 1 to {_MAXIMUM_SIZE}, "
                 f"got width={self.width}, depth={self.depth}, decoder={self.decoder}"
+            )
+        if self.width << self.depth > _MAXIMUM_CHANNELS:
+            raise SettingsError(
+                f"width and depth: expected at most {_MAXIMUM_CHANNELS:,} channels at the bottom of the U, "
+                f"width * 2 ** depth, got width={self.width}, depth={self.depth}"
             )
         if not 0 <= self.dropout < 1:
             raise SettingsError(f"dropout: expected a probability in [0, 1), got {self.dropout}")

@@ -32,12 +32,16 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from nucleus_unet.slides.arrays import ArrayLike
-    from nucleus_unet.slides.segment import SlideResult
+    from nucleus_unet.slides.pipeline import SlideResult
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_TILE = 1856
 _SCALES = (0.05, 20.0)
+# A smaller block reads hundreds of times its own pixels around it.
+_LEAST_BLOCK = 16
+# More threads than any machine can use.
+_MOST_WORKERS = 1024
 
 
 class PredictOptions(TypedDict, total=False):
@@ -323,7 +327,7 @@ class Segmenter:
         tile
             Side in pixels of what one network call sees.
         block
-            Side in pixels of what one grouping step decides; by default as suits the scale.
+            Side in pixels of what one grouping step decides, 16 at least; by default as suits the scale.
         workers
             Threads that read, group and write beside the one that runs the network; by default up to four.
         progress
@@ -357,14 +361,20 @@ class Segmenter:
         0
         """
         from nucleus_unet.slides.cluster import Cluster
+        from nucleus_unet.slides.pipeline import Model, Sizes, SlideRun
         from nucleus_unet.slides.reader import file_facts, open_slide
         from nucleus_unet.slides.region import read_roi
-        from nucleus_unet.slides.segment import Model, Sizes, SlideRun
         from nucleus_unet.slides.shards import check_shard
 
-        self.check_options(threshold=threshold, min_area=min_area, diameter=diameter, mpp=mpp, tile=tile)
-        _check_whole_number("block", block, 1)
-        _check_whole_number("workers", workers, 1)
+        self.check_options(
+            threshold=threshold,
+            min_area=min_area,
+            diameter=diameter,
+            mpp=mpp,
+            tile=tile,
+            block=block,
+            workers=workers,
+        )
         if (shard is not None) + bool(merge) + (client is not None) > 1:
             raise SettingsError("give one of shard, merge and client: shards are merged when all are done")
         if client is not None and not isinstance(slide, Path | str):
@@ -435,9 +445,11 @@ class Segmenter:
         mpp: float | None = None,
         tile: int = DEFAULT_TILE,
         batch_size: int = 1,
+        block: int | None = None,
+        workers: int | None = None,
         **_of_the_image: Any,
     ) -> None:
-        """Raise `SettingsError` if `predict` would refuse these of its options for every image."""
+        """Raise `SettingsError` if `predict` or `predict_slide` would refuse these options for every image."""
         for name, value in (("threshold", threshold), ("diameter", diameter), ("mpp", mpp)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
                 raise SettingsError(f"{name}: expected a number, got {value!r}")
@@ -446,6 +458,8 @@ class Segmenter:
             if value is None:
                 raise SettingsError(f"{name}: expected a whole number of at least 1, got None")
             _check_whole_number(name, value, 1)
+        _check_whole_number("block", block, _LEAST_BLOCK)
+        _check_whole_number("workers", workers, 1, _MOST_WORKERS)
         self._group_config(threshold, min_area, self._scale(diameter, mpp))
 
     def _maps(
@@ -529,12 +543,13 @@ def _read(path: Path, channel_axis: int | None, channel: int | str | None) -> ND
         raise ImageError(f"{path}: {error}") from error
 
 
-def _check_whole_number(name: str, value: int | None, least: int) -> None:
+def _check_whole_number(name: str, value: int | None, least: int, most: int | None = None) -> None:
     """Raise `SettingsError` unless it is one, or None for the default."""
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not least <= value < 2**31:
-        raise SettingsError(f"{name}: expected a whole number of at least {least}, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not least <= value <= (most or 2**31 - 1):
+        bounds = f"of at least {least}" if most is None else f"of {least} to {most}"
+        raise SettingsError(f"{name}: expected a whole number {bounds}, got {value!r}")
 
 
 def _checked_scale(name: str, value: float, scale: float) -> float:

@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from nucleus_unet.errors import SettingsError
 
+# Tiles, and the blocks of a slide, are listed in memory.
+_MOST_PARTS = 2**20
+
 
 class Span(NamedTuple):
     """Pixels ``start`` to ``stop`` are read; of them, ``keep_start`` to ``keep_stop`` are kept."""
@@ -30,6 +33,31 @@ class Tile(NamedTuple):
 def round_up(size: int, stride: int) -> int:
     """Least multiple of ``stride`` that is not below ``size``."""
     return -(-size // stride) * stride
+
+
+def check_parts(option: str, side: int, shape: tuple[int, int], counts: tuple[int, int]) -> None:
+    """Find out before an image is cut into parts whether they can be listed in bounded memory.
+
+    Parameters
+    ----------
+    option, side
+        Name and value of what says how large a part is.
+    shape
+        Height and width of the image.
+    counts
+        How many parts there are down and across.
+
+    Raises
+    ------
+    SettingsError
+        If they are too many.
+    """
+    count = counts[0] * counts[1]
+    if count > _MOST_PARTS:
+        raise SettingsError(
+            f"{option}: expected a side that cuts {shape[0]} x {shape[1]} pixels into at most {_MOST_PARTS:,} parts, "
+            f"got {side}, which makes {count:,}; give a larger one"
+        )
 
 
 def lay_tiles(height: int, width: int, *, tile: int, radius: int, stride: int) -> list[Tile]:
@@ -54,7 +82,7 @@ def lay_tiles(height: int, width: int, *, tile: int, radius: int, stride: int) -
     Raises
     ------
     SettingsError
-        If halos would leave no core.
+        If halos would leave no core, or there would be too many tiles.
 
     Examples
     --------
@@ -68,8 +96,14 @@ def lay_tiles(height: int, width: int, *, tile: int, radius: int, stride: int) -
             f"tile: expected at least {least} pixels (the network looks {radius} pixels beyond what it keeps), "
             f"got {tile}"
         )
+    counts = _count_spans(height, side, halo), _count_spans(width, side, halo)
+    check_parts("tile", tile, (height, width), counts)
     rows, columns = (_lay_spans(size, side, halo) for size in (height, width))
     return [Tile(row, column) for row in rows for column in columns]
+
+
+def _count_spans(size: int, side: int, halo: int) -> int:
+    return 1 if size <= side else 1 - (side - size) // (side - 2 * halo)
 
 
 def _lay_spans(size: int, side: int, halo: int) -> list[Span]:

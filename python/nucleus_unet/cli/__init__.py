@@ -9,10 +9,13 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
+from io import TextIOWrapper
+from typing import Annotated
 
 import typer
 from rich.logging import RichHandler
 
+from nucleus_unet import __version__
 from nucleus_unet.cli.calibrate import calibrate
 from nucleus_unet.cli.compare import compare
 from nucleus_unet.cli.download import download
@@ -26,15 +29,32 @@ from nucleus_unet.cli.train import train
 from nucleus_unet.cli.tune import tune
 from nucleus_unet.errors import NucleusError
 
-app = typer.Typer(help="Find every nucleus in microscopy images.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 for command in (predict, slide, export, explore, train, tune, calibrate, evaluate, compare, download):
     # Line by line, as written, paragraphs but the first would be broken twice.
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     app.command(help="\n\n".join(" ".join(each.split()) for each in paragraphs))(command)
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nucleus-unet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _any_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version, and end.")
+    ] = False,
+) -> None:
+    """Find every nucleus in microscopy images."""
+
+
 def main() -> None:
     """Run the command line."""
+    if isinstance(sys.stdout, TextIOWrapper):  # names of files may be in no encoding at all
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(
         level=logging.INFO,
         format="%(message)s",
@@ -45,6 +65,8 @@ def main() -> None:
     except (NucleusError, OSError) as error:
         console.print(f"error: {error}", style="red", highlight=False)
         sys.exit(2)
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "out of memory" not in str(error) and "allocate" not in str(error):
+            raise  # torch has no error of its own for memory that is not a GPU's
         console.print(f"error: not enough memory for this ({error or 'the system gave no more'})", style="red")
         sys.exit(2)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 import typer
@@ -63,6 +64,8 @@ def expand(arguments: Iterable[str], wanted: Callable[[Path], bool] = is_image) 
         Tells which paths are images; a folder that is one is not searched.
     """
     for argument in arguments:
+        if not argument:
+            raise SettingsError("expected the path of an image or folder, got an empty one")
         path = Path(argument)
         if path.is_dir() and not wanted(path):
             yield from ((each, each.relative_to(path)) for each in _search(path, wanted))
@@ -86,23 +89,34 @@ def _search(folder: Path, wanted: Callable[[Path], bool]) -> Iterator[Path]:
             yield path
 
 
-def with_targets(images: Iterable[tuple[Path, Path]], out: Path) -> Iterator[tuple[Path, Path]]:
-    """Choose output names: the stem, unless another image has it already; then the whole name, then a number.
+def with_targets(
+    images: Iterable[tuple[Path, Path]], out: Path, *, suffixes: Sequence[str] = ("",)
+) -> Iterator[tuple[Path, Path]]:
+    """Choose output names: the stem, unless that is taken; then the whole name, then a number.
 
-    A file that was named twice is one image.
+    A name is taken if another image has it, or if a result of that name would be a folder of other results. A file that
+    was named twice is one image.
+
+    Parameters
+    ----------
+    images
+        From `expand`.
+    out
+        Folder for the results.
+    suffixes
+        What is appended to an image's output name to make the names of its results.
     """
-    taken: set[Path] = set()
-    seen: set[Path] = set()
+    named: dict[Path, tuple[Path, Path]] = {}
     for path, relative in images:
-        if path.resolve() in seen:
-            continue
-        seen.add(path.resolve())
-        candidates = [relative.with_suffix(""), relative]
-        number = 2
-        while candidates[0] in taken:
-            candidates.pop(0)
-            if not candidates:
-                candidates = [relative.with_name(f"{relative.name}-{number}")]
-                number += 1
-        taken.add(candidates[0])
-        yield path, out / candidates[0]
+        named.setdefault(path.resolve(), (path, relative))
+    folders = {folder for _, relative in named.values() for folder in relative.parents}
+    taken: set[Path] = set()
+    for path, relative in named.values():
+        numbered = (relative.with_name(f"{relative.name}-{number}") for number in count(2))
+        target = next(
+            name
+            for name in chain((relative.with_suffix(""), relative), numbered)
+            if name not in taken and folders.isdisjoint(name.with_name(name.name + suffix) for suffix in suffixes)
+        )
+        taken.add(target)
+        yield path, out / target

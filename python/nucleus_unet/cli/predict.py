@@ -67,7 +67,7 @@ def predict(
         "batch_size": batch_size,
     }
     segmenter.check_options(**options)
-    pictures = list(with_targets(expand(images), out))
+    pictures = list(with_targets(expand(images), out, suffixes=suffixes))
     if not pictures:
         raise SettingsError(f"no image found in: {', '.join(images)} (known are {', '.join(SUFFIXES)})")
     _refuse_to_overwrite(pictures, suffixes)

@@ -63,8 +63,11 @@ def slide(
     """
     from nucleus_unet.segmenter import DEFAULT_TILE, Segmenter, SlideOptions
     from nucleus_unet.slides.cluster import connect
+    from nucleus_unet.slides.plan import PLAN
     from nucleus_unet.slides.reader import FOUND_SUFFIXES, is_slide
+    from nucleus_unet.slides.results import LABELS, OVERVIEW, check_extras
 
+    check_extras()
     if (shard is not None) + merge + (scheduler is not None) > 1:
         raise SettingsError("give one of --shard, --merge and --scheduler: shards are merged when all are done")
     share = None if shard is None else _read_shard(shard)
@@ -95,6 +98,9 @@ def slide(
         typer.echo(f"{found} nuclei, written to {folder}")
         return found
 
+    def wanted(path: Path) -> bool:
+        return is_slide(path) and not (path.name in (LABELS, OVERVIEW) and (path.parent / PLAN).exists())
+
     first = Path(images[0])
     searched = first.is_dir() and not is_slide(first)
     if len(images) == 1 and not searched and (first.exists() or not glob.has_magic(images[0])):
@@ -102,7 +108,7 @@ def slide(
         return
     if roi is not None:
         raise SettingsError("roi: regions are of one slide; give slides one by one")
-    slides = list(with_targets(expand(images, is_slide), out))
+    slides = list(with_targets(expand(images, wanted), out))
     if not slides:
         raise SettingsError(f"no slide found in: {', '.join(images)} (known are {', '.join(FOUND_SUFFIXES)}, zarr)")
     nuclei, failures = each_in_turn(slides, find)

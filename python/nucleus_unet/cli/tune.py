@@ -52,7 +52,6 @@ def tune(
     if study is not None and storage is None:
         raise SettingsError("study: only a database has studies by name, give --storage too")
     database = None if storage is None else Database(storage, study)
-    chosen = read_space(space)
     base = TrainConfig(
         network=NetworkConfig(form=form),  # type: ignore[arg-type]
         pretrained=form == "lite0",
@@ -61,6 +60,7 @@ def tune(
         batch_size=8,
         seed=seed,
     )
+    chosen = read_space(space, form=form)
     examples = read_sets(data, groups, group_by)
     best = run(
         examples,

@@ -12,15 +12,11 @@ from nucleus_unet.evaluation.causes import PredictedFate, TrueFate, fates
 from nucleus_unet.evaluation.metrics import match
 from nucleus_unet.exports.overlay_png import displayable, outlines
 from nucleus_unet.masks import overlap_table
+from nucleus_unet.plots import PALETTE
 
 Colour = tuple[int, int, int]
 
-# Colours of Okabe and Ito, which colour-blind people can tell apart.
-_BLUE: Colour = (86, 180, 233)
-_VERMILION: Colour = (213, 94, 0)
-_PURPLE: Colour = (204, 121, 167)
-_YELLOW: Colour = (240, 228, 66)
-_GREEN: Colour = (0, 158, 115)
+_, _, _GREEN, _PURPLE, _BLUE, _VERMILION, _YELLOW, _ = PALETTE
 TRUE_COLOURS: dict[TrueFate, Colour] = {
     TrueFate.FOUND: _BLUE,
     TrueFate.MERGED: _YELLOW,

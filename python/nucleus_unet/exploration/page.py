@@ -18,7 +18,7 @@ from nucleus_unet.exploration.nuclei import RING
 from nucleus_unet.exploration.overview import Exploration
 from nucleus_unet.exploration.problems import Problem, counted
 from nucleus_unet.exploration.sheet import MEDIA_TYPE, choose, thumbnail
-from nucleus_unet.files import write_atomically
+from nucleus_unet.files import check_writable, write_atomically
 from nucleus_unet.pages import embedded, facts, key, page, table
 from nucleus_unet.plots import PALETTE, draw_histogram
 
@@ -116,9 +116,10 @@ def write_page(exploration: Exploration, path: Path, *, title: str = "Training s
 
 
 def check_page_path(path: Path) -> None:
-    """Find out before long work whether ``path`` is one for a page; raise `SettingsError` if not."""
+    """Find out before long work whether ``path`` is one for a page; raise `SettingsError` or `OSError` if not."""
     if path.suffix.lower() not in (".html", ".htm") or path.is_dir():
         raise SettingsError(f"{path}: expected the name of a page that ends in .html")
+    check_writable(path.absolute().parent)
 
 
 def page_html(exploration: Exploration, *, title: str) -> str:

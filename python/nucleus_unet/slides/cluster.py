@@ -23,7 +23,7 @@ from nucleus_unet.bundle import Bundle, build_network
 from nucleus_unet.devices import choose_device, describe_hardware
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
-from nucleus_unet.files import write_atomically
+from nucleus_unet.files import read_json, write_atomically
 from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.images import Levels
 from nucleus_unet.network import NetworkConfig, fused
@@ -32,7 +32,7 @@ from nucleus_unet.slides.geometry import TileGrid
 from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, Survey
 from nucleus_unet.slides.reader import open_slide
 from nucleus_unet.slides.region import Region, geometry_from_text
-from nucleus_unet.slides.run import unfinished
+from nucleus_unet.slides.threads import unfinished
 from nucleus_unet.slides.work import Work
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def run_on_cluster(
     block: int,
     track: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> None:
-    """Do as `nucleus_unet.slides.run.run_work` does, on a cluster.
+    """Do as `nucleus_unet.slides.threads.run_on_threads` does, on a cluster.
 
     Parameters
     ----------
@@ -242,8 +242,8 @@ def _open(name: str, key: str) -> Work:  # noqa: ARG001
     folder = Path(name)
     if not (folder / PLAN).exists():
         raise SettingsError(f"a worker does not see {folder}: workers must share the file system that out= is on")
-    plan = json.loads((folder / PLAN).read_text())
-    job = Job(**json.loads((folder / WORK / _JOB).read_text()))
+    plan = read_json(folder / PLAN)
+    job = Job(**read_json(folder / WORK / _JOB))
     prediction = plan["prediction"]
     device = choose_device(prediction["device"])
     ours, planned = (torch.__version__, describe_hardware(device)), (prediction["torch"], plan["hardware"])
@@ -258,7 +258,7 @@ def _open(name: str, key: str) -> Work:  # noqa: ARG001
     network = network.to(device)
     slide = open_slide(job.slide, channel=job.channel, channel_axis=job.channel_axis)
     height, width = (scaled_size(size, prediction["scale"]) for size in slide.shape)
-    survey = Survey.from_json(json.loads((folder / SURVEY).read_text()))
+    survey = Survey.from_json(read_json(folder / SURVEY))
     return Work(
         slide,
         DihedralAverage(network) if prediction["augment"] else network,

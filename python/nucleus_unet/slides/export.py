@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import zip_longest
@@ -13,7 +13,7 @@ from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.exports.coco_json import CocoWriter
 from nucleus_unet.exports.ome_zarr import require_zarr, write_label_zarr
 from nucleus_unet.exports.rle_csv import RleCsvWriter
-from nucleus_unet.files import check_output_folder, written_atomically
+from nucleus_unet.files import check_output_folder, read_json, written_atomically
 from nucleus_unet.slides.plan import PLAN
 from nucleus_unet.slides.results import LABELS, TABLE, count_if_finished
 from nucleus_unet.slides.results_outlines import OutlineWriter
@@ -146,8 +146,13 @@ def _write_nuclei(
 
 
 def _read_plan(folder: Path) -> dict[str, Any]:
+    path = folder / PLAN
     try:
-        plan = json.loads((folder / PLAN).read_text())
-        return {key: plan[key] for key in ("height", "width", "mpp")}
+        plan = read_json(path)
+        height, width, mpp = (plan[key] for key in ("height", "width", "mpp"))
+        sized = all(type(side) is int and 0 < side < 2**31 for side in (height, width))
+        if not sized or not (mpp is None or (type(mpp) in (int, float) and 0 < mpp < math.inf)):
+            raise ValueError(f"got {height!r}, {width!r} and {mpp!r}")
     except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{folder / PLAN} is damaged ({error})") from error
+        raise DataError(f"{path} is damaged: expected a slide's height, width and mpp ({error})") from error
+    return {"height": height, "width": width, "mpp": mpp}

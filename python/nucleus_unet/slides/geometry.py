@@ -8,8 +8,14 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
+from nucleus_unet.errors import ImageError
 from nucleus_unet.inference import padded_size
 from nucleus_unet.tiles import Span, Tile, lay_tiles
+
+# A million pixels a side: more than any microscope has, and little enough for what is kept of each part of a slide.
+_MOST_PIXELS = 2**40
+# Outlines have 32 bits.
+_LONGEST = 2**31 - 1
 
 
 class Block(NamedTuple):
@@ -17,6 +23,22 @@ class Block(NamedTuple):
 
     rows: slice
     columns: slice
+
+
+def check_size(shape: tuple[int, int]) -> None:
+    """Find out, before anything is made for each part of a slide, whether it is as large as a file may well claim.
+
+    Raises
+    ------
+    ImageError
+        If no run could keep track of its parts.
+    """
+    height, width = shape
+    if height * width > _MOST_PIXELS or max(shape) > _LONGEST:
+        raise ImageError(
+            f"slide: expected at most {_MOST_PIXELS:,} pixels, {_LONGEST:,} a side, got {height:,} x {width:,}; "
+            "if it is as large as that, cut it into several"
+        )
 
 
 def lay_blocks(shape: tuple[int, int], side: int) -> list[Block]:

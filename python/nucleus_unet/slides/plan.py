@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import DataError, ImageError, SettingsError
-from nucleus_unet.files import write_atomically
+from nucleus_unet.files import read_json, write_atomically
 from nucleus_unet.images import Levels
 from nucleus_unet.segmentation import Plan
 from nucleus_unet.slides.cells import CellMask
@@ -179,6 +179,8 @@ def keep_plan(folder: Path, plan: SlidePlan) -> None:
     ------
     SettingsError
         If it differs; the message says in what.
+    DataError
+        If it is no plan.
     """
     path = folder / PLAN
     ours = plan.to_json()
@@ -186,9 +188,11 @@ def keep_plan(folder: Path, plan: SlidePlan) -> None:
         write_atomically(path, json.dumps(ours, indent=2) + "\n")
         return
     try:
-        theirs = json.loads(path.read_text())
+        theirs = read_json(path)
+        if not isinstance(theirs, dict) or theirs.keys() != ours.keys():
+            raise ValueError("it is no plan of this version")
     except ValueError as error:
-        raise DataError(f"{path} is damaged ({error}): delete {folder} and begin anew") from error
+        raise DataError(f"{path} is damaged ({error}): give another out= to begin anew") from error
     differences = list(_differences(theirs, ours))
     if differences:
         raise SettingsError(

@@ -124,7 +124,7 @@ def file_facts(path: Path) -> dict[str, object] | None:
     if path.is_dir():
         digest = hashlib.sha256()
         for each in sorted(path.rglob("*")):
-            facts = each.stat()
+            facts = each.stat() if each.exists() else each.lstat()  # a link to nowhere
             digest.update(repr((str(each.relative_to(path)), facts.st_size, facts.st_mtime_ns)).encode())
         return {"files": digest.hexdigest()}
     facts = path.stat()

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from shapely import Geometry
 
 _KINDS = ("Polygon", "MultiPolygon")
+# Pixels from the slide's corner; squares of what is far beyond overflow.
+_FARTHEST = 1e12
 
 
 def read_roi(roi: Path | str | Mapping[str, Any] | Sequence[Any]) -> Geometry:
@@ -90,11 +92,13 @@ def _geometry(value: Any, where: str) -> Geometry:
     if kind not in _KINDS:
         raise SettingsError(f"{where}: expected a Polygon or MultiPolygon, got {kind}")
     try:
-        geometry: Geometry = shapely.force_2d(shapely.geometry.shape(value))
+        with np.errstate(all="ignore"):  # numbers that are none are told of below
+            geometry: Geometry = shapely.force_2d(shapely.geometry.shape(value))
     except (shapely.errors.ShapelyError, ValueError, TypeError, LookupError, OverflowError) as error:
         raise SettingsError(f"{where}: the coordinates are no {kind}: {error}") from error
-    if not np.isfinite(shapely.get_coordinates(geometry)).all():
-        raise SettingsError(f"{where}: expected finite coordinates, found NaN or infinity")
+    farthest = np.abs(shapely.get_coordinates(geometry)).max(initial=0)
+    if not farthest < _FARTHEST:
+        raise SettingsError(f"{where}: expected coordinates in pixels, of less than {_FARTHEST:g}, found {farthest:g}")
     return geometry
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet import _core
 from nucleus_unet.exports.geojson import NAMESPACE
-from nucleus_unet.files import write_atomically, written_atomically
+from nucleus_unet.files import read_json, write_atomically, written_atomically
 from nucleus_unet.images import Levels
 from nucleus_unet.slides.geometry import Block
 from nucleus_unet.slides.nuclei import Nuclei
@@ -109,12 +109,14 @@ def write_summary(folder: Path, written: Written, *, skipped: float) -> None:
 def count_if_finished(folder: Path) -> int | None:
     """Return how many nuclei a finished run has found; None if it is not finished, or its files are not all there."""
     try:
-        summary = json.loads((folder / SUMMARY).read_text())
-        names = {TABLE, LABELS, OUTLINES, OVERVIEW, *summary["files"]}
-        return int(summary["nuclei"]) if all((folder / name).exists() for name in names) else None
+        summary = read_json(folder / SUMMARY)
+        count, names = summary["nuclei"], {TABLE, LABELS, OUTLINES, OVERVIEW, *summary["files"]}
+        if type(count) is not int or not 0 <= count < 2**32:
+            raise ValueError(f"expected a count, got {count!r}")
+        return count if all((folder / name).exists() for name in names) else None
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError, OverflowError):
+    except (ValueError, TypeError, KeyError):
         logger.warning("%s is damaged: the run is done again", folder / SUMMARY)
         return None
 

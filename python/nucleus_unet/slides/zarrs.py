@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from nucleus_unet.errors import ImageError
 from nucleus_unet.extras import require
@@ -66,6 +66,8 @@ def _root_in_zip(path: Path) -> str:
 def _of_group(group: Any, path: Path, channel: int | str | None, channel_axis: int | None) -> ArraySlide:
     attributes: Mapping[str, Any] = group.attrs.asdict()
     said = attributes.get("ome", attributes)  # where 0.5 has it, and where 0.4 has
+    if not isinstance(said, Mapping):
+        raise ImageError(f"its OME-Zarr metadata are malformed: expected an object, got {said!r}")
     if "bioformats2raw.layout" in said:
         return _of_group(group["0"], path, channel, channel_axis)  # of several images, the first, as of a TIFF
     if "multiscales" not in said:
@@ -73,10 +75,7 @@ def _of_group(group: Any, path: Path, channel: int | str | None, channel_axis: i
             "expected OME-Zarr 0.4 or 0.5, or a zarr array, got a group without multiscales; "
             "give the path of an image or array in it"
         )
-    multiscale = said["multiscales"][0]
-    level = multiscale["datasets"][0]
-    axes = _axes(multiscale)
-    array = group[level["path"]]
+    array, axes, labels, mpp = _full_resolution(group, said)
     kept = [number for number, axis in enumerate(axes) if array.shape[number] > 1 or axis in ("y", "x")]
     names = [axes[number] for number in kept]
     if names not in (["y", "x"], ["c", "y", "x"], ["y", "x", "c"]):
@@ -90,25 +89,52 @@ def _of_group(group: Any, path: Path, channel: int | str | None, channel_axis: i
         _Plane(array, kept),
         channel=channel,
         channel_axis=channel_axis if axis is None else axis,
-        channel_names=_channel_names(said, 1 if axis is None else array.shape[kept[axis]]),
-        mpp=_pixel_size(multiscale, level, axes.index("x")),
+        channel_names=_channel_names(labels, 1 if axis is None else array.shape[kept[axis]]),
+        mpp=mpp,
         name=str(path),
     )
+
+
+class _Level(NamedTuple):
+    """An array of an OME-Zarr image, and what its metadata say."""
+
+    array: Any
+    axes: list[str]
+    labels: list[str | None]
+    mpp: float | None
+
+
+def _full_resolution(group: Any, said: Mapping[str, Any]) -> _Level:
+    try:
+        multiscale = said["multiscales"][0]
+        axes = _axes(multiscale)
+        level = multiscale["datasets"][0]
+        array = group[level["path"]]
+        labels = [channel.get("label") for channel in said.get("omero", {}).get("channels", ())]
+        if array.ndim != len(axes):
+            raise ValueError(f"the array {level['path']} has {array.ndim} axes, not {', '.join(axes)}")
+        return _Level(array, axes, labels, _pixel_size(multiscale, level, axes.index("x")))
+    except ImageError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError) as error:  # they may hold anything
+        raise ImageError(
+            "its OME-Zarr metadata are malformed: expected multiscales with axes, datasets and scales "
+            f"({type(error).__name__}: {error})"
+        ) from error
 
 
 def _axes(multiscale: Mapping[str, Any]) -> list[str]:
     axes = multiscale.get("axes")
     if not (isinstance(axes, Sequence) and all(isinstance(axis, Mapping) for axis in axes)):
         raise ImageError(f"expected OME-Zarr 0.4 or 0.5, got version {multiscale.get('version', 'unknown')}")
-    return [axis["name"] for axis in axes]
+    return [str(axis["name"]) for axis in axes]
 
 
-def _channel_names(said: Mapping[str, Any], count: int) -> tuple[str, ...]:
+def _channel_names(labels: list[str | None], count: int) -> tuple[str, ...]:
     """Name the channels, by number where the file does not."""
-    names = [channel.get("label") for channel in said.get("omero", {}).get("channels", ())]
-    if len(names) != count:
-        names = [None] * count
-    return tuple(name or str(number) for number, name in enumerate(names))
+    if len(labels) != count:
+        labels = [None] * count
+    return tuple(str(label or number) for number, label in enumerate(labels))
 
 
 def _pixel_size(multiscale: Mapping[str, Any], level: Mapping[str, Any], x: int) -> float | None:

@@ -93,11 +93,13 @@ def calibrate_bundle(
     SettingsError
         There is something at ``out``.
     DataError
-        There is no image.
+        There is no image, or no nucleus in any.
     """
     check_new_folder(out, "the model bundle")
     if not examples:
         raise DataError("no image to calibrate on")
+    if not any(example.labels.any() for example in examples):
+        raise DataError(f"expected labelled nuclei to calibrate on, found none in {len(examples)} images")
     chosen = choose_device(device)
     precision, network = choose_precision(chosen), bundle.network.to(chosen)
     predicted = [

@@ -108,7 +108,10 @@ def hold_out_images(
         If there are fewer mosaics than folds, or a single one.
     """
     if kind is None:
-        count = max(2, min(_FOLDS, len({example.mosaic for example in examples}))) if folds is None else folds
+        mosaics = len({example.mosaic for example in examples})
+        if mosaics == 1:
+            raise DataError("expected images of two fields or patients at least, of which one is held out, got one")
+        count = max(2, min(_FOLDS, mosaics)) if folds is None else folds
         outside = [fold == 0 for fold in assign_folds(examples, count, seed=seed)]
     else:
         outside = [example.kind == kind for example in examples]

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from nucleus_unet.bundle import Bundle, BundleConfig, load_bundle, save_bundle
+from nucleus_unet.bundle import CONFIG, Bundle, BundleConfig, load_bundle, save_bundle
 from nucleus_unet.devices import choose_device, choose_precision
+from nucleus_unet.errors import SettingsError
 from nucleus_unet.evaluation.evaluate import EvaluatedImage
 from nucleus_unet.evaluation.metrics import score_image, summarise, summarise_by
 from nucleus_unet.files import write_atomically
@@ -90,10 +91,14 @@ def train_bundle(
 
     Raises
     ------
+    SettingsError
+        There is a model at ``out`` that was not trained there, or what `nucleus_unet.training.trainer.train` refuses.
     MissingExtraError
         matplotlib, or TensorBoard where it is asked for, is missing.
     """
     require_matplotlib()
+    if (out / CONFIG).exists() and not (out / "training" / CHECKPOINT).exists():
+        raise SettingsError(f"out: {out} holds a model that was not trained there, and is kept: choose a new folder")
     training, held_out = hold_out_images(examples, folds=folds, kind=hold_out, seed=config.seed)
     watched = training[:: math.ceil(len(training) / _WATCHED)]
     chosen_device = choose_device(device)

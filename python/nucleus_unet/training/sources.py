@@ -20,7 +20,7 @@ from nucleus_unet.errors import DataError
 LAYOUTS = """\
   <id>/images/<id>.png with <id>/masks/*.png, one mask a nucleus (Kaggle's layout)
   images/NAME.tif with masks/NAME.tif, label images of integers (.tif, .tiff or .png)
-  <id>/images/<id>.png with the masks as run-length encoding in a CSV table (labels_csv)
+  <id>/images/<id>.png with the masks as run-length encoding in a CSV table (from Python: labels_csv=)
   images in any folder with one table of annotations in COCO's form (.json): polygons or run lengths"""
 
 _SUFFIXES = (".png", ".tif", ".tiff")

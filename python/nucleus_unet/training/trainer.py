@@ -209,6 +209,8 @@ def train(
     DataError
         If the checkpoint is damaged, or there is nothing to train on.
     """
+    if not any(example.labels.any() for example in examples):
+        raise DataError(f"expected labelled nuclei to train on, found none in {len(examples)} images")
     processes = join_processes(device)
     share = processes.share(config.batch_size)
     run = _start(config, processes, origin)

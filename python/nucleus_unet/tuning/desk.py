@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
 
+# In a study's folder: one for each trial that has not ended.
+TRIALS = "trials"
 _LOOK_EVERY = 1.0
 
 
@@ -147,12 +149,12 @@ class Desk:
         write_results(self.study, self._job, self._out)
 
     def _folder(self, trial: Trial) -> Path:
-        return self._out / "trials" / folder_of(trial)
+        return self._out / TRIALS / folder_of(trial)
 
     def _tidy(self) -> None:
         """Remove checkpoints of trials that ended on another machine."""
         wanted = {folder_of(trial) for trial in self.study.trials if not trial.state.is_finished()}
-        for folder in (self._out / "trials").glob("*"):
+        for folder in (self._out / TRIALS).glob("*"):
             if folder.name not in wanted:
                 shutil.rmtree(folder, ignore_errors=True)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.files import read_json
 from nucleus_unet.network import NetworkConfig
 from nucleus_unet.training.augment import AugmentConfig
 from nucleus_unet.training.trainer import TrainConfig
@@ -25,6 +26,8 @@ _SETTINGS = {
     for part, config in (("network", NetworkConfig), ("augment", AugmentConfig), ("", TrainConfig))
     for field in dataclasses.fields(config)
 }
+# What only one form of the network has.
+_OF_FORM = {"decoder": "lite0", "width": "plain", "depth": "plain", "stem_stride": "plain"}
 # What a study itself decides, or what would make trials incomparable.
 _FIXED = ("network", "augment", "pretrained", "samples", "seed", "precision", "checkpoint_every", "validate_every")
 
@@ -120,13 +123,15 @@ def configured(base: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
     )
 
 
-def read_space(path: Path | None = None) -> Space:
-    """Read a search space; without a path, the one that comes with the package.
+def read_space(path: Path | None = None, *, form: str = "lite0") -> Space:
+    """Read a search space; without a path, the one that comes with the package, as far as the form has its settings.
 
     Parameters
     ----------
     path
         Of a TOML file: a table for each setting, with ``low``, ``high`` and perhaps ``log``, or with ``choices``.
+    form
+        Of the network, as `NetworkConfig` has it.
 
     Raises
     ------
@@ -147,7 +152,11 @@ def read_space(path: Path | None = None) -> Space:
         raise SettingsError(f"{source} is no readable TOML: {error}") from error
     if not tables:
         raise SettingsError(f"{source}: expected at least one setting")
-    return Space({name: _setting(name, table, source) for name, table in tables.items()})
+    settings = {name: _setting(name, table, source) for name, table in tables.items()}
+    foreign = [name for name in settings if _OF_FORM.get(name, form) != form]
+    if foreign and path is not None:
+        raise SettingsError(f"{source}: a network of the form {form} has no {' or '.join(foreign)}")
+    return Space({name: setting for name, setting in settings.items() if name not in foreign})
 
 
 def _setting(name: str, table: object, source: object) -> Range | tuple[Any, ...]:
@@ -199,7 +208,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         It cannot be opened.
     """
     try:
-        best = json.loads(path.read_text(encoding="utf-8"))
+        best = read_json(path)
     except ValueError as error:
         raise SettingsError(f"{path} is no readable JSON: {error}") from error
     settings = best.get("settings") if isinstance(best, dict) else None

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.files import write_atomically
+from nucleus_unet.files import read_json, write_atomically
 from nucleus_unet.locks import locked
 from nucleus_unet.plots import require_matplotlib
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.trainer import TrainConfig
 from nucleus_unet.tuning.database import Database, Sharing, errors_for_people, open_database, taking_turns
-from nucleus_unet.tuning.desk import Desk
+from nucleus_unet.tuning.desk import TRIALS, Desk
 from nucleus_unet.tuning.job import Job
 from nucleus_unet.tuning.journal import open_journal
 from nucleus_unet.tuning.results import write_results
@@ -109,6 +109,8 @@ def tune(
     require_matplotlib()
     end = None if hours is None else time.monotonic() + 3600 * hours
     job = Job(examples, space, base or TrainConfig(), folds=folds, device=device, workers=workers)
+    if (out / TRIALS).exists() and not (out / _STATED).exists():  # folders of trials that have ended are deleted
+        raise SettingsError(f"out: {out / TRIALS} is no study's: choose a new folder")
     out.mkdir(parents=True, exist_ok=True)
     busy = f"another process is busy with the study in {out}: wait for it"
     with locked(out, patience=_LOCK_PATIENCE, busy=busy), _opened(job, out, database, say) as desk:
@@ -161,7 +163,7 @@ def _agree_with_folder(out: Path, stated: dict[str, Any]) -> None:
     if not path.exists():
         return
     try:
-        before = json.loads(path.read_text())
+        before = read_json(path)
     except ValueError as error:
         raise DataError(f"{path} is damaged: {error}; choose another folder") from error
     differing = _differing(before, stated)

@@ -14,7 +14,7 @@ from nucleus_unet.slides.work import Work
 _AHEAD = 2
 
 
-def run_work(
+def run_on_threads(
     work: Work,
     *,
     workers: int,

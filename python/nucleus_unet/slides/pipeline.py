@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from nucleus_unet.averaging import DihedralAverage
 from nucleus_unet.devices import Precision
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.files import TEMPORARY, write_atomically
+from nucleus_unet.files import TEMPORARY, read_json, write_atomically
 from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.images import Levels
 from nucleus_unet.locks import LOCK
@@ -26,7 +26,7 @@ from nucleus_unet.resample import scaled_size
 from nucleus_unet.segmentation import Plan
 from nucleus_unet.slides.cells import cell_side
 from nucleus_unet.slides.cluster import Cluster, run_on_cluster
-from nucleus_unet.slides.geometry import TileGrid
+from nucleus_unet.slides.geometry import TileGrid, check_size
 from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, SlidePlan, Survey, keep_plan, survey
 from nucleus_unet.slides.reader import Slide
 from nucleus_unet.slides.region import Region
@@ -41,10 +41,11 @@ from nucleus_unet.slides.results import (
     write_summary,
 )
 from nucleus_unet.slides.results_labels import SIDE
-from nucleus_unet.slides.run import run_work
 from nucleus_unet.slides.shards import SHARDS, Shard, all_held, blocks_of, check_finished, for_a_moment, shard_held
 from nucleus_unet.slides.sweep import sweep
+from nucleus_unet.slides.threads import run_on_threads
 from nucleus_unet.slides.work import Work
+from nucleus_unet.tiles import check_parts
 
 if TYPE_CHECKING:
     from shapely import Geometry
@@ -161,10 +162,12 @@ class SlideRun:
         progress: bool,
     ) -> None:
         check_extras()
+        check_size(slide.shape)
         self._slide, self._model, self._folder = slide, model, folder
         self._origin, self._sizes, self._progress = origin, sizes, progress
         self._block = sizes.block or _block_side(model.scale)
         height, width = (scaled_size(size, model.scale) for size in slide.shape)
+        check_parts("block", self._block, (height, width), (-(-height // self._block), -(-width // self._block)))
         network = model.network
         self._grid = TileGrid((height, width), tile=sizes.tile, radius=network.receptive_radius, stride=network.stride)
         self._region = None if model.roi is None else Region(model.roi, slide.shape, cell_side(model.scale))
@@ -185,7 +188,7 @@ class SlideRun:
                 elif cluster is not None:
                     run_on_cluster(work, cluster, self._folder, block=self._block, track=self._track())
                 else:
-                    run_work(work, workers=self._sizes.workers, track=self._track())
+                    run_on_threads(work, workers=self._sizes.workers, track=self._track())
                 count = self._write(work, plan)
             shutil.rmtree(self._folder / WORK, ignore_errors=True)
             return SlideResult(self._folder, count, plan)
@@ -201,7 +204,7 @@ class SlideRun:
                 return
             maps = self._folder / WORK / shard.name
             work = self._work(seen, maps)
-            run_work(work, blocks=blocks_of(work, shard), workers=self._sizes.workers, track=self._track())
+            run_on_threads(work, blocks=blocks_of(work, shard), workers=self._sizes.workers, track=self._track())
             shutil.rmtree(maps, ignore_errors=True)
 
     def _track(self) -> Callable[[Sequence[int]], Iterable[int]]:
@@ -275,7 +278,7 @@ def _known_survey(folder: Path, origin: Mapping[str, object] | None, cell: int) 
     if origin is None or not path.exists():
         return None
     try:
-        known = json.loads(path.read_text())
+        known = read_json(path)
         if known["origin"] == origin and known["tissue"]["side"] == cell:
             return Survey.from_json(known)
     except (ValueError, TypeError, KeyError):
