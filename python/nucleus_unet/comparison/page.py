@@ -30,7 +30,7 @@ does not name them cannot be told from one that has not seen these.</p>
 <p class="note">Written by nucleus-unet {version}.</p>"""
 
 _STYLE = """\
-.differences th:nth-child(2), .differences td:nth-child(2) { text-align: left; white-space: normal; }
+.differences th:nth-child(2), .differences td:nth-child(2) { text-align: left; white-space: normal; min-width: 8rem; }
 """
 
 
@@ -97,18 +97,14 @@ def figures_of(model: ComparedModel) -> list[str]:
 
 
 def _models(comparison: Comparison) -> str:
-    header = ["model", *titles_of_figures(comparison), "parameters", "ms an image", "SHA-256"]
-    rows = [
-        [
-            model.name,
-            *figures_of(model),
-            f"{model.parameters:,}",
-            f"{model.milliseconds:.0f}",
-            model.fingerprint[:12],
-        ]
+    # A row a figure: a phone has no room for a column each.
+    titles = [*titles_of_figures(comparison), "parameters", "ms an image", "SHA-256"]
+    columns = [
+        [*figures_of(model), f"{model.parameters:,}", f"{model.milliseconds:.0f}", model.fingerprint[:8]]
         for model in comparison.models
     ]
-    return table(header, rows)
+    rows = [[title, *values] for title, *values in zip(titles, *columns, strict=True)]
+    return table(["", *(model.name for model in comparison.models)], rows)
 
 
 def _differences(comparison: Comparison) -> str:
