@@ -158,7 +158,9 @@ def test_train_makes_a_bundle_that_predict_and_evaluate_take(tmp_path: Path) -> 
 
     evaluated = run("evaluate", "--data", EXAMPLES, "--model", bundle)
     assert evaluated.returncode == 0, evaluated.stderr
-    assert evaluated.stdout.splitlines()[-1].startswith("all ")
+    first, *_, last = evaluated.stdout.splitlines()
+    assert first == "The model was trained on 4 of these 6 images: they flatter it."
+    assert last.startswith("all ")
     assert run("predict", EXAMPLES / "images", "--out", tmp_path, "--model", bundle).returncode == 0
 
 

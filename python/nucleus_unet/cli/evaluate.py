@@ -42,9 +42,9 @@ def evaluate(
     segmenter = Segmenter.from_pretrained(model, device=device)
     examples = read_sets(data, groups, group_by, name_by_set=len(data) > 1)
     evaluation = run(segmenter, examples, subsets=subsets, augment=augment, track=lambda items: show(items, "images"))
-    _print_scores([*evaluation.kinds.items(), *evaluation.subsets.items(), ("all", evaluation.overall)])
     if evaluation.warning:
         typer.echo(evaluation.warning)
+    _print_scores([*evaluation.kinds.items(), *evaluation.subsets.items(), ("all", evaluation.overall)])
     if out is not None:
         typer.echo(f"report: {write_report(evaluation, out)}")
 
