@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import tifffile
 import torch
+from _machine import peak_memory
 from nucleus_unet import Segmenter
 from nucleus_unet.masks import overlap_table
 
@@ -35,11 +36,12 @@ def rate(segmenter: Segmenter, name: str, picture: Path, tile: int) -> dict[str,
     """Time a contender once; memory in bytes, before and at its peak."""
     contender = CONTENDERS[name](segmenter, tile)
     contender.prepare(picture)
-    before = _peak_memory()
+    before = peak_memory(resource.getrusage(resource.RUSAGE_SELF))
     start = time.perf_counter()
     contender.run()
     seconds = time.perf_counter() - start
-    return {"seconds": seconds, "memory_before": before, "memory_peak": _peak_memory()}
+    peak = peak_memory(resource.getrusage(resource.RUSAGE_SELF))
+    return {"seconds": seconds, "memory_before": before, "memory_peak": peak}
 
 
 def seams(segmenter: Segmenter, name: str, picture: Path, tile: int) -> dict[str, int]:
@@ -62,10 +64,6 @@ def _found(contender: Contender, picture: Path) -> Labels:
     labels = contender.labels()
     assert labels is not None  # only those that label are asked
     return labels
-
-
-def _peak_memory() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":
