@@ -329,6 +329,22 @@ def test_a_run_of_another_plan_is_refused_with_what_differs(
         other.predict_slide(mosaic, out=tmp_path)
 
 
+def test_a_damaged_survey_is_not_believed(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, out = tmp_path / "slide.tif", tmp_path / "out"
+    tifffile.imwrite(path, mosaic[:60])
+    segmenter.predict_slide(path, out=out)
+    seen, picture = (out / "survey.json").read_text(), (out / "overview.png").read_bytes()
+    known = json.loads(seen)
+    (out / "survey.json").write_text(json.dumps(known | {"thumbnail": known["thumbnail"][:-80]}))
+    (out / "overview.png").unlink()
+    segmenter.predict_slide(path, out=out)
+    assert "survey.json is damaged: looking at the slide again" in caplog.text
+    assert (out / "survey.json").read_text() == seen
+    assert (out / "overview.png").read_bytes() == picture
+
+
 @pytest.mark.parametrize("name", ["summary.json", "labels.tif"])
 def test_a_result_that_was_lost_is_made_again(
     segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, name: str
