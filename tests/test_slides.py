@@ -425,6 +425,33 @@ def test_a_record_that_is_not_as_written_is_never_believed(tmp_path: Path) -> No
         assert not path.exists()
 
 
+# Memory ---------------------------------------------------------------------------------------------------
+
+PEAK = """
+import sys
+from pathlib import Path
+from nucleus_unet.segmenter import Segmenter
+segmenter = Segmenter.from_pretrained(sys.argv[1], device="cpu", precision="float32")
+segmenter.predict_slide(sys.argv[2], out=sys.argv[3], tile=512, block=512, workers=1)
+print(*(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process without its parent's")
+def test_a_slide_of_four_times_the_pixels_takes_no_more_memory(
+    tiny_bundle: Path, mosaic: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    def peak(repeats: int) -> int:
+        path, out = tmp_path / f"{repeats}.tif", tmp_path / str(repeats)
+        tifffile.imwrite(path, np.tile(mosaic, (repeats, 8)), tile=(256, 256), compression="zlib")
+        command = [sys.executable, "-c", PEAK, str(tiny_bundle), str(path), str(out)]
+        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        return int(said.split()[-2]) * 1024
+
+    added = 24 * 8 * mosaic.size
+    assert peak(32) < peak(8) + 4 * added, "as much as the labels of what was added"
+
+
 # Reading --------------------------------------------------------------------------------------------------
 
 PICTURE = np.random.default_rng(1).integers(0, 256, (210, 330, 3), dtype=np.uint8)
