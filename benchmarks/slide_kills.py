@@ -35,6 +35,8 @@ from _slides.watched import PHASES, SUMMARY, Watched
 # Of the files of a finished run; a lock has no content.
 _NOT_COMPARED = {"lock"}
 _MEMORY_LIMIT = 3 * 10**9
+# Phases of which the next run keeps what is done.
+_KEPT = ("tiles", "blocks")
 _HERE = Path(__file__).resolve().parent
 
 
@@ -128,8 +130,10 @@ def _targets(options: argparse.Namespace) -> list[tuple[str, float]]:
     """Choose the phases to kill in, in their order, and which share of the phase's length to wait."""
     chance = random.Random(options.seed)
     more = chance.choices(PHASES[:-1], k=options.kills - len(PHASES))
-    # A run that goes on has less to do in a phase than the undisturbed one had.
-    return [(phase, chance.uniform(0, 0.5)) for phase in sorted([*PHASES, *more], key=PHASES.index)]
+    phases = sorted([*PHASES, *more], key=PHASES.index)
+    # A run that goes on has less to do in a phase than the undisturbed one had: with every kill, where tiles are kept.
+    shares = {phase: 0.5 / phases.count(phase) if phase in _KEPT else 0.5 for phase in PHASES}
+    return [(phase, chance.uniform(0, shares[phase])) for phase in phases]
 
 
 def _durations(run: Watched, log: Path) -> dict[str, float]:
