@@ -1,6 +1,7 @@
 """One measurement, in a process of its own, so that its peak of memory is its own: prints a line of JSON.
 
-Run by ``slides.py`` as ``python -m _slides.measure WHAT NAME PICTURE TILE THREADS``.
+Run by ``slides.py`` as ``python -m _slides.measure WHAT NAME PICTURE TILE THREADS``, or as ``python -m _slides.measure
+compare FOLDER`` for the label images ``tiled.npy`` and ``whole.npy`` that another environment wrote.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from _slides.contenders import CONTENDERS, WHOLE, Contender, Labels
 
 def main() -> None:
     """Measure and print."""
+    if sys.argv[1] == "compare":
+        folder = Path(sys.argv[2])
+        print(json.dumps(compare(np.load(folder / "tiled.npy"), np.load(folder / "whole.npy"))))
+        return
     what, name, picture, tile, threads = sys.argv[1:]
     torch.set_num_threads(int(threads))
     segmenter = Segmenter.from_pretrained(device="cpu")
@@ -48,6 +53,11 @@ def seams(segmenter: Segmenter, name: str, picture: Path, tile: int) -> dict[str
     """Compare a contender's nuclei with those it finds in the whole picture at once, pixel by pixel."""
     tiled = _found(CONTENDERS[name](segmenter, tile), picture)
     whole = _found(WHOLE[name](segmenter, tifffile.imread(picture).shape[0]), picture)
+    return compare(tiled, whole)
+
+
+def compare(tiled: Labels, whole: Labels) -> dict[str, int]:
+    """Count the nuclei of each that are not, to the pixel, in the other."""
     table = overlap_table(tiled, whole)
     same = (table.pixels == table.areas_a[table.index_a]) & (table.pixels == table.areas_b[table.index_b])
     identical = int(np.count_nonzero(same))
