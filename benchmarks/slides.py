@@ -154,7 +154,7 @@ def _told(output: str) -> dict[str, Any]:
 
 def _child(*arguments: str, python: Path = Path(sys.executable)) -> str:
     here = Path(__file__).resolve().parent
-    command = [python.absolute(), *arguments]  # but not resolved: a link tells the environment
+    command = [str(python.absolute()), *arguments]  # but not resolved: a link tells the environment
     return subprocess.run(command, cwd=here, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
