@@ -44,7 +44,8 @@ benchmark: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group benchmark
 	$(BIN)/python benchmarks/kernels.py $(BENCHMARK)
 
-## Measure slides against MONAI on the same pixels (some minutes); benchmarks/slide_kills.py kills them in every phase
+## Measure slides against MONAI on the same pixels (some minutes); benchmarks/slide_kills.py kills them in every phase,
+## benchmarks/slide_exact.py cuts them five ways
 SLIDES ?= --json slides.json
 benchmark-slides: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group benchmark

@@ -1,8 +1,9 @@
-"""What a benchmark's figures belong to: the processor, and versions of what is installed."""
+"""What a benchmark's figures belong to: the processor, versions of what is installed, and how memory is counted."""
 
 from __future__ import annotations
 
 import platform
+import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +16,11 @@ def cpu() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def peak_memory(usage: resource.struct_rusage) -> int:
+    """Tell the most memory that a process had at once, in bytes; systems count in units of their own."""
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def installed_version(distribution: str) -> str | None:

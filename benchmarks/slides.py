@@ -1,15 +1,18 @@
 """Measure slides side by side on the same pixels: rate, peak memory, and what seams do to nuclei.
 
-Run as ``python benchmarks/slides.py [--json OUT] [--size PIXELS]``. In turns, each time in a process of its own, run
+Run as ``python benchmarks/slides.py [--json OUT] [--size PIXELS] [--stardist PYTHON]``. In turns, each time in a
+process of its own, run
 
 - ``predict_slide``: from a tiled TIFF file to table, labels and outlines on disk;
 - the network alone on the same tiles, from memory: the bound of what a pipeline can reach;
 - MONAI's ``sliding_window_inference`` with the same network, windows a quarter over each other, blended evenly or by
-  a Gaussian, and grouped as a whole; it holds the whole picture in memory and writes nothing.
+  a Gaussian, and grouped as a whole; it holds the whole picture in memory and writes nothing;
+- StarDist's ``predict_instances_big`` in blocks as large as the tiles, in memory too. It runs another network, trained
+  on stage1_train.zip just long enough to find nuclei, so its rate says little of the pipeline; its seams say much.
 
-StarDist's ``predict_instances_big`` is not among them: it needs TensorFlow, and runs another network, so that its rate
-would say little of the pipeline. MONAI comes with ``pip install --constraint constraints.txt --group benchmark``;
-without it, its rows are left out and named.
+MONAI comes with ``pip install --constraint constraints.txt --group benchmark``, StarDist with ``pip install stardist
+tensorflow tifffile imagecodecs`` in an environment of its own, whose interpreter ``--stardist`` names. Rows of what is
+not there are left out and named.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +33,12 @@ from _machine import cpu, installed_version
 from _slides import report
 
 # This process imports nothing heavy: on Linux, the peak of memory of a process counts its parent's when it began.
-NAMES = ("predict_slide", "network alone", "MONAI, constant", "MONAI, gaussian")
+STARDIST = "StarDist, predict_instances_big"
+NAMES = ("predict_slide", "network alone", "MONAI, constant", "MONAI, gaussian", STARDIST)
 WITHOUT_LABELS = ("network alone",)
+
+Measure = Callable[[str, Path, int], dict[str, Any]]
+"""Takes ``"rate"`` or ``"seams"``, the path of a picture and the side of its tiles."""
 
 
 def main() -> None:
@@ -43,28 +51,37 @@ def main() -> None:
     parser.add_argument("--seam-tile", type=int, default=640, help="side of its tiles (640)")
     parser.add_argument("--rounds", type=int, default=3, help="how often everybody is timed (3)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the network (one a core)")
+    parser.add_argument("--stardist", type=Path, metavar="PYTHON", help="interpreter of an environment that has it")
+    parser.add_argument(
+        "--stardist-network", type=Path, metavar="FOLDER", help="keeps its network, which is trained if it is not there"
+    )
     options = parser.parse_args()
-    results: dict[str, Any] = {"surroundings": _surroundings(options), "left_out": {}}
-    names = [name for name in NAMES if importlib.util.find_spec("monai") or not name.startswith("MONAI")]
-    results["left_out"] = {name: "monai is not installed" for name in NAMES if name not in names}
-    results["rows"] = {name: {"runs": [], "seams": None} for name in names}
-    with tempfile.TemporaryDirectory() as folder:
-        picture, seam_picture = Path(folder) / "picture.tif", Path(folder) / "seams.tif"
+    results: dict[str, Any] = {"surroundings": _surroundings(options), "left_out": _left_out(options)}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        measures = {name: _measure(name, options, folder) for name in NAMES if name not in results["left_out"]}
+        results["rows"] = {name: {"runs": [], "seams": None} for name in measures}
+        picture, seam_picture = folder / "picture.tif", folder / "seams.tif"
         _draw(picture, options.size)
         _draw(seam_picture, options.seam_size)
         for number in range(options.rounds):
-            for name in names:
-                run = _measure("rate", name, picture, options.tile, options.threads)
+            for name, measure in measures.items():
+                run = measure("rate", picture, options.tile)
                 results["rows"][name]["runs"].append(run)
                 print(f"round {number + 1}, {name}: {run['seconds']:.1f} s", file=sys.stderr)
-        for name in names:
+        for name, measure in measures.items():
             if name not in WITHOUT_LABELS:
-                results["rows"][name]["seams"] = _measure(
-                    "seams", name, seam_picture, options.seam_tile, options.threads
-                )
+                results["rows"][name]["seams"] = measure("seams", seam_picture, options.seam_tile)
     print(report.markdown(results))
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _left_out(options: argparse.Namespace) -> dict[str, str]:
+    """Name those who are not there, and why."""
+    monai = {name: "monai is not installed" for name in NAMES if name.startswith("MONAI")}
+    stardist = {STARDIST: "--stardist was not given"}
+    return ({} if importlib.util.find_spec("monai") else monai) | ({} if options.stardist else stardist)
 
 
 def _surroundings(options: argparse.Namespace) -> dict[str, Any]:
@@ -77,7 +94,7 @@ def _surroundings(options: argparse.Namespace) -> dict[str, Any]:
         "load_average_at_start": os.getloadavg()[0],
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "versions": {name: installed_version(name) for name in distributions},
+        "versions": {name: installed_version(name) for name in distributions} | _stardist_versions(options.stardist),
         "nuclei": _child("-c", "from _slides.picture import origin; print(origin())").strip(),
         "side": options.size,
         "tile": options.tile,
@@ -86,20 +103,59 @@ def _surroundings(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _stardist_versions(python: Path | None) -> dict[str, str | None]:
+    if python is None:
+        return {}
+    code = "import json, sys; from _machine import installed_version; "
+    code += "print(json.dumps({name: installed_version(name) for name in sys.argv[1:]}))"
+    return _told(_child("-c", code, "stardist", "tensorflow", "tensorflow-cpu", python=python))
+
+
 def _draw(path: Path, side: int) -> None:
     code = "import sys, pathlib; from _slides.picture import write_mosaic; "
     _child("-c", code + "write_mosaic(pathlib.Path(sys.argv[1]), int(sys.argv[2]))", str(path), str(side))
 
 
-def _measure(what: str, name: str, picture: Path, tile: int, threads: int) -> dict[str, Any]:
-    arguments = (what, name, str(picture), str(tile), str(threads))
-    result: dict[str, Any] = json.loads(_child("-m", "_slides.measure", *arguments).splitlines()[-1])
-    return result
+def _measure(name: str, options: argparse.Namespace, folder: Path) -> Measure:
+    """Return what measures somebody's rate or seams, each time in a process of its own."""
+    if name == STARDIST:
+        return _measure_stardist(options, folder)
+
+    def measure(what: str, picture: Path, tile: int) -> dict[str, Any]:
+        return _told(_child("-m", "_slides.measure", what, name, str(picture), str(tile), str(options.threads)))
+
+    return measure
 
 
-def _child(*arguments: str) -> str:
+def _measure_stardist(options: argparse.Namespace, folder: Path) -> Measure:
+    """Train its network, if it is not there, and do as `_measure`."""
+    network = (options.stardist_network or folder / "stardist").resolve()
+
+    def stardist(what: str, *arguments: str) -> str:
+        return _child("-m", "_slides.stardist_peer", what, str(network), *arguments, python=options.stardist)
+
+    if not (network / "thresholds.json").exists():  # the last of its files
+        stardist("train")
+
+    def measure(what: str, picture: Path, tile: int) -> dict[str, Any]:
+        settings = (str(picture), str(tile), str(options.threads))
+        if what == "rate":
+            return _told(stardist("rate", *settings))
+        stardist("labels", *settings, str(folder))
+        return _told(_child("-m", "_slides.measure", "compare", str(folder)))
+
+    return measure
+
+
+def _told(output: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return told
+
+
+def _child(*arguments: str, python: Path = Path(sys.executable)) -> str:
     here = Path(__file__).resolve().parent
-    return subprocess.run([sys.executable, *arguments], cwd=here, check=True, stdout=subprocess.PIPE, text=True).stdout
+    command = [str(python.absolute()), *arguments]  # but not resolved: a link tells the environment
+    return subprocess.run(command, cwd=here, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 if __name__ == "__main__":

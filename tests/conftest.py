@@ -1,7 +1,11 @@
 """Fixtures shared by all tests."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +16,9 @@ from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.network import Network, NetworkConfig, PlainUNet
 from nucleus_unet.segmenter import Segmenter
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 # The files of a finished slide that are equal, to the byte, for equal plans.
 RESULTS = ("labels.tif", "nuclei.geojson.gz", "nuclei.parquet", "overview.png", "plan.json", "summary.json")
@@ -84,6 +91,23 @@ def brightness_network(config: NetworkConfig) -> Network:
         head.bias[4:8] = -3.0 * middle
         head.bias[8:] = 0
     return network
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    """Of a dask cluster of two processes on this machine."""
+    from distributed import Client, LocalCluster
+
+    settings = {"dashboard_address": None, "memory_limit": None}
+    before = os.environ.copy()
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **settings) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+    # Starting workers leaves numbers of threads in the environment, which later tests' processes would have.
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +14,12 @@ import numpy as np
 import pytest
 import tifffile
 from conftest import RESULTS, draw_discs
-from distributed import Client, LocalCluster
+from distributed import Client
 from nucleus_unet.errors import ImageError, MissingExtraError, SettingsError
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.cluster import connect
 
 SIZES: Any = {"tile": 136, "block": 64}
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    """Of two processes on this machine."""
-    settings = {"dashboard_address": None, "memory_limit": None}
-    before = os.environ.copy()
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **settings) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
-    # Starting workers leaves numbers of threads in the environment, which later tests' processes would have.
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture(scope="module")

@@ -25,13 +25,14 @@ from nucleus_unet.exports.wkb import decode_wkb, encode_wkb
 from nucleus_unet.images import Levels
 from nucleus_unet.segmentation import Plan
 from nucleus_unet.slides import results_labels, results_outlines
+from nucleus_unet.slides.geometry import lay_blocks
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei
 from nucleus_unet.slides.plan import SlidePlan, keep_plan
-from nucleus_unet.slides.reader import open_slide
 from nucleus_unet.slides.results import write_results, write_summary
 from nucleus_unet.slides.results_overview import Overview
 from nucleus_unet.slides.results_table import Nucleus
 from nucleus_unet.slides.sweep import Band, sweep
+from nucleus_unet.slides.thumbnail import ThumbnailView
 from numpy.typing import NDArray
 
 SHAPE = (1300, 2100)
@@ -91,11 +92,19 @@ def written(
     bands = sweep(block, reaches, height=labels.shape[0], band=results_labels.SIDE)
     folder.mkdir(parents=True, exist_ok=True)
     keep_plan(folder, plan)
-    write_summary(
-        folder, write_results(folder, bands, open_slide(picture), plan, scratch=folder / "work", workers=2), skipped=0.0
-    )
+    thumbnail = thumbnail_of(picture, side=2048)
+    write_summary(folder, write_results(folder, bands, plan, thumbnail=thumbnail, scratch=folder / "work"), skipped=0.0)
     shutil.rmtree(folder / "work", ignore_errors=True)
     return Run(folder, plan)
+
+
+def thumbnail_of(picture: NDArray[Any], *, side: int) -> NDArray[np.uint8]:
+    """Look at a picture in regions of a side."""
+    shape = (picture.shape[0], picture.shape[1])
+    view = ThumbnailView(shape, 3 if picture.ndim == 3 else None)
+    for region in lay_blocks(shape, side):
+        view.add(region, view.sums(region, picture[region]))
+    return view.picture(Levels(0, 255))
 
 
 @pytest.fixture(scope="module")
@@ -287,7 +296,7 @@ def test_the_picture_shows_the_slide_and_colours_it_where_nuclei_are(tmp_path: P
 
 @pytest.mark.parametrize("mpp", [0.5, None])
 def test_density_is_counted_over_area(mpp: float | None) -> None:
-    overview = Overview(open_slide(np.zeros((1000, 1000), np.uint8)), None, mpp=mpp)
+    overview = Overview(np.zeros((1000, 1000, 3), np.uint8), (1000, 1000), mpp=mpp)
     for row in range(5, 1000, 10):
         for column in range(5, 1000, 10):
             overview.add(Nucleus(1, row, column, row, column, row + 1, column + 1, 1, 0.0, 1.0, []))
@@ -302,11 +311,13 @@ def test_a_narrow_slide_gets_a_picture_too(tmp_path: Path, dtype: type[np.generi
     assert imagecodecs.imread(tmp_path / "overview.png").shape[1] >= 400
 
 
-def test_the_thumbnail_is_the_mean_of_squares() -> None:
-    rng = np.random.default_rng(3)
-    picture = rng.integers(0, 256, (1555, 4000, 3)).astype(np.uint8)
-    overview = Overview(open_slide(picture), Levels(0, 255), mpp=None)
-    thumbnail = overview.thumbnail(workers=2)
-    assert thumbnail.shape == (519, 1334, 3)
-    np.testing.assert_allclose(thumbnail[7, 900], picture[21:24, 2700:2703].mean(axis=(0, 1)), rtol=1e-5)
-    np.testing.assert_allclose(thumbnail[518, 1333], picture[1554:, 3999:].mean(axis=(0, 1)), rtol=1e-5)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("side", [4000, 1000, 448])
+def test_the_thumbnail_is_the_mean_of_squares_whatever_regions_cut_them(dtype: type[np.generic], side: int) -> None:
+    picture = np.random.default_rng(3).integers(0, 256, (1555, 4000, 3)).astype(dtype)
+    framed = np.full((1557, 4002, 3), np.nan)
+    framed[:1555, :4000] = picture
+    expected = np.nanmean(framed.reshape(519, 3, 1334, 3, 3), axis=(1, 3))
+    thumbnail = thumbnail_of(picture, side=side)
+    assert thumbnail.dtype == np.uint8
+    np.testing.assert_allclose(thumbnail, expected, atol=0.501)

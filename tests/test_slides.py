@@ -350,6 +350,22 @@ def test_a_summary_that_is_none_is_made_again(
     assert segmenter.predict_slide(mosaic[:60], out=tmp_path) == first
 
 
+def test_a_damaged_survey_is_not_believed(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, out = tmp_path / "slide.tif", tmp_path / "out"
+    tifffile.imwrite(path, mosaic[:60])
+    segmenter.predict_slide(path, out=out)
+    seen, picture = (out / "survey.json").read_text(), (out / "overview.png").read_bytes()
+    known = json.loads(seen)
+    (out / "survey.json").write_text(json.dumps(known | {"thumbnail": known["thumbnail"][:-80]}))
+    (out / "overview.png").unlink()
+    segmenter.predict_slide(path, out=out)
+    assert "survey.json is damaged: looking at the slide again" in caplog.text
+    assert (out / "survey.json").read_text() == seen
+    assert (out / "overview.png").read_bytes() == picture
+
+
 @pytest.mark.parametrize("name", ["summary.json", "labels.tif"])
 def test_a_result_that_was_lost_is_made_again(
     segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, name: str
@@ -451,6 +467,33 @@ def test_a_record_that_is_not_as_written_is_never_believed(tmp_path: Path) -> No
             read_record(path)
         assert not is_whole(path)
         assert not path.exists()
+
+
+# Memory ---------------------------------------------------------------------------------------------------
+
+PEAK = """
+import sys
+from pathlib import Path
+from nucleus_unet.segmenter import Segmenter
+segmenter = Segmenter.from_pretrained(sys.argv[1], device="cpu", precision="float32")
+segmenter.predict_slide(sys.argv[2], out=sys.argv[3], tile=512, block=512, workers=1)
+print(*(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process without its parent's")
+def test_a_slide_of_four_times_the_pixels_takes_no_more_memory(
+    tiny_bundle: Path, mosaic: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    def peak(repeats: int) -> int:
+        path, out = tmp_path / f"{repeats}.tif", tmp_path / str(repeats)
+        tifffile.imwrite(path, np.tile(mosaic, (repeats, 8)), tile=(256, 256), compression="zlib")
+        command = [sys.executable, "-c", PEAK, str(tiny_bundle), str(path), str(out)]
+        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        return int(said.split()[-2]) * 1024
+
+    added = 24 * 8 * mosaic.size
+    assert peak(32) < peak(8) + 4 * added, "as much as the labels of what was added"
 
 
 # Reading --------------------------------------------------------------------------------------------------

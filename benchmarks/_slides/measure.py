@@ -1,6 +1,7 @@
 """One measurement, in a process of its own, so that its peak of memory is its own: prints a line of JSON.
 
-Run by ``slides.py`` as ``python -m _slides.measure WHAT NAME PICTURE TILE THREADS``.
+Run by ``slides.py`` as ``python -m _slides.measure WHAT NAME PICTURE TILE THREADS``, or as ``python -m _slides.measure
+compare FOLDER`` for the label images ``tiled.npy`` and ``whole.npy`` that another environment wrote.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import tifffile
 import torch
+from _machine import peak_memory
 from nucleus_unet import Segmenter
 from nucleus_unet.masks import overlap_table
 
@@ -23,6 +25,10 @@ from _slides.contenders import CONTENDERS, WHOLE, Contender, Labels
 
 def main() -> None:
     """Measure and print."""
+    if sys.argv[1] == "compare":
+        folder = Path(sys.argv[2])
+        print(json.dumps(compare(np.load(folder / "tiled.npy"), np.load(folder / "whole.npy"))))
+        return
     what, name, picture, tile, threads = sys.argv[1:]
     torch.set_num_threads(int(threads))
     segmenter = Segmenter.from_pretrained(device="cpu")
@@ -35,17 +41,23 @@ def rate(segmenter: Segmenter, name: str, picture: Path, tile: int) -> dict[str,
     """Time a contender once; memory in bytes, before and at its peak."""
     contender = CONTENDERS[name](segmenter, tile)
     contender.prepare(picture)
-    before = _peak_memory()
+    before = peak_memory(resource.getrusage(resource.RUSAGE_SELF))
     start = time.perf_counter()
     contender.run()
     seconds = time.perf_counter() - start
-    return {"seconds": seconds, "memory_before": before, "memory_peak": _peak_memory()}
+    peak = peak_memory(resource.getrusage(resource.RUSAGE_SELF))
+    return {"seconds": seconds, "memory_before": before, "memory_peak": peak}
 
 
 def seams(segmenter: Segmenter, name: str, picture: Path, tile: int) -> dict[str, int]:
     """Compare a contender's nuclei with those it finds in the whole picture at once, pixel by pixel."""
     tiled = _found(CONTENDERS[name](segmenter, tile), picture)
     whole = _found(WHOLE[name](segmenter, tifffile.imread(picture).shape[0]), picture)
+    return compare(tiled, whole)
+
+
+def compare(tiled: Labels, whole: Labels) -> dict[str, int]:
+    """Count the nuclei of each that are not, to the pixel, in the other."""
     table = overlap_table(tiled, whole)
     same = (table.pixels == table.areas_a[table.index_a]) & (table.pixels == table.areas_b[table.index_b])
     identical = int(np.count_nonzero(same))
@@ -62,10 +74,6 @@ def _found(contender: Contender, picture: Path) -> Labels:
     labels = contender.labels()
     assert labels is not None  # only those that label are asked
     return labels
-
-
-def _peak_memory() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""A large slide of real pictures that lie far apart on empty ground, as a tiled pyramid in a BigTIFF file."""
+"""A large slide: an island of real pictures, far apart on empty ground, as a tiled pyramid in a BigTIFF file."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,19 +36,29 @@ class Place:
 
 
 class SparseSlide:
-    """A slide of which any part can be drawn at any level, in little memory; the same for every call."""
+    """A slide of which any part can be drawn at any level, in little memory; the same for every call.
 
-    def __init__(self, side: int) -> None:
+    Parameters
+    ----------
+    side
+        In pixels.
+    pictures
+        How many, if there is room: those nearest to the middle. All around is glass, as on most slides.
+    """
+
+    def __init__(self, side: int, pictures: int) -> None:
         self.side = side
         self._pictures = {name: imagecodecs.imread(_FOLDER / f"{name}.png")[..., :3] for name in PICTURES}
         rng = np.random.default_rng(0)
         starts = range(MARGIN, side - _SPACING + MARGIN + 1, _SPACING)
         # All multiples of 512, which the network's stride and every level divide: pixels fall on pixels.
-        self.places = [
+        places = [
             Place(row, column, PICTURES[rng.integers(len(PICTURES))], int(rng.integers(_TURNS)))
             for row in starts
             for column in starts
         ]
+        middle = (starts[0] + starts[-1]) / 2
+        self.places = sorted(places, key=lambda place: math.hypot(place.row - middle, place.column - middle))[:pictures]
         self.levels = 1
         while side >> self.levels > 2 * _TILE:
             self.levels += 1

@@ -1,6 +1,6 @@
 """Compare every picture of a sparse slide with what is found in it alone, under the slide's plan.
 
-Run by ``slide_kills.py`` as ``python -m _slides.verify SIDE FOLDER [MODEL]``: prints a line of JSON.
+Run by ``slide_kills.py`` as ``python -m _slides.verify SIDE PICTURES FOLDER [MODEL]``: prints a line of JSON.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from _slides.sparse import MARGIN, SparseSlide
 
 def main() -> None:
     """Compare and print."""
-    side, folder, *model = sys.argv[1:]
-    print(json.dumps(verify(SparseSlide(int(side)), Path(folder), Path(model[0]) if model else None)))
+    side, pictures, folder, *model = sys.argv[1:]
+    slide = SparseSlide(int(side), int(pictures))
+    print(json.dumps(verify(slide, Path(folder), Path(model[0]) if model else None)))
 
 
 def verify(slide: SparseSlide, folder: Path, model: Path | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -11,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 import psutil
+from _machine import peak_memory
 
 PHASES = ("planning", "tiles", "blocks", "numbering", "export")
 """In order: until a process's first tile; its first block; until it begins with results; until one of them is there."""
@@ -22,9 +24,8 @@ _TEMPORARY = ".nucleus-unet-"
 _BESIDES = {"lock", "plan.json", "survey.json", "work", SUMMARY}
 # Results, and the maps and nuclei from which they are made.
 _WATCHED = ("*", "work/*/*")
-_PATIENCE = 0.02
-# The export is over in an instant: the process is let go on by steps as short as this, in seconds, to meet it.
-_STEP = 0.0005
+# Looking must not take the time of what is looked at.
+_PATIENCE = 0.05
 
 
 class Watched:
@@ -38,6 +39,11 @@ class Watched:
         The run's folder; what lies there already is not taken for this process's work.
     log
         Gets what the process says.
+
+    Attributes
+    ----------
+    peak_memory : int
+        Of the process once it has ended, in bytes, as the system counted it.
     """
 
     def __init__(self, command: Sequence[str], out: Path, log: Path) -> None:
@@ -47,6 +53,7 @@ class Watched:
             self._child = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
         self._process = psutil.Process(self._child.pid)
         self.peak_memory = 0
+        self._seconds = 0.0
 
     def phase(self) -> str:
         """Tell from the files that this process made how far it has come; it never goes back."""
@@ -68,13 +75,20 @@ class Watched:
 
     def finish(self, seen: Callable[[str], object] = lambda _phase: None) -> int:
         """Wait for the end and return the exit status; tell every phase that is seen."""
-        while self._child.poll() is None:
-            seen(self._look())
+        while (status := self._status()) is None:
+            seen(self.phase())
             time.sleep(_PATIENCE)
-        return self._child.returncode
+        return status
 
     def kill(self, target: str, delay: float) -> str | None:
         """Kill the process when it has been in a phase for a while, or is further; return the phase it died in.
+
+        Parameters
+        ----------
+        target
+            The phase.
+        delay
+            How much time of the processor it may spend there.
 
         Returns
         -------
@@ -84,41 +98,42 @@ class Watched:
         try:
             return self._kill(target, delay)
         finally:
-            self._child.kill()  # whatever went wrong, nobody is left stopped
+            if self._child.returncode is None:  # whatever went wrong, nobody is left stopped
+                self._end()
 
     def _kill(self, target: str, delay: float) -> str | None:
         reached: float | None = None
-        while self._child.poll() is None:
-            phase = self._look()
+        while self._status() is None:
+            phase = self.phase()
             if reached is None and PHASES.index(phase) >= PHASES.index(target):
-                reached = time.monotonic()
-            if reached is not None and time.monotonic() >= reached + delay:
+                reached = self.seconds()
+            if reached is not None and self.seconds() >= reached + delay:
                 self._child.send_signal(signal.SIGSTOP)  # or it might leave the phase before it dies
                 phase = self.phase()
-                self._child.kill()
-                self._child.wait()
+                self._end()
                 return phase
-            if target == "export" and phase == "numbering":
-                self._step_to_export()
-            else:
-                time.sleep(_PATIENCE)
+            time.sleep(_PATIENCE)
         return None
 
-    def _step_to_export(self) -> None:
-        while self._child.poll() is None:
-            self._child.send_signal(signal.SIGCONT)
-            time.sleep(_STEP)
-            self._child.send_signal(signal.SIGSTOP)
-            made = _files(self._out, "*") - self._before  # results alone: looking must not take longer than a step
-            if any(not path.name.startswith(_TEMPORARY) for path, _ in made):
-                return
+    def seconds(self) -> float:
+        """Tell how much time of the processor it has had so far: unlike hours, the same on a busy machine."""
+        if self._child.returncode is None:
+            times = self._process.cpu_times()
+            self._seconds = times.user + times.system
+        return self._seconds
 
-    def _look(self) -> str:
-        """Note the memory of the process and its children, and tell the phase."""
-        with suppress(psutil.NoSuchProcess):
-            family = [self._process, *self._process.children(recursive=True)]
-            self.peak_memory = max(self.peak_memory, sum(each.memory_info().rss for each in family))
-        return self.phase()
+    def _end(self) -> None:
+        self._child.kill()
+        self._status(wait=True)
+
+    def _status(self, *, wait: bool = False) -> int | None:
+        """Return the exit status, None while the process runs; note what it needed when it has ended."""
+        if self._child.returncode is None:
+            ended, status, usage = os.wait4(self._child.pid, 0 if wait else os.WNOHANG)
+            if ended:
+                self._child.returncode = os.waitstatus_to_exitcode(status)
+                self.peak_memory, self._seconds = peak_memory(usage), usage.ru_utime + usage.ru_stime
+        return self._child.returncode
 
 
 def _files(out: Path, *patterns: str) -> set[tuple[Path, int]]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import imagecodecs
+
 from nucleus_unet.averaging import DihedralAverage
 from nucleus_unet.devices import Precision
 from nucleus_unet.errors import SettingsError
@@ -189,7 +191,7 @@ class SlideRun:
                     run_on_cluster(work, cluster, self._folder, block=self._block, track=self._track())
                 else:
                     run_on_threads(work, workers=self._sizes.workers, track=self._track())
-                count = self._write(work, plan)
+                count = self._write(work, plan, seen)
             shutil.rmtree(self._folder / WORK, ignore_errors=True)
             return SlideResult(self._folder, count, plan)
 
@@ -254,7 +256,7 @@ class SlideRun:
             logger.info("%.1f %% of the slide is %s, and passed over", 100 * work.skipped, what)
         return work
 
-    def _write(self, work: Work, plan: SlidePlan) -> int:
+    def _write(self, work: Work, plan: SlidePlan, seen: Survey) -> int:
         height = self._slide.shape[0]
         reaches = [work.rows_of(block) for block in work.numbers]
         bands = sweep(lambda index: work.read_block(work.numbers[index]), reaches, height=height, band=SIDE)
@@ -262,11 +264,9 @@ class SlideRun:
         written = write_results(
             self._folder,
             (band for band, _ in zip(bands, steps, strict=True)),
-            self._slide,
             plan,
+            thumbnail=seen.thumbnail,
             scratch=self._folder / WORK,
-            workers=self._sizes.workers,
-            track=tracker("overview", show=self._progress),
         )
         write_summary(self._folder, written, skipped=work.skipped)
         return written.nuclei
@@ -281,7 +281,7 @@ def _known_survey(folder: Path, origin: Mapping[str, object] | None, cell: int) 
         known = read_json(path)
         if known["origin"] == origin and known["tissue"]["side"] == cell:
             return Survey.from_json(known)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, imagecodecs.PngError):
         logger.warning("%s is damaged: looking at the slide again", path)
     return None
 

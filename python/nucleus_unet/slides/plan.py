@@ -5,6 +5,7 @@ Tile and block sizes, order and the number of workers are not among it: nothing 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections import deque
@@ -15,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +28,7 @@ from nucleus_unet.slides.cells import CellMask
 from nucleus_unet.slides.geometry import Block, lay_blocks
 from nucleus_unet.slides.reader import Slide
 from nucleus_unet.slides.tally import tally_for
+from nucleus_unet.slides.thumbnail import ThumbnailView
 from nucleus_unet.slides.tissue import TissueView
 
 # In a run's folder: the plan, what is known of the slide, and all that is deleted in the end.
@@ -37,7 +40,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Survey:
     """What one look at every pixel of a slide tells.
 
@@ -49,21 +52,30 @@ class Survey:
         As `nucleus_unet.images.measure_levels` of the whole image; None if all its pixels are equal.
     tissue
         Where there is more than empty glass.
+    thumbnail : NDArray[np.uint8] (h, w, 3)
+        From black to white.
     """
 
     pixels: str
     levels: Levels | None
     tissue: CellMask
+    thumbnail: NDArray[np.uint8]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {"pixels": self.pixels, "levels": self.levels, "tissue": self.tissue.to_json()}
+        """Return plain JSON types; the thumbnail as a PNG file in base64."""
+        return {
+            "pixels": self.pixels,
+            "levels": self.levels,
+            "tissue": self.tissue.to_json(),
+            "thumbnail": base64.b64encode(imagecodecs.png_encode(self.thumbnail)).decode(),
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Survey:
         """Inverse of `to_json`."""
         levels = None if values["levels"] is None else Levels(*values["levels"])
-        return cls(values["pixels"], levels, CellMask.from_json(values["tissue"]))
+        thumbnail = imagecodecs.png_decode(base64.b64decode(values["thumbnail"]))
+        return cls(values["pixels"], levels, CellMask.from_json(values["tissue"]), thumbnail)
 
 
 @dataclass(frozen=True)
@@ -129,26 +141,28 @@ def survey(
     tally = tally_for(slide.dtype, height * width * (slide.channels or 1))
     digests = []
 
-    view = TissueView(slide.shape, slide.channels, cell)
+    view, thumbnail = TissueView(slide.shape, slide.channels, cell), ThumbnailView(slide.shape, slide.channels)
 
     def look(region: Block) -> _Seen:
         pixels = slide.read(*region)
         digest = hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
-        return _Seen(region, tally.look(pixels), digest, view.extremes(pixels))
+        return _Seen(region, tally.look(pixels), digest, view.extremes(pixels), thumbnail.sums(region, pixels))
 
-    for _ in range(tally.looks):
+    for number in range(tally.looks):
         digest = hashlib.sha256(repr((slide.shape, slide.channels, slide.dtype.name)).encode())
         with ThreadPoolExecutor(workers) as pool:
             for seen in ahead(pool, look, track(lay_blocks(slide.shape, _SURVEY_SIDE)), depth=workers + 1):
                 tally.add(seen.told)
                 digest.update(seen.digest)
                 view.add(seen.region.rows.start, seen.region.columns.start, seen.extremes)
+                if number == 0:
+                    thumbnail.add(seen.region, seen.sums)
         tally.end_look()
         digests.append(digest.hexdigest())
     if len(set(digests)) > 1:
         raise ImageError("slide: its pixels changed while they were looked at")
     levels = tally.levels()
-    return Survey(digests[0], levels, view.mask(levels))
+    return Survey(digests[0], levels, view.mask(levels), thumbnail.picture(levels))
 
 
 class _Seen(NamedTuple):
@@ -156,6 +170,7 @@ class _Seen(NamedTuple):
     told: Any
     digest: bytes
     extremes: tuple[NDArray[np.floating], NDArray[np.floating]]
+    sums: NDArray[Any]
 
 
 def ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], *, depth: int) -> Iterator[R]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -19,11 +19,8 @@ from numpy.typing import NDArray
 from nucleus_unet import _core
 from nucleus_unet.exports.geojson import NAMESPACE
 from nucleus_unet.files import read_json, write_atomically, written_atomically
-from nucleus_unet.images import Levels
-from nucleus_unet.slides.geometry import Block
 from nucleus_unet.slides.nuclei import Nuclei
 from nucleus_unet.slides.plan import SlidePlan
-from nucleus_unet.slides.reader import Slide
 from nucleus_unet.slides.results_labels import write_labels
 from nucleus_unet.slides.results_outlines import OutlineWriter
 from nucleus_unet.slides.results_overview import Overview, check_pillow
@@ -53,14 +50,12 @@ def check_extras() -> None:
 def write_results(
     folder: Path,
     bands: Iterable[Band],
-    slide: Slide,
     plan: SlidePlan,
     *,
+    thumbnail: NDArray[np.uint8],
     scratch: Path,
-    workers: int,
-    track: Callable[[Sequence[Block]], Iterable[Block]] = iter,
 ) -> Written:
-    """Write all files, from one pass over the nuclei and one look at the slide.
+    """Write all files, from one pass over the nuclei.
 
     Parameters
     ----------
@@ -68,17 +63,15 @@ def write_results(
         Gets `TABLE`, `LABELS`, `OUTLINES` (and more files of outlines where they are many) and `OVERVIEW`.
     bands
         Of `nucleus_unet.slides.results_labels.SIDE` rows each, from `nucleus_unet.slides.sweep.sweep`.
-    slide, plan
-        What was segmented, and how.
+    plan
+        How they were found.
+    thumbnail
+        Of the slide.
     scratch
         Folder for temporary files.
-    workers
-        Threads that read the slide.
-    track
-        Wraps the list of the slide's regions, to show progress.
     """
-    black, white = plan.prediction.black, plan.prediction.white
-    overview = Overview(slide, None if black is None or white is None else Levels(black, white), mpp=plan.mpp)
+    shape = (plan.height, plan.width)
+    overview = Overview(thumbnail, shape, mpp=plan.mpp)
     count = 0
     with ExitStack() as stack:
         labels, rows = (stack.enter_context(written_atomically(folder / name)) for name in (LABELS, TABLE))
@@ -96,8 +89,8 @@ def write_results(
                 yield band
 
         identity = uuid.uuid5(NAMESPACE, json.dumps(plan.to_json(), sort_keys=True))
-        write_labels(labels, observed(), slide.shape, mpp=plan.mpp, uuid=str(identity), scratch=scratch)
-    write_atomically(folder / OVERVIEW, overview.png(workers=workers, track=track))
+        write_labels(labels, observed(), shape, mpp=plan.mpp, uuid=str(identity), scratch=scratch)
+    write_atomically(folder / OVERVIEW, overview.png())
     return Written(count, [TABLE, LABELS, *(path.name for path in outlines.paths), OVERVIEW])
 
 

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.extras import require
-from nucleus_unet.images import Levels, normalise
-from nucleus_unet.slides.geometry import Block, lay_blocks
-from nucleus_unet.slides.plan import ahead
-from nucleus_unet.slides.reader import Slide
 from nucleus_unet.slides.results_table import Nucleus
+from nucleus_unet.slides.thumbnail import shrinking
 
-# Longest side of the thumbnail, and about that of the regions read for it.
-_SIDE, _REGION = 1536, 2048
 # Standard deviation of the Gaussian by which nuclei are counted, as a part of the longest side.
 _BLUR = 1 / 60
 # From few nuclei to many; equally far apart to the eye, and unlike the colours of usual stains.
@@ -34,60 +26,30 @@ class Overview:
 
     Parameters
     ----------
-    slide
-        In which they lie.
-    levels
-        Pixel values that become black and white; None if all pixels are equal.
+    thumbnail : NDArray[np.uint8] (h, w, 3)
+        Of the slide, as `nucleus_unet.slides.thumbnail` has it.
+    shape
+        Height and width of the slide.
     mpp
         Micrometres per pixel, if known.
     """
 
-    def __init__(self, slide: Slide, levels: Levels | None, *, mpp: float | None) -> None:
-        self._slide, self._levels, self._mpp = slide, levels, mpp
-        self._factor = max(1, math.ceil(max(slide.shape) / _SIDE))
-        self._counts = np.zeros([-(-size // self._factor) for size in slide.shape])
+    def __init__(self, thumbnail: NDArray[np.uint8], shape: tuple[int, int], *, mpp: float | None) -> None:
+        self._thumbnail, self._factor, self._mpp = thumbnail, shrinking(shape), mpp
+        self._counts = np.zeros([-(-size // self._factor) for size in shape])
 
     def add(self, nucleus: Nucleus) -> None:
         """Count a nucleus where its centroid is."""
         self._counts[int(nucleus.row / self._factor), int(nucleus.column / self._factor)] += 1
 
-    def png(self, *, workers: int, track: Callable[[Sequence[Block]], Iterable[Block]] = iter) -> bytes:
-        """Draw the picture, in bounded memory; reads every pixel of the slide once.
-
-        Parameters
-        ----------
-        workers
-            Threads that read.
-        track
-            Wraps the list of regions, to show progress.
-        """
-        thumbnail = self.thumbnail(workers=workers, track=track)
+    def png(self) -> bytes:
+        """Draw the picture."""
         density, unit = self.density()
         most = _rounded_up(density.max())
         share = density / most
         opacity = _OPACITY * np.minimum(1, 4 * share)[..., None]
-        picture = np.rint(thumbnail * (1 - opacity) + _colour(share) * opacity).astype(np.uint8)
+        picture = np.rint(self._thumbnail * (1 - opacity) + _colour(share) * opacity).astype(np.uint8)
         return self._with_legend(picture, most, unit)
-
-    def thumbnail(
-        self, *, workers: int, track: Callable[[Sequence[Block]], Iterable[Block]] = iter
-    ) -> NDArray[np.float64]:
-        """Shrink the slide to means of squares of pixels: (h, w, 3), 0 to 255; options as `png` has them."""
-        thumbnail = np.zeros((*self._counts.shape, 3))
-        if self._levels is None:
-            return thumbnail
-        factor, levels = self._factor, self._levels
-        regions = lay_blocks(self._slide.shape, max(1, _REGION // factor) * factor)
-
-        def shrink(region: Block) -> tuple[Block, NDArray[np.float32]]:
-            means = _means(self._slide.read(*region), factor)
-            place = Block(*(slice(span.start // factor, -(-span.stop // factor)) for span in region))
-            return place, normalise(means, levels)
-
-        with ThreadPoolExecutor(workers) as pool:
-            for place, part in ahead(pool, shrink, track(regions), depth=workers + 1):
-                thumbnail[place] = 255 * (part if part.ndim == 3 else part[..., None])
-        return thumbnail
 
     def density(self) -> tuple[NDArray[np.float64], str]:
         """Return how densely nuclei lie around each pixel of the thumbnail, and in what unit."""
@@ -126,17 +88,6 @@ class Overview:
 def check_pillow() -> None:
     """Raise `MissingExtraError` if the legend cannot be written."""
     require("PIL", "slides need more packages", extra="slides")
-
-
-def _means(pixels: NDArray[Any], factor: int) -> NDArray[np.float64]:
-    """Return means over squares of ``factor`` pixels, smaller ones at the far edges."""
-    means = pixels
-    for axis in (0, 1):
-        starts = np.arange(0, pixels.shape[axis], factor)
-        sizes = np.diff(starts, append=pixels.shape[axis])
-        means = np.add.reduceat(means, starts, axis=axis, dtype=np.float64)
-        means = means / np.expand_dims(sizes, tuple(other for other in range(pixels.ndim) if other != axis))
-    return means
 
 
 def _gaussian(size: int, sigma: float) -> NDArray[np.float64]:

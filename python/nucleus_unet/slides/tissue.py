@@ -70,11 +70,12 @@ class TissueView:
         height, width, channels = pixels.shape
         filled = np.pad(pixels, ((0, -height % self._side), (0, -width % self._side), (0, 0)), mode="symmetric")
         box, across = self._side // _VIEW, filled.shape[1] // self._side
-        # Single precision holds all whole numbers of the contract, but not what is far from 0 or 1 in double precision.
-        precision = np.float64 if pixels.dtype.kind == "f" else np.float32
-        boxes = filled.reshape(-1, box, across * _VIEW, box, channels).mean(axis=(1, 3), dtype=precision)
+        # Rows first, as memory lies; 32 bits hold the sum of the largest box of whole numbers.
+        number = np.float64 if pixels.dtype.kind == "f" else np.uint32
+        rows = filled.reshape(-1, box, filled.shape[1] * channels).sum(axis=1, dtype=number)
+        boxes = rows.reshape(len(rows), across * _VIEW, box, channels).sum(axis=2, dtype=number)
         cells = boxes.reshape(-1, _VIEW, across, _VIEW, channels)
-        return cells.min(axis=(1, 3)), cells.max(axis=(1, 3))
+        return cells.min(axis=(1, 3)) / box**2, cells.max(axis=(1, 3)) / box**2
 
     def add(self, row: int, column: int, extremes: tuple[NDArray[np.floating], NDArray[np.floating]]) -> None:
         """Note the cells of a region that begins at that row and column of the slide."""
