@@ -45,6 +45,16 @@ def test_components_that_wind_through_all_strips_are_those_of_scikit_image(densi
     np.testing.assert_array_equal(label(image, connectivity=connectivity), labelled_by_skimage(image, connectivity))
 
 
+@pytest.mark.parametrize("connectivity", [1, 2])
+@pytest.mark.parametrize("values", [1, 3])
+def test_components_that_go_from_solid_rows_to_speckled_ones_and_back_are_those_of_scikit_image(values, connectivity):
+    rng = np.random.default_rng(4)
+    speckled = rng.integers(0, values + 1, (600, 201), np.uint32)
+    solid = np.repeat(rng.integers(0, values + 1, (600, 3), np.uint32), 67, axis=1)
+    image = np.where(np.arange(600)[:, None] // 90 % 2 == 0, speckled, solid)
+    np.testing.assert_array_equal(label(image, connectivity=connectivity), labelled_by_skimage(image, connectivity))
+
+
 @given(images, connectivities, st.integers(1, 4))
 def test_the_number_of_threads_changes_nothing(image, connectivity, threads):
     expected = label(image, connectivity=connectivity)

@@ -44,6 +44,33 @@ def pycocotools_encode(labels: NDArray[np.uint32], label: int) -> dict[str, Any]
     return encoded
 
 
+class TestAnImageThatIsSharedOutAmongThreads:
+    """Above a million pixels; smaller ones are done by one thread, another way."""
+
+    # Patches of a few labels, and one that fills whole columns.
+    patches = np.random.default_rng(5).integers(0, 5, (35, 41), np.uint32).repeat(30, axis=0).repeat(30, axis=1)
+    patches[:, 500:700] = 9
+    labels = patches[:1031, :1217]
+
+    @pytest.mark.parametrize("threads", [1, 2, None])
+    def test_it_is_encoded_as_numpy_and_pycocotools_do(self, threads):
+        labels = self.labels
+        present = [int(label) for label in np.unique(labels) if label]
+        assert labels_to_kaggle(labels, threads=threads) == {label: kaggle_by_numpy(labels, label) for label in present}
+        strings = {label: rle["counts"] for label, rle in labels_to_coco(labels, threads=threads).items()}
+        assert strings == {label: pycocotools_encode(labels, label)["counts"].decode() for label in present}
+
+    @pytest.mark.parametrize("threads", [1, 2, None])
+    def test_decoding_undoes_encoding_and_reports_what_overlaps(self, threads):
+        rles = [*labels_to_kaggle(self.labels).values(), f"1 {self.labels.size}"]
+        decoded, report = kaggle_to_labels(rles, self.labels.shape, threads=threads)
+        expected = ranked(self.labels)
+        areas = np.bincount(expected.ravel())[1:]
+        np.testing.assert_array_equal(decoded, np.where(expected, expected, areas.size + 1))
+        lost = [Overlap(mask, areas.size, int(area)) for mask, area in enumerate(areas)]
+        assert report == MergeReport(tuple(lost), (), ())
+
+
 class TestKaggle:
     @given(label_images)
     def test_decoding_undoes_encoding(self, labels):

@@ -1,7 +1,7 @@
 """Run-length encodings, Kaggle's and COCO's."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypeAlias, TypedDict, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -173,6 +173,9 @@ def coco_to_labels(
     if isinstance(rles, Mapping):
         raise MaskError("expected a list of masks, got a single mapping; pass [mask], or list(masks.values())")
     expected = None if shape is None else as_shape(shape)
+    rles = list(rles)
+    if (alike := _fields_alike(rles, expected)) is not None:
+        return merged(_core.coco_to_labels(*alike, threads=threads))
     counts = []
     for place, rle in enumerate(rles):
         mask_counts, expected = _coco_fields(rle, expected, "", place)
@@ -288,6 +291,10 @@ def _encoded(
     if isinstance(rles, str | Mapping):
         raise MaskError(f"{where}expected a list of masks, got a single {type(rles).__name__}; pass [mask]")
     expected = None if shape is None else as_shape(shape)
+    rles = list(rles)
+    if (alike := _fields_alike(rles, expected)) is not None:
+        counts_of_all, expected = alike
+        return [counts.encode() if isinstance(counts, str) else counts for counts in counts_of_all], expected
     masks: list[Any] = []
     for place, rle in enumerate(rles):
         if isinstance(rle, str):
@@ -304,13 +311,23 @@ def _known(size: tuple[int, int] | None) -> tuple[int, int]:
     return size
 
 
+def _fields_alike(rles: Sequence[object], expected: tuple[int, int] | None) -> tuple[list[Any], tuple[int, int]] | None:
+    """Take masks apart into counts and size where all are plain and alike, as long lists mostly are; None otherwise."""
+    if not rles or set(map(type, rles)) != {dict}:
+        return None
+    plain = cast(Sequence[dict[str, Any]], rles)
+    sizes: list[Any] = [rle.get("size") for rle in plain]
+    if set(map(type, sizes)) != {list} or sizes.count(sizes[0]) < len(sizes):
+        return None
+    counts = [rle["counts"] for rle in plain if "counts" in rle]
+    size = (*sizes[0],)
+    if len(counts) < len(plain) or [*map(type, size)] != [int, int] or min(size) < 0 or expected not in (None, size):
+        return None
+    return counts, size
+
+
 def _coco_fields(rle: object, expected: tuple[int, int] | None, where: str, place: int) -> tuple[Any, tuple[int, int]]:
     """Take a mask apart into counts and size, which must be the one expected, if any is."""
-    # Lists of masks are long: only what is no dict of the size before is looked at closely.
-    if expected is not None and type(rle) is dict and "counts" in rle:
-        known = rle.get("size")
-        if type(known) is list and (*known,) == expected:
-            return rle["counts"], expected
     if not isinstance(rle, Mapping) or "size" not in rle or "counts" not in rle:
         raise MaskError(f"{where}mask {place}: expected a mapping with 'size' and 'counts', got {brief(rle)}")
     size = as_shape(rle["size"], f"{where}mask {place}, size")

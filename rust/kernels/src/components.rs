@@ -1,8 +1,10 @@
 //! Connected components of a binary image or of a label image, by union-find over runs rather than over pixels.
 //!
-//! Strips of rows are cut into runs and joined within themselves in parallel, then over the seams between them. A run's
-//! parent always comes before it in raster order, so that one pass over the runs numbers the components by their first
-//! pixels. See He, Chao, Suzuki (2008), A run-based two-scan labeling algorithm, <https://doi.org/10.1109/TIP.2008.919369>.
+//! Strips of rows are cut into parts, mostly runs, and joined within themselves in parallel, then over the seams between
+//! them. A part's parent always comes before it in raster order, so that one pass over the parts numbers the components by
+//! their first pixels. See He, Chao, Suzuki (2008), A run-based two-scan labeling algorithm, <https://doi.org/10.1109/TIP.2008.919369>.
+
+mod pixels;
 
 use std::ops::Range;
 
@@ -13,8 +15,17 @@ use thiserror::Error;
 use crate::interrupt;
 use crate::runs::{Run, find_runs};
 
+/// Of the image, which is in standard layout, and so of its rows.
+const ONE_PIECE: &str = "a row lies in one piece";
+
 /// Rows that one thread takes at a time.
 const STRIP: usize = 64;
+
+/// Rows that tell whether a strip is dense.
+const SAMPLE: usize = 4;
+
+/// Pixels a run, more or less, below which pixels are quicker than runs.
+const DENSE: usize = 8;
 
 /// Which pixels are neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,13 +57,27 @@ pub enum LabelError {
     },
 }
 
-/// The runs of some rows.
+/// Some rows, cut into parts of components.
 struct Strip<T> {
-    runs: Vec<Run<T>>,
-    /// Where each row's runs are.
-    rows: Vec<Range<usize>>,
-    /// For each run one of its component that is not later; a run that is its own parent is the first of its component.
+    parts: Parts<T>,
+    /// For each part one of its component that is not later; one that is its own parent is the first of its component.
     parents: Vec<u32>,
+    /// The first row and the last.
+    ends: [End<T>; 2],
+}
+
+/// Which pixels are of which part.
+enum Parts<T> {
+    /// Each run is a part. Where each row's are.
+    Runs(Vec<Run<T>>, Vec<Range<usize>>),
+    /// The numbers of the parts, from 1, stand in the label image.
+    Pixels,
+}
+
+/// The runs of a row and the part of each.
+struct End<T> {
+    runs: Vec<Run<T>>,
+    parts: Vec<u32>,
 }
 
 /// Write the number of its component to each pixel of `labels` that is not background, and return how many there are.
@@ -86,7 +111,8 @@ pub fn label<T: Copy + PartialEq + Default + Send + Sync>(
     let strips: Vec<Strip<T>> = image
         .axis_chunks_iter(Axis(0), STRIP)
         .into_par_iter()
-        .map(|rows| Strip::new(rows, connectivity))
+        .zip(labels.axis_chunks_iter_mut(Axis(0), STRIP))
+        .map(|(rows, labels)| Strip::new(rows, connectivity, labels))
         .collect();
     let (mut numbers, starts) = joined(&strips, connectivity);
     let count = number(&mut numbers);
@@ -100,48 +126,71 @@ pub fn label<T: Copy + PartialEq + Default + Send + Sync>(
 }
 
 impl<T: Copy + PartialEq + Default> Strip<T> {
-    fn new(image: ArrayView2<'_, T>, connectivity: Connectivity) -> Self {
-        let mut strip = Self {
-            runs: Vec::new(),
-            rows: Vec::with_capacity(image.nrows()),
-            parents: Vec::new(),
-        };
+    fn new(
+        image: ArrayView2<'_, T>,
+        connectivity: Connectivity,
+        mut labels: ArrayViewMut2<'_, u32>,
+    ) -> Self {
+        if let Some(labels) = labels.as_slice_mut()
+            && is_dense(image)
+        {
+            return Self::of_pixels(image, connectivity, labels);
+        }
+        let (mut runs, mut rows) = (Vec::new(), Vec::with_capacity(image.nrows()));
+        let mut parents = Vec::new();
         let mut above = 0..0;
         for row in image.rows() {
             interrupt::check();
-            let start = strip.runs.len();
-            find_runs(
-                row.to_slice().expect("a row lies in one piece"),
-                &mut strip.runs,
-            );
-            let here = start..strip.runs.len();
-            strip.parents.extend(here.clone().map(|run| run as u32));
-            join(
-                (
-                    &strip.runs[above],
-                    strip.rows.last().map_or(0, |row| row.start),
-                ),
-                (&strip.runs[here.clone()], start),
-                connectivity,
-                &mut strip.parents,
-            );
+            let start = runs.len();
+            find_runs(row.to_slice().expect(ONE_PIECE), &mut runs);
+            let here = start..runs.len();
+            parents.extend(here.clone().map(|run| run as u32));
+            let first_above = above.start;
+            for_each_touch(&runs[above], &runs[here.clone()], connectivity, |i, j| {
+                union(&mut parents, first_above + i, start + j);
+            });
             above = here.clone();
-            strip.rows.push(here);
+            rows.push(here);
         }
-        strip
+        let end = |row: &Range<usize>| End {
+            runs: runs[row.clone()].to_vec(),
+            parts: row.clone().map(|part| part as u32).collect(),
+        };
+        let ends = [end(&rows[0]), end(&rows[rows.len() - 1])];
+        Self {
+            parts: Parts::Runs(runs, rows),
+            parents,
+            ends,
+        }
     }
 
-    fn first_row(&self) -> Range<usize> {
-        self.rows[0].clone()
-    }
-
-    fn last_row(&self) -> Range<usize> {
-        self.rows[self.rows.len() - 1].clone()
+    fn of_pixels(image: ArrayView2<'_, T>, connectivity: Connectivity, labels: &mut [u32]) -> Self {
+        let parents = pixels::label(image, connectivity, labels);
+        let end = |row: usize| {
+            let mut runs = Vec::new();
+            let pixels = image.row(row);
+            find_runs(pixels.to_slice().expect(ONE_PIECE), &mut runs);
+            let numbers = &labels[row * image.ncols()..];
+            let part = |run: &Run<T>| numbers[run.start as usize] - 1;
+            let parts = runs.iter().map(part).collect();
+            End { runs, parts }
+        };
+        Self {
+            parts: Parts::Pixels,
+            parents,
+            ends: [end(0), end(image.nrows() - 1)],
+        }
     }
 
     fn paint(&self, numbers: &[u32], mut labels: ArrayViewMut2<'_, u32>) {
-        for (mut row, runs) in labels.rows_mut().into_iter().zip(&self.rows) {
-            let numbered = self.runs[runs.clone()].iter().zip(&numbers[runs.clone()]);
+        let Parts::Runs(runs, rows) = &self.parts else {
+            for label in labels.iter_mut().filter(|label| **label != 0) {
+                *label = numbers[*label as usize - 1];
+            }
+            return;
+        };
+        for (mut row, place) in labels.rows_mut().into_iter().zip(rows) {
+            let numbered = runs[place.clone()].iter().zip(&numbers[place.clone()]);
             if let Some(row) = row.as_slice_mut() {
                 numbered.for_each(|(run, &number)| row[run.columns()].fill(number));
                 continue;
@@ -154,20 +203,27 @@ impl<T: Copy + PartialEq + Default> Strip<T> {
     }
 }
 
-/// Join the runs of a row with those of one value that they touch in the row above. Of each row: its runs, and the number
-/// of the first.
-fn join<T: Copy + PartialEq>(
-    (above, first_above): (&[Run<T>], usize),
-    (here, first_here): (&[Run<T>], usize),
+/// Whether the first rows have so many runs that it is quicker to go from pixel to pixel.
+fn is_dense<T: Copy + PartialEq + Default>(image: ArrayView2<'_, T>) -> bool {
+    let mut runs: Vec<Run<T>> = Vec::new();
+    let rows = image.rows().into_iter().take(SAMPLE);
+    rows.for_each(|row| find_runs(row.to_slice().expect(ONE_PIECE), &mut runs));
+    runs.len() * DENSE > image.nrows().min(SAMPLE) * image.ncols()
+}
+
+/// Call `touch` with the places of any two runs, of a row and of the row below, that are of one value and neighbours.
+fn for_each_touch<T: Copy + PartialEq>(
+    above: &[Run<T>],
+    here: &[Run<T>],
     connectivity: Connectivity,
-    parents: &mut [u32],
+    mut touch: impl FnMut(usize, usize),
 ) {
     let reach = u32::from(connectivity == Connectivity::Eight);
     let (mut i, mut j) = (0, 0);
     while i < above.len() && j < here.len() {
         let (a, b) = (above[i], here[j]);
         if a.value == b.value && a.start < b.end + reach && b.start < a.end + reach {
-            union(parents, first_above + i, first_here + j);
+            touch(i, j);
         }
         // Only a run that starts where the other row's ends can touch it past that end, by a corner.
         if a.end == b.end
@@ -176,7 +232,7 @@ fn join<T: Copy + PartialEq>(
             && next.start == a.end
             && next.value == a.value
         {
-            union(parents, first_above + i, first_here + j + 1);
+            touch(i, j + 1);
         }
         if a.end <= b.end {
             i += 1;
@@ -186,32 +242,33 @@ fn join<T: Copy + PartialEq>(
     }
 }
 
-/// Make the runs of both numbers one component; a parent is never later than its run.
-pub(crate) fn union(parents: &mut [u32], a: usize, b: usize) {
+/// Make the parts of both numbers one component, and return its first part; a parent is never later than its part.
+pub(crate) fn union(parents: &mut [u32], a: usize, b: usize) -> usize {
     let (a, b) = (root(parents, a), root(parents, b));
     let (first, later) = if a < b { (a, b) } else { (b, a) };
     parents[later] = first as u32;
+    first
 }
 
-/// The first run that is known to be of the same component; the way there is halved for the next who asks.
-fn root(parents: &mut [u32], mut run: usize) -> usize {
+/// The first part that is known to be of the same component; the way there is halved for the next who asks.
+fn root(parents: &mut [u32], mut part: usize) -> usize {
     loop {
-        let parent = parents[run] as usize;
-        if parent == run {
-            return run;
+        let parent = parents[part] as usize;
+        if parent == part {
+            return part;
         }
         let grandparent = parents[parent];
-        parents[run] = grandparent;
-        run = grandparent as usize;
+        parents[part] = grandparent;
+        part = grandparent as usize;
     }
 }
 
-/// The parents of all runs, joined over the seams between strips, and the number of each strip's first run.
+/// The parents of all parts, joined over the seams between strips, and the number of each strip's first part.
 fn joined<T: Copy + PartialEq + Default>(
     strips: &[Strip<T>],
     connectivity: Connectivity,
 ) -> (Vec<u32>, Vec<usize>) {
-    let mut parents = Vec::with_capacity(strips.iter().map(|strip| strip.runs.len()).sum());
+    let mut parents = Vec::with_capacity(strips.iter().map(|strip| strip.parents.len()).sum());
     let mut starts = Vec::with_capacity(strips.len());
     for strip in strips {
         let start = parents.len();
@@ -219,13 +276,11 @@ fn joined<T: Copy + PartialEq + Default>(
         parents.extend(strip.parents.iter().map(|parent| parent + start as u32));
     }
     for (pair, starts) in strips.windows(2).zip(starts.windows(2)) {
-        let (above, here) = (pair[0].last_row(), pair[1].first_row());
-        join(
-            (&pair[0].runs[above.clone()], starts[0] + above.start),
-            (&pair[1].runs[here.clone()], starts[1] + here.start),
-            connectivity,
-            &mut parents,
-        );
+        let ([_, above], [here, _]) = (&pair[0].ends, &pair[1].ends);
+        for_each_touch(&above.runs, &here.runs, connectivity, |i, j| {
+            let (a, b) = (above.parts[i] as usize, here.parts[j] as usize);
+            union(&mut parents, starts[0] + a, starts[1] + b);
+        });
     }
     (parents, starts)
 }
@@ -233,9 +288,9 @@ fn joined<T: Copy + PartialEq + Default>(
 /// Put the numbers of components in place of parents. A parent comes first, so that its number is known by then.
 fn number(parents: &mut [u32]) -> u32 {
     let mut count = 0;
-    for run in 0..parents.len() {
-        let parent = parents[run] as usize;
-        parents[run] = if parent == run {
+    for part in 0..parents.len() {
+        let parent = parents[part] as usize;
+        parents[part] = if parent == part {
             count += 1;
             count
         } else {

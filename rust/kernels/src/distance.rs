@@ -189,6 +189,17 @@ fn finish_column(values: &mut [f32], envelope: &mut Vec<Parabola>) {
 
 /// Find the distances of a stretch of one label, which other labels or the image's border end.
 fn finish_stretch(values: &mut [f32], rows: Range<usize>, envelope: &mut Vec<Parabola>) {
+    // A border of the image offers nothing. Else nobody is nearer than a neighbour: all of thin shapes is known already.
+    let is_ended = rows.start > 0 || rows.end < values.len();
+    let stretch = &mut values[rows.clone()];
+    stretch[0] = stretch[0].abs();
+    if is_ended && stretch.len() == 1 {
+        stretch[0] = 1.0;
+        return;
+    }
+    if stretch.iter().all(|&distance| distance == 1.0) {
+        return;
+    }
     let (start, end) = (rows.start as f64, rows.end as f64);
     envelope.clear();
     if rows.start > 0 {

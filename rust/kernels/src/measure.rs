@@ -75,17 +75,20 @@ pub fn measure(
     // One more than the place in `totals`; 0 for a label that was not met yet.
     let mut places = ByLabel::<u32>::new(labels.len());
     for first in (0..expected.0).step_by(BATCH) {
-        let runs: Vec<Vec<(u32, Totals)>> = (first..expected.0.min(first + BATCH))
+        let rows: Vec<Vec<RunSums>> = (first..expected.0.min(first + BATCH))
             .into_par_iter()
             .map(|row| runs_of_row(row, labels, intensity, probability))
             .collect();
-        for (label, run) in runs.into_iter().flatten() {
-            let place = places.slot(label);
-            if *place == 0 {
-                totals.push((label, run));
-                *place = totals.len() as u32;
-            } else {
-                totals[*place as usize - 1].1.add(&run);
+        for (row, sums) in (first..).zip(&rows) {
+            for sums in sums {
+                let label = sums.run.value;
+                let place = places.slot(label);
+                if *place == 0 {
+                    totals.push((label, Totals::new(row, sums)));
+                    *place = totals.len() as u32;
+                } else {
+                    totals[*place as usize - 1].1.add(row, sums);
+                }
             }
         }
     }
@@ -118,6 +121,14 @@ fn check(
     }
 }
 
+/// A run and what is under it: less than a nucleus's totals, of which there would be as many as runs.
+#[derive(Debug, Clone, Copy)]
+struct RunSums {
+    run: Run<u32>,
+    intensity: f64,
+    probability: u64,
+}
+
 /// Sums over pixels of one nucleus.
 #[derive(Debug, Clone, Copy)]
 struct Totals {
@@ -129,16 +140,29 @@ struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, run: &Self) {
-        let [top, left, bottom, right] = self.bounding_box;
-        let [above, before, below, after] = run.bounding_box;
+    /// Those of one run.
+    fn new(row: usize, sums: &RunSums) -> Self {
+        let columns = sums.run.columns();
+        let area = columns.len() as u64;
+        Self {
+            area,
+            bounding_box: [row, columns.start, row + 1, columns.end],
+            places: [
+                area * row as u64,
+                (columns.start + columns.end - 1) as u64 * area / 2,
+            ],
+            intensity: sums.intensity,
+            probability: sums.probability,
+        }
+    }
+
+    /// Take in a run of this row or of a later one.
+    fn add(&mut self, row: usize, sums: &RunSums) {
+        let run = Self::new(row, sums);
+        let [top, left, _, right] = self.bounding_box;
+        let [_, before, below, after] = run.bounding_box;
         self.area += run.area;
-        self.bounding_box = [
-            top.min(above),
-            left.min(before),
-            bottom.max(below),
-            right.max(after),
-        ];
+        self.bounding_box = [top, left.min(before), below, right.max(after)];
         self.places[0] += run.places[0];
         self.places[1] += run.places[1];
         self.intensity += run.intensity;
@@ -151,21 +175,15 @@ fn runs_of_row(
     labels: ArrayView2<'_, u32>,
     intensity: Option<ArrayView2<'_, f32>>,
     probability: Option<ArrayView2<'_, u8>>,
-) -> Vec<(u32, Totals)> {
+) -> Vec<RunSums> {
     interrupt::check();
     let line = labels.row(row);
     let mut runs: Vec<Run<u32>> = Vec::new();
     find_runs(line.to_slice().expect("a row lies in one piece"), &mut runs);
-    let totals = |run: &Run<u32>| {
+    let sums = |run: Run<u32>| {
         let columns = run.columns();
-        let area = columns.len() as u64;
-        Totals {
-            area,
-            bounding_box: [row, columns.start, row + 1, columns.end],
-            places: [
-                area * row as u64,
-                (columns.start + columns.end - 1) as u64 * area / 2,
-            ],
+        RunSums {
+            run,
             intensity: intensity.map_or(0.0, |image| {
                 columns.clone().map(|c| f64::from(image[[row, c]])).sum()
             }),
@@ -174,5 +192,5 @@ fn runs_of_row(
             }),
         }
     };
-    runs.iter().map(|run| (run.value, totals(run))).collect()
+    runs.into_iter().map(sums).collect()
 }

@@ -24,8 +24,11 @@ pub use measure::{EncodedMask, Extent, RunMask, extents, rle_iou, run_masks};
 /// uses whole cache lines.
 const STRIP: usize = 64;
 
-/// Characters or counts that are worth handing to another thread.
-const TASK: usize = 1 << 14;
+/// Characters or counts that are worth handing to another thread: to wake it takes as long as to read some thousands.
+const TASK: usize = 1 << 17;
+
+/// Pixels of an image up to which runs are found or painted before another thread would be at work.
+const LITTLE: usize = 1 << 20;
 
 /// Pixels of one mask that follow each other in column-major order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,6 +175,12 @@ pub enum Fault {
     },
 }
 
+/// Whether so little is to be done that nothing of it is handed to another thread: of an image of so many pixels, and of
+/// masks of so many characters or counts.
+pub fn is_little(pixels: usize, characters: usize) -> bool {
+    pixels <= LITTLE && characters <= TASK
+}
+
 /// What `parse` makes of every mask; of several faults the one in the first mask counts, whichever thread is first.
 /// `length` is the number of characters or counts of a mask, by which the work is shared out.
 fn parse_all<Encoded: Sync, Parsed: Send>(
@@ -202,12 +211,19 @@ fn paint(masks: &[Vec<Run>], mut labels: ArrayViewMut2<'_, u32>) -> Merge {
     if labels.is_empty() {
         return Merge::new(&claimed, Losses::default());
     }
+    if labels.len() <= LITTLE {
+        let runs = masks.iter().enumerate().flat_map(|(mask, runs)| {
+            let label = label_of(mask);
+            runs.iter().map(move |&run| (label, run))
+        });
+        return Merge::new(&claimed, paint_strip(labels, runs));
+    }
     let strips = runs_by_strip(masks, labels.dim());
     let losses = labels
         .axis_chunks_iter_mut(Axis(1), STRIP)
         .into_par_iter()
         .zip(strips)
-        .map(|(strip, runs)| paint_strip(strip, &runs))
+        .map(|(strip, runs)| paint_strip(strip, runs.into_iter()))
         .reduce(Losses::default, Losses::add);
     Merge::new(&claimed, losses)
 }
@@ -232,19 +248,24 @@ fn runs_by_strip(masks: &[Vec<Run>], (height, width): (usize, usize)) -> Vec<Vec
     strips
 }
 
-fn paint_strip(mut strip: ArrayViewMut2<'_, u32>, runs: &[(u32, Run)]) -> Losses {
+fn paint_strip(
+    mut strip: ArrayViewMut2<'_, u32>,
+    runs: impl Iterator<Item = (u32, Run)>,
+) -> Losses {
     let height = strip.nrows();
     let mut losses = Losses::default();
-    for &(label, run) in runs {
+    for (label, run) in runs {
         interrupt::check();
-        let (start, end) = (run.start as usize, run.end() as usize);
-        for column in start / height..=(end - 1) / height {
-            let top = start.saturating_sub(column * height);
-            let bottom = (end - column * height).min(height);
+        let (start, mut length) = (run.start as usize, run.length as usize);
+        let (mut column, mut top) = (start / height, start % height);
+        while length > 0 {
+            let bottom = height.min(top + length);
             let mut pixels = strip.column_mut(column);
             for pixel in pixels.slice_axis_mut(Axis(0), Slice::from(top..bottom)) {
                 losses.claim(pixel, label);
             }
+            length -= bottom - top;
+            (column, top) = (column + 1, 0);
         }
     }
     losses

@@ -65,6 +65,11 @@ pub fn run<T: Send>(
     })
 }
 
+/// The threads to ask for: where the work is little, the caller's own, which `run` takes for work that is not shared out.
+pub fn threads_for(little: bool, threads: Option<usize>) -> Option<usize> {
+    threads.filter(|&count| !little || count == 0)
+}
+
 /// Let another thread work, and look meanwhile whether there is a signal: Python runs handlers on its main thread alone.
 fn interruptible<T: Send>(work: impl FnOnce() -> thread::Result<T> + Send) -> PyResult<T> {
     thread::scope(|scope| {

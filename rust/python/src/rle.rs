@@ -23,6 +23,7 @@ pub fn labels_to_kaggle(
     threads: Option<usize>,
 ) -> PyResult<Vec<(u32, String)>> {
     let labels = Pixels::new("labels", labels)?;
+    let threads = threads_for(&labels, threads);
     with_pixels!(&labels, pixels => border::run(py, threads, pixels.len(), || rle::labels_to_kaggle(pixels)))
 }
 
@@ -40,6 +41,9 @@ pub fn kaggle_to_labels<'py>(
             masks::wrong_type(place, expected, mask)
         })
     })?;
+    let characters = texts.iter().map(|text| text.len()).sum();
+    let little = rle::is_little(shape.0.saturating_mul(shape.1), characters);
+    let threads = border::threads_for(little, threads);
     masks::merge(py, shape, threads, |labels| {
         rle::kaggle_to_labels(&texts, labels)
     })
@@ -54,6 +58,7 @@ pub fn labels_to_coco<'py>(
     threads: Option<usize>,
 ) -> PyResult<Vec<(u32, Bound<'py, PyAny>)>> {
     let labels = Pixels::new("labels", labels)?;
+    let threads = threads_for(&labels, threads);
     if compressed {
         let instances = with_pixels!(&labels, pixels => {
             border::run(py, threads, pixels.len(), || rle::labels_to_coco_strings(pixels))
@@ -65,6 +70,12 @@ pub fn labels_to_coco<'py>(
         })?;
         in_python(py, instances.map_err(mask_error)?)
     }
+}
+
+/// The threads that the runs of a label image are worth.
+fn threads_for(labels: &Pixels<'_>, threads: Option<usize>) -> Option<usize> {
+    let pixels = with_pixels!(labels, pixels => pixels.len());
+    border::threads_for(rle::is_little(pixels, 0), threads)
 }
 
 fn in_python<'py>(
@@ -88,6 +99,8 @@ pub fn coco_to_labels<'py>(
     // Before the image is allocated, which may fail for its size alone.
     rle::coco_pixels(shape).map_err(mask_error)?;
     let counts = masks::read_all(masks, coco_counts)?;
+    let little = rle::is_little(shape.0 * shape.1, counts.iter().map(CocoCounts::size).sum());
+    let threads = border::threads_for(little, threads);
     masks::merge(py, shape, threads, |labels| {
         rle::coco_to_labels(&counts, labels)
     })
@@ -102,6 +115,8 @@ pub fn measure_rles<'py>(
     threads: Option<usize>,
 ) -> PyResult<AreasAndBoxes<'py>> {
     let masks = masks::read_all(masks, encoded_mask)?;
+    let little = rle::is_little(0, masks.iter().map(EncodedMask::size).sum());
+    let threads = border::threads_for(little, threads);
     let extents =
         border::run(py, threads, 0, || rle::extents(&masks, shape))?.map_err(mask_error)?;
     let boxes: Vec<[i64; 4]> = extents

@@ -32,13 +32,13 @@ impl CocoCounts {
 
     /// Those runs.
     fn runs(&self, pixels: u64) -> Result<Vec<Run>, Fault> {
-        let mut runs = Vec::with_capacity(self.len() / 4);
+        let mut runs = Vec::with_capacity(self.size() / 4);
         self.for_each_run(pixels, |run| runs.push(run))?;
         Ok(runs)
     }
 
     /// How many characters or numbers there are to read.
-    pub(super) fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         match self {
             Self::Compressed(text) => text.len(),
             Self::Plain(values) => values.len(),
@@ -81,7 +81,7 @@ pub fn coco_to_labels(
     labels: ArrayViewMut2<'_, u32>,
 ) -> Result<Merge, RleError> {
     let pixels = u64::from(coco_pixels(labels.dim())?);
-    let runs = parse_all(masks, CocoCounts::len, |counts| counts.runs(pixels))?;
+    let runs = parse_all(masks, CocoCounts::size, |counts| counts.runs(pixels))?;
     Ok(paint(&runs, labels))
 }
 

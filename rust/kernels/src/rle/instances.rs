@@ -5,7 +5,7 @@ use std::ops::Range;
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, Axis};
 
-use super::Run;
+use super::{LITTLE, Run};
 use crate::by_label::ByLabel;
 use crate::interrupt;
 use crate::runs::{BLOCK, for_each_difference};
@@ -24,6 +24,8 @@ pub(super) struct Instances {
     runs: Vec<Run>,
     /// Each label and where its runs lie.
     labels: Vec<(u32, Range<usize>)>,
+    /// How many of them one thread encodes at least.
+    least: usize,
 }
 
 /// A run within one column.
@@ -40,10 +42,16 @@ impl Instances {
             return Self {
                 runs: Vec::new(),
                 labels: Vec::new(),
+                least: 1,
             };
         }
         let image = labels.as_standard_layout();
-        let each = image.ncols().div_ceil(rayon::current_num_threads());
+        let threads = if pixels <= LITTLE {
+            1
+        } else {
+            rayon::current_num_threads()
+        };
+        let each = image.ncols().div_ceil(threads);
         let strip = each.next_multiple_of(BLOCK).max(STRIP);
         let columns: Vec<Vec<LabelledRun>> = image
             .axis_chunks_iter(Axis(1), strip)
@@ -87,7 +95,16 @@ impl Instances {
             runs[*place] = run;
             *place += 1;
         }
-        Self { runs, labels }
+        let least = if pixels <= LITTLE {
+            labels.len().max(1)
+        } else {
+            1
+        };
+        Self {
+            runs,
+            labels,
+            least,
+        }
     }
 
     /// What `encode` makes of the runs of each instance, ascending and as long as possible.
@@ -97,6 +114,7 @@ impl Instances {
     ) -> Vec<(u32, Encoded)> {
         self.labels
             .par_iter()
+            .with_min_len(self.least)
             .map(|(label, place)| (*label, encode(Joined(&self.runs[place.clone()]))))
             .collect()
     }

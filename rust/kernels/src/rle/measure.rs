@@ -31,10 +31,11 @@ impl<Text: AsRef<str>> EncodedMask<Text> {
         }
     }
 
-    fn len(&self) -> usize {
+    /// How many characters or numbers there are to read.
+    pub fn size(&self) -> usize {
         match self {
             Self::Kaggle(text) => text.as_ref().len(),
-            Self::Coco(counts) => counts.len(),
+            Self::Coco(counts) => counts.size(),
         }
     }
 }
@@ -108,7 +109,7 @@ pub fn extents<Text: AsRef<str> + Sync>(
     shape: (usize, usize),
 ) -> Result<Vec<Extent>, RleError> {
     let (pixels, height) = pixels_and_height(masks, shape)?;
-    parse_all(masks, EncodedMask::len, |mask| {
+    parse_all(masks, EncodedMask::size, |mask| {
         let mut extent = Extent::default();
         mask.for_each_run(pixels, |run| extent.add(run, height))?;
         Ok(extent)
@@ -125,7 +126,7 @@ pub fn run_masks<Text: AsRef<str> + Sync>(
     shape: (usize, usize),
 ) -> Result<Vec<RunMask>, RleError> {
     let (pixels, height) = pixels_and_height(masks, shape)?;
-    parse_all(masks, EncodedMask::len, |mask| {
+    parse_all(masks, EncodedMask::size, |mask| {
         let (mut extent, mut runs) = (Extent::default(), Vec::new());
         mask.for_each_run(pixels, |run| {
             extent.add(run, height);
