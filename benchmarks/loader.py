@@ -29,6 +29,8 @@ from nucleus_unet.training.trainer import TrainConfig
 
 _CONFIG = TrainConfig()
 _WARM_UP = 4
+# What each worker of the loader draws ahead.
+_AHEAD = 4
 
 
 def main() -> None:
@@ -36,12 +38,14 @@ def main() -> None:
     options = _options()
     logging.basicConfig(level=logging.ERROR)
     examples = [example for source in options.data for example in read_examples(source)[0]]
-    stream = SampleStream(examples, AugmentConfig(), seed=0, length=options.samples + _WARM_UP * _CONFIG.batch_size)
+    stream = SampleStream(examples, AugmentConfig(), seed=0, length=1_000_000)
     device = choose_device(options.device)
     rows: dict[str, list[float]] = {}
     for _ in range(options.rounds):
         for workers in options.workers:
-            rows.setdefault(f"loader, {workers} workers", []).append(_loader_rate(stream, workers, device))
+            rows.setdefault(f"loader, {workers} workers", []).append(
+                _loader_rate(stream, workers, options.samples, device)
+            )
         rows.setdefault("network, one batch again and again", []).append(_network_rate(stream, options.samples, device))
     print(f"{cpu()}, {os.cpu_count()} cores; network on {device}; load {os.getloadavg()[0]:.1f}")
     print("| what | samples a second: median | least | most |\n|---|---|---|---|")
@@ -57,7 +61,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="+", help="training sets, as nucleus-unet train reads them")
     parser.add_argument(
-        "--workers", type=int, nargs="+", default=[0, 1, os.cpu_count() or 1], help="(0, 1, one a core)"
+        "--workers", type=int, nargs="+", default=sorted({0, 1, os.cpu_count() or 1}), help="(0, 1, one a core)"
     )
     parser.add_argument("--samples", type=int, default=800, help="drawn in each turn, a multiple of 8 (800)")
     parser.add_argument("--rounds", type=int, default=3, help="how often everybody has its turn (3)")
@@ -66,19 +70,21 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _loader_rate(stream: SampleStream, workers: int, device: torch.device) -> float:
+def _loader_rate(stream: SampleStream, workers: int, samples: int, device: torch.device) -> float:
     whole_batches = slice(0, _CONFIG.batch_size)
     batches = iter(
         load_batches(
             stream, start=0, batch_size=_CONFIG.batch_size, share=whole_batches, workers=workers, device=device
         )
     )
-    # What workers draw ahead while they start is not counted: those samples were waited for.
-    for _ in range(_WARM_UP):
+    # What is drawn ahead while workers start would be counted without having been waited for.
+    for _ in range(_AHEAD * max(workers, 1)):
         next(batches)
     started = time.monotonic()
-    count = sum(len(batch.image) for batch in batches)
-    return count / (time.monotonic() - started)
+    steps = max(samples // _CONFIG.batch_size, _AHEAD * workers)
+    for _ in range(steps):
+        next(batches)
+    return steps * _CONFIG.batch_size / (time.monotonic() - started)
 
 
 def _network_rate(stream: SampleStream, samples: int, device: torch.device) -> float:

@@ -77,6 +77,13 @@ def test_the_fingerprint_follows_configuration_and_weights(tiny_bundle: Path, co
     assert load_bundle(copy).fingerprint != fingerprint
 
 
+@pytest.mark.parametrize("seen", [None, [1], {"training": 5}, {"training": "abc"}, {"choice": [[1]]}])
+def test_what_a_model_has_seen_is_told_by_lists_of_digests(copy: Path, seen: object) -> None:
+    (copy / METRICS).write_text(json.dumps({"seen": seen}))
+    with pytest.raises(BundleError, match=r"expected lists of digests in seen\.training and seen\.choice"):
+        load_bundle(copy)
+
+
 def test_nothing_at_the_path_is_a_file_system_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no model bundle at .*none"):
         load_bundle(tmp_path / "none")

@@ -20,7 +20,7 @@ from nucleus_unet.comparison import Comparison, compare
 from nucleus_unet.comparison.bootstrap import Interval
 from nucleus_unet.comparison.compare import ComparedModel, Difference
 from nucleus_unet.comparison.figures import FIGURES
-from nucleus_unet.comparison.page import write_comparison
+from nucleus_unet.comparison.page import said_of_images, write_comparison
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.evaluation.evaluate import evaluate
 from nucleus_unet.training.dataset import Example
@@ -101,7 +101,8 @@ def test_verdicts_follow_the_interval_and_the_sense_of_the_figure(
 
 def test_images_of_one_field_count_as_one_draw(segmenter: Segmenter, blind: Segmenter) -> None:
     some = EXAMPLES[:3]
-    once, twice = (compare({"a": segmenter, "b": blind}, each, resamples=50) for each in (some, some + some))
+    alike = [dataclasses.replace(each, image=each.image.astype(np.uint16)) for each in some]
+    once, twice = (compare({"a": segmenter, "b": blind}, each, resamples=50) for each in (some, some + alike))
     assert (twice.images, twice.fields) == (6, 3)
     for a, b in zip(once.differences, twice.differences, strict=True):
         assert a.interval == pytest.approx(b.interval)
@@ -122,7 +123,7 @@ def test_one_model_or_no_image_is_refused(segmenter: Segmenter) -> None:
 
 
 def trained_on(segmenter: Segmenter, examples: list[Example]) -> Segmenter:
-    metrics = {"training": {"digests": [each.digest for each in examples]}}
+    metrics = {"seen": {"training": [each.digest for each in examples]}}
     return Segmenter(dataclasses.replace(segmenter.bundle, metrics=metrics), device="cpu", precision="float32")
 
 
@@ -136,6 +137,31 @@ def test_models_are_compared_on_what_none_was_trained_on(segmenter: Segmenter) -
     for model, expected, training in zip(comparison.models, unseen.models, both.models, strict=True):
         assert model.figures == expected.figures
         assert model.training == {name: training.figures[name] for name in ("loss", "pixel_accuracy")}
+
+
+def test_images_that_come_twice_are_compared_once(segmenter: Segmenter) -> None:
+    again = [
+        dataclasses.replace(each, name=f"again {each.name}", mosaic=f"again {each.mosaic}") for each in EXAMPLES[:3]
+    ]
+    comparison = compare({"a": segmenter, "b": segmenter}, [*EXAMPLES[:3], *again], resamples=5)
+    assert (comparison.images, comparison.fields, comparison.left_out) == (3, 3, 3)
+
+
+def test_a_field_is_known_as_a_whole(segmenter: Segmenter) -> None:
+    one_field = [dataclasses.replace(each, mosaic="one") for each in EXAMPLES[:3]]
+    trained = trained_on(segmenter, one_field[:1])
+    comparison = compare({"a": trained, "b": trained}, [*one_field, *EXAMPLES[3:5]], resamples=5)
+    assert (comparison.images, comparison.training_images, comparison.left_out) == (2, 1, 2)
+
+
+def test_it_is_said_what_is_not_known_of_a_model_and_what_it_was_chosen_on(segmenter: Segmenter) -> None:
+    metrics = {"seen": {"choice": [EXAMPLES[1].digest]}}
+    chosen = Segmenter(dataclasses.replace(segmenter.bundle, metrics=metrics), device="cpu", precision="float32")
+    said = said_of_images(compare({"a": chosen, "b": trained_on(segmenter, EXAMPLES[5:])}, EXAMPLES[:2], resamples=5))
+    assert said == (
+        "2 images of 2 fields or patients that no model was trained on (of a it is not known). "
+        "Settings of a model were chosen on 1 of them, which favours it."
+    )
 
 
 def test_of_models_that_know_every_image_none_is_called_better(segmenter: Segmenter, blind: Segmenter) -> None:
@@ -169,7 +195,7 @@ def test_a_comparison_never_replaces_a_file_by_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     model = ComparedModel("a", "0", 1, 1.0, dict.fromkeys(FIGURES, 0.5), {})
     with pytest.raises(SettingsError, match="expected a folder"):
-        write_comparison(Comparison([model, model], [], True, 1, 1, 0, 0, 1, 0), tmp_path / "file")
+        write_comparison(Comparison([model, model], [], True, 1, 1, 0, 0, 0, [], 1, 0), tmp_path / "file")
     assert (tmp_path / "file").read_text() == "kept"
 
 

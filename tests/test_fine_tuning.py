@@ -174,11 +174,19 @@ def test_perfect_maps_of_training_images_join_the_history_as_such() -> None:
 def test_a_bundle_names_the_images_that_it_and_the_model_it_came_from_were_trained_on(
     origin: Bundle, tmp_path: Path
 ) -> None:
-    first = dataclasses.replace(origin, metrics={"training": {"digests": ["0123456789abcdef"]}})
+    first = dataclasses.replace(origin, metrics={"seen": {"training": ["0123456789abcdef"]}})
     metrics = train_bundle(brief(first), FIELDS, tmp_path / "mine", origin=first, device="cpu", workers=0)
-    named = load_bundle(tmp_path / "mine").training_images
-    assert "0123456789abcdef" in named
-    assert len(named & {each.digest for each in FIELDS}) == metrics["training"]["images"] < len(FIELDS)
+    seen = load_bundle(tmp_path / "mine").seen
+    mine = {each.digest for each in FIELDS}
+    assert "0123456789abcdef" in seen.training
+    assert len(seen.training & mine) == metrics["training"]["images"] < len(FIELDS)
+    assert seen.choice == mine - seen.training
+
+
+def test_a_part_of_what_a_model_was_trained_on_does_not_pass_for_all(origin: Bundle, tmp_path: Path) -> None:
+    silent = dataclasses.replace(origin, metrics={})
+    train_bundle(brief(silent), FIELDS, tmp_path / "mine", origin=silent, device="cpu", workers=0)
+    assert not load_bundle(tmp_path / "mine").seen.training
 
 
 @pytest.fixture(scope="module")

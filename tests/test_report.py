@@ -52,7 +52,7 @@ def evaluation(segmenter: Segmenter) -> Evaluation:
 
 
 def test_images_that_the_model_was_trained_on_are_told_of(segmenter: Segmenter, evaluation: Evaluation) -> None:
-    metrics = {"training": {"digests": [EXAMPLES[0].digest, "0" * 16]}}
+    metrics = {"seen": {"training": [EXAMPLES[0].digest, "0" * 16]}}
     trained = Segmenter(dataclasses.replace(segmenter.bundle, metrics=metrics), device="cpu", precision="float32")
     said = "The model was trained on 1 of these 2 images: they flatter it."
     assert said in report_html(evaluate(trained, EXAMPLES[:2]), [])
@@ -154,6 +154,7 @@ def test_the_json_holds_every_figure_and_every_image(evaluation: Evaluation, tmp
         "fingerprint",
         "augment",
         "training_images",
+        "choice_images",
         "overall",
         "subsets",
         "kinds",

@@ -102,6 +102,42 @@ class BundleConfig:
 
 
 @dataclass(frozen=True)
+class SeenImages:
+    """Images that a model knows, by `nucleus_unet.training.dataset.Example.digest`.
+
+    Attributes
+    ----------
+    training
+        Those that its weights, or those of the model it came from, were trained on. Empty if nothing tells.
+    choice
+        Those that its grouping or its settings were chosen on.
+    """
+
+    training: frozenset[str] = frozenset()
+    choice: frozenset[str] = frozenset()
+
+    def to_json(self) -> dict[str, list[str]]:
+        """Return what ``metrics.json`` says under ``seen``."""
+        return {"training": sorted(self.training), "choice": sorted(self.choice)}
+
+    @classmethod
+    def from_metrics(cls, metrics: dict[str, Any]) -> SeenImages:
+        """Find in metrics what `to_json` made.
+
+        Raises
+        ------
+        BundleError
+            There is something else.
+        """
+        said = metrics.get("seen", {})
+        parts = [said.get(name, []) if isinstance(said, dict) else None for name in ("training", "choice")]
+        for part in parts:
+            if not isinstance(part, list) or not all(isinstance(digest, str) for digest in part):
+                raise BundleError(f"{METRICS}: expected lists of digests in seen.training and seen.choice")
+        return cls(*(frozenset(part) for part in parts if part is not None))
+
+
+@dataclass(frozen=True)
 class Bundle:
     """A model as loaded: the network on the CPU, in evaluation mode and float32.
 
@@ -126,10 +162,9 @@ class Bundle:
     card: str = ""
 
     @property
-    def training_images(self) -> frozenset[str]:
-        """Digests of the images it was trained on, as `Example.digest` has them; empty if its metrics name none."""
-        training = self.metrics.get("training", {})
-        return frozenset(training.get("digests", ()))
+    def seen(self) -> SeenImages:
+        """Images that the model knows, as far as its metrics tell."""
+        return SeenImages.from_metrics(self.metrics)
 
 
 def load_bundle(path: Path | str | None = None) -> Bundle:
@@ -166,6 +201,7 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
         metrics = json.loads(metrics_bytes)
         if not isinstance(metrics, dict):
             raise BundleError(f"{METRICS}: expected a JSON object, got {type(metrics).__name__}")
+        SeenImages.from_metrics(metrics)
     except (BundleError, SettingsError, SafetensorError, RuntimeError, ValueError) as error:  # also too deep JSON
         raise BundleError(f"{where}: {error}") from error
     fingerprint = hashlib.sha256(config_bytes + weights_bytes).hexdigest()

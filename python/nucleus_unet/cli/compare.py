@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def compare(
     bundles: Annotated[
-        list[Path], typer.Argument(metavar="BUNDLE BUNDLE...", help="Model bundles; 'embedded' is the package's own.")
+        list[Path], typer.Argument(metavar="BUNDLES", help="Model bundles; 'embedded' is the package's own.")
     ],
     data: Data,
     groups: Groups = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nucleus_unet.cli.shared import Augment, Data, Device, GroupBy, Groups, Model, read_sets, show
+from nucleus_unet.cli.shared import Augment, Data, Device, GroupBy, Groups, Model, bundle_path, read_sets, show
 from nucleus_unet.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def evaluate(
     if out is not None:
         check_report_folder(out)
     subsets = _read_subsets(subset or ())
-    segmenter = Segmenter.from_pretrained(model, device=device)
+    segmenter = Segmenter.from_pretrained(bundle_path(model), device=device)
     examples = read_sets(data, groups, group_by, name_by_set=len(data) > 1)
     evaluation = run(segmenter, examples, subsets=subsets, augment=augment, track=lambda items: show(items, "images"))
     if evaluation.warning:

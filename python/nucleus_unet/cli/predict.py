@@ -19,6 +19,7 @@ from nucleus_unet.cli.shared import (
     Mpp,
     Threshold,
     TileSide,
+    bundle_path,
     read_channel,
     show,
 )
@@ -55,7 +56,7 @@ def predict(
     from nucleus_unet.segmenter import DEFAULT_TILE, Segmenter
 
     suffixes = _chosen_formats(formats)
-    segmenter = Segmenter.from_pretrained(model, device=device)
+    segmenter = Segmenter.from_pretrained(bundle_path(model), device=device)
     options: PredictOptions = {
         "threshold": threshold,
         "min_area": min_area,

@@ -56,12 +56,12 @@ def read_channel(channel: str | None) -> int | str | None:
     return int(channel) if channel is not None and channel.isdecimal() else channel
 
 
-def bundle_path(name: Path) -> Path | None:
+def bundle_path(name: Path | None) -> Path | None:
     """Return where a bundle is, as `load_bundle` takes it.
 
-    ``embedded`` is the package's own, and so is ``dsb2018``, its name, unless there is something of that name.
+    None and ``embedded`` are the package's own, and so is ``dsb2018``, its name, unless something else has that name.
     """
-    return None if str(name) == "embedded" or (str(name) == "dsb2018" and not name.exists()) else name
+    return None if name is None or str(name) == "embedded" or (str(name) == "dsb2018" and not name.exists()) else name
 
 
 def read_sets(

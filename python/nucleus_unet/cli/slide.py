@@ -19,6 +19,7 @@ from nucleus_unet.cli.shared import (
     Mpp,
     Threshold,
     TileSide,
+    bundle_path,
     read_channel,
 )
 from nucleus_unet.errors import SettingsError
@@ -85,7 +86,7 @@ def slide(
         "workers": workers,
         "progress": True,
     }
-    segmenter = Segmenter.from_pretrained(model, device=device)
+    segmenter = Segmenter.from_pretrained(bundle_path(model), device=device)
     segmenter.check_options(**options)
     client = None if scheduler is None else connect(scheduler)
 

@@ -30,7 +30,7 @@ LEAST_UNITS = 10
 """With fewer fields than this an interval says too little, and no difference is called real."""
 
 
-_COUNTS = ("unseen", "images", "fields", "training_images", "left_out", "resamples", "seed")
+_COUNTS = ("unseen", "images", "fields", "training_images", "left_out", "choice_images", "silent", "resamples", "seed")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,12 @@ class Comparison:
     training_images
         How many images were looked at that all models were trained on.
     left_out
-        How many images were not looked at, since some of the models were trained on them.
+        How many images were not looked at, since they come twice, or some of the models were trained on them or on
+        others of their field.
+    choice_images
+        On how many of the compared images settings of a model were chosen, which favours it.
+    silent
+        The models whose bundles do not tell what they were trained on.
     resamples, seed
         Of the bootstrap.
     """
@@ -130,6 +135,8 @@ class Comparison:
     fields: int
     training_images: int
     left_out: int
+    choice_images: int
+    silent: list[str]
     resamples: int
     seed: int
 
@@ -198,7 +205,8 @@ def compare(
         raise SettingsError(f"expected at least two models to compare, got {len(segmenters)}")
     if not examples:
         raise DataError("expected at least one image to compare models on, got none")
-    unseen, known = _split(examples, [segmenter.bundle.training_images for segmenter in segmenters.values()])
+    seen = {name: segmenter.bundle.seen for name, segmenter in segmenters.items()}
+    unseen, known = _split(examples, [each.training for each in seen.values()])
     compared, known = (unseen, known) if unseen else (list(examples), [])
     shown = known[:: math.ceil(len(known) / _MOST_TRAINING_IMAGES)] if known else []
     fields, field_of_image = np.unique([example.mosaic for example in compared], return_inverse=True)
@@ -215,17 +223,31 @@ def compare(
         _summarise(name, segmenter, images[: len(compared)], images[len(compared) :])
         for (name, segmenter), images in zip(segmenters.items(), both.values(), strict=True)
     ]
-    counts = (len(compared), len(fields), len(shown), len(examples) - len(compared) - len(known))
-    return Comparison(models, differences, bool(unseen), *counts, resamples, seed)
+    choice = frozenset[str]().union(*(each.choice for each in seen.values()))
+    return Comparison(
+        models=models,
+        differences=differences,
+        unseen=bool(unseen),
+        images=len(compared),
+        fields=len(fields),
+        training_images=len(shown),
+        left_out=len(examples) - len(compared) - len(known),
+        choice_images=sum(example.digest in choice for example in compared),
+        silent=[name for name, each in seen.items() if not each.training],
+        resamples=resamples,
+        seed=seed,
+    )
 
 
 def _split(
     examples: Sequence[Example], training_images: Sequence[frozenset[str]]
 ) -> tuple[list[Example], list[Example]]:
-    """Return the examples that no model was trained on, and those that all were."""
-    digests = [example.digest for example in examples]
-    unseen = [e for e, digest in zip(examples, digests, strict=True) if not any(digest in t for t in training_images)]
-    known = [e for e, digest in zip(examples, digests, strict=True) if all(digest in t for t in training_images)]
+    """Return the examples of fields that no model was trained on, and those that all were trained on, each once."""
+    once = {example.digest: example for example in examples}
+    to_some = {digest for digest in once if any(digest in images for images in training_images)}
+    fields_to_some = {once[digest].mosaic for digest in to_some}
+    unseen = [example for example in once.values() if example.mosaic not in fields_to_some]
+    known = [once[digest] for digest in once if all(digest in images for images in training_images)]
     return unseen, known
 
 

@@ -25,8 +25,8 @@ reading of files.</p>
 {differences}
 <p class="note">Second model minus first. Intervals are of 95 %, from a paired bootstrap over fields
 ({resamples} resamples, seed {seed}). A difference is called real where its interval leaves out 0, which it does by
-chance for one in twenty figures of equal models. Images that a model was trained on would flatter it; a bundle that
-does not name them cannot be told from one that has not seen these.</p>
+chance for one in twenty figures of equal models. It is real of these models: another training of the same recipe, from
+another seed, differs too.</p>
 <p class="note">Written by nucleus-unet {version}.</p>"""
 
 _STYLE = """\
@@ -77,11 +77,14 @@ def _page(comparison: Comparison) -> str:
 def said_of_images(comparison: Comparison) -> str:
     """Say in a sentence or three on how many images models were compared."""
     said = f"{comparison.images} images of {comparison.fields} fields or patients"
-    said += " that no model was trained on." if comparison.unseen else ", each known to a model from its training."
+    said += " that no model was trained on" if comparison.unseen else ", all known to a model from its training"
+    said += f" (of {', '.join(comparison.silent)} it is not known)." if comparison.silent else "."
+    if comparison.choice_images:
+        said += f" Settings of a model were chosen on {comparison.choice_images} of them, which favours it."
     if comparison.training_images:
         said += f" Training figures: of {comparison.training_images} images that all were trained on."
     if comparison.left_out:
-        said += f" {comparison.left_out} images that only some were trained on are left out."
+        said += f" {comparison.left_out} images are left out: they come twice, or only some models know their fields."
     return said
 
 

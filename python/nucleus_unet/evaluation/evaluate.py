@@ -74,8 +74,9 @@ class Evaluation:
         Name of the bundle, and SHA-256 of its configuration and weights.
     augment
         Whether predictions were averaged over turns and mirrors.
-    training_images
-        How many of the images the model was trained on, as far as its bundle tells: they flatter it.
+    training_images, choice_images
+        How many of the images the model was trained on, and on how many its settings were chosen, as far as its bundle
+        tells: they flatter it.
     overall
         Of all images.
     subsets : dict of str to Scores
@@ -92,6 +93,7 @@ class Evaluation:
     fingerprint: str
     augment: bool
     training_images: int
+    choice_images: int
     overall: Scores
     subsets: dict[str, Scores]
     kinds: dict[str, Scores]
@@ -100,10 +102,10 @@ class Evaluation:
 
     @property
     def warning(self) -> str:
-        """A sentence on images that the model was trained on; empty where there are none."""
-        if not self.training_images:
-            return ""
-        return f"The model was trained on {self.training_images} of these {len(self.images)} images: they flatter it."
+        """A sentence on images that the model knows; empty where there are none."""
+        known = {"was trained on": self.training_images, "had its settings chosen on": self.choice_images}
+        said = " and ".join(f"{how} {count}" for how, count in known.items() if count)
+        return f"The model {said} of these {len(self.images)} images: they flatter it." if said else ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -113,6 +115,7 @@ class Evaluation:
             "fingerprint": self.fingerprint,
             "augment": self.augment,
             "training_images": self.training_images,
+            "choice_images": self.choice_images,
             "overall": self.overall.to_json(),
             **{name: {each: scores.to_json() for each, scores in group.items()} for name, group in groups.items()},
             "images": [image.to_row() for image in self.images],
@@ -157,6 +160,8 @@ def evaluate(
     >>> evaluation.overall.pooled[0.5], evaluation.subsets["round"].images
     (1.0, 1)
     """
+    seen = segmenter.bundle.seen
+    digests = [each.digest for each in examples]
     members = find_members([each.name for each in examples], subsets or {})
     images = [_evaluate_one(segmenter, each, augment=augment) for each in track(examples)]
     scores = [image.score for image in images]
@@ -166,7 +171,8 @@ def evaluate(
         model=segmenter.bundle.config.name,
         fingerprint=segmenter.bundle.fingerprint,
         augment=augment,
-        training_images=sum(each.digest in segmenter.bundle.training_images for each in examples),
+        training_images=sum(digest in seen.training for digest in digests),
+        choice_images=sum(digest in seen.choice for digest in digests),
         overall=summarise(scores),
         subsets={name: summarise([scores[i] for i in positions]) for name, positions in members.items()},
         kinds=summarise_by([each.kind for each in examples], scores),

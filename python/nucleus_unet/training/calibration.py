@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -108,7 +107,7 @@ def calibrate_bundle(
     start = bundle.config.group
     found = calibrate(predicted, start, track=lambda names: track(names, "settings"))
     calibration = Calibration(start, found, _scores(predicted, start), _scores(predicted, found))
-    _save(bundle, calibration, len(examples), out)
+    _save(bundle, calibration, examples, out)
     return calibration
 
 
@@ -116,15 +115,16 @@ def _scores(predicted: Sequence[Predicted], config: GroupConfig) -> Scores:
     return summarise([score_image(each.labels, group(each.maps, config).labels) for each in predicted])
 
 
-def _save(bundle: Bundle, calibration: Calibration, images: int, out: Path) -> None:
+def _save(bundle: Bundle, calibration: Calibration, examples: Sequence[Example], out: Path) -> None:
     before, after = calibration.before, calibration.after
-    said = {"images": images, "before": before.to_json(), "after": after.to_json()}
-    card = _CARD.format(images=images, before=before.per_image_mean, after=after.per_image_mean)
+    seen = replace(bundle.seen, choice=bundle.seen.choice | {example.digest for example in examples})
+    said = {"images": len(examples), "before": before.to_json(), "after": after.to_json()}
+    card = _CARD.format(images=len(examples), before=before.per_image_mean, after=after.per_image_mean)
     with folder_written_atomically(out) as folder:
         save_bundle(
             folder,
             bundle.network.cpu(),
-            dataclasses.replace(bundle.config, name=out.resolve().name, group=calibration.found),
-            metrics={**bundle.metrics, "calibration": said},
+            replace(bundle.config, name=out.resolve().name, group=calibration.found),
+            metrics={**bundle.metrics, "calibration": said, "seen": seen.to_json()},
             card=bundle.card + card if bundle.card else None,
         )

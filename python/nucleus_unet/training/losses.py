@@ -14,6 +14,9 @@ from nucleus_unet.network import OFFSET_SCALE
 _TYPICAL_DIAMETER = 24.0
 _WEIGHT_BOUNDS = (0.5, 3.0)
 
+DICE_WEIGHT, HEAT_WEIGHT, OFFSET_WEIGHT = 0.5, 1.0, 0.5
+"""Standard weights of the parts of the loss, against 1 for the foreground's cross-entropy."""
+
 
 class Batch(NamedTuple):
     """Training samples, stacked.
@@ -47,10 +50,10 @@ class Losses(NamedTuple):
     heat: Tensor
     offset: Tensor
 
-    def total(self, *, dice: float = 0.5, heat: float = 1.0, offset: float = 0.5) -> Tensor:
+    def total(self, *, dice: float = DICE_WEIGHT, heat: float = HEAT_WEIGHT, offset: float = OFFSET_WEIGHT) -> Tensor:
         """Return the sum, with the foreground's cross-entropy weighing 1.
 
-        Reports show it with these weights whatever is minimised, so that runs can be compared.
+        Reports show it with the standard weights whatever is minimised, so that runs can be compared.
         """
         return self.foreground + dice * self.dice + heat * self.heat + offset * self.offset
 

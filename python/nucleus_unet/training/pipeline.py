@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nucleus_unet.bundle import CONFIG, Bundle, BundleConfig, load_bundle, save_bundle
+from nucleus_unet.bundle import CONFIG, Bundle, BundleConfig, SeenImages, load_bundle, save_bundle
 from nucleus_unet.devices import choose_device, choose_precision
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.evaluation.evaluate import EvaluatedImage
@@ -163,19 +163,24 @@ def _metrics(
 ) -> dict[str, Any]:
     scores = [image.score for image in images]
     kinds = summarise_by([image.example.kind for image in images], scores)
-    seen = {example.digest for example in training} | (set() if origin is None else origin.training_images)
     metrics: dict[str, Any] = {
         "training": {
             "images": len(training),
             "samples": config.samples,
             "seed": config.seed,
-            "digests": sorted(seen),
         },
         "validation": {
             "overall": summarise(scores).to_json(),
             "kinds": {kind: figures.to_json() for kind, figures in kinds.items()},
         },
     }
+    training_digests = frozenset(example.digest for example in training)
+    choice = frozenset(image.example.digest for image in images)
+    if origin is None:
+        metrics["seen"] = SeenImages(training_digests, choice).to_json()
+    # A part of what it knows would pass for all of it.
+    elif origin.seen.training:
+        metrics["seen"] = SeenImages(training_digests | origin.seen.training, choice | origin.seen.choice).to_json()
     if origin is not None:
         before = {name: round(value, 5) for name, value in history[0].items() if name.startswith("validation_")}
         metrics["origin"] = {"name": origin.config.name, "fingerprint": origin.fingerprint, **before}

@@ -29,7 +29,7 @@ from nucleus_unet.network import LiteUNet, Network, NetworkConfig
 from nucleus_unet.training.augment import AugmentConfig
 from nucleus_unet.training.checkpoint import plain, read_facts, restore_checkpoint, save_checkpoint
 from nucleus_unet.training.dataset import Example
-from nucleus_unet.training.losses import Batch, losses
+from nucleus_unet.training.losses import DICE_WEIGHT, HEAT_WEIGHT, OFFSET_WEIGHT, Batch, losses
 from nucleus_unet.training.optimiser import make_optimiser
 from nucleus_unet.training.processes import Processes, join_processes
 from nucleus_unet.training.samples import SampleStream, load_batches
@@ -82,9 +82,9 @@ class TrainConfig:
     batch_size: int = 8
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
-    dice_weight: float = 0.5
-    heat_weight: float = 1.0
-    offset_weight: float = 0.5
+    dice_weight: float = DICE_WEIGHT
+    heat_weight: float = HEAT_WEIGHT
+    offset_weight: float = OFFSET_WEIGHT
     warmup: int = 1_600
     decay: float = 0.4
     average: float = 0.999
