@@ -18,8 +18,9 @@ def cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def peak_memory(usage: resource.struct_rusage) -> int:
-    """Tell the most memory that a process had at once, in bytes; systems count in units of their own."""
+def peak_memory(usage: resource.struct_rusage | None = None) -> int:
+    """Tell the most memory that a process, by default this one, had at once, in bytes whatever the system counts in."""
+    usage = usage or resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

@@ -327,16 +327,15 @@ def test_a_truncated_file_is_an_image_error_that_names_it(tmp_path: Path, suffix
         read_image(path)
 
 
+def write_tiled(path: Path, *, side: int, compression: str) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (150, 130), np.uint8)
+    tifffile.imwrite(path, pixels, tile=(side, side), compression=compression, metadata=None)
+    return path
+
+
 @pytest.mark.parametrize(("tag", "size"), [("ImageLength", 200), ("ImageWidth", 300), ("ImageWidth", 2**31)])
 def test_a_tiff_that_is_larger_than_its_tiles_is_damaged_whoever_reads_it(tmp_path: Path, tag: str, size: int) -> None:
-    path = tmp_path / "a.tif"
-    tifffile.imwrite(
-        path,
-        np.random.default_rng(0).integers(0, 256, (150, 130), np.uint8),
-        tile=(32, 32),
-        compression="zlib",
-        metadata=None,
-    )
+    path = write_tiled(tmp_path / "a.tif", side=32, compression="zlib")
     with tifffile.TiffFile(path, mode="r+") as file:
         file.pages.first.tags[tag].overwrite(size)
     for read in (read_image, open_slide):
@@ -345,14 +344,7 @@ def test_a_tiff_that_is_larger_than_its_tiles_is_damaged_whoever_reads_it(tmp_pa
 
 
 def test_a_tiff_whose_last_tile_is_cut_off_is_not_read_as_if_it_were_grey(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    tifffile.imwrite(
-        path,
-        np.random.default_rng(0).integers(0, 256, (150, 130), np.uint8),
-        tile=(64, 64),
-        compression="jpeg",
-        metadata=None,
-    )
+    path = write_tiled(tmp_path / "a.tif", side=64, compression="jpeg")
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ImageError, match=r"a\.tif: it is damaged: expected \d+ bytes at least, the file ends after"):
         read_image(path)

@@ -7,7 +7,6 @@ compare FOLDER`` for the label images ``tiled.npy`` and ``whole.npy`` that anoth
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -41,12 +40,11 @@ def rate(segmenter: Segmenter, name: str, picture: Path, tile: int) -> dict[str,
     """Time a contender once; memory in bytes, before and at its peak."""
     contender = CONTENDERS[name](segmenter, tile)
     contender.prepare(picture)
-    before = peak_memory(resource.getrusage(resource.RUSAGE_SELF))
+    before = peak_memory()
     start = time.perf_counter()
     contender.run()
     seconds = time.perf_counter() - start
-    peak = peak_memory(resource.getrusage(resource.RUSAGE_SELF))
-    return {"seconds": seconds, "memory_before": before, "memory_peak": peak}
+    return {"seconds": seconds, "memory_before": before, "memory_peak": peak_memory()}
 
 
 def seams(segmenter: Segmenter, name: str, picture: Path, tile: int) -> dict[str, int]:

@@ -12,7 +12,6 @@ The network is trained just long enough to find nuclei: its rate and its seams a
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 import zipfile
@@ -69,11 +68,11 @@ def train(network: Path) -> None:
 def rate(network: Path, picture: str, tile: str, threads: str) -> None:
     """Time it once, as `_slides.measure` times the others."""
     model, image = _prepare(network, Path(picture), int(threads))
-    before = _peak()
+    before = peak_memory()
     start = time.perf_counter()
     _tiled(model, image, int(tile))
     seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "memory_before": before, "memory_peak": _peak()}))
+    print(json.dumps({"seconds": seconds, "memory_before": before, "memory_peak": peak_memory()}))
 
 
 def labels(network: Path, picture: str, tile: str, threads: str, folder: str) -> None:
@@ -127,10 +126,6 @@ def _examples() -> list[tuple[NDArray[np.float32], Labels]]:
                 labelled[decoded(mask) > 0] = number
             pairs.append((_normalised(image), labelled))
         return pairs
-
-
-def _peak() -> int:
-    return peak_memory(resource.getrusage(resource.RUSAGE_SELF))
 
 
 if __name__ == "__main__":

@@ -130,11 +130,11 @@ class SeenImages:
             There is something else.
         """
         said = metrics.get("seen", {})
-        parts = [said.get(name, []) if isinstance(said, dict) else None for name in ("training", "choice")]
-        for part in parts:
-            if not isinstance(part, list) or not all(isinstance(digest, str) for digest in part):
+        lists = [said.get("training", []), said.get("choice", [])] if isinstance(said, dict) else [said]
+        for each in lists:
+            if not isinstance(each, list) or not all(isinstance(digest, str) for digest in each):
                 raise BundleError(f"{METRICS}: expected lists of digests in seen.training and seen.choice")
-        return cls(*(frozenset(part) for part in parts if part is not None))
+        return cls(*map(frozenset, lists))
 
 
 @dataclass(frozen=True)

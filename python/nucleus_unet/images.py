@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -385,27 +386,24 @@ def _read_tiff(path: Path) -> ImageFile:
         return ImageFile(pixels, channel_axis=layout.channel_axis, channel_names=layout.channel_names, mpp=layout.mpp)
 
 
+def _pages_in_pieces(file: tifffile.TiffFile) -> Iterator[Any]:
+    """Yield the pages of the first series that this file holds, unless all of it lies in one piece, uncompressed."""
+    series = file.series[0]
+    if series.dataoffset is None:
+        yield from (page for page in series.pages if page is not None and page.parent is file)
+
+
 def _check_segments(file: tifffile.TiffFile) -> None:
     """Raise `ImageError` if the file does not list all tiles or strips: tifffile would leave the others empty."""
-    series = file.series[0]
-    if series.dataoffset is not None:  # not compressed, all in one piece
-        return
-    expected = math.prod(series.keyframe.chunked)
-    for page in series.pages:
-        if page is None or page.parent is not file:
-            continue
+    for page in _pages_in_pieces(file):
+        expected = math.prod(file.series[0].keyframe.chunked)
         if (listed := min(len(page.dataoffsets), len(page.databytecounts))) < expected:
             raise ImageError(f"it is damaged: expected {expected} tiles or strips, the file lists {listed}")
 
 
 def _check_ends(file: tifffile.TiffFile) -> None:
     """Raise `ImageError` if tiles or strips lie beyond the file's end: some codecs would fill them with grey."""
-    series = file.series[0]
-    if series.dataoffset is not None:
-        return
-    for page in series.pages:
-        if page is None or page.parent is not file:
-            continue
+    for page in _pages_in_pieces(file):
         end = max(offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False))
         if page.compression != tifffile.COMPRESSION.NONE and end > file.filehandle.size:
             raise ImageError(

@@ -65,10 +65,10 @@ def _print(comparison: Comparison) -> None:
     typer.echo(said_of_images(comparison))
     table = Table(box=None)
     table.add_column("model")
-    for title in (*titles_of_figures(comparison), "parameters", "ms an image"):
+    for title in titles_of_figures(comparison):
         table.add_column(title, justify="right")
     for model in comparison.models:
-        table.add_row(model.name, *figures_of(model), f"{model.parameters:,}", f"{model.milliseconds:.0f}")
+        table.add_row(model.name, *figures_of(model))
     Console(width=None if sys.stdout.isatty() else 160, markup=False).print(table)
     for each in comparison.differences:
         low, high = each.interval.low, each.interval.high

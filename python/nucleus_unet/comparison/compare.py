@@ -30,9 +30,6 @@ LEAST_UNITS = 10
 """With fewer fields than this an interval says too little, and no difference is called real."""
 
 
-_COUNTS = ("unseen", "images", "fields", "training_images", "left_out", "choice_images", "silent", "resamples", "seed")
-
-
 @dataclass(frozen=True)
 class ComparedModel:
     """A model and its figures.
@@ -153,8 +150,7 @@ class Comparison:
             }
             for each in self.differences
         ]
-        counts = {name: getattr(self, name) for name in _COUNTS}
-        return {**counts, "models": [asdict(model) for model in self.models], "differences": differences}
+        return {**asdict(self), "differences": differences}
 
 
 def compare(

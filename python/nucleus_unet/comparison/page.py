@@ -89,23 +89,21 @@ def said_of_images(comparison: Comparison) -> str:
 
 
 def titles_of_figures(comparison: Comparison) -> list[str]:
-    """Return the titles of a model's figures, as `figures_of` has them."""
+    """Return the titles of what `figures_of` tells of a model."""
     training = [f"training {FIGURES[name].title}" for name in comparison.models[0].training]
-    return [*training, *(figure.title for figure in FIGURES.values())]
+    return [*training, *(figure.title for figure in FIGURES.values()), "parameters", "ms an image"]
 
 
 def figures_of(model: ComparedModel) -> list[str]:
-    """Return a model's figures on training images, where there are any, and on unseen ones."""
-    return [f"{value:.4f}" for value in (*model.training.values(), *model.figures.values())]
+    """Return a model's figures on training images, where there are any, and on unseen ones; its size and its time."""
+    figures = [f"{value:.4f}" for value in (*model.training.values(), *model.figures.values())]
+    return [*figures, f"{model.parameters:,}", f"{model.milliseconds:.0f}"]
 
 
 def _models(comparison: Comparison) -> str:
     # A row a figure: a phone has no room for a column each.
-    titles = [*titles_of_figures(comparison), "parameters", "ms an image", "SHA-256"]
-    columns = [
-        [*figures_of(model), f"{model.parameters:,}", f"{model.milliseconds:.0f}", model.fingerprint[:8]]
-        for model in comparison.models
-    ]
+    titles = [*titles_of_figures(comparison), "SHA-256"]
+    columns = [[*figures_of(model), model.fingerprint[:8]] for model in comparison.models]
     rows = [[title, *values] for title, *values in zip(titles, *columns, strict=True)]
     return table(["", *(model.name for model in comparison.models)], rows)
 

@@ -139,24 +139,26 @@ def survey(
     """
     height, width = slide.shape
     tally = tally_for(slide.dtype, height * width * (slide.channels or 1))
-    digests = []
+    digests: list[str] = []
 
     view, thumbnail = TissueView(slide.shape, slide.channels, cell), ThumbnailView(slide.shape, slide.channels)
 
     def look(region: Block) -> _Seen:
         pixels = slide.read(*region)
         digest = hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
-        return _Seen(region, tally.look(pixels), digest, view.extremes(pixels), thumbnail.sums(region, pixels))
+        # What a second look is for is the counts alone.
+        cells = None if digests else _Cells(view.extremes(pixels), thumbnail.sums(region, pixels))
+        return _Seen(region, tally.look(pixels), digest, cells)
 
-    for number in range(tally.looks):
+    for _ in range(tally.looks):
         digest = hashlib.sha256(repr((slide.shape, slide.channels, slide.dtype.name)).encode())
         with ThreadPoolExecutor(workers) as pool:
             for seen in ahead(pool, look, track(lay_blocks(slide.shape, _SURVEY_SIDE)), depth=workers + 1):
                 tally.add(seen.told)
                 digest.update(seen.digest)
-                view.add(seen.region.rows.start, seen.region.columns.start, seen.extremes)
-                if number == 0:
-                    thumbnail.add(seen.region, seen.sums)
+                if seen.cells is not None:
+                    view.add(seen.region.rows.start, seen.region.columns.start, seen.cells.extremes)
+                    thumbnail.add(seen.region, seen.cells.sums)
         tally.end_look()
         digests.append(digest.hexdigest())
     if len(set(digests)) > 1:
@@ -165,12 +167,16 @@ def survey(
     return Survey(digests[0], levels, view.mask(levels), thumbnail.picture(levels))
 
 
+class _Cells(NamedTuple):
+    extremes: tuple[NDArray[np.floating], NDArray[np.floating]]
+    sums: NDArray[Any]
+
+
 class _Seen(NamedTuple):
     region: Block
     told: Any
     digest: bytes
-    extremes: tuple[NDArray[np.floating], NDArray[np.floating]]
-    sums: NDArray[Any]
+    cells: _Cells | None
 
 
 def ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], *, depth: int) -> Iterator[R]:

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,7 +57,7 @@ class Example:
     labels: NDArray[np.uint32]
     mosaic: str
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Sixteen hexadecimal digits that tell the image's pixels from others, whatever set and name they come with."""
         shape = f"{self.image.dtype.str}{self.image.shape}".encode()

@@ -164,23 +164,18 @@ def _metrics(
     scores = [image.score for image in images]
     kinds = summarise_by([image.example.kind for image in images], scores)
     metrics: dict[str, Any] = {
-        "training": {
-            "images": len(training),
-            "samples": config.samples,
-            "seed": config.seed,
-        },
+        "training": {"images": len(training), "samples": config.samples, "seed": config.seed},
         "validation": {
             "overall": summarise(scores).to_json(),
             "kinds": {kind: figures.to_json() for kind, figures in kinds.items()},
         },
     }
-    training_digests = frozenset(example.digest for example in training)
-    choice = frozenset(image.example.digest for image in images)
-    if origin is None:
-        metrics["seen"] = SeenImages(training_digests, choice).to_json()
-    # A part of what it knows would pass for all of it.
-    elif origin.seen.training:
-        metrics["seen"] = SeenImages(training_digests | origin.seen.training, choice | origin.seen.choice).to_json()
+    known = SeenImages() if origin is None else origin.seen
+    if origin is None or known.training:  # else a part of what the model knows would pass for all of it
+        metrics["seen"] = SeenImages(
+            training=known.training | {example.digest for example in training},
+            choice=known.choice | {image.example.digest for image in images},
+        ).to_json()
     if origin is not None:
         before = {name: round(value, 5) for name, value in history[0].items() if name.startswith("validation_")}
         metrics["origin"] = {"name": origin.config.name, "fingerprint": origin.fingerprint, **before}

@@ -97,9 +97,9 @@ pub fn coco_to_labels<'py>(
     threads: Option<usize>,
 ) -> PyResult<Merged<'py>> {
     // Before the image is allocated, which may fail for its size alone.
-    rle::coco_pixels(shape).map_err(mask_error)?;
+    let pixels = rle::coco_pixels(shape).map_err(mask_error)? as usize;
     let counts = masks::read_all(masks, coco_counts)?;
-    let little = rle::is_little(shape.0 * shape.1, counts.iter().map(CocoCounts::size).sum());
+    let little = rle::is_little(pixels, counts.iter().map(CocoCounts::size).sum());
     let threads = border::threads_for(little, threads);
     masks::merge(py, shape, threads, |labels| {
         rle::coco_to_labels(&counts, labels)
