@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nucleus_unet.averaging import DihedralAverage
+from nucleus_unet.averaging import Asked
 from nucleus_unet.devices import Precision, autocast
 from nucleus_unet.errors import BundleError
-from nucleus_unet.network import OFFSET_SCALE, Network
+from nucleus_unet.network import OFFSET_SCALE
 from nucleus_unet.targets import OFFSET_STEPS, OFFSET_ZERO
 from nucleus_unet.tiles import Tile, lay_tiles, round_up
 
@@ -53,7 +53,7 @@ def quantise_output(output: Tensor) -> Tensor:
 
 
 def predict_maps(
-    network: Network | DihedralAverage,
+    network: Asked,
     read: Callable[[slice, slice], NDArray[np.float32]],
     shape: tuple[int, int],
     *,
@@ -98,7 +98,7 @@ def predict_maps(
     return maps
 
 
-def ask(network: Network | DihedralAverage, images: NDArray[np.float32], precision: Precision) -> NDArray[np.uint8]:
+def ask(network: Asked, images: NDArray[np.float32], precision: Precision) -> NDArray[np.uint8]:
     """Run the network once.
 
     Parameters

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
+from nucleus_unet.devices import Precision
 from nucleus_unet.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Plan:
         Magnification from the image to what the network saw.
     augment
         Whether the network's answers of the image turned and mirrored were averaged.
+    dab
+        If the network was also asked of the image with its brown thinned, what of that became 0 and 1; else None.
     min_area
         Least area asked for, in pixels of the image; None for the model's own.
     device, precision, threads, torch
@@ -49,9 +52,10 @@ class Plan:
     white: float | None
     scale: float
     augment: bool
+    dab: list[float] | None
     min_area: int | None
     device: str
-    precision: str
+    precision: Precision
     threads: int
     torch: str
     group: dict[str, Any]

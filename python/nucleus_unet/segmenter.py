@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nucleus_unet.averaging import DihedralAverage
+from nucleus_unet.averaging import Asked, asked
 from nucleus_unet.bundle import Bundle, load_bundle
 from nucleus_unet.devices import Precision, choose_device, choose_precision, describe_hardware
 from nucleus_unet.errors import ImageError, SettingsError
@@ -27,6 +27,7 @@ from nucleus_unet.network import fused
 from nucleus_unet.progress import tracker
 from nucleus_unet.resample import enlarge_labels, resample, scaled_size
 from nucleus_unet.segmentation import Plan, Segmentation
+from nucleus_unet.stains import sampling_step, see_stains
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -54,6 +55,7 @@ class PredictOptions(TypedDict, total=False):
     channel: int | str | None
     channel_axis: int | None
     augment: bool
+    dab: bool | None
     tile: int
     batch_size: int
     maps: bool
@@ -70,6 +72,7 @@ class SlideOptions(TypedDict, total=False):
     channel: int | str | None
     channel_axis: int | None
     augment: bool
+    dab: bool | None
     tissue: bool
     roi: Path | str | Mapping[str, Any] | Sequence[Any] | None
     tile: int
@@ -154,6 +157,7 @@ class Segmenter:
         channel: int | str | None = None,
         channel_axis: int | None = None,
         augment: bool = False,
+        dab: bool | None = None,
         tile: int = DEFAULT_TILE,
         batch_size: int = 1,
         maps: bool = False,
@@ -183,6 +187,10 @@ class Segmenter:
         augment
             Ask the network eight times, of the image turned and mirrored, and average: a little better, and eight
             times as slow.
+        dab
+            Whether the image is immunohistochemistry, whose brown may hide nuclei: the network is then asked twice, of
+            the image as it is and with its brown thinned, and each pixel's surer answer stands. By default as the
+            image's colours say; the plan tells. Grey images have no dye.
         tile
             Side in pixels of what one network call sees; memory grows with its square. The labels do not depend on it.
         batch_size
@@ -214,6 +222,7 @@ class Segmenter:
                 channel=channel,
                 channel_axis=channel_axis,
                 augment=augment,
+                dab=dab,
                 tile=tile,
                 batch_size=batch_size,
                 maps=maps,
@@ -230,12 +239,13 @@ class Segmenter:
         else:
             pixels = prepare_image(image, channel_axis=channel_axis, channel=channel)
         levels = measure_levels(pixels)
-        plan = self._plan(levels, scale, config, min_area, augment=augment)
+        step = sampling_step(pixels.shape)
+        thinned = see_stains(pixels[::step, ::step], levels).chosen(dab)
+        plan = self._plan(levels, thinned, scale, config, min_area, augment=augment)
         if levels is None:
             return _nothing(pixels, plan, keep_maps=maps)
-        predicted = self._maps(
-            pixels, levels, scale, augment=augment, tile=tile, batch_size=batch_size, progress=progress
-        )
+        network = asked(self._network, plan)
+        predicted = self._maps(network, pixels, levels, scale, tile=tile, batch_size=batch_size, progress=progress)
         grouped = group(predicted, config)
         labels, scores = grouped.labels, grouped.scores
         if scale != 1:
@@ -279,6 +289,7 @@ class Segmenter:
         channel: int | str | None = None,
         channel_axis: int | None = None,
         augment: bool = False,
+        dab: bool | None = None,
         tissue: bool = True,
         roi: Path | str | Mapping[str, Any] | Sequence[Any] | None = None,
         tile: int = DEFAULT_TILE,
@@ -311,7 +322,7 @@ class Segmenter:
             Of a dask cluster (needs the ``dask`` extra), whose workers predict and group; they must share the file
             system of ``slide``, a file then, and ``out``, and be of one kind, this machine's. One that dies loses
             nothing.
-        threshold, min_area, diameter, mpp, channel, channel_axis, augment
+        threshold, min_area, diameter, mpp, channel, channel_axis, augment, dab
             As `predict` takes them. Like `predict`, this takes the slide as it is unless told its ``diameter`` or
             ``mpp``.
         tissue
@@ -389,7 +400,7 @@ class Segmenter:
         elif diameter is None:
             self._say_scale(opened.mpp)
         model = Model(
-            network=DihedralAverage(self._network) if augment else self._network,
+            network=self._network,
             precision=self.precision,
             scale=scale,
             group_config=config,
@@ -397,7 +408,9 @@ class Segmenter:
             tissue=tissue,
             roi=drawn,
             hardware=describe_hardware(self.device),
-            plan=lambda levels: self._plan(levels, scale, config, min_area, augment=augment),
+            plan=lambda seen: self._plan(
+                seen.levels, seen.stains.chosen(dab), scale, config, min_area, augment=augment
+            ),
         )
         origin = None
         if isinstance(slide, Path | str):
@@ -464,11 +477,11 @@ class Segmenter:
 
     def _maps(
         self,
+        network: Asked,
         pixels: NDArray[Any],
         levels: Levels,
         scale: float,
         *,
-        augment: bool,
         tile: int,
         batch_size: int,
         progress: bool,
@@ -486,7 +499,7 @@ class Segmenter:
                 return scaled[rows, columns]
 
         return predict_maps(
-            DihedralAverage(self._network) if augment else self._network,
+            network,
             read,
             shape,
             tile=tile,
@@ -516,7 +529,14 @@ class Segmenter:
         return config
 
     def _plan(
-        self, levels: Levels | None, scale: float, config: GroupConfig, min_area: int | None, *, augment: bool
+        self,
+        levels: Levels | None,
+        thinned: Levels | None,
+        scale: float,
+        config: GroupConfig,
+        min_area: int | None,
+        *,
+        augment: bool,
     ) -> Plan:
         return Plan(
             model=self.bundle.config.name,
@@ -525,6 +545,7 @@ class Segmenter:
             white=levels.white if levels else None,
             scale=scale,
             augment=bool(augment),
+            dab=None if thinned is None else list(thinned),
             min_area=None if min_area is None else int(min_area),
             device=str(self.device),
             precision=self.precision,

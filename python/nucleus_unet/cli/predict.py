@@ -12,6 +12,7 @@ from nucleus_unet.cli.inputs import each_in_turn, end_with, expand, with_targets
 from nucleus_unet.cli.shared import (
     Augment,
     Channel,
+    Dab,
     Device,
     Diameter,
     MinArea,
@@ -46,6 +47,7 @@ def predict(
     mpp: Mpp = None,
     channel: Channel = None,
     augment: Augment = False,
+    dab: Dab = None,
     tile: TileSide = None,
     batch_size: Annotated[int, typer.Option(help="Tiles in one network call.")] = 1,
 ) -> None:
@@ -64,6 +66,7 @@ def predict(
         "mpp": mpp,
         "channel": read_channel(channel),
         "augment": augment,
+        "dab": dab,
         "tile": DEFAULT_TILE if tile is None else tile,
         "batch_size": batch_size,
     }

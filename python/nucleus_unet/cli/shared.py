@@ -34,6 +34,12 @@ GroupBy = Annotated[
     list[str] | None,
     typer.Option(help="SET=REGEX: images of that set whose names agree in what REGEX finds show one field or patient."),
 ]
+Dab = Annotated[
+    bool | None,
+    typer.Option(
+        "--dab/--no-dab", help="Look for nuclei under brown dye too, in twice the time.", show_default="as colours say"
+    ),
+]
 Augment = Annotated[bool, typer.Option("--augment", help="Average over turns and mirrors: better, 8 x slower.")]
 Threshold = Annotated[float | None, typer.Option(help="Least foreground probability.")]
 MinArea = Annotated[int | None, typer.Option(help="Drop smaller nuclei (pixels).")]

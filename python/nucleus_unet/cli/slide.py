@@ -12,6 +12,7 @@ from nucleus_unet.cli.inputs import each_in_turn, end_with, expand, with_targets
 from nucleus_unet.cli.shared import (
     Augment,
     Channel,
+    Dab,
     Device,
     Diameter,
     MinArea,
@@ -42,6 +43,7 @@ def slide(
     mpp: Mpp = None,
     channel: Channel = None,
     augment: Augment = False,
+    dab: Dab = None,
     tissue: Annotated[bool, typer.Option("--tissue/--no-tissue", help="Pass over empty glass, or look at all.")] = True,
     roi: Annotated[
         Path | None, typer.Option(help="GeoJSON with the regions to look at, in pixels of the full resolution.")
@@ -79,6 +81,7 @@ def slide(
         "mpp": mpp,
         "channel": read_channel(channel),
         "augment": augment,
+        "dab": dab,
         "tissue": tissue,
         "roi": roi,
         "tile": DEFAULT_TILE if tile is None else tile,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save
 
-from nucleus_unet.averaging import DihedralAverage
+from nucleus_unet.averaging import asked
 from nucleus_unet.bundle import Bundle, build_network
 from nucleus_unet.devices import choose_device, describe_hardware
 from nucleus_unet.errors import SettingsError
@@ -28,6 +28,7 @@ from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.images import Levels
 from nucleus_unet.network import NetworkConfig, fused
 from nucleus_unet.resample import scaled_size
+from nucleus_unet.segmentation import Plan
 from nucleus_unet.slides.geometry import TileGrid
 from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, Survey
 from nucleus_unet.slides.reader import open_slide
@@ -244,29 +245,29 @@ def _open(name: str, key: str) -> Work:  # noqa: ARG001
         raise SettingsError(f"a worker does not see {folder}: workers must share the file system that out= is on")
     plan = read_json(folder / PLAN)
     job = Job(**read_json(folder / WORK / _JOB))
-    prediction = plan["prediction"]
-    device = choose_device(prediction["device"])
-    ours, planned = (torch.__version__, describe_hardware(device)), (prediction["torch"], plan["hardware"])
+    prediction = Plan(**plan["prediction"])
+    device = choose_device(prediction.device)
+    ours, planned = (torch.__version__, describe_hardware(device)), (prediction.torch, plan["hardware"])
     if ours != planned:
         raise SettingsError(
             f"a worker has torch {ours[0]} on {ours[1]}, the plan has {planned[0]} on {planned[1]}: tiles would differ "
             "in their last bits; take workers of one kind, the kind of this machine"
         )
-    torch.set_num_threads(prediction["threads"])
+    torch.set_num_threads(prediction.threads)
     weights = (folder / WORK / _WEIGHTS).read_bytes()
     network = fused(build_network(NetworkConfig.from_json(job.network), weights))
     network = network.to(device)
     slide = open_slide(job.slide, channel=job.channel, channel_axis=job.channel_axis)
-    height, width = (scaled_size(size, prediction["scale"]) for size in slide.shape)
+    height, width = (scaled_size(size, prediction.scale) for size in slide.shape)
     survey = Survey.from_json(read_json(folder / SURVEY))
     return Work(
         slide,
-        DihedralAverage(network) if prediction["augment"] else network,
-        prediction["precision"],
-        levels=Levels(prediction["black"], prediction["white"]),
-        scale=prediction["scale"],
-        group_config=GroupConfig.from_json(prediction["group"]),
-        min_area=prediction["min_area"],
+        asked(network, prediction),
+        prediction.precision,
+        levels=survey.levels or Levels(0, 1),
+        scale=prediction.scale,
+        group_config=GroupConfig.from_json(prediction.group),
+        min_area=prediction.min_area,
         tissue=None if plan["tissue"] is None else survey.tissue,
         region=None if job.roi is None else Region(geometry_from_text(job.roi), slide.shape, survey.tissue.side),
         grid=TileGrid((height, width), tile=job.tile, radius=network.receptive_radius, stride=network.stride),

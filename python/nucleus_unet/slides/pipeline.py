@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import imagecodecs
 
-from nucleus_unet.averaging import DihedralAverage
+from nucleus_unet.averaging import asked
 from nucleus_unet.devices import Precision
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.files import TEMPORARY, read_json, write_atomically
@@ -108,7 +108,7 @@ class SlideResult:
 class Model:
     """What a run needs of a segmenter and its options."""
 
-    network: Network | DihedralAverage
+    network: Network
     precision: Precision
     scale: float
     group_config: GroupConfig
@@ -116,7 +116,7 @@ class Model:
     tissue: bool
     roi: Geometry | None
     hardware: str
-    plan: Callable[[Levels | None], Plan]
+    plan: Callable[[Survey], Plan]
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class SlideRun:
             keep_plan(self._folder, plan)
             count = count_if_finished(self._folder)
             if count is None:
-                work = self._work(seen)
+                work = self._work(plan, seen)
                 if merge:
                     check_finished(work, self._folder)
                 elif cluster is not None:
@@ -205,7 +205,7 @@ class SlideRun:
             if count_if_finished(self._folder) is not None:
                 return
             maps = self._folder / WORK / shard.name
-            work = self._work(seen, maps)
+            work = self._work(plan, seen, maps)
             run_on_threads(work, blocks=blocks_of(work, shard), workers=self._sizes.workers, track=self._track())
             shutil.rmtree(maps, ignore_errors=True)
 
@@ -229,15 +229,15 @@ class SlideRun:
             tissue=seen.tissue.digest if model.tissue else None,
             roi=None if self._region is None else self._region.digest,
             hardware=model.hardware,
-            prediction=model.plan(seen.levels),
+            prediction=model.plan(seen),
         )
         return plan, seen
 
-    def _work(self, seen: Survey, maps: Path | None = None) -> Work:
+    def _work(self, plan: SlidePlan, seen: Survey, maps: Path | None = None) -> Work:
         model = self._model
         work = Work(
             self._slide,
-            model.network,
+            asked(model.network, plan.prediction),
             model.precision,
             levels=seen.levels or Levels(0, 1),
             scale=model.scale,

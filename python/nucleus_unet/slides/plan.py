@@ -25,11 +25,13 @@ from nucleus_unet.files import read_json, write_atomically
 from nucleus_unet.images import Levels
 from nucleus_unet.segmentation import Plan
 from nucleus_unet.slides.cells import CellMask
+from nucleus_unet.slides.colours import ColourView
 from nucleus_unet.slides.geometry import Block, lay_blocks
 from nucleus_unet.slides.reader import Slide
 from nucleus_unet.slides.tally import tally_for
 from nucleus_unet.slides.thumbnail import ThumbnailView
 from nucleus_unet.slides.tissue import TissueView
+from nucleus_unet.stains import Stains
 
 # In a run's folder: the plan, what is known of the slide, and all that is deleted in the end.
 PLAN, SURVEY, WORK = "plan.json", "survey.json", "work"
@@ -52,6 +54,8 @@ class Survey:
         As `nucleus_unet.images.measure_levels` of the whole image; None if all its pixels are equal.
     tissue
         Where there is more than empty glass.
+    stains
+        As `nucleus_unet.stains.see_stains` of the whole image.
     thumbnail : NDArray[np.uint8] (h, w, 3)
         From black to white.
     """
@@ -59,6 +63,7 @@ class Survey:
     pixels: str
     levels: Levels | None
     tissue: CellMask
+    stains: Stains
     thumbnail: NDArray[np.uint8]
 
     def to_json(self) -> dict[str, Any]:
@@ -67,15 +72,21 @@ class Survey:
             "pixels": self.pixels,
             "levels": self.levels,
             "tissue": self.tissue.to_json(),
+            "stains": self.stains,
             "thumbnail": base64.b64encode(imagecodecs.png_encode(self.thumbnail)).decode(),
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Survey:
         """Inverse of `to_json`."""
-        levels = None if values["levels"] is None else Levels(*values["levels"])
+        levels = _levels(values["levels"])
+        stains = Stains(values["stains"][0], _levels(values["stains"][1]))
         thumbnail = imagecodecs.png_decode(base64.b64decode(values["thumbnail"]))
-        return cls(values["pixels"], levels, CellMask.from_json(values["tissue"]), thumbnail)
+        return cls(values["pixels"], levels, CellMask.from_json(values["tissue"]), stains, thumbnail)
+
+
+def _levels(values: list[float] | None) -> Levels | None:
+    return None if values is None else Levels(*values)
 
 
 @dataclass(frozen=True)
@@ -142,12 +153,15 @@ def survey(
     digests: list[str] = []
 
     view, thumbnail = TissueView(slide.shape, slide.channels, cell), ThumbnailView(slide.shape, slide.channels)
+    colours = ColourView(slide.shape, slide.channels, slide.dtype)
 
     def look(region: Block) -> _Seen:
         pixels = slide.read(*region)
         digest = hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
         # What a second look is for is the counts alone.
-        cells = None if digests else _Cells(view.extremes(pixels), thumbnail.sums(region, pixels))
+        cells = None
+        if not digests:
+            cells = _Cells(view.extremes(pixels), thumbnail.sums(region, pixels), colours.sample(region, pixels))
         return _Seen(region, tally.look(pixels), digest, cells)
 
     for _ in range(tally.looks):
@@ -159,17 +173,19 @@ def survey(
                 if seen.cells is not None:
                     view.add(seen.region.rows.start, seen.region.columns.start, seen.cells.extremes)
                     thumbnail.add(seen.region, seen.cells.sums)
+                    colours.add(seen.region, seen.cells.colours)
         tally.end_look()
         digests.append(digest.hexdigest())
     if len(set(digests)) > 1:
         raise ImageError("slide: its pixels changed while they were looked at")
     levels = tally.levels()
-    return Survey(digests[0], levels, view.mask(levels), thumbnail.picture(levels))
+    return Survey(digests[0], levels, view.mask(levels), colours.stains(levels), thumbnail.picture(levels))
 
 
 class _Cells(NamedTuple):
     extremes: tuple[NDArray[np.floating], NDArray[np.floating]]
     sums: NDArray[Any]
+    colours: NDArray[Any]
 
 
 class _Seen(NamedTuple):

@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
-from nucleus_unet.averaging import DihedralAverage
+from nucleus_unet.averaging import Asked
 from nucleus_unet.devices import Precision
 from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels, normalise
 from nucleus_unet.inference import ask, kept_maps, read_padded
 from nucleus_unet.masks import filter_by_area
-from nucleus_unet.network import Network
 from nucleus_unet.resample import resample_part, shown_pixels
 from nucleus_unet.slides.cells import CellMask
 from nucleus_unet.slides.geometry import Block, TileGrid, common, lay_blocks, widen
@@ -67,7 +66,7 @@ class Work:
     def __init__(
         self,
         slide: Slide,
-        network: Network | DihedralAverage,
+        network: Asked,
         precision: Precision,
         *,
         levels: Levels,

@@ -1,0 +1,152 @@
+"""Brown of immunohistochemistry (DAB), under which nuclei may hide: seen, and looked through."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nucleus_unet.images import Levels, measure_levels, normalise
+from nucleus_unet.network import Network, channels_last
+
+# What haematoxylin, eosin and DAB absorb of red, green and blue (Ruifrok and Johnston 2001), each of length 1.
+_STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+_STAINS /= np.linalg.norm(_STAINS, axis=1, keepdims=True)
+_UNMIX = np.linalg.inv(_STAINS)
+
+# Of this many pixels at most, on a regular grid, it is told whether an image is brown.
+_SAMPLE = 2**16
+# Mean density over the colours from which on a pixel is more than glass, and density of DAB that makes it brown.
+_STAINED, _BROWN = 0.15, 0.8
+# Share of brown among the stained pixels from which on an image is immunohistochemistry.
+_SHARE = 0.3
+# How much of the brown is taken away; with all of it, nuclei that are brown themselves would go too.
+_THINNED = 0.8
+
+_WHITE = 255
+_DENSITY = -np.log(np.arange(1, _WHITE + 2) / (_WHITE + 1))
+# Brown is looked up in steps, as exponentials of a tensor's last few values may differ in their last bit.
+_STEPS = 64
+_MOST = math.ceil(float(_DENSITY[0] * _UNMIX[:, 2].clip(0).sum()) * _STEPS)
+
+
+def sampling_step(shape: tuple[int, ...]) -> int:
+    """Return every how many rows and columns of an image (H, W, ...) a pixel is asked for its colour.
+
+    Examples
+    --------
+    >>> sampling_step((512, 512)), sampling_step((100_000, 100_000))
+    (2, 391)
+    """
+    return max(1, math.ceil(math.sqrt(shape[0] * shape[1] / _SAMPLE)))
+
+
+class Stains(NamedTuple):
+    """What an image's colours tell.
+
+    Attributes
+    ----------
+    brown
+        Whether it is immunohistochemistry whose brown may hide nuclei.
+    thinned
+        Levels of the normalised image once its brown is thinned; None for grey, and for a flat image.
+    """
+
+    brown: bool
+    thinned: Levels | None
+
+    def chosen(self, dab: bool | None) -> Levels | None:
+        """Return ``thinned`` if the brown is to be looked through: as asked, else as the colours tell."""
+        return self.thinned if (self.brown if dab is None else dab) else None
+
+
+def see_stains(sample: NDArray[Any], levels: Levels | None) -> Stains:
+    """Tell whether an image is brown, and what its levels are without.
+
+    Parameters
+    ----------
+    sample : NDArray[Any] (h, w, 3) or (h, w)
+        Every `sampling_step`-th pixel.
+    levels
+        Of the whole image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> brown, pink = np.full((2, 8, 8, 3), 255, np.uint8)
+    >>> brown[:4], pink[:4] = (120, 70, 30), (230, 150, 190)
+    >>> see_stains(brown, Levels(0, 255)).brown, see_stains(pink, Levels(0, 255)).brown
+    (True, False)
+    """
+    if sample.ndim == 2 or levels is None:
+        return Stains(brown=False, thinned=None)
+    shown = normalise(sample, levels)
+    density = _DENSITY[np.rint(shown * _WHITE).astype(np.intp)]
+    stained = density[density.mean(axis=-1) > _STAINED]
+    haematoxylin, eosin, dab = (stained @ _UNMIX).T
+    brown = (dab > _BROWN) & (dab > haematoxylin) & (dab > eosin)
+    thinned = thin_brown(torch.from_numpy(shown).permute(2, 0, 1)[None]).numpy()
+    return Stains(bool(np.count_nonzero(brown) >= _SHARE * max(len(stained), 1)), measure_levels(thinned))
+
+
+class UnderBrown(nn.Module):
+    """A network asked twice, of the image as it is and with its brown thinned; of each pixel the surer answer stands.
+
+    What nuclei hide under is thinned, and nuclei that are brown themselves are still seen in the image as it is. All
+    is done pixel by pixel, so that the answer does not depend on the tile, as the network's own does not.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode, on its device.
+    thinned
+        Levels of the normalised image once its brown is thinned: without the dark brown its nuclei are pale.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from nucleus_unet.network import NetworkConfig
+    >>> under = UnderBrown(Network(NetworkConfig(decoder=(8, 8, 8, 8))).eval(), Levels(0.2, 1))
+    >>> tuple(under(torch.zeros(1, 3, 64, 32)).shape)
+    (1, 4, 64, 32)
+    """
+
+    def __init__(self, network: Network, thinned: Levels) -> None:
+        super().__init__()
+        self.network, self.thinned = network, thinned
+        self.stride = network.stride
+        self.receptive_radius = network.receptive_radius
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) to (N, 4, H, W), as `Network` does."""
+        plain = self.network(image).float()
+        black, white = self.thinned
+        stretched = ((thin_brown(image) - black) / (white - black)).clamp(0, 1)
+        thinned = self.network(channels_last(stretched)).float()
+        return torch.where(thinned[:, :1] > plain[:, :1], thinned, plain)
+
+
+def thin_brown(image: Tensor) -> Tensor:
+    """Take most of the brown dye out of a picture.
+
+    Parameters
+    ----------
+    image : Tensor (N, 3, H, W)
+        Normalised.
+
+    Returns
+    -------
+    Tensor (N, 3, H, W)
+    """
+    densities = torch.from_numpy(_DENSITY).float().to(image.device)
+    red, green, blue = densities[(image * _WHITE).round().long()].unbind(1)
+    brown = red * _UNMIX[0, 2] + green * _UNMIX[1, 2] + blue * _UNMIX[2, 2]
+    step = (brown * _STEPS).round().clamp(0, _MOST).long()
+    brighter = np.exp(np.arange(_MOST + 1)[:, None] / _STEPS * _THINNED * _STAINS[2])
+    factors = torch.from_numpy(brighter).float().to(image.device)
+    # Black has no colour, but what is nearly black may be brown.
+    return (image.clamp(min=1 / (_WHITE + 1)) * factors[step].permute(0, 3, 1, 2)).clamp(max=1)

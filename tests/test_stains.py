@@ -1,0 +1,159 @@
+"""Brown dye: seen, and looked through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from nucleus_unet.errors import SettingsError
+from nucleus_unet.images import Levels, measure_levels
+from nucleus_unet.inference import predict_maps
+from nucleus_unet.network import Network, NetworkConfig
+from nucleus_unet.segmenter import Segmenter
+from nucleus_unet.slides.colours import ColourView
+from nucleus_unet.slides.geometry import lay_blocks
+from nucleus_unet.stains import Stains, UnderBrown, sampling_step, see_stains, thin_brown
+from numpy.typing import NDArray
+from skimage.color import hed2rgb
+from skimage.data import immunohistochemistry
+from skimage.segmentation import expand_labels
+
+WHOLE = Levels(0, 255)
+
+
+def dyed(haematoxylin: float, eosin: float, dab: float) -> NDArray[np.uint8]:
+    """Colour of a dye mixture, as scikit-image mixes it."""
+    colour = hed2rgb(np.full((1, 1, 3), (haematoxylin, eosin, dab)))
+    return np.broadcast_to(np.rint(colour * 255).astype(np.uint8), (20, 20, 3)).copy()
+
+
+def thinned(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    shown = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+    result: NDArray[np.float64] = 255 * thin_brown(shown)[0].permute(1, 2, 0).double().numpy()
+    return result
+
+
+@pytest.mark.parametrize(("haematoxylin", "dab"), [(0.0, 0.1), (0.03, 0.1), (0.05, 0.05), (0.1, 0.08)])
+def test_four_fifths_of_the_brown_are_taken_away_and_the_blue_stays(haematoxylin: float, dab: float) -> None:
+    np.testing.assert_allclose(thinned(dyed(haematoxylin, 0, dab)), dyed(haematoxylin, 0, dab / 5), atol=5)
+
+
+@pytest.mark.parametrize("image", [dyed(0.1, 0, 0), dyed(0, 0.1, 0), dyed(0.04, 0.06, 0), dyed(0, 0, 0)])
+def test_what_holds_no_brown_stays_as_it_is(image: NDArray[np.uint8]) -> None:
+    np.testing.assert_allclose(thinned(image), image, atol=3)
+
+
+def test_immunohistochemistry_is_brown() -> None:
+    image = immunohistochemistry()
+    step = sampling_step(image.shape)
+    assert see_stains(image[::step, ::step], measure_levels(image)).brown
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param(np.full((20, 20, 3), 255, np.uint8), id="glass"),
+        pytest.param(dyed(0.05, 0.05, 0), id="haematoxylin and eosin"),
+        pytest.param(np.zeros((20, 20, 3), np.uint8), id="black"),
+        pytest.param(np.zeros((0, 20, 3), np.uint8), id="nothing"),
+    ],
+)
+def test_other_pictures_are_not(image: NDArray[np.uint8]) -> None:
+    assert not see_stains(image, WHOLE).brown
+
+
+def test_grey_and_flat_images_have_no_dye() -> None:
+    nothing = Stains(brown=False, thinned=None)
+    assert see_stains(np.full((20, 20), 30, np.uint8), WHOLE) == nothing
+    assert see_stains(dyed(0, 0, 0.1), None) == nothing
+    assert nothing.chosen(True) is None
+
+
+def test_who_asks_decides_and_else_the_colours_do() -> None:
+    levels = Levels(0.25, 1.0)
+    for brown in (False, True):
+        stains = Stains(brown, levels)
+        assert stains.chosen(True) == levels
+        assert stains.chosen(False) is None
+        assert (stains.chosen(None) == levels) is brown
+
+
+@given(st.integers(1, 900), st.integers(1, 900), st.integers(50, 500), st.sampled_from([None, 3]))
+def test_a_slide_seen_in_regions_gives_the_pixels_of_the_whole(
+    height: int, width: int, side: int, channels: int | None
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, channels or 1), np.uint8)
+    whole = pixels if channels else pixels[..., 0]
+    view = ColourView((height, width), channels, whole.dtype)
+    for region in lay_blocks((height, width), side):
+        view.add(region, view.sample(region, whole[region]))
+    step = sampling_step((height, width))
+    assert view.stains(WHOLE) == see_stains(whole[::step, ::step], WHOLE)
+    assert np.array_equal(view._sample, whole[::step, ::step])
+
+
+def test_maps_do_not_depend_on_the_tile() -> None:
+    image = np.random.default_rng(0).random((150, 205, 3), dtype=np.float32)
+    torch.manual_seed(0)
+    network = UnderBrown(Network(NetworkConfig(form="plain", width=8, depth=2)).eval(), Levels(0.2, 0.9))
+
+    def maps(tile: int) -> np.ndarray:
+        return predict_maps(network, lambda rows, columns: image[rows, columns], image.shape[:2], tile=tile)
+
+    whole = maps(1024)
+    for tile in (104, 136, 160):
+        assert np.array_equal(maps(tile), whole)
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return Segmenter.from_pretrained()
+
+
+def test_nuclei_are_found_under_brown_and_they_are_bluer_than_what_surrounds_them(segmenter: Segmenter) -> None:
+    image = immunohistochemistry()
+    without, found = segmenter.predict(image, dab=False), segmenter.predict(image)
+    assert found.plan.dab is not None
+    assert len(found) > 1.5 * len(without)
+    blueness = image[..., 2].astype(float) - image[..., 0]
+    around = expand_labels(found.labels, 4)
+    around[found.labels > 0] = 0
+
+    def means(labels: NDArray[Any]) -> NDArray[np.float64]:
+        total = np.bincount(labels.ravel(), blueness.ravel(), minlength=len(found) + 1)
+        return total[1:] / np.maximum(np.bincount(labels.ravel(), minlength=len(found) + 1)[1:], 1)
+
+    assert np.mean(means(found.labels) > means(around)) > 0.95
+
+
+def test_the_plan_says_whether_brown_was_looked_through(segmenter: Segmenter) -> None:
+    stained = np.tile(dyed(0.05, 0.05, 0), (4, 4, 1))
+    stained[:40] = 255
+    assert segmenter.predict(stained).plan.dab is None
+    assert segmenter.predict(stained, dab=True).plan.dab is not None
+    assert segmenter.predict(stained[..., 0], dab=True).plan.dab is None
+
+
+@pytest.mark.parametrize("options", [{}, {"augment": True}, {"diameter": 30}])
+def test_a_slide_gives_what_predict_gives(segmenter: Segmenter, tmp_path: Path, options: Any) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    pytest.importorskip("pyarrow")
+    image = immunohistochemistry()[:260, :330]
+    result = segmenter.predict_slide(image, out=tmp_path / "out", tile=304, block=90, tissue=False, **options)
+    expected = segmenter.predict(image, **options)
+    assert expected.plan.dab is not None
+    assert np.array_equal(tifffile.imread(result.labels), expected.labels)
+
+
+def test_a_slide_goes_on_only_if_brown_is_looked_through_as_before(segmenter: Segmenter, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    image = immunohistochemistry()[:100, :100]
+    segmenter.predict_slide(image, out=tmp_path / "out")
+    segmenter.predict_slide(image, out=tmp_path / "out", dab=True)
+    with pytest.raises(SettingsError, match=r"dab was \[0\.\d+, 1\.0\], now is None"):
+        segmenter.predict_slide(image, out=tmp_path / "out", dab=False)
