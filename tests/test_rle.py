@@ -13,9 +13,11 @@ from nucleus_unet.masks import (
     MergeReport,
     Overlap,
     coco_to_labels,
+    coco_to_mask,
     kaggle_to_labels,
     labels_to_coco,
     labels_to_kaggle,
+    mask_to_coco,
 )
 from numpy.typing import NDArray
 from pycocotools import mask as pycocotools
@@ -371,3 +373,51 @@ class TestShapes:
     def test_a_shape_beyond_memory_is_a_memory_error(self):
         with pytest.raises(MemoryError):
             kaggle_to_labels([], (2**40, 2**20))
+
+
+class TestOneMask:
+    """As pycocotools' `encode` and `decode` have it."""
+
+    masks = hnp.arrays(np.bool_, shapes)
+
+    @given(masks, st.sampled_from("CF"), st.sampled_from([np.bool_, np.uint8, np.int16, np.int64]))
+    def test_it_is_encoded_as_pycocotools_does(self, mask, order, dtype):
+        given = np.array(mask, dtype, order=order) * dtype(3)
+        expected = pycocotools.encode(np.asfortranarray(mask, dtype=np.uint8))
+        assert mask_to_coco(given) == {"size": list(mask.shape), "counts": expected["counts"].decode()}
+
+    @given(masks, st.booleans())
+    def test_decoding_undoes_encoding(self, mask, compressed):
+        decoded = coco_to_mask(mask_to_coco(mask, compressed=compressed))
+        assert decoded.dtype == np.bool_
+        assert decoded.flags.f_contiguous
+        assert np.array_equal(decoded, mask)
+
+    @given(hnp.arrays(np.bool_, (70, 90)))
+    def test_views_and_read_only_arrays_are_masks_too(self, mask):
+        frozen = mask[::-1, ::2]
+        frozen.flags.writeable = False
+        for view in (frozen, mask[5:, 3:], mask.T):
+            assert mask_to_coco(view) == mask_to_coco(view.copy())
+
+    def test_a_large_one_is_shared_out_among_threads_with_the_same_result(self):
+        mask = TestAnImageThatIsSharedOutAmongThreads.labels > 1
+        expected = pycocotools.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"].decode()
+        for threads in (1, 2, 3):
+            assert mask_to_coco(mask, threads=threads)["counts"] == expected
+            assert mask_to_coco(np.asfortranarray(mask), threads=threads)["counts"] == expected
+        assert np.array_equal(coco_to_mask({"size": mask.shape, "counts": expected}), mask)
+
+    @pytest.mark.parametrize("counts", ["", "0", [3], [2, -1], "5\x7f", [2, 3, 2], b"n", "o" * 9])
+    def test_counts_with_a_fault_are_refused_as_in_a_list_of_masks(self, counts):
+        rle = {"size": [2, 3], "counts": counts}
+        with pytest.raises(MaskError) as alone:
+            coco_to_mask(rle)
+        with pytest.raises(MaskError) as listed:
+            coco_to_labels([rle])
+        assert str(alone.value) == str(listed.value)
+
+    @pytest.mark.parametrize("mask", [np.zeros(3, bool), np.zeros((2, 2)), np.zeros((2, 2, 1), bool), [["a"]]])
+    def test_what_is_no_mask_is_refused(self, mask):
+        with pytest.raises(MaskError, match=r"mask: expected an array \(H, W\) of bool or integers, got \("):
+            mask_to_coco(mask)

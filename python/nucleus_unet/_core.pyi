@@ -14,6 +14,7 @@ __all__ = [
     "blend_tiles",
     "clear_border",
     "coco_to_labels",
+    "coco_to_mask",
     "contours",
     "distance",
     "expand_labels",
@@ -25,11 +26,13 @@ __all__ = [
     "label",
     "labels_to_coco",
     "labels_to_kaggle",
+    "mask_to_coco",
     "measure",
-    "measure_rles",
     "merge_mask_pngs",
     "overlaps",
     "relabel_sequential",
+    "rle_areas",
+    "rle_boxes",
     "rle_iou",
     "simplify_ring",
     "smooth_labels",
@@ -279,10 +282,32 @@ def coco_to_labels(
 ) -> _Merged:
     """Decode COCO counts, compressed or not, as `kaggle_to_labels` does."""
 
-def measure_rles(
-    masks: Iterable[str | bytes | Iterable[int]], shape: tuple[int, int], *, threads: int | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Areas (N,) and boxes (N, 4) of masks: Kaggle's form where str, else COCO's counts.
+def mask_to_coco(
+    mask: NDArray[np.uint8], *, columns: bool, compressed: bool, threads: int | None = None
+) -> str | list[int]:
+    """Encode one mask, C-contiguous, 0 outside of it; with `columns` its transpose is given.
+
+    Raises MaskError as `labels_to_coco` does.
+    """
+
+def coco_to_mask(counts: str | bytes | Iterable[int], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Decode COCO counts of a mask of that shape to its transpose, C-contiguous, of 0 and 1.
+
+    Raises MaskError as `coco_to_labels` does, of mask 0.
+    """
+
+def rle_areas(
+    masks: Iterable[str | bytes | Iterable[int]], shape: tuple[int, int], *, coco: bool, threads: int | None = None
+) -> NDArray[np.uint64]:
+    """Areas (N,) of masks: all of them COCO's counts, or with `coco=False` Kaggle's form where str.
+
+    Raises MaskError as `kaggle_to_labels` does.
+    """
+
+def rle_boxes(
+    masks: Iterable[str | bytes | Iterable[int]], shape: tuple[int, int], *, coco: bool, threads: int | None = None
+) -> NDArray[np.int64]:
+    """Boxes (N, 4) of masks, as `rle_areas` takes them.
 
     A box is as `measure` has it, zeros for an empty mask. Raises MaskError as `kaggle_to_labels` does.
     """
@@ -294,7 +319,7 @@ def rle_iou(
     *,
     threads: int | None = None,
 ) -> NDArray[np.float64]:
-    """Intersection over union (A, B) of masks as `measure_rles` takes them, 0 where both are empty.
+    """Intersection over union (A, B) of masks as `rle_areas` takes them without `coco`, 0 where both are empty.
 
     Raises MaskError as `kaggle_to_labels` does; the message names the list too.
     """

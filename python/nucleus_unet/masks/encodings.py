@@ -1,6 +1,7 @@
 """Run-length encodings, Kaggle's and COCO's."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, TypeAlias, TypedDict, cast
 
 import numpy as np
@@ -29,6 +30,8 @@ class CocoRle(TypedDict):
 
 Rle: TypeAlias = str | Mapping[str, Any]
 """One mask in Kaggle's form or in COCO's."""
+
+_SIZE, _COUNTS = itemgetter("size"), itemgetter("counts")
 
 
 def labels_to_kaggle(labels: ArrayLike, *, threads: int | None = None) -> dict[int, str]:
@@ -185,6 +188,68 @@ def coco_to_labels(
     return merged(_core.coco_to_labels(counts, expected, threads=threads))
 
 
+def mask_to_coco(mask: ArrayLike, *, compressed: bool = True, threads: int | None = None) -> CocoRle:
+    """Encode one mask in COCO's form, as pycocotools' ``encode`` does.
+
+    Parameters
+    ----------
+    mask : (H, W) array of bool or integers
+        0 outside of the mask. Of bool or uint8, C- or F-contiguous, it is read as it is; anything else is copied once.
+    compressed
+        Counts as the string that pycocotools makes; else as a list.
+    threads
+        Threads to use; None for one a core. The result is the same for any number.
+
+    Raises
+    ------
+    MaskError
+        If `mask` is not two-dimensional, or neither of bool nor of integers; or if it has 2**32 pixels or more.
+
+    Examples
+    --------
+    >>> mask_to_coco([[0, 1, 1], [0, 1, 0]], compressed=False)
+    {'size': [2, 3], 'counts': [2, 3, 1]}
+    """
+    pixels = np.asarray(mask)
+    if pixels.ndim != 2 or pixels.dtype.kind not in "biu":
+        raise MaskError(f"mask: expected an array (H, W) of bool or integers, got {pixels.shape} of {pixels.dtype}")
+    height, width = pixels.shape
+    if pixels.dtype.itemsize > 1:
+        pixels = pixels != 0
+    columns = pixels.flags.f_contiguous and not pixels.flags.c_contiguous
+    binary = np.ascontiguousarray(pixels.T if columns else pixels).view(np.uint8)
+    counts = _core.mask_to_coco(binary, columns=columns, compressed=compressed, threads=threads)
+    return {"size": [height, width], "counts": counts}
+
+
+def coco_to_mask(rle: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Decode one mask in COCO's form, as pycocotools' ``decode`` does.
+
+    Parameters
+    ----------
+    rle : mapping
+        `size` and `counts`, as in `CocoRle`; compressed counts may be bytes, as pycocotools has them.
+
+    Returns
+    -------
+    (H, W) ndarray of bool
+        F-contiguous, as pycocotools' masks are.
+
+    Raises
+    ------
+    MaskError
+        As `coco_to_labels` does.
+
+    Examples
+    --------
+    >>> coco_to_mask({"size": [2, 3], "counts": [2, 3, 1]}).astype(int)
+    array([[0, 1, 1],
+           [0, 1, 0]])
+    """
+    counts, size = _coco_fields(rle, None, "", 0)
+    return _core.coco_to_mask(counts, size).T.view(np.bool_)
+
+
 def rle_areas(
     rles: Iterable[Rle], shape: Sequence[int] | None = None, *, threads: int | None = None
 ) -> NDArray[np.int64]:
@@ -214,8 +279,8 @@ def rle_areas(
     >>> rle_areas(["3 3", "2 2 6 1"], (2, 3))
     array([3, 3])
     """
-    masks, size = _encoded(rles, shape)
-    return _core.measure_rles(masks, _known(size), threads=threads)[0]
+    masks, size, coco = _readable(rles, shape)
+    return _core.rle_areas(masks, size, coco=coco, threads=threads).view(np.int64)
 
 
 def rle_boxes(
@@ -244,8 +309,8 @@ def rle_boxes(
     array([[0, 1, 2, 3],
            [0, 0, 0, 0]])
     """
-    masks, size = _encoded(rles, shape)
-    return _core.measure_rles(masks, _known(size), threads=threads)[1]
+    masks, size, coco = _readable(rles, shape)
+    return _core.rle_boxes(masks, size, coco=coco, threads=threads)
 
 
 def rle_iou(
@@ -284,6 +349,16 @@ def rle_iou(
     return _core.rle_iou(masks_a, masks_b, _known(size), threads=threads)
 
 
+def _readable(rles: Iterable[Rle], shape: Sequence[int] | None) -> tuple[list[Any], tuple[int, int], bool]:
+    """Masks, the size of the image, and whether all masks are COCO's counts; else the kernel tells the forms apart."""
+    if not isinstance(rles, str | Mapping):
+        rles = list(rles)
+        if (alike := _fields_alike(rles, None if shape is None else as_shape(shape))) is not None:
+            return *alike, True
+    masks, size = _encoded(rles, shape)
+    return masks, _known(size), False
+
+
 def _encoded(
     rles: Iterable[Rle], shape: Sequence[int] | None, where: str = ""
 ) -> tuple[list[Any], tuple[int, int] | None]:
@@ -313,15 +388,15 @@ def _known(size: tuple[int, int] | None) -> tuple[int, int]:
 
 def _fields_alike(rles: Sequence[object], expected: tuple[int, int] | None) -> tuple[list[Any], tuple[int, int]] | None:
     """Take masks apart into counts and size where all are plain and alike, as long lists mostly are; None otherwise."""
-    if not rles or set(map(type, rles)) != {dict}:
+    plain = cast(Sequence[Mapping[str, Any]], rles)
+    try:
+        sizes, counts = [*map(_SIZE, plain)], [*map(_COUNTS, plain)]
+        if not sizes or type(sizes[0]) is not list or sizes.count(sizes[0]) < len(sizes):
+            return None
+    except (LookupError, TypeError, ValueError):
         return None
-    plain = cast(Sequence[dict[str, Any]], rles)
-    sizes: list[Any] = [rle.get("size") for rle in plain]
-    if set(map(type, sizes)) != {list} or sizes.count(sizes[0]) < len(sizes):
-        return None
-    counts = [rle["counts"] for rle in plain if "counts" in rle]
     size = (*sizes[0],)
-    if len(counts) < len(plain) or [*map(type, size)] != [int, int] or min(size) < 0 or expected not in (None, size):
+    if [*map(type, size)] != [int, int] or min(size) < 0 or expected not in (None, size):
         return None
     return counts, size
 

@@ -15,7 +15,7 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
     let masks: Vec<_> = lines
         .map(|line| CocoCounts::Compressed(line.to_vec()))
         .collect();
-    let encoded: Vec<EncodedMask<&str>> = masks.iter().cloned().map(EncodedMask::Coco).collect();
+    let encoded: Vec<EncodedMask<&str, Vec<u8>>> = masks.iter().cloned().map(EncodedMask::Coco).collect();
     let measured = extents(&encoded, shape);
     let mut labels = Array2::zeros(shape);
     let Ok(merge) = coco_to_labels(&masks, labels.view_mut()) else {

@@ -13,7 +13,7 @@ fuzz_target!(|input: (u8, u8, &str)| {
     let mut labels = Array2::zeros(shape);
     let encoded: Vec<_> = masks
         .iter()
-        .map(|mask| EncodedMask::Kaggle(*mask))
+        .map(|mask| EncodedMask::<_, Vec<u8>>::Kaggle(*mask))
         .collect();
     let measured = extents(&encoded, shape);
     let Ok(merge) = kaggle_to_labels(&masks, labels.view_mut()) else {

@@ -79,10 +79,11 @@ fn decode(criterion: &mut Criterion) {
     let labels = discs();
     let texts = |pairs: Vec<(u32, String)>| pairs.into_iter().map(|(_, text)| text);
     let kaggle: Vec<String> = texts(labels_to_kaggle(labels.view())).collect();
-    let coco: Vec<CocoCounts> = texts(labels_to_coco_strings(labels.view()).unwrap())
+    let coco: Vec<CocoCounts<Vec<u8>>> = texts(labels_to_coco_strings(labels.view()).unwrap())
         .map(|text| CocoCounts::Compressed(text.into_bytes()))
         .collect();
-    let encoded: Vec<EncodedMask<&str>> = coco.iter().cloned().map(EncodedMask::Coco).collect();
+    let encoded: Vec<EncodedMask<&str, Vec<u8>>> =
+        coco.iter().cloned().map(EncodedMask::Coco).collect();
     let masks = run_masks(&encoded, labels.dim()).unwrap();
     let blank = || Array2::zeros(labels.dim());
 

@@ -6,6 +6,7 @@
 mod coco;
 mod instances;
 mod kaggle;
+mod mask;
 mod measure;
 
 use ndarray::parallel::prelude::*;
@@ -18,7 +19,8 @@ pub use coco::{
 };
 pub use instances::Label;
 pub use kaggle::{kaggle_to_labels, labels_to_kaggle};
-pub use measure::{EncodedMask, Extent, RunMask, extents, rle_iou, run_masks};
+pub use mask::{MaskPixels, coco_to_mask, mask_to_coco};
+pub use measure::{EncodedMask, Extent, RunMask, areas, extents, rle_iou, run_masks};
 
 /// Columns that are painted together: 256 bytes of each row, so that writing a column-major run to a row-major image
 /// uses whole cache lines.

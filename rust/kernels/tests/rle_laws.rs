@@ -9,8 +9,9 @@ use ndarray::{Array2, ArrayView2, arr0};
 use nucleus_kernels::measure::measure;
 use nucleus_kernels::merge::{Merge, Overlap};
 use nucleus_kernels::rle::{
-    CocoCounts, EncodedMask, Extent, Fault, RleError, coco_string, coco_to_labels, extents,
-    kaggle_to_labels, labels_to_coco, labels_to_kaggle, rle_iou, run_masks,
+    CocoCounts, EncodedMask, Extent, Fault, MaskPixels, RleError, coco_string, coco_to_labels,
+    coco_to_mask, extents, kaggle_to_labels, labels_to_coco, labels_to_kaggle, mask_to_coco,
+    rle_iou, run_masks,
 };
 use proptest::prelude::*;
 
@@ -30,7 +31,7 @@ fn decode_kaggle(masks: &[&str], shape: (usize, usize)) -> Result<(Array2<u32>, 
 }
 
 fn decode_coco(
-    masks: &[CocoCounts],
+    masks: &[CocoCounts<Vec<u8>>],
     shape: (usize, usize),
 ) -> Result<(Array2<u32>, Merge), RleError> {
     let mut labels = Array2::zeros(shape);
@@ -83,6 +84,40 @@ proptest! {
         for (label, counts) in labels_to_coco(image.view()).unwrap() {
             prop_assert_eq!(counts, naive_counts(image.view(), label));
         }
+    }
+
+    #[test]
+    fn one_mask_is_encoded_as_a_walk_down_the_columns_in_either_memory_order(
+        image in label_images(), outside in 0_u32..3
+    ) {
+        // Pixels of several values are one mask.
+        let mask = image.map(|&label| if label == outside { 0 } else { label as u8 % 3 + 1 });
+        let (one, columns) = (image.map(|&label| u32::from(label != outside)), mask.t().as_standard_layout().into_owned());
+        let expected = naive_counts(one.view(), 1);
+        let counts = same_at_any_thread_count(|| mask_to_coco(MaskPixels::Rows(mask.view())).unwrap());
+        prop_assert_eq!(&counts, &expected);
+        let counts = same_at_any_thread_count(|| mask_to_coco(MaskPixels::Columns(columns.view())).unwrap());
+        prop_assert_eq!(&counts, &expected);
+    }
+
+    #[test]
+    fn decoding_one_mask_undoes_encoding(image in label_images()) {
+        let mask = image.map(|&label| u8::from(label != 0));
+        let counts = mask_to_coco(MaskPixels::Rows(mask.view())).unwrap();
+        let plain = CocoCounts::Plain(counts.iter().map(|&count| i64::from(count)).collect());
+        let expected: Vec<u8> = mask.t().iter().copied().collect();
+        for counts in [plain, CocoCounts::Compressed(coco_string(&counts).into_bytes())] {
+            let mut columns = vec![0; mask.len()];
+            coco_to_mask(&counts, &mut columns).unwrap();
+            prop_assert_eq!(&columns, &expected);
+        }
+    }
+
+    #[test]
+    fn counts_are_refused_alike_compressed_or_not(counts in proptest::collection::vec(0_u32..40, 0..9)) {
+        let plain = CocoCounts::Plain(counts.iter().map(|&count| i64::from(count)).collect());
+        let compressed = CocoCounts::Compressed(coco_string(&counts).into_bytes());
+        prop_assert_eq!(decode_coco(&[plain], (7, 9)), decode_coco(&[compressed], (7, 9)));
     }
 
     #[test]
@@ -142,14 +177,14 @@ proptest! {
     #[test]
     fn areas_boxes_and_iou_are_those_of_the_pixels(labels in label_images()) {
         let encoded = labels_to_kaggle(labels.view());
-        let masks: Vec<_> = encoded.iter().map(|(_, text)| EncodedMask::Kaggle(text)).collect();
+        let masks: Vec<_> = encoded.iter().map(|(_, text)| EncodedMask::<_, Vec<u8>>::Kaggle(text)).collect();
         let without_runs = extents(&masks, labels.dim()).unwrap();
         let all = labels.mapv(|label| u32::from(label != 0));
         let whole: Vec<_> = labels_to_coco(all.view())
             .unwrap()
             .into_iter()
             .map(|(_, counts)| counts.into_iter().map(i64::from).collect())
-            .map(|counts| EncodedMask::<&str>::Coco(CocoCounts::Plain(counts)))
+            .map(|counts| EncodedMask::<&str, Vec<u8>>::Coco(CocoCounts::Plain(counts)))
             .collect();
         let (masks, whole) = (run_masks(&masks, labels.dim()).unwrap(), run_masks(&whole, labels.dim()).unwrap());
         prop_assert!(masks.iter().map(|mask| &mask.extent).eq(&without_runs));

@@ -54,7 +54,8 @@ mod _core {
     use super::overlap::overlaps;
     #[pymodule_export]
     use super::rle::{
-        coco_to_labels, kaggle_to_labels, labels_to_coco, labels_to_kaggle, measure_rles, rle_iou,
+        coco_to_labels, coco_to_mask, kaggle_to_labels, labels_to_coco, labels_to_kaggle,
+        mask_to_coco, rle_areas, rle_boxes, rle_iou,
     };
     #[pymodule_export]
     use super::simplify::simplify_ring;

@@ -1,19 +1,16 @@
 //! Run-length encoding: `nucleus_kernels::rle` for Python.
 
-use nucleus_kernels::rle::{self, CocoCounts, EncodedMask};
+use nucleus_kernels::rle::{self, CocoCounts, EncodedMask, MaskPixels};
 use numpy::ndarray::Array2;
-use numpy::{IntoPyArray, PyArray1, PyArray2};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedStr;
+use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyString};
 
-use crate::arrays::{Pixels, with_pixels, written};
+use crate::arrays::{Pixels, array, with_pixels, written};
 use crate::border::{self, MaskError, mask_error};
 use crate::masks::{self, Merged};
-
-/// Areas; top, left, bottom and right of each mask's box.
-type AreasAndBoxes<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<i64>>);
 
 #[pyfunction]
 #[pyo3(signature = (labels, *, threads=None))]
@@ -72,6 +69,51 @@ pub fn labels_to_coco<'py>(
     }
 }
 
+/// Of a mask, or with `columns` of its transpose; 0 is outside.
+#[pyfunction]
+#[pyo3(signature = (mask, *, columns, compressed, threads=None))]
+pub fn mask_to_coco<'py>(
+    py: Python<'py>,
+    mask: &Bound<'py, PyAny>,
+    columns: bool,
+    compressed: bool,
+    threads: Option<usize>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mask: PyReadonlyArray2<'py, u8> = array("mask", "an array (H, W) of uint8", mask)?;
+    let pixels = mask.as_array();
+    let threads = border::threads_for(rle::is_little(pixels.len(), 0), threads);
+    let counts = border::run(py, threads, pixels.len(), || {
+        rle::mask_to_coco(if columns {
+            MaskPixels::Columns(pixels)
+        } else {
+            MaskPixels::Rows(pixels)
+        })
+    })?
+    .map_err(mask_error)?;
+    if compressed {
+        rle::coco_string(&counts).into_bound_py_any(py)
+    } else {
+        counts.into_bound_py_any(py)
+    }
+}
+
+/// The mask's transpose.
+#[pyfunction]
+pub fn coco_to_mask<'py>(
+    py: Python<'py>,
+    counts: &Bound<'py, PyAny>,
+    shape: (usize, usize),
+) -> PyResult<Bound<'py, PyArray2<u8>>> {
+    rle::coco_pixels(shape).map_err(mask_error)?;
+    let counts = coco_counts(0, counts)?;
+    let (columns, decoded) = written(py, (shape.1, shape.0), None, |mut columns| {
+        let columns = columns.as_slice_mut().expect("it is new");
+        rle::coco_to_mask(&counts, columns)
+    })?;
+    decoded.map_err(mask_error)?;
+    Ok(columns)
+}
+
 /// The threads that the runs of a label image are worth.
 fn threads_for(labels: &Pixels<'_>, threads: Option<usize>) -> Option<usize> {
     let pixels = with_pixels!(labels, pixels => pixels.len());
@@ -107,24 +149,53 @@ pub fn coco_to_labels<'py>(
 }
 
 #[pyfunction]
-#[pyo3(signature = (masks, shape, *, threads=None))]
-pub fn measure_rles<'py>(
+#[pyo3(signature = (masks, shape, *, coco, threads=None))]
+pub fn rle_areas<'py>(
     py: Python<'py>,
     masks: &Bound<'py, PyAny>,
     shape: (usize, usize),
+    coco: bool,
     threads: Option<usize>,
-) -> PyResult<AreasAndBoxes<'py>> {
-    let masks = masks::read_all(masks, encoded_mask)?;
-    let little = rle::is_little(0, masks.iter().map(EncodedMask::size).sum());
-    let threads = border::threads_for(little, threads);
+) -> PyResult<Bound<'py, PyArray1<u64>>> {
+    let (masks, threads) = encoded_masks(masks, coco, threads)?;
+    let areas = border::run(py, threads, 0, || rle::areas(&masks, shape))?.map_err(mask_error)?;
+    Ok(areas.into_pyarray(py))
+}
+
+#[pyfunction]
+#[pyo3(signature = (masks, shape, *, coco, threads=None))]
+pub fn rle_boxes<'py>(
+    py: Python<'py>,
+    masks: &Bound<'py, PyAny>,
+    shape: (usize, usize),
+    coco: bool,
+    threads: Option<usize>,
+) -> PyResult<Bound<'py, PyArray2<i64>>> {
+    let (masks, threads) = encoded_masks(masks, coco, threads)?;
     let extents =
         border::run(py, threads, 0, || rle::extents(&masks, shape))?.map_err(mask_error)?;
     let boxes: Vec<[i64; 4]> = extents
         .iter()
         .map(|extent| extent.bounding_box.map(|side| side as i64))
         .collect();
-    let areas: Vec<i64> = extents.iter().map(|extent| extent.area as i64).collect();
-    Ok((areas.into_pyarray(py), Array2::from(boxes).into_pyarray(py)))
+    Ok(Array2::from(boxes).into_pyarray(py))
+}
+
+/// Masks, all of COCO's form or each in its own, and the threads that they are worth.
+fn encoded_masks(
+    masks: &Bound<'_, PyAny>,
+    coco: bool,
+    threads: Option<usize>,
+) -> PyResult<(Vec<Encoded>, Option<usize>)> {
+    let masks = masks::read_all(masks, |place, mask| {
+        if coco {
+            coco_counts(place, mask).map(EncodedMask::Coco)
+        } else {
+            encoded_mask(place, mask)
+        }
+    })?;
+    let little = rle::is_little(0, masks.iter().map(EncodedMask::size).sum());
+    Ok((masks, border::threads_for(little, threads)))
 }
 
 #[pyfunction]
@@ -148,20 +219,38 @@ pub fn rle_iou<'py>(
     Ok(iou)
 }
 
+/// A mask as it lies in Python's memory.
+type Encoded = EncodedMask<PyBackedStr, Text>;
+
+/// Compressed counts as they lie in Python's memory.
+enum Text {
+    Bytes(PyBackedBytes),
+    Characters(PyBackedStr),
+}
+
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Characters(text) => text.as_bytes(),
+        }
+    }
+}
+
 /// A mask in either form: what is a string is Kaggle's.
-fn encoded_mask(place: usize, mask: &Bound<'_, PyAny>) -> PyResult<EncodedMask<PyBackedStr>> {
+fn encoded_mask(place: usize, mask: &Bound<'_, PyAny>) -> PyResult<Encoded> {
     match mask.cast::<PyString>() {
         Ok(text) => Ok(EncodedMask::Kaggle(text.extract()?)),
         Err(_) => coco_counts(place, mask).map(EncodedMask::Coco),
     }
 }
 
-fn coco_counts(place: usize, counts: &Bound<'_, PyAny>) -> PyResult<CocoCounts> {
-    if let Ok(text) = counts.cast::<PyString>() {
-        return Ok(CocoCounts::Compressed(text.to_cow()?.as_bytes().to_vec()));
+fn coco_counts(place: usize, counts: &Bound<'_, PyAny>) -> PyResult<CocoCounts<Text>> {
+    if counts.is_instance_of::<PyBytes>() {
+        return Ok(CocoCounts::Compressed(Text::Bytes(counts.extract()?)));
     }
-    if let Ok(text) = counts.cast::<PyBytes>() {
-        return Ok(CocoCounts::Compressed(text.as_bytes().to_vec()));
+    if counts.is_instance_of::<PyString>() {
+        return Ok(CocoCounts::Compressed(Text::Characters(counts.extract()?)));
     }
     let values = counts
         .try_iter()

@@ -14,18 +14,25 @@ const MAX_GROUPS: u32 = 7;
 
 /// The counts of one mask, as they came.
 #[derive(Debug, Clone)]
-pub enum CocoCounts {
+pub enum CocoCounts<Text> {
     /// pycocotools' string.
-    Compressed(Vec<u8>),
+    Compressed(Text),
     /// The list, unchecked.
     Plain(Vec<i64>),
 }
 
-impl CocoCounts {
-    /// Call `run` with each run of a mask of an image of so many pixels, in the order of their first pixels.
-    pub(super) fn for_each_run(&self, pixels: u64, run: impl FnMut(Run)) -> Result<(), Fault> {
+impl<Text: AsRef<[u8]>> CocoCounts<Text> {
+    /// Call `run` with each run of a mask of an image of so many pixels, in the order of their first pixels; up to
+    /// the fault, where there is one.
+    pub(super) fn for_each_run(&self, pixels: u64, mut run: impl FnMut(Run)) -> Result<(), Fault> {
         match self {
-            Self::Compressed(text) => for_each_run(Characters::new(text), pixels, run),
+            Self::Compressed(text) => {
+                match for_each_run_of_sound(text.as_ref(), pixels, &mut run) {
+                    Some(()) => Ok(()),
+                    None => Err(for_each_run(Characters::new(text.as_ref()), pixels, |_| ())
+                        .expect_err("only a fault stops the quick reading")),
+                }
+            }
             Self::Plain(values) => for_each_run(checked(values), pixels, run),
         }
     }
@@ -40,7 +47,7 @@ impl CocoCounts {
     /// How many characters or numbers there are to read.
     pub fn size(&self) -> usize {
         match self {
-            Self::Compressed(text) => text.len(),
+            Self::Compressed(text) => text.as_ref().len(),
             Self::Plain(values) => values.len(),
         }
     }
@@ -76,8 +83,8 @@ pub fn labels_to_coco_strings<T: Label>(
 ///
 /// [`RleError::ImageTooLarge`] where the image has 2^32 pixels or more; else the first fault of the first
 /// faulty mask, by the place of the mask in the list.
-pub fn coco_to_labels(
-    masks: &[CocoCounts],
+pub fn coco_to_labels<Text: AsRef<[u8]> + Sync>(
+    masks: &[CocoCounts<Text>],
     labels: ArrayViewMut2<'_, u32>,
 ) -> Result<Merge, RleError> {
     let pixels = u64::from(coco_pixels(labels.dim())?);
@@ -130,6 +137,45 @@ fn counts(runs: impl Iterator<Item = Run>, pixels: u32) -> Vec<u32> {
         counts.push(narrow(u64::from(pixels) - end));
     }
     counts
+}
+
+/// What `for_each_run` does of the characters of a string without a fault; None, in a third of the time, if it has any.
+fn for_each_run_of_sound(text: &[u8], pixels: u64, mut run: impl FnMut(Run)) -> Option<()> {
+    let (mut start, mut before, mut place, mut inside) = (0, [0; 2], 0, false);
+    // The first three counts are no differences.
+    let mut absolute = 3;
+    while place < text.len() {
+        let (mut value, mut bits) = (0_i64, 0);
+        loop {
+            let group = text.get(place)?.wrapping_sub(48);
+            place += 1;
+            if group >= 64 || bits == 5 * MAX_GROUPS {
+                return None;
+            }
+            value |= i64::from(group & 0x1f) << bits;
+            bits += 5;
+            if group & 0x20 == 0 {
+                break;
+            }
+        }
+        value = value << (64 - bits) >> (64 - bits);
+        if absolute > 0 {
+            absolute -= 1;
+        } else {
+            value += before[0];
+        }
+        before = [before[1], value];
+        let length = u64::from(u32::try_from(value).ok()?);
+        if length > pixels - start {
+            return None;
+        }
+        if inside && length > 0 {
+            run(Run { start, length });
+        }
+        inside = !inside;
+        start += length;
+    }
+    (start == pixels).then_some(())
 }
 
 fn for_each_run(

@@ -10,14 +10,14 @@ const MASKS: usize = 64;
 
 /// One encoded mask in either form.
 #[derive(Debug, Clone)]
-pub enum EncodedMask<Text> {
+pub enum EncodedMask<Pairs, Text> {
     /// Kaggle's `start length` pairs.
-    Kaggle(Text),
+    Kaggle(Pairs),
     /// COCO's counts.
-    Coco(CocoCounts),
+    Coco(CocoCounts<Text>),
 }
 
-impl<Text: AsRef<str>> EncodedMask<Text> {
+impl<Pairs: AsRef<str>, Text: AsRef<[u8]>> EncodedMask<Pairs, Text> {
     /// Call `run` with each run of a mask of an image of so many pixels.
     fn for_each_run(&self, pixels: u64, run: impl FnMut(Run)) -> Result<(), Fault> {
         match self {
@@ -49,22 +49,53 @@ pub struct Extent {
     pub bounding_box: [usize; 4],
 }
 
-impl Extent {
-    /// Take in a run of a mask of an image of so many rows.
-    fn add(&mut self, run: Run, height: u64) {
-        let (first, top) = (run.start / height, run.start % height);
+/// Takes in the runs of a mask of an image of so many rows, in any order; quickest from the first column to the last.
+struct Measuring {
+    height: u64,
+    extent: Extent,
+    /// A column and its first pixel.
+    column: u64,
+    head: u64,
+}
+
+impl Measuring {
+    fn new(height: u64) -> Self {
+        Self {
+            height,
+            extent: Extent::default(),
+            column: 0,
+            head: 0,
+        }
+    }
+
+    /// The column in which a pixel is, and its row. Division takes longer than all the rest, and the column is mostly the
+    /// last one or the next.
+    fn place(&mut self, pixel: u64) -> (u64, u64) {
+        if pixel < self.head || pixel - self.head >= 2 * self.height {
+            self.column = pixel / self.height;
+            self.head = self.column * self.height;
+        } else if pixel - self.head >= self.height {
+            self.column += 1;
+            self.head += self.height;
+        }
+        (self.column, pixel - self.head)
+    }
+
+    fn add(&mut self, run: Run) {
+        let (first, top) = self.place(run.start);
         let foot = top + run.length;
         // A run that goes on in the next column has the last row of one and the first of the other.
-        let (top, bottom, last) = if foot > height {
-            (0, height, (run.end() - 1) / height)
+        let (top, bottom, last) = if foot > self.height {
+            (0, self.height, self.place(run.end() - 1).0)
         } else {
             (top, foot, first)
         };
         let sides = [top, first, bottom, last + 1].map(|side| side as usize);
-        self.bounding_box = if self.area == 0 {
+        let extent = &mut self.extent;
+        extent.bounding_box = if extent.area == 0 {
             sides
         } else {
-            let [above, before, below, after] = self.bounding_box;
+            let [above, before, below, after] = extent.bounding_box;
             [
                 above.min(sides[0]),
                 before.min(sides[1]),
@@ -72,7 +103,7 @@ impl Extent {
                 after.max(sides[3]),
             ]
         };
-        self.area += run.length;
+        extent.area += run.length;
     }
 }
 
@@ -104,15 +135,32 @@ impl RunMask {
 ///
 /// [`RleError::ImageTooLarge`] where a mask is of COCO's form and the image has 2^32 pixels or more; else the first
 /// fault of the first faulty mask, by the place of the mask in the list.
-pub fn extents<Text: AsRef<str> + Sync>(
-    masks: &[EncodedMask<Text>],
+pub fn extents<Pairs: AsRef<str> + Sync, Text: AsRef<[u8]> + Sync>(
+    masks: &[EncodedMask<Pairs, Text>],
     shape: (usize, usize),
 ) -> Result<Vec<Extent>, RleError> {
     let (pixels, height) = pixels_and_height(masks, shape)?;
     parse_all(masks, EncodedMask::size, |mask| {
-        let mut extent = Extent::default();
-        mask.for_each_run(pixels, |run| extent.add(run, height))?;
-        Ok(extent)
+        let mut measuring = Measuring::new(height);
+        mask.for_each_run(pixels, |run| measuring.add(run))?;
+        Ok(measuring.extent)
+    })
+}
+
+/// Areas of masks of an image of these rows and columns.
+///
+/// # Errors
+///
+/// Those of [`extents`].
+pub fn areas<Pairs: AsRef<str> + Sync, Text: AsRef<[u8]> + Sync>(
+    masks: &[EncodedMask<Pairs, Text>],
+    shape: (usize, usize),
+) -> Result<Vec<u64>, RleError> {
+    let (pixels, _) = pixels_and_height(masks, shape)?;
+    parse_all(masks, EncodedMask::size, |mask| {
+        let mut area = 0;
+        mask.for_each_run(pixels, |run| area += run.length)?;
+        Ok(area)
     })
 }
 
@@ -121,24 +169,25 @@ pub fn extents<Text: AsRef<str> + Sync>(
 /// # Errors
 ///
 /// Those of [`extents`].
-pub fn run_masks<Text: AsRef<str> + Sync>(
-    masks: &[EncodedMask<Text>],
+pub fn run_masks<Pairs: AsRef<str> + Sync, Text: AsRef<[u8]> + Sync>(
+    masks: &[EncodedMask<Pairs, Text>],
     shape: (usize, usize),
 ) -> Result<Vec<RunMask>, RleError> {
     let (pixels, height) = pixels_and_height(masks, shape)?;
     parse_all(masks, EncodedMask::size, |mask| {
-        let (mut extent, mut runs) = (Extent::default(), Vec::new());
+        let (mut measuring, mut runs) = (Measuring::new(height), Vec::new());
         mask.for_each_run(pixels, |run| {
-            extent.add(run, height);
+            measuring.add(run);
             runs.push(run);
         })?;
+        let extent = measuring.extent;
         runs.sort_unstable_by_key(|run| run.start);
         Ok(RunMask { extent, runs })
     })
 }
 
-fn pixels_and_height<Text>(
-    masks: &[EncodedMask<Text>],
+fn pixels_and_height<Pairs, Text>(
+    masks: &[EncodedMask<Pairs, Text>],
     shape: (usize, usize),
 ) -> Result<(u64, u64), RleError> {
     if masks

@@ -1,0 +1,196 @@
+//! One mask of an image, all of it nucleus or not, as networks answer and pycocotools takes it.
+
+use ndarray::parallel::prelude::*;
+use ndarray::{ArrayView2, Axis};
+use rayon::slice::ParallelSlice;
+
+use super::{CocoCounts, LITTLE, RleError, coco_pixels};
+use crate::interrupt;
+use crate::runs::{BLOCK, for_each_difference};
+
+/// Least columns, or blocks of pixels, that one thread takes.
+const LEAST: usize = 16 * BLOCK;
+
+/// Pixels of runs that are written at once.
+const AT_ONCE: usize = 32;
+
+/// So many ones, then zeros.
+static SHORT: [[u8; AT_ONCE]; AT_ONCE + 1] = {
+    let mut short = [[0; AT_ONCE]; AT_ONCE + 1];
+    let mut length = 0;
+    while length <= AT_ONCE {
+        let mut place = 0;
+        while place < length {
+            short[length][place] = 1;
+            place += 1;
+        }
+        length += 1;
+    }
+    short
+};
+
+/// The pixels of a mask, 0 outside of it, as they lie in memory.
+#[derive(Debug, Clone, Copy)]
+pub enum MaskPixels<'a> {
+    /// Row after row.
+    Rows(ArrayView2<'a, u8>),
+    /// Column after column: the mask's transpose, row after row.
+    Columns(ArrayView2<'a, u8>),
+}
+
+/// Decode a mask to an all-zero image that lies column after column; its pixels become 1.
+///
+/// # Errors
+///
+/// The first fault of the counts, as of mask 0. The image is then of no use.
+pub fn coco_to_mask<Text: AsRef<[u8]>>(
+    counts: &CocoCounts<Text>,
+    columns: &mut [u8],
+) -> Result<(), RleError> {
+    counts
+        .for_each_run(columns.len() as u64, |run| {
+            interrupt::check();
+            let behind = &mut columns[run.start as usize..];
+            let length = run.length as usize;
+            // Runs ascend, so what lies behind one is still 0: a short one, as most are, is one store of ones and zeros.
+            match (SHORT.get(length), behind.first_chunk_mut()) {
+                (Some(ones), Some(chunk)) => *chunk = *ones,
+                _ => behind[..length].fill(1),
+            }
+        })
+        .map_err(|fault| RleError::Mask { mask: 0, fault })
+}
+
+/// Encode a mask as plain counts.
+///
+/// # Errors
+///
+/// [`RleError::ImageTooLarge`] where the image has 2^32 pixels or more.
+pub fn mask_to_coco(mask: MaskPixels<'_>) -> Result<Vec<u32>, RleError> {
+    let (shape, changes) = match mask {
+        MaskPixels::Rows(rows) => (rows.dim(), changes_of_rows as fn(_) -> _),
+        MaskPixels::Columns(columns) => (columns.t().dim(), changes_of_columns as fn(_) -> _),
+    };
+    let pixels = coco_pixels(shape)?;
+    let (MaskPixels::Rows(view) | MaskPixels::Columns(view)) = mask;
+    let found: Vec<Vec<u32>> = if pixels == 0 {
+        Vec::new()
+    } else {
+        changes(view)
+    };
+    let mut counts = Vec::with_capacity(found.iter().map(Vec::len).sum::<usize>() + 1);
+    let mut last = 0;
+    for &change in found.iter().flatten() {
+        counts.push(change - last);
+        last = change;
+    }
+    // A mask that holds the last pixel ends with its own count; that of an image without pixels is 0, as pycocotools has it.
+    if last < pixels || counts.is_empty() {
+        counts.push(pixels - last);
+    }
+    Ok(counts)
+}
+
+/// How many of `length` columns, or pixels, are one thread's.
+fn share(length: usize, pixels: usize) -> usize {
+    let threads = if pixels <= LITTLE {
+        1
+    } else {
+        rayon::current_num_threads()
+    };
+    length.div_ceil(threads).next_multiple_of(BLOCK).max(LEAST)
+}
+
+/// Where, in column-major order, the mask begins or ends; in pieces that follow each other.
+fn changes_of_columns(columns: ArrayView2<'_, u8>) -> Vec<Vec<u32>> {
+    let pixels = columns.as_standard_layout();
+    let pixels = pixels.as_slice().expect("it lies in one piece");
+    let share = share(pixels.len(), pixels.len());
+    pixels
+        .par_chunks(share)
+        .enumerate()
+        .map(|(place, here)| {
+            let first = place * share;
+            let mut changes = Vec::new();
+            let before = if first == 0 { 0 } else { pixels[first - 1] };
+            if (before == 0) != (here[0] == 0) {
+                changes.push(first as u32);
+            }
+            for_each_difference(&here[..here.len() - 1], &here[1..], |pixel| {
+                if (here[pixel] == 0) != (here[pixel + 1] == 0) {
+                    changes.push((first + pixel + 1) as u32);
+                }
+            });
+            changes
+        })
+        .collect()
+}
+
+/// Where, in column-major order, the mask begins or ends; in pieces that follow each other.
+fn changes_of_rows(rows: ArrayView2<'_, u8>) -> Vec<Vec<u32>> {
+    let image = rows.as_standard_layout();
+    let (height, width) = image.dim();
+    let strip = share(width, image.len());
+    image
+        .axis_chunks_iter(Axis(1), strip)
+        .into_par_iter()
+        .enumerate()
+        .map(|(place, pixels)| {
+            let first = place * strip;
+            // Going down its first column, one comes from the foot of the column before.
+            let foot = |column: usize| match (first + column).checked_sub(1) {
+                Some(before) => image[[height - 1, before]],
+                None => 0,
+            };
+            changes_of_strip(pixels, first * height, foot)
+        })
+        .collect()
+}
+
+/// Rows are compared many pixels at a time, as they lie in memory; then what changes is sorted by column, by counting.
+fn changes_of_strip(
+    strip: ArrayView2<'_, u8>,
+    start: usize,
+    foot: impl Fn(usize) -> u8,
+) -> Vec<u32> {
+    let (height, width) = strip.dim();
+    let row = |row: usize| strip.row(row).to_slice().expect("a row lies in one piece");
+    let mut columns: Vec<u32> = Vec::new();
+    let mut ends = Vec::with_capacity(height);
+    let top = row(0);
+    for (column, &pixel) in top.iter().enumerate() {
+        if (pixel == 0) != (foot(column) == 0) {
+            columns.push(column as u32);
+        }
+    }
+    ends.push(columns.len());
+    let mut above = top;
+    for here in (1..height).map(row) {
+        interrupt::check();
+        for_each_difference(above, here, |column| {
+            if (above[column] == 0) != (here[column] == 0) {
+                columns.push(column as u32);
+            }
+        });
+        ends.push(columns.len());
+        above = here;
+    }
+    let mut places = vec![0_usize; width + 1];
+    for &column in &columns {
+        places[column as usize + 1] += 1;
+    }
+    for column in 0..width {
+        places[column + 1] += places[column];
+    }
+    let mut changes = vec![0; columns.len()];
+    let mut begin = 0;
+    for (row, end) in ends.into_iter().enumerate() {
+        for &column in &columns[begin..end] {
+            let place = &mut places[column as usize];
+            changes[*place] = (start + column as usize * height + row) as u32;
+            *place += 1;
+        }
+        begin = end;
+    }
+    changes
+}
