@@ -73,7 +73,7 @@ class Survey:
             "levels": self.levels,
             "tissue": self.tissue.to_json(),
             "stains": self.stains,
-            "thumbnail": base64.b64encode(imagecodecs.png_encode(self.thumbnail)).decode(),
+            "thumbnail": base64.b64encode(imagecodecs.png_encode(self.thumbnail, level=1)).decode(),
         }
 
     @classmethod

@@ -81,7 +81,7 @@ class Overview:
             draw.line((end - round(length / scale), top + _BAR[1] // 2, end, top + _BAR[1] // 2), "black", 3)
             draw.text((end, below), f"{length:g} mm", "black", font, "ra")
         file = io.BytesIO()
-        canvas.save(file, "PNG")
+        canvas.save(file, "PNG", compress_level=1)  # the default takes seconds of a small slide, for little
         return file.getvalue()
 
 

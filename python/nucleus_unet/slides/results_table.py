@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -85,11 +85,19 @@ class TableWriter:
 
     def _flush(self) -> None:
         columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
-        arrays = [
-            self._arrow.array(list(values), each.type) for values, each in zip(columns, self._schema, strict=True)
-        ]
+        arrays = [self._column(values, each.type) for values, each in zip(columns, self._schema, strict=True)]
         self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
         self._rows = []
+
+    def _column(self, values: Sequence[Any], kind: Any) -> Any:
+        """Make an array from what it is made of: `pyarrow.array` first imports pandas, if that is installed."""
+        arrow = self._arrow
+        if kind == arrow.binary():
+            ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
+            parts = [arrow.py_buffer(ends), arrow.py_buffer(b"".join(values))]
+        else:
+            parts = [arrow.py_buffer(np.array(values, kind.to_pandas_dtype()))]
+        return arrow.Array.from_buffers(kind, len(values), [None, *parts])
 
     def _geo(self) -> dict[str, object]:
         """Make the metadata of GeoParquet 1.1: planar polygons in pixels, of no place on Earth."""
