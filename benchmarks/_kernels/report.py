@@ -10,6 +10,7 @@ from typing import Any
 from _machine import cpu, installed_version
 
 from _kernels.contest import OURS, PEERS, installed
+from _kernels.reasons import why
 
 
 def surroundings(origin: str, *, quick: bool) -> dict[str, Any]:
@@ -40,14 +41,21 @@ def markdown(report: Mapping[str, Any]) -> str:
         lines.append("The machine was busy with other work: times are too long, ratios uncertain.")
     if about["missing_peers"]:
         lines.append(f"Not installed, so not compared: {', '.join(about['missing_peers'])}.")
+    # Each reason by its number.
+    notes: dict[str, int] = {}
     lines += [
         "",
         "Milliseconds: median (quartiles). Ratio: the best peer's time over ours; above 1 ours is faster. Target: the",
-        "ratio asked for, against the peers named.",
+        "ratio asked for, against the peers named. Where it is missed: what part of it is reached, and by number,",
+        "below, why.",
         "",
         "| kernel | image | threads | ours | best peer | its time | ratio | target | met |",
         "|---|---|---|---|---|---|---|---|---|",
-        *(_line(row) for row in report["rows"]),
+        *(_line(row, notes) for row in report["rows"]),
+        "",
+        "Why targets are missed:",
+        "",
+        *(f"{number}. {reason}." for reason, number in notes.items()),
     ]
     lines += [
         f"\n{row['kernel']}, {row['case']}: left out {name}, which raised {message}."
@@ -59,7 +67,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", f"{met} of {len(judged)} targets met.", ""])
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def _line(row: Mapping[str, Any], notes: dict[str, int]) -> str:
     spread = row["spread_ms"]
     ours = _time(row["ours_ms"], spread[OURS])
     if not row["peers"]:
@@ -69,6 +77,10 @@ def _line(row: Mapping[str, Any]) -> str:
     against = "" if named == "best" else f" against {', '.join(named)}: {row['ratio_to_target_peer']:.2f}"
     target = "" if row["target"] is None else f"{row['target']:g}{against}"
     met = {None: "", True: "yes", False: "**no**"}[row["met"]]
+    if row["met"] is False:
+        reason = why(row["kernel"], row["case"]) or "nobody has found out"
+        number = notes.setdefault(reason, len(notes) + 1)
+        met += f": {row['ratio_to_target_peer'] / row['target']:.2f} of it ({number})"
     return (
         f"| {row['kernel']} | {row['case']} | {row['threads']} | {ours} | {best} | "
         f"{_time(row['peers'][best], spread[best])} | {row['ratio_to_best_peer']:.2f} | {target} | {met} |"

@@ -22,8 +22,7 @@ pub use kaggle::{kaggle_to_labels, labels_to_kaggle};
 pub use mask::{MaskPixels, coco_to_mask, mask_to_coco};
 pub use measure::{EncodedMask, Extent, RunMask, areas, extents, rle_iou, run_masks};
 
-/// Columns that are painted together: 256 bytes of each row, so that writing a column-major run to a row-major image
-/// uses whole cache lines.
+/// One thread paints a multiple of so many columns: 256 bytes of each row, so that threads share few cache lines.
 const STRIP: usize = 64;
 
 /// Characters or counts that are worth handing to another thread: to wake it takes as long as to read some thousands.
@@ -213,16 +212,18 @@ fn paint(masks: &[Vec<Run>], mut labels: ArrayViewMut2<'_, u32>) -> Merge {
     if labels.is_empty() {
         return Merge::new(&claimed, Losses::default());
     }
-    if labels.len() <= LITTLE {
+    let threads = rayon::current_num_threads();
+    if labels.len() <= LITTLE || threads == 1 {
         let runs = masks.iter().enumerate().flat_map(|(mask, runs)| {
             let label = label_of(mask);
             runs.iter().map(move |&run| (label, run))
         });
         return Merge::new(&claimed, paint_strip(labels, runs));
     }
-    let strips = runs_by_strip(masks, labels.dim());
+    let strip = labels.ncols().div_ceil(threads).next_multiple_of(STRIP);
+    let strips = runs_by_strip(masks, labels.dim(), strip);
     let losses = labels
-        .axis_chunks_iter_mut(Axis(1), STRIP)
+        .axis_chunks_iter_mut(Axis(1), strip)
         .into_par_iter()
         .zip(strips)
         .map(|(strip, runs)| paint_strip(strip, runs.into_iter()))
@@ -232,9 +233,13 @@ fn paint(masks: &[Vec<Run>], mut labels: ArrayViewMut2<'_, u32>) -> Merge {
 
 /// For each strip the labels and runs that touch it in the order of the masks, runs cut to the strip and
 /// counted from its first pixel.
-fn runs_by_strip(masks: &[Vec<Run>], (height, width): (usize, usize)) -> Vec<Vec<(u32, Run)>> {
-    let strip_pixels = (height * STRIP) as u64;
-    let mut strips = vec![Vec::new(); width.div_ceil(STRIP)];
+fn runs_by_strip(
+    masks: &[Vec<Run>],
+    (height, width): (usize, usize),
+    strip: usize,
+) -> Vec<Vec<(u32, Run)>> {
+    let strip_pixels = (height * strip) as u64;
+    let mut strips = vec![Vec::new(); width.div_ceil(strip)];
     for (mask, runs) in masks.iter().enumerate() {
         for run in runs {
             let (first, last) = (run.start / strip_pixels, (run.end() - 1) / strip_pixels);
