@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _ONE_PASS = (
-    "nucleus by nucleus, pycocotools takes some thousand times as long; the best peer is numpy in one pass, written for "
+    "nucleus by nucleus, pycocotools takes some thousand times as long; the best peer is numpy in one pass, made for "
     "this table. numpy's comparison of each row with the next alone takes a third of our time for all"
 )
 _OBJECTS = "much of the time, theirs and ours, goes into the Python strings and numbers that are returned"
