@@ -1,7 +1,8 @@
 """Run-length encodings: Kaggle's and COCO's, there and back, and what is refused."""
 
 import json
-from typing import Any
+from collections import defaultdict
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from nucleus_unet.masks import (
     labels_to_coco,
     labels_to_kaggle,
     mask_to_coco,
+    rle_areas,
+    rle_boxes,
 )
 from numpy.typing import NDArray
 from pycocotools import mask as pycocotools
@@ -421,3 +424,26 @@ class TestOneMask:
     def test_what_is_no_mask_is_refused(self, mask):
         with pytest.raises(MaskError, match=r"mask: expected an array \(H, W\) of bool or integers, got \("):
             mask_to_coco(mask)
+
+
+class TestMasksThatOnlyLookAlike:
+    """Long lists of plain masks are read another way, which must refuse what the careful way does."""
+
+    sound: ClassVar[dict[str, Any]] = {"size": [2, 3], "counts": [2, 3, 1]}
+
+    def test_a_mapping_that_makes_up_what_is_missing_is_refused_and_stays_as_it_is(self):
+        mask = defaultdict(list, counts=[2, 3, 1])
+        with pytest.raises(MaskError, match="mask 1: expected a mapping with 'size' and 'counts'"):
+            rle_areas([self.sound, mask])
+        assert mask == {"counts": [2, 3, 1]}
+
+    @pytest.mark.parametrize("counts", ["\ud800", "2\ud800"])
+    @pytest.mark.parametrize("function", [rle_areas, rle_boxes, coco_to_labels, lambda masks: coco_to_mask(masks[0])])
+    def test_text_that_no_encoding_can_hold_is_refused(self, function, counts):
+        with pytest.raises(MaskError, match="mask 0"):
+            function([{"size": [2, 3], "counts": counts}])
+
+    @pytest.mark.parametrize("function", [rle_areas, coco_to_labels, lambda masks: coco_to_mask(masks[0])])
+    def test_a_size_beyond_64_bits_is_refused(self, function):
+        with pytest.raises(MaskError, match=r"2\*\*63|exceed"):
+            function([{"size": [2**70, 1], "counts": "1"}])

@@ -32,6 +32,17 @@ def dyed(haematoxylin: float, eosin: float, dab: float) -> NDArray[np.uint8]:
     return np.broadcast_to(np.rint(colour * 255).astype(np.uint8), (20, 20, 3)).copy()
 
 
+COLOURS = [(1, 0, 0), (1, 0.5, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1)]
+
+
+def fluorescence(colour: tuple[float, float, float]) -> NDArray[np.uint8]:
+    """Nuclei that shine in one colour on a dark ground with some noise."""
+    rows, columns = np.ogrid[:60, :60]
+    light = np.where((rows % 20 - 10) ** 2 + (columns % 20 - 10) ** 2 < 30, 180, 6)
+    light = light + np.random.default_rng(0).integers(0, 20, light.shape)
+    return np.rint(light[..., None] * np.array(colour)).astype(np.uint8)
+
+
 def thinned(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     shown = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
     result: NDArray[np.float64] = 255 * thin_brown(shown)[0].permute(1, 2, 0).double().numpy()
@@ -54,12 +65,20 @@ def test_immunohistochemistry_is_brown() -> None:
     assert see_stains(image[::step, ::step], measure_levels(image)).brown
 
 
+@pytest.mark.parametrize("side", [20, 50])
+def test_black_around_the_tissue_changes_nothing(side: int) -> None:
+    tissue = immunohistochemistry()[:300, :300]
+    assert see_stains(np.pad(tissue, ((0, side), (0, side), (0, 0))), WHOLE).brown
+    assert not see_stains(np.pad(dyed(0.05, 0.05, 0), ((0, side // 20), (0, 0), (0, 0))), WHOLE).brown
+
+
 @pytest.mark.parametrize(
     "image",
     [
         pytest.param(np.full((20, 20, 3), 255, np.uint8), id="glass"),
         pytest.param(dyed(0.05, 0.05, 0), id="haematoxylin and eosin"),
         pytest.param(np.zeros((20, 20, 3), np.uint8), id="black"),
+        *(pytest.param(fluorescence(colour), id=f"fluorescence {colour}") for colour in COLOURS),
         pytest.param(np.zeros((0, 20, 3), np.uint8), id="nothing"),
     ],
 )
@@ -129,6 +148,12 @@ def test_nuclei_are_found_under_brown_and_they_are_bluer_than_what_surrounds_the
         return total[1:] / np.maximum(np.bincount(labels.ravel(), minlength=len(found) + 1)[1:], 1)
 
     assert np.mean(means(found.labels) > means(around)) > 0.95
+
+
+@pytest.mark.parametrize("dab", ["no", 2, []])
+def test_only_true_false_and_none_decide(segmenter: Segmenter, dab: Any) -> None:
+    with pytest.raises(SettingsError, match="dab: expected True, False or None, got"):
+        segmenter.predict(dyed(0.05, 0.05, 0), dab=dab)
 
 
 def test_the_plan_says_whether_brown_was_looked_through(segmenter: Segmenter) -> None:

@@ -14,22 +14,21 @@ from nucleus_unet.stains import UnderBrown
 class DihedralAverage(nn.Module):
     """A network asked eight times: of the image as it is, turned by quarters, and mirrored.
 
-        The answers are turned back, offsets with them, and averaged. Quarter turns and mirrors map the stride's grid of
-        a tile onto itself, so that the answer does not depend on the tile, as the network's own does not.
+    The answers are turned back, offsets with them, and averaged. Quarter turns and mirrors map the stride's grid of
+    a tile onto itself, so that the answer does not depend on the tile, as the network's own does not.
 
     Parameters
     ----------
-        network
-            In evaluation mode, on its device.
+    network
+        In evaluation mode, on its device.
 
     Examples
     --------
-        >>> import torch
-        >>> from nucleus_unet.images import Levels
-    from nucleus_unet.network import NetworkConfig
-        >>> average = DihedralAverage(Network(NetworkConfig(decoder=(8, 8, 8, 8))).eval())
-        >>> tuple(average(torch.zeros(1, 3, 64, 32)).shape)
-        (1, 4, 64, 32)
+    >>> import torch
+    >>> from nucleus_unet.network import NetworkConfig
+    >>> average = DihedralAverage(Network(NetworkConfig(decoder=(8, 8, 8, 8))).eval())
+    >>> tuple(average(torch.zeros(1, 3, 64, 32)).shape)
+    (1, 4, 64, 32)
     """
 
     def __init__(self, network: Network | UnderBrown) -> None:
@@ -55,7 +54,7 @@ Asked = Network | UnderBrown | DihedralAverage
 
 
 def asked(network: Network, plan: Plan) -> Asked:
-    """Return what images of a plan are shown to: the network itself, or what asks it several times."""
+    """Return what an image of that plan is shown to: the network itself, or what asks it several times."""
     once = network if plan.dab is None else UnderBrown(network, Levels(*plan.dab))
     return DihedralAverage(once) if plan.augment else once
 

@@ -189,8 +189,8 @@ class Segmenter:
             times as slow.
         dab
             Whether the image is immunohistochemistry, whose brown may hide nuclei: the network is then asked twice, of
-            the image as it is and with its brown thinned, and each pixel's surer answer stands. By default as the
-            image's colours say; the plan tells. Grey images have no dye.
+            the image as it is and with its brown thinned, and for each pixel the answer with more foreground stands.
+            By default as the image's colours say; the plan tells. Images without colour channels have no dye.
         tile
             Side in pixels of what one network call sees; memory grows with its square. The labels do not depend on it.
         batch_size
@@ -230,7 +230,13 @@ class Segmenter:
             )
             return [self.predict(each, **options) for each in image]
         self.check_options(
-            threshold=threshold, min_area=min_area, diameter=diameter, mpp=mpp, tile=tile, batch_size=batch_size
+            threshold=threshold,
+            min_area=min_area,
+            diameter=diameter,
+            mpp=mpp,
+            dab=dab,
+            tile=tile,
+            batch_size=batch_size,
         )
         scale = self._scale(diameter, mpp)
         config = self._group_config(threshold, min_area, scale)
@@ -382,6 +388,7 @@ class Segmenter:
             min_area=min_area,
             diameter=diameter,
             mpp=mpp,
+            dab=dab,
             tile=tile,
             block=block,
             workers=workers,
@@ -456,6 +463,7 @@ class Segmenter:
         min_area: int | None = None,
         diameter: float | None = None,
         mpp: float | None = None,
+        dab: bool | None = None,
         tile: int = DEFAULT_TILE,
         batch_size: int = 1,
         block: int | None = None,
@@ -466,6 +474,8 @@ class Segmenter:
         for name, value in (("threshold", threshold), ("diameter", diameter), ("mpp", mpp)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
                 raise SettingsError(f"{name}: expected a number, got {value!r}")
+        if dab not in (None, True, False):
+            raise SettingsError(f"dab: expected True, False or None, got {dab!r}")
         _check_whole_number("min_area", min_area, 0)
         for name, value in (("tile", tile), ("batch_size", batch_size)):
             if value is None:

@@ -18,12 +18,15 @@ _STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 _STAINS /= np.linalg.norm(_STAINS, axis=1, keepdims=True)
 _UNMIX = np.linalg.inv(_STAINS)
 
-# Of this many pixels at most, on a regular grid, it is told whether an image is brown.
+# Of about so many pixels, on a regular grid, it is told whether an image is brown.
 _SAMPLE = 2**16
-# Mean density over the colours from which on a pixel is more than glass, and density of DAB that makes it brown.
-_STAINED, _BROWN = 0.15, 0.8
-# Share of brown among the stained pixels from which on an image is immunohistochemistry.
-_SHARE = 0.3
+# Mean density over the colours from which on a pixel is more than glass, and from which on no light comes through it.
+_STAINED, _DARK = 0.15, 2.5
+# Density of DAB, unmixed, that makes a pixel brown.
+_BROWN = 0.8
+# Share of brown among the stained pixels from which on an image is brown; share of dark ones among all from which on it
+# is fluorescence, whatever its colours.
+_SHARE, _DARK_SHARE = 0.3, 0.3
 # How much of the brown is taken away; with all of it, nuclei that are brown themselves would go too.
 _THINNED = 0.8
 
@@ -51,9 +54,9 @@ class Stains(NamedTuple):
     Attributes
     ----------
     brown
-        Whether it is immunohistochemistry whose brown may hide nuclei.
+        Whether so much is brown, in transmitted light, that nuclei may hide under it, as in immunohistochemistry.
     thinned
-        Levels of the normalised image once its brown is thinned; None for grey, and for a flat image.
+        Levels of the normalised image once its brown is thinned; None for grey, and where all is flat.
     """
 
     brown: bool
@@ -86,18 +89,23 @@ def see_stains(sample: NDArray[Any], levels: Levels | None) -> Stains:
         return Stains(brown=False, thinned=None)
     shown = normalise(sample, levels)
     density = _DENSITY[np.rint(shown * _WHITE).astype(np.intp)]
-    stained = density[density.mean(axis=-1) > _STAINED]
+    mean = density.mean(axis=-1)
+    stained = density[(mean > _STAINED) & (mean < _DARK)]
     haematoxylin, eosin, dab = (stained @ _UNMIX).T
     brown = (dab > _BROWN) & (dab > haematoxylin) & (dab > eosin)
     thinned = thin_brown(torch.from_numpy(shown).permute(2, 0, 1)[None]).numpy()
-    return Stains(bool(np.count_nonzero(brown) >= _SHARE * max(len(stained), 1)), measure_levels(thinned))
+    transmitted = np.count_nonzero(mean >= _DARK) < _DARK_SHARE * mean.size
+    return Stains(
+        bool(transmitted and np.count_nonzero(brown) >= _SHARE * max(len(stained), 1)), measure_levels(thinned)
+    )
 
 
 class UnderBrown(nn.Module):
-    """A network asked twice, of the image as it is and with its brown thinned; of each pixel the surer answer stands.
+    """A network asked twice, of the image as it is and with its brown thinned.
 
-    What nuclei hide under is thinned, and nuclei that are brown themselves are still seen in the image as it is. All
-    is done pixel by pixel, so that the answer does not depend on the tile, as the network's own does not.
+    Of each pixel the answer with more foreground stands. What nuclei hide under is thinned, and nuclei that are brown
+    themselves are still seen in the image as it is. All is done pixel by pixel, so that the answer does not depend on
+    the tile, as the network's own does not.
 
     Parameters
     ----------

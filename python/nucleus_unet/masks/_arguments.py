@@ -40,8 +40,8 @@ def as_shape(shape: Sequence[int], name: str = "shape") -> tuple[int, int]:
         height, width = (operator.index(length) for length in shape)
     except (TypeError, ValueError):
         raise MaskError(f"{name}: expected (height, width), got {brief(shape)}") from None
-    if min(height, width) < 0:
-        raise MaskError(f"{name}: expected a height and width of 0 or more, got {brief(shape)}")
+    if not 0 <= min(height, width) <= max(height, width) < 2**63:
+        raise MaskError(f"{name}: expected a height and width of 0 or more, below 2**63, got {brief(shape)}")
     return height, width
 
 

@@ -200,6 +200,10 @@ def mask_to_coco(mask: ArrayLike, *, compressed: bool = True, threads: int | Non
     threads
         Threads to use; None for one a core. The result is the same for any number.
 
+    Returns
+    -------
+    CocoRle
+
     Raises
     ------
     MaskError
@@ -351,11 +355,12 @@ def rle_iou(
 
 def _readable(rles: Iterable[Rle], shape: Sequence[int] | None) -> tuple[list[Any], tuple[int, int], bool]:
     """Masks, the size of the image, and whether all masks are COCO's counts; else the kernel tells the forms apart."""
+    expected = None if shape is None else as_shape(shape)
     if not isinstance(rles, str | Mapping):
         rles = list(rles)
-        if (alike := _fields_alike(rles, None if shape is None else as_shape(shape))) is not None:
+        if (alike := _fields_alike(rles, expected)) is not None:
             return *alike, True
-    masks, size = _encoded(rles, shape)
+    masks, size = _encoded(rles, expected)
     return masks, _known(size), False
 
 
@@ -369,14 +374,16 @@ def _encoded(
     rles = list(rles)
     if (alike := _fields_alike(rles, expected)) is not None:
         counts_of_all, expected = alike
-        return [counts.encode() if isinstance(counts, str) else counts for counts in counts_of_all], expected
+        return [
+            counts.encode(errors="surrogatepass") if isinstance(counts, str) else counts for counts in counts_of_all
+        ], expected
     masks: list[Any] = []
     for place, rle in enumerate(rles):
         if isinstance(rle, str):
             masks.append(rle)
             continue
         counts, expected = _coco_fields(rle, expected, where, place)
-        masks.append(counts.encode() if isinstance(counts, str) else counts)
+        masks.append(counts.encode(errors="surrogatepass") if isinstance(counts, str) else counts)
     return masks, expected
 
 
@@ -388,15 +395,17 @@ def _known(size: tuple[int, int] | None) -> tuple[int, int]:
 
 def _fields_alike(rles: Sequence[object], expected: tuple[int, int] | None) -> tuple[list[Any], tuple[int, int]] | None:
     """Take masks apart into counts and size where all are plain and alike, as long lists mostly are; None otherwise."""
-    plain = cast(Sequence[Mapping[str, Any]], rles)
+    if set(map(type, rles)) != {dict}:
+        return None
+    plain = cast(Sequence[dict[str, Any]], rles)
     try:
         sizes, counts = [*map(_SIZE, plain)], [*map(_COUNTS, plain)]
-        if not sizes or type(sizes[0]) is not list or sizes.count(sizes[0]) < len(sizes):
-            return None
-    except (LookupError, TypeError, ValueError):
+    except KeyError:
+        return None
+    if set(map(type, sizes)) != {list} or sizes.count(sizes[0]) < len(sizes):
         return None
     size = (*sizes[0],)
-    if [*map(type, size)] != [int, int] or min(size) < 0 or expected not in (None, size):
+    if [*map(type, size)] != [int, int] or not 0 <= min(size) <= max(size) < 2**63 or expected not in (None, size):
         return None
     return counts, size
 

@@ -13,7 +13,7 @@ from nucleus_unet.stains import Stains, sampling_step, see_stains
 
 
 class ColourView:
-    """Gathers every so manyeth pixel, whatever regions they come in.
+    """Gathers the pixels of every so many rows and columns, in whatever regions they come.
 
     Parameters
     ----------

@@ -281,7 +281,7 @@ def _known_survey(folder: Path, origin: Mapping[str, object] | None, cell: int) 
         known = read_json(path)
         if known["origin"] == origin and known["tissue"]["side"] == cell:
             return Survey.from_json(known)
-    except (ValueError, TypeError, KeyError, imagecodecs.PngError):
+    except (ValueError, TypeError, LookupError, imagecodecs.PngError):
         logger.warning("%s is damaged: looking at the slide again", path)
     return None
 

@@ -161,7 +161,7 @@ def survey(
         # What a second look is for is the counts alone.
         cells = None
         if not digests:
-            cells = _Cells(view.extremes(pixels), thumbnail.sums(region, pixels), colours.sample(region, pixels))
+            cells = _FirstLook(view.extremes(pixels), thumbnail.sums(region, pixels), colours.sample(region, pixels))
         return _Seen(region, tally.look(pixels), digest, cells)
 
     for _ in range(tally.looks):
@@ -182,7 +182,7 @@ def survey(
     return Survey(digests[0], levels, view.mask(levels), colours.stains(levels), thumbnail.picture(levels))
 
 
-class _Cells(NamedTuple):
+class _FirstLook(NamedTuple):
     extremes: tuple[NDArray[np.floating], NDArray[np.floating]]
     sums: NDArray[Any]
     colours: NDArray[Any]
@@ -192,7 +192,7 @@ class _Seen(NamedTuple):
     region: Block
     told: Any
     digest: bytes
-    cells: _Cells | None
+    cells: _FirstLook | None
 
 
 def ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], *, depth: int) -> Iterator[R]:

@@ -4,7 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use ndarray::Array2;
 use nucleus_kernels::rle::{
-    CocoCounts, EncodedMask, coco_to_labels, extents, labels_to_coco_strings,
+    CocoCounts, EncodedMask, MaskPixels, coco_string, coco_to_labels, coco_to_mask, extents,
+    labels_to_coco_strings, mask_to_coco,
 };
 
 fuzz_target!(|input: (u8, u8, &[u8])| {
@@ -15,7 +16,8 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
     let masks: Vec<_> = lines
         .map(|line| CocoCounts::Compressed(line.to_vec()))
         .collect();
-    let encoded: Vec<EncodedMask<&str, Vec<u8>>> = masks.iter().cloned().map(EncodedMask::Coco).collect();
+    let encoded: Vec<EncodedMask<&str, Vec<u8>>> =
+        masks.iter().cloned().map(EncodedMask::Coco).collect();
     let measured = extents(&encoded, shape);
     let mut labels = Array2::zeros(shape);
     let Ok(merge) = coco_to_labels(&masks, labels.view_mut()) else {
@@ -23,6 +25,23 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
         return;
     };
     nucleus_fuzz::check_pixels(&measured.expect("decoded as well"), &merge, &labels);
+
+    for mask in &masks {
+        let decoded = |counts: &CocoCounts<Vec<u8>>| {
+            let mut columns = Array2::zeros((shape.1, shape.0));
+            let pixels = columns.as_slice_mut().expect("it is new");
+            coco_to_mask(counts, pixels).expect("it was read before");
+            columns
+        };
+        let columns = decoded(mask);
+        let counts = mask_to_coco(MaskPixels::Columns(columns.view())).expect("a small image");
+        assert_eq!(
+            mask_to_coco(MaskPixels::Rows(columns.t())),
+            Ok(counts.clone())
+        );
+        let text = coco_string(&counts).into_bytes();
+        assert_eq!(decoded(&CocoCounts::Compressed(text)), columns);
+    }
 
     let strings = labels_to_coco_strings(labels.view()).expect("a small image");
     let alone = strings.into_iter().map(|(label, text)| {

@@ -240,9 +240,18 @@ impl AsRef<[u8]> for Text {
 /// A mask in either form: what is a string is Kaggle's.
 fn encoded_mask(place: usize, mask: &Bound<'_, PyAny>) -> PyResult<Encoded> {
     match mask.cast::<PyString>() {
-        Ok(text) => Ok(EncodedMask::Kaggle(text.extract()?)),
+        Ok(text) => Ok(EncodedMask::Kaggle(self::text(place, text)?)),
         Err(_) => coco_counts(place, mask).map(EncodedMask::Coco),
     }
+}
+
+/// A string's characters; half a surrogate pair is none.
+fn text(place: usize, text: &Bound<'_, PyAny>) -> PyResult<PyBackedStr> {
+    text.extract().map_err(|_| {
+        MaskError::new_err(format!(
+            "mask {place}: expected text, got a string that no encoding can hold"
+        ))
+    })
 }
 
 fn coco_counts(place: usize, counts: &Bound<'_, PyAny>) -> PyResult<CocoCounts<Text>> {
@@ -250,7 +259,9 @@ fn coco_counts(place: usize, counts: &Bound<'_, PyAny>) -> PyResult<CocoCounts<T
         return Ok(CocoCounts::Compressed(Text::Bytes(counts.extract()?)));
     }
     if counts.is_instance_of::<PyString>() {
-        return Ok(CocoCounts::Compressed(Text::Characters(counts.extract()?)));
+        return Ok(CocoCounts::Compressed(Text::Characters(text(
+            place, counts,
+        )?)));
     }
     let values = counts
         .try_iter()

@@ -105,11 +105,12 @@ fn share(length: usize, pixels: usize) -> usize {
 fn changes_of_columns(columns: ArrayView2<'_, u8>) -> Vec<Vec<u32>> {
     let pixels = columns.as_standard_layout();
     let pixels = pixels.as_slice().expect("it lies in one piece");
-    let share = share(pixels.len(), pixels.len());
+    let share = share(pixels.len(), pixels.len()).min(LITTLE);
     pixels
         .par_chunks(share)
         .enumerate()
         .map(|(place, here)| {
+            interrupt::check();
             let first = place * share;
             let mut changes = Vec::new();
             let before = if first == 0 { 0 } else { pixels[first - 1] };
