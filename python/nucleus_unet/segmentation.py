@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
-from nucleus_unet.devices import Precision
 from nucleus_unet.errors import SettingsError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from nucleus_unet.devices import Precision
 
 SAVE_SUFFIXES = (".tif", ".tiff", ".csv", ".geojson", ".geojson.gz", ".png")
 
