@@ -1,25 +1,35 @@
-//! Exact Euclidean distances to the nearest pixel of another label, by one pass along rows and one along columns.
+//! Exact Euclidean distances to the nearest pixel of another label, by one pass along columns and one along rows.
 //!
-//! Along a row, a pixel's distance to the nearest other label is that to the end of its run. Along a column, each row of a
-//! stretch of one label offers its row's distance and its own away from the pixel, and so do the pixels of other labels
-//! that end the stretch, which hide all beyond them: the least of the offers is the lower envelope of parabolas. See
-//! Meijster, Roerdink, Hesselink (2000), A general algorithm for computing distance transforms in linear time,
-//! <https://doi.org/10.1007/0-306-47025-X_36>. Squared distances are exact: integers, which double precision holds.
+//! Along a column, a pixel's distance to the nearest other label is that to the end of its stretch. Along a row, each pixel
+//! of a run offers its column's distance and its own away from the pixel, and so do the two pixels that end the run. What
+//! lies beyond an end is further away than the end itself, so that no pixel need ask whose an offer is.
+//!
+//! Where the nearest is near, as in a nucleus, all pixels so near are asked, many at a time. Elsewhere the least of the
+//! offers is the lower envelope of parabolas: see Meijster, Roerdink, Hesselink (2000), A general algorithm for computing
+//! distance transforms in linear time, <https://doi.org/10.1007/0-306-47025-X_36>. Squared distances are exact: integers,
+//! which single precision holds where they are near, and double precision everywhere.
 
 use std::ops::Range;
 
 use ndarray::parallel::prelude::*;
-use ndarray::{ArrayView2, ArrayViewMut2, Axis, Zip};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use thiserror::Error;
 
 use crate::interrupt;
 use crate::runs::{Run, find_runs};
 
-/// Rows or columns up to which distances along rows are exact in single precision, and squares in double.
+/// Rows or columns up to which distances along columns are exact in single precision, and squares in double.
 const LONGEST: usize = 1 << 24;
 
-/// Columns that one thread takes at a time: a line of the cache.
-const BLOCK: usize = 16;
+/// Columns that one thread takes at a time: few lines of the cache in each row.
+const BLOCK: usize = 64;
+
+/// Up to this distance pixels are asked one after the other.
+const NEAR: usize = 64;
+const NEAR_SQUARED: f32 = (NEAR * NEAR) as f32;
+
+/// Pixels of a row that ask at once.
+const CHUNK: usize = 32;
 
 /// Why distances could not be found.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -65,187 +75,238 @@ pub fn distance<T: Copy + PartialEq + Default + Send + Sync>(
         return Ok(());
     }
     let image = image.as_standard_layout();
-    along_rows(image.view(), distances.view_mut());
+    if !distances.is_standard_layout() {
+        let mut in_rows = Array2::zeros(image.dim());
+        distance(image.view(), in_rows.view_mut())?;
+        distances.assign(&in_rows);
+        return Ok(());
+    }
+    along_columns(image.view(), distances.view_mut());
     distances
-        .axis_chunks_iter_mut(Axis(1), BLOCK)
+        .axis_iter_mut(Axis(0))
         .into_par_iter()
-        .for_each_init(Columns::default, |columns, block| columns.finish(block));
+        .zip(image.axis_iter(Axis(0)))
+        .for_each_init(
+            || Rows::new(columns),
+            |rows, (mut distances, pixels)| {
+                interrupt::check();
+                let in_a_piece = "a row lies in one piece";
+                let distances = distances.as_slice_mut().expect(in_a_piece);
+                rows.finish(pixels.to_slice().expect(in_a_piece), distances);
+            },
+        );
     Ok(())
 }
 
-/// Write each pixel's distance to the nearest other label in its row; negative where the pixel above is of another label,
-/// so that the pass along columns knows where stretches of one label start without reading the image again.
-fn along_rows<T: Copy + PartialEq + Default + Send + Sync>(
+/// Write each pixel's distance to the nearest other label in its column.
+fn along_columns<T: Copy + PartialEq + Default + Send + Sync>(
     image: ArrayView2<'_, T>,
     mut distances: ArrayViewMut2<'_, f32>,
 ) {
     distances
-        .axis_iter_mut(Axis(0))
+        .axis_chunks_iter_mut(Axis(1), BLOCK)
         .into_par_iter()
-        .enumerate()
-        .for_each_init(Vec::new, |runs, (row, mut distances)| {
+        .zip(image.axis_chunks_iter(Axis(1), BLOCK))
+        .for_each_init(Vec::new, |upward, (mut distances, image)| {
             interrupt::check();
-            distances.fill(0.0);
-            runs.clear();
-            let pixels = image.row(row);
-            find_runs(pixels.to_slice().expect("a row lies in one piece"), runs);
-            for run in runs {
-                let columns = run.columns();
-                let mut distances = distances.slice_axis_mut(Axis(0), columns.clone().into());
-                for (place, distance) in distances.iter_mut().enumerate() {
-                    *distance = to_end(run, place, image.ncols());
-                }
-                if row > 0 {
-                    let above = image.row(row - 1);
-                    Zip::from(distances)
-                        .and(above.slice_axis(Axis(0), columns.into()))
-                        .for_each(|distance, above| {
-                            if *above != run.value {
-                                *distance = -*distance;
-                            }
-                        });
+            let (rows, columns) = image.dim();
+            let row = |row: usize| image.row(row).to_slice().expect("a row lies in one piece");
+            upward.resize(rows * columns, 0.0);
+            // Neither border of the image offers anything.
+            let mut lengths = [f32::INFINITY; BLOCK];
+            for (number, upward) in upward.chunks_exact_mut(columns).enumerate() {
+                lengthen(&mut lengths, row(number), row(number.saturating_sub(1)));
+                upward.copy_from_slice(&lengths[..columns]);
+            }
+            lengths.fill(f32::INFINITY);
+            for (number, upward) in upward.chunks_exact(columns).enumerate().rev() {
+                lengthen(&mut lengths, row(number), row((number + 1).min(rows - 1)));
+                let mut distances = distances.row_mut(number);
+                let distances = distances.as_slice_mut().expect("a row lies in one piece");
+                for ((distance, &up), &down) in distances.iter_mut().zip(upward).zip(&lengths) {
+                    *distance = lesser(up, down);
                 }
             }
         });
 }
 
+/// Go on by a row: one pixel further from the start of each column's stretch, where the label is that of the row before.
+fn lengthen<T: Copy + PartialEq + Default>(lengths: &mut [f32; BLOCK], row: &[T], before: &[T]) {
+    let background = T::default();
+    for ((length, &pixel), &before) in lengths.iter_mut().zip(row).zip(before) {
+        let longer = if pixel == before { *length + 1.0 } else { 1.0 };
+        *length = if pixel == background { 0.0 } else { longer };
+    }
+}
+
+/// `f32::min` looks for what is no number, too, which takes as long again.
+fn lesser(one: f32, other: f32) -> f32 {
+    if one < other { one } else { other }
+}
+
+/// Room for what one thread knows of a row.
+struct Rows<T> {
+    runs: Vec<Run<T>>,
+    /// Squares of the distances along columns; as many places as may be asked on either side offer nothing.
+    offers: Vec<f32>,
+    envelope: Vec<Parabola>,
+}
+
+impl<T: Copy + PartialEq + Default> Rows<T> {
+    fn new(columns: usize) -> Self {
+        Self {
+            runs: Vec::new(),
+            offers: vec![f32::INFINITY; NEAR + columns.next_multiple_of(CHUNK) + NEAR],
+            envelope: Vec::new(),
+        }
+    }
+
+    /// Turn distances along columns into distances.
+    fn finish(&mut self, pixels: &[T], distances: &mut [f32]) {
+        self.runs.clear();
+        find_runs(pixels, &mut self.runs);
+        if self.runs.is_empty() {
+            return;
+        }
+        for (offer, &distance) in self.offers[NEAR..].iter_mut().zip(&*distances) {
+            *offer = distance * distance;
+        }
+        // Runs with a pixel that may be far from all others stay; they are looked at again.
+        self.runs.retain(|run| {
+            let columns = run.columns();
+            let mut furthest = 0.0;
+            for (place, distance) in distances[columns.clone()].iter_mut().enumerate() {
+                *distance = lesser(*distance, to_end(&columns, place, pixels.len()));
+                if *distance > furthest {
+                    furthest = *distance;
+                }
+            }
+            furthest > NEAR as f32
+        });
+        for (chunk, distances) in distances.chunks_mut(CHUNK).enumerate() {
+            ask_near(distances, &self.offers[chunk * CHUNK..]);
+        }
+        for run in &self.runs {
+            let offers = &self.offers[NEAR..][..pixels.len()];
+            finish_far(distances, offers, run.columns(), &mut self.envelope);
+        }
+    }
+}
+
 /// Distance from the pixel at a place of a run to the nearest of those beside the run.
-fn to_end<T>(run: &Run<T>, place: usize, width: usize) -> f32 {
-    let columns = run.columns();
-    let left = if columns.start > 0 {
+fn to_end(run: &Range<usize>, place: usize, width: usize) -> f32 {
+    let left = if run.start > 0 {
         (place + 1) as f32
     } else {
         f32::INFINITY
     };
-    let right = if columns.end < width {
-        (columns.len() - place) as f32
+    let right = if run.end < width {
+        (run.len() - place) as f32
     } else {
         f32::INFINITY
     };
-    left.min(right)
+    lesser(left, right)
 }
 
-/// What a row offers to a stretch of a column: `height` plus the square of how far from `row` it is, and nobody less from
-/// row `from` on.
+/// Find the distances of pixels of a row that are known to be [`NEAR`], or less, to another label; `offers` of the row
+/// begin [`NEAR`] places before theirs.
+fn ask_near(distances: &mut [f32], offers: &[f32]) {
+    let mut squares = [0.0; CHUNK];
+    let mut most = 0.0;
+    for (square, &distance) in squares.iter_mut().zip(&*distances) {
+        *square = distance * distance;
+        if *square <= NEAR_SQUARED && *square > most {
+            most = *square;
+        }
+    }
+    for step in 1..NEAR {
+        let away = (step * step) as f32;
+        if away >= most {
+            break;
+        }
+        let left = offers[NEAR - step..].first_chunk::<CHUNK>();
+        let right = offers[NEAR + step..].first_chunk::<CHUNK>();
+        let (Some(left), Some(right)) = (left, right) else {
+            unreachable!("there is room on either side")
+        };
+        for (square, (&left, &right)) in squares.iter_mut().zip(left.iter().zip(right)) {
+            *square = lesser(*square, lesser(left, right) + away);
+        }
+    }
+    for (distance, square) in distances.iter_mut().zip(squares) {
+        *distance = square.sqrt();
+    }
+}
+
+/// What a pixel offers to its run: `height` plus the square of how far from `column` it is, and nobody less from column
+/// `from` on.
 #[derive(Debug, Clone, Copy)]
 struct Parabola {
-    row: f64,
+    column: f64,
     height: f64,
     from: f64,
 }
 
 impl Parabola {
-    fn at(&self, row: f64) -> f64 {
-        (row - self.row) * (row - self.row) + self.height
+    fn at(&self, column: f64) -> f64 {
+        (column - self.column) * (column - self.column) + self.height
     }
 }
 
-/// Room for a block of columns, each in one piece.
-#[derive(Default)]
-struct Columns {
-    values: Vec<f32>,
-    envelope: Vec<Parabola>,
-}
-
-impl Columns {
-    /// Turn distances along rows into distances.
-    fn finish(&mut self, mut block: ArrayViewMut2<'_, f32>) {
-        let rows = block.nrows();
-        // Columns a power of two apart would compete for the same lines of the cache.
-        let stride = rows + BLOCK;
-        self.values.resize(stride * BLOCK, 0.0);
-        for (row, pixels) in block.rows().into_iter().enumerate() {
-            for (column, &value) in pixels.iter().enumerate() {
-                self.values[column * stride + row] = value;
-            }
-        }
-        for column in 0..block.ncols() {
-            interrupt::check();
-            let values = &mut self.values[column * stride..][..rows];
-            finish_column(values, &mut self.envelope);
-        }
-        for (row, mut pixels) in block.rows_mut().into_iter().enumerate() {
-            for (column, value) in pixels.iter_mut().enumerate() {
-                *value = self.values[column * stride + row];
-            }
-        }
-    }
-}
-
-fn finish_column(values: &mut [f32], envelope: &mut Vec<Parabola>) {
-    let mut row = 0;
-    while row < values.len() {
-        let start = row;
-        row += 1;
-        if values[start] == 0.0 {
-            continue;
-        }
-        while row < values.len() && values[row] > 0.0 {
-            row += 1;
-        }
-        finish_stretch(values, start..row, envelope);
-    }
-}
-
-/// Find the distances of a stretch of one label, which other labels or the image's border end.
-fn finish_stretch(values: &mut [f32], rows: Range<usize>, envelope: &mut Vec<Parabola>) {
-    // A border of the image offers nothing. Else nobody is nearer than a neighbour: all of thin shapes is known already.
-    let is_ended = rows.start > 0 || rows.end < values.len();
-    let stretch = &mut values[rows.clone()];
-    stretch[0] = stretch[0].abs();
-    if is_ended && stretch.len() == 1 {
-        stretch[0] = 1.0;
-        return;
-    }
-    if stretch.iter().all(|&distance| distance == 1.0) {
-        return;
-    }
-    let (start, end) = (rows.start as f64, rows.end as f64);
+/// Find the distances of a run, which other labels or the image's border end, from all that its pixels offer.
+fn finish_far(
+    distances: &mut [f32],
+    offers: &[f32],
+    run: Range<usize>,
+    envelope: &mut Vec<Parabola>,
+) {
+    let (start, end) = (run.start as f64, run.end as f64);
     envelope.clear();
-    if rows.start > 0 {
+    if run.start > 0 {
         offer(envelope, start - 1.0, 0.0, start..end);
     }
-    for row in rows.clone() {
-        let distance = f64::from(values[row]);
-        if distance.is_finite() {
-            offer(envelope, row as f64, distance * distance, start..end);
+    for (column, square) in run.clone().zip(&offers[run.clone()]) {
+        if square.is_finite() {
+            // The square may be rounded, but its root is not.
+            let distance = f64::from(square.sqrt());
+            offer(envelope, column as f64, distance * distance, start..end);
         }
     }
-    if rows.end < values.len() {
+    if run.end < distances.len() {
         offer(envelope, end, 0.0, start..end);
     }
     if envelope.is_empty() {
-        values[rows].fill(f32::INFINITY);
+        distances[run].fill(f32::INFINITY);
         return;
     }
-    let mut next = rows.end;
+    let mut next = run.end;
     for parabola in envelope.iter().rev() {
         let from = parabola.from as usize;
-        for (row, value) in (from..next).zip(&mut values[from..next]) {
-            *value = parabola.at(row as f64).sqrt() as f32;
+        for (column, distance) in (from..next).zip(&mut distances[from..next]) {
+            *distance = parabola.at(column as f64).sqrt() as f32;
         }
         next = from;
     }
 }
 
-/// Add a parabola of a later row than all before to a lower envelope.
-fn offer(envelope: &mut Vec<Parabola>, row: f64, height: f64, rows: Range<f64>) {
+/// Add a parabola of a later column than all before to a lower envelope.
+fn offer(envelope: &mut Vec<Parabola>, column: f64, height: f64, columns: Range<f64>) {
     let mut new = Parabola {
-        row,
+        column,
         height,
-        from: rows.start,
+        from: columns.start,
     };
     while let Some(last) = envelope.last() {
         if last.at(last.from) <= new.at(last.from) {
             // Up to here, where the two are equal, `last` stays the lower. It was at its start, so this is not negative.
-            let rise = row * row - last.row * last.row + height - last.height;
-            let equal = rise / (2.0 * (row - last.row));
+            let rise = column * column - last.column * last.column + height - last.height;
+            let equal = rise / (2.0 * (column - last.column));
             new.from = (equal as u64 + 1) as f64;
             break;
         }
         envelope.pop();
     }
-    if new.from < rows.end {
+    if new.from < columns.end {
         envelope.push(new);
     }
 }

@@ -27,6 +27,25 @@ fn images() -> impl Strategy<Value = Array2<u32>> {
     })
 }
 
+/// Few rows with runs of one pixel up to some hundred, so that some pixels are far from all others and some are near.
+fn long_rows() -> impl Strategy<Value = Array2<u32>> {
+    let run = (0_u32..3, prop_oneof![1_usize..12, 100_usize..300]);
+    let row = proptest::collection::vec(run, 1..8);
+    proptest::collection::vec((row, 1_usize..3), 1..4).prop_map(|rows| {
+        let pixels: Vec<Vec<u32>> = rows
+            .iter()
+            .flat_map(|(runs, copies)| {
+                let row = runs.iter().flat_map(|&(label, length)| vec![label; length]);
+                vec![row.collect(); *copies]
+            })
+            .collect();
+        let columns = pixels.iter().map(Vec::len).max().unwrap_or(0);
+        Array2::from_shape_fn((pixels.len(), columns), |(row, column)| {
+            pixels[row].get(column).copied().unwrap_or(1)
+        })
+    })
+}
+
 fn distances<T: Copy + PartialEq + Default + Send + Sync>(image: &Array2<T>) -> Array2<f32> {
     let mut distances = Array2::from_elem(image.dim(), f32::NAN);
     distance(image.view(), distances.view_mut()).unwrap();
@@ -59,6 +78,11 @@ proptest! {
 
     #[test]
     fn distances_are_those_that_brute_force_finds_in_small_pieces(image in label_images()) {
+        prop_assert_eq!(distances(&image), brute_force(&image));
+    }
+
+    #[test]
+    fn near_and_far_pixels_of_a_row_are_found_alike(image in long_rows()) {
         prop_assert_eq!(distances(&image), brute_force(&image));
     }
 
