@@ -145,6 +145,8 @@ def test_a_faulty_mask_of_two_lists_is_named_with_its_list():
         rle_iou([{"size": [2, 3], "counts": [6]}], [{"size": [3, 2], "counts": [6]}])
     with pytest.raises(MaskError, match="b: expected a list of masks, got a single str"):
         rle_iou(["1 1"], "1 1", (2, 3))
+    with pytest.raises(MaskError, match="b: mask 0: expected"):
+        rle_iou(["1 1"], [5], (2, 3))
 
 
 def test_no_threads_are_refused():

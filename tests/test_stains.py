@@ -17,7 +17,7 @@ from nucleus_unet.network import Network, NetworkConfig
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.colours import ColourView
 from nucleus_unet.slides.geometry import lay_blocks
-from nucleus_unet.stains import Stains, UnderBrown, sampling_step, see_stains, thin_brown
+from nucleus_unet.stains import Stains, UnderBrown, levels_through_brown, sampling_step, see_stains, thin_brown
 from numpy.typing import NDArray
 from skimage.color import hed2rgb
 from skimage.data import immunohistochemistry
@@ -91,6 +91,13 @@ def test_grey_and_flat_images_have_no_dye() -> None:
     assert see_stains(np.full((20, 20), 30, np.uint8), WHOLE) == nothing
     assert see_stains(dyed(0, 0, 0.1), None) == nothing
     assert nothing.chosen(True) is None
+
+
+@pytest.mark.parametrize("dab", [None, False, True])
+@pytest.mark.parametrize("image", [immunohistochemistry(), dyed(0.05, 0.05, 0), np.full((20, 20), 30, np.uint8)])
+def test_an_image_and_a_slide_of_it_are_seen_alike(image: NDArray[np.uint8], dab: bool | None) -> None:
+    for levels in (WHOLE, None):
+        assert levels_through_brown(image, levels, dab) == see_stains(image, levels).chosen(dab)
 
 
 def test_who_asks_decides_and_else_the_colours_do() -> None:

@@ -14,6 +14,9 @@ from typing import Any
 
 Work = Callable[[], Any]
 
+SERIES = 0.003
+"""Seconds for which short work is called again and again."""
+
 OURS = "ours"
 
 PEERS = {
@@ -75,6 +78,8 @@ def run(contest: Contest, *, rounds: tuple[int, int], seconds: float) -> dict[st
 
     There are as many rounds as fit in about `seconds`, but from the first to the second number of `rounds`. A peer that
     raises is left out of the row, which says so. One whose first call takes longer than `seconds` is timed by it alone.
+    In a round everybody calls so often as fits in `SERIES`, as timeit does: a single short call would mostly tell how
+    cold the caches are.
     """
     if cv2 := installed("cv2"):
         cv2.setNumThreads(contest.threads)
@@ -96,7 +101,7 @@ def run(contest: Contest, *, rounds: tuple[int, int], seconds: float) -> dict[st
             times[name] = [took * 1000]
         else:
             works[name], times[name] = work, []
-            spent += took
+            spent += max(took, SERIES)
     del answer
     for _ in range(max(rounds[0], min(rounds[1], int(seconds / spent)))):
         for name, work in works.items():
@@ -105,12 +110,17 @@ def run(contest: Contest, *, rounds: tuple[int, int], seconds: float) -> dict[st
 
 
 def _timed(work: Work) -> tuple[Any, float]:
+    """Return what work returns, and the mean time of its calls."""
     gc.collect()
     gc.disable()
     try:
-        start = time.perf_counter()
-        result = work()
-        return result, time.perf_counter() - start
+        calls, start = 0, time.perf_counter()
+        while True:
+            result = work()
+            calls += 1
+            took = time.perf_counter() - start
+            if took >= SERIES:
+                return result, took / calls
     finally:
         gc.enable()
 

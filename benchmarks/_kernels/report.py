@@ -45,9 +45,9 @@ def markdown(report: Mapping[str, Any]) -> str:
     notes: dict[str, int] = {}
     lines += [
         "",
-        "Milliseconds: median (quartiles). Ratio: the best peer's time over ours; above 1 ours is faster. Target: the",
-        "ratio asked for, against the peers named. Where it is missed: what part of it is reached, and by number,",
-        "below, why.",
+        "Milliseconds: median (quartiles); of work that takes less than three, each time is a series' mean. Ratio: the",
+        "best peer's time over ours; above 1 ours is faster. Target: the ratio asked for, against the peers named.",
+        "Where it is missed: what part of it is reached, and by number, below, why.",
         "",
         "| kernel | image | threads | ours | best peer | its time | ratio | target | met |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -317,9 +317,10 @@ def rle_iou(
     b: Iterable[str | bytes | Iterable[int]],
     shape: tuple[int, int],
     *,
+    coco: tuple[bool, bool],
     threads: int | None = None,
 ) -> NDArray[np.float64]:
-    """Intersection over union (A, B) of masks as `rle_areas` takes them without `coco`, 0 where both are empty.
+    """Intersection over union (A, B) of masks, each list as `rle_areas` takes one, 0 where both are empty.
 
     Raises MaskError as `kaggle_to_labels` does; the message names the list too.
     """

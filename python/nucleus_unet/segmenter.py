@@ -27,7 +27,7 @@ from nucleus_unet.network import fused
 from nucleus_unet.progress import tracker
 from nucleus_unet.resample import enlarge_labels, resample, scaled_size
 from nucleus_unet.segmentation import Plan, Segmentation
-from nucleus_unet.stains import sampling_step, see_stains
+from nucleus_unet.stains import levels_through_brown, sampling_step
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -246,7 +246,7 @@ class Segmenter:
             pixels = prepare_image(image, channel_axis=channel_axis, channel=channel)
         levels = measure_levels(pixels)
         step = sampling_step(pixels.shape)
-        thinned = see_stains(pixels[::step, ::step], levels).chosen(dab)
+        thinned = levels_through_brown(pixels[::step, ::step], levels, dab)
         plan = self._plan(levels, thinned, scale, config, min_area, augment=augment)
         if levels is None:
             return _nothing(pixels, plan, keep_maps=maps)

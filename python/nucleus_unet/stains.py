@@ -35,6 +35,8 @@ _DENSITY = -np.log(np.arange(1, _WHITE + 2) / (_WHITE + 1))
 # Brown is looked up in steps, as exponentials of a tensor's last few values may differ in their last bit.
 _STEPS = 64
 _MOST = math.ceil(float(_DENSITY[0] * _UNMIX[:, 2].clip(0).sum()) * _STEPS)
+_DENSITIES = torch.from_numpy(_DENSITY).float()
+_BRIGHTER = torch.from_numpy(np.exp(np.arange(_MOST + 1)[:, None] / _STEPS * _THINNED * _STAINS[2])).float()
 
 
 def sampling_step(shape: tuple[int, ...]) -> int:
@@ -88,16 +90,29 @@ def see_stains(sample: NDArray[Any], levels: Levels | None) -> Stains:
     if sample.ndim == 2 or levels is None:
         return Stains(brown=False, thinned=None)
     shown = normalise(sample, levels)
+    return Stains(_is_brown(shown), _thinned_levels(shown))
+
+
+def levels_through_brown(sample: NDArray[Any], levels: Levels | None, dab: bool | None) -> Levels | None:
+    """Return `see_stains(sample, levels).chosen(dab)`, and find out no more than that takes."""
+    if sample.ndim == 2 or levels is None or dab is False:
+        return None
+    shown = normalise(sample, levels)
+    return _thinned_levels(shown) if dab or _is_brown(shown) else None
+
+
+def _is_brown(shown: NDArray[np.float32]) -> bool:
     density = _DENSITY[np.rint(shown * _WHITE).astype(np.intp)]
     mean = density.mean(axis=-1)
     stained = density[(mean > _STAINED) & (mean < _DARK)]
     haematoxylin, eosin, dab = (stained @ _UNMIX).T
     brown = (dab > _BROWN) & (dab > haematoxylin) & (dab > eosin)
-    thinned = thin_brown(torch.from_numpy(shown).permute(2, 0, 1)[None]).numpy()
     transmitted = np.count_nonzero(mean >= _DARK) < _DARK_SHARE * mean.size
-    return Stains(
-        bool(transmitted and np.count_nonzero(brown) >= _SHARE * max(len(stained), 1)), measure_levels(thinned)
-    )
+    return bool(transmitted and np.count_nonzero(brown) >= _SHARE * max(len(stained), 1))
+
+
+def _thinned_levels(shown: NDArray[np.float32]) -> Levels | None:
+    return measure_levels(thin_brown(torch.from_numpy(shown).permute(2, 0, 1)[None]).numpy())
 
 
 class UnderBrown(nn.Module):
@@ -150,11 +165,9 @@ def thin_brown(image: Tensor) -> Tensor:
     -------
     Tensor (N, 3, H, W)
     """
-    densities = torch.from_numpy(_DENSITY).float().to(image.device)
-    red, green, blue = densities[(image * _WHITE).round().long()].unbind(1)
+    red, green, blue = _DENSITIES.to(image.device)[(image * _WHITE).round().long()].unbind(1)
     brown = red * _UNMIX[0, 2] + green * _UNMIX[1, 2] + blue * _UNMIX[2, 2]
     step = (brown * _STEPS).round().clamp(0, _MOST).long()
-    brighter = np.exp(np.arange(_MOST + 1)[:, None] / _STEPS * _THINNED * _STAINS[2])
-    factors = torch.from_numpy(brighter).float().to(image.device)
+    factors = _BRIGHTER.to(image.device)[step].permute(0, 3, 1, 2)
     # Black has no colour, but what is nearly black may be brown.
-    return (image.clamp(min=1 / (_WHITE + 1)) * factors[step].permute(0, 3, 1, 2)).clamp(max=1)
+    return (image.clamp(min=1 / (_WHITE + 1)) * factors).clamp(max=1)

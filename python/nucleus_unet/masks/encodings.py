@@ -284,7 +284,7 @@ def rle_areas(
     array([3, 3])
     """
     masks, size, coco = _readable(rles, shape)
-    return _core.rle_areas(masks, size, coco=coco, threads=threads).view(np.int64)
+    return _core.rle_areas(masks, _known(size), coco=coco, threads=threads).view(np.int64)
 
 
 def rle_boxes(
@@ -314,7 +314,7 @@ def rle_boxes(
            [0, 0, 0, 0]])
     """
     masks, size, coco = _readable(rles, shape)
-    return _core.rle_boxes(masks, size, coco=coco, threads=threads)
+    return _core.rle_boxes(masks, _known(size), coco=coco, threads=threads)
 
 
 def rle_iou(
@@ -348,35 +348,21 @@ def rle_iou(
     >>> rle_iou(["1 4"], ["1 2", "3 4"], (2, 3))
     array([[0.5       , 0.33333333]])
     """
-    masks_a, size = _encoded(a, shape, "a: ")
-    masks_b, size = _encoded(b, size, "b: ")
-    return _core.rle_iou(masks_a, masks_b, _known(size), threads=threads)
+    masks_a, size, coco_a = _readable(a, shape, "a: ")
+    masks_b, size, coco_b = _readable(b, size, "b: ")
+    return _core.rle_iou(masks_a, masks_b, _known(size), coco=(coco_a, coco_b), threads=threads)
 
 
-def _readable(rles: Iterable[Rle], shape: Sequence[int] | None) -> tuple[list[Any], tuple[int, int], bool]:
-    """Masks, the size of the image, and whether all masks are COCO's counts; else the kernel tells the forms apart."""
-    expected = None if shape is None else as_shape(shape)
-    if not isinstance(rles, str | Mapping):
-        rles = list(rles)
-        if (alike := _fields_alike(rles, expected)) is not None:
-            return *alike, True
-    masks, size = _encoded(rles, expected)
-    return masks, _known(size), False
-
-
-def _encoded(
+def _readable(
     rles: Iterable[Rle], shape: Sequence[int] | None, where: str = ""
-) -> tuple[list[Any], tuple[int, int] | None]:
-    """Masks as the kernel tells their forms apart, text for Kaggle's only, and the size of the image if known."""
+) -> tuple[list[Any], tuple[int, int] | None, bool]:
+    """Masks, the size of the image if known, and whether all masks are COCO's counts; else text is Kaggle's only."""
     if isinstance(rles, str | Mapping):
         raise MaskError(f"{where}expected a list of masks, got a single {type(rles).__name__}; pass [mask]")
     expected = None if shape is None else as_shape(shape)
     rles = list(rles)
     if (alike := _fields_alike(rles, expected)) is not None:
-        counts_of_all, expected = alike
-        return [
-            counts.encode(errors="surrogatepass") if isinstance(counts, str) else counts for counts in counts_of_all
-        ], expected
+        return *alike, True
     masks: list[Any] = []
     for place, rle in enumerate(rles):
         if isinstance(rle, str):
@@ -384,7 +370,7 @@ def _encoded(
             continue
         counts, expected = _coco_fields(rle, expected, where, place)
         masks.append(counts.encode(errors="surrogatepass") if isinstance(counts, str) else counts)
-    return masks, expected
+    return masks, expected, False
 
 
 def _known(size: tuple[int, int] | None) -> tuple[int, int]:

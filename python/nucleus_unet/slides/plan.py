@@ -159,10 +159,12 @@ def survey(
         pixels = slide.read(*region)
         digest = hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
         # What a second look is for is the counts alone.
-        cells = None
+        first_look = None
         if not digests:
-            cells = _FirstLook(view.extremes(pixels), thumbnail.sums(region, pixels), colours.sample(region, pixels))
-        return _Seen(region, tally.look(pixels), digest, cells)
+            first_look = _FirstLook(
+                view.extremes(pixels), thumbnail.sums(region, pixels), colours.sample(region, pixels)
+            )
+        return _Seen(region, tally.look(pixels), digest, first_look)
 
     for _ in range(tally.looks):
         digest = hashlib.sha256(repr((slide.shape, slide.channels, slide.dtype.name)).encode())
@@ -170,10 +172,10 @@ def survey(
             for seen in ahead(pool, look, track(lay_blocks(slide.shape, _SURVEY_SIDE)), depth=workers + 1):
                 tally.add(seen.told)
                 digest.update(seen.digest)
-                if seen.cells is not None:
-                    view.add(seen.region.rows.start, seen.region.columns.start, seen.cells.extremes)
-                    thumbnail.add(seen.region, seen.cells.sums)
-                    colours.add(seen.region, seen.cells.colours)
+                if seen.first_look is not None:
+                    view.add(seen.region.rows.start, seen.region.columns.start, seen.first_look.extremes)
+                    thumbnail.add(seen.region, seen.first_look.sums)
+                    colours.add(seen.region, seen.first_look.colours)
         tally.end_look()
         digests.append(digest.hexdigest())
     if len(set(digests)) > 1:
@@ -192,7 +194,7 @@ class _Seen(NamedTuple):
     region: Block
     told: Any
     digest: bytes
-    cells: _FirstLook | None
+    first_look: _FirstLook | None
 
 
 def ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], *, depth: int) -> Iterator[R]:

@@ -14,6 +14,7 @@ use ndarray::{ArrayViewMut2, Axis, Slice};
 
 use crate::interrupt;
 use crate::merge::{Losses, Merge, label_of};
+use crate::runs::BLOCK;
 pub use coco::{
     CocoCounts, coco_pixels, coco_string, coco_to_labels, labels_to_coco, labels_to_coco_strings,
 };
@@ -30,6 +31,9 @@ const TASK: usize = 1 << 17;
 
 /// Pixels of an image up to which runs are found or painted before another thread would be at work.
 const LITTLE: usize = 1 << 20;
+
+/// Least columns, or pixels, that one thread takes: shorter pieces of rows are slow to fetch from memory.
+const LEAST: usize = 16 * BLOCK;
 
 /// Pixels of one mask that follow each other in column-major order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +184,16 @@ pub enum Fault {
 /// masks of so many characters or counts.
 pub fn is_little(pixels: usize, characters: usize) -> bool {
     pixels <= LITTLE && characters <= TASK
+}
+
+/// How many of `length` columns, or pixels, of an image of so many `pixels` are one thread's to read.
+fn share(length: usize, pixels: usize) -> usize {
+    let threads = if pixels <= LITTLE {
+        1
+    } else {
+        rayon::current_num_threads()
+    };
+    length.div_ceil(threads).next_multiple_of(BLOCK).max(LEAST)
 }
 
 /// What `parse` makes of every mask; of several faults the one in the first mask counts, whichever thread is first.

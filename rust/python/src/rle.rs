@@ -157,7 +157,8 @@ pub fn rle_areas<'py>(
     coco: bool,
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray1<u64>>> {
-    let (masks, threads) = encoded_masks(masks, coco, threads)?;
+    let masks = encoded_masks(masks, coco)?;
+    let threads = threads_for_masks(&masks, threads);
     let areas = border::run(py, threads, 0, || rle::areas(&masks, shape))?.map_err(mask_error)?;
     Ok(areas.into_pyarray(py))
 }
@@ -171,7 +172,8 @@ pub fn rle_boxes<'py>(
     coco: bool,
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray2<i64>>> {
-    let (masks, threads) = encoded_masks(masks, coco, threads)?;
+    let masks = encoded_masks(masks, coco)?;
+    let threads = threads_for_masks(&masks, threads);
     let extents =
         border::run(py, threads, 0, || rle::extents(&masks, shape))?.map_err(mask_error)?;
     let boxes: Vec<[i64; 4]> = extents
@@ -181,34 +183,18 @@ pub fn rle_boxes<'py>(
     Ok(Array2::from(boxes).into_pyarray(py))
 }
 
-/// Masks, all of COCO's form or each in its own, and the threads that they are worth.
-fn encoded_masks(
-    masks: &Bound<'_, PyAny>,
-    coco: bool,
-    threads: Option<usize>,
-) -> PyResult<(Vec<Encoded>, Option<usize>)> {
-    let masks = masks::read_all(masks, |place, mask| {
-        if coco {
-            coco_counts(place, mask).map(EncodedMask::Coco)
-        } else {
-            encoded_mask(place, mask)
-        }
-    })?;
-    let little = rle::is_little(0, masks.iter().map(EncodedMask::size).sum());
-    Ok((masks, border::threads_for(little, threads)))
-}
-
 #[pyfunction]
-#[pyo3(signature = (a, b, shape, *, threads=None))]
+#[pyo3(signature = (a, b, shape, *, coco, threads=None))]
 pub fn rle_iou<'py>(
     py: Python<'py>,
     a: &Bound<'py, PyAny>,
     b: &Bound<'py, PyAny>,
     shape: (usize, usize),
+    coco: (bool, bool),
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-    let a = masks::read_all(a, encoded_mask)?;
-    let b = masks::read_all(b, encoded_mask)?;
+    let a = encoded_masks(a, coco.0).map_err(|error| of_list(py, "a", error))?;
+    let b = encoded_masks(b, coco.1).map_err(|error| of_list(py, "b", error))?;
     let (iou, outcome) = written(py, (a.len(), b.len()), threads, |iou| {
         let a = rle::run_masks(&a, shape).map_err(|error| format!("a: {error}"))?;
         let b = rle::run_masks(&b, shape).map_err(|error| format!("b: {error}"))?;
@@ -217,6 +203,32 @@ pub fn rle_iou<'py>(
     })?;
     outcome.map_err(|error: String| mask_error(error))?;
     Ok(iou)
+}
+
+/// A complaint about a mask, with the list that it is in.
+fn of_list(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
+    if error.is_instance_of::<MaskError>(py) {
+        MaskError::new_err(format!("{name}: {}", error.value(py)))
+    } else {
+        error
+    }
+}
+
+/// Masks, all of COCO's form or each in its own.
+fn encoded_masks(masks: &Bound<'_, PyAny>, coco: bool) -> PyResult<Vec<Encoded>> {
+    masks::read_all(masks, |place, mask| {
+        if coco {
+            coco_counts(place, mask).map(EncodedMask::Coco)
+        } else {
+            encoded_mask(place, mask)
+        }
+    })
+}
+
+/// The threads that measuring masks is worth.
+fn threads_for_masks(masks: &[Encoded], threads: Option<usize>) -> Option<usize> {
+    let little = rle::is_little(0, masks.iter().map(EncodedMask::size).sum());
+    border::threads_for(little, threads)
 }
 
 /// A mask as it lies in Python's memory.

@@ -5,13 +5,10 @@ use std::ops::Range;
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, Axis};
 
-use super::{LITTLE, Run};
+use super::{LITTLE, Run, share};
 use crate::by_label::ByLabel;
 use crate::interrupt;
-use crate::runs::{BLOCK, for_each_difference};
-
-/// Least columns that one thread takes: shorter pieces of rows are slow to fetch from memory.
-const STRIP: usize = 16 * BLOCK;
+use crate::runs::for_each_difference;
 
 /// A label in as few bits as it comes: the narrower, the more pixels are compared at once.
 pub trait Label: Copy + PartialEq + Into<u32> + Send + Sync {}
@@ -46,13 +43,7 @@ impl Instances {
             };
         }
         let image = labels.as_standard_layout();
-        let threads = if pixels <= LITTLE {
-            1
-        } else {
-            rayon::current_num_threads()
-        };
-        let each = image.ncols().div_ceil(threads);
-        let strip = each.next_multiple_of(BLOCK).max(STRIP);
+        let strip = share(image.ncols(), pixels);
         let columns: Vec<Vec<LabelledRun>> = image
             .axis_chunks_iter(Axis(1), strip)
             .into_par_iter()

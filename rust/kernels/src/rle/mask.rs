@@ -4,12 +4,9 @@ use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, Axis};
 use rayon::slice::ParallelSlice;
 
-use super::{CocoCounts, LITTLE, RleError, coco_pixels};
+use super::{CocoCounts, LITTLE, RleError, coco_pixels, share};
 use crate::interrupt;
-use crate::runs::{BLOCK, for_each_difference};
-
-/// Least columns, or blocks of pixels, that one thread takes.
-const LEAST: usize = 16 * BLOCK;
+use crate::runs::for_each_difference;
 
 /// Pixels of runs that are written at once.
 const AT_ONCE: usize = 32;
@@ -89,16 +86,6 @@ pub fn mask_to_coco(mask: MaskPixels<'_>) -> Result<Vec<u32>, RleError> {
         counts.push(pixels - last);
     }
     Ok(counts)
-}
-
-/// How many of `length` columns, or pixels, are one thread's.
-fn share(length: usize, pixels: usize) -> usize {
-    let threads = if pixels <= LITTLE {
-        1
-    } else {
-        rayon::current_num_threads()
-    };
-    length.div_ceil(threads).next_multiple_of(BLOCK).max(LEAST)
 }
 
 /// Where, in column-major order, the mask begins or ends; in pieces that follow each other.
