@@ -52,6 +52,18 @@ class Nuclei:
         """Row and column of each nucleus's first pixel in raster order, which no other nucleus has."""
         return self.runs[self.first_run[:-1], :2]
 
+    def outlines(self) -> list[list[list[NDArray[np.int32]]]]:
+        """Trace each nucleus: pieces, each a ring around it and those around holes, of (K, 2) vertices (x, y)."""
+        if not len(self):
+            return []
+        top, left = self.box[:, :2].min(axis=0)
+        bottom, right = self.box[:, 2:].max(axis=0)
+        labels = np.zeros((bottom - top, right - left), np.uint32)
+        numbers = np.repeat(np.arange(1, len(self) + 1, dtype=np.uint32), np.diff(self.first_run))
+        paint_runs(labels, self.runs - np.array([top, left, left]), numbers)
+        corner = np.array([left, top], np.int32)
+        return [[[ring + corner for ring in rings] for rings in polygons] for polygons in _core.contours(labels)]
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all arrays by name, as a record holds them."""
         return {each.name: np.ascontiguousarray(getattr(self, each.name)) for each in fields(self)}
@@ -100,6 +112,13 @@ def measure_nuclei(
         first_run=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         runs=(runs[order] + np.array([corner[0], corner[1], corner[1]])).astype(np.int32),
     )
+
+
+def paint_runs(image: NDArray[np.uint32], runs: NDArray[Any], labels: NDArray[Any]) -> None:
+    """Write labels on an image, on the pixels of runs (row, first column, the column after the last one)."""
+    first, lengths = runs[:, 0].astype(np.intp) * image.shape[1] + runs[:, 1], runs[:, 2] - runs[:, 1]
+    steps = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    image.reshape(-1)[np.repeat(first, lengths) + steps] = np.repeat(labels, lengths)
 
 
 def no_nuclei() -> Nuclei:

@@ -16,10 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet import _core
 from nucleus_unet.exports.geojson import NAMESPACE
 from nucleus_unet.files import read_json, write_atomically, written_atomically
-from nucleus_unet.slides.nuclei import Nuclei
 from nucleus_unet.slides.plan import SlidePlan
 from nucleus_unet.slides.results_labels import write_labels
 from nucleus_unet.slides.results_outlines import OutlineWriter
@@ -128,15 +126,5 @@ def _nucleus(block: Numbered, index: int) -> Nucleus:
         area=int(nuclei.area[index]),
         intensity=float(nuclei.intensity[index]),
         probability=float(nuclei.probability[index]),
-        polygons=_outline(nuclei, index),
+        polygons=block.outlines[index],
     )
-
-
-def _outline(nuclei: Nuclei, index: int) -> list[list[NDArray[np.int32]]]:
-    top, left, bottom, right = nuclei.box[index]
-    mask = np.zeros((bottom - top, right - left), np.uint32)
-    for row, start, stop in nuclei.runs[nuclei.first_run[index] : nuclei.first_run[index + 1]].tolist():
-        mask[row - top, start - left : stop - left] = 1
-    (polygons,) = _core.contours(mask)
-    corner = np.array([left, top], np.int32)
-    return [[ring + corner for ring in rings] for rings in polygons]

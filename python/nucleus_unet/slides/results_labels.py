@@ -16,6 +16,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from nucleus_unet import __version__
+from nucleus_unet.slides.nuclei import paint_runs
 from nucleus_unet.slides.sweep import Band
 
 # Side of the label image's tiles, and rows of a band.
@@ -152,11 +153,7 @@ def _tiles(rows_of_tiles: Iterable[Runs], shape: tuple[int, int]) -> Iterator[ND
 
 def _paint(runs: Runs, top: int, left: int) -> NDArray[np.uint32]:
     """Draw runs on the tile whose first pixel is given."""
-    tile = np.zeros(SIDE * SIDE, np.uint32)
+    tile = np.zeros((SIDE, SIDE), np.uint32)
     row, start, stop, label = runs[runs[:, 2] > left].T
-    first = np.maximum(start - left, 0)
-    lengths = np.minimum(stop - left, SIDE) - first
-    begins = (row - top) * SIDE + first
-    steps = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    tile[np.repeat(begins, lengths) + steps] = np.repeat(label, lengths)
-    return tile.reshape(SIDE, SIDE)
+    paint_runs(tile, np.column_stack([row - top, np.maximum(start - left, 0), np.minimum(stop - left, SIDE)]), label)
+    return tile

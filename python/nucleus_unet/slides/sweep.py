@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,11 @@ class Numbered:
 
     nuclei: Nuclei
     labels: NDArray[np.uint32]
+
+    @cached_property
+    def outlines(self) -> list[list[list[NDArray[np.int32]]]]:
+        """Of the nuclei, as `Nuclei.outlines` has them."""
+        return self.nuclei.outlines()
 
 
 @dataclass(frozen=True, eq=False)
