@@ -86,6 +86,27 @@ def test_other_pictures_are_not(image: NDArray[np.uint8]) -> None:
     assert not see_stains(image, WHOLE).brown
 
 
+@pytest.mark.parametrize("tint", [(1, 0.97, 0.9), (1, 0.93, 0.8), (1, 0.9, 0.7)])
+def test_warm_light_is_no_brown(tint: tuple[float, float, float]) -> None:
+    pink = np.concatenate([dyed(0.05, 0.05, 0), dyed(0, 0.05, 0), np.full((20, 20, 3), 255, np.uint8)])
+    tissue = immunohistochemistry()[::2, ::2]
+    for image, brown in ((pink, False), (tissue, True)):
+        warm = np.rint(image * np.array(tint)).astype(np.uint8)
+        assert see_stains(warm, measure_levels(warm)).brown is brown
+
+
+def test_noise_of_nearly_empty_glass_is_no_brown() -> None:
+    light = np.random.default_rng(0).normal((242, 240, 232), 3, (200, 200, 3))
+    glass = np.rint(light).clip(0, 255).astype(np.uint8)
+    assert not see_stains(glass, measure_levels(glass)).brown
+
+
+def test_how_bright_the_light_is_does_not_matter() -> None:
+    tissue = immunohistochemistry()[::2, ::2]
+    for image in (tissue // 3, tissue.astype(np.uint16) * 100, tissue.astype(np.float32) / 255):
+        assert see_stains(image, measure_levels(image)).brown
+
+
 def test_grey_and_flat_images_have_no_dye() -> None:
     nothing = Stains(brown=False, thinned=None)
     assert see_stains(np.full((20, 20), 30, np.uint8), WHOLE) == nothing

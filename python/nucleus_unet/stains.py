@@ -20,6 +20,9 @@ _UNMIX = np.linalg.inv(_STAINS)
 
 # Of about so many pixels, on a regular grid, it is told whether an image is brown.
 _SAMPLE = 2**16
+# Glass is as bright, in each colour, as all but so many percent of the pixels, which may glare; and no colour of it is
+# less than so much of its brightest.
+_GLARE, _TINT = 1, 0.7
 # Mean density over the colours from which on a pixel is more than glass, and from which on no light comes through it.
 _STAINED, _DARK = 0.15, 2.5
 # Density of DAB, unmixed, that makes a pixel brown.
@@ -89,30 +92,42 @@ def see_stains(sample: NDArray[Any], levels: Levels | None) -> Stains:
     """
     if sample.ndim == 2 or levels is None:
         return Stains(brown=False, thinned=None)
-    shown = normalise(sample, levels)
-    return Stains(_is_brown(shown), _thinned_levels(shown))
+    return Stains(_is_brown(sample, levels), _thinned_levels(sample, levels))
 
 
 def levels_through_brown(sample: NDArray[Any], levels: Levels | None, dab: bool | None) -> Levels | None:
     """Return `see_stains(sample, levels).chosen(dab)`, and find out no more than that takes."""
     if sample.ndim == 2 or levels is None or dab is False:
         return None
-    shown = normalise(sample, levels)
-    return _thinned_levels(shown) if dab or _is_brown(shown) else None
+    return _thinned_levels(sample, levels) if dab or _is_brown(sample, levels) else None
 
 
-def _is_brown(shown: NDArray[np.float32]) -> bool:
-    density = _DENSITY[np.rint(shown * _WHITE).astype(np.intp)]
+def _is_brown(sample: NDArray[Any], levels: Levels) -> bool:
+    sample = sample[::2, ::2]  # levels need more pixels than a share does
+    dark = _densities(normalise(sample, levels)).mean(axis=-1) >= _DARK
+    if np.count_nonzero(dark) >= _DARK_SHARE * dark.size:
+        return False
+    # Against the glass and as they came: levels take a warm white balance, or nearly empty glass, for brown.
+    glass = np.percentile(sample.reshape(-1, 3), 100 - _GLARE, axis=0)
+    glass = np.maximum(glass, _TINT * glass.max())
+    if glass.max() <= 0:
+        return False
+    density = _densities((sample / glass).clip(0, 1))
     mean = density.mean(axis=-1)
     stained = density[(mean > _STAINED) & (mean < _DARK)]
     haematoxylin, eosin, dab = (stained @ _UNMIX).T
     brown = (dab > _BROWN) & (dab > haematoxylin) & (dab > eosin)
-    transmitted = np.count_nonzero(mean >= _DARK) < _DARK_SHARE * mean.size
-    return bool(transmitted and np.count_nonzero(brown) >= _SHARE * max(len(stained), 1))
+    return bool(np.count_nonzero(brown) >= _SHARE * max(len(stained), 1))
 
 
-def _thinned_levels(shown: NDArray[np.float32]) -> Levels | None:
-    return measure_levels(thin_brown(torch.from_numpy(shown).permute(2, 0, 1)[None]).numpy())
+def _densities(shown: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = _DENSITY[np.rint(shown * _WHITE).astype(np.intp)]
+    return found
+
+
+def _thinned_levels(sample: NDArray[Any], levels: Levels) -> Levels | None:
+    shown = torch.from_numpy(normalise(sample, levels)).permute(2, 0, 1)[None]
+    return measure_levels(thin_brown(shown).numpy())
 
 
 class UnderBrown(nn.Module):
