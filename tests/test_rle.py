@@ -280,7 +280,7 @@ class TestCoco:
             coco_to_labels([{"size": "ab", "counts": [4]}])
 
     def test_decoding_rejects_one_mask_in_place_of_a_list(self):
-        with pytest.raises(MaskError, match="expected a list of masks, got a single mapping"):
+        with pytest.raises(MaskError, match="expected a list of masks, got a single dict"):
             coco_to_labels({"size": [2, 2], "counts": [4]})
 
     def test_no_mask_needs_a_shape(self):

@@ -103,8 +103,22 @@ def test_noise_of_nearly_empty_glass_is_no_brown() -> None:
 
 def test_how_bright_the_light_is_does_not_matter() -> None:
     tissue = immunohistochemistry()[::2, ::2]
-    for image in (tissue // 3, tissue.astype(np.uint16) * 100, tissue.astype(np.float32) / 255):
+    shifted = tissue.astype(np.float32) / 127.5 - 1
+    standardised = (tissue - tissue.mean()) / tissue.std()
+    for image in (tissue // 3, tissue.astype(np.uint16) * 100, tissue.astype(np.float32) / 255, shifted, standardised):
         assert see_stains(image, measure_levels(image)).brown
+
+
+def test_light_without_one_colour_is_not_that_of_a_lamp() -> None:
+    image = np.random.default_rng(0).integers(60, 256, (60, 60, 3)).astype(np.uint8)
+    image[..., 2] = 0
+    assert not see_stains(image, WHOLE).brown
+
+
+def test_a_binary_image_in_colours_is_looked_at_like_any_other() -> None:
+    image = np.random.default_rng(0).random((40, 40, 3)) < 0.9
+    as_bytes = image.astype(np.uint8) * 255
+    assert see_stains(image, Levels(0, 1)) == see_stains(as_bytes, WHOLE)
 
 
 def test_grey_and_flat_images_have_no_dye() -> None:

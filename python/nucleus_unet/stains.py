@@ -107,12 +107,13 @@ def _is_brown(sample: NDArray[Any], levels: Levels) -> bool:
     dark = _densities(normalise(sample, levels)).mean(axis=-1) >= _DARK
     if np.count_nonzero(dark) >= _DARK_SHARE * dark.size:
         return False
-    # Against the glass and as they came: levels take a warm white balance, or nearly empty glass, for brown.
-    glass = np.percentile(sample.reshape(-1, 3), 100 - _GLARE, axis=0)
-    glass = np.maximum(glass, _TINT * glass.max())
-    if glass.max() <= 0:
+    # Against the glass and as they came: levels take a warm white balance, or nearly empty glass, for brown. But where
+    # values lie below 0, it is not black.
+    light = sample.astype(np.float64) - (levels.black if sample.min() < 0 else 0)
+    glass = np.percentile(light.reshape(-1, 3), 100 - _GLARE, axis=0)
+    if glass.min() <= 0:  # no light has a colour missing
         return False
-    density = _densities((sample / glass).clip(0, 1))
+    density = _densities((light / np.maximum(glass, _TINT * glass.max())).clip(0, 1))
     mean = density.mean(axis=-1)
     stained = density[(mean > _STAINED) & (mean < _DARK)]
     haematoxylin, eosin, dab = (stained @ _UNMIX).T

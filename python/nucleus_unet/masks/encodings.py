@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, TypeAlias, TypedDict, cast
+from typing import Any, TypeAlias, TypedDict, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +30,8 @@ class CocoRle(TypedDict):
 
 Rle: TypeAlias = str | Mapping[str, Any]
 """One mask in Kaggle's form or in COCO's."""
+
+T = TypeVar("T")
 
 _SIZE, _COUNTS = itemgetter("size"), itemgetter("counts")
 
@@ -100,7 +102,7 @@ def kaggle_to_labels(
     >>> report.overlaps
     (Overlap(earlier=0, later=1, pixels=1),)
     """
-    return merged(_core.kaggle_to_labels(rles, as_shape(shape), threads=threads))
+    return merged(_core.kaggle_to_labels(_listed(rles), as_shape(shape), threads=threads))
 
 
 def labels_to_coco(labels: ArrayLike, *, compressed: bool = True, threads: int | None = None) -> dict[int, CocoRle]:
@@ -173,14 +175,12 @@ def coco_to_labels(
     array([[0, 1, 1],
            [0, 1, 0]], dtype=uint32)
     """
-    if isinstance(rles, Mapping):
-        raise MaskError("expected a list of masks, got a single mapping; pass [mask], or list(masks.values())")
     expected = None if shape is None else as_shape(shape)
-    rles = list(rles)
-    if (alike := _fields_alike(rles, expected)) is not None:
+    masks = _listed(rles)
+    if (alike := _fields_alike(masks, expected)) is not None:
         return merged(_core.coco_to_labels(*alike, threads=threads))
     counts = []
-    for place, rle in enumerate(rles):
+    for place, rle in enumerate(masks):
         mask_counts, expected = _coco_fields(rle, expected, "", place)
         counts.append(mask_counts)
     if expected is None:
@@ -357,10 +357,8 @@ def _readable(
     rles: Iterable[Rle], shape: Sequence[int] | None, where: str = ""
 ) -> tuple[list[Any], tuple[int, int] | None, bool]:
     """Masks, the size of the image if known, and whether all masks are COCO's counts; else text is Kaggle's only."""
-    if isinstance(rles, str | Mapping):
-        raise MaskError(f"{where}expected a list of masks, got a single {type(rles).__name__}; pass [mask]")
     expected = None if shape is None else as_shape(shape)
-    rles = list(rles)
+    rles = _listed(rles, where)
     if (alike := _fields_alike(rles, expected)) is not None:
         return *alike, True
     masks: list[Any] = []
@@ -371,6 +369,14 @@ def _readable(
         counts, expected = _coco_fields(rle, expected, where, place)
         masks.append(counts.encode(errors="surrogatepass") if isinstance(counts, str) else counts)
     return masks, expected, False
+
+
+def _listed(rles: Iterable[T], where: str = "") -> list[T]:
+    """Masks as a list; a single one, or a table by label, would be taken apart."""
+    if isinstance(rles, str | bytes | Mapping):
+        kind = type(rles).__name__
+        raise MaskError(f"{where}expected a list of masks, got a single {kind}; pass [mask], or list(masks.values())")
+    return list(rles)
 
 
 def _known(size: tuple[int, int] | None) -> tuple[int, int]:
