@@ -18,6 +18,9 @@ use thiserror::Error;
 use crate::interrupt;
 use crate::runs::{Run, find_runs};
 
+/// Of the image and of the distances, which are in standard layout, and so of their rows.
+const ONE_PIECE: &str = "a row lies in one piece";
+
 /// Rows or columns up to which distances along columns are exact in single precision, and squares in double.
 const LONGEST: usize = 1 << 24;
 
@@ -90,9 +93,8 @@ pub fn distance<T: Copy + PartialEq + Default + Send + Sync>(
             || Rows::new(columns),
             |rows, (mut distances, pixels)| {
                 interrupt::check();
-                let in_a_piece = "a row lies in one piece";
-                let distances = distances.as_slice_mut().expect(in_a_piece);
-                rows.finish(pixels.to_slice().expect(in_a_piece), distances);
+                let distances = distances.as_slice_mut().expect(ONE_PIECE);
+                rows.finish(pixels.to_slice().expect(ONE_PIECE), distances);
             },
         );
     Ok(())
@@ -110,7 +112,7 @@ fn along_columns<T: Copy + PartialEq + Default + Send + Sync>(
         .for_each_init(Vec::new, |upward, (mut distances, image)| {
             interrupt::check();
             let (rows, columns) = image.dim();
-            let row = |row: usize| image.row(row).to_slice().expect("a row lies in one piece");
+            let row = |row: usize| image.row(row).to_slice().expect(ONE_PIECE);
             upward.resize(rows * columns, 0.0);
             // Neither border of the image offers anything.
             let mut lengths = [f32::INFINITY; BLOCK];
@@ -122,7 +124,7 @@ fn along_columns<T: Copy + PartialEq + Default + Send + Sync>(
             for (number, upward) in upward.chunks_exact(columns).enumerate().rev() {
                 lengthen(&mut lengths, row(number), row((number + 1).min(rows - 1)));
                 let mut distances = distances.row_mut(number);
-                let distances = distances.as_slice_mut().expect("a row lies in one piece");
+                let distances = distances.as_slice_mut().expect(ONE_PIECE);
                 for ((distance, &up), &down) in distances.iter_mut().zip(upward).zip(&lengths) {
                     *distance = lesser(up, down);
                 }
@@ -224,11 +226,10 @@ fn ask_near(distances: &mut [f32], offers: &[f32]) {
         if away >= most {
             break;
         }
-        let left = offers[NEAR - step..].first_chunk::<CHUNK>();
-        let right = offers[NEAR + step..].first_chunk::<CHUNK>();
-        let (Some(left), Some(right)) = (left, right) else {
-            unreachable!("there is room on either side")
-        };
+        let [left, right] = [NEAR - step, NEAR + step].map(|first| {
+            let chunk = offers[first..].first_chunk::<CHUNK>();
+            chunk.expect("there is room on either side")
+        });
         for (square, (&left, &right)) in squares.iter_mut().zip(left.iter().zip(right)) {
             *square = lesser(*square, lesser(left, right) + away);
         }
