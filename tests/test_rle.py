@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from nucleus_unet.errors import MaskError
+from nucleus_unet.errors import MaskError, SettingsError
 from nucleus_unet.masks import (
     MergeReport,
     Overlap,
@@ -249,6 +249,10 @@ class TestCoco:
             ([1, "2", 3], "mask 1, count 1: expected an int of 0 to 4294967295, got 2"),
             (None, "mask 1: expected counts as str, bytes or a list of int, got NoneType"),
             (6, "mask 1: expected counts as str, bytes or a list of int, got int"),
+            (bytearray([2, 4]), "mask 1: expected counts as str, bytes or a list of int, got bytearray"),
+            (memoryview(b"\2\4"), "mask 1: expected counts as str, bytes or a list of int, got memoryview"),
+            ({2: 0, 4: 0}, "mask 1: expected counts as str, bytes or a list of int, got dict"),
+            ({2, 4}, "mask 1: expected counts as str, bytes or a list of int, got set"),
             ("", "mask 1, after count 0: the 0 counts sum to 0, but the image has 6 pixels"),
             ("12", "mask 1, after count 2: the 2 counts sum to 3"),
             ("1 2", "mask 1, character 1: byte 0x20 is not one of the 64 characters"),
@@ -346,9 +350,14 @@ class TestLabelImagesAsTheyCome:
         with pytest.raises(MaskError, match=r"labels: expected labels of 0 to 4294967295, got"):
             encode(np.array([[0, label]]))
 
-    def test_no_threads_are_refused(self, encode):
-        with pytest.raises(ValueError, match="threads: expected at least 1"):
-            encode(some_image, threads=0)
+    @pytest.mark.parametrize("threads", [0, -1, 1025, 10**6, 2**70])
+    def test_numbers_of_threads_that_cannot_be_meant_are_refused(self, encode, threads):
+        with pytest.raises(SettingsError, match=f"threads: expected at least 1, at most 1024, .* got {threads}"):
+            encode(some_image, threads=threads)
+
+    def test_threads_that_are_no_number_are_refused(self, encode):
+        with pytest.raises(TypeError, match="threads"):
+            encode(some_image, threads="2")
 
     @given(labels=label_images, threads=st.integers(1, 4))
     def test_the_number_of_threads_changes_nothing(self, encode, labels, threads):

@@ -99,6 +99,13 @@ def test_masks_of_an_image_larger_than_memory_are_measured():
     assert rle_boxes([f"{2**61 + 1} {2**60}"], shape).tolist() == [[0, 2**30, 2**31, 2**30 + 2**29]]
 
 
+def test_an_image_whose_areas_have_no_number_is_refused():
+    with pytest.raises(
+        MaskError, match=r"shape: expected a height and width of 0 or more, below 2\*\*63 pixels in all"
+    ):
+        rle_areas([f"1 {2**63}"], (2**32, 2**31))
+
+
 @pytest.mark.parametrize("shape", [(0, 0), (0, 5), (5, 0)])
 def test_an_image_without_pixels_holds_empty_masks_only(shape):
     assert rle_areas(["", {"size": shape, "counts": []}], shape).tolist() == [0, 0]

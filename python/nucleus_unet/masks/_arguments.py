@@ -40,9 +40,16 @@ def as_shape(shape: Sequence[int], name: str = "shape") -> tuple[int, int]:
         height, width = (operator.index(length) for length in shape)
     except (TypeError, ValueError):
         raise MaskError(f"{name}: expected (height, width), got {brief(shape)}") from None
-    if not 0 <= min(height, width) <= max(height, width) < 2**63:
-        raise MaskError(f"{name}: expected a height and width of 0 or more, below 2**63, got {brief(shape)}")
+    if not is_countable(height, width):
+        raise MaskError(
+            f"{name}: expected a height and width of 0 or more, below 2**63 pixels in all, got {brief(shape)}"
+        )
     return height, width
+
+
+def is_countable(height: int, width: int) -> bool:
+    """Whether an image can be of this size, and an area in it be told as int64."""
+    return min(height, width) >= 0 and max(height, width, height * width) < 2**63
 
 
 def brief(value: object) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nucleus_unet import _core
 from nucleus_unet.errors import MaskError
-from nucleus_unet.masks._arguments import as_pixels, as_shape, brief
+from nucleus_unet.masks._arguments import as_pixels, as_shape, brief, is_countable
 from nucleus_unet.masks.merging import MergeReport, merged
 
 
@@ -397,7 +397,7 @@ def _fields_alike(rles: Sequence[object], expected: tuple[int, int] | None) -> t
     if set(map(type, sizes)) != {list} or sizes.count(sizes[0]) < len(sizes):
         return None
     size = (*sizes[0],)
-    if [*map(type, size)] != [int, int] or not 0 <= min(size) <= max(size) < 2**63 or expected not in (None, size):
+    if [*map(type, size)] != [int, int] or not is_countable(*size) or expected not in (None, size):
         return None
     return counts, size
 

@@ -16,7 +16,7 @@ pub fn blend_tiles<'py>(
     corners: &Bound<'py, PyAny>,
     shape: (usize, usize),
     weights: &Bound<'py, PyAny>,
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray3<f32>>> {
     let tiles = array::<f32, Ix4>("tiles", "an array (N, h, w, C) of float32", tiles)?;
     let corners = array::<i64, Ix2>("corners", "an array (N, 2) of int64", corners)?;

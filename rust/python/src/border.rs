@@ -10,7 +10,7 @@ use std::time::Duration;
 use nucleus_kernels::interrupt::{Interrupted, Interruption};
 use numpy::ndarray::ArrayView2;
 use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
-use pyo3::exceptions::PyKeyboardInterrupt;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOverflowError};
 use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -22,6 +22,9 @@ const LONG: usize = 1 << 22;
 
 /// How long work goes on before signals are looked for again.
 const BETWEEN_SIGNALS: Duration = Duration::from_millis(50);
+
+/// More threads would be a slip, and a system that cannot start them may end the process.
+const MOST_THREADS: usize = 1024;
 
 /// The process whose threads serve rayon's global pool: the one that imported the extension.
 pub static POOL_OWNER: LazyLock<u32> = LazyLock::new(std::process::id);
@@ -42,11 +45,6 @@ pub fn run<T: Send>(
         None if std::process::id() == *POOL_OWNER => None,
         // A forked child has none of its parent's threads; work sent to their pool would wait for ever.
         None => Some(pool_of(0)?),
-        Some(0) => {
-            return Err(SettingsError::new_err(
-                "threads: expected at least 1 or None for all cores, got 0",
-            ));
-        }
         Some(count) => Some(pool_of(count)?),
     };
     let work = || {
@@ -65,9 +63,21 @@ pub fn run<T: Send>(
     })
 }
 
+/// The `threads` of a call.
+pub fn threads(value: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+    match value.extract() {
+        Ok(Some(count)) if !(1..=MOST_THREADS).contains(&count) => (),
+        Err(error) if error.is_instance_of::<PyOverflowError>(value.py()) => (),
+        threads => return threads,
+    }
+    Err(SettingsError::new_err(format!(
+        "threads: expected at least 1, at most {MOST_THREADS}, or None for all cores, got {value}"
+    )))
+}
+
 /// The threads to ask for: where the work is little, the caller's own, which `run` takes for work that is not shared out.
 pub fn threads_for(little: bool, threads: Option<usize>) -> Option<usize> {
-    threads.filter(|&count| !little || count == 0)
+    threads.filter(|_| !little)
 }
 
 /// Let another thread work, and look meanwhile whether there is a signal: Python runs handlers on its main thread alone.

@@ -68,7 +68,7 @@ pub fn expand_labels<'py>(
     py: Python<'py>,
     labels: PyReadonlyArray2<'py, u32>,
     distance: f64,
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Labels<'py>> {
     let (expanded, outcome) = made_from(py, &labels, threads, |labels, expanded| {
         expand::expand_labels(labels, expanded, distance)
@@ -86,7 +86,7 @@ pub fn smooth_labels<'py>(
     py: Python<'py>,
     labels: PyReadonlyArray2<'py, u32>,
     radius: usize,
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Labels<'py>> {
     let (smoothed, outcome) = made_from(py, &labels, threads, |labels, smoothed| {
         smooth::smooth_labels(labels, smoothed, radius)

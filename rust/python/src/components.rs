@@ -5,7 +5,7 @@ use numpy::PyArray2;
 use pyo3::prelude::*;
 
 use crate::arrays::{Pixels, with_pixels, written};
-use crate::border::{SettingsError, mask_error};
+use crate::border::{self, SettingsError, mask_error};
 
 #[pyfunction]
 #[pyo3(signature = (image, *, connectivity, threads=None))]
@@ -13,7 +13,7 @@ pub fn label<'py>(
     py: Python<'py>,
     image: &Bound<'py, PyAny>,
     connectivity: i64,
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray2<u32>>> {
     let connectivity = neighbours(connectivity)?;
     let image = Pixels::new("image", image)?;

@@ -5,14 +5,14 @@ use numpy::PyArray2;
 use pyo3::prelude::*;
 
 use crate::arrays::{Pixels, with_pixels, written};
-use crate::border::mask_error;
+use crate::border::{self, mask_error};
 
 #[pyfunction]
 #[pyo3(signature = (image, *, threads=None))]
 pub fn distance<'py>(
     py: Python<'py>,
     image: &Bound<'py, PyAny>,
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray2<f32>>> {
     let image = Pixels::new("image", image)?;
     let (distances, done) = with_pixels!(&image, pixels => {

@@ -34,7 +34,7 @@ pub fn group<'py>(
     min_area: i64,
     min_score: f64,
     min_peak: f64,
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Lists<'py>> {
     let settings = GroupSettings {
         foreground_threshold,

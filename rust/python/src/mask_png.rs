@@ -4,7 +4,7 @@ use nucleus_kernels::mask_png;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
-use crate::border::{MaskError, mask_error};
+use crate::border::{self, MaskError, mask_error};
 use crate::masks::{self, Merged};
 
 #[pyfunction]
@@ -13,7 +13,7 @@ pub fn merge_mask_pngs<'py>(
     py: Python<'py>,
     files: &Bound<'py, PyAny>,
     shape: Option<(usize, usize)>,
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Merged<'py>> {
     let files = masks::read_all(files, |place, file| {
         file.extract::<PyBackedBytes>()

@@ -24,7 +24,7 @@ pub fn measure<'py>(
     labels: &Bound<'py, PyAny>,
     intensity: Option<&Bound<'py, PyAny>>,
     probability: Option<&Bound<'py, PyAny>>,
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Columns<'py>> {
     let labels = array::<u32, Ix2>("labels", "an array (H, W) of uint32", labels)?;
     let intensity = intensity

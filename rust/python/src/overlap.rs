@@ -20,7 +20,7 @@ pub fn overlaps<'py>(
     py: Python<'py>,
     a: PyReadonlyArray2<'py, u32>,
     b: PyReadonlyArray2<'py, u32>,
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<(Areas<'py>, Areas<'py>, Pairs<'py>)> {
     let (a, b) = (border::label_image(&a)?, border::label_image(&b)?);
     let table =

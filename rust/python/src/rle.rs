@@ -6,7 +6,7 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyMemoryView, PySet, PyString};
 
 use crate::arrays::{Pixels, array, with_pixels, written};
 use crate::border::{self, MaskError, mask_error};
@@ -17,7 +17,7 @@ use crate::masks::{self, Merged};
 pub fn labels_to_kaggle(
     py: Python<'_>,
     labels: &Bound<'_, PyAny>,
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Vec<(u32, String)>> {
     let labels = Pixels::new("labels", labels)?;
     let threads = threads_for(&labels, threads);
@@ -30,13 +30,12 @@ pub fn kaggle_to_labels<'py>(
     py: Python<'py>,
     masks: &Bound<'py, PyAny>,
     shape: (usize, usize),
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Merged<'py>> {
     let texts = masks::read_all(masks, |place, mask| {
-        mask.extract::<PyBackedStr>().map_err(|_| {
-            let expected = "a str of 'start length' pairs ('' for an empty mask)";
-            masks::wrong_type(place, expected, mask)
-        })
+        let expected = "a str of 'start length' pairs ('' for an empty mask)";
+        let string = mask.cast::<PyString>();
+        text(place, string.map_err(|_| masks::wrong_type(place, expected, mask))?)
     })?;
     let characters = texts.iter().map(|text| text.len()).sum();
     let little = rle::is_little(shape.0.saturating_mul(shape.1), characters);
@@ -52,7 +51,7 @@ pub fn labels_to_coco<'py>(
     py: Python<'py>,
     labels: &Bound<'py, PyAny>,
     compressed: bool,
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Vec<(u32, Bound<'py, PyAny>)>> {
     let labels = Pixels::new("labels", labels)?;
     let threads = threads_for(&labels, threads);
@@ -77,7 +76,7 @@ pub fn mask_to_coco<'py>(
     mask: &Bound<'py, PyAny>,
     columns: bool,
     compressed: bool,
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let mask: PyReadonlyArray2<'py, u8> = array("mask", "an array (H, W) of uint8", mask)?;
     let pixels = mask.as_array();
@@ -136,7 +135,7 @@ pub fn coco_to_labels<'py>(
     py: Python<'py>,
     masks: &Bound<'py, PyAny>,
     shape: (usize, usize),
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Merged<'py>> {
     // Before the image is allocated, which may fail for its size alone.
     let pixels = rle::coco_pixels(shape).map_err(mask_error)? as usize;
@@ -155,7 +154,7 @@ pub fn rle_areas<'py>(
     masks: &Bound<'py, PyAny>,
     shape: (usize, usize),
     coco: bool,
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray1<u64>>> {
     let masks = encoded_masks(masks, coco)?;
     let threads = threads_for_masks(&masks, threads);
@@ -170,7 +169,7 @@ pub fn rle_boxes<'py>(
     masks: &Bound<'py, PyAny>,
     shape: (usize, usize),
     coco: bool,
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray2<i64>>> {
     let masks = encoded_masks(masks, coco)?;
     let threads = threads_for_masks(&masks, threads);
@@ -191,7 +190,7 @@ pub fn rle_iou<'py>(
     b: &Bound<'py, PyAny>,
     shape: (usize, usize),
     coco: (bool, bool),
-    threads: Option<usize>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     let a = encoded_masks(a, coco.0).map_err(|error| of_list(py, "a", error))?;
     let b = encoded_masks(b, coco.1).map_err(|error| of_list(py, "b", error))?;
@@ -275,9 +274,16 @@ fn coco_counts(place: usize, counts: &Bound<'_, PyAny>) -> PyResult<CocoCounts<T
             place, counts,
         )?)));
     }
-    let values = counts
-        .try_iter()
-        .map_err(|_| masks::wrong_type(place, "counts as str, bytes or a list of int", counts))?;
+    let wrong_type = || masks::wrong_type(place, "counts as str, bytes or a list of int", counts);
+    // Their items are numbers too, but no counts: characters, keys, or in no order.
+    if counts.is_instance_of::<PyByteArray>()
+        || counts.is_instance_of::<PyMemoryView>()
+        || counts.is_instance_of::<PyDict>()
+        || counts.is_instance_of::<PySet>()
+    {
+        return Err(wrong_type());
+    }
+    let values = counts.try_iter().map_err(|_| wrong_type())?;
     values
         .enumerate()
         .map(|(count, value)| {
