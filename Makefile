@@ -56,7 +56,7 @@ rust-benchmark:
 	cargo bench --package nucleus-kernels
 
 ## Feed each decoder and the outlines what nobody would think of, FUZZ_SECONDS each (cargo install cargo-fuzz)
-FUZZ := kaggle_strings coco_strings mask_pngs outlines
+FUZZ := kaggle_strings coco_strings mask_pngs outlines outline_bytes
 FUZZ_SECONDS ?= 180
 fuzz:
 	for target in $(FUZZ); do \

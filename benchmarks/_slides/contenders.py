@@ -47,6 +47,8 @@ class SlidePipeline:
     def prepare(self, path: Path) -> None:
         """See `Contender`."""
         self._path, self._out = path, tempfile.TemporaryDirectory()
+        with tempfile.TemporaryDirectory() as folder:  # what is only done once, is done
+            self._segmenter.predict_slide(np.eye(64, dtype=np.uint8), out=folder, tile=self._tile)
 
     def run(self) -> None:
         """See `Contender`."""

@@ -16,6 +16,7 @@ __all__ = [
     "coco_to_labels",
     "coco_to_mask",
     "contours",
+    "contours_wkb",
     "distance",
     "expand_labels",
     "fill_holes",
@@ -37,6 +38,7 @@ __all__ = [
     "simplify_ring",
     "smooth_labels",
     "watershed",
+    "wkb_coordinates",
 ]
 
 __version__: str
@@ -252,6 +254,50 @@ def contours(labels: NDArray[np.uint32]) -> list[list[list[NDArray[np.int32]]]]:
     >>> [[[exterior]]] = contours(np.array([[0, 7, 7]], np.uint32))
     >>> exterior.tolist()
     [[3, 0], [3, 1], [1, 1], [1, 0], [3, 0]]
+    """
+
+def contours_wkb(labels: NDArray[np.uint32], corner: tuple[int, int]) -> list[bytes]:
+    """Trace the outlines that `contours` does, as well-known binary (OGC 06-103r4, little-endian).
+
+    Parameters
+    ----------
+    labels : (H, W) uint32
+        Label image, 0 for background.
+    corner
+        Row and column of its first pixel in the image that the vertices are to count in.
+
+    Returns
+    -------
+    list of bytes
+        For each label present, ascending: a Polygon, or a MultiPolygon where there are several pieces.
+
+    Raises
+    ------
+    nucleus_unet.errors.MaskError
+        As `contours` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> (square,) = contours_wkb(np.ones((1, 1), np.uint32), (0, 0))
+    >>> len(square)  # header, number of vertices, vertices
+    93
+    """
+
+def wkb_coordinates(wkb: bytes) -> str:
+    """Write an outline that `contours_wkb` made as GeoJSON's coordinates.
+
+    Raises
+    ------
+    nucleus_unet.errors.MaskError
+        If it is damaged, with the byte.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> (square,) = contours_wkb(np.ones((1, 1), np.uint32), (20, 10))
+    >>> wkb_coordinates(square)
+    '[[[11,20],[11,21],[10,21],[10,20],[11,20]]]'
     """
 
 # --- Run-length encoding, mask PNGs, overlap: behind nucleus_unet.masks ------------------------------------

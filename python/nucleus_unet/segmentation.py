@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -166,14 +167,15 @@ class Segmentation:
         SettingsError
             If the path has another suffix.
         """
-        from nucleus_unet.exports.geojson import features, write_geojson
+        from nucleus_unet.exports.geojson import feature_collection, write_geojson
 
         if path is not None and not Path(path).name.lower().removesuffix(".gz").endswith((".geojson", ".json")):
             raise SettingsError(f"{path}: expected a name ending in .geojson or .json, or one of these with .gz")
-        collection = features(self)
+        collection = feature_collection(self)
         if path is not None:
             write_geojson(Path(path), collection)
-        return collection
+        parsed: dict[str, Any] = json.loads(collection)
+        return parsed
 
     def save(self, path: Path | str) -> Path:
         """Write to a file; its suffix chooses the format.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import struct
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nucleus_unet import _core
+from nucleus_unet.exports.wkb import is_multipolygon
 from nucleus_unet.files import write_atomically
 
 if TYPE_CHECKING:
@@ -18,57 +20,61 @@ if TYPE_CHECKING:
 # Ids derive from where a nucleus begins, so that the same result gives the same file.
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "nucleus-unet")
 
+HEAD, TAIL = '{"type":"FeatureCollection","features":[', "]}"
+"""What stands before and after a file's features, which commas part."""
 
-def features(segmentation: Segmentation) -> dict[str, Any]:
-    """Make a FeatureCollection with one detection for each nucleus."""
+_VERTEX = struct.Struct("<dd")
+# JSON has no infinity, which the mean of numbers beyond single precision is: such a measurement is left out.
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def feature_collection(segmentation: Segmentation) -> str:
+    """Write a FeatureCollection with one detection for each nucleus."""
     table = segmentation.table
-    collection = [
+    features = [
         feature(
-            [[ring.tolist() for ring in polygon] for polygon in polygons],
+            outline,
             area=int(table["area"][row]),
             intensity=float(table["intensity"][row]),
             probability=float(table["probability"][row]),
         )
-        for row, polygons in enumerate(_core.contours(segmentation.labels))
+        for row, outline in enumerate(_core.contours_wkb(segmentation.labels, (0, 0)))
     ]
-    return {"type": "FeatureCollection", "features": collection}
+    return HEAD + ",".join(features) + TAIL
 
 
-def feature(
-    polygons: list[list[list[list[int]]]], *, area: int, intensity: float, probability: float
-) -> dict[str, Any]:
-    """Make the detection of one nucleus.
+def feature(outline: bytes, *, area: int, intensity: float, probability: float) -> str:
+    """Write the detection of one nucleus.
 
     Parameters
     ----------
-    polygons
-        Its pieces, each an exterior ring and holes, of (x, y) vertices.
+    outline
+        Well-known binary, as `nucleus_unet._core.contours_wkb` makes it.
     area, intensity, probability
         As `nucleus_unet.Segmentation.table` has them.
     """
+    several = is_multipolygon(outline)
+    first = _VERTEX.unpack_from(outline, 22 if several else 13)
+    identity = uuid.uuid5(NAMESPACE, "{:.0f},{:.0f}".format(*first))
+    kind = "MultiPolygon" if several else "Polygon"
     measurements = {
         "Area px^2": area,
         "Mean intensity": round(intensity, 4),
         "Probability": round(probability, 4),
     }
-    single = len(polygons) == 1
-    return {
-        "type": "Feature",
-        "id": str(uuid.uuid5(NAMESPACE, "{},{}".format(*polygons[0][0][0]))),
-        "geometry": {
-            "type": "Polygon" if single else "MultiPolygon",
-            "coordinates": polygons[0] if single else polygons,
-        },
-        "properties": {
-            "objectType": "detection",
-            "classification": {"name": "Nucleus", "color": [255, 200, 0]},
-            # JSON has no infinity, which the mean of numbers beyond single precision is.
-            "measurements": {name: value for name, value in measurements.items() if math.isfinite(value)},
-        },
+    properties = {
+        "objectType": "detection",
+        "classification": {"name": "Nucleus", "color": [255, 200, 0]},
+        "measurements": {name: value for name, value in measurements.items() if math.isfinite(value)},
     }
+    return (
+        f'{{"type":"Feature","id":"{identity}",'
+        f'"geometry":{{"type":"{kind}","coordinates":{_core.wkb_coordinates(outline)}}},'
+        f'"properties":{_encode(properties)}}}'
+    )
 
 
-def write_geojson(path: Path, collection: dict[str, Any]) -> None:
+def write_geojson(path: Path, collection: str) -> None:
     """Write a FeatureCollection, compressed if the name ends in ``.gz``; the bytes hold no time."""
-    content = json.dumps(collection, separators=(",", ":"), allow_nan=False).encode()
+    content = collection.encode()
     write_atomically(path, gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)

@@ -13,6 +13,7 @@ from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.exports.coco_json import CocoWriter
 from nucleus_unet.exports.ome_zarr import require_zarr, write_label_zarr
 from nucleus_unet.exports.rle_csv import RleCsvWriter
+from nucleus_unet.exports.wkb import decode_wkb
 from nucleus_unet.files import check_output_folder, read_json, written_atomically
 from nucleus_unet.slides.plan import PLAN
 from nucleus_unet.slides.results import LABELS, TABLE, count_if_finished
@@ -127,13 +128,13 @@ def _write_nuclei(
             adders.append(outlines.add)
         if "rle" in formats:
             rle = stack.enter_context(RleCsvWriter(opened("rle"), height=plan["height"], image_id=name))
-            adders.append(lambda nucleus: rle.add(nucleus.polygons))
+            adders.append(lambda nucleus: rle.add(decode_wkb(nucleus.outline)))
         if "coco" in formats:
             shape = plan["height"], plan["width"]
             coco = stack.enter_context(CocoWriter(opened("coco"), shape=shape, name=name))
             adders.append(
                 lambda nucleus: coco.add(
-                    nucleus.polygons,
+                    decode_wkb(nucleus.outline),
                     area=nucleus.area,
                     box=(nucleus.top, nucleus.left, nucleus.bottom, nucleus.right),
                     probability=nucleus.probability,

@@ -52,8 +52,8 @@ class Nuclei:
         """Row and column of each nucleus's first pixel in raster order, which no other nucleus has."""
         return self.runs[self.first_run[:-1], :2]
 
-    def outlines(self) -> list[list[list[NDArray[np.int32]]]]:
-        """Trace each nucleus: pieces, each a ring around it and those around holes, of (K, 2) vertices (x, y)."""
+    def outlines(self) -> list[bytes]:
+        """Trace each nucleus on the slide's pixels, in well-known binary."""
         if not len(self):
             return []
         top, left = self.box[:, :2].min(axis=0)
@@ -61,8 +61,7 @@ class Nuclei:
         labels = np.zeros((bottom - top, right - left), np.uint32)
         numbers = np.repeat(np.arange(1, len(self) + 1, dtype=np.uint32), np.diff(self.first_run))
         paint_runs(labels, self.runs - np.array([top, left, left]), numbers)
-        corner = np.array([left, top], np.int32)
-        return [[[ring + corner for ring in rings] for rings in polygons] for polygons in _core.contours(labels)]
+        return _core.contours_wkb(labels, (int(top), int(left)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all arrays by name, as a record holds them."""

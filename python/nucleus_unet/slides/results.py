@@ -22,8 +22,8 @@ from nucleus_unet.slides.plan import SlidePlan
 from nucleus_unet.slides.results_labels import write_labels
 from nucleus_unet.slides.results_outlines import OutlineWriter
 from nucleus_unet.slides.results_overview import Overview, check_pillow
-from nucleus_unet.slides.results_table import Nucleus, TableWriter, pyarrow
-from nucleus_unet.slides.sweep import Band, Numbered
+from nucleus_unet.slides.results_table import TableWriter, pyarrow
+from nucleus_unet.slides.sweep import Band
 
 logger = logging.getLogger(__name__)
 
@@ -70,26 +70,23 @@ def write_results(
     """
     shape = (plan.height, plan.width)
     overview = Overview(thumbnail, shape, mpp=plan.mpp)
-    count = 0
     with ExitStack() as stack:
         labels, rows = (stack.enter_context(written_atomically(folder / name)) for name in (LABELS, TABLE))
         table = stack.enter_context(TableWriter(rows))
         outlines = stack.enter_context(OutlineWriter(folder, compressed=True))
 
         def observed() -> Iterator[Band]:
-            nonlocal count
             for band in bands:
                 for block, index in band.beginning:
-                    nucleus = _nucleus(block, index)
+                    nucleus = block.nucleus(index)
                     for observer in (table, outlines, overview):
                         observer.add(nucleus)
-                count += len(band.beginning)
                 yield band
 
         identity = uuid.uuid5(NAMESPACE, json.dumps(plan.to_json(), sort_keys=True))
         write_labels(labels, observed(), shape, mpp=plan.mpp, uuid=str(identity), scratch=scratch)
     write_atomically(folder / OVERVIEW, overview.png())
-    return Written(count, [TABLE, LABELS, *(path.name for path in outlines.paths), OVERVIEW])
+    return Written(overview.count, [TABLE, LABELS, *(path.name for path in outlines.paths), OVERVIEW])
 
 
 def write_summary(folder: Path, written: Written, *, skipped: float) -> None:
@@ -110,21 +107,3 @@ def count_if_finished(folder: Path) -> int | None:
     except (ValueError, TypeError, KeyError):
         logger.warning("%s is damaged: the run is done again", folder / SUMMARY)
         return None
-
-
-def _nucleus(block: Numbered, index: int) -> Nucleus:
-    nuclei = block.nuclei
-    top, left, bottom, right = (int(side) for side in nuclei.box[index])
-    return Nucleus(
-        label=int(block.labels[index]),
-        row=float(nuclei.centroid[index, 0]),
-        column=float(nuclei.centroid[index, 1]),
-        top=top,
-        left=left,
-        bottom=bottom,
-        right=right,
-        area=int(nuclei.area[index]),
-        intensity=float(nuclei.intensity[index]),
-        probability=float(nuclei.probability[index]),
-        polygons=block.outlines[index],
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -119,6 +120,7 @@ def _options(shape: tuple[int, int], mpp: float | None) -> dict[str, Any]:
         "predictor": True,
         "photometric": "minisblack",
         "buffersize": _WAITING,
+        "maxworkers": os.cpu_count(),
         "resolution": None if mpp is None else (1e4 / mpp, 1e4 / mpp),
         "resolutionunit": None if mpp is None else "CENTIMETER",
     }

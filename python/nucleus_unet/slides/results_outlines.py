@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from nucleus_unet.exports.geojson import feature
+from nucleus_unet.exports.geojson import HEAD, TAIL, feature
 from nucleus_unet.files import written_atomically
 from nucleus_unet.slides.results_table import Nucleus
 
@@ -62,14 +61,8 @@ class OutlineWriter:
         if self._bytes >= SHARD_BYTES:
             self._shard.close()
             self._begin()
-        found = feature(
-            [[ring.tolist() for ring in rings] for rings in nucleus.polygons],
-            area=nucleus.area,
-            intensity=nucleus.intensity,
-            probability=nucleus.probability,
-        )
-        text = json.dumps(found, separators=(",", ":"), allow_nan=False).encode()
-        self._bytes += self._file.write((b"," if self._bytes else b"") + text)
+        text = feature(nucleus.outline, area=nucleus.area, intensity=nucleus.intensity, probability=nucleus.probability)
+        self._bytes += self._file.write((b"," if self._bytes else b"") + text.encode())
 
     def _begin(self) -> None:
         self.paths.append(self._path(len(self.paths) + 1))
@@ -84,9 +77,9 @@ class OutlineWriter:
 def _collection(path: Path) -> Iterator[_Writable]:
     """Open a FeatureCollection to be written feature by feature."""
     with written_atomically(path) as file, _opened(path, file) as text:
-        text.write(b'{"type":"FeatureCollection","features":[')
+        text.write(HEAD.encode())
         yield text
-        text.write(b"]}")
+        text.write(TAIL.encode())
 
 
 @contextmanager

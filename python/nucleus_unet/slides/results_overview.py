@@ -14,6 +14,8 @@ from nucleus_unet.slides.thumbnail import shrinking
 
 # Standard deviation of the Gaussian by which nuclei are counted, as a part of the longest side.
 _BLUR = 1 / 60
+# Side of the cells that nuclei are counted in, as a part of that.
+_CELL = 1 / 4
 # From few nuclei to many; equally far apart to the eye, and unlike the colours of usual stains.
 _COLOURS = np.array([(49, 54, 149), (33, 145, 140), (94, 201, 98), (253, 231, 37)], np.float64)
 _OPACITY = 0.7
@@ -36,11 +38,19 @@ class Overview:
 
     def __init__(self, thumbnail: NDArray[np.uint8], shape: tuple[int, int], *, mpp: float | None) -> None:
         self._thumbnail, self._factor, self._mpp = thumbnail, shrinking(shape), mpp
-        self._counts = np.zeros([-(-size // self._factor) for size in shape])
+        self._sigma = max(thumbnail.shape) * _BLUR
+        self._cell = max(1, int(self._sigma * _CELL))
+        self._counts = np.zeros([-(-size // self._cell) for size in thumbnail.shape[:2]])
+
+    @property
+    def count(self) -> int:
+        """How many nuclei there are so far."""
+        return int(self._counts.sum())
 
     def add(self, nucleus: Nucleus) -> None:
         """Count a nucleus where its centroid is."""
-        self._counts[int(nucleus.row / self._factor), int(nucleus.column / self._factor)] += 1
+        side = self._factor * self._cell
+        self._counts[int(nucleus.row / side), int(nucleus.column / side)] += 1
 
     def png(self) -> bytes:
         """Draw the picture."""
@@ -53,7 +63,7 @@ class Overview:
 
     def density(self) -> tuple[NDArray[np.float64], str]:
         """Return how densely nuclei lie around each pixel of the thumbnail, and in what unit."""
-        down, across = (_gaussian(size, max(self._counts.shape) * _BLUR) for size in self._counts.shape)
+        down, across = (_gaussian(size, self._cell, self._sigma) for size in self._thumbnail.shape[:2])
         area = (self._factor * (1 if self._mpp is None else self._mpp)) ** 2 / 1e6
         unit = "megapixel" if self._mpp is None else "square millimetre"
         return down @ self._counts @ across.T / area, unit
@@ -73,7 +83,7 @@ class Overview:
         for value, place, anchor in ((0, _GAP, "la"), (most / 2, _GAP + _BAR[0] // 2, "ma"), (most, right, "ra")):
             draw.text((place, below), f"{value:,.6g}", "black", font, anchor)
         draw.text((right + _GAP, top - 3), f"nuclei per {unit}", "black", font)
-        draw.text((right + _GAP, below), f"{int(self._counts.sum()):,} nuclei in all", "black", font)
+        draw.text((right + _GAP, below), f"{self.count:,} nuclei in all", "black", font)
         if self._mpp is not None:
             scale = self._mpp * self._factor / 1000
             length = _rounded_down(width / 5 * scale)
@@ -90,11 +100,12 @@ def check_pillow() -> None:
     require("PIL", "slides need more packages", extra="slides")
 
 
-def _gaussian(size: int, sigma: float) -> NDArray[np.float64]:
-    """Return the weights (size, size) with which each place sees the others; they add up to 1, at the edges too."""
-    places = np.arange(size)
-    weights = np.exp(-0.5 * ((places[:, None] - places) / sigma) ** 2)
-    normalised: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+def _gaussian(size: int, cell: int, sigma: float) -> NDArray[np.float64]:
+    """Return the weights (size, cells) with which each place sees those of a cell; of all places they add up to 1."""
+    places, starts = np.arange(size), np.arange(0, size, cell)
+    lengths = np.minimum(cell, size - starts)
+    weights = np.exp(-0.5 * ((places[:, None] - (starts + (lengths - 1) / 2)) / sigma) ** 2)
+    normalised: NDArray[np.float64] = weights / (weights @ lengths)[:, None]
     return normalised
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nucleus_unet import _core
 from nucleus_unet.errors import DataError
-from nucleus_unet.exports.wkb import decode_wkb, encode_wkb
+from nucleus_unet.exports.wkb import is_multipolygon
 from nucleus_unet.extras import require
 
 # Outlines make rows large: so many of them take some tens of megabytes.
@@ -22,8 +21,8 @@ _ROWS_IN_A_GROUP = 2**14
 class Nucleus(NamedTuple):
     """A row of the table, as `nucleus_unet.Segmentation.table` has them, and the outline.
 
-    ``polygons`` are pieces, each an exterior ring and its holes, of (K, 2) vertices (x, y) in the slide's pixels, pixel
-    edges at integers.
+    ``outline`` is well-known binary: a piece's exterior ring and its holes, or several pieces, of vertices (x, y) in
+    the slide's pixels, pixel edges at integers.
     """
 
     label: int
@@ -36,7 +35,7 @@ class Nucleus(NamedTuple):
     area: int
     intensity: float
     probability: float
-    polygons: list[list[NDArray[np.int32]]]
+    outline: bytes
 
 
 class TableWriter:
@@ -56,7 +55,7 @@ class TableWriter:
         kinds = {"label": arrow.uint32(), **kinds, "intensity": arrow.float64(), "probability": arrow.float32()}
         self._schema = arrow.schema([*kinds.items(), ("geometry", arrow.binary())])
         self._writer = arrow.parquet.ParquetWriter(file, self._schema, compression="zstd")
-        self._rows: list[tuple[object, ...]] = []
+        self._rows: list[Nucleus] = []
         self._kinds: set[str] = set()
         self._bounds = (np.inf, np.inf, -np.inf, -np.inf)
 
@@ -71,8 +70,8 @@ class TableWriter:
 
     def add(self, nucleus: Nucleus) -> None:
         """Add a row."""
-        self._rows.append((*nucleus[:-1], encode_wkb(nucleus.polygons)))
-        self._kinds.add("Polygon" if len(nucleus.polygons) == 1 else "MultiPolygon")
+        self._rows.append(nucleus)
+        self._kinds.add("MultiPolygon" if is_multipolygon(nucleus.outline) else "Polygon")
         left, top, right, bottom = self._bounds
         self._bounds = (
             min(left, nucleus.left),
@@ -125,9 +124,10 @@ def read_nuclei(path: Path) -> Iterator[Nucleus]:
         with arrow.parquet.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
                 for row in file.read_row_group(group).to_pylist():
+                    _core.wkb_coordinates(row["geometry"])  # raises if damaged
                     facts = {name: row[name] for name in Nucleus._fields[:-1]}
-                    yield Nucleus(**facts, polygons=decode_wkb(row["geometry"]))
-    except (arrow.ArrowException, OSError, KeyError, ValueError, TypeError, struct.error) as error:
+                    yield Nucleus(**facts, outline=row["geometry"])
+    except (arrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, FileNotFoundError | PermissionError):
             raise
         raise DataError(f"{path} is damaged: delete it, and the same run makes it anew ({error})") from error

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.slides.nuclei import Nuclei
+from nucleus_unet.slides.results_table import Nucleus
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,10 +21,21 @@ class Numbered:
     nuclei: Nuclei
     labels: NDArray[np.uint32]
 
+    def nucleus(self, index: int) -> Nucleus:
+        """Return one of them, as people get it."""
+        return Nucleus(int(self.labels[index]), *self._facts[index])
+
     @cached_property
-    def outlines(self) -> list[list[list[NDArray[np.int32]]]]:
-        """Of the nuclei, as `Nuclei.outlines` has them."""
-        return self.nuclei.outlines()
+    def _facts(self) -> list[tuple[Any, ...]]:
+        nuclei = self.nuclei
+        columns = (
+            *nuclei.centroid.T,
+            *nuclei.box.T,
+            nuclei.area,
+            nuclei.intensity,
+            nuclei.probability,
+        )
+        return [*zip(*(column.tolist() for column in columns), nuclei.outlines(), strict=True)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,3 +24,4 @@ mod runs;
 pub mod simplify;
 pub mod smooth;
 pub mod watershed;
+pub mod wkb;

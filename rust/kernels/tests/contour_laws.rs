@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use common::label_images;
 use ndarray::Array2;
 use nucleus_kernels::contour::{Outline, Polygon, Ring, contours};
+use nucleus_kernels::wkb::{coordinates, encode};
 use proptest::prelude::*;
 
 fn traced(labels: &Array2<u32>) -> Vec<Outline> {
@@ -86,6 +87,19 @@ fn pieces(labels: &Array2<u32>) -> BTreeMap<u32, usize> {
     counts
 }
 
+/// Well-known binary, written as text, is what the rings are when printed.
+fn check_text(outline: &Outline) {
+    let rings =
+        |polygon: &Polygon| [std::slice::from_ref(&polygon.exterior), &polygon.holes].concat();
+    let pieces: Vec<Vec<Ring>> = outline.polygons.iter().map(rings).collect();
+    let printed = match &pieces[..] {
+        [piece] => format!("{piece:?}"),
+        pieces => format!("{pieces:?}"),
+    };
+    let written = coordinates(&encode(&outline.polygons, [0, 0])).unwrap();
+    assert_eq!(written, printed.replace(' ', ""));
+}
+
 fn check_laws(labels: &Array2<u32>) {
     let outlines = traced(labels);
     let mut painted = Array2::<u32>::zeros(labels.dim());
@@ -105,6 +119,7 @@ fn check_laws(labels: &Array2<u32>) {
         }
     }
     assert_eq!(&painted, labels);
+    outlines.iter().for_each(check_text);
     let counts: Vec<(u32, usize)> = pieces(labels).into_iter().collect();
     let found: Vec<(u32, usize)> = outlines
         .iter()

@@ -35,7 +35,10 @@ pub fn kaggle_to_labels<'py>(
     let texts = masks::read_all(masks, |place, mask| {
         let expected = "a str of 'start length' pairs ('' for an empty mask)";
         let string = mask.cast::<PyString>();
-        text(place, string.map_err(|_| masks::wrong_type(place, expected, mask))?)
+        text(
+            place,
+            string.map_err(|_| masks::wrong_type(place, expected, mask))?,
+        )
     })?;
     let characters = texts.iter().map(|text| text.len()).sum();
     let little = rle::is_little(shape.0.saturating_mul(shape.1), characters);

@@ -1,0 +1,13 @@
+//! Well-known binary of any bytes: refused, or written as text that has a vertex for every sixteen of them.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use nucleus_kernels::wkb::coordinates;
+
+fuzz_target!(|wkb: &[u8]| {
+    if let Ok(text) = coordinates(wkb) {
+        let commas = text.matches(',').count();
+        assert!(wkb.len() >= 9 && text.starts_with('[') && text.ends_with(']'));
+        assert!(commas <= wkb.len() / 4);
+    }
+});

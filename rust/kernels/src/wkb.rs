@@ -1,0 +1,205 @@
+//! Outlines as well-known binary (OGC 06-103r4, little-endian), as GeoParquet holds them, and as `GeoJSON`'s coordinates.
+
+use std::fmt::Write as _;
+
+use thiserror::Error;
+
+use crate::contour::{Polygon, Ring};
+
+const LITTLE_ENDIAN: u8 = 1;
+const POLYGON: u32 = 3;
+const MULTIPOLYGON: u32 = 6;
+
+/// Beyond, doubles have gaps, and no image has a pixel there.
+const FARTHEST: f64 = 9_007_199_254_740_992.0;
+
+/// Why bytes are no outline.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum WkbError {
+    /// Fewer bytes than its counts promise.
+    #[error("the outline ends at byte {0}, too early")]
+    Cut(usize),
+    /// More bytes than its counts promise.
+    #[error("the outline should end at byte {0}, but goes on")]
+    Long(usize),
+    /// Another geometry, or big-endian.
+    #[error("expected a little-endian Polygon or MultiPolygon at byte {0}")]
+    Kind(usize),
+    /// A coordinate that is no whole number.
+    #[error("expected whole numbers as coordinates, got another at byte {0}")]
+    Number(usize),
+}
+
+/// Encode one piece as a Polygon, several as a `MultiPolygon`; `corner` (x, y) is added to every vertex.
+#[must_use]
+pub fn encode(polygons: &[Polygon], corner: [i64; 2]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if polygons.len() != 1 {
+        header(&mut bytes, MULTIPOLYGON, polygons.len());
+    }
+    for polygon in polygons {
+        header(&mut bytes, POLYGON, 1 + polygon.holes.len());
+        for ring in std::iter::once(&polygon.exterior).chain(&polygon.holes) {
+            encode_ring(&mut bytes, ring, corner);
+        }
+    }
+    bytes
+}
+
+fn header(bytes: &mut Vec<u8>, kind: u32, count: usize) {
+    bytes.push(LITTLE_ENDIAN);
+    bytes.extend(kind.to_le_bytes());
+    bytes.extend(counted(count));
+}
+
+fn encode_ring(bytes: &mut Vec<u8>, ring: &Ring, corner: [i64; 2]) {
+    bytes.extend(counted(ring.len()));
+    for vertex in ring {
+        for (&at, start) in vertex.iter().zip(corner) {
+            bytes.extend(((i64::from(at) + start) as f64).to_le_bytes());
+        }
+    }
+}
+
+fn counted(count: usize) -> [u8; 4] {
+    u32::try_from(count)
+        .expect("fewer corners than an image's 2^32 pixels")
+        .to_le_bytes()
+}
+
+/// Write an outline's coordinates as `GeoJSON` has them: of a Polygon its rings, of a `MultiPolygon` its polygons.
+///
+/// # Errors
+/// If the bytes are not what [`encode`] makes.
+pub fn coordinates(wkb: &[u8]) -> Result<String, WkbError> {
+    let mut reader = Reader { bytes: wkb, at: 0 };
+    let mut text = String::with_capacity(wkb.len());
+    match reader.header()? {
+        (POLYGON, rings) => reader.polygon(rings, &mut text)?,
+        (MULTIPOLYGON, pieces) => reader.list(pieces, &mut text, |reader, text| {
+            let start = reader.at;
+            match reader.header()? {
+                (POLYGON, rings) => reader.polygon(rings, text),
+                _ => Err(WkbError::Kind(start)),
+            }
+        })?,
+        _ => return Err(WkbError::Kind(0)),
+    }
+    if reader.at < wkb.len() {
+        return Err(WkbError::Long(reader.at));
+    }
+    Ok(text)
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], WkbError> {
+        let found = self.bytes[self.at..]
+            .first_chunk()
+            .ok_or(WkbError::Cut(self.bytes.len()))?;
+        self.at += N;
+        Ok(*found)
+    }
+
+    /// The kind of a geometry, and how many parts it has.
+    fn header(&mut self) -> Result<(u32, u32), WkbError> {
+        let start = self.at;
+        if self.take::<1>()? != [LITTLE_ENDIAN] {
+            return Err(WkbError::Kind(start));
+        }
+        Ok((self.count()?, self.count()?))
+    }
+
+    fn count(&mut self) -> Result<u32, WkbError> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    /// Write `count` items between brackets.
+    fn list(
+        &mut self,
+        count: u32,
+        text: &mut String,
+        mut item: impl FnMut(&mut Self, &mut String) -> Result<(), WkbError>,
+    ) -> Result<(), WkbError> {
+        text.push('[');
+        for number in 0..count {
+            if number > 0 {
+                text.push(',');
+            }
+            item(self, text)?;
+        }
+        text.push(']');
+        Ok(())
+    }
+
+    fn polygon(&mut self, rings: u32, text: &mut String) -> Result<(), WkbError> {
+        self.list(rings, text, |reader, text| {
+            let vertices = reader.count()?;
+            reader.list(vertices, text, |reader, text| {
+                let (x, y) = (reader.whole_number()?, reader.whole_number()?);
+                write!(text, "[{x},{y}]").expect("memory takes text");
+                Ok(())
+            })
+        })
+    }
+
+    fn whole_number(&mut self) -> Result<i64, WkbError> {
+        let start = self.at;
+        let number = f64::from_le_bytes(self.take()?);
+        if number.fract() == 0.0 && number.abs() < FARTHEST {
+            Ok(number as i64)
+        } else {
+            Err(WkbError::Number(start))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn square(left: i32) -> Polygon {
+        let right = left + 1;
+        let exterior = vec![[right, 0], [right, 1], [left, 1], [left, 0], [right, 0]];
+        Polygon {
+            exterior,
+            holes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn one_piece_is_a_polygon_and_several_are_its_list() {
+        let one = coordinates(&encode(&[square(0)], [10, -20])).unwrap();
+        assert_eq!(one, "[[[11,-20],[11,-19],[10,-19],[10,-20],[11,-20]]]");
+        let two = coordinates(&encode(&[square(0), square(4)], [0, 0])).unwrap();
+        assert!(
+            two.starts_with("[[[[1,0],") && two.ends_with(",[5,0]]]]"),
+            "{two}"
+        );
+    }
+
+    #[test]
+    fn damage_is_told_with_its_place() {
+        let whole = encode(&[square(0), square(4)], [0, 0]);
+        for length in 0..whole.len() {
+            assert_eq!(coordinates(&whole[..length]), Err(WkbError::Cut(length)));
+        }
+        assert_eq!(
+            coordinates(&[&whole[..], &[0]].concat()),
+            Err(WkbError::Long(whole.len()))
+        );
+        let with = |place: usize, byte: u8| {
+            let mut bytes = whole.clone();
+            bytes[place] = byte;
+            coordinates(&bytes)
+        };
+        assert_eq!(with(0, 0), Err(WkbError::Kind(0)));
+        assert_eq!(with(1, 7), Err(WkbError::Kind(0)));
+        assert_eq!(with(10, 6), Err(WkbError::Kind(9)));
+        assert_eq!(with(22, 1), Err(WkbError::Number(22)));
+    }
+}
