@@ -83,12 +83,12 @@ def run(contest: Contest, *, rounds: tuple[int, int], seconds: float) -> dict[st
     """
     if cv2 := installed("cv2"):
         cv2.setNumThreads(contest.threads)
-    answer, spent = _timed(contest.ours)
+    answer, spent = timed(contest.ours)
     works, failed = {OURS: contest.ours}, {}
     times: dict[str, list[float]] = {OURS: []}
     for name, work in contest.peers.items():
         try:
-            theirs, took = _timed(work)
+            theirs, took = timed(work)
         except Exception as error:
             failed[name] = f"{type(error).__name__}: {error}"
             continue
@@ -105,11 +105,11 @@ def run(contest: Contest, *, rounds: tuple[int, int], seconds: float) -> dict[st
     del answer
     for _ in range(max(rounds[0], min(rounds[1], int(seconds / spent)))):
         for name, work in works.items():
-            times[name].append(_timed(work)[1] * 1000)
+            times[name].append(timed(work)[1] * 1000)
     return _row(contest, times, failed)
 
 
-def _timed(work: Work) -> tuple[Any, float]:
+def timed(work: Work) -> tuple[Any, float]:
     """Return what work returns, and the mean time of its calls."""
     gc.collect()
     gc.disable()
