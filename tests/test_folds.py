@@ -12,11 +12,13 @@ from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.folds import assign_folds, hold_out_images
 
-PIXELS = np.zeros((1, 1), dtype=np.uint8)
+LABELS = np.zeros((1, 1), np.uint32)
 
 
-def example(index: int, kind: str, mosaic: str) -> Example:
-    return Example(str(index), kind, PIXELS, PIXELS.astype(np.uint32), mosaic)
+def example(index: int, kind: str, mosaic: str, *, pixel: int | None = None) -> Example:
+    """An image of one pixel, another for each index."""
+    image = np.array([[index if pixel is None else pixel]], np.uint16)
+    return Example(str(index), kind, image, LABELS, mosaic)
 
 
 def counts(examples: list[Example], folds: list[int], count: int) -> dict[str, list[int]]:
@@ -108,9 +110,8 @@ def test_every_real_cluster_is_spread_over_the_folds(shared_data: Path) -> None:
 
 
 def of_kind(kind: str, number: int) -> Example:
-    return Example(
-        f"{kind}-{number}", kind, np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint32), f"{kind}-{number}"
-    )
+    image = np.array([[ord(kind), number]], np.uint8)
+    return Example(f"{kind}-{number}", kind, image, np.zeros((1, 2), np.uint32), f"{kind}-{number}")
 
 
 def test_a_whole_kind_can_be_held_out() -> None:
@@ -135,3 +136,28 @@ def test_without_a_kind_the_first_fold_is_held_out() -> None:
 def test_holding_out_no_image_or_every_image_is_an_error_that_names_the_kinds(kind: str) -> None:
     with pytest.raises(SettingsError, match="the kinds are a"):
         hold_out_images([of_kind("a", number) for number in range(4)], folds=2, kind=kind, seed=0)
+
+
+def test_mosaics_that_hold_the_same_image_share_a_fold_in_whatever_order_they_come() -> None:
+    examples = [example(index, "a", f"m{index}", pixel=index // 3) for index in range(12)]
+    examples += [example(12, "a", "m0"), example(13, "b", "n")]
+    folds = dict(zip(examples, assign_folds(examples, 4), strict=True))
+    for same in range(4):
+        assert len({folds[one] for one in examples if one.image[0, 0] == same}) == 1
+    assert folds[examples[12]] == folds[examples[0]]
+    backwards = dict(zip(examples[::-1], assign_folds(examples[::-1], 4), strict=True))
+    assert backwards == folds
+    with pytest.raises(DataError, match="5 mosaics cannot fill 6 folds"):
+        assign_folds(examples, 6)
+
+
+def test_an_image_of_the_kind_held_out_is_not_trained_on_under_another_kind() -> None:
+    examples = [example(0, "a", "m0"), example(1, "b", "m1"), example(2, "b", "m2", pixel=0)]
+    training, held_out = hold_out_images(examples, folds=None, kind="a", seed=0)
+    assert (training, held_out) == ([examples[1]], [examples[0]])
+
+
+def test_where_nothing_is_left_to_train_on_it_is_said() -> None:
+    examples = [example(0, "a", "m0"), example(1, "b", "m1", pixel=0)]
+    with pytest.raises(SettingsError, match="all images of the other kinds are in 'a' too"):
+        hold_out_images(examples, folds=None, kind="a", seed=0)

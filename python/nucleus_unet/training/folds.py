@@ -17,7 +17,7 @@ def assign_folds(examples: Sequence[Example], count: int = 5, *, seed: int = 0) 
     are fewest so far (greedy, as in the longest-processing-time rule of scheduling; ties to the smaller
     fold). So within a kind whose mosaics hold no other, folds differ by its largest mosaic at most, and no
     fold is empty. The folds depend on the seed and on the names of kinds and mosaics, not on the order of
-    the examples.
+    the examples. Mosaics that hold the same image are one, as two sets may have it.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def assign_folds(examples: Sequence[Example], count: int = 5, *, seed: int = 0) 
     Examples
     --------
     >>> import numpy as np
-    >>> pixels = np.zeros((2, 2), np.uint8)
-    >>> examples = [Example(f"{i}", "a", pixels, pixels.astype(np.uint32), f"{i // 2}") for i in range(6)]
+    >>> pixels = [np.full((2, 2), i, np.uint32) for i in range(6)]
+    >>> examples = [Example(f"{i}", "a", pixels[i], pixels[i], f"{i // 2}") for i in range(6)]
     >>> folds = assign_folds(examples, 3)
     >>> folds[0] == folds[1], sorted(folds)
     (True, [0, 0, 1, 1, 2, 2])
@@ -52,12 +52,30 @@ def assign_folds(examples: Sequence[Example], count: int = 5, *, seed: int = 0) 
     if count < 2:
         raise SettingsError(f"count: expected at least 2 folds, got {count}")
     mosaics: dict[str, Counter[str]] = defaultdict(Counter)
-    for example in examples:
-        mosaics[example.mosaic][example.kind] += 1
+    homes = _mosaics(examples)
+    for example, mosaic in zip(examples, homes, strict=True):
+        mosaics[mosaic][example.kind] += 1
     if len(mosaics) < count:
         raise DataError(f"{len(mosaics)} mosaics cannot fill {count} folds: ask for fewer folds or give more images")
     folds = _place(mosaics, count, seed)
-    return [folds[example.mosaic] for example in examples]
+    return [folds[mosaic] for mosaic in homes]
+
+
+def _mosaics(examples: Sequence[Example]) -> list[str]:
+    """Name the mosaic of each example; of those that share an image, the first by name stands for all."""
+    joined: dict[str, str] = {}
+
+    def first(mosaic: str) -> str:
+        while mosaic in joined:
+            mosaic = joined[mosaic]
+        return mosaic
+
+    homes: dict[str, str] = {}
+    for example in examples:
+        one, other = sorted((first(example.mosaic), first(homes.setdefault(example.digest, example.mosaic))))
+        if one != other:
+            joined[other] = one
+    return [first(example.mosaic) for example in examples]
 
 
 def _place(mosaics: dict[str, Counter[str]], count: int, seed: int) -> dict[str, int]:
@@ -96,19 +114,19 @@ def hold_out_images(
         Of which the first is held out; None for ten, or one a mosaic where there are fewer, so that even of five images
         one is held out.
     kind
-        Held out whole instead, if not None.
+        Held out whole instead, if not None. What other kinds have of its images is not trained on either.
     seed
         See `assign_folds`.
 
     Raises
     ------
     SettingsError
-        If no image is of that kind, or every image is.
+        If no image is of that kind, or every image is, under whatever name.
     DataError
         If there are fewer mosaics than folds, or a single one.
     """
     if kind is None:
-        mosaics = len({example.mosaic for example in examples})
+        mosaics = len(set(_mosaics(examples)))
         if mosaics == 1:
             raise DataError("expected images of two fields or patients at least, of which one is held out, got one")
         count = max(2, min(_FOLDS, mosaics)) if folds is None else folds
@@ -118,5 +136,9 @@ def hold_out_images(
         if not 0 < sum(outside) < len(examples):
             kinds = ", ".join(sorted({example.kind for example in examples}))
             raise SettingsError(f"kind to hold out: expected one kind of several, got {kind!r}; the kinds are {kinds}")
-    training = [example for example, held in zip(examples, outside, strict=True) if not held]
-    return training, [example for example, held in zip(examples, outside, strict=True) if held]
+    held_out = [example for example, held in zip(examples, outside, strict=True) if held]
+    known = {example.digest for example in held_out}
+    training = [example for example in examples if example.digest not in known]
+    if not training:
+        raise SettingsError(f"kind to hold out: all images of the other kinds are in {kind!r} too")
+    return training, held_out

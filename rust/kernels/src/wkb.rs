@@ -25,6 +25,9 @@ pub enum WkbError {
     /// Another geometry, or big-endian.
     #[error("expected a little-endian Polygon or MultiPolygon at byte {0}")]
     Kind(usize),
+    /// No piece, ring or vertex where there should be some.
+    #[error("expected at least one part before byte {0}, got none")]
+    Empty(usize),
     /// A coordinate that is no whole number.
     #[error("expected whole numbers as coordinates, got another at byte {0}")]
     Number(usize),
@@ -125,6 +128,9 @@ impl Reader<'_> {
         text: &mut String,
         mut item: impl FnMut(&mut Self, &mut String) -> Result<(), WkbError>,
     ) -> Result<(), WkbError> {
+        if count == 0 {
+            return Err(WkbError::Empty(self.at));
+        }
         text.push('[');
         for number in 0..count {
             if number > 0 {
@@ -200,6 +206,7 @@ mod tests {
         assert_eq!(with(0, 0), Err(WkbError::Kind(0)));
         assert_eq!(with(1, 7), Err(WkbError::Kind(0)));
         assert_eq!(with(10, 6), Err(WkbError::Kind(9)));
+        assert_eq!(with(14, 0), Err(WkbError::Empty(18)));
         assert_eq!(with(22, 1), Err(WkbError::Number(22)));
     }
 }
