@@ -1,6 +1,6 @@
 """Time every kernel against its peers: ours and theirs in turns, on the same data, after comparing what they return.
 
-Run as ``python benchmarks/kernels.py [--json OUT] [--markdown OUT] [--quick]``. The peers come with
+Run as ``python benchmarks/kernels.py [--json OUT] [--markdown OUT] [--quick] [--only KERNEL] [--image IMAGE]``. The peers come with
 ``pip install --constraint constraints.txt --group benchmark``; those that are missing are left out and named.
 """
 
@@ -28,13 +28,14 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, metavar="OUT", help="file for the table, which is printed anyway")
     parser.add_argument("--quick", action="store_true", help="without 8192 x 8192, and with fewer rounds")
     parser.add_argument("--only", default="", metavar="TEXT", help="only kernels whose name holds this")
+    parser.add_argument("--image", default="", metavar="TEXT", help="only images whose name holds this")
     options = parser.parse_args()
     scenes = Scenes(quick=options.quick)
     # The load is read before our own work adds to it.
     results = {"surroundings": report.surroundings(scenes.origin, quick=options.quick), "rows": []}
     rounds, seconds = ((2, 11), 2.0) if options.quick else ((3, 41), 15.0)
     for contest in _contests(scenes):
-        if options.only in contest.kernel:
+        if options.only in contest.kernel and options.image in contest.case:
             row = run(contest, rounds=rounds, seconds=seconds)
             results["rows"].append(row)
             print(
