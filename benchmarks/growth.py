@@ -48,6 +48,7 @@ def kernels(labels: Labels) -> dict[str, tuple[Call, int]]:
         "distance, by label": (lambda n: masks.distance(labels, threads=n), 2 * four),
         "group": (lambda n: group(maps, GroupConfig(), threads=n), maps.nbytes + four),
         "measure": (lambda n: _core.measure(labels, threads=n), four),
+        "measure shapes": (lambda n: _core.shapes(labels, threads=n), four),
         "overlap table": (lambda n: masks.overlap_table(labels, shifted, threads=n), 2 * four),
         "expand": (lambda n: masks.expand_labels(labels, 5, threads=n), 2 * four),
         "contours": (lambda _: _core.contours(labels), four),
@@ -67,6 +68,8 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, metavar="OUT", help="file for the tables, which are printed anyway")
     parser.add_argument("--largest", type=int, default=SIDES[-1], metavar="SIDE", help="of images, in pixels (8192)")
     options = parser.parse_args()
+    if options.largest < SIDES[0]:
+        parser.error(f"--largest: expected {SIDES[0]} at least, got {options.largest}")
     scenes = Scenes(quick=False)
     results: dict[str, Any] = {"surroundings": surroundings(scenes.origin, quick=False), "copy": copied()}
     sides = [side for side in SIDES if side <= options.largest]
@@ -113,7 +116,7 @@ def measured(labels: Labels, *, threads: Sequence[int]) -> dict[str, Any]:
 
 
 def median(work: Callable[[], Any]) -> float:
-    """Return the seconds that work takes."""
+    """Return the median of the seconds that work takes."""
     _, first = timed(work)
     rounds = max(3, min(15, int(SECONDS / first)))
     return statistics.median(timed(work)[1] for _ in range(rounds))

@@ -1,7 +1,8 @@
 """Time every kernel against its peers: ours and theirs in turns, on the same data, after comparing what they return.
 
-Run as ``python benchmarks/kernels.py [--json OUT] [--markdown OUT] [--quick] [--only KERNEL] [--image IMAGE]``. The peers come with
-``pip install --constraint constraints.txt --group benchmark``; those that are missing are left out and named.
+Run as ``python benchmarks/kernels.py [--json OUT] [--markdown OUT] [--quick] [--only KERNEL] [--image IMAGE]``. The
+peers come with ``pip install --constraint constraints.txt --group benchmark``; those that are missing are left out and
+named.
 """
 
 from __future__ import annotations

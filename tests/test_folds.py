@@ -151,13 +151,13 @@ def test_mosaics_that_hold_the_same_image_share_a_fold_in_whatever_order_they_co
         assign_folds(examples, 6)
 
 
-def test_an_image_of_the_kind_held_out_is_not_trained_on_under_another_kind() -> None:
-    examples = [example(0, "a", "m0"), example(1, "b", "m1"), example(2, "b", "m2", pixel=0)]
+def test_a_mosaic_of_the_kind_held_out_is_not_trained_on_under_another_kind_or_name() -> None:
+    examples = [example(0, "a", "m0"), example(1, "b", "m1"), example(2, "b", "m2", pixel=0), example(3, "b", "m0")]
     training, held_out = hold_out_images(examples, folds=None, kind="a", seed=0)
     assert (training, held_out) == ([examples[1]], [examples[0]])
 
 
 def test_where_nothing_is_left_to_train_on_it_is_said() -> None:
     examples = [example(0, "a", "m0"), example(1, "b", "m1", pixel=0)]
-    with pytest.raises(SettingsError, match="all images of the other kinds are in 'a' too"):
+    with pytest.raises(SettingsError, match="all mosaics of the other kinds have images of 'a' too"):
         hold_out_images(examples, folds=None, kind="a", seed=0)

@@ -252,7 +252,8 @@ class TestCoco:
             (bytearray([2, 4]), "mask 1: expected counts as str, bytes or a list of int, got bytearray"),
             (memoryview(b"\2\4"), "mask 1: expected counts as str, bytes or a list of int, got memoryview"),
             ({2: 0, 4: 0}, "mask 1: expected counts as str, bytes or a list of int, got dict"),
-            ({2, 4}, "mask 1: expected counts as str, bytes or a list of int, got set"),
+            (frozenset({2, 4}), "mask 1: expected counts as str, bytes or a list of int, got frozenset"),
+            (iter([2, 4]), "mask 1: expected counts as str, bytes or a list of int, got list_iterator"),
             ("", "mask 1, after count 0: the 0 counts sum to 0, but the image has 6 pixels"),
             ("12", "mask 1, after count 2: the 2 counts sum to 3"),
             ("1 2", "mask 1, character 1: byte 0x20 is not one of the 64 characters"),
@@ -288,7 +289,7 @@ class TestCoco:
             coco_to_labels({"size": [2, 2], "counts": [4]})
 
     def test_no_mask_needs_a_shape(self):
-        with pytest.raises(MaskError, match="without any mask the shape of the image must be given"):
+        with pytest.raises(MaskError, match="no mask states the size of the image"):
             coco_to_labels([])
         labels, _ = coco_to_labels([], (2, 3))
         np.testing.assert_array_equal(labels, np.zeros((2, 3)))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import yaozarrs
 import zarr
@@ -187,6 +191,84 @@ def test_results_whose_bytes_are_damaged_are_named_and_nothing_is_written(
     with pytest.raises(DataError, match=f"{name} is damaged"):
         export_slide(folder, out, formats=[chosen])
     assert not out.exists() or list(out.iterdir()) == []
+
+
+def ring(*vertices: tuple[float, float]) -> bytes:
+    """A polygon of one ring in well-known binary."""
+    pairs = b"".join(struct.pack("<dd", *vertex) for vertex in vertices)
+    return struct.pack("<BIII", 1, 3, 1, len(vertices)) + pairs
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("geometry", None),
+        ("geometry", b""),
+        ("geometry", struct.pack("<BII", 1, 3, 0)),
+        ("geometry", struct.pack("<BIdd", 1, 1, 3.0, 4.0)),
+        ("geometry", ring((1, 0))),
+        ("geometry", ring((1, 0), (1, 1), (0, 1), (0, 0))),
+        ("geometry", ring((1, 0), (2, 1), (0, 1), (0, 0), (1, 0))),
+        ("geometry", ring((1, -2), (1, -1), (0, -1), (0, -2), (1, -2))),
+        ("geometry", ring((2**31, 0), (2**31, 1), (0, 1), (0, 0), (2**31, 0))),
+        ("geometry", ring((math.nan, 0), (1, 1), (0, 1), (0, 0), (math.nan, 0))),
+        ("probability", None),
+        ("probability", math.nan),
+        ("probability", 2.0),
+        ("intensity", None),
+        ("area", None),
+        ("area", -5),
+    ],
+)
+@pytest.mark.parametrize("chosen", ["geojson", "rle", "coco"])
+def test_rows_that_are_no_nuclei_are_told_and_nothing_is_written(
+    run: Run, tmp_path: Path, column: str, value: object, chosen: str
+) -> None:
+    folder, out = tmp_path / "copy", tmp_path / "out"
+    shutil.copytree(run.folder, folder)
+    table = pyarrow.parquet.read_table(folder / TABLE)
+    values = table[column].to_pylist()
+    values[3] = value
+    place = table.column_names.index(column)
+    changed = table.set_column(place, column, pyarrow.array(values, table.schema.field(column).type))
+    pyarrow.parquet.write_table(changed, folder / TABLE)
+    with pytest.raises(DataError, match=f"{TABLE} is damaged"):
+        export_slide(folder, out, formats=[chosen])
+    assert list(out.iterdir()) == []
+
+
+def test_columns_of_another_type_are_told(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(run.folder, folder)
+    table = pyarrow.parquet.read_table(folder / TABLE)
+    areas = pyarrow.array(list(map(str, table["area"].to_pylist())))
+    table = table.set_column(table.column_names.index("area"), "area", areas)
+    pyarrow.parquet.write_table(table, folder / TABLE)
+    with pytest.raises(DataError, match=f"{TABLE} is damaged"):
+        export_slide(folder, tmp_path / "out", formats=["coco"])
+
+
+def test_no_file_of_outlines_takes_its_name_before_all_do(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results_outlines, "SHARD_BYTES", 2000)
+    export_slide(run.folder, tmp_path, formats=["geojson"])
+    earlier = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(earlier) > 2
+    monkeypatch.setattr(results_outlines, "SHARD_BYTES", 3000)
+
+    def interrupted(nucleus: object, **_: object) -> str:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+        return feature(nucleus, **_)
+
+    feature, left = results_outlines.feature, 30
+    monkeypatch.setattr(results_outlines, "feature", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export_slide(run.folder, tmp_path, formats=["geojson"])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == earlier
 
 
 def test_a_table_of_another_run_is_not_exported(run: Run, tmp_path: Path) -> None:

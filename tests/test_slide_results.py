@@ -304,6 +304,16 @@ def test_density_is_counted_over_area(mpp: float | None) -> None:
     assert unit == ("square millimetre" if mpp else "megapixel")
 
 
+@pytest.mark.parametrize(("shape", "thumbnail"), [((2, 5000), (1, 1250)), ((21, 20000), (2, 1429))])
+def test_density_is_right_where_the_slide_ends_within_a_pixel_of_the_picture(
+    shape: tuple[int, int], thumbnail: tuple[int, int]
+) -> None:
+    overview = Overview(np.zeros((*thumbnail, 3), np.uint8), shape, mpp=None)
+    for column in range(0, shape[1], 50):
+        overview.add(Nucleus(1, 0.5, float(column), 0, 0, 1, 1, 1, 0.0, 1.0, b""))
+    assert overview.density()[0].mean() == pytest.approx(1e6 * overview.count / (shape[0] * shape[1]), rel=0.01)
+
+
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.uint16])
 def test_a_narrow_slide_gets_a_picture_too(tmp_path: Path, dtype: type[np.generic]) -> None:
     written(tmp_path, np.zeros((1, 3), np.uint32), np.array([[0, 9, 255]]).astype(dtype))

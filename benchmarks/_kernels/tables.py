@@ -22,6 +22,7 @@ def contests(scenes: Scenes, threads: int) -> Iterator[Contest]:
     for case, labels in cases.items():
         yield _measuring(case, labels, threads)
     yield _measuring_intensity("mosaic", scenes.mosaic, threads)
+    yield _measuring_shape("mosaic", scenes.mosaic, threads)
     for case, labels in cases.items():
         yield _overlap(case, labels, threads)
 
@@ -71,6 +72,37 @@ def _measuring_intensity(case: str, labels: Labels, threads: int) -> Contest:
         MEASURE,
         ("regionprops_table",),
     )
+
+
+def _measuring_shape(case: str, labels: Labels, threads: int) -> Contest:
+    properties = (
+        "area",
+        "axis_major_length",
+        "axis_minor_length",
+        "eccentricity",
+        "orientation",
+        "perimeter",
+        "solidity",
+    )
+    peers: dict[str, Work] = {}
+    if installed("skimage"):
+        from skimage.measure import regionprops_table
+
+        peers["regionprops_table"] = lambda: regionprops_table(labels, properties=properties)
+    return Contest(
+        "measure shapes",
+        case,
+        threads,
+        lambda: masks.regionprops_table(labels, properties=properties, threads=threads),
+        peers,
+        _same_shapes,
+        MEASURE,
+    )
+
+
+def _same_shapes(ours: dict[str, NDArray[Any]], _: str, theirs: dict[str, NDArray[Any]]) -> None:
+    for name in ("area", "axis_major_length", "perimeter"):
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-6, atol=1e-6)
 
 
 def _measured_by_scipy(labels: Labels, intensity: NDArray[np.float32]) -> NDArray[np.int64]:

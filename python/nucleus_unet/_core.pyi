@@ -35,6 +35,7 @@ __all__ = [
     "rle_areas",
     "rle_boxes",
     "rle_iou",
+    "shapes",
     "simplify_ring",
     "smooth_labels",
     "watershed",
@@ -221,6 +222,28 @@ def measure(
     """
 
 # Outlines -----------------------------------------------------------------------------------------------
+
+def shapes(
+    labels: NDArray[np.uint32],
+    *,
+    intensity: NDArray[np.float32] | None = None,
+    threads: int | None = None,
+) -> tuple[
+    NDArray[np.uint32],
+    NDArray[np.int64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float32] | None,
+]:
+    """Measure the shape of every nucleus, behind `nucleus_unet.masks.regionprops_table`.
+
+    Returns labels and areas (N,), lengths of the longer and the shorter axis (N, 2), eccentricities, orientations,
+    perimeters and convex areas (N,), and least and greatest intensities (N, 2) or None. Raises MaskError as `measure`
+    does.
+    """
 
 def contours(labels: NDArray[np.uint32]) -> list[list[list[NDArray[np.int32]]]]:
     """Trace the outline of every nucleus along pixel edges, in one pass over the label image.

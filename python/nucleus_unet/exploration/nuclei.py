@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
-from nucleus_unet.masks import expand_labels, fill_holes, label, overlap_table, relabel_sequential
+from nucleus_unet.masks import expand_labels, fill_holes, label, overlap_table, regionprops_table, relabel_sequential
 
 RING = 3.0
 """How many pixels wide the surroundings are that a nucleus is compared with."""
@@ -78,63 +77,22 @@ def measure_nuclei(labels: NDArray[np.uint32], grey: NDArray[np.float32], *, thr
     ([4, 1], [1.0, 1.0], [1, 1], [1.0, 0.0])
     """
     labels, _ = relabel_sequential(labels)
-    _, area, _, centroids, intensity, _ = _core.measure(labels, intensity=grey, threads=threads)
+    _, area, _, _, intensity, _ = _core.measure(labels, intensity=grey, threads=threads)
     assert intensity is not None  # as an image was given
+    shapes = regionprops_table(labels, properties=["eccentricity", "solidity"], threads=threads)
     count = len(area)
     ring = np.where(labels == 0, expand_labels(labels, RING, threads=threads), 0)
     return Nuclei(
         area=area,
         diameter=2 * np.sqrt(area / np.pi),
-        eccentricity=_eccentricities(labels, centroids, threads),
-        solidity=area / np.array([_hull_area(polygons) for polygons in _core.contours(labels)], np.float64),
+        eccentricity=shapes["eccentricity"],
+        solidity=shapes["solidity"],
         neighbours=_neighbours(labels, count, threads),
         intensity=intensity,
         contrast=intensity - _means_by_label(ring, grey, count, threads),
         hole_pixels=_areas_by_label(np.where(labels == 0, fill_holes(labels), 0), count, threads),
         pieces=_pieces(labels, count, threads),
     )
-
-
-def _eccentricities(
-    labels: NDArray[np.uint32], centroids: NDArray[np.float64], threads: int | None
-) -> NDArray[np.float64]:
-    # From each nucleus's own centroid, so that the numbers are small and exact wherever in the image it lies.
-    centres = np.concatenate([np.zeros((1, 2)), centroids])
-    down = (np.arange(labels.shape[0])[:, None] - centres[:, 0][labels]).astype(np.float32)
-    right = (np.arange(labels.shape[1]) - centres[:, 1][labels]).astype(np.float32)
-    rows, columns, mixed = (
-        _core.measure(labels, intensity=product, threads=threads)[4]
-        for product in (down * down, right * right, down * right)
-    )
-    assert rows is not None  # as are the others: an image was given
-    assert columns is not None
-    assert mixed is not None
-    middle, spread = (rows + columns) / 2, np.hypot((rows - columns) / 2, mixed)
-    longest = middle + spread
-    shortest = np.maximum(middle - spread, 0)
-    squared = 1 - np.divide(shortest, longest, out=np.ones_like(longest), where=longest > 0)
-    result: NDArray[np.float64] = np.sqrt(np.maximum(squared, 0))
-    return result
-
-
-def _hull_area(polygons: Sequence[Sequence[NDArray[np.int32]]]) -> float:
-    """Area of the convex hull of a nucleus's outlines: monotone chain (Andrew 1979) and the shoelace formula."""
-    points = sorted({(x, y) for exterior, *_ in polygons for x, y in exterior.tolist()})
-    hull = [*_chain(points), *_chain(points[::-1])]
-    return abs(sum(x * v - u * y for (x, y), (u, v) in zip(hull, hull[1:] + hull[:1], strict=True))) / 2
-
-
-def _chain(points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Half of the hull of sorted points, without its last one, which begins the other half."""
-    chain: list[tuple[int, int]] = []
-    for x, y in points:
-        while len(chain) > 1:
-            (ax, ay), (bx, by) = chain[-2:]
-            if (bx - ax) * (y - ay) - (by - ay) * (x - ax) > 0:
-                break
-            chain.pop()
-        chain.append((x, y))
-    return chain[:-1]
 
 
 def _neighbours(labels: NDArray[np.uint32], count: int, threads: int | None) -> NDArray[np.int64]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import math
-import struct
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nucleus_unet import _core
-from nucleus_unet.exports.wkb import is_multipolygon
+from nucleus_unet.exports.wkb import first_vertex, is_multipolygon
 from nucleus_unet.files import write_atomically
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "nucleus-unet")
 HEAD, TAIL = '{"type":"FeatureCollection","features":[', "]}"
 """What stands before and after a file's features, which commas part."""
 
-_VERTEX = struct.Struct("<dd")
 # JSON has no infinity, which the mean of numbers beyond single precision is: such a measurement is left out.
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -53,10 +51,8 @@ def feature(outline: bytes, *, area: int, intensity: float, probability: float) 
     area, intensity, probability
         As `nucleus_unet.Segmentation.table` has them.
     """
-    several = is_multipolygon(outline)
-    first = _VERTEX.unpack_from(outline, 22 if several else 13)
-    identity = uuid.uuid5(NAMESPACE, "{:.0f},{:.0f}".format(*first))
-    kind = "MultiPolygon" if several else "Polygon"
+    identity = uuid.uuid5(NAMESPACE, "{},{}".format(*first_vertex(outline)))
+    kind = "MultiPolygon" if is_multipolygon(outline) else "Polygon"
     measurements = {
         "Area px^2": area,
         "Mean intensity": round(intensity, 4),

@@ -58,7 +58,7 @@ class RleCsvWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._empty:
+        if error[0] is None and self._empty:
             self._writer.writerow((self._image_id, ""))
         self._text.detach()
 

@@ -1,4 +1,4 @@
-"""Masks and label images: the forms that others keep them in, how they overlap, and what is done to tidy them.
+"""Masks and label images: the forms that others keep them in, how they overlap, what they measure, how they are made.
 
 Masks come as a list. Mask `i`, counted from 0, becomes label `i + 1` of a label image. Where two masks claim
 a pixel the earlier keeps it, and the `MergeReport` that comes with the label image says what the later lost.
@@ -25,8 +25,9 @@ from nucleus_unet.masks.encodings import (
     rle_boxes,
     rle_iou,
 )
+from nucleus_unet.masks.measures import regionprops_table
 from nucleus_unet.masks.merging import MergeReport, Overlap
-from nucleus_unet.masks.outlines import simplify_ring, smooth_labels
+from nucleus_unet.masks.outlines import contours, simplify_ring, smooth_labels
 from nucleus_unet.masks.overlaps import OverlapTable, overlap_table
 from nucleus_unet.masks.pngs import merge_mask_pngs
 from nucleus_unet.masks.regions import distance, label, watershed
@@ -40,6 +41,7 @@ __all__ = [
     "clear_border",
     "coco_to_labels",
     "coco_to_mask",
+    "contours",
     "distance",
     "expand_labels",
     "fill_holes",
@@ -51,6 +53,7 @@ __all__ = [
     "mask_to_coco",
     "merge_mask_pngs",
     "overlap_table",
+    "regionprops_table",
     "relabel_sequential",
     "remove_small_objects",
     "rle_areas",

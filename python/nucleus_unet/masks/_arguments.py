@@ -1,7 +1,7 @@
 """Arguments as the kernels take them, or an error that says what came instead."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,9 +34,22 @@ def as_pixels(image: ArrayLike, name: str = "labels") -> NDArray[np.uint8] | NDA
     return np.require(pixels, pixels.dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
 
+def as_intensity(image: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Image of one channel, as float32, of the shape of the label image that it belongs to."""
+    values = np.asarray(image)
+    if values.dtype.kind not in "biuf":
+        raise MaskError(f"intensity: expected real numbers, got {values.dtype}")
+    if values.shape != shape:
+        raise MaskError(f"intensity: expected the shape of the labels, {shape}, got {values.shape}")
+    with np.errstate(over="ignore"):  # beyond float32 is infinite
+        return np.require(values, np.float32, ["C_CONTIGUOUS", "ALIGNED"])
+
+
 def as_shape(shape: Sequence[int], name: str = "shape") -> tuple[int, int]:
     """Height and width as integers."""
     try:
+        if isinstance(shape, bytes | Mapping | Set):  # which have numbers too, but in no order, or not as such
+            raise TypeError
         height, width = (operator.index(length) for length in shape)
     except (TypeError, ValueError):
         raise MaskError(f"{name}: expected (height, width), got {brief(shape)}") from None

@@ -42,6 +42,8 @@ def blend_tiles(
     ------
     MaskError
         If shapes do not fit each other, corners are no integers, or a weight is negative or not finite.
+    SettingsError
+        If `threads` is not 1 to 1024.
 
     Notes
     -----

@@ -210,7 +210,7 @@ def expand_labels(labels: ArrayLike, distance: float = 1, *, threads: int | None
         If `labels` is not two-dimensional, not of integers, holds values below 0 or beyond 32 bits, or is longer than
         2**30 pixels.
     SettingsError
-        If `distance` is negative or not a number.
+        If `distance` is negative or not a number, or `threads` is not 1 to 1024.
 
     Notes
     -----

@@ -56,6 +56,8 @@ def labels_to_kaggle(labels: ArrayLike, *, threads: int | None = None) -> dict[i
     ------
     MaskError
         If `labels` is not two-dimensional, not of integers, or holds values below 0 or beyond 32 bits.
+    SettingsError
+        If `threads` is not 1 to 1024.
 
     Examples
     --------
@@ -92,6 +94,8 @@ def kaggle_to_labels(
         If within one mask runs overlap or leave the image, or a start or length is missing, not a whole
         number, not positive or too large. The message names the mask, the pair and, where one is at fault,
         the character, all counted from 0.
+    SettingsError
+        If `threads` is not 1 to 1024.
 
     Examples
     --------
@@ -128,6 +132,8 @@ def labels_to_coco(labels: ArrayLike, *, compressed: bool = True, threads: int |
     MaskError
         If `labels` is not two-dimensional, not of integers, or holds values below 0 or beyond 32 bits; or if
         the image has 2**32 pixels or more, which COCO's 32-bit counts cannot hold.
+    SettingsError
+        If `threads` is not 1 to 1024.
 
     Examples
     --------
@@ -167,6 +173,8 @@ def coco_to_labels(
         If the sizes differ, counts are negative or do not sum to exactly the pixels of the image, or a
         compressed string is malformed, cut or too large. The message names the mask and the count or
         character, counted from 0.
+    SettingsError
+        If `threads` is not 1 to 1024.
 
     Examples
     --------
@@ -183,9 +191,7 @@ def coco_to_labels(
     for place, rle in enumerate(masks):
         mask_counts, expected = _coco_fields(rle, expected, "", place)
         counts.append(mask_counts)
-    if expected is None:
-        raise MaskError("rles: without any mask the shape of the image must be given")
-    return merged(_core.coco_to_labels(counts, expected, threads=threads))
+    return merged(_core.coco_to_labels(counts, _known(expected), threads=threads))
 
 
 def mask_to_coco(mask: ArrayLike, *, compressed: bool = True, threads: int | None = None) -> CocoRle:
@@ -208,6 +214,8 @@ def mask_to_coco(mask: ArrayLike, *, compressed: bool = True, threads: int | Non
     ------
     MaskError
         If `mask` is not two-dimensional, or neither of bool nor of integers; or if it has 2**32 pixels or more.
+    SettingsError
+        If `threads` is not 1 to 1024.
 
     Examples
     --------
@@ -277,6 +285,8 @@ def rle_areas(
     ------
     MaskError
         As `kaggle_to_labels` and `coco_to_labels` do; or if `shape` is missing and no mask states it.
+    SettingsError
+        If `threads` is not 1 to 1024.
 
     Examples
     --------
@@ -306,6 +316,8 @@ def rle_boxes(
     ------
     MaskError
         As `rle_areas` does.
+    SettingsError
+        If `threads` is not 1 to 1024.
 
     Examples
     --------
@@ -342,6 +354,8 @@ def rle_iou(
     ------
     MaskError
         As `rle_areas` does. The message names the list too.
+    SettingsError
+        If `threads` is not 1 to 1024.
 
     Examples
     --------
@@ -394,10 +408,14 @@ def _fields_alike(rles: Sequence[object], expected: tuple[int, int] | None) -> t
         sizes, counts = [*map(_SIZE, plain)], [*map(_COUNTS, plain)]
     except KeyError:
         return None
-    if set(map(type, sizes)) != {list} or sizes.count(sizes[0]) < len(sizes):
+    if set(map(type, sizes)) != {list}:
         return None
     size = (*sizes[0],)
-    if [*map(type, size)] != [int, int] or not is_countable(*size) or expected not in (None, size):
+    try:
+        are_alike = sizes.count(sizes[0]) == len(sizes)
+    except ValueError:  # arrays, which do not say whether they are equal
+        return None
+    if not are_alike or [*map(type, size)] != [int, int] or not is_countable(*size) or expected not in (None, size):
         return None
     return counts, size
 

@@ -1,4 +1,4 @@
-"""Outlines made plainer: label images smoothed, rings of fewer vertices."""
+"""Outlines: traced, smoothed, and made of fewer vertices."""
 
 import operator
 
@@ -8,6 +8,41 @@ from numpy.typing import ArrayLike, NDArray
 from nucleus_unet import _core
 from nucleus_unet.errors import MaskError, SettingsError
 from nucleus_unet.masks._arguments import as_label_image, brief
+
+
+def contours(labels: ArrayLike) -> dict[int, list[list[NDArray[np.int32]]]]:
+    """Trace the outline of every instance along pixel edges, as polygons with holes.
+
+    The pixel of row r and column c covers [c, c + 1] x [r, r + 1] in (x, y): rasterising an outline gives back the very
+    mask, to the pixel.
+
+    Parameters
+    ----------
+    labels : (H, W) array of integers
+        Label image, 0 background. A C-contiguous uint32 array is read as it is, anything else is copied once.
+
+    Returns
+    -------
+    dict of int to list of list of (K, 2) ndarray of int32
+        By label, ascending: its polygons, one for each 4-connected piece; of each the exterior ring, then its holes, of
+        vertices (x, y), the last one equal to the first, with a turn at every one. By the shoelace formula the signed
+        area of an exterior is positive, that of a hole negative. Rings are simple; a hole may touch another ring of
+        its polygon in single points.
+
+    Raises
+    ------
+    MaskError
+        If `labels` is not two-dimensional, not of integers, holds values below 0 or beyond 32 bits, or is too large for
+        32-bit coordinates.
+
+    Examples
+    --------
+    >>> contours([[0, 7, 7]])[7][0][0].tolist()
+    [[3, 0], [3, 1], [1, 1], [1, 0], [3, 0]]
+    """
+    image = as_label_image(labels)
+    present, *_ = _core.measure(image)
+    return dict(zip(present.tolist(), _core.contours(image), strict=True))
 
 
 def smooth_labels(labels: ArrayLike, radius: int = 1, *, threads: int | None = None) -> NDArray[np.uint32]:
@@ -34,7 +69,7 @@ def smooth_labels(labels: ArrayLike, radius: int = 1, *, threads: int | None = N
     MaskError
         If `labels` is not two-dimensional, not of integers, or holds values below 0 or beyond 32 bits.
     SettingsError
-        If `radius` is no whole number of 0 to 64.
+        If `radius` is no whole number of 0 to 64, or `threads` is not 1 to 1024.
 
     Notes
     -----

@@ -66,6 +66,8 @@ def overlap_table(a: ArrayLike, b: ArrayLike, *, threads: int | None = None) -> 
     MaskError
         If the shapes differ, or an image is not two-dimensional, not of integers, or holds values below 0 or
         beyond 32 bits.
+    SettingsError
+        If `threads` is not 1 to 1024.
 
     Examples
     --------

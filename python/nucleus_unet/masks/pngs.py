@@ -36,6 +36,8 @@ def merge_mask_pngs(
     ------
     MaskError
         If a file is damaged, not a PNG, or of another shape. The message names the file, counted from 0.
+    SettingsError
+        If `threads` is not 1 to 1024.
 
     Examples
     --------

@@ -105,5 +105,5 @@ def count_if_finished(folder: Path) -> int | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError):
-        logger.warning("%s is damaged: the run is done again", folder / SUMMARY)
+        logger.warning("%s is damaged: the run counts as unfinished", folder / SUMMARY)
         return None

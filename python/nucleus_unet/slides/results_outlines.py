@@ -39,7 +39,8 @@ class OutlineWriter:
 
     def __init__(self, folder: Path, *, compressed: bool) -> None:
         self._folder, self._suffix = folder, ".geojson.gz" if compressed else ".geojson"
-        self._shard = ExitStack()
+        # All take their names in the end, or none does: a part of a result looks like a whole one.
+        self._files = ExitStack()
         self._file: _Writable
         self._bytes = 0
         self.paths: list[Path] = []
@@ -49,7 +50,7 @@ class OutlineWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._shard.__exit__(*error)  # type: ignore[arg-type]
+        self._files.__exit__(*error)  # type: ignore[arg-type]
         if error[0] is None:
             number = len(self.paths) + 1
             while (leftover := self._path(number)).exists():
@@ -59,14 +60,13 @@ class OutlineWriter:
     def add(self, nucleus: Nucleus) -> None:
         """Add a detection."""
         if self._bytes >= SHARD_BYTES:
-            self._shard.close()
             self._begin()
         text = feature(nucleus.outline, area=nucleus.area, intensity=nucleus.intensity, probability=nucleus.probability)
         self._bytes += self._file.write((b"," if self._bytes else b"") + text.encode())
 
     def _begin(self) -> None:
         self.paths.append(self._path(len(self.paths) + 1))
-        self._file = self._shard.enter_context(_collection(self.paths[-1]))
+        self._file = self._files.enter_context(_collection(self.paths[-1]))
         self._bytes = 0
 
     def _path(self, number: int) -> Path:

@@ -38,6 +38,8 @@ class Overview:
 
     def __init__(self, thumbnail: NDArray[np.uint8], shape: tuple[int, int], *, mpp: float | None) -> None:
         self._thumbnail, self._factor, self._mpp = thumbnail, shrinking(shape), mpp
+        # In pixels of the thumbnail, of which the slide may end within the last.
+        self._extents = [size / self._factor for size in shape]
         self._sigma = max(thumbnail.shape) * _BLUR
         self._cell = max(1, int(self._sigma * _CELL))
         self._counts = np.zeros([-(-size // self._cell) for size in thumbnail.shape[:2]])
@@ -63,7 +65,7 @@ class Overview:
 
     def density(self) -> tuple[NDArray[np.float64], str]:
         """Return how densely nuclei lie around each pixel of the thumbnail, and in what unit."""
-        down, across = (_gaussian(size, self._cell, self._sigma) for size in self._thumbnail.shape[:2])
+        down, across = (_gaussian(extent, self._cell, self._sigma) for extent in self._extents)
         area = (self._factor * (1 if self._mpp is None else self._mpp)) ** 2 / 1e6
         unit = "megapixel" if self._mpp is None else "square millimetre"
         return down @ self._counts @ across.T / area, unit
@@ -100,11 +102,11 @@ def check_pillow() -> None:
     require("PIL", "slides need more packages", extra="slides")
 
 
-def _gaussian(size: int, cell: int, sigma: float) -> NDArray[np.float64]:
-    """Return the weights (size, cells) with which each place sees those of a cell; of all places they add up to 1."""
-    places, starts = np.arange(size), np.arange(0, size, cell)
-    lengths = np.minimum(cell, size - starts)
-    weights = np.exp(-0.5 * ((places[:, None] - (starts + (lengths - 1) / 2)) / sigma) ** 2)
+def _gaussian(extent: float, cell: int, sigma: float) -> NDArray[np.float64]:
+    """Return the weights (places, cells) with which each place sees those of a cell; over the extent they are 1."""
+    places, starts = np.arange(math.ceil(extent)) + 0.5, np.arange(0, extent, cell)
+    lengths = np.minimum(cell, extent - starts)
+    weights = np.exp(-0.5 * ((places[:, None] - (starts + lengths / 2)) / sigma) ** 2)
     normalised: NDArray[np.float64] = weights / (weights @ lengths)[:, None]
     return normalised
 

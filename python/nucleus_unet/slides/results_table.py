@@ -50,11 +50,8 @@ class TableWriter:
     def __init__(self, file: BinaryIO) -> None:
         self._arrow = pyarrow()
         arrow = self._arrow
-        kinds = dict.fromkeys(("row", "column"), arrow.float64())
-        kinds |= dict.fromkeys(("top", "left", "bottom", "right", "area"), arrow.int64())
-        kinds = {"label": arrow.uint32(), **kinds, "intensity": arrow.float64(), "probability": arrow.float32()}
-        self._schema = arrow.schema([*kinds.items(), ("geometry", arrow.binary())])
-        self._writer = arrow.parquet.ParquetWriter(file, self._schema, compression="zstd")
+        self._schema = _schema(arrow)
+        self._writer = arrow.parquet.ParquetWriter(file, self._schema, compression="zstd", write_page_checksum=True)
         self._rows: list[Nucleus] = []
         self._kinds: set[str] = set()
         self._bounds = (np.inf, np.inf, -np.inf, -np.inf)
@@ -121,16 +118,31 @@ def read_nuclei(path: Path) -> Iterator[Nucleus]:
     """
     arrow = pyarrow()
     try:
-        with arrow.parquet.ParquetFile(path) as file:
+        with arrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
+            if not file.schema_arrow.equals(_schema(arrow)):
+                raise ValueError("the columns are others")
             for group in range(file.num_row_groups):
                 for row in file.read_row_group(group).to_pylist():
-                    _core.wkb_coordinates(row["geometry"])  # raises if damaged
-                    facts = {name: row[name] for name in Nucleus._fields[:-1]}
-                    yield Nucleus(**facts, outline=row["geometry"])
+                    yield _checked(Nucleus(*row.values()))
     except (arrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, FileNotFoundError | PermissionError):
             raise
         raise DataError(f"{path} is damaged: delete it, and the same run makes it anew ({error})") from error
+
+
+def _schema(arrow: Any) -> Any:
+    types = dict.fromkeys(("row", "column"), arrow.float64())
+    types |= dict.fromkeys(("top", "left", "bottom", "right", "area"), arrow.int64())
+    types = {"label": arrow.uint32(), **types, "intensity": arrow.float64(), "probability": arrow.float32()}
+    return arrow.schema([*types.items(), ("geometry", arrow.binary())])
+
+
+def _checked(nucleus: Nucleus) -> Nucleus:
+    """Raise `ValueError` or `TypeError` if this is no nucleus that was written here."""
+    _core.wkb_coordinates(nucleus.outline)
+    if None in nucleus or nucleus.area <= 0 or not 0 <= nucleus.probability <= 1:
+        raise ValueError(f"no nucleus: {nucleus[:-1]}")
+    return nucleus
 
 
 def pyarrow() -> Any:

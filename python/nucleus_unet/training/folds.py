@@ -67,6 +67,8 @@ def _mosaics(examples: Sequence[Example]) -> list[str]:
 
     def first(mosaic: str) -> str:
         while mosaic in joined:
+            # Every second one is passed over from now on, so that long chains are not gone through again and again.
+            joined[mosaic] = joined.get(joined[mosaic], joined[mosaic])
             mosaic = joined[mosaic]
         return mosaic
 
@@ -114,7 +116,7 @@ def hold_out_images(
         Of which the first is held out; None for ten, or one a mosaic where there are fewer, so that even of five images
         one is held out.
     kind
-        Held out whole instead, if not None. What other kinds have of its images is not trained on either.
+        Held out whole instead, if not None. What other kinds have of its mosaics is not trained on either.
     seed
         See `assign_folds`.
 
@@ -137,8 +139,9 @@ def hold_out_images(
             kinds = ", ".join(sorted({example.kind for example in examples}))
             raise SettingsError(f"kind to hold out: expected one kind of several, got {kind!r}; the kinds are {kinds}")
     held_out = [example for example, held in zip(examples, outside, strict=True) if held]
-    known = {example.digest for example in held_out}
-    training = [example for example in examples if example.digest not in known]
+    homes = _mosaics(examples)
+    known = {mosaic for mosaic, held in zip(homes, outside, strict=True) if held}
+    training = [example for example, mosaic in zip(examples, homes, strict=True) if mosaic not in known]
     if not training:
-        raise SettingsError(f"kind to hold out: all images of the other kinds are in {kind!r} too")
+        raise SettingsError(f"kind to hold out: all mosaics of the other kinds have images of {kind!r} too")
     return training, held_out

@@ -21,6 +21,7 @@ pub mod overlap;
 pub mod relabel;
 pub mod rle;
 mod runs;
+pub mod shape;
 pub mod simplify;
 pub mod smooth;
 pub mod watershed;

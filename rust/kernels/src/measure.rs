@@ -106,7 +106,7 @@ pub fn measure(
         .collect())
 }
 
-fn check(
+pub(crate) fn check(
     name: &'static str,
     expected: (usize, usize),
     got: Option<(usize, usize)>,

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use thiserror::Error;
 
-use crate::contour::{Polygon, Ring};
+use crate::contour::{Polygon, Ring, Vertex};
 
 const LITTLE_ENDIAN: u8 = 1;
 const POLYGON: u32 = 3;
 const MULTIPOLYGON: u32 = 6;
 
-/// Beyond, doubles have gaps, and no image has a pixel there.
-const FARTHEST: f64 = 9_007_199_254_740_992.0;
+/// Beyond, no image has a pixel.
+const FARTHEST: f64 = 2_147_483_648.0;
 
 /// Why bytes are no outline.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -25,11 +25,14 @@ pub enum WkbError {
     /// Another geometry, or big-endian.
     #[error("expected a little-endian Polygon or MultiPolygon at byte {0}")]
     Kind(usize),
-    /// No piece, ring or vertex where there should be some.
+    /// No piece or ring where there should be some.
     #[error("expected at least one part before byte {0}, got none")]
     Empty(usize),
-    /// A coordinate that is no whole number.
-    #[error("expected whole numbers as coordinates, got another at byte {0}")]
+    /// A ring that does not go along pixels' edges, with a turn at every vertex, and back to where it began.
+    #[error("expected a closed ring along rows and columns before byte {0}")]
+    Ring(usize),
+    /// A coordinate that no corner of a pixel has.
+    #[error("expected whole numbers from 0, below 2^31, as coordinates, got another at byte {0}")]
     Number(usize),
 }
 
@@ -145,19 +148,38 @@ impl Reader<'_> {
     fn polygon(&mut self, rings: u32, text: &mut String) -> Result<(), WkbError> {
         self.list(rings, text, |reader, text| {
             let vertices = reader.count()?;
+            let mut ring = Ring::new();
             reader.list(vertices, text, |reader, text| {
-                let (x, y) = (reader.whole_number()?, reader.whole_number()?);
+                let [x, y] = [reader.whole_number()?, reader.whole_number()?];
+                ring.push([x, y]);
                 write!(text, "[{x},{y}]").expect("memory takes text");
                 Ok(())
-            })
+            })?;
+            let turn = |around: &[Vertex]| {
+                let [before, at, after] = [around[0], around[1], around[2]];
+                // One step keeps the row, the other the column.
+                (0..2).any(|axis| {
+                    before[axis] == at[axis]
+                        && before[1 - axis] != at[1 - axis]
+                        && at[1 - axis] == after[1 - axis]
+                        && at[axis] != after[axis]
+                })
+            };
+            let closed = ring.len() > 4 && ring.first() == ring.last();
+            ring.extend(ring.get(1).copied());
+            if closed && ring.windows(3).all(turn) {
+                Ok(())
+            } else {
+                Err(WkbError::Ring(reader.at))
+            }
         })
     }
 
-    fn whole_number(&mut self) -> Result<i64, WkbError> {
+    fn whole_number(&mut self) -> Result<i32, WkbError> {
         let start = self.at;
         let number = f64::from_le_bytes(self.take()?);
-        if number.fract() == 0.0 && number.abs() < FARTHEST {
-            Ok(number as i64)
+        if number.fract() == 0.0 && (0.0..FARTHEST).contains(&number) {
+            Ok(number as i32)
         } else {
             Err(WkbError::Number(start))
         }
@@ -179,8 +201,8 @@ mod tests {
 
     #[test]
     fn one_piece_is_a_polygon_and_several_are_its_list() {
-        let one = coordinates(&encode(&[square(0)], [10, -20])).unwrap();
-        assert_eq!(one, "[[[11,-20],[11,-19],[10,-19],[10,-20],[11,-20]]]");
+        let one = coordinates(&encode(&[square(0)], [10, 20])).unwrap();
+        assert_eq!(one, "[[[11,20],[11,21],[10,21],[10,20],[11,20]]]");
         let two = coordinates(&encode(&[square(0), square(4)], [0, 0])).unwrap();
         assert!(
             two.starts_with("[[[[1,0],") && two.ends_with(",[5,0]]]]"),
@@ -208,5 +230,6 @@ mod tests {
         assert_eq!(with(10, 6), Err(WkbError::Kind(9)));
         assert_eq!(with(14, 0), Err(WkbError::Empty(18)));
         assert_eq!(with(22, 1), Err(WkbError::Number(22)));
+        assert_eq!(with(37, 0x40), Err(WkbError::Ring(102)));
     }
 }

@@ -5,6 +5,7 @@ use numpy::{
     Element, PyArray, PyArray2, PyArrayMethods, PyReadonlyArray, PyReadonlyArray2, PyUntypedArray,
     PyUntypedArrayMethods,
 };
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 
 use crate::border::{self, MaskError};
@@ -18,6 +19,14 @@ pub fn written<'py, T: Element, R: Send>(
     threads: Option<usize>,
     work: impl FnOnce(ArrayViewMut2<'_, T>) -> R + Send,
 ) -> PyResult<(Bound<'py, PyArray2<T>>, R)> {
+    // Beyond this NumPy would speak of a wrong value.
+    let bytes = (shape.0.max(1).checked_mul(shape.1.max(1)))
+        .and_then(|pixels| pixels.checked_mul(size_of::<T>()))
+        .filter(|&bytes| isize::try_from(bytes).is_ok());
+    if bytes.is_none() {
+        let message = format!("an array of shape {shape:?} is larger than any memory");
+        return Err(PyMemoryError::new_err(message));
+    }
     let array: Bound<'py, PyArray2<T>> = py
         .import("numpy")?
         .call_method1("zeros", (shape, numpy::dtype::<T>(py)))?

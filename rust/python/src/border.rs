@@ -70,8 +70,12 @@ pub fn threads(value: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
         Err(error) if error.is_instance_of::<PyOverflowError>(value.py()) => (),
         threads => return threads,
     }
+    // Python refuses to write numbers of thousands of digits.
+    let got = value
+        .str()
+        .map_or("a huge number".into(), |text| text.to_string());
     Err(SettingsError::new_err(format!(
-        "threads: expected at least 1, at most {MOST_THREADS}, or None for all cores, got {value}"
+        "threads: expected at least 1, at most {MOST_THREADS}, or None for all cores, got {got}"
     )))
 }
 

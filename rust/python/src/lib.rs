@@ -49,7 +49,7 @@ mod _core {
     #[pymodule_export]
     use super::mask_png::merge_mask_pngs;
     #[pymodule_export]
-    use super::measure::measure;
+    use super::measure::{measure, shapes};
     #[pymodule_export]
     use super::overlap::overlaps;
     #[pymodule_export]

@@ -1,6 +1,7 @@
 //! Measuring at the border.
 
 use nucleus_kernels::measure::{self as kernel, Measurement};
+use nucleus_kernels::shape;
 use numpy::ndarray::Array2;
 use numpy::{Element, IntoPyArray, Ix2, PyArray1, PyArray2};
 use pyo3::prelude::*;
@@ -57,18 +58,65 @@ pub fn measure<'py>(
     ))
 }
 
-fn column<'py, T: Element>(
+type ShapeColumns<'py> = (
+    Bound<'py, PyArray1<u32>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray2<f64>>,
+    Bound<'py, PyArray1<f64>>,
+    Bound<'py, PyArray1<f64>>,
+    Bound<'py, PyArray1<f64>>,
+    Bound<'py, PyArray1<f64>>,
+    Option<Bound<'py, PyArray2<f32>>>,
+);
+
+#[pyfunction]
+#[pyo3(signature = (labels, *, intensity=None, threads=None))]
+pub fn shapes<'py>(
     py: Python<'py>,
-    table: &[Measurement],
-    value: impl Fn(&Measurement) -> T,
+    labels: &Bound<'py, PyAny>,
+    intensity: Option<&Bound<'py, PyAny>>,
+    #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
+) -> PyResult<ShapeColumns<'py>> {
+    let labels = array::<u32, Ix2>("labels", "an array (H, W) of uint32", labels)?;
+    let intensity = intensity
+        .map(|image| array::<f32, Ix2>("intensity", "an array (H, W) of float32", image))
+        .transpose()?;
+    let views = (
+        labels.as_array(),
+        intensity.as_ref().map(|image| image.as_array()),
+    );
+    let table = border::run(py, threads, views.0.len(), || {
+        shape::shapes(views.0, views.1)
+    })?
+    .map_err(border::mask_error)?;
+    Ok((
+        column(py, &table, |row| row.label),
+        column(py, &table, |row| row.area as i64),
+        columns(py, &table, |row| row.axis_lengths),
+        column(py, &table, |row| row.eccentricity),
+        column(py, &table, |row| row.orientation),
+        column(py, &table, |row| row.perimeter),
+        column(py, &table, |row| row.convex_area),
+        intensity.is_some().then(|| {
+            columns(py, &table, |row| {
+                row.intensity_range.unwrap_or([f32::NAN; 2])
+            })
+        }),
+    ))
+}
+
+fn column<'py, R, T: Element>(
+    py: Python<'py>,
+    table: &[R],
+    value: impl Fn(&R) -> T,
 ) -> Bound<'py, PyArray1<T>> {
     table.iter().map(value).collect::<Vec<T>>().into_pyarray(py)
 }
 
-fn columns<'py, T: Element, const N: usize>(
+fn columns<'py, R, T: Element, const N: usize>(
     py: Python<'py>,
-    table: &[Measurement],
-    values: impl Fn(&Measurement) -> [T; N],
+    table: &[R],
+    values: impl Fn(&R) -> [T; N],
 ) -> Bound<'py, PyArray2<T>> {
     Array2::from(table.iter().map(values).collect::<Vec<[T; N]>>()).into_pyarray(py)
 }

@@ -2,11 +2,11 @@
 
 use nucleus_kernels::rle::{self, CocoCounts, EncodedMask, MaskPixels};
 use numpy::ndarray::Array2;
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2, PyUntypedArray};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyMemoryView, PySet, PyString};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 use crate::arrays::{Pixels, array, with_pixels, written};
 use crate::border::{self, MaskError, mask_error};
@@ -278,12 +278,11 @@ fn coco_counts(place: usize, counts: &Bound<'_, PyAny>) -> PyResult<CocoCounts<T
         )?)));
     }
     let wrong_type = || masks::wrong_type(place, "counts as str, bytes or a list of int", counts);
-    // Their items are numbers too, but no counts: characters, keys, or in no order.
-    if counts.is_instance_of::<PyByteArray>()
-        || counts.is_instance_of::<PyMemoryView>()
-        || counts.is_instance_of::<PyDict>()
-        || counts.is_instance_of::<PySet>()
-    {
+    // What else has items, as bytearrays, mappings and sets do, has no counts: characters, keys, or none in order.
+    let is_list = counts.is_instance_of::<PyList>()
+        || counts.is_instance_of::<PyTuple>()
+        || counts.is_instance_of::<PyUntypedArray>();
+    if !is_list {
         return Err(wrong_type());
     }
     let values = counts.try_iter().map_err(|_| wrong_type())?;
