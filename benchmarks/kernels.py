@@ -1,8 +1,8 @@
 """Time every kernel against its peers: ours and theirs in turns, on the same data, after comparing what they return.
 
-Run as ``python benchmarks/kernels.py [--json OUT] [--markdown OUT] [--quick] [--only KERNEL] [--image IMAGE]``. The
-peers come with ``pip install --constraint constraints.txt --group benchmark``; those that are missing are left out and
-named.
+Run as ``python benchmarks/kernels.py [--json OUT] [--markdown OUT] [--quick] [--only KERNEL] [--image IMAGE]
+[--seconds NUMBER]``. The peers come with ``pip install --constraint constraints.txt --group benchmark``; those that are
+missing are left out and named.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="without 8192 x 8192, and with fewer rounds")
     parser.add_argument("--only", default="", metavar="TEXT", help="only kernels whose name holds this")
     parser.add_argument("--image", default="", metavar="TEXT", help="only images whose name holds this")
+    parser.add_argument("--seconds", type=float, metavar="NUMBER", help="of a row's rounds, about (15; --quick: 2)")
     options = parser.parse_args()
     scenes = Scenes(quick=options.quick)
     # The load is read before our own work adds to it.
     results = {"surroundings": report.surroundings(scenes.origin, quick=options.quick), "rows": []}
     rounds, seconds = ((2, 11), 2.0) if options.quick else ((3, 41), 15.0)
+    seconds = options.seconds or seconds
     for contest in _contests(scenes):
         if options.only in contest.kernel and options.image in contest.case:
             row = run(contest, rounds=rounds, seconds=seconds)
