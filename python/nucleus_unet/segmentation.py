@@ -202,7 +202,9 @@ class Segmentation:
         elif name.endswith(".csv"):
             self.to_rle(target, image_id=target.name.removesuffix(".csv"))
         elif name.endswith((".geojson", ".geojson.gz")):
-            self.to_geojson(target)
+            from nucleus_unet.exports.geojson import feature_collection, write_geojson
+
+            write_geojson(target, feature_collection(self))
         elif name.endswith(".png"):
             from nucleus_unet.exports.overlay_png import write_overlay_png
 

@@ -77,16 +77,16 @@ def measure_nuclei(labels: NDArray[np.uint32], grey: NDArray[np.float32], *, thr
     ([4, 1], [1.0, 1.0], [1, 1], [1.0, 0.0])
     """
     labels, _ = relabel_sequential(labels)
-    _, area, _, _, intensity, _ = _core.measure(labels, intensity=grey, threads=threads)
-    assert intensity is not None  # as an image was given
-    shapes = regionprops_table(labels, properties=["eccentricity", "solidity"], threads=threads)
+    properties = ("area", "eccentricity", "solidity", "intensity_mean")
+    table = regionprops_table(labels, grey, properties=properties, threads=threads)
+    area, intensity = table["area"], table["intensity_mean"]
     count = len(area)
     ring = np.where(labels == 0, expand_labels(labels, RING, threads=threads), 0)
     return Nuclei(
         area=area,
         diameter=2 * np.sqrt(area / np.pi),
-        eccentricity=shapes["eccentricity"],
-        solidity=shapes["solidity"],
+        eccentricity=table["eccentricity"],
+        solidity=table["solidity"],
         neighbours=_neighbours(labels, count, threads),
         intensity=intensity,
         contrast=intensity - _means_by_label(ring, grey, count, threads),

@@ -1,4 +1,4 @@
-"""Masks and label images: the forms that others keep them in, how they overlap, what they measure, how they are made.
+"""Masks and label images: the forms that others keep them in, how they overlap, what they measure, how they are tidied.
 
 Masks come as a list. Mask `i`, counted from 0, becomes label `i + 1` of a label image. Where two masks claim
 a pixel the earlier keeps it, and the `MergeReport` that comes with the label image says what the later lost.

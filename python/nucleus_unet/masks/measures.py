@@ -20,7 +20,8 @@ _SHAPES = (
     "area_convex",
     "solidity",
 )
-_INTENSITIES = ("intensity_mean", "intensity_min", "intensity_max")
+_RANGE = ("intensity_min", "intensity_max")
+_INTENSITIES = ("intensity_mean", *_RANGE)
 _PROPERTIES = (*_SIZES, *_SHAPES, *_INTENSITIES)
 
 
@@ -83,15 +84,15 @@ def regionprops_table(
     )
     if unknown := asked.difference(_PROPERTIES):
         raise SettingsError(
-            f"properties: expected some of {', '.join(_PROPERTIES)}, got {', '.join(map(repr, unknown))}"
+            f"properties: expected some of {', '.join(_PROPERTIES)}, got {', '.join(map(repr, sorted(unknown)))}"
         )
     if intensity is None and (missing := asked.intersection(_INTENSITIES)):
         raise SettingsError(f"intensity: expected an image for {', '.join(sorted(missing))}, got None")
     image = as_label_image(labels)
     bright = None if intensity is None else as_intensity(intensity, image.shape)
     found = _sizes(image, bright if "intensity_mean" in asked else None, threads)
-    if not asked.isdisjoint((*_SHAPES, *_INTENSITIES[1:])):
-        found |= _shapes(image, bright, threads)
+    if not asked.isdisjoint((*_SHAPES, *_RANGE)):
+        found |= _shapes(image, None if asked.isdisjoint(_RANGE) else bright, threads)
     return {name: column for name, column in found.items() if name.split("-")[0] in asked}
 
 
@@ -113,4 +114,4 @@ def _shapes(
     )
     columns = (*axes.T, eccentricities, orientations, perimeters, convex, areas / convex)
     found: dict[str, NDArray[Any]] = dict(zip(_SHAPES, columns, strict=True))
-    return found if ranges is None else found | dict(zip(_INTENSITIES[1:], ranges.T, strict=True))
+    return found if ranges is None else found | dict(zip(_RANGE, ranges.T, strict=True))

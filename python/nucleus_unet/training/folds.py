@@ -127,8 +127,9 @@ def hold_out_images(
     DataError
         If there are fewer mosaics than folds, or a single one.
     """
+    homes = _mosaics(examples)
     if kind is None:
-        mosaics = len(set(_mosaics(examples)))
+        mosaics = len(set(homes))
         if mosaics == 1:
             raise DataError("expected images of two fields or patients at least, of which one is held out, got one")
         count = max(2, min(_FOLDS, mosaics)) if folds is None else folds
@@ -139,7 +140,6 @@ def hold_out_images(
             kinds = ", ".join(sorted({example.kind for example in examples}))
             raise SettingsError(f"kind to hold out: expected one kind of several, got {kind!r}; the kinds are {kinds}")
     held_out = [example for example, held in zip(examples, outside, strict=True) if held]
-    homes = _mosaics(examples)
     known = {mosaic for mosaic, held in zip(homes, outside, strict=True) if held}
     training = [example for example, mosaic in zip(examples, homes, strict=True) if mosaic not in known]
     if not training:

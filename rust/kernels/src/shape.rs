@@ -94,14 +94,12 @@ fn border_pixels(rows: &[&[u32]], row: usize) -> Vec<bool> {
         return here.iter().map(|&label| label != 0).collect();
     }
     let (above, below) = (rows[row - 1], rows[row + 1]);
-    let last = here.len().wrapping_sub(1);
     let is_border = |column: usize| {
         let label = here[column];
         label != 0
             && (column == 0
-                || column == last
                 || here[column - 1] != label
-                || here[column + 1] != label
+                || here.get(column + 1) != Some(&label)
                 || above[column] != label
                 || below[column] != label)
     };
@@ -201,7 +199,7 @@ struct Totals {
     products: i128,
     steps: [u64; 3],
     range: [f32; 2],
-    /// Where its latest extent is.
+    /// Where its latest extent is; beyond all before there is one.
     latest: usize,
 }
 
@@ -234,8 +232,7 @@ impl Gathered {
     fn add(&mut self, row: usize, shape: &RunShape) {
         let run = &shape.run;
         let place = self.places.slot(run.value);
-        let is_new = *place == 0;
-        if is_new {
+        if *place == 0 {
             self.totals.push(Totals::of(run.value, shape.range));
             *place = self.totals.len() as u32;
         }
@@ -243,7 +240,7 @@ impl Gathered {
         let totals = &mut self.totals[place as usize];
         totals.add(row, shape);
         match self.extents.get_mut(totals.latest) {
-            Some((_, extent)) if !is_new && extent.row == row => extent.right = run.end,
+            Some((_, extent)) if extent.row == row => extent.right = run.end,
             _ => {
                 totals.latest = self.extents.len();
                 self.extents.push((
@@ -298,7 +295,7 @@ impl Totals {
             products: 0,
             steps: [0; 3],
             range,
-            latest: 0,
+            latest: usize::MAX,
         }
     }
 

@@ -155,19 +155,7 @@ impl Reader<'_> {
                 write!(text, "[{x},{y}]").expect("memory takes text");
                 Ok(())
             })?;
-            let turn = |around: &[Vertex]| {
-                let [before, at, after] = [around[0], around[1], around[2]];
-                // One step keeps the row, the other the column.
-                (0..2).any(|axis| {
-                    before[axis] == at[axis]
-                        && before[1 - axis] != at[1 - axis]
-                        && at[1 - axis] == after[1 - axis]
-                        && at[axis] != after[axis]
-                })
-            };
-            let closed = ring.len() > 4 && ring.first() == ring.last();
-            ring.extend(ring.get(1).copied());
-            if closed && ring.windows(3).all(turn) {
+            if goes_along_pixels(&ring) {
                 Ok(())
             } else {
                 Err(WkbError::Ring(reader.at))
@@ -184,6 +172,22 @@ impl Reader<'_> {
             Err(WkbError::Number(start))
         }
     }
+}
+
+/// Whether a ring is closed, and goes along rows and columns in turn.
+fn goes_along_pixels(ring: &Ring) -> bool {
+    let turns = |before: Vertex, at: Vertex, after: Vertex| {
+        (0..2).any(|axis| {
+            before[axis] == at[axis]
+                && before[1 - axis] != at[1 - axis]
+                && at[1 - axis] == after[1 - axis]
+                && at[axis] != after[axis]
+        })
+    };
+    ring.len() > 4
+        && ring.first() == ring.last()
+        && turns(ring[ring.len() - 2], ring[0], ring[1])
+        && ring.windows(3).all(|part| turns(part[0], part[1], part[2]))
 }
 
 #[cfg(test)]
