@@ -12,10 +12,10 @@ import tifffile
 import torch
 from nucleus_unet import Segmenter
 from nucleus_unet.devices import autocast
+from nucleus_unet.fusion import fused
 from nucleus_unet.grouping import group
 from nucleus_unet.images import measure_levels, normalise
 from nucleus_unet.inference import ask, padded_size, quantise_output, read_padded
-from nucleus_unet.network import fused
 from nucleus_unet.tiles import lay_tiles
 from numpy.typing import NDArray
 
@@ -82,7 +82,7 @@ class NetworkAlone:
     """The network on the pipeline's tiles, from memory: no reading, no grouping, no files."""
 
     def __init__(self, segmenter: Segmenter, tile: int) -> None:
-        self._network, self._tile = fused(segmenter.bundle.network), tile
+        self._network, self._tile = fused(segmenter.bundle.network, segmenter.device), tile
         self._precision = segmenter.precision
 
     def prepare(self, path: Path) -> None:
@@ -96,7 +96,7 @@ class NetworkAlone:
     def run(self) -> None:
         """See `Contender`."""
         for tile in self._tiles:
-            ask(self._network, np.stack([tile]), self._precision)
+            ask(self._network, [tile], self._precision)
 
     def labels(self) -> None:
         """See `Contender`."""
@@ -106,7 +106,7 @@ class Monai:
     """MONAI's `sliding_window_inference` with the same network, and this library's grouping of the blended whole."""
 
     def __init__(self, segmenter: Segmenter, tile: int, *, mode: str) -> None:
-        self._network, self._config = fused(segmenter.bundle.network), segmenter.bundle.config.group
+        self._network, self._config = fused(segmenter.bundle.network, segmenter.device), segmenter.bundle.config.group
         self._precision, self._tile, self._mode = segmenter.precision, tile, mode
 
     def prepare(self, path: Path) -> None:

@@ -16,11 +16,11 @@ import torch
 import zarr
 from nucleus_unet.bundle import load_bundle
 from nucleus_unet.devices import choose_precision
+from nucleus_unet.fusion import fused
 from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels, normalise
 from nucleus_unet.inference import predict_maps
 from nucleus_unet.masks import relabel_sequential
-from nucleus_unet.network import fused
 from numpy.typing import NDArray
 
 from _slides.sparse import MARGIN, SparseSlide
@@ -58,11 +58,11 @@ def verify(slide: SparseSlide, folder: Path, model: Path | None) -> dict[str, An
 
 def _predict(crop: NDArray[np.uint8], plan: dict[str, Any], model: Path | None) -> NDArray[np.uint32]:
     """Do what `Segmenter.predict` does, with the slide's levels, which the crop would not have."""
-    network = fused(load_bundle(model).network)
     device = torch.device(plan["device"])
+    network = fused(load_bundle(model).network, device)
     image = normalise(crop, Levels(plan["black"], plan["white"]))
     maps = predict_maps(
-        network.to(device),
+        network,
         lambda *part: image[part],
         crop.shape[:2],
         tile=max(crop.shape),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nucleus_unet.fusion import Fused, StripByStrip
 from nucleus_unet.images import Levels
 from nucleus_unet.network import Network, channels_last
 from nucleus_unet.segmentation import Plan
@@ -31,7 +32,7 @@ class DihedralAverage(nn.Module):
     (1, 4, 64, 32)
     """
 
-    def __init__(self, network: Network | UnderBrown) -> None:
+    def __init__(self, network: Network | StripByStrip | UnderBrown) -> None:
         super().__init__()
         self.network = network
         self.stride = network.stride
@@ -49,11 +50,11 @@ class DihedralAverage(nn.Module):
         return total / 8
 
 
-Asked = Network | UnderBrown | DihedralAverage
+Asked = Network | StripByStrip | UnderBrown | DihedralAverage
 """What images are shown to."""
 
 
-def asked(network: Network, plan: Plan) -> Asked:
+def asked(network: Fused, plan: Plan) -> Asked:
     """Return what an image of that plan is shown to: the network itself, or what asks it several times."""
     once = network if plan.dab is None else UnderBrown(network, Levels(*plan.dab))
     return DihedralAverage(once) if plan.augment else once

@@ -25,6 +25,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from nucleus_unet.depthwise import DepthwiseConv2d
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
+from nucleus_unet.flow import WHOLE, Flow, beside
 
 OFFSET_SCALE = 16.0
 MAXIMUM_RADIUS = 128
@@ -158,6 +159,16 @@ class ConvNorm(nn.Sequential):
         super().__init__(*layers)
         self._geometry = (kernel, stride, padding)
 
+    def forward(self, features: Tensor, flow: Flow = WHOLE) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
+        return self.finished(flow.convolved(cast(nn.Conv2d, self[0]), features))
+
+    def finished(self, features: Tensor) -> Tensor:
+        """Do what follows on the convolution."""
+        for layer in list(self)[1:]:
+            features = layer(features)
+        return features
+
     def fuse(self) -> None:
         """Fold the normalisation into the convolution: the same function, one pass over memory less."""
         self[0] = fuse_conv_bn_eval(cast(nn.Conv2d, self[0]), cast(nn.BatchNorm2d, self[1]))
@@ -196,10 +207,14 @@ class InvertedResidual(nn.Module):
         self.project = ConvNorm(hidden, outputs, kernel=1, activate=False)
         self.residual = stride == 1 and inputs == outputs
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, flow: Flow = WHOLE) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
-        result: Tensor = self.project(self.depthwise(self.expand(features)))
-        return features + result if self.residual else result
+        result = self.expand(features, flow) if isinstance(self.expand, ConvNorm) else features
+        result = cast(Tensor, self.project(self.depthwise(result, flow), flow))
+        if not self.residual:
+            return result
+        features, result = flow.together(self, (features, result))
+        return features + result
 
     def footprint(self, footprint: Footprint) -> Footprint:
         """Follow what an output depends on."""
@@ -211,11 +226,17 @@ class Upward(nn.Module):
 
     def __init__(self, deep: int, skipped: int, outputs: int) -> None:
         super().__init__()
+        self.deep = deep
         self.mix = nn.Sequential(ConvNorm(deep + skipped, outputs), ConvNorm(outputs, outputs))
 
-    def forward(self, deep: Tensor, skipped: Tensor) -> Tensor:
+    def forward(self, deep: Tensor, skipped: Tensor, flow: Flow = WHOLE) -> Tensor:
         """(N, deep, H, W) and (N, skipped, 2 H, 2 W) to (N, outputs, 2 H, 2 W)."""
-        return cast(Tensor, self.mix(torch.cat([repeat(deep), skipped], dim=1)))
+        deep, skipped = flow.together(self, (deep, skipped), each=(1, 2))
+        return cast(Tensor, self.mix[1](self.joined(deep, skipped, flow), flow))
+
+    def joined(self, deep: Tensor, skipped: Tensor, flow: Flow) -> Tensor:
+        """Do the first of both convolutions."""
+        return cast(Tensor, self.mix[0](beside(repeat(deep), skipped), flow))
 
     def footprint(self, deep: Footprint, skipped: Footprint) -> Footprint:
         """Follow what an output depends on."""
@@ -271,22 +292,23 @@ class LiteUNet(nn.Module):
         self.refine = ConvNorm(half // 4 + 3, full)
         self.head = nn.Conv2d(full, OUTPUT_CHANNELS, 1)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, flow: Flow = WHOLE) -> Tensor:
         """(N, 3, H, W) to (N, 4, H, W); H and W are multiples of 16."""
-        features = self.stem(image)
+        features = self.stem(image, flow)
         levels = []
         for number, block in enumerate(self.blocks):
-            features = block(features)
+            features = block(features, flow)
             if number in self._LEVELS:
                 levels.append(features)
         half, quarter, eighth, deep = levels
-        features = self.up8(self.dropout(deep), eighth)
-        features = self.up4(features, quarter)
+        features = self.up8(self.dropout(deep), eighth, flow)
+        features = self.up4(features, quarter, flow)
         image = image.to(features.dtype)
         folded = channels_last(functional.pixel_unshuffle(image, 2))
-        features = self.up2(features, torch.cat([half, folded], dim=1))
+        features = self.up2(features, beside(*flow.together(self, (half, folded))), flow)
         unfolded = channels_last(functional.pixel_shuffle(features, 2))
-        return cast(Tensor, self.head(self.refine(torch.cat([unfolded, image], dim=1))))
+        features = self.refine(beside(*flow.together(self.refine, (unfolded, image))), flow)
+        return flow.convolved(self.head, features)
 
     def footprint(self, footprint: Footprint) -> Footprint:
         """Follow what an output depends on."""
@@ -348,17 +370,18 @@ class PlainUNet(nn.Module):
         )
         self.head = nn.Conv2d(widths[0], OUTPUT_CHANNELS * self.fold**2, 1)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, flow: Flow = WHOLE) -> Tensor:
         """(N, 3, H, W) to (N, 4, H, W); H and W are multiples of `stride`."""
         features = channels_last(functional.pixel_unshuffle(image, self.fold))
         levels = []
         for block in self.down:
-            features = block(features)
+            for layer in cast(nn.Sequential, block):
+                features = layer(features, flow)
             levels.append(features)
         features = self.dropout(levels.pop())
         for block in self.up:
-            features = block(features, levels.pop())
-        return functional.pixel_shuffle(self.head(features), self.fold)
+            features = block(features, levels.pop(), flow)
+        return functional.pixel_shuffle(flow.convolved(self.head, features), self.fold)
 
     def footprint(self, footprint: Footprint) -> Footprint:
         """Follow what an output depends on."""
@@ -420,13 +443,15 @@ class Network(nn.Module):
             bias[: bias.numel() // 2] = -2.0
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, flow: Flow = WHOLE) -> Tensor:
         """Run the network.
 
         Parameters
         ----------
         image : Tensor (N, 3, H, W)
             Normalised to 0..1; H and W multiples of `stride`.
+        flow
+            Whether these are all rows of the image or the next strip of it.
 
         Returns
         -------
@@ -434,16 +459,7 @@ class Network(nn.Module):
             Logits of foreground and centre heat, row and column offsets (see the module's page).
         """
         scaled = (image - _INPUT_MEAN) / _INPUT_SCALE
-        return cast(Tensor, self.form(channels_last(scaled)))
-
-
-def fused(network: Network) -> Network:
-    """Return a copy for inference only, with every normalisation folded into its convolution."""
-    copied = copy.deepcopy(network).eval()
-    for module in copied.modules():
-        if isinstance(module, ConvNorm):
-            module.fuse()
-    return copied.to(memory_format=torch.channels_last)
+        return cast(Tensor, self.form(channels_last(scaled), flow))
 
 
 def moderated(network: Network) -> Network:

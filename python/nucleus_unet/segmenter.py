@@ -19,11 +19,11 @@ from nucleus_unet.averaging import Asked, asked
 from nucleus_unet.bundle import Bundle, load_bundle
 from nucleus_unet.devices import Precision, choose_device, choose_precision, describe_hardware
 from nucleus_unet.errors import ImageError, SettingsError
+from nucleus_unet.fusion import fused
 from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels, measure_levels, normalise, prepare_image, read_image
 from nucleus_unet.inference import predict_maps
 from nucleus_unet.masks import filter_by_area, relabel_sequential
-from nucleus_unet.network import fused
 from nucleus_unet.progress import tracker
 from nucleus_unet.resample import enlarge_labels, resample, scaled_size
 from nucleus_unet.segmentation import Plan, Segmentation
@@ -110,7 +110,7 @@ class Segmenter:
         self.bundle = bundle
         self.device = choose_device(device)
         self.precision = choose_precision(self.device, precision)
-        self._network = fused(bundle.network).to(self.device)
+        self._network = fused(bundle.network, self.device)
 
     @classmethod
     def from_pretrained(

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from nucleus_unet.fusion import StripByStrip
 from nucleus_unet.images import Levels, measure_levels, normalise
 from nucleus_unet.network import Network, channels_last
 
@@ -154,7 +155,7 @@ class UnderBrown(nn.Module):
     (1, 4, 64, 32)
     """
 
-    def __init__(self, network: Network, thinned: Levels) -> None:
+    def __init__(self, network: Network | StripByStrip, thinned: Levels) -> None:
         super().__init__()
         self.network, self.thinned = network, thinned
         self.stride = network.stride

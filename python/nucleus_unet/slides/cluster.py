@@ -24,9 +24,10 @@ from nucleus_unet.devices import choose_device, describe_hardware
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
 from nucleus_unet.files import read_json, write_atomically
+from nucleus_unet.fusion import fused
 from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.images import Levels
-from nucleus_unet.network import NetworkConfig, fused
+from nucleus_unet.network import NetworkConfig
 from nucleus_unet.resample import scaled_size
 from nucleus_unet.segmentation import Plan
 from nucleus_unet.slides.geometry import TileGrid
@@ -255,8 +256,7 @@ def _open(name: str, key: str) -> Work:  # noqa: ARG001
         )
     torch.set_num_threads(prediction.threads)
     weights = (folder / WORK / _WEIGHTS).read_bytes()
-    network = fused(build_network(NetworkConfig.from_json(job.network), weights))
-    network = network.to(device)
+    network = fused(build_network(NetworkConfig.from_json(job.network), weights), device)
     slide = open_slide(job.slide, channel=job.channel, channel_axis=job.channel_axis)
     height, width = (scaled_size(size, prediction.scale) for size in slide.shape)
     survey = Survey.from_json(read_json(folder / SURVEY))

@@ -19,10 +19,10 @@ from nucleus_unet.averaging import asked
 from nucleus_unet.devices import Precision
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.files import TEMPORARY, read_json, write_atomically
+from nucleus_unet.fusion import Fused
 from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.images import Levels
 from nucleus_unet.locks import LOCK
-from nucleus_unet.network import Network
 from nucleus_unet.progress import tracker
 from nucleus_unet.resample import scaled_size
 from nucleus_unet.segmentation import Plan
@@ -108,7 +108,7 @@ class SlideResult:
 class Model:
     """What a run needs of a segmenter and its options."""
 
-    network: Network
+    network: Fused
     precision: Precision
     scale: float
     group_config: GroupConfig

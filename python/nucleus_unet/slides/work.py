@@ -133,7 +133,7 @@ class Work:
 
     def ask_network(self, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Predict the maps of a tile; always one a call, as on some hardware convolutions depend on the batch."""
-        maps: NDArray[np.uint8] = ask(self._network, np.stack([pixels]), self._precision)[0]
+        maps: NDArray[np.uint8] = ask(self._network, [pixels], self._precision)[0]
         return maps
 
     def keep_maps(self, number: int, maps: NDArray[np.uint8]) -> None:

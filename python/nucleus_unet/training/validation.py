@@ -61,7 +61,8 @@ def _predict(network: Network, example: Example, precision: Precision) -> Predic
     labels = np.pad(example.labels, ((0, rows - height), (0, columns - width)))
     valid = np.zeros(labels.shape, bool)
     valid[:height, :width] = True
-    batch = stack([Sample(np.moveaxis(image, -1, 0), targets(labels), valid)]).to(device)
+    colours = np.broadcast_to(np.moveaxis(image, -1, 0), (3, rows, columns))
+    batch = stack([Sample(colours, targets(labels), valid)]).to(device)
     with torch.inference_mode(), autocast(device, precision):
         output = network(batch.image)
         loss = float(losses(output, batch).total())
