@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import tifffile
+import torch
 from conftest import RESULTS, draw_discs
 from filelock import FileLock
 from hypothesis import given, settings
@@ -23,6 +24,7 @@ from hypothesis.extra.numpy import arrays
 from nucleus_unet.errors import DataError, ImageError, MissingExtraError, SettingsError
 from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels, measure_levels
+from nucleus_unet.lanes import Lanes
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.geometry import TileGrid, lay_blocks, widen
@@ -78,6 +80,9 @@ def test_a_flat_slide_has_no_nuclei(segmenter: Segmenter, tmp_path: Path) -> Non
 
 
 # The law of blocks, on maps that no network would give ------------------------------------------------------
+
+
+LANES = Lanes(torch.device("cpu"), 2, 1)
 
 
 class StoredMaps(Work):
@@ -177,7 +182,7 @@ def test_blocks_decide_wild_maps_as_the_whole(
 ) -> None:
     config = GroupConfig(reach=reach, snap=5, join_distance=9, min_area=1, min_score=0, min_peak=0)
     work = StoredMaps(maps, config, tmp_path_factory.mktemp("work"), block=block)
-    run_on_threads(work, workers=2)
+    run_on_threads(work, workers=2, lanes=LANES)
     np.testing.assert_array_equal(labels_in_blocks(work), group(maps, config).labels)
 
 
@@ -191,7 +196,7 @@ def test_blocks_decide_what_lies_across_them_as_the_whole(
     maps: NDArray[np.uint8], config: GroupConfig, block: int, tmp_path: Path
 ) -> None:
     work = StoredMaps(maps, config, tmp_path, block=block)
-    run_on_threads(work, workers=1)
+    run_on_threads(work, workers=1, lanes=LANES)
     expected = group(maps, config).labels
     assert expected.any()
     np.testing.assert_array_equal(labels_in_blocks(work), expected)
@@ -199,7 +204,7 @@ def test_blocks_decide_what_lies_across_them_as_the_whole(
 
 def test_maps_are_deleted_when_no_block_needs_them(tmp_path: Path) -> None:
     work = StoredMaps(nuclei_on_seams((150, 190), 60), SMALL, tmp_path, block=60)
-    run_on_threads(work, workers=2)
+    run_on_threads(work, workers=2, lanes=LANES)
     assert list(tmp_path.glob("maps-*/*")) == []
     assert len(list(tmp_path.glob("nuclei-*/*"))) == len(work.blocks)
 

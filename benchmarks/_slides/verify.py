@@ -38,7 +38,8 @@ def verify(slide: SparseSlide, folder: Path, model: Path | None) -> dict[str, An
     plan = json.loads((folder / "plan.json").read_text())["prediction"]
     if plan["scale"] != 1 or plan["augment"]:
         sys.exit("expected a run at the slide's own scale, without augment: pictures alone are predicted so")
-    torch.set_num_threads(plan["threads"])
+    if plan["threads"] is not None:
+        torch.set_num_threads(plan["threads"])
     store: Any = tifffile.imread(folder / "labels.tif", aszarr=True, level=0)
     labels: Any = zarr.open(store, mode="r")
     alone: dict[tuple[str, int], NDArray[np.uint32]] = {}

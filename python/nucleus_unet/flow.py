@@ -160,15 +160,14 @@ def convolve(rows: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int =
     if rows.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
         rows, weight, bias = rows.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
-    if not _by_onednn(rows):
+    if rows.device.type != "cpu" or not by_onednn(rows.dtype):
         return functional.conv2d(rows, weight, bias, stride, 0, 1, groups)
     return torch.mkldnn_convolution(rows, weight, bias, (0, 0), (stride, stride), (1, 1), groups)
 
 
-def _by_onednn(rows: Tensor) -> bool:
-    if rows.device.type != "cpu" or not torch._C._has_mkldnn:
-        return False
-    return rows.dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+def by_onednn(dtype: torch.dtype) -> bool:
+    """Whether oneDNN is there and convolves such numbers on this CPU."""
+    return torch._C._has_mkldnn and (dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
 
 
 def beside(*features: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ SAVE_SUFFIXES = (".tif", ".tiff", ".csv", ".geojson", ".geojson.gz", ".png")
 
 @dataclass(frozen=True)
 class Plan:
-    """All that was fixed before the first tile. Equal plans give an image equal labels, whatever the tile size.
+    """All that was fixed before the first tile. Equal plans give an image equal labels.
 
     Attributes
     ----------
@@ -42,8 +42,10 @@ class Plan:
         If the network was also asked of the image with its brown thinned, what of that became 0 and 1; else None.
     min_area
         Least area asked for, in pixels of the image; None for the model's own.
-    device, precision, threads, torch
+    device, precision, torch
         Where and how the network ran.
+    threads, tile, batch_size
+        Threads of the processor, side of a tile and tiles a call; each None where it changes nothing.
     group
         How maps became nuclei.
     """
@@ -58,7 +60,9 @@ class Plan:
     min_area: int | None
     device: str
     precision: Precision
-    threads: int
+    threads: int | None
+    tile: int | None
+    batch_size: int | None
     torch: str
     group: dict[str, Any]
 

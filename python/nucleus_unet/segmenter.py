@@ -23,6 +23,7 @@ from nucleus_unet.fusion import fused
 from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels, measure_levels, normalise, prepare_image, read_image
 from nucleus_unet.inference import predict_maps
+from nucleus_unet.lanes import lanes_on, threads_change_nothing
 from nucleus_unet.masks import filter_by_area, relabel_sequential
 from nucleus_unet.progress import tracker
 from nucleus_unet.resample import enlarge_labels, resample, scaled_size
@@ -247,7 +248,7 @@ class Segmenter:
         levels = measure_levels(pixels)
         step = sampling_step(pixels.shape)
         thinned = levels_through_brown(pixels[::step, ::step], levels, dab)
-        plan = self._plan(levels, thinned, scale, config, min_area, augment=augment)
+        plan = self._plan(levels, thinned, scale, config, min_area, augment=augment, tile=tile, batch_size=batch_size)
         if levels is None:
             return _nothing(pixels, plan, keep_maps=maps)
         network = asked(self._network, plan)
@@ -346,7 +347,7 @@ class Segmenter:
         block
             Side in pixels of what one grouping step decides, 16 at least; by default as suits the scale.
         workers
-            Threads that read, group and write beside the one that runs the network; by default up to four.
+            Threads that read, group and write beside those that run the network; by default up to four.
         progress
             Show bars with rate and time left if standard error is a terminal.
 
@@ -409,6 +410,7 @@ class Segmenter:
         model = Model(
             network=self._network,
             precision=self.precision,
+            lanes=lanes_on(self.device, self.precision),
             scale=scale,
             group_config=config,
             min_area=min_area,
@@ -416,7 +418,7 @@ class Segmenter:
             roi=drawn,
             hardware=describe_hardware(self.device),
             plan=lambda seen: self._plan(
-                seen.levels, seen.stains.chosen(dab), scale, config, min_area, augment=augment
+                seen.levels, seen.stains.chosen(dab), scale, config, min_area, augment=augment, tile=tile, batch_size=1
             ),
         )
         origin = None
@@ -547,7 +549,10 @@ class Segmenter:
         min_area: int | None,
         *,
         augment: bool,
+        tile: int,
+        batch_size: int,
     ) -> Plan:
+        on_cpu = self.device.type == "cpu"
         return Plan(
             model=self.bundle.config.name,
             fingerprint=self.bundle.fingerprint,
@@ -559,7 +564,9 @@ class Segmenter:
             min_area=None if min_area is None else int(min_area),
             device=str(self.device),
             precision=self.precision,
-            threads=torch.get_num_threads(),
+            threads=None if threads_change_nothing(self.device, self.precision) else torch.get_num_threads(),
+            tile=None if on_cpu else tile,
+            batch_size=None if on_cpu else batch_size,
             torch=torch.__version__,
             group=config.to_json(),
         )

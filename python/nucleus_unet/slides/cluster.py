@@ -254,7 +254,8 @@ def _open(name: str, key: str) -> Work:  # noqa: ARG001
             f"a worker has torch {ours[0]} on {ours[1]}, the plan has {planned[0]} on {planned[1]}: tiles would differ "
             "in their last bits; take workers of one kind, the kind of this machine"
         )
-    torch.set_num_threads(prediction.threads)
+    if prediction.threads is not None:
+        torch.set_num_threads(prediction.threads)
     weights = (folder / WORK / _WEIGHTS).read_bytes()
     network = fused(build_network(NetworkConfig.from_json(job.network), weights), device)
     slide = open_slide(job.slide, channel=job.channel, channel_axis=job.channel_axis)

@@ -22,6 +22,7 @@ from nucleus_unet.files import TEMPORARY, read_json, write_atomically
 from nucleus_unet.fusion import Fused
 from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.images import Levels
+from nucleus_unet.lanes import Lanes
 from nucleus_unet.locks import LOCK
 from nucleus_unet.progress import tracker
 from nucleus_unet.resample import scaled_size
@@ -110,6 +111,7 @@ class Model:
 
     network: Fused
     precision: Precision
+    lanes: Lanes
     scale: float
     group_config: GroupConfig
     min_area: int | None
@@ -190,7 +192,7 @@ class SlideRun:
                 elif cluster is not None:
                     run_on_cluster(work, cluster, self._folder, block=self._block, track=self._track())
                 else:
-                    run_on_threads(work, workers=self._sizes.workers, track=self._track())
+                    self._on_threads(work)
                 count = self._write(work, plan, seen)
             shutil.rmtree(self._folder / WORK, ignore_errors=True)
             return SlideResult(self._folder, count, plan)
@@ -206,8 +208,12 @@ class SlideRun:
                 return
             maps = self._folder / WORK / shard.name
             work = self._work(plan, seen, maps)
-            run_on_threads(work, blocks=blocks_of(work, shard), workers=self._sizes.workers, track=self._track())
+            self._on_threads(work, blocks_of(work, shard))
             shutil.rmtree(maps, ignore_errors=True)
+
+    def _on_threads(self, work: Work, blocks: Iterable[int] | None = None) -> None:
+        workers, lanes = self._sizes.workers, self._model.lanes
+        run_on_threads(work, blocks=blocks, workers=workers, lanes=lanes, track=self._track())
 
     def _track(self) -> Callable[[Sequence[int]], Iterable[int]]:
         return tracker("tiles", show=self._progress)

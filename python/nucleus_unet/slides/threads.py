@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from nucleus_unet.lanes import Lanes
 from nucleus_unet.slides.ledger import Ledger
 from nucleus_unet.slides.plan import ahead
 from nucleus_unet.slides.work import Work
@@ -18,6 +19,7 @@ def run_on_threads(
     work: Work,
     *,
     workers: int,
+    lanes: Lanes,
     blocks: Iterable[int] | None = None,
     track: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> None:
@@ -31,17 +33,21 @@ def run_on_threads(
     work
         What is to be done, and where its files are.
     workers
-        Threads that read, group and write, beside the one that runs the network.
+        Threads that read, group and write, beside those that run the network.
+    lanes
+        Of the network.
     blocks
         Those to be there at the end; by default all.
     track
         Wraps the list of tiles, to show progress.
     """
-    with ThreadPoolExecutor(workers) as pool:
+    ledger = unfinished(work, work.numbers if blocks is None else blocks)
+    with ThreadPoolExecutor(workers) as pool, lanes.pool() as network:
         try:
-            _Run(work, unfinished(work, work.numbers if blocks is None else blocks), pool, workers).go(track)
+            _Run(work, ledger, pool, workers, network, lanes.count).go(track)
         except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
+            for each in network, pool:
+                each.shutdown(wait=True, cancel_futures=True)
             raise
 
 
@@ -51,10 +57,19 @@ def unfinished(work: Work, blocks: Iterable[int]) -> Ledger:
 
 
 class _Run:
-    """One thread runs the network and keeps the books; a pool of others reads, groups and writes."""
+    """One thread keeps the books; a pool of others runs the network, another reads, groups and writes."""
 
-    def __init__(self, work: Work, ledger: Ledger, pool: ThreadPoolExecutor, workers: int) -> None:
+    def __init__(
+        self,
+        work: Work,
+        ledger: Ledger,
+        pool: ThreadPoolExecutor,
+        workers: int,
+        network: ThreadPoolExecutor,
+        lanes: int,
+    ) -> None:
         self._work, self._ledger, self._pool, self._workers = work, ledger, pool, workers
+        self._network, self._lanes = network, lanes
         self._writing: deque[tuple[int, Future[None]]] = deque()
         self._grouping: deque[tuple[int, Future[None]]] = deque()
 
@@ -65,8 +80,9 @@ class _Run:
             self._group_after(tile)
         missing = sorted(set(self._ledger.tiles) - set(there))
         pixels = ahead(self._pool, work.read_tile, missing, depth=_AHEAD)
-        for tile, image in zip(track(missing), pixels, strict=True):
-            maps = work.ask_network(image)
+        # One more than are asked at once: a lane need not wait for the one before it.
+        answers = ahead(self._network, work.ask_network, pixels, depth=self._lanes + 1)
+        for tile, maps in zip(track(missing), answers, strict=True):
             self._writing.append((tile, self._pool.submit(work.keep_maps, tile, maps)))
             self._settle(_AHEAD)
         self._settle(0)

@@ -1,0 +1,113 @@
+"""The network that only answers: the same function as the one that was trained, and the same bits however it runs."""
+
+import threading
+from concurrent.futures import wait
+from itertools import product
+
+import pytest
+import torch
+from nucleus_unet.flow import WHOLE, Strips
+from nucleus_unet.fusion import FoldedUpward, StripByStrip, fused
+from nucleus_unet.lanes import Lanes, lanes_on
+from nucleus_unet.network import ConvNorm, Network, NetworkConfig, Upward
+from torch import Tensor
+
+CPU = torch.device("cpu")
+CONFIGS = [
+    NetworkConfig(decoder=(16, 8, 8, 4)),
+    NetworkConfig(form="plain", width=8, depth=2, stem_stride=2),
+    NetworkConfig(form="plain", width=4, depth=3, stem_stride=1),
+]
+
+
+def lively(config: NetworkConfig) -> Network:
+    """An untrained network whose layers all have something to say."""
+    torch.manual_seed(7)
+    network = Network(config).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 1.0, 2.0)
+            torch.nn.init.uniform_(module.bias, -0.5, 1.0)
+            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
+    return network
+
+
+def answer(network: torch.nn.Module, image: Tensor, *, threads: int | None = None) -> Tensor:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        with torch.inference_mode():
+            return network(image)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_it_says_what_the_trained_network_says(config: NetworkConfig) -> None:
+    network, image = lively(config), torch.rand(2, 3, 320, 96)
+    expected = answer(network, image)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(
+        answer(fused(network, CPU), image), expected, rtol=1e-4, atol=1e-4 * float(expected.std())
+    )
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+@pytest.mark.parametrize("width", [32, 96, 352])
+def test_no_bit_depends_on_the_strips_or_on_the_number_of_threads(config: NetworkConfig, width: int) -> None:
+    network = fused(lively(config), CPU).network
+    image = torch.rand(1, 3, 416, width)
+    expected = answer(StripByStrip(network, pixels=416 * width), image, threads=2)
+    for rows, threads in product((16, 48, 208), (1, 2, 3, 8)):
+        strips = StripByStrip(network, pixels=rows * width)
+        assert torch.equal(answer(strips, image, threads=threads), expected), (rows, threads)
+
+
+def test_a_part_of_an_image_with_enough_around_it_is_the_part_of_the_whole() -> None:
+    strips = fused(lively(CONFIGS[0]), CPU)
+    image = torch.rand(1, 3, 400, 608)
+    top, left, halo = 144, 208, 128
+    part = answer(strips, image[:, :, top - halo : top + 16 + halo, left - halo : left + 64 + halo])
+    whole = answer(strips, image)
+    assert torch.equal(part[:, :, halo:-halo, halo:-halo], whole[:, :, top : top + 16, left : left + 64])
+
+
+def test_folding_saves_the_repetition_and_changes_nothing_but_rounding() -> None:
+    torch.manual_seed(0)
+    upward = Upward(5, 3, 4).eval()
+    for module in upward.modules():
+        if isinstance(module, ConvNorm):
+            module.fuse()
+    deep, skipped = torch.randn(2, 5, 7, 9), torch.randn(2, 3, 14, 18)
+    with torch.inference_mode():
+        expected, found = upward(deep, skipped, WHOLE), FoldedUpward(upward)(deep, skipped, WHOLE)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_features_that_come_at_different_times_are_given_together() -> None:
+    flow, place = Strips(), torch.nn.Identity()
+    slow, quick = torch.arange(8.0).reshape(1, 1, 8, 1), torch.arange(16.0).reshape(1, 1, 16, 1)
+    given: list[tuple[list[float], list[float]]] = []
+    for (a, b), (c, d) in (((0, 2), (0, 7)), ((2, 5), (7, 8)), ((5, 8), (8, 16))):
+        one, other = flow.together(place, (slow[:, :, a:b], quick[:, :, c:d]), each=(1, 2))
+        given.append((one.flatten().tolist(), other.flatten().tolist()))
+    assert given == [([0, 1], [0, 1, 2, 3]), ([2, 3], [4, 5, 6, 7]), ([4, 5, 6, 7], [8, 9, 10, 11, 12, 13, 14, 15])]
+
+
+def test_a_lane_has_its_own_number_of_threads_and_leaves_all_others_theirs() -> None:
+    before = torch.get_num_threads()
+    with Lanes(CPU, 2, before + 3).pool() as pool:
+        both = threading.Barrier(2)
+        asked = [pool.submit(lambda: (both.wait(10), torch.get_num_threads())[1]) for _ in range(2)]
+        wait(asked)
+    later: list[int] = []
+    thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert [each.result() for each in asked] == [before + 3, before + 3]
+    assert [torch.get_num_threads(), *later] == [before, before]
+
+
+def test_the_lanes_of_a_cpu_share_its_threads() -> None:
+    lanes = lanes_on(CPU, "float32")
+    assert lanes.count * (lanes.threads or torch.get_num_threads()) <= torch.get_num_threads()
