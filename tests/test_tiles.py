@@ -35,6 +35,12 @@ def test_kept_parts_partition_the_image_and_have_their_context(
     assert tiles == sorted(tiles)
 
 
+def test_tiles_are_no_larger_than_so_many_have_to_be() -> None:
+    tiles = lay_tiles(4096, 4096, tile=1856, radius=117, stride=16)
+    assert len(tiles) == 9
+    assert {(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in tiles} == {(1536, 1536)}
+
+
 def test_as_many_tiles_are_laid_as_were_counted_and_more_than_can_be_listed_are_refused() -> None:
     assert len(lay_tiles(16, 16 * 2**20, tile=48, radius=16, stride=16)) == 2**20 - 2
     with pytest.raises(SettingsError, match=r"tile: .* at most 1,048,576 parts, got 48, which makes 1,048,577"):

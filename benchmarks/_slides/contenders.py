@@ -16,6 +16,7 @@ from nucleus_unet.fusion import fused
 from nucleus_unet.grouping import group
 from nucleus_unet.images import measure_levels, normalise
 from nucleus_unet.inference import ask, padded_size, quantise_output, read_padded
+from nucleus_unet.lanes import lanes_on
 from nucleus_unet.tiles import lay_tiles
 from numpy.typing import NDArray
 
@@ -79,11 +80,12 @@ class Whole:
 
 
 class NetworkAlone:
-    """The network on the pipeline's tiles, from memory: no reading, no grouping, no files."""
+    """The network on the pipeline's tiles and lanes, from memory: no reading, no grouping, no files."""
 
     def __init__(self, segmenter: Segmenter, tile: int) -> None:
         self._network, self._tile = fused(segmenter.bundle.network, segmenter.device), tile
         self._precision = segmenter.precision
+        self._lanes = lanes_on(segmenter.device, segmenter.precision)
 
     def prepare(self, path: Path) -> None:
         """See `Contender`."""
@@ -95,8 +97,9 @@ class NetworkAlone:
 
     def run(self) -> None:
         """See `Contender`."""
-        for tile in self._tiles:
-            ask(self._network, [tile], self._precision)
+        with self._lanes.pool() as pool:
+            for _ in pool.map(lambda tile: ask(self._network, [tile], self._precision), self._tiles):
+                pass
 
     def labels(self) -> None:
         """See `Contender`."""

@@ -68,7 +68,7 @@ def lay_tiles(height: int, width: int, *, tile: int, radius: int, stride: int) -
     height, width
         Of the image, padded to multiples of ``stride``.
     tile
-        Side of a tile in pixels; rounded down to a multiple of ``stride``.
+        Side of a tile in pixels, at most: as many tiles as such ones would be are made as small as covers the image.
     radius
         How far the network looks, in pixels.
     stride
@@ -86,8 +86,8 @@ def lay_tiles(height: int, width: int, *, tile: int, radius: int, stride: int) -
 
     Examples
     --------
-    >>> [span.rows.keep_stop for span in lay_tiles(128, 16, tile=64, radius=10, stride=16)]
-    [48, 80, 128]
+    >>> [(rows.start, rows.stop, rows.keep_stop) for rows, _ in lay_tiles(128, 16, tile=96, radius=10, stride=16)]
+    [(0, 80, 64), (48, 128, 128)]
     """
     side, halo = tile // stride * stride, round_up(radius, stride)
     least = 2 * halo + stride
@@ -98,7 +98,7 @@ def lay_tiles(height: int, width: int, *, tile: int, radius: int, stride: int) -
         )
     counts = _count_spans(height, side, halo), _count_spans(width, side, halo)
     check_parts("tile", tile, (height, width), counts)
-    rows, columns = (_lay_spans(size, side, halo) for size in (height, width))
+    rows, columns = (_lay_spans(size, count, halo, stride) for size, count in zip((height, width), counts, strict=True))
     return [Tile(row, column) for row in rows for column in columns]
 
 
@@ -106,9 +106,10 @@ def _count_spans(size: int, side: int, halo: int) -> int:
     return 1 if size <= side else 1 - (side - size) // (side - 2 * halo)
 
 
-def _lay_spans(size: int, side: int, halo: int) -> list[Span]:
-    if size <= side:
+def _lay_spans(size: int, count: int, halo: int, stride: int) -> list[Span]:
+    if count == 1:
         return [Span(0, size, 0, size)]
+    side = 2 * halo + round_up(-(-(size - 2 * halo) // count), stride)
     spans = []
     kept = 0
     while kept < size:

@@ -44,7 +44,7 @@ def run_on_threads(
     ledger = unfinished(work, work.numbers if blocks is None else blocks)
     with ThreadPoolExecutor(workers) as pool, lanes.pool() as network:
         try:
-            _Run(work, ledger, pool, workers, network, lanes.count).go(track)
+            _Run(work, ledger, pool, workers).go(network, lanes.count, track)
         except BaseException:
             for each in network, pool:
                 each.shutdown(wait=True, cancel_futures=True)
@@ -59,21 +59,12 @@ def unfinished(work: Work, blocks: Iterable[int]) -> Ledger:
 class _Run:
     """One thread keeps the books; a pool of others runs the network, another reads, groups and writes."""
 
-    def __init__(
-        self,
-        work: Work,
-        ledger: Ledger,
-        pool: ThreadPoolExecutor,
-        workers: int,
-        network: ThreadPoolExecutor,
-        lanes: int,
-    ) -> None:
+    def __init__(self, work: Work, ledger: Ledger, pool: ThreadPoolExecutor, workers: int) -> None:
         self._work, self._ledger, self._pool, self._workers = work, ledger, pool, workers
-        self._network, self._lanes = network, lanes
         self._writing: deque[tuple[int, Future[None]]] = deque()
         self._grouping: deque[tuple[int, Future[None]]] = deque()
 
-    def go(self, track: Callable[[Sequence[int]], Iterable[int]]) -> None:
+    def go(self, network: ThreadPoolExecutor, lanes: int, track: Callable[[Sequence[int]], Iterable[int]]) -> None:
         work = self._work
         there = [tile for tile in self._ledger.tiles if work.has_tile(tile)]
         for tile in there:
@@ -81,7 +72,7 @@ class _Run:
         missing = sorted(set(self._ledger.tiles) - set(there))
         pixels = ahead(self._pool, work.read_tile, missing, depth=_AHEAD)
         # One more than are asked at once: a lane need not wait for the one before it.
-        answers = ahead(self._network, work.ask_network, pixels, depth=self._lanes + 1)
+        answers = ahead(network, work.ask_network, pixels, depth=lanes + 1)
         for tile, maps in zip(track(missing), answers, strict=True):
             self._writing.append((tile, self._pool.submit(work.keep_maps, tile, maps)))
             self._settle(_AHEAD)
