@@ -20,7 +20,7 @@ from distributed import Client, LocalCluster
 from nucleus_unet import Segmenter
 from numpy.typing import NDArray
 
-TILES = (640, 896, 1152, 1536, 1856)
+TILES = (512, 768, 1024, 1280, 1856)
 
 
 def main() -> None:

@@ -45,11 +45,12 @@ def main() -> None:
     """Measure everybody and say what came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="OUT", help="file for all figures")
-    parser.add_argument("--size", type=int, default=4096, help="side of the picture, a multiple of 32 (4096)")
-    parser.add_argument("--tile", type=int, default=1856, help="side of a tile, a multiple of 32 (1856)")
+    parser.add_argument("--size", type=int, default=8192, help="side of the picture, a multiple of 32 (8192)")
+    parser.add_argument("--tile", type=int, default=2560, help="side of a tile, at most (2560)")
     parser.add_argument("--seam-size", type=int, default=2048, help="side of the picture cut for seams (2048)")
     parser.add_argument("--seam-tile", type=int, default=640, help="side of its tiles (640)")
     parser.add_argument("--rounds", type=int, default=3, help="how often everybody is timed (3)")
+    parser.add_argument("--device", default="cpu", help="of the network: cpu, cuda or mps (cpu)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the network (one a core)")
     parser.add_argument("--stardist", type=Path, metavar="PYTHON", help="interpreter of an environment that has it")
     parser.add_argument(
@@ -90,6 +91,7 @@ def _surroundings(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "cpu": cpu(),
         "cores": os.cpu_count(),
+        "device": _child("-m", "_slides.measure", "device", options.device).strip(),
         "threads": options.threads,
         "load_average_at_start": os.getloadavg()[0],
         "platform": platform.platform(),
@@ -122,7 +124,8 @@ def _measure(name: str, options: argparse.Namespace, folder: Path) -> Measure:
         return _measure_stardist(options, folder)
 
     def measure(what: str, picture: Path, tile: int) -> dict[str, Any]:
-        return _told(_child("-m", "_slides.measure", what, name, str(picture), str(tile), str(options.threads)))
+        settings = (str(picture), str(tile), str(options.threads), options.device)
+        return _told(_child("-m", "_slides.measure", what, name, *settings))
 
     return measure
 

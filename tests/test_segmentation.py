@@ -10,7 +10,7 @@ from nucleus_unet.segmentation import Plan, Segmentation
 from numpy.typing import NDArray
 from skimage.measure import regionprops
 
-PLAN = Plan("tiny", "0" * 64, 0.0, 1.0, 1.0, False, None, None, "cpu", "float32", 1, "2.6", {})
+PLAN = Plan("tiny", "0" * 64, 0.0, 1.0, 1.0, False, None, None, "cpu", "float32", 1, None, None, "2.6", {})
 
 
 def blobs() -> NDArray[np.uint32]:

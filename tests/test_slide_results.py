@@ -36,7 +36,7 @@ from nucleus_unet.slides.thumbnail import ThumbnailView
 from numpy.typing import NDArray
 
 SHAPE = (1300, 2100)
-PREDICTION = Plan("tiny", "0" * 64, 0.0, 255.0, 1.0, False, None, None, "cpu", "float32", 1, "2.6", {})
+PREDICTION = Plan("tiny", "0" * 64, 0.0, 255.0, 1.0, False, None, None, "cpu", "float32", 1, None, None, "2.6", {})
 
 
 def drawn(count: int) -> NDArray[np.uint32]:

@@ -110,7 +110,7 @@ class Monai:
 
     def __init__(self, segmenter: Segmenter, tile: int, *, mode: str) -> None:
         self._network, self._config = fused(segmenter.bundle.network, segmenter.device), segmenter.bundle.config.group
-        self._precision, self._tile, self._mode = segmenter.precision, tile, mode
+        self._device, self._precision, self._tile, self._mode = segmenter.device, segmenter.precision, tile, mode
 
     def prepare(self, path: Path) -> None:
         """See `Contender`."""
@@ -120,8 +120,8 @@ class Monai:
 
     def run(self) -> None:
         """See `Contender`."""
-        image = torch.from_numpy(_normalised(self._path)).expand(1, 3, -1, -1)
-        with torch.inference_mode(), autocast(torch.device("cpu"), self._precision):
+        image = torch.from_numpy(_normalised(self._path)).expand(1, 3, -1, -1).to(self._device)
+        with torch.inference_mode(), autocast(self._device, self._precision):
             blended = self._infer(
                 image.contiguous(memory_format=torch.channels_last),
                 roi_size=(self._tile, self._tile),
@@ -130,7 +130,7 @@ class Monai:
                 overlap=0.25,
                 mode=self._mode,
             )
-            maps = quantise_output(blended)[0].numpy()
+            maps = quantise_output(blended)[0].cpu().numpy()
         self._labels = group(maps, self._config).labels
 
     def labels(self) -> Labels:

@@ -1,7 +1,8 @@
 """One measurement, in a process of its own, so that its peak of memory is its own: prints a line of JSON.
 
-Run by ``slides.py`` as ``python -m _slides.measure WHAT NAME PICTURE TILE THREADS``, or as ``python -m _slides.measure
-compare FOLDER`` for the label images ``tiled.npy`` and ``whole.npy`` that another environment wrote.
+Run by ``slides.py`` as ``python -m _slides.measure WHAT NAME PICTURE TILE THREADS DEVICE``; as ``python -m
+_slides.measure compare FOLDER`` for the label images ``tiled.npy`` and ``whole.npy`` that another environment wrote; or
+as ``python -m _slides.measure device DEVICE``, which prints what hardware that is.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import tifffile
 import torch
 from _machine import peak_memory
 from nucleus_unet import Segmenter
+from nucleus_unet.devices import choose_device, describe_hardware
 from nucleus_unet.masks import overlap_table
 
 from _slides.contenders import CONTENDERS, WHOLE, Contender, Labels
@@ -28,9 +30,12 @@ def main() -> None:
         folder = Path(sys.argv[2])
         print(json.dumps(compare(np.load(folder / "tiled.npy"), np.load(folder / "whole.npy"))))
         return
-    what, name, picture, tile, threads = sys.argv[1:]
+    if sys.argv[1] == "device":
+        print(describe_hardware(choose_device(sys.argv[2])))
+        return
+    what, name, picture, tile, threads, device = sys.argv[1:]
     torch.set_num_threads(int(threads))
-    segmenter = Segmenter.from_pretrained(device="cpu")
+    segmenter = Segmenter.from_pretrained(device=device)
     segmenter.predict(np.eye(64, dtype=np.uint8))  # what is only done once, is done
     measure = {"rate": rate, "seams": seams}[what]
     print(json.dumps(measure(segmenter, name, Path(picture), int(tile))))

@@ -15,7 +15,7 @@ import psutil
 from _machine import peak_memory
 
 PHASES = ("planning", "tiles", "blocks", "numbering", "export")
-"""In order: until a process's first tile; its first block; until it begins with results; until one of them is there."""
+"""In order: until a process's first tile; its first block; until rows of a result are written; until one is whole."""
 
 SUMMARY = "summary.json"
 """What a run writes last."""
@@ -24,6 +24,8 @@ _TEMPORARY = ".nucleus-unet-"
 _BESIDES = {"lock", "plan.json", "survey.json", "work", SUMMARY}
 # Results, and the maps and nuclei from which they are made.
 _WATCHED = ("*", "work/*/*")
+# Bytes of a result that are more than its header: they wait for the first blocks from the beginning on.
+_BEGUN = 4096
 # Looking must not take the time of what is looked at.
 _PATIENCE = 0.05
 
@@ -67,7 +69,7 @@ class Watched:
         whole = {path for path, _ in made if not path.name.startswith(_TEMPORARY)}
         if any(path.parent == self._out for path in whole):
             return "export"
-        if any(path.parent == self._out for path, _ in made):
+        if any(path.parent == self._out and _size(path) > _BEGUN for path, _ in made):
             return "numbering"
         if any(path.parent.name.startswith("nuclei-") for path in whole):
             return "blocks"
@@ -134,6 +136,12 @@ class Watched:
                 self._child.returncode = os.waitstatus_to_exitcode(status)
                 self.peak_memory, self._seconds = peak_memory(usage), usage.ru_utime + usage.ru_stime
         return self._child.returncode
+
+
+def _size(path: Path) -> int:
+    with suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
 
 
 def _files(out: Path, *patterns: str) -> set[tuple[Path, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
@@ -11,6 +12,10 @@ import torch
 from nucleus_unet.errors import SettingsError
 
 Precision = Literal["bfloat16", "float32"]
+
+_TILE, _LEAST_TILE = 2560, 640
+# What the network takes at its widest, in single precision, whole.
+_BYTES_A_PIXEL = 600
 
 
 def choose_device(device: str = "auto") -> torch.device:
@@ -64,6 +69,17 @@ def describe_hardware(device: torch.device) -> str:
         units = {"bfloat16": torch.cpu._is_avx512_bf16_supported(), "matrix tiles": torch.cpu._is_amx_tile_supported()}
         return ", ".join([torch.backends.cpu.get_cpu_capability(), *(name for name, there in units.items() if there)])
     return f"{device.type}, {platform.machine()}"
+
+
+def default_tile(device: torch.device) -> int:
+    """Return the side of a tile that keeps the price of its halo, (tile / core)^2, below 1.25 where memory allows it.
+
+    On a GPU two tiles at once are to fit into half of its memory; on other devices features come and go in strips.
+    """
+    if device.type != "cuda":
+        return _TILE
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return max(_LEAST_TILE, min(_TILE, math.isqrt(memory // (4 * _BYTES_A_PIXEL)) // 32 * 32))
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.averaging import Asked, asked
 from nucleus_unet.bundle import Bundle, load_bundle
-from nucleus_unet.devices import Precision, choose_device, choose_precision, describe_hardware
+from nucleus_unet.devices import Precision, choose_device, choose_precision, default_tile, describe_hardware
 from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.fusion import fused
 from nucleus_unet.grouping import GroupConfig, group
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_TILE = 1856
 _SCALES = (0.05, 20.0)
 # A smaller block reads hundreds of times its own pixels around it.
 _LEAST_BLOCK = 16
@@ -57,7 +56,7 @@ class PredictOptions(TypedDict, total=False):
     channel_axis: int | None
     augment: bool
     dab: bool | None
-    tile: int
+    tile: int | None
     batch_size: int
     maps: bool
     progress: bool
@@ -76,7 +75,7 @@ class SlideOptions(TypedDict, total=False):
     dab: bool | None
     tissue: bool
     roi: Path | str | Mapping[str, Any] | Sequence[Any] | None
-    tile: int
+    tile: int | None
     block: int | None
     workers: int | None
     progress: bool
@@ -159,7 +158,7 @@ class Segmenter:
         channel_axis: int | None = None,
         augment: bool = False,
         dab: bool | None = None,
-        tile: int = DEFAULT_TILE,
+        tile: int | None = None,
         batch_size: int = 1,
         maps: bool = False,
         progress: bool = False,
@@ -193,7 +192,8 @@ class Segmenter:
             the image as it is and with its brown thinned, and for each pixel the answer with more foreground stands.
             By default as the image's colours say; the plan tells. Images without colour channels have no dye.
         tile
-            Side in pixels of what one network call sees; memory grows with its square. The labels do not depend on it.
+            Side in pixels of what one network call sees, at most; memory grows with its square. By default as the
+            device's memory allows. On CPUs the labels do not depend on it; on others the plan names it.
         batch_size
             Tiles in one network call; for GPUs.
         maps
@@ -239,6 +239,7 @@ class Segmenter:
             tile=tile,
             batch_size=batch_size,
         )
+        tile = tile or default_tile(self.device)
         scale = self._scale(diameter, mpp)
         config = self._group_config(threshold, min_area, scale)
         if isinstance(image, Path | str):
@@ -299,7 +300,7 @@ class Segmenter:
         dab: bool | None = None,
         tissue: bool = True,
         roi: Path | str | Mapping[str, Any] | Sequence[Any] | None = None,
-        tile: int = DEFAULT_TILE,
+        tile: int | None = None,
         block: int | None = None,
         workers: int | None = None,
         progress: bool = False,
@@ -343,7 +344,7 @@ class Segmenter:
             of the heat, lie in them or on their borders are reported, whole, the very ones of the whole slide; what is
             farther away is not looked at.
         tile
-            Side in pixels of what one network call sees.
+            As `predict` takes it.
         block
             Side in pixels of what one grouping step decides, 16 at least; by default as suits the scale.
         workers
@@ -398,6 +399,7 @@ class Segmenter:
             raise SettingsError("give one of shard, merge and client: shards are merged when all are done")
         if client is not None and not isinstance(slide, Path | str):
             raise SettingsError(f"client: expected the path of a slide, which workers open, got {type(slide).__name__}")
+        side = tile or default_tile(self.device)
         share = None if shard is None else check_shard(shard)
         scale = self._scale(diameter, mpp)
         config = self._group_config(threshold, min_area, scale)
@@ -418,7 +420,7 @@ class Segmenter:
             roi=drawn,
             hardware=describe_hardware(self.device),
             plan=lambda seen: self._plan(
-                seen.levels, seen.stains.chosen(dab), scale, config, min_area, augment=augment, tile=tile, batch_size=1
+                seen.levels, seen.stains.chosen(dab), scale, config, min_area, augment=augment, tile=side, batch_size=1
             ),
         )
         origin = None
@@ -430,7 +432,7 @@ class Segmenter:
             model,
             Path(out),
             origin=origin,
-            sizes=Sizes(tile, block, workers or min(4, os.cpu_count() or 1)),
+            sizes=Sizes(side, block, workers or min(4, os.cpu_count() or 1)),
             progress=progress,
         )
         if share is None:
@@ -466,7 +468,7 @@ class Segmenter:
         diameter: float | None = None,
         mpp: float | None = None,
         dab: bool | None = None,
-        tile: int = DEFAULT_TILE,
+        tile: int | None = None,
         batch_size: int = 1,
         block: int | None = None,
         workers: int | None = None,
@@ -479,10 +481,10 @@ class Segmenter:
         if dab not in (None, True, False):
             raise SettingsError(f"dab: expected True, False or None, got {dab!r}")
         _check_whole_number("min_area", min_area, 0)
-        for name, value in (("tile", tile), ("batch_size", batch_size)):
-            if value is None:
-                raise SettingsError(f"{name}: expected a whole number of at least 1, got None")
-            _check_whole_number(name, value, 1)
+        if batch_size is None:
+            raise SettingsError("batch_size: expected a whole number of at least 1, got None")
+        _check_whole_number("batch_size", batch_size, 1)
+        _check_whole_number("tile", tile, 1)
         _check_whole_number("block", block, _LEAST_BLOCK)
         _check_whole_number("workers", workers, 1, _MOST_WORKERS)
         self._group_config(threshold, min_area, self._scale(diameter, mpp))

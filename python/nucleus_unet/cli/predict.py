@@ -55,7 +55,7 @@ def predict(
 
     A file that cannot be read is reported and passed over; the command then ends with a list of those and exit code 1.
     """
-    from nucleus_unet.segmenter import DEFAULT_TILE, Segmenter
+    from nucleus_unet.segmenter import Segmenter
 
     suffixes = _chosen_formats(formats)
     segmenter = Segmenter.from_pretrained(bundle_path(model), device=device)
@@ -67,7 +67,7 @@ def predict(
         "channel": read_channel(channel),
         "augment": augment,
         "dab": dab,
-        "tile": DEFAULT_TILE if tile is None else tile,
+        "tile": tile,
         "batch_size": batch_size,
     }
     segmenter.check_options(**options)

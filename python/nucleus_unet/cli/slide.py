@@ -64,7 +64,7 @@ def slide(
     One slide's results go to the output folder itself. Of several slides, a folder of slides or a pattern, each gets a
     folder in it; one that is bad is passed over, and the command then ends with a list of those and exit code 1.
     """
-    from nucleus_unet.segmenter import DEFAULT_TILE, Segmenter, SlideOptions
+    from nucleus_unet.segmenter import Segmenter, SlideOptions
     from nucleus_unet.slides.cluster import connect
     from nucleus_unet.slides.plan import PLAN
     from nucleus_unet.slides.reader import FOUND_SUFFIXES, is_slide
@@ -84,7 +84,7 @@ def slide(
         "dab": dab,
         "tissue": tissue,
         "roi": roi,
-        "tile": DEFAULT_TILE if tile is None else tile,
+        "tile": tile,
         "block": block,
         "workers": workers,
         "progress": True,

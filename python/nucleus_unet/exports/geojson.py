@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import json
+import hashlib
 import math
 import uuid
 from pathlib import Path
@@ -22,8 +22,8 @@ NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "nucleus-unet")
 HEAD, TAIL = '{"type":"FeatureCollection","features":[', "]}"
 """What stands before and after a file's features, which commas part."""
 
-# JSON has no infinity, which the mean of numbers beyond single precision is: such a measurement is left out.
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_NAMED = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
+_CLASSIFIED = '"properties":{"objectType":"detection","classification":{"name":"Nucleus","color":[255,200,0]}'
 
 
 def feature_collection(segmentation: Segmentation) -> str:
@@ -51,23 +51,23 @@ def feature(outline: bytes, *, area: int, intensity: float, probability: float) 
     area, intensity, probability
         As `nucleus_unet.Segmentation.table` has them.
     """
-    identity = uuid.uuid5(NAMESPACE, "{},{}".format(*first_vertex(outline)))
     kind = "MultiPolygon" if is_multipolygon(outline) else "Polygon"
-    measurements = {
-        "Area px^2": area,
-        "Mean intensity": round(intensity, 4),
-        "Probability": round(probability, 4),
-    }
-    properties = {
-        "objectType": "detection",
-        "classification": {"name": "Nucleus", "color": [255, 200, 0]},
-        "measurements": {name: value for name, value in measurements.items() if math.isfinite(value)},
-    }
+    # JSON has no infinity, which the mean of numbers beyond single precision is: such a measurement is left out.
+    shown = f'"Mean intensity":{round(intensity, 4)},' if math.isfinite(intensity) else ""
     return (
-        f'{{"type":"Feature","id":"{identity}",'
+        f'{{"type":"Feature","id":"{_identity(*first_vertex(outline))}",'
         f'"geometry":{{"type":"{kind}","coordinates":{_core.wkb_coordinates(outline)}}},'
-        f'"properties":{_encode(properties)}}}'
+        f'{_CLASSIFIED},"measurements":{{"Area px^2":{area},{shown}"Probability":{round(probability, 4)}}}}}}}'
     )
+
+
+def _identity(x: int, y: int) -> str:
+    """Return what ``str(uuid.uuid5(NAMESPACE, f"{x},{y}"))`` does, in a quarter of its time."""
+    named = _NAMED.copy()
+    named.update(b"%d,%d" % (x, y))
+    digest = int.from_bytes(named.digest()[:16], "big")
+    text = f"{digest & ~(0xF << 76 | 0x3 << 62) | 5 << 76 | 0x2 << 62:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def write_geojson(path: Path, collection: str) -> None:

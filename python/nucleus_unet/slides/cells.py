@@ -66,6 +66,11 @@ class CellMask:
         found: NDArray[np.bool_] = self.cells[rows[:, None], columns[None, :]]
         return found
 
+    def covers(self, region: Block, scale: float) -> bool:
+        """Tell whether all pixels of a region, at the model's scale, lie in the cells."""
+        rows, columns = self._showing(region, scale)
+        return bool(self.cells[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all())
+
     def bounds(self, region: Block, scale: float) -> Block | None:
         """Return the least part of a region, at the model's scale, with all its pixels in the cells; None if none."""
         rows, columns = self._showing(region, scale)

@@ -38,6 +38,10 @@ class Ledger:
                 self._waiting.setdefault(tile, []).append(block)
         self.tiles = sorted(self._users)
 
+    def __contains__(self, block: int) -> bool:
+        """Whether a block was not there at the beginning."""
+        return block in self._needed
+
     def tile_is_there(self, tile: int) -> list[int]:
         """Note a tile whose maps are there; return the blocks that waited for it alone."""
         ready = []

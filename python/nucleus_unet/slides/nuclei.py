@@ -134,9 +134,10 @@ def no_nuclei() -> Nuclei:
 def _runs(labels: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
     """Return the labels and the (row, start, stop) of all runs, in raster order."""
     height, width = labels.shape
-    framed = np.zeros((height, width + 2), np.uint32)
-    framed[:, 1:-1] = labels
-    changes = framed[:, 1:] != framed[:, :-1]
-    starts = np.argwhere(changes & (framed[:, 1:] > 0))
-    stops = np.argwhere(changes & (framed[:, :-1] > 0))
-    return labels[starts[:, 0], starts[:, 1]], np.column_stack([starts, stops[:, 1]])
+    # One after the other, with a pixel of background at each row's end, in which a run ends that would go on.
+    framed = np.zeros(height * (width + 1) + 1, np.uint32)
+    framed[1:].reshape(height, width + 1)[:, :width] = labels
+    changes = np.flatnonzero(framed[1:] != framed[:-1])
+    starts, stops = changes[framed[changes + 1] > 0], changes[framed[changes] > 0]
+    rows, columns = np.divmod(starts, width + 1)
+    return framed[starts + 1], np.column_stack([rows, columns, columns + stops - starts])

@@ -9,9 +9,10 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import imagecodecs
 
@@ -27,9 +28,11 @@ from nucleus_unet.locks import LOCK
 from nucleus_unet.progress import tracker
 from nucleus_unet.resample import scaled_size
 from nucleus_unet.segmentation import Plan
+from nucleus_unet.slides.arrivals import Arrivals
 from nucleus_unet.slides.cells import cell_side
 from nucleus_unet.slides.cluster import Cluster, run_on_cluster
 from nucleus_unet.slides.geometry import TileGrid, check_size
+from nucleus_unet.slides.nuclei import Nuclei
 from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, SlidePlan, Survey, keep_plan, survey
 from nucleus_unet.slides.reader import Slide
 from nucleus_unet.slides.region import Region
@@ -57,7 +60,7 @@ logger = logging.getLogger(__name__)
 
 # Of the slide's pixels that are in memory with a block, a side.
 _BLOCK_PIXELS = 4096
-_BLOCK_SIDES = (256, 2048)
+_BLOCK_SIDES = (256, 3072)
 
 
 @dataclass(frozen=True)
@@ -189,11 +192,12 @@ class SlideRun:
                 work = self._work(plan, seen)
                 if merge:
                     check_finished(work, self._folder)
+                    count = self._write(work, plan, seen)
                 elif cluster is not None:
                     run_on_cluster(work, cluster, self._folder, block=self._block, track=self._track())
+                    count = self._write(work, plan, seen)
                 else:
-                    self._on_threads(work)
-                count = self._write(work, plan, seen)
+                    count = self._write_meanwhile(work, plan, seen)
             shutil.rmtree(self._folder / WORK, ignore_errors=True)
             return SlideResult(self._folder, count, plan)
 
@@ -208,12 +212,30 @@ class SlideRun:
                 return
             maps = self._folder / WORK / shard.name
             work = self._work(plan, seen, maps)
-            self._on_threads(work, blocks_of(work, shard))
+            self._on_threads(work, blocks=blocks_of(work, shard))
             shutil.rmtree(maps, ignore_errors=True)
 
-    def _on_threads(self, work: Work, blocks: Iterable[int] | None = None) -> None:
+    def _on_threads(self, work: Work, **options: Any) -> None:
         workers, lanes = self._sizes.workers, self._model.lanes
-        run_on_threads(work, blocks=blocks, workers=workers, lanes=lanes, track=self._track())
+        run_on_threads(work, workers=workers, lanes=lanes, track=self._track(), **options)
+
+    def _write_meanwhile(self, work: Work, plan: SlidePlan, seen: Survey) -> int:
+        """Do the work, and write the results of what is finished from the top on while the rest is not."""
+        blocks = Arrivals()
+        with ThreadPoolExecutor(1) as pool:
+            count = pool.submit(self._write, work, plan, seen, blocks.wait_for)
+
+            def finished(block: int) -> None:
+                if count.done():
+                    count.result()  # why it ended too early
+                blocks.arrive(block)
+
+            try:
+                self._on_threads(work, finished=finished)
+            except BaseException:
+                blocks.abandon()
+                raise
+            return count.result()
 
     def _track(self) -> Callable[[Sequence[int]], Iterable[int]]:
         return tracker("tiles", show=self._progress)
@@ -262,11 +284,18 @@ class SlideRun:
             logger.info("%.1f %% of the slide is %s, and passed over", 100 * work.skipped, what)
         return work
 
-    def _write(self, work: Work, plan: SlidePlan, seen: Survey) -> int:
+    def _write(self, work: Work, plan: SlidePlan, seen: Survey, wait_for: Callable[[int], object] | None = None) -> int:
+        """Write the results; if they are made meanwhile, wait for each block."""
         height = self._slide.shape[0]
         reaches = [work.rows_of(block) for block in work.numbers]
-        bands = sweep(lambda index: work.read_block(work.numbers[index]), reaches, height=height, band=SIDE)
-        steps = tracker("numbering", show=self._progress)(range(0, height, SIDE))
+
+        def read(index: int) -> Nuclei:
+            if wait_for is not None:
+                wait_for(work.numbers[index])
+            return work.read_block(work.numbers[index])
+
+        bands = sweep(read, reaches, height=height, band=SIDE)
+        steps = tracker("numbering", show=self._progress and wait_for is None)(range(0, height, SIDE))
         written = write_results(
             self._folder,
             (band for band, _ in zip(bands, steps, strict=True)),

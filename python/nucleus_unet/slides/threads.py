@@ -22,6 +22,7 @@ def run_on_threads(
     lanes: Lanes,
     blocks: Iterable[int] | None = None,
     track: Callable[[Sequence[int]], Iterable[int]] = iter,
+    finished: Callable[[int], object] = lambda _block: None,
 ) -> None:
     """Predict the tiles and group the blocks that are not there yet.
 
@@ -40,11 +41,17 @@ def run_on_threads(
         Those to be there at the end; by default all.
     track
         Wraps the list of tiles, to show progress.
+    finished
+        Is told the number of every block that is there.
     """
-    ledger = unfinished(work, work.numbers if blocks is None else blocks)
+    wanted = list(work.numbers if blocks is None else blocks)
+    ledger = unfinished(work, wanted)
+    for block in wanted:
+        if block not in ledger:
+            finished(block)
     with ThreadPoolExecutor(workers) as pool, lanes.pool() as network:
         try:
-            _Run(work, ledger, pool, workers).go(network, lanes.count, track)
+            _Run(work, ledger, pool, workers, finished).go(network, lanes.count, track)
         except BaseException:
             for each in network, pool:
                 each.shutdown(wait=True, cancel_futures=True)
@@ -59,8 +66,16 @@ def unfinished(work: Work, blocks: Iterable[int]) -> Ledger:
 class _Run:
     """One thread keeps the books; a pool of others runs the network, another reads, groups and writes."""
 
-    def __init__(self, work: Work, ledger: Ledger, pool: ThreadPoolExecutor, workers: int) -> None:
+    def __init__(
+        self,
+        work: Work,
+        ledger: Ledger,
+        pool: ThreadPoolExecutor,
+        workers: int,
+        finished: Callable[[int], object],
+    ) -> None:
         self._work, self._ledger, self._pool, self._workers = work, ledger, pool, workers
+        self._finished = finished
         self._writing: deque[tuple[int, Future[None]]] = deque()
         self._grouping: deque[tuple[int, Future[None]]] = deque()
 
@@ -87,6 +102,7 @@ class _Run:
         while len(self._grouping) > (self._workers if unfinished else 0):
             block, future = self._grouping.popleft()
             future.result()
+            self._finished(block)
             for tile in self._ledger.block_is_there(block):
                 self._work.forget_maps(tile)
 

@@ -95,6 +95,8 @@ class Work:
             for sigma in (group_config.heat_sigma, 0)
         )
         self._smoothing = self._margin - unsmoothed
+        # How far from its centre a nucleus may have pixels.
+        self._bound = group_config.reach + math.ceil(group_config.snap) + 1
         self._tissue, self._region = tissue, region
         looked_at = [mask.cells for mask in (tissue, None if region is None else region.mask) if mask is not None]
         self.skipped = 1 - float(np.logical_and.reduce(looked_at).mean()) if looked_at else 0.0
@@ -112,8 +114,8 @@ class Work:
 
     def rows_of(self, block: int) -> slice:
         """Return rows of the slide that the nuclei of a block can't leave."""
-        rows, reach = self.blocks[block].rows, self._config.reach + math.ceil(self._config.snap) + 1
-        return _pixels_showing(rows.start - reach, rows.stop + reach, self.slide.shape[0], self.scale)
+        rows = self.blocks[block].rows
+        return _pixels_showing(rows.start - self._bound, rows.stop + self._bound, self.slide.shape[0], self.scale)
 
     def has_tile(self, number: int) -> bool:
         """Whether a tile's maps are there, undamaged."""
@@ -164,9 +166,12 @@ class Work:
             kept &= (centres[:, axis] >= span.start) & (centres[:, axis] < span.stop)
         if self._region is not None:
             kept &= self._region.contains(centres, self.scale)
-        labels = np.where(np.concatenate([[False], kept])[grouped.labels], grouped.labels, np.uint32(0))
-        if not labels.any():
+        if not kept.any():
             return no_nuclei()
+        near = widen(block, self._bound, self.shape)  # beyond, these nuclei have no pixels
+        own = np.append(np.uint32(0), np.where(kept, np.arange(1, len(kept) + 1), 0).astype(np.uint32))
+        labels = own[grouped.labels[_within(near, region)]]
+        top, left = near.rows.start, near.columns.start
         rows, columns = _extent(labels, 0), _extent(labels, 1)
         found = Block(slice(top + rows.start, top + rows.stop), slice(left + columns.start, left + columns.stop))
         enlarged, pixels = self._on_the_slide(labels[rows, columns], found)
@@ -204,7 +209,7 @@ class Work:
             stored = np.moveaxis(read_record(self._tile_path(number))["maps"], 0, -1)
             inside = common(region, core)
             maps[_within(inside, region)] = stored[_within(inside, core)]
-        if self._tissue is not None:
+        if self._tissue is not None and not self._tissue.covers(region, self.scale):
             # Cells, not tiles, are the law: else the nuclei at the tissue's border would depend on the size of tiles.
             maps[~self._tissue.pixels(region, self.scale)] = 0
         return maps

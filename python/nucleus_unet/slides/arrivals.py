@@ -1,0 +1,44 @@
+"""Blocks that somebody waits for while others make them."""
+
+from __future__ import annotations
+
+import threading
+
+
+class Abandoned(Exception):  # noqa: N818 - nobody's fault
+    """What was waited for does not come any more."""
+
+
+class Arrivals:
+    """Tells one thread which blocks are there, as others finish them in any order.
+
+    Examples
+    --------
+    >>> arrivals = Arrivals()
+    >>> arrivals.arrive(3)
+    >>> arrivals.wait_for(3)
+    """
+
+    def __init__(self) -> None:
+        self._there: set[int] = set()
+        self._over = False
+        self._changed = threading.Condition()
+
+    def arrive(self, block: int) -> None:
+        """Say that a block is there."""
+        with self._changed:
+            self._there.add(block)
+            self._changed.notify_all()
+
+    def abandon(self) -> None:
+        """Say that no more will come."""
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+
+    def wait_for(self, block: int) -> None:
+        """Return once a block is there; raise `Abandoned` if it will not come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._over or block in self._there)
+            if block not in self._there:
+                raise Abandoned

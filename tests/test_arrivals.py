@@ -1,0 +1,97 @@
+"""A slide's results are written while the rest of it is worked on, and each of both ends with the other."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import draw_discs
+from nucleus_unet.segmenter import Segmenter
+from nucleus_unet.slides import pipeline
+from nucleus_unet.slides.arrivals import Abandoned, Arrivals
+from nucleus_unet.slides.work import Work
+from numpy.typing import NDArray
+
+
+def waiting(arrivals: Arrivals, block: int) -> tuple[threading.Thread, list[BaseException | None]]:
+    """Start to wait for a block; the list gets what came of it."""
+    outcome: list[BaseException | None] = []
+
+    def wait() -> None:
+        try:
+            arrivals.wait_for(block)
+            outcome.append(None)
+        except Abandoned as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread, outcome
+
+
+def test_who_waits_for_a_block_goes_on_when_it_comes() -> None:
+    arrivals = Arrivals()
+    thread, outcome = waiting(arrivals, 3)
+    arrivals.arrive(5)
+    thread.join(0.05)
+    assert thread.is_alive()
+    arrivals.arrive(3)
+    thread.join(10)
+    assert outcome == [None]
+
+
+def test_what_came_is_there_even_if_no_more_comes() -> None:
+    arrivals = Arrivals()
+    arrivals.arrive(1)
+    thread, outcome = waiting(arrivals, 2)
+    arrivals.abandon()
+    thread.join(10)
+    arrivals.wait_for(1)
+    assert [type(each) for each in outcome] == [Abandoned]
+
+
+@pytest.fixture
+def slide() -> NDArray[np.uint8]:
+    return draw_discs((600, 500), [(row, column, 7) for row in range(20, 590, 40) for column in range(20, 490, 40)])
+
+
+def test_results_that_cannot_be_written_end_the_work_early(
+    segmenter: Segmenter, slide: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    ask = Work.ask_network
+    monkeypatch.setattr(Work, "ask_network", lambda work, pixels: (asked.append(1), ask(work, pixels))[1])
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pipeline, "write_results", fail)
+    with pytest.raises(OSError, match="No space left"):
+        segmenter.predict_slide(slide, out=tmp_path / "out", tile=160, block=100, tissue=False)
+    ended_early = len(asked)
+    monkeypatch.undo()
+    monkeypatch.setattr(Work, "ask_network", lambda work, pixels: (asked.append(1), ask(work, pixels))[1])
+    segmenter.predict_slide(slide, out=tmp_path / "other", tile=160, block=100, tissue=False)
+    assert ended_early < len(asked) - ended_early
+
+
+def test_a_tile_that_fails_ends_the_writing_and_leaves_no_part_of_a_result(
+    segmenter: Segmenter, slide: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    ask = Work.ask_network
+
+    def fail_late(work: Work, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+        asked.append(1)
+        if len(asked) > 12:
+            raise MemoryError("no more")
+        return ask(work, pixels)
+
+    monkeypatch.setattr(Work, "ask_network", fail_late)
+    with pytest.raises(MemoryError, match="no more"):
+        segmenter.predict_slide(slide, out=tmp_path / "out", tile=160, block=100, tissue=False)
+    assert {path.name for path in (tmp_path / "out").iterdir()} <= {"lock", "plan.json", "survey.json", "work"}
+    monkeypatch.undo()
+    found = segmenter.predict_slide(slide, out=tmp_path / "out", tile=160, block=100, tissue=False)
+    assert len(found) == len(segmenter.predict(slide))
