@@ -87,16 +87,16 @@ def _experiment(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     slide.write(path)
     _say(f"slide of {options.size} x {options.size} pixels, {len(slide.places)} pictures: {_since(begun)}")
 
-    def start(out: Path) -> Watched:
+    def start(out: Path, all_blocks: int | None = None) -> Watched:
         command = [sys.executable, "-m", "nucleus_unet", "slide", str(path), "--out", str(out)]
         model = ["--model", str(options.model)] if options.model else []
-        return Watched([*command, *model, *options.slide_options.split()], out, log)
+        return Watched([*command, *model, *options.slide_options.split()], out, log, all_blocks)
 
     undisturbed, killed = folder / "undisturbed", folder / "killed"
     first = start(undisturbed)
     durations = _durations(first, log)
     _say(f"undisturbed: {_since(first.begun)}")
-    runs, kills = _kill(lambda: start(killed), _targets(options), durations, log)
+    runs, kills = _kill(lambda: start(killed, first.blocks), _targets(options), durations, log)
     drawn = [str(options.size), str(options.pictures)]
     verify = [sys.executable, "-m", "_slides.verify", *drawn, str(killed)]
     model = [str(options.model.resolve())] if options.model else []
@@ -141,6 +141,7 @@ def _durations(run: Watched, log: Path) -> dict[str, float]:
     begun: dict[str, float] = {}
     status = run.finish(lambda phase: begun.setdefault(phase, run.seconds()))
     _check(status, log)
+    begun["numbering"] = run.blocks_there
     moments = [begun.get(phase) for phase in PHASES]
     end = run.seconds()
     durations = {}

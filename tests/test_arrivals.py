@@ -41,14 +41,16 @@ def test_who_waits_for_a_block_goes_on_when_it_comes() -> None:
     assert outcome == [None]
 
 
-def test_what_came_is_there_even_if_no_more_comes() -> None:
+def test_when_the_work_is_abandoned_nobody_goes_on() -> None:
     arrivals = Arrivals()
     arrivals.arrive(1)
     thread, outcome = waiting(arrivals, 2)
+    arrivals.check()
     arrivals.abandon()
     thread.join(10)
-    arrivals.wait_for(1)
     assert [type(each) for each in outcome] == [Abandoned]
+    with pytest.raises(Abandoned):
+        arrivals.wait_for(1)
 
 
 @pytest.fixture

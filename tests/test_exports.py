@@ -173,3 +173,8 @@ def test_written_files_have_the_rights_of_any_other(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
     write_atomically(tmp_path / "written", "")
     assert (tmp_path / "written").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@given(x=st.integers(0, 2**31 - 1), y=st.integers(0, 2**31 - 1))
+def test_ids_are_uuids_of_where_a_nucleus_begins(x: int, y: int) -> None:
+    assert _identity(x, y) == str(uuid.uuid5(NAMESPACE, f"{x},{y}"))

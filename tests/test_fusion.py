@@ -3,13 +3,17 @@
 import threading
 from concurrent.futures import wait
 from itertools import product
+from types import SimpleNamespace
 
 import pytest
 import torch
+from nucleus_unet import flow, lanes
+from nucleus_unet.devices import default_tile
 from nucleus_unet.flow import WHOLE, Strips
 from nucleus_unet.fusion import FoldedUpward, StripByStrip, fused
 from nucleus_unet.lanes import Lanes, lanes_on
 from nucleus_unet.network import ConvNorm, Network, NetworkConfig, Upward
+from nucleus_unet.tiles import round_up
 from torch import Tensor
 
 CPU = torch.device("cpu")
@@ -63,10 +67,11 @@ def test_no_bit_depends_on_the_strips_or_on_the_number_of_threads(config: Networ
         assert torch.equal(answer(strips, image, threads=threads), expected), (rows, threads)
 
 
-def test_a_part_of_an_image_with_enough_around_it_is_the_part_of_the_whole() -> None:
-    strips = fused(lively(CONFIGS[0]), CPU)
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_a_part_of_an_image_with_enough_around_it_is_the_part_of_the_whole(config: NetworkConfig) -> None:
+    strips = fused(lively(config), CPU)
     image = torch.rand(1, 3, 400, 608)
-    top, left, halo = 144, 208, 128
+    top, left, halo = 144, 208, round_up(strips.receptive_radius, 16)
     part = answer(strips, image[:, :, top - halo : top + 16 + halo, left - halo : left + 64 + halo])
     whole = answer(strips, image)
     assert torch.equal(part[:, :, halo:-halo, halo:-halo], whole[:, :, top : top + 16, left : left + 64])
@@ -85,18 +90,18 @@ def test_folding_saves_the_repetition_and_changes_nothing_but_rounding() -> None
 
 
 def test_features_that_come_at_different_times_are_given_together() -> None:
-    flow, place = Strips(), torch.nn.Identity()
+    strips, place = Strips(), torch.nn.Identity()
     slow, quick = torch.arange(8.0).reshape(1, 1, 8, 1), torch.arange(16.0).reshape(1, 1, 16, 1)
     given: list[tuple[list[float], list[float]]] = []
     for (a, b), (c, d) in (((0, 2), (0, 7)), ((2, 5), (7, 8)), ((5, 8), (8, 16))):
-        one, other = flow.together(place, (slow[:, :, a:b], quick[:, :, c:d]), each=(1, 2))
+        one, other = strips.together(place, (slow[:, :, a:b], quick[:, :, c:d]), each=(1, 2))
         given.append((one.flatten().tolist(), other.flatten().tolist()))
     assert given == [([0, 1], [0, 1, 2, 3]), ([2, 3], [4, 5, 6, 7]), ([4, 5, 6, 7], [8, 9, 10, 11, 12, 13, 14, 15])]
 
 
 def test_a_lane_has_its_own_number_of_threads_and_leaves_all_others_theirs() -> None:
     before = torch.get_num_threads()
-    with Lanes(CPU, 2, before + 3).pool() as pool:
+    with Lanes(CPU, [before + 3, before + 4]).pool() as pool:
         both = threading.Barrier(2)
         asked = [pool.submit(lambda: (both.wait(10), torch.get_num_threads())[1]) for _ in range(2)]
         wait(asked)
@@ -104,10 +109,30 @@ def test_a_lane_has_its_own_number_of_threads_and_leaves_all_others_theirs() -> 
     thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
     thread.start()
     thread.join()
-    assert [each.result() for each in asked] == [before + 3, before + 3]
+    assert {each.result() for each in asked} == {before + 3, before + 4}
     assert [torch.get_num_threads(), *later] == [before, before]
 
 
-def test_the_lanes_of_a_cpu_share_its_threads() -> None:
-    lanes = lanes_on(CPU, "float32")
-    assert lanes.count * (lanes.threads or torch.get_num_threads()) <= torch.get_num_threads()
+@pytest.mark.parametrize("total", [1, 2, 8, 11, 20])
+def test_the_lanes_of_a_cpu_share_all_its_threads(total: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: total)
+    assert sum(threads or 0 for threads in lanes_on(CPU, "float32").threads) == total
+
+
+def test_where_bits_may_differ_there_is_one_lane_with_the_threads_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "by_onednn", lambda _dtype: False)
+    assert lanes_on(CPU, "float32").threads == [None]
+
+
+def test_without_onednn_it_is_the_same_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, image = fused(lively(CONFIGS[0]), CPU), torch.rand(1, 3, 320, 96)
+    expected = answer(network, image)
+    monkeypatch.setattr(flow, "by_onednn", lambda _dtype: False)
+    torch.testing.assert_close(answer(network, image), expected, rtol=1e-4, atol=1e-4 * float(expected.std()))
+
+
+@pytest.mark.parametrize(("memory", "side"), [(80 * 10**9, 2560), (8 * 10**9, 1824), (10**9, 640)])
+def test_a_tile_on_a_gpu_suits_its_memory(memory: int, side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = SimpleNamespace(total_memory=memory)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: facts)
+    assert default_tile(torch.device("cuda")) == side

@@ -15,7 +15,7 @@ import psutil
 from _machine import peak_memory
 
 PHASES = ("planning", "tiles", "blocks", "numbering", "export")
-"""In order: until a process's first tile; its first block; until rows of a result are written; until one is whole."""
+"""In order: until a process's first tile; its first block; until all blocks are there; until a result is; until the end."""
 
 SUMMARY = "summary.json"
 """What a run writes last."""
@@ -24,8 +24,6 @@ _TEMPORARY = ".nucleus-unet-"
 _BESIDES = {"lock", "plan.json", "survey.json", "work", SUMMARY}
 # Results, and the maps and nuclei from which they are made.
 _WATCHED = ("*", "work/*/*")
-# Bytes of a result that are more than its header: they wait for the first blocks from the beginning on.
-_BEGUN = 4096
 # Looking must not take the time of what is looked at.
 _PATIENCE = 0.05
 
@@ -41,14 +39,22 @@ class Watched:
         The run's folder; what lies there already is not taken for this process's work.
     log
         Gets what the process says.
+    all_blocks
+        How many blocks there are in the end, as an undisturbed run has told; None for that run, in which "numbering" is
+        not told from "blocks".
 
     Attributes
     ----------
+    blocks : int
+        How many were seen at once.
+    blocks_there : float
+        After how many seconds of the processor so many were seen.
     peak_memory : int
         Of the process once it has ended, in bytes, as the system counted it.
     """
 
-    def __init__(self, command: Sequence[str], out: Path, log: Path) -> None:
+    def __init__(self, command: Sequence[str], out: Path, log: Path, all_blocks: int | None = None) -> None:
+        self._all_blocks, self.blocks, self.blocks_there = all_blocks, 0, 0.0
         self._out, self._before, self._furthest = out, _files(out, *_WATCHED), 0
         self.begun = time.monotonic()
         with log.open("ab") as file:
@@ -69,7 +75,10 @@ class Watched:
         whole = {path for path, _ in made if not path.name.startswith(_TEMPORARY)}
         if any(path.parent == self._out for path in whole):
             return "export"
-        if any(path.parent == self._out and _size(path) > _BEGUN for path, _ in made):
+        blocks = len({path for path, _ in _files(self._out, "work/nuclei-*/[0-9]*")})
+        if blocks > self.blocks:
+            self.blocks, self.blocks_there = blocks, self.seconds()
+        if blocks == self._all_blocks:
             return "numbering"
         if any(path.parent.name.startswith("nuclei-") for path in whole):
             return "blocks"
@@ -136,12 +145,6 @@ class Watched:
                 self._child.returncode = os.waitstatus_to_exitcode(status)
                 self.peak_memory, self._seconds = peak_memory(usage), usage.ru_utime + usage.ru_stime
         return self._child.returncode
-
-
-def _size(path: Path) -> int:
-    with suppress(FileNotFoundError):
-        return path.stat().st_size
-    return 0
 
 
 def _files(out: Path, *patterns: str) -> set[tuple[Path, int]]:

@@ -13,8 +13,11 @@ from nucleus_unet.errors import SettingsError
 
 Precision = Literal["bfloat16", "float32"]
 
+# Larger tiles save little halo; smaller ones than the least are nearly all halo.
 _TILE, _LEAST_TILE = 2560, 640
-# What the network takes at its widest, in single precision, whole.
+# Of a device whose memory torch does not tell.
+_MODEST_TILE = 1856
+# What a network that sees a tile whole takes of memory at its widest, in single precision.
 _BYTES_A_PIXEL = 600
 
 
@@ -74,12 +77,14 @@ def describe_hardware(device: torch.device) -> str:
 def default_tile(device: torch.device) -> int:
     """Return the side of a tile that keeps the price of its halo, (tile / core)^2, below 1.25 where memory allows it.
 
-    On a GPU two tiles at once are to fit into half of its memory; on other devices features come and go in strips.
+    CPUs go through any tile in strips. On a GPU, two tiles at once are to fit into half of its memory.
     """
-    if device.type != "cuda":
+    if device.type == "cpu":
         return _TILE
-    memory = torch.cuda.get_device_properties(device).total_memory
-    return max(_LEAST_TILE, min(_TILE, math.isqrt(memory // (4 * _BYTES_A_PIXEL)) // 32 * 32))
+    if device.type != "cuda":
+        return _MODEST_TILE
+    for_one = torch.cuda.get_device_properties(device).total_memory // 4
+    return max(_LEAST_TILE, min(_TILE, math.isqrt(for_one // _BYTES_A_PIXEL) // 32 * 32))
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:

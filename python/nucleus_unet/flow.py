@@ -22,7 +22,7 @@ from torch.nn import functional
 class Flow(Protocol):
     """What layers ask for rows, if an output depends on more than one, or on features that come at different times.
 
-    Each place, a module, asks once for each part of an image.
+    State is kept by place, a module: no two may ask for the same one.
     """
 
     def convolved(self, convolution: nn.Conv2d, features: Tensor) -> Tensor:
@@ -62,6 +62,11 @@ class Flow(Protocol):
             The next rows of each.
         each
             How many rows of each belong together; by default one.
+
+        Returns
+        -------
+        sequence of Tensor (N, C, h', W)
+            The rest waits for the next call.
         """
         ...
 
@@ -99,7 +104,7 @@ WHOLE = Whole()
 
 
 class Strips:
-    """Rows from top to bottom, in several calls of one network; for one image.
+    """Rows from top to bottom, in several calls of one network; for one image or batch.
 
     The first strip must be high enough that every layer has at least one row to tell.
 
@@ -153,7 +158,7 @@ class Strips:
 
 
 def convolve(rows: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int = 1, groups: int = 1) -> Tensor:
-    """Convolve features that have their edges around them.
+    """Convolve features that are padded already.
 
     On CPUs this asks oneDNN itself: torch gives few numbers, and single threads, to another library.
     """

@@ -13,8 +13,8 @@ from nucleus_unet.flow import Flow, Strips, convolve
 from nucleus_unet.network import OUTPUT_CHANNELS, ConvNorm, Network, Upward, channels_last
 from nucleus_unet.tiles import round_up
 
-# Of a strip: its largest features take some 20 MB then, which memory allocators keep for the next strip; twice as much,
-# and they are fetched from the system and cleared anew.
+# Of a strip: so few that its largest features take some 20 MB, which memory allocators keep for the next strip; twice as
+# much, and they are fetched from the system and cleared anew.
 _STRIP_PIXELS = 3 * 2**16
 
 
@@ -48,7 +48,7 @@ class FoldedUpward(Upward):
     def joined(self, deep: Tensor, skipped: Tensor, flow: Flow) -> Tensor:
         """See `Upward`."""
         first = cast(ConvNorm, self.mix[0])
-        # Of the skipped features as many rows as those that the kernels below give twice.
+        # Windows of four rows, every second row: as many pairs of rows as there are windows of three deeper ones.
         skipped = flow.windows(first, skipped, kernel=4, stride=2, padding=1)
         result = convolve(skipped, self.of_skipped, cast(nn.Conv2d, first[0]).bias)
         deep = flow.windows(self, deep, kernel=3, stride=1, padding=1)

@@ -23,7 +23,7 @@ from nucleus_unet.fusion import fused
 from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels, measure_levels, normalise, prepare_image, read_image
 from nucleus_unet.inference import predict_maps
-from nucleus_unet.lanes import lanes_on, threads_change_nothing
+from nucleus_unet.lanes import lanes_on, same_however_run
 from nucleus_unet.masks import filter_by_area, relabel_sequential
 from nucleus_unet.progress import tracker
 from nucleus_unet.resample import enlarge_labels, resample, scaled_size
@@ -192,8 +192,8 @@ class Segmenter:
             the image as it is and with its brown thinned, and for each pixel the answer with more foreground stands.
             By default as the image's colours say; the plan tells. Images without colour channels have no dye.
         tile
-            Side in pixels of what one network call sees, at most; memory grows with its square. By default as the
-            device's memory allows. On CPUs the labels do not depend on it; on others the plan names it.
+            Side in pixels of what one network call sees, at most; memory grows with its square. By default as suits
+            the device. On CPUs the labels do not depend on it; on others the plan names it.
         batch_size
             Tiles in one network call; for GPUs.
         maps
@@ -308,7 +308,7 @@ class Segmenter:
         """Find every nucleus of an image of any size, in bounded memory (needs the ``slides`` extra).
 
         The result is that of `predict` with the same options (but see ``tissue``), label for label, for every tile
-        and block size and number of workers. A run that was interrupted, even killed, goes on where it was when
+        (on GPUs: for equal ones) and block size and number of workers. A run that was interrupted, even killed, goes on where it was when
         called again; a finished one does nothing.
 
         Parameters
@@ -554,7 +554,7 @@ class Segmenter:
         tile: int,
         batch_size: int,
     ) -> Plan:
-        on_cpu = self.device.type == "cpu"
+        same = same_however_run(self.device, self.precision)
         return Plan(
             model=self.bundle.config.name,
             fingerprint=self.bundle.fingerprint,
@@ -566,9 +566,9 @@ class Segmenter:
             min_area=None if min_area is None else int(min_area),
             device=str(self.device),
             precision=self.precision,
-            threads=None if threads_change_nothing(self.device, self.precision) else torch.get_num_threads(),
-            tile=None if on_cpu else tile,
-            batch_size=None if on_cpu else batch_size,
+            threads=None if same else torch.get_num_threads(),
+            tile=None if same else tile,
+            batch_size=None if same else batch_size,
             torch=torch.__version__,
             group=config.to_json(),
         )

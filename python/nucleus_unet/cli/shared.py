@@ -48,7 +48,9 @@ Diameter = Annotated[
 ]
 Mpp = Annotated[float | None, typer.Option(help="Micrometres per pixel, in place of --diameter.")]
 Channel = Annotated[str | None, typer.Option(help="Number or name of the channel to use.")]
-TileSide = Annotated[int | None, typer.Option(help="Side of a tile in pixels.")]
+TileSide = Annotated[
+    int | None, typer.Option(help="Side of a tile in pixels, at most; by default as suits the device.")
+]
 T = TypeVar("T")
 
 

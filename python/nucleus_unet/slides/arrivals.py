@@ -6,7 +6,7 @@ import threading
 
 
 class Abandoned(Exception):  # noqa: N818 - nobody's fault
-    """What was waited for does not come any more."""
+    """The work that was waited for has ended before its time."""
 
 
 class Arrivals:
@@ -31,14 +31,18 @@ class Arrivals:
             self._changed.notify_all()
 
     def abandon(self) -> None:
-        """Say that no more will come."""
+        """Say that nobody is to go on."""
         with self._changed:
             self._over = True
             self._changed.notify_all()
 
     def wait_for(self, block: int) -> None:
-        """Return once a block is there; raise `Abandoned` if it will not come."""
+        """Return once a block is there; raise `Abandoned` if nobody is to go on."""
         with self._changed:
             self._changed.wait_for(lambda: self._over or block in self._there)
-            if block not in self._there:
-                raise Abandoned
+        self.check()
+
+    def check(self) -> None:
+        """Raise `Abandoned` if nobody is to go on."""
+        if self._over:
+            raise Abandoned

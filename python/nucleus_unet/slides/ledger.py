@@ -39,7 +39,7 @@ class Ledger:
         self.tiles = sorted(self._users)
 
     def __contains__(self, block: int) -> bool:
-        """Whether a block was not there at the beginning."""
+        """Whether a block is among those that have to be made."""
         return block in self._needed
 
     def tile_is_there(self, tile: int) -> list[int]:

@@ -134,7 +134,7 @@ def no_nuclei() -> Nuclei:
 def _runs(labels: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
     """Return the labels and the (row, start, stop) of all runs, in raster order."""
     height, width = labels.shape
-    # One after the other, with a pixel of background at each row's end, in which a run ends that would go on.
+    # Rows one after the other, with a pixel of background between them: no run goes on into the next row.
     framed = np.zeros(height * (width + 1) + 1, np.uint32)
     framed[1:].reshape(height, width + 1)[:, :width] = labels
     changes = np.flatnonzero(framed[1:] != framed[:-1])

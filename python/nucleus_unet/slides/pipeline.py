@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 import imagecodecs
 
@@ -48,7 +49,7 @@ from nucleus_unet.slides.results import (
 )
 from nucleus_unet.slides.results_labels import SIDE
 from nucleus_unet.slides.shards import SHARDS, Shard, all_held, blocks_of, check_finished, for_a_moment, shard_held
-from nucleus_unet.slides.sweep import sweep
+from nucleus_unet.slides.sweep import Band, sweep
 from nucleus_unet.slides.threads import run_on_threads
 from nucleus_unet.slides.work import Work
 from nucleus_unet.tiles import check_parts
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Of the slide's pixels that are in memory with a block, a side.
+# Of the slide's pixels that are in memory with a block, a side; and of a block at the model's scale.
 _BLOCK_PIXELS = 4096
 _BLOCK_SIDES = (256, 3072)
 
@@ -126,7 +127,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How a run is cut and spread, which changes nothing of its result.
+    """How a run is cut and spread, which changes nothing of its result (but on GPUs tiles may, and the plan names them).
 
     Attributes
     ----------
@@ -192,10 +193,10 @@ class SlideRun:
                 work = self._work(plan, seen)
                 if merge:
                     check_finished(work, self._folder)
-                    count = self._write(work, plan, seen)
+                    count = self._write_all(work, plan, seen)
                 elif cluster is not None:
                     run_on_cluster(work, cluster, self._folder, block=self._block, track=self._track())
-                    count = self._write(work, plan, seen)
+                    count = self._write_all(work, plan, seen)
                 else:
                     count = self._write_meanwhile(work, plan, seen)
             shutil.rmtree(self._folder / WORK, ignore_errors=True)
@@ -215,27 +216,41 @@ class SlideRun:
             self._on_threads(work, blocks=blocks_of(work, shard))
             shutil.rmtree(maps, ignore_errors=True)
 
-    def _on_threads(self, work: Work, **options: Any) -> None:
+    def _on_threads(
+        self,
+        work: Work,
+        *,
+        blocks: Iterable[int] | None = None,
+        finished: Callable[[int], object] = lambda _block: None,
+    ) -> None:
         workers, lanes = self._sizes.workers, self._model.lanes
-        run_on_threads(work, workers=workers, lanes=lanes, track=self._track(), **options)
+        run_on_threads(work, workers=workers, lanes=lanes, blocks=blocks, finished=finished, track=self._track())
 
     def _write_meanwhile(self, work: Work, plan: SlidePlan, seen: Survey) -> int:
         """Do the work, and write the results of what is finished from the top on while the rest is not."""
-        blocks = Arrivals()
+        arrivals, bands = Arrivals(), SimpleQueue[bool]()
         with ThreadPoolExecutor(1) as pool:
-            count = pool.submit(self._write, work, plan, seen, blocks.wait_for)
-
-            def finished(block: int) -> None:
-                if count.done():
-                    count.result()  # why it ended too early
-                blocks.arrive(block)
-
             try:
+                written = pool.submit(self._write, work, plan, seen, arrivals, lambda: bands.put(True))
+                written.add_done_callback(lambda _: bands.put(False))
+
+                def finished(block: int) -> None:
+                    if written.done():
+                        written.result()  # it cannot have ended well yet: raise what ended it
+                    arrivals.arrive(block)
+
                 self._on_threads(work, finished=finished)
+                for _ in self._numbering():
+                    if not bands.get():
+                        break
+                return written.result()
             except BaseException:
-                blocks.abandon()
+                arrivals.abandon()
                 raise
-            return count.result()
+
+    def _numbering(self) -> Iterable[int]:
+        """Go through the bands of the results, showing how far they are."""
+        return tracker("numbering", show=self._progress)(range(0, self._slide.shape[0], SIDE))
 
     def _track(self) -> Callable[[Sequence[int]], Iterable[int]]:
         return tracker("tiles", show=self._progress)
@@ -284,21 +299,39 @@ class SlideRun:
             logger.info("%.1f %% of the slide is %s, and passed over", 100 * work.skipped, what)
         return work
 
-    def _write(self, work: Work, plan: SlidePlan, seen: Survey, wait_for: Callable[[int], object] | None = None) -> int:
-        """Write the results; if they are made meanwhile, wait for each block."""
+    def _write_all(self, work: Work, plan: SlidePlan, seen: Survey) -> int:
+        """Write the results of work that is done."""
+        steps = iter(self._numbering())
+        next(steps, None)
+        return self._write(work, plan, seen, None, lambda: next(steps, None))
+
+    def _write(
+        self,
+        work: Work,
+        plan: SlidePlan,
+        seen: Survey,
+        arrivals: Arrivals | None,
+        band_is_written: Callable[[], object],
+    ) -> int:
+        """Write the results; where the work goes on meanwhile, wait for each block."""
         height = self._slide.shape[0]
         reaches = [work.rows_of(block) for block in work.numbers]
 
         def read(index: int) -> Nuclei:
-            if wait_for is not None:
-                wait_for(work.numbers[index])
+            if arrivals is not None:
+                arrivals.wait_for(work.numbers[index])
             return work.read_block(work.numbers[index])
 
-        bands = sweep(read, reaches, height=height, band=SIDE)
-        steps = tracker("numbering", show=self._progress and wait_for is None)(range(0, height, SIDE))
+        def bands() -> Iterator[Band]:
+            for band in sweep(read, reaches, height=height, band=SIDE):
+                if arrivals is not None:
+                    arrivals.check()
+                yield band
+                band_is_written()
+
         written = write_results(
             self._folder,
-            (band for band, _ in zip(bands, steps, strict=True)),
+            bands(),
             plan,
             thumbnail=seen.thumbnail,
             scratch=self._folder / WORK,

@@ -1,6 +1,6 @@
 """What is fixed before the first tile of a slide: its pixels, their levels, the model, all settings.
 
-Tile and block sizes, order and the number of workers are not among it: nothing depends on them.
+Block sizes, order and the number of workers are not among it, nor on CPUs those of tiles: nothing depends on them.
 """
 
 from __future__ import annotations

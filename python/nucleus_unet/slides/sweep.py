@@ -1,4 +1,4 @@
-"""One pass over the finished blocks, from top to bottom: gives nuclei their numbers, 1..N by first pixel."""
+"""One pass over the blocks, from top to bottom: gives nuclei their numbers, 1..N by first pixel."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def sweep(read_block: Callable[[int], Nuclei], reaches: list[slice], *, height: 
     Parameters
     ----------
     read_block
-        Gives the nuclei of a block by its number.
+        Gives the nuclei of a block by its number; may wait for them.
     reaches
         For each block, rows of the slide that its nuclei can't leave.
     height

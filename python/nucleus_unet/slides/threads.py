@@ -42,7 +42,7 @@ def run_on_threads(
     track
         Wraps the list of tiles, to show progress.
     finished
-        Is told the number of every block that is there.
+        Is called with each block, those of earlier runs first, by the calling thread; what it raises ends the run.
     """
     wanted = list(work.numbers if blocks is None else blocks)
     ledger = unfinished(work, wanted)
@@ -93,13 +93,13 @@ class _Run:
             self._settle(_AHEAD)
         self._settle(0)
 
-    def _settle(self, unfinished: int) -> None:
-        """Wait until so many files are unfinished: memory holds no more than what is in flight."""
-        while len(self._writing) > unfinished:
+    def _settle(self, most: int) -> None:
+        """Wait until no more files are being made than that: memory holds no more than what is in flight."""
+        while len(self._writing) > most:
             tile, future = self._writing.popleft()
             future.result()
             self._group_after(tile)
-        while len(self._grouping) > (self._workers if unfinished else 0):
+        while len(self._grouping) > (self._workers if most else 0):
             block, future = self._grouping.popleft()
             future.result()
             self._finished(block)

@@ -169,8 +169,8 @@ class Work:
         if not kept.any():
             return no_nuclei()
         near = widen(block, self._bound, self.shape)  # beyond, these nuclei have no pixels
-        own = np.append(np.uint32(0), np.where(kept, np.arange(1, len(kept) + 1), 0).astype(np.uint32))
-        labels = own[grouped.labels[_within(near, region)]]
+        if_kept = np.append(np.uint32(0), np.where(kept, np.arange(1, len(kept) + 1), 0).astype(np.uint32))
+        labels = if_kept[grouped.labels[_within(near, region)]]
         top, left = near.rows.start, near.columns.start
         rows, columns = _extent(labels, 0), _extent(labels, 1)
         found = Block(slice(top + rows.start, top + rows.stop), slice(left + columns.start, left + columns.stop))
