@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import uuid
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis.extra import numpy as hnp
 from nucleus_unet import files
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.exploration.page import check_page_path
+from nucleus_unet.exports.geojson import NAMESPACE, _identity
 from nucleus_unet.files import write_atomically
 from nucleus_unet.masks import kaggle_to_labels
 from numpy.typing import NDArray

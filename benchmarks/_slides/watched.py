@@ -15,7 +15,7 @@ import psutil
 from _machine import peak_memory
 
 PHASES = ("planning", "tiles", "blocks", "numbering", "export")
-"""In order: until a process's first tile; its first block; until all blocks are there; until a result is; until the end."""
+"""In order: until a process's first tile; its first block; until all blocks are there; until a result is; the rest."""
 
 SUMMARY = "summary.json"
 """What a run writes last."""

@@ -13,8 +13,8 @@ from nucleus_unet.flow import Flow, Strips, convolve
 from nucleus_unet.network import OUTPUT_CHANNELS, ConvNorm, Network, Upward, channels_last
 from nucleus_unet.tiles import round_up
 
-# Of a strip: so few that its largest features take some 20 MB, which memory allocators keep for the next strip; twice as
-# much, and they are fetched from the system and cleared anew.
+# Of a strip: so few that its largest features take some 20 MB, which memory allocators keep for the next strip; twice
+# as much, and they are fetched from the system and cleared anew.
 _STRIP_PIXELS = 3 * 2**16
 
 

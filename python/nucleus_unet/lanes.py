@@ -75,6 +75,6 @@ def lanes_on(device: torch.device, precision: Precision) -> Lanes:
 
 
 def same_however_run(device: torch.device, precision: Precision) -> bool:
-    """Whether the network says the same, to the last bit, in any tile and batch, on any number of threads; see `flow`."""
+    """Whether the network says the same, to the last bit, in any tile, on any number of threads; see `flow`."""
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     return device.type == "cpu" and by_onednn(dtype)
