@@ -11,7 +11,7 @@ from nucleus_unet import flow, lanes
 from nucleus_unet.devices import default_tile
 from nucleus_unet.flow import WHOLE, Strips
 from nucleus_unet.fusion import FoldedUpward, StripByStrip, fused
-from nucleus_unet.lanes import Lanes, lanes_on
+from nucleus_unet.lanes import GivenUpError, Lanes, lanes_on
 from nucleus_unet.network import ConvNorm, Network, NetworkConfig, Upward
 from nucleus_unet.tiles import round_up
 from torch import Tensor
@@ -111,6 +111,21 @@ def test_a_lane_has_its_own_number_of_threads_and_leaves_all_others_theirs() -> 
     thread.join()
     assert {each.result() for each in asked} == {before + 3, before + 4}
     assert [torch.get_num_threads(), *later] == [before, before]
+
+
+def test_a_lane_that_is_given_up_ends_between_two_strips() -> None:
+    network = fused(lively(CONFIGS[0]), CPU)
+    pool = Lanes(CPU, [1]).pool()
+
+    def ask() -> Tensor:
+        pool._stop.set()
+        with torch.inference_mode():
+            return network(torch.rand(1, 3, 320, 96))
+
+    with pytest.raises(GivenUpError):
+        pool.submit(ask).result()
+    pool.give_up()
+    assert answer(network, torch.rand(1, 3, 320, 96)).isfinite().all()
 
 
 @pytest.mark.parametrize("total", [1, 2, 8, 11, 20])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nucleus_unet.flow import Flow, Strips, convolve
+from nucleus_unet.lanes import go_on
 from nucleus_unet.network import OUTPUT_CHANNELS, ConvNorm, Network, Upward, channels_last
 from nucleus_unet.tiles import round_up
 
@@ -96,6 +97,7 @@ class StripByStrip(nn.Module):
         answer = torch.empty((count, OUTPUT_CHANNELS, height, width), memory_format=torch.channels_last)
         flow, done = Strips(), 0
         for strip in self._strips(height, width):
+            go_on()
             flow.last = strip.stop == height
             rows = self.network(image[:, :, strip], flow)
             answer[:, :, done : done + rows.shape[2]] = rows

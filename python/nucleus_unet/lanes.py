@@ -19,6 +19,10 @@ from nucleus_unet.flow import by_onednn
 
 # Each holds a tile and what becomes of it, some hundred megabytes; beyond so many, lanes get more threads each.
 _MOST = 8
+# Of the thread that asks: whether its pool was given up.
+_here = threading.local()
+# Held while a lane's number of threads is, for a moment, everybody's.
+_changing = threading.Lock()
 
 
 class Lanes:
@@ -35,32 +39,60 @@ class Lanes:
     ----------
     count
         How many calls.
-    threads
+    device, threads
         As given.
     """
 
     def __init__(self, device: torch.device, threads: Sequence[int | None]) -> None:
-        self.threads, self.count = list(threads), len(threads)
-        self._device = device
+        self.device, self.threads, self.count = device, list(threads), len(threads)
 
-    def pool(self) -> ThreadPoolExecutor:
+    def pool(self) -> LanePool:
         """Start threads to make the calls."""
-        left = SimpleQueue[int | None]()
-        for threads in self.threads:
-            left.put(threads)
-        return ThreadPoolExecutor(self.count, initializer=self._enter, initargs=(left, torch.get_num_threads()))
+        return LanePool(self)
 
-    def _enter(self, left: SimpleQueue[int | None], total: int) -> None:
+
+class LanePool(ThreadPoolExecutor):
+    """The threads of some lanes."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self._device, self._stop = lanes.device, threading.Event()
+        self._threads_left = SimpleQueue[int | None]()
+        for threads in lanes.threads:
+            self._threads_left.put(threads)
+        with _changing:
+            self._total = torch.get_num_threads()
+        super().__init__(lanes.count, initializer=self._enter)
+
+    def give_up(self) -> None:
+        """End the calls that are being made, soon, and make no more."""
+        self._stop.set()
+        self.shutdown(wait=True, cancel_futures=True)
+
+    def _enter(self) -> None:
+        _here.stop = self._stop
         if self._device.type == "cuda":
             torch.cuda.set_stream(torch.cuda.Stream(self._device))  # type: ignore[no-untyped-call]
-        threads = left.get()
-        if threads is not None:
+        threads = self._threads_left.get()
+        if threads is None:
+            return
+        with _changing:
             torch.get_num_threads()  # or the first call would take the number that all others have
             torch.set_num_threads(threads)
             # That was for this thread, but also for all that are yet to begin, whoever begins them: give theirs back.
-            other = threading.Thread(target=torch.set_num_threads, args=(total,))
+            other = threading.Thread(target=torch.set_num_threads, args=(self._total,))
             other.start()
             other.join()
+
+
+class GivenUpError(Exception):
+    """Nobody waits for this call's answer any more."""
+
+
+def go_on() -> None:
+    """Raise `GivenUpError` in a lane that was given up; long calls ask now and then."""
+    stop: threading.Event | None = getattr(_here, "stop", None)
+    if stop is not None and stop.is_set():
+        raise GivenUpError
 
 
 def lanes_on(device: torch.device, precision: Precision) -> Lanes:

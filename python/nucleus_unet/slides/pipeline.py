@@ -127,7 +127,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How a run is cut and spread, which changes nothing of its result (but on GPUs tiles may, and the plan names them).
+    """How a run is cut and spread, which changes nothing of its result; but on GPUs tiles may, and the plan names them.
 
     Attributes
     ----------
@@ -222,9 +222,17 @@ class SlideRun:
         *,
         blocks: Iterable[int] | None = None,
         finished: Callable[[int], object] = lambda _block: None,
+        watch: Callable[[], object] = lambda: None,
     ) -> None:
+        """Do the work; call ``finished`` with every block that is there, and ``watch`` after every tile."""
+
+        def track(tiles: Sequence[int]) -> Iterator[int]:
+            for tile in self._track()(tiles):
+                watch()
+                yield tile
+
         workers, lanes = self._sizes.workers, self._model.lanes
-        run_on_threads(work, workers=workers, lanes=lanes, blocks=blocks, finished=finished, track=self._track())
+        run_on_threads(work, workers=workers, lanes=lanes, blocks=blocks, finished=finished, track=track)
 
     def _write_meanwhile(self, work: Work, plan: SlidePlan, seen: Survey) -> int:
         """Do the work, and write the results of what is finished from the top on while the rest is not."""
@@ -234,12 +242,11 @@ class SlideRun:
                 written = pool.submit(self._write, work, plan, seen, arrivals, lambda: bands.put(True))
                 written.add_done_callback(lambda _: bands.put(False))
 
-                def finished(block: int) -> None:
+                def watch() -> None:
                     if written.done():
-                        written.result()  # it cannot have ended well yet: raise what ended it
-                    arrivals.arrive(block)
+                        written.result()  # before the last block came: raise what ended it
 
-                self._on_threads(work, finished=finished)
+                self._on_threads(work, finished=arrivals.arrive, watch=watch)
                 for _ in self._numbering():
                     if not bands.get():
                         break

@@ -53,8 +53,8 @@ def run_on_threads(
         try:
             _Run(work, ledger, pool, workers, finished).go(network, lanes.count, track)
         except BaseException:
-            for each in network, pool:
-                each.shutdown(wait=True, cancel_futures=True)
+            network.give_up()
+            pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 
@@ -99,7 +99,7 @@ class _Run:
             tile, future = self._writing.popleft()
             future.result()
             self._group_after(tile)
-        while len(self._grouping) > (self._workers if most else 0):
+        while self._grouping and (self._grouping[0][1].done() or len(self._grouping) > (self._workers if most else 0)):
             block, future = self._grouping.popleft()
             future.result()
             self._finished(block)
