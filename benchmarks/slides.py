@@ -1,10 +1,11 @@
 """Measure slides side by side on the same pixels: rate, peak memory, and what seams do to nuclei.
 
-Run as ``python benchmarks/slides.py [--json OUT] [--size PIXELS] [--stardist PYTHON]``. In turns, each time in a
-process of its own, run
+Run as ``python benchmarks/slides.py [--json OUT] [--size PIXELS] [--device cuda] [--stardist PYTHON]``. In turns, each
+time in a process of its own, run
 
 - ``predict_slide``: from a tiled TIFF file to table, labels and outlines on disk;
-- the network alone on the same tiles, from memory: the bound of what a pipeline can reach;
+- the network alone on the same tiles and in the same number of calls at once, from memory: the bound of what a pipeline
+  can reach;
 - MONAI's ``sliding_window_inference`` with the same network, windows a quarter over each other, blended evenly or by
   a Gaussian, and grouped as a whole; it holds the whole picture in memory and writes nothing;
 - StarDist's ``predict_instances_big`` in blocks as large as the tiles, in memory too. It runs another network, trained
