@@ -54,6 +54,19 @@ def segmenter(tiny_bundle: Path) -> Segmenter:
     return Segmenter.from_pretrained(tiny_bundle, device="cpu", precision="float32")
 
 
+def lively(config: NetworkConfig) -> Network:
+    """An untrained network whose every answer uses the whole range of bytes."""
+    torch.manual_seed(3)
+    network = Network(config).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 1.0, 2.0)
+            torch.nn.init.uniform_(module.bias, -0.5, 1.0)
+            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
+    torch.nn.init.normal_(network.form.head.weight, std=1.0)
+    return network
+
+
 def brightness_network(config: NetworkConfig) -> Network:
     """Set a plain network's weights by hand: foreground follows brightness, heat follows blurred brightness.
 

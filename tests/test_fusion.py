@@ -7,12 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import lively
 from nucleus_unet import flow, lanes
 from nucleus_unet.devices import default_tile
 from nucleus_unet.flow import WHOLE, Strips
 from nucleus_unet.fusion import FoldedUpward, StripByStrip, fused
 from nucleus_unet.lanes import GivenUpError, Lanes, lanes_on
-from nucleus_unet.network import ConvNorm, Network, NetworkConfig, Upward
+from nucleus_unet.network import ConvNorm, NetworkConfig, Upward
 from nucleus_unet.tiles import round_up
 from torch import Tensor
 
@@ -22,18 +23,6 @@ CONFIGS = [
     NetworkConfig(form="plain", width=8, depth=2, stem_stride=2),
     NetworkConfig(form="plain", width=4, depth=3, stem_stride=1),
 ]
-
-
-def lively(config: NetworkConfig) -> Network:
-    """An untrained network whose layers all have something to say."""
-    torch.manual_seed(7)
-    network = Network(config).eval()
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 1.0, 2.0)
-            torch.nn.init.uniform_(module.bias, -0.5, 1.0)
-            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
-    return network
 
 
 def answer(network: torch.nn.Module, image: Tensor, *, threads: int | None = None) -> Tensor:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import lively
 from nucleus_unet.devices import Precision, autocast
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference import predict_maps, quantise_output
@@ -20,18 +21,6 @@ PRECISIONS = [
         ),
     ),
 ]
-
-
-def lively(config: NetworkConfig) -> Network:
-    """An untrained network whose every answer uses the whole range of bytes."""
-    torch.manual_seed(3)
-    network = Network(config).eval()
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 1.0, 2.0)
-            torch.nn.init.uniform_(module.bias, -0.5, 1.0)
-    torch.nn.init.normal_(network.form.head.weight, std=1.0)
-    return network
 
 
 PLAIN = lively(NetworkConfig(form="plain", width=8, depth=2, stem_stride=2))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nucleus_unet.fusion import Fused, StripByStrip
+from nucleus_unet.fusion import Fused
 from nucleus_unet.images import Levels
-from nucleus_unet.network import Network, channels_last
+from nucleus_unet.network import channels_last
 from nucleus_unet.segmentation import Plan
 from nucleus_unet.stains import UnderBrown
 
@@ -26,13 +26,13 @@ class DihedralAverage(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from nucleus_unet.network import NetworkConfig
+    >>> from nucleus_unet.network import Network, NetworkConfig
     >>> average = DihedralAverage(Network(NetworkConfig(decoder=(8, 8, 8, 8))).eval())
     >>> tuple(average(torch.zeros(1, 3, 64, 32)).shape)
     (1, 4, 64, 32)
     """
 
-    def __init__(self, network: Network | StripByStrip | UnderBrown) -> None:
+    def __init__(self, network: Fused | UnderBrown) -> None:
         super().__init__()
         self.network = network
         self.stride = network.stride
@@ -50,7 +50,7 @@ class DihedralAverage(nn.Module):
         return total / 8
 
 
-Asked = Network | StripByStrip | UnderBrown | DihedralAverage
+Asked = Fused | UnderBrown | DihedralAverage
 """What images are shown to."""
 
 

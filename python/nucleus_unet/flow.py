@@ -121,7 +121,7 @@ class Strips:
 
     def convolved(self, convolution: nn.Conv2d, features: Tensor) -> Tensor:
         """See `Flow`."""
-        kernel, stride, padding = (int(each[0]) for each in _geometry(convolution))
+        kernel, stride, padding = convolution.kernel_size[0], convolution.stride[0], int(convolution.padding[0])
         if kernel > 1:
             features = self.windows(convolution, features, kernel=kernel, stride=stride, padding=padding)
         return convolve(features, convolution.weight, convolution.bias, stride=stride, groups=convolution.groups)
@@ -195,12 +195,6 @@ def _below(waiting: Tensor, features: Tensor) -> Tensor:
     stacked = _channels_last((count, channels, above + features.shape[2], width), features)
     stacked[:, :, :above], stacked[:, :, above:] = waiting, features
     return stacked
-
-
-def _geometry(convolution: nn.Conv2d) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    padding = convolution.padding
-    assert not isinstance(padding, str)
-    return convolution.kernel_size, convolution.stride, padding
 
 
 def _copied(rows: Tensor) -> Tensor:

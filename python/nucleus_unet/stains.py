@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nucleus_unet.fusion import StripByStrip
+from nucleus_unet.fusion import Fused
 from nucleus_unet.images import Levels, measure_levels, normalise
-from nucleus_unet.network import Network, channels_last
+from nucleus_unet.network import channels_last
 
 # What haematoxylin, eosin and DAB absorb of red, green and blue (Ruifrok and Johnston 2001), each of length 1.
 _STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
@@ -149,13 +149,13 @@ class UnderBrown(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from nucleus_unet.network import NetworkConfig
+    >>> from nucleus_unet.network import Network, NetworkConfig
     >>> under = UnderBrown(Network(NetworkConfig(decoder=(8, 8, 8, 8))).eval(), Levels(0.2, 1))
     >>> tuple(under(torch.zeros(1, 3, 64, 32)).shape)
     (1, 4, 64, 32)
     """
 
-    def __init__(self, network: Network | StripByStrip, thinned: Levels) -> None:
+    def __init__(self, network: Fused, thinned: Levels) -> None:
         super().__init__()
         self.network, self.thinned = network, thinned
         self.stride = network.stride
