@@ -168,7 +168,7 @@ class Work:
             kept &= self._region.contains(centres, self.scale)
         if not kept.any():
             return no_nuclei()
-        near = widen(block, self._bound, self.shape)  # beyond, these nuclei have no pixels
+        near = common(widen(block, self._bound, self.shape), region)  # beyond, these nuclei have no pixels
         if_kept = np.append(np.uint32(0), np.where(kept, np.arange(1, len(kept) + 1), 0).astype(np.uint32))
         labels = if_kept[grouped.labels[_within(near, region)]]
         top, left = near.rows.start, near.columns.start
