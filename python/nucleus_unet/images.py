@@ -249,9 +249,10 @@ def normalise(image: NDArray[Any], levels: Levels) -> NDArray[np.float32]:
     # Single precision holds all integers of the contract, but not the difference of any two of its own numbers.
     precise: NDArray[np.floating] = image.astype(np.float64 if image.dtype.kind == "f" else np.float32)
     with np.errstate(over="ignore"):  # an outlier may lie infinitely far beyond white
-        scaled = (precise - levels.black) / (levels.white - levels.black)
-    result: NDArray[np.float32] = np.clip(scaled, 0, 1).astype(np.float32, copy=False)
-    return result
+        precise -= levels.black
+        precise /= levels.white - levels.black
+    np.clip(precise, 0, 1, out=precise)
+    return precise.astype(np.float32, copy=False)
 
 
 def read_image(path: Path) -> ImageFile:

@@ -27,6 +27,7 @@ from nucleus_unet.lanes import lanes_on, same_however_run
 from nucleus_unet.masks import filter_by_area, relabel_sequential
 from nucleus_unet.progress import tracker
 from nucleus_unet.resample import enlarge_labels, resample, scaled_size
+from nucleus_unet.scale import asked_scale, scale_of_file
 from nucleus_unet.segmentation import Plan, Segmentation
 from nucleus_unet.stains import levels_through_brown, sampling_step
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SCALES = (0.05, 20.0)
 # A smaller block reads hundreds of times its own pixels around it.
 _LEAST_BLOCK = 16
 # More threads than any machine can use.
@@ -177,7 +177,9 @@ class Segmenter:
             Smaller nuclei are dropped, in pixels of the image; by default the model's own.
         diameter
             Typical diameter of the nuclei in pixels. The image is scaled so that it becomes what the model is at home
-            with (``segmenter.bundle.config.diameter``). By default the image is taken as it is.
+            with (``segmenter.bundle.config.diameter``). By default an image in colours whose file tells how large its
+            pixels are is scaled as ``mpp`` would (to a tenth, and not by less than a fifth); any other is taken as it
+            is.
         mpp
             Micrometres per pixel of the image, in place of ``diameter``.
         channel
@@ -240,12 +242,13 @@ class Segmenter:
             batch_size=batch_size,
         )
         tile = tile or default_tile(self.device)
-        scale = self._scale(diameter, mpp)
-        config = self._group_config(threshold, min_area, scale)
+        told = None
         if isinstance(image, Path | str):
-            pixels = _read(Path(image), channel_axis, channel)
+            pixels, told = _read(Path(image), channel_axis, channel)
         else:
             pixels = prepare_image(image, channel_axis=channel_axis, channel=channel)
+        scale = self._scale(diameter, mpp, told, coloured=pixels.ndim == 3)
+        config = self._group_config(threshold, min_area, scale)
         levels = measure_levels(pixels)
         step = sampling_step(pixels.shape)
         thinned = levels_through_brown(pixels[::step, ::step], levels, dab)
@@ -331,8 +334,7 @@ class Segmenter:
             system of ``slide``, a file then, and ``out``, and be of one kind, this machine's. One that dies loses
             nothing.
         threshold, min_area, diameter, mpp, channel, channel_axis, augment, dab
-            As `predict` takes them. Like `predict`, this takes the slide as it is unless told its ``diameter`` or
-            ``mpp``.
+            As `predict` takes them.
         tissue
             Pass over empty glass, as `nucleus_unet.slides.tissue` tells it. This is the default, as the greater
             part of most slides is glass, and the rule keeps what has even a small part of a nucleus's contrast. The
@@ -401,14 +403,18 @@ class Segmenter:
             raise SettingsError(f"client: expected the path of a slide, which workers open, got {type(slide).__name__}")
         side = tile or default_tile(self.device)
         share = None if shard is None else check_shard(shard)
-        scale = self._scale(diameter, mpp)
-        config = self._group_config(threshold, min_area, scale)
         drawn = None if roi is None else read_roi(roi)
         opened = open_slide(slide, channel=channel, channel_axis=channel_axis)
         if mpp is not None:
             opened.mpp = float(mpp)
-        elif diameter is None:
-            self._say_scale(opened.mpp)
+        elif diameter is None and opened.mpp is None:
+            logger.warning(
+                "the slide does not say a plausible pixel size, and is taken as it is: give mpp= or diameter= "
+                "if its nuclei are not about %.0f pixels wide",
+                self.bundle.config.diameter,
+            )
+        scale = self._scale(diameter, mpp, opened.mpp, coloured=opened.channels is not None)
+        config = self._group_config(threshold, min_area, scale)
         model = Model(
             network=self._network,
             precision=self.precision,
@@ -444,22 +450,6 @@ class Segmenter:
         run.shard(share)
         return None
 
-    def _say_scale(self, mpp: float | None) -> None:
-        config = self.bundle.config
-        if mpp is None:
-            logger.warning(
-                "the slide does not say a plausible pixel size, and is taken as it is: give mpp= or diameter= "
-                "if its nuclei are not about %.0f pixels wide",
-                config.diameter,
-            )
-        else:
-            logger.info(
-                "the slide has %.4g micrometres per pixel and is taken as it is; mpp=%.4g would magnify it %.3g times",
-                mpp,
-                mpp,
-                mpp / config.mpp,
-            )
-
     def check_options(
         self,
         *,
@@ -487,7 +477,7 @@ class Segmenter:
         _check_whole_number("tile", tile, 1)
         _check_whole_number("block", block, _LEAST_BLOCK)
         _check_whole_number("workers", workers, 1, _MOST_WORKERS)
-        self._group_config(threshold, min_area, self._scale(diameter, mpp))
+        self._group_config(threshold, min_area, asked_scale(self.bundle.config, diameter=diameter, mpp=mpp) or 1.0)
 
     def _maps(
         self,
@@ -522,15 +512,10 @@ class Segmenter:
             track=tracker("nuclei", show=progress),
         )
 
-    def _scale(self, diameter: float | None, mpp: float | None) -> float:
-        config = self.bundle.config
-        if diameter is not None and mpp is not None:
-            raise SettingsError("give diameter or mpp, not both: each fixes the scale")
-        if diameter is not None:
-            return _checked_scale("diameter", diameter, config.diameter / float(diameter) if diameter > 0 else 0)
-        if mpp is not None:
-            return _checked_scale("mpp", mpp, float(mpp) / config.mpp)
-        return 1.0
+    def _scale(self, diameter: float | None, mpp: float | None, told: float | None, *, coloured: bool) -> float:
+        """Return the scale that is asked for, else the one that follows from the pixel size a file tells."""
+        asked = asked_scale(self.bundle.config, diameter=diameter, mpp=mpp)
+        return scale_of_file(self.bundle.config, told, coloured=coloured) if asked is None else asked
 
     def _group_config(self, threshold: float | None, min_area: int | None, scale: float) -> GroupConfig:
         config = self.bundle.config.group
@@ -574,11 +559,13 @@ class Segmenter:
         )
 
 
-def _read(path: Path, channel_axis: int | None, channel: int | str | None) -> NDArray[Any]:
+def _read(path: Path, channel_axis: int | None, channel: int | str | None) -> tuple[NDArray[Any], float | None]:
+    """Return an image file's pixels, and the micrometres per pixel that it tells."""
     file = read_image(path)
     axis = file.channel_axis if channel_axis is None else channel_axis
     try:
-        return prepare_image(file.pixels, channel_axis=axis, channel=channel, channel_names=file.channel_names)
+        pixels = prepare_image(file.pixels, channel_axis=axis, channel=channel, channel_names=file.channel_names)
+        return pixels, file.mpp
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
 
@@ -590,16 +577,6 @@ def _check_whole_number(name: str, value: int | None, least: int, most: int | No
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not least <= value <= (most or 2**31 - 1):
         bounds = f"of at least {least}" if most is None else f"of {least} to {most}"
         raise SettingsError(f"{name}: expected a whole number {bounds}, got {value!r}")
-
-
-def _checked_scale(name: str, value: float, scale: float) -> float:
-    least, most = _SCALES
-    if not least <= scale <= most:
-        raise SettingsError(
-            f"{name}: expected a value that scales the image by {least} to {most}, got {value}, "
-            f"which scales it by {scale:g}"
-        )
-    return scale
 
 
 def _nothing(pixels: NDArray[Any], plan: Plan, *, keep_maps: bool) -> Segmentation:

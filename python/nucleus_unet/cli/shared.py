@@ -46,7 +46,9 @@ MinArea = Annotated[int | None, typer.Option(help="Drop smaller nuclei (pixels).
 Diameter = Annotated[
     float | None, typer.Option(help="Typical nuclear diameter in pixels; the image is scaled to what the model knows.")
 ]
-Mpp = Annotated[float | None, typer.Option(help="Micrometres per pixel, in place of --diameter.")]
+Mpp = Annotated[
+    float | None, typer.Option(help="Micrometres per pixel, in place of --diameter and what the file says.")
+]
 Channel = Annotated[str | None, typer.Option(help="Number or name of the channel to use.")]
 TileSide = Annotated[
     int | None, typer.Option(help="Side of a tile in pixels, at most; by default as suits the device.")

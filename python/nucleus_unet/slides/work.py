@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nucleus_unet import _core
 from nucleus_unet.averaging import Asked
 from nucleus_unet.devices import Precision
-from nucleus_unet.grouping import GroupConfig, group
+from nucleus_unet.grouping import GroupConfig, group, without_idle_offsets
 from nucleus_unet.images import Levels, normalise
 from nucleus_unet.inference import ask, kept_maps, read_padded
 from nucleus_unet.masks import filter_by_area
@@ -141,8 +141,7 @@ class Work:
     def keep_maps(self, number: int, maps: NDArray[np.uint8]) -> None:
         """Write the maps of a tile's core."""
         kept = kept_maps(maps, self.grid.tiles[number], self.shape)
-        # Channel by channel compresses better.
-        write_record(self._tile_path(number), {"maps": np.ascontiguousarray(np.moveaxis(kept, -1, 0))})
+        write_record(self._tile_path(number), {"maps": without_idle_offsets(kept, self._config)})
 
     def forget_maps(self, number: int) -> None:
         """Delete the maps of a tile that no block needs any more."""
@@ -206,7 +205,7 @@ class Work:
             core = self.grid.core(number)
             if not self._is_tissue(core):
                 continue
-            stored = np.moveaxis(read_record(self._tile_path(number))["maps"], 0, -1)
+            stored = read_record(self._tile_path(number))["maps"]
             inside = common(region, core)
             maps[_within(inside, region)] = stored[_within(inside, core)]
         if self._tissue is not None and not self._tissue.covers(region, self.scale):

@@ -1,6 +1,6 @@
 //! The centre heat in integers, smoothed if so asked.
 
-use ndarray::{Array2, ArrayView3, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use crate::interrupt;
@@ -9,40 +9,76 @@ use crate::interrupt;
 const CHANNEL: usize = 1;
 
 /// Sum of the smoothing kernel's weights along one axis.
-const WEIGHT: u32 = 256;
+const WEIGHT: u16 = 256;
+
+/// Rows that are smoothed together: what lies between the two passes stays in the caches.
+const STRIP: usize = 32;
 
 /// Centre heat times 65536, smoothed by a Gaussian of this standard deviation with edges replicated.
 pub(super) fn smooth(maps: ArrayView3<'_, u8>, sigma: f64) -> Array2<u32> {
     let heat = maps.index_axis_move(Axis(2), CHANNEL);
     if sigma == 0.0 {
         // Built anew rather than mapped, which would keep the order that the maps have in memory.
-        return Array2::from_shape_fn(heat.dim(), |pixel| u32::from(heat[pixel]) * WEIGHT * WEIGHT);
+        return Array2::from_shape_fn(heat.dim(), |pixel| u32::from(heat[pixel]) * u32::from(WEIGHT).pow(2));
     }
     let weights = gaussian(sigma);
     let (rows, columns) = heat.dim();
-    let mut across = vec![0_u32; rows * columns];
-    across
-        .par_chunks_mut(columns)
+    let mut smoothed = vec![0_u32; rows * columns];
+    smoothed
+        .par_chunks_mut(columns * STRIP)
         .enumerate()
-        .for_each(|(row, out)| {
-            interrupt::check();
-            let values: Vec<u32> = heat.row(row).iter().map(|&value| value.into()).collect();
-            smooth_row(&values, &weights, out);
-        });
-    let mut both = vec![0_u32; rows * columns];
-    both.par_chunks_mut(columns)
-        .enumerate()
-        .for_each(|(row, out)| {
-            interrupt::check();
-            add_rows(&across, row, &weights, out);
-        });
-    Array2::from_shape_vec((rows, columns), both).expect("as many values as pixels")
+        .for_each(|(strip, out)| smooth_strip(heat, strip * STRIP, &weights, out));
+    Array2::from_shape_vec((rows, columns), smoothed).expect("as many values as pixels")
+}
+
+/// Smooth the rows from `top` on into `out`, first across, then down.
+fn smooth_strip(heat: ArrayView2<'_, u8>, top: usize, weights: &[u16], out: &mut [u32]) {
+    let (rows, columns) = heat.dim();
+    let radius = weights.len() - 1;
+    let first = top.saturating_sub(radius);
+    let after = (top + out.len() / columns + radius).min(rows);
+    let mut across = vec![0_u16; (after - first) * columns];
+    let mut framed = vec![0_u16; columns + 2 * radius];
+    for (row, sums) in (first..).zip(across.chunks_exact_mut(columns)) {
+        interrupt::check();
+        frame(heat.row(row), radius, &mut framed);
+        add_beside(&framed, weights, sums);
+    }
+    for (row, sums) in (top..).zip(out.chunks_exact_mut(columns)) {
+        interrupt::check();
+        add_rows(&across, row - first, weights, sums);
+    }
+}
+
+/// Copy a row, its ends repeated on both sides.
+fn frame(row: ArrayView1<'_, u8>, radius: usize, framed: &mut [u16]) {
+    let end = radius + row.len();
+    for (place, &value) in framed[radius..end].iter_mut().zip(row) {
+        *place = value.into();
+    }
+    let (left, right) = (framed[radius], framed[end - 1]);
+    framed[..radius].fill(left);
+    framed[end..].fill(right);
+}
+
+/// Weighted sums of the values around each of a row, whose ends `framed` repeats; 16 bits hold them.
+fn add_beside(framed: &[u16], weights: &[u16], sums: &mut [u16]) {
+    let radius = weights.len() - 1;
+    for (sum, value) in sums.iter_mut().zip(&framed[radius..]) {
+        *sum = weights[0] * value;
+    }
+    for (distance, weight) in weights.iter().enumerate().skip(1) {
+        let (left, right) = (&framed[radius - distance..], &framed[radius + distance..]);
+        for (sum, (left, right)) in sums.iter_mut().zip(left.iter().zip(right)) {
+            *sum += weight * (left + right);
+        }
+    }
 }
 
 /// Weights of an integer Gaussian by distance from its middle; both sides together sum to [`WEIGHT`].
 ///
 /// The running sum from the tail is rounded, rather than each weight, so that errors do not pile up in the middle.
-fn gaussian(sigma: f64) -> Vec<u32> {
+fn gaussian(sigma: f64) -> Vec<u16> {
     let radius = super::settings::whole(3.0 * sigma);
     let ideal: Vec<f64> = (0..=radius)
         .map(|distance| (-0.5 * (distance as f64 / sigma).powi(2)).exp())
@@ -52,7 +88,7 @@ fn gaussian(sigma: f64) -> Vec<u32> {
     let (mut tail, mut rounded) = (0.0, 0);
     for distance in (1..=radius).rev() {
         tail += ideal[distance];
-        let sum = (f64::from(WEIGHT) * tail / total).round() as u32;
+        let sum = (f64::from(WEIGHT) * tail / total).round() as u16;
         weights[distance] = sum - rounded;
         rounded = sum;
     }
@@ -60,31 +96,20 @@ fn gaussian(sigma: f64) -> Vec<u32> {
     weights
 }
 
-fn smooth_row(values: &[u32], weights: &[u32], out: &mut [u32]) {
-    let last = values.len() - 1;
-    for (column, sum) in out.iter_mut().enumerate() {
-        *sum = weights[0] * values[column];
-        for (distance, weight) in weights.iter().enumerate().skip(1) {
-            let left = values[column.saturating_sub(distance)];
-            let right = values[(column + distance).min(last)];
-            *sum += weight * (left + right);
-        }
-    }
-}
-
-/// Weighted sum of the rows around `row`.
-fn add_rows(plane: &[u32], row: usize, weights: &[u32], out: &mut [u32]) {
-    let columns = out.len();
+/// Weighted sums of the values above and below each of a row of `plane`, whose first and last rows are repeated.
+fn add_rows(plane: &[u16], row: usize, weights: &[u16], sums: &mut [u32]) {
+    let columns = sums.len();
     let last = plane.len() / columns - 1;
     let line = |row: usize| &plane[row * columns..][..columns];
-    for (sum, value) in out.iter_mut().zip(line(row)) {
-        *sum = weights[0] * value;
+    for (sum, &value) in sums.iter_mut().zip(line(row)) {
+        *sum = u32::from(weights[0]) * u32::from(value);
     }
-    for (distance, weight) in weights.iter().enumerate().skip(1) {
+    for (distance, &weight) in weights.iter().enumerate().skip(1) {
         let above = line(row.saturating_sub(distance));
         let below = line((row + distance).min(last));
-        for (sum, (upper, lower)) in out.iter_mut().zip(above.iter().zip(below)) {
-            *sum += weight * (upper + lower);
+        for (sum, (&upper, &lower)) in sums.iter_mut().zip(above.iter().zip(below)) {
+            // Two products of 16 bits are quicker than one of 32.
+            *sum += u32::from(weight) * u32::from(upper) + u32::from(weight) * u32::from(lower);
         }
     }
 }
