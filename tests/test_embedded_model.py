@@ -103,9 +103,9 @@ def test_labels_are_the_same_for_every_tile_size(precision: Any) -> None:
     segmenter = Segmenter.from_pretrained(device="cpu", precision=precision)
     examples, _ = read_examples(EXAMPLES)
     grey = [example.image for example in examples if example.image.ndim == 2]
-    mosaic = np.block([[np.pad(image, (0, 400))[:330, :350] for image in grey]] * 2)
+    mosaic = np.block([np.pad(image, (0, 400))[:330, :350] for image in grey])
     whole = segmenter.predict(mosaic, tile=2048)
-    assert len(whole) > 100
+    assert len(whole) > 50
     for tile, batch_size in ((400, 1), (320, 3), (513, 2)):
         np.testing.assert_array_equal(segmenter.predict(mosaic, tile=tile, batch_size=batch_size).labels, whole.labels)
 

@@ -68,12 +68,13 @@ class Survey:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; the thumbnail as a PNG file in base64."""
+        picture = imagecodecs.png_encode(self.thumbnail, level=1, filter=imagecodecs.PNG.FILTER.AVG)
         return {
             "pixels": self.pixels,
             "levels": self.levels,
             "tissue": self.tissue.to_json(),
             "stains": self.stains,
-            "thumbnail": base64.b64encode(imagecodecs.png_encode(self.thumbnail, level=1)).decode(),
+            "thumbnail": base64.b64encode(picture).decode(),
         }
 
     @classmethod

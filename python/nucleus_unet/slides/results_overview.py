@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import imagecodecs
 import numpy as np
@@ -12,6 +13,9 @@ from nucleus_unet.extras import require
 from nucleus_unet.slides.results_table import Nucleus
 from nucleus_unet.slides.thumbnail import shrinking
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 # Standard deviation of the Gaussian by which nuclei are counted, as a part of the longest side.
 _BLUR = 1 / 60
 # Side of the cells that nuclei are counted in, as a part of that.
@@ -19,8 +23,6 @@ _CELL = 1 / 4
 # From few nuclei to many; equally far apart to the eye, and unlike the colours of usual stains.
 _COLOURS = np.array([(49, 54, 149), (33, 145, 140), (94, 201, 98), (253, 231, 37)], np.float64)
 _OPACITY = 0.7
-# Colours that are told apart.
-_STEPS = 255
 # Of the legend below the thumbnail, in pixels; small slides get some white beside them.
 _LEGEND, _LEAST_WIDTH, _TEXT, _GAP, _BAR = 76, 620, 17, 16, (220, 14)
 
@@ -58,28 +60,30 @@ class Overview:
 
     def png(self) -> bytes:
         """Draw the picture."""
+        from PIL import Image
+
         density, unit = self.density()
         most = _rounded_up(density.max())
-        step = np.rint(density * (_STEPS / most)).astype(np.intp)
-        shares = np.linspace(0, 1, _STEPS + 1)
-        opacity = (_OPACITY * np.minimum(1, 4 * shares)).astype(np.float32)[:, None]
-        tint = (_colour(shares) * opacity).astype(np.float32)
-        picture = self._thumbnail * (1 - opacity)[step] + tint[step]
-        return self._with_legend(np.rint(picture).astype(np.uint8), most, unit)
+        shares = np.linspace(0, 1, 256)
+        colours = Image.fromarray(np.rint(density * (255 / most)).astype(np.uint8))
+        opacity = colours.point(np.rint(255 * _OPACITY * np.minimum(1, 4 * shares)).tolist())
+        colours.putpalette(np.rint(_colour(shares)).astype(np.uint8).tobytes())
+        picture = Image.composite(colours.convert("RGB"), Image.fromarray(self._thumbnail), opacity)
+        return self._with_legend(picture, most, unit)
 
-    def density(self) -> tuple[NDArray[np.float64], str]:
+    def density(self) -> tuple[NDArray[np.float32], str]:
         """Return how densely nuclei lie around each pixel of the thumbnail, and in what unit."""
         down, across = (_gaussian(extent, self._cell, self._sigma) for extent in self._extents)
         area = (self._factor * (1 if self._mpp is None else self._mpp)) ** 2 / 1e6
         unit = "megapixel" if self._mpp is None else "square millimetre"
-        return down @ self._counts @ across.T / area, unit
+        return down @ self._counts.astype(np.float32) @ across.T / np.float32(area), unit
 
-    def _with_legend(self, picture: NDArray[np.uint8], most: float, unit: str) -> bytes:
+    def _with_legend(self, picture: Image.Image, most: float, unit: str) -> bytes:
         from PIL import Image, ImageDraw, ImageFont
 
-        height, width = picture.shape[:2]
+        width, height = picture.size
         canvas = Image.new("RGB", (max(width, _LEAST_WIDTH), height + _LEGEND), "white")
-        canvas.paste(Image.fromarray(picture), (0, 0))
+        canvas.paste(picture, (0, 0))
         draw = ImageDraw.Draw(canvas)
         font = ImageFont.load_default(_TEXT)
         top, right = height + _GAP, _GAP + _BAR[0]
@@ -105,12 +109,12 @@ def check_pillow() -> None:
     require("PIL", "slides need more packages", extra="slides")
 
 
-def _gaussian(extent: float, cell: int, sigma: float) -> NDArray[np.float64]:
+def _gaussian(extent: float, cell: int, sigma: float) -> NDArray[np.float32]:
     """Return the weights (places, cells) with which each place sees those of a cell; over the extent they are 1."""
     places, starts = np.arange(math.ceil(extent)) + 0.5, np.arange(0, extent, cell)
     lengths = np.minimum(cell, extent - starts)
     weights = np.exp(-0.5 * ((places[:, None] - (starts + lengths / 2)) / sigma) ** 2)
-    normalised: NDArray[np.float64] = weights / (weights @ lengths)[:, None]
+    normalised: NDArray[np.float32] = (weights / (weights @ lengths)[:, None]).astype(np.float32)
     return normalised
 
 

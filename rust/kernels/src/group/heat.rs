@@ -19,7 +19,9 @@ pub(super) fn smooth(maps: ArrayView3<'_, u8>, sigma: f64) -> Array2<u32> {
     let heat = maps.index_axis_move(Axis(2), CHANNEL);
     if sigma == 0.0 {
         // Built anew rather than mapped, which would keep the order that the maps have in memory.
-        return Array2::from_shape_fn(heat.dim(), |pixel| u32::from(heat[pixel]) * u32::from(WEIGHT).pow(2));
+        return Array2::from_shape_fn(heat.dim(), |pixel| {
+            u32::from(heat[pixel]) * u32::from(WEIGHT).pow(2)
+        });
     }
     let weights = gaussian(sigma);
     let (rows, columns) = heat.dim();

@@ -36,17 +36,29 @@ pub(super) fn candidates(heat: ArrayView2<'_, u32>, settings: &GroupSettings) ->
         .into_par_iter()
         .flat_map_iter(|row| {
             interrupt::check();
-            (0..columns).filter_map(move |column| {
-                let heat = plane[row * columns + column];
-                let centre = Centre { row, column, heat };
-                (heat >= least && ranks_first(plane, columns, &centre, settings.window))
-                    .then_some(centre)
-            })
+            candidates_of_row(plane, columns, row, least, settings.window)
         })
         .collect()
 }
 
-/// Whether every earlier pixel of the window is colder and no later one hotter, nearest rows first.
+fn candidates_of_row(
+    plane: &[u32],
+    columns: usize,
+    row: usize,
+    least: u32,
+    window: usize,
+) -> Vec<Centre> {
+    let mut found = Vec::new();
+    for (column, &heat) in plane[row * columns..][..columns].iter().enumerate() {
+        let centre = Centre { row, column, heat };
+        if heat >= least && ranks_first(plane, columns, &centre, window) {
+            found.push(centre);
+        }
+    }
+    found
+}
+
+/// Whether every earlier pixel of the window is colder and no later one hotter, nearest ones first.
 fn ranks_first(plane: &[u32], columns: usize, centre: &Centre, window: usize) -> bool {
     let Centre { row, column, heat } = *centre;
     let (left, right) = (
@@ -54,7 +66,7 @@ fn ranks_first(plane: &[u32], columns: usize, centre: &Centre, window: usize) ->
         (column + window + 1).min(columns),
     );
     let line = |row: usize| &plane[row * columns..][..columns];
-    let colder = |values: &[u32]| values.iter().all(|&value| value < heat);
+    let colder = |values: &[u32]| values.iter().rev().all(|&value| value < heat);
     let no_hotter = |values: &[u32]| values.iter().all(|&value| value <= heat);
     if !colder(&line(row)[left..column]) || !no_hotter(&line(row)[column + 1..right]) {
         return false;
