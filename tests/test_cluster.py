@@ -73,7 +73,7 @@ def test_a_cluster_goes_on_where_a_shard_ended(
     segmenter: Segmenter, client: Client, slide: Path, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segmenter.predict_slide(slide, out=tmp_path, shard=(2, 3), **SIZES)
-    done = {int(path.name) for path in (tmp_path / "work" / "nuclei-64").iterdir()}
+    done = {int(path.name) for path in (tmp_path / "work" / "nuclei-64-136").iterdir()}
     submit, blocks = client.submit, []
 
     def watched(task: Any, folder: str, key: str, number: int, **options: Any) -> Any:

@@ -1,7 +1,7 @@
 """The network that only answers: the same function as the one that was trained, and the same bits however it runs."""
 
 import threading
-from concurrent.futures import wait
+import time
 from itertools import product
 from types import SimpleNamespace
 
@@ -88,23 +88,40 @@ def test_features_that_come_at_different_times_are_given_together() -> None:
     assert given == [([0, 1], [0, 1, 2, 3]), ([2, 3], [4, 5, 6, 7]), ([4, 5, 6, 7], [8, 9, 10, 11, 12, 13, 14, 15])]
 
 
-def test_a_lane_has_its_own_number_of_threads_and_leaves_all_others_theirs() -> None:
+def test_calls_share_the_threads_and_leave_all_others_theirs() -> None:
     before = torch.get_num_threads()
-    with Lanes(CPU, [before + 3, before + 4]).pool() as pool:
-        both = threading.Barrier(2)
-        asked = [pool.submit(lambda: (both.wait(10), torch.get_num_threads())[1]) for _ in range(2)]
-        wait(asked)
+    together, first_is_over = threading.Barrier(2), threading.Event()
+
+    def share() -> int:
+        together.wait(10)
+        lanes.go_on()
+        together.wait(10)
+        return torch.get_num_threads()
+
+    def share_and_stay() -> tuple[int, int]:
+        shared = share()
+        assert first_is_over.wait(10)
+        lanes.go_on()
+        return shared, torch.get_num_threads()
+
+    with Lanes(CPU, 2, before + 8).pool() as pool:
+        first, second = pool.submit(share), pool.submit(share_and_stay)
+        first.result()
+        while pool._busy > 1:
+            time.sleep(0.01)
+        first_is_over.set()
+        shared, alone = second.result()
     later: list[int] = []
     thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
     thread.start()
     thread.join()
-    assert {each.result() for each in asked} == {before + 3, before + 4}
+    assert first.result() + shared == alone == before + 8
     assert [torch.get_num_threads(), *later] == [before, before]
 
 
 def test_a_lane_that_is_given_up_ends_between_two_strips() -> None:
     network = fused(lively(CONFIGS[0]), CPU)
-    pool = Lanes(CPU, [1]).pool()
+    pool = Lanes(CPU, 1, 1).pool()
 
     def ask() -> Tensor:
         pool._stop.set()
@@ -120,12 +137,13 @@ def test_a_lane_that_is_given_up_ends_between_two_strips() -> None:
 @pytest.mark.parametrize("total", [1, 2, 8, 11, 20])
 def test_the_lanes_of_a_cpu_share_all_its_threads(total: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: total)
-    assert sum(threads or 0 for threads in lanes_on(CPU, "float32").threads) == total
+    found = lanes_on(CPU, "float32")
+    assert (found.threads, found.count) == (total, min(total, 8))
 
 
 def test_where_bits_may_differ_there_is_one_lane_with_the_threads_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "by_onednn", lambda _dtype: False)
-    assert lanes_on(CPU, "float32").threads == [None]
+    assert lanes_on(CPU, "float32") == Lanes(CPU, 1, None)
 
 
 def test_without_onednn_it_is_the_same_function(monkeypatch: pytest.MonkeyPatch) -> None:

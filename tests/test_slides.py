@@ -82,7 +82,7 @@ def test_a_flat_slide_has_no_nuclei(segmenter: Segmenter, tmp_path: Path) -> Non
 # The law of blocks, on maps that no network would give ------------------------------------------------------
 
 
-LANES = Lanes(torch.device("cpu"), [1, 1])
+LANES = Lanes(torch.device("cpu"), 2, 2)
 
 
 class StoredMaps(Work):

@@ -7,10 +7,12 @@ in which the first is copied there and back.
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 
@@ -19,32 +21,31 @@ from nucleus_unet.flow import by_onednn
 
 # Each holds a tile and what becomes of it, some hundred megabytes; beyond so many, lanes get more threads each.
 _MOST = 8
-# Of the thread that asks: whether its pool was given up.
+# Of the thread that asks: its pool, and its number there.
 _here = threading.local()
 # Held while a lane's number of threads is, for a moment, everybody's.
 _changing = threading.Lock()
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
+@dataclass(frozen=True)
 class Lanes:
-    """How many calls there are at once, and what each has for itself.
-
-    Parameters
-    ----------
-    device
-        Where the network is; on a GPU each call has a stream.
-    threads
-        For each call, how many threads of the processor it has; None to leave them as they are.
+    """How many calls there are at once, and what they share.
 
     Attributes
     ----------
+    device
+        Where the network is; on a GPU each call has a stream.
     count
         How many calls.
-    device, threads
-        As given.
+    threads
+        Of the processor, shared by as many calls as there are at the moment; None to leave them as they are.
     """
 
-    def __init__(self, device: torch.device, threads: Sequence[int | None]) -> None:
-        self.device, self.threads, self.count = device, list(threads), len(threads)
+    device: torch.device
+    count: int
+    threads: int | None = None
 
     def pool(self) -> LanePool:
         """Start threads to make the calls."""
@@ -55,33 +56,52 @@ class LanePool(ThreadPoolExecutor):
     """The threads of some lanes."""
 
     def __init__(self, lanes: Lanes) -> None:
-        self._device, self._stop = lanes.device, threading.Event()
-        self._threads_left = SimpleQueue[int | None]()
-        for threads in lanes.threads:
-            self._threads_left.put(threads)
+        self._lanes, self._stop = lanes, threading.Event()
+        self._numbers, self._busy, self._counting = itertools.count(), 0, threading.Lock()
         with _changing:
             self._total = torch.get_num_threads()
         super().__init__(lanes.count, initializer=self._enter)
+
+    def submit(self, function: Callable[P, R], /, *arguments: P.args, **options: P.kwargs) -> Future[R]:
+        """Make a call when a lane is free; see `ThreadPoolExecutor`."""
+        return super().submit(self._call, function, *arguments, **options)
 
     def give_up(self) -> None:
         """End the calls that are being made, soon, and make no more."""
         self._stop.set()
         self.shutdown(wait=True, cancel_futures=True)
 
-    def _enter(self) -> None:
-        _here.stop = self._stop
-        if self._device.type == "cuda":
-            torch.cuda.set_stream(torch.cuda.Stream(self._device))  # type: ignore[no-untyped-call]
-        threads = self._threads_left.get()
-        if threads is None:
+    def go_on(self) -> None:
+        """Raise `GivenUpError` if nobody waits any more; else take the threads that calls have left."""
+        if self._stop.is_set():
+            raise GivenUpError
+        if self._lanes.threads is None:
             return
+        most, left = divmod(self._lanes.threads, self._busy)
+        threads = max(1, most + (_here.number < left))
         with _changing:
-            torch.get_num_threads()  # or the first call would take the number that all others have
+            if threads == torch.get_num_threads():  # asked first, or a new thread takes the number that all have
+                return
             torch.set_num_threads(threads)
             # That was for this thread, but also for all that are yet to begin, whoever begins them: give theirs back.
             other = threading.Thread(target=torch.set_num_threads, args=(self._total,))
             other.start()
             other.join()
+
+    def _enter(self) -> None:
+        _here.pool, _here.number = self, next(self._numbers)
+        if self._lanes.device.type == "cuda":
+            torch.cuda.set_stream(torch.cuda.Stream(self._lanes.device))  # type: ignore[no-untyped-call]
+
+    def _call(self, function: Callable[..., R], /, *arguments: Any, **options: Any) -> R:
+        with self._counting:
+            self._busy += 1
+        try:
+            self.go_on()
+            return function(*arguments, **options)
+        finally:
+            with self._counting:
+                self._busy -= 1
 
 
 class GivenUpError(Exception):
@@ -89,21 +109,20 @@ class GivenUpError(Exception):
 
 
 def go_on() -> None:
-    """Raise `GivenUpError` in a lane that was given up; long calls ask now and then."""
-    stop: threading.Event | None = getattr(_here, "stop", None)
-    if stop is not None and stop.is_set():
-        raise GivenUpError
+    """See `LanePool.go_on`, which long calls ask now and then; anywhere else it does nothing."""
+    pool: LanePool | None = getattr(_here, "pool", None)
+    if pool is not None:
+        pool.go_on()
 
 
 def lanes_on(device: torch.device, precision: Precision) -> Lanes:
     """Return the lanes that suit a device and change nothing of what the network says."""
     if device.type == "cuda":
-        return Lanes(device, [None, None])
+        return Lanes(device, 2)
     if not same_however_run(device, precision):
-        return Lanes(device, [None])
-    total = torch.get_num_threads()
-    count = min(total, _MOST)
-    return Lanes(device, [total // count + (lane < total % count) for lane in range(count)])
+        return Lanes(device, 1)
+    threads = torch.get_num_threads()
+    return Lanes(device, min(threads, _MOST), threads)
 
 
 def same_however_run(device: torch.device, precision: Precision) -> bool:

@@ -348,7 +348,7 @@ class Segmenter:
         tile
             As `predict` takes it.
         block
-            Side in pixels of what one grouping step decides, 16 at least; by default as suits the scale.
+            Side in pixels of what one grouping step decides, at most; 16 at least, by default as suits the scale.
         workers
             Threads that read, group and write beside those that run the network; by default up to four.
         progress

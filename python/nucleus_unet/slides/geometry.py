@@ -6,6 +6,7 @@ All in pixels at the model's scale. Tiles are those of `nucleus_unet.tiles`; the
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from itertools import pairwise
 from typing import NamedTuple
 
 from nucleus_unet.errors import ImageError
@@ -106,6 +107,26 @@ class TileGrid:
             )
         )
 
+    def blocks(self, side: int, margin: int) -> list[Block]:
+        """Cut the image into blocks, by rows, of at most ``side`` pixels, which wait for no more tiles than need be.
+
+        They end a ``margin``, which a block reads beyond itself, before the cores of tiles do: so all but the last are
+        decided while the network is at the tiles after them.
+
+        Examples
+        --------
+        >>> grid = TileGrid((512, 100), tile=288, radius=32, stride=32)
+        >>> [grid.core(number).rows.stop for number in range(len(grid.tiles))]
+        [256, 512]
+        >>> [block.rows.stop for block in grid.blocks(300, 40)], [block.rows.stop for block in grid.blocks(200, 40)]
+        ([216, 512], [108, 216, 364, 512])
+        """
+        rows, columns = (
+            _cut([*(span.keep_stop - margin for span in spans[:-1] if span.keep_stop > margin), size], side)
+            for spans, size in zip((self._rows, self._columns), self.shape, strict=True)
+        )
+        return [Block(row, column) for row in rows for column in columns]
+
     def covering(self, region: Block) -> list[int]:
         """Return the numbers of the tiles whose cores touch a region, ascending."""
         down, across = (
@@ -116,3 +137,14 @@ class TileGrid:
             for spans, wanted in zip((self._rows, self._columns), region, strict=True)
         )
         return [row * len(self._columns) + column for row in down for column in across]
+
+
+def _cut(places: list[int], side: int) -> list[slice]:
+    """Cut 0 to the last of some places into parts of at most ``side``: as few of them as may be, at those places."""
+    cuts = [0]
+    for place, following in zip(places, [*places[1:], None], strict=True):
+        if following is None or following - cuts[-1] > side:
+            start, length = cuts[-1], place - cuts[-1]
+            parts = -(-length // side)
+            cuts += [start + length * part // parts for part in range(1, parts + 1)]
+    return [slice(start, stop) for start, stop in pairwise(cuts)]

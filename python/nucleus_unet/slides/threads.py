@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nucleus_unet.lanes import Lanes
 from nucleus_unet.slides.ledger import Ledger
@@ -42,7 +46,7 @@ def run_on_threads(
     track
         Wraps the list of tiles, to show progress.
     finished
-        Is called with each block, those of earlier runs first, by the calling thread; what it raises ends the run.
+        Is called with each block, those of earlier runs first, by any thread; what it raises ends the run.
     """
     wanted = list(work.numbers if blocks is None else blocks)
     ledger = unfinished(work, wanted)
@@ -64,7 +68,7 @@ def unfinished(work: Work, blocks: Iterable[int]) -> Ledger:
 
 
 class _Run:
-    """One thread keeps the books; a pool of others runs the network, another reads, groups and writes."""
+    """One thread hands out tiles; a pool of others runs the network, another reads, groups, writes, keeps the books."""
 
     def __init__(
         self,
@@ -76,8 +80,9 @@ class _Run:
     ) -> None:
         self._work, self._ledger, self._pool, self._workers = work, ledger, pool, workers
         self._finished = finished
-        self._writing: deque[tuple[int, Future[None]]] = deque()
-        self._grouping: deque[tuple[int, Future[None]]] = deque()
+        self._books = threading.Lock()
+        self._writing: deque[Future[None]] = deque()
+        self._grouping: deque[Future[None]] = deque()
 
     def go(self, network: ThreadPoolExecutor, lanes: int, track: Callable[[Sequence[int]], Iterable[int]]) -> None:
         work = self._work
@@ -89,23 +94,30 @@ class _Run:
         # One more than are asked at once: a lane need not wait for the one before it.
         answers = ahead(network, work.ask_network, pixels, depth=lanes + 1)
         for tile, maps in zip(track(missing), answers, strict=True):
-            self._writing.append((tile, self._pool.submit(work.keep_maps, tile, maps)))
-            self._settle(_AHEAD)
-        self._settle(0)
+            self._writing.append(self._pool.submit(self._keep, tile, maps))
+            _settle(self._writing, _AHEAD)
+            _settle(self._grouping, self._workers)
+        _settle(self._writing, 0)
+        _settle(self._grouping, 0)
 
-    def _settle(self, most: int) -> None:
-        """Wait until no more files are being made than that: memory holds no more than what is in flight."""
-        while len(self._writing) > most:
-            tile, future = self._writing.popleft()
-            future.result()
-            self._group_after(tile)
-        while self._grouping and (self._grouping[0][1].done() or len(self._grouping) > (self._workers if most else 0)):
-            block, future = self._grouping.popleft()
-            future.result()
-            self._finished(block)
+    def _keep(self, tile: int, maps: NDArray[np.uint8]) -> None:
+        self._work.keep_maps(tile, maps)
+        self._group_after(tile)
+
+    def _group_after(self, tile: int) -> None:
+        with self._books:
+            for block in self._ledger.tile_is_there(tile):
+                self._grouping.append(self._pool.submit(self._group, block))
+
+    def _group(self, block: int) -> None:
+        self._work.group_block(block)
+        self._finished(block)
+        with self._books:
             for tile in self._ledger.block_is_there(block):
                 self._work.forget_maps(tile)
 
-    def _group_after(self, tile: int) -> None:
-        for block in self._ledger.tile_is_there(tile):
-            self._grouping.append((block, self._pool.submit(self._work.group_block, block)))
+
+def _settle(begun: deque[Future[None]], most: int) -> None:
+    """Wait until no more files are being made than that: memory and disk hold no more than what is in flight."""
+    while begun and (begun[0].done() or len(begun) > most):
+        begun.popleft().result()

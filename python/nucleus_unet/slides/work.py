@@ -20,9 +20,10 @@ from nucleus_unet.inference import ask, kept_maps, read_padded
 from nucleus_unet.masks import filter_by_area
 from nucleus_unet.resample import resample_part, shown_pixels
 from nucleus_unet.slides.cells import CellMask
-from nucleus_unet.slides.geometry import Block, TileGrid, common, lay_blocks, widen
+from nucleus_unet.slides.geometry import Block, TileGrid, common, widen
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei, no_nuclei
 from nucleus_unet.slides.reader import Slide
+from nucleus_unet.slides.recent import RecentMaps
 from nucleus_unet.slides.records import is_whole, read_record, write_record
 from nucleus_unet.slides.region import Region
 
@@ -43,7 +44,7 @@ class Work:
     grid
         The tiles.
     block
-        Side of a block, in pixels at the model's scale.
+        Side of a block, in pixels at the model's scale, at most.
     tissue
         Outside of it all is background; None if all of the slide is taken for tissue.
     region
@@ -100,12 +101,13 @@ class Work:
         self._tissue, self._region = tissue, region
         looked_at = [mask.cells for mask in (tissue, None if region is None else region.mask) if mask is not None]
         self.skipped = 1 - float(np.logical_and.reduce(looked_at).mean()) if looked_at else 0.0
-        found = [self._where_centres_may_be(each) for each in lay_blocks(self.shape, block)]
+        found = [self._where_centres_may_be(each) for each in grid.blocks(block, self._margin)]
         self.blocks = [each or Block(slice(0, 0), slice(0, 0)) for each in found]
         self.numbers = [number for number, each in enumerate(found) if each]
         # Files of runs with other sizes stand beside these and harm nobody.
         self._maps = (maps or folder) / f"maps-{grid.tile}"
-        self._nuclei = folder / f"nuclei-{block}"
+        self._nuclei = folder / f"nuclei-{block}-{grid.tile}"
+        self._recent = RecentMaps()
 
     def tiles_for(self, block: int) -> list[int]:
         """Return the tiles whose maps decide the nuclei of a block."""
@@ -140,11 +142,13 @@ class Work:
 
     def keep_maps(self, number: int, maps: NDArray[np.uint8]) -> None:
         """Write the maps of a tile's core."""
-        kept = kept_maps(maps, self.grid.tiles[number], self.shape)
-        write_record(self._tile_path(number), {"maps": without_idle_offsets(kept, self._config)})
+        kept = without_idle_offsets(kept_maps(maps, self.grid.tiles[number], self.shape), self._config)
+        write_record(self._tile_path(number), {"maps": kept})
+        self._recent.keep(number, kept)
 
     def forget_maps(self, number: int) -> None:
         """Delete the maps of a tile that no block needs any more."""
+        self._recent.forget(number)
         self._tile_path(number).unlink(missing_ok=True)
 
     def group_block(self, number: int) -> None:
@@ -205,7 +209,9 @@ class Work:
             core = self.grid.core(number)
             if not self._is_tissue(core):
                 continue
-            stored = read_record(self._tile_path(number))["maps"]
+            stored = self._recent.get(number)
+            if stored is None:
+                stored = read_record(self._tile_path(number))["maps"]
             inside = common(region, core)
             maps[_within(inside, region)] = stored[_within(inside, core)]
         if self._tissue is not None and not self._tissue.covers(region, self.scale):

@@ -10,14 +10,14 @@ use crate::interrupt;
 /// Byte that stands for no offset.
 const BIAS: i64 = 128;
 
-/// For every pixel the number of its centre, counted from 1, or 0 for none.
+/// For every pixel the number of its centre, counted from 1, or 0 for none; `owners` of any content is overwritten.
 pub(super) fn owners(
     maps: ArrayView3<'_, u8>,
     centres: &[Centre],
     settings: &GroupSettings,
+    mut owners: Array2<u32>,
 ) -> Array2<u32> {
-    let (rows, columns, _) = maps.dim();
-    let mut owners = Array2::zeros((rows, columns));
+    let (rows, columns) = owners.dim();
     let grid = Grid::new(centres, (rows, columns), whole(settings.snap));
     let least = settings.least_foreground();
     let clip = 2 * settings.reach as i64;
@@ -30,6 +30,7 @@ pub(super) fn owners(
                 .and(maps.lanes(Axis(1)))
                 .for_each(|column, owner, pixel| {
                     if u32::from(pixel[0]) < least {
+                        *owner = 0;
                         return;
                     }
                     let offset = |byte: u8| (i64::from(byte) - BIAS).clamp(-clip, clip);

@@ -124,7 +124,7 @@ mod tests {
     fn weights_sum_exactly_and_peak_in_the_middle() {
         for tenths in 1..=160 {
             let weights = gaussian(f64::from(tenths) / 10.0);
-            assert_eq!(weights[0] + 2 * weights[1..].iter().sum::<u32>(), WEIGHT);
+            assert_eq!(weights[0] + 2 * weights[1..].iter().sum::<u16>(), WEIGHT);
             assert!(weights[1..].iter().all(|&weight| weight <= weights[0] + 1));
         }
     }

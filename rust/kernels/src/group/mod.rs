@@ -92,33 +92,32 @@ pub fn group(maps: ArrayView3<'_, u8>, settings: &GroupSettings) -> Result<Group
         return Err(GroupError::Size { rows, columns });
     }
     if rows == 0 || columns == 0 {
-        return Ok(number((rows, columns), Vec::new(), &[]));
+        return Ok(number(Array2::zeros((rows, columns)), Vec::new(), &[]));
     }
     let heat = heat::smooth(maps, settings.heat_sigma);
     let candidates = peaks::candidates(heat.view(), settings);
     let centres = peaks::keep(heat.view(), &candidates, settings);
-    let owners = assign::owners(maps, &centres, settings);
+    // One plane for heat, owners and labels in turn: memory that is new must be cleared first.
+    let owners = assign::owners(maps, &centres, settings, heat);
     let nuclei = clean::clean(maps, owners.view(), &centres, settings);
-    Ok(number((rows, columns), nuclei, &centres))
+    Ok(number(owners, nuclei, &centres))
 }
 
-/// The nuclei, numbered by their first pixels, as a label image and lists.
-fn number(
-    (rows, columns): (usize, usize),
-    mut nuclei: Vec<clean::Nucleus>,
-    centres: &[Centre],
-) -> Grouped {
+/// The nuclei, numbered by their first pixels, as a label image, drawn on `plane`, and lists.
+fn number(mut plane: Array2<u32>, mut nuclei: Vec<clean::Nucleus>, centres: &[Centre]) -> Grouped {
     nuclei.sort_unstable_by_key(clean::Nucleus::first_pixel);
-    let mut labels = vec![0; rows * columns];
+    plane.fill(0);
+    let columns = plane.ncols();
+    let pixels = plane.as_slice_mut().expect("it is laid out row by row");
     for (label, nucleus) in (1..).zip(&nuclei) {
         for run in &nucleus.runs {
-            labels[run.row * columns..][run.start..run.end].fill(label);
+            pixels[run.row * columns..][run.start..run.end].fill(label);
         }
     }
     let of = |nucleus: &clean::Nucleus| centres[nucleus.owner];
     let peak = |heat: u32| (f64::from(heat) / f64::from(FULL_HEAT)) as f32;
     Grouped {
-        labels: Array2::from_shape_vec((rows, columns), labels).expect("as many labels as pixels"),
+        labels: plane,
         centres: nuclei
             .iter()
             .map(|nucleus| [of(nucleus).row, of(nucleus).column])
