@@ -27,7 +27,7 @@ from nucleus_unet.images import Levels, measure_levels
 from nucleus_unet.lanes import Lanes
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.slides.geometry import TileGrid, lay_blocks, widen
+from nucleus_unet.slides.geometry import TileGrid, widen
 from nucleus_unet.slides.pipeline import SlideResult
 from nucleus_unet.slides.plan import survey
 from nucleus_unet.slides.reader import open_slide
@@ -211,7 +211,7 @@ def test_maps_are_deleted_when_no_block_needs_them(tmp_path: Path) -> None:
 
 def test_blocks_know_the_tiles_they_need() -> None:
     grid = TileGrid((300, 410), tile=96, radius=20, stride=8)
-    for block in lay_blocks((300, 410), 77):
+    for block in grid.blocks(77, 31):
         region = widen(block, 31, (300, 410))
         touched = [
             number
@@ -219,6 +219,24 @@ def test_blocks_know_the_tiles_they_need() -> None:
             if all(a.start < b.stop and b.start < a.stop for a, b in zip(grid.core(number), region, strict=True))
         ]
         assert grid.covering(region) == touched
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(1, 700), st.integers(1, 700), st.integers(72, 300), st.integers(1, 400), st.integers(0, 200))
+def test_blocks_cut_an_image_without_gap_or_overlap(height: int, width: int, tile: int, side: int, margin: int) -> None:
+    covered = np.zeros((height, width), np.uint8)
+    for block in TileGrid((height, width), tile=tile, radius=20, stride=8).blocks(side, margin):
+        assert 0 < block.rows.stop - block.rows.start <= side
+        assert 0 < block.columns.stop - block.columns.start <= side
+        covered[block] += 1
+    assert (covered == 1).all()
+
+
+def test_all_blocks_but_the_last_are_decided_before_the_last_tile() -> None:
+    grid = TileGrid((900, 900), tile=400, radius=20, stride=8)
+    last = len(grid.tiles) - 1
+    waiting = [block for block in grid.blocks(400, 31) if last in grid.covering(widen(block, 31, grid.shape))]
+    assert len(waiting) == 1
 
 
 # Interrupted runs -----------------------------------------------------------------------------------------

@@ -51,6 +51,8 @@ class BundleConfig:
         Nuclear diameter in pixels that the model is at home with.
     mpp
         Micrometres per pixel at which tissue has that diameter.
+    mpp_known
+        Whether that was measured, so that stained tissue whose file tells its pixel size can be brought to it.
     """
 
     name: str
@@ -58,6 +60,7 @@ class BundleConfig:
     group: GroupConfig = field(default_factory=GroupConfig)
     diameter: float = 24.0
     mpp: float = 0.25
+    mpp_known: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -68,6 +71,7 @@ class BundleConfig:
             "group": self.group.to_json(),
             "diameter": self.diameter,
             "mpp": self.mpp,
+            "mpp_known": self.mpp_known,
         }
 
     @classmethod
@@ -93,6 +97,7 @@ class BundleConfig:
                 group=GroupConfig.from_json(values["group"]),
                 diameter=float(values["diameter"]),
                 mpp=float(values["mpp"]),
+                mpp_known=bool(values["mpp_known"]),
             )
         except (TypeError, ValueError, OverflowError) as error:
             raise BundleError(f"{CONFIG}: {error}") from error

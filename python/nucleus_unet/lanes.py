@@ -57,7 +57,7 @@ class LanePool(ThreadPoolExecutor):
 
     def __init__(self, lanes: Lanes) -> None:
         self._lanes, self._stop = lanes, threading.Event()
-        self._numbers, self._busy, self._counting = itertools.count(), 0, threading.Lock()
+        self._numbers, self._busy, self._counting = itertools.count(), set[int](), threading.Lock()
         with _changing:
             self._total = torch.get_num_threads()
         super().__init__(lanes.count, initializer=self._enter)
@@ -77,8 +77,10 @@ class LanePool(ThreadPoolExecutor):
             raise GivenUpError
         if self._lanes.threads is None:
             return
-        most, left = divmod(self._lanes.threads, self._busy)
-        threads = max(1, most + (_here.number < left))
+        with self._counting:
+            busy = sorted(self._busy)
+        most, left = divmod(self._lanes.threads, len(busy))
+        threads = max(1, most + (busy.index(_here.number) < left))
         with _changing:
             if threads == torch.get_num_threads():  # asked first, or a new thread takes the number that all have
                 return
@@ -95,13 +97,13 @@ class LanePool(ThreadPoolExecutor):
 
     def _call(self, function: Callable[..., R], /, *arguments: Any, **options: Any) -> R:
         with self._counting:
-            self._busy += 1
+            self._busy.add(_here.number)
         try:
             self.go_on()
             return function(*arguments, **options)
         finally:
             with self._counting:
-                self._busy -= 1
+                self._busy.remove(_here.number)
 
 
 class GivenUpError(Exception):

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nucleus_unet.bundle import BundleConfig
 from nucleus_unet.errors import SettingsError
@@ -12,8 +17,13 @@ logger = logging.getLogger(__name__)
 _SCALES = (0.05, 20.0)
 # Micrometres per pixel at which nuclei can be told apart: from objectives of 100 to those of 10.
 _TELLING = (0.08, 1.1)
-# A tenth of a step of magnification is more than nuclei differ by; models are trained on more than this.
+# What writers say who do not know.
+_PLACEHOLDER = 1.0
+# Nuclei differ by more, and models are trained on more.
 _AS_IT_IS = (0.8, 1.25)
+# Where an image is looked at to tell light that went through it from light of its own: patches of a regular grid, of
+# which the lightest quarter is at least so light. Slides may be black where nothing was scanned.
+_GRID, _PATCH, _LIGHT, _QUANTILE = 5, 32, 100, 0.75
 
 
 def asked_scale(config: BundleConfig, *, diameter: float | None, mpp: float | None) -> float | None:
@@ -49,11 +59,10 @@ def asked_scale(config: BundleConfig, *, diameter: float | None, mpp: float | No
     return None
 
 
-def scale_of_file(config: BundleConfig, mpp: float | None, *, coloured: bool) -> float:
-    """Return the scale, to a tenth, at which stained tissue looks as the model knows it; other images are left alone.
+def scale_of_file(config: BundleConfig, mpp: float | None) -> float:
+    """Return the scale, to a tenth, at which stained tissue looks as the model knows it.
 
-    Nuclei of tissue are alike in micrometres, those of cultures, which fluorescence mostly shows, are not. And a
-    model has seen a range of sizes, so that what is nearly right is not touched.
+    A model has seen a range of sizes: what is nearly right is left alone.
 
     Parameters
     ----------
@@ -61,24 +70,20 @@ def scale_of_file(config: BundleConfig, mpp: float | None, *, coloured: bool) ->
         Of the model.
     mpp
         Micrometres per pixel, as the file says; None if it does not.
-    coloured
-        Whether the image has colours, which stains have.
 
     Examples
     --------
     >>> from nucleus_unet.network import NetworkConfig
-    >>> config = BundleConfig("mine", NetworkConfig(), diameter=24, mpp=0.25)
-    >>> scale_of_file(config, 0.4992, coloured=True), scale_of_file(config, 0.4992, coloured=False)
+    >>> config = BundleConfig("mine", NetworkConfig(), diameter=24, mpp=0.25, mpp_known=True)
+    >>> scale_of_file(config, 0.4992), scale_of_file(config, 0.2268)
     (2.0, 1.0)
-    >>> scale_of_file(config, 0.2268, coloured=True)
-    1.0
     """
-    if mpp is None or not coloured:
+    if mpp is None or not config.mpp_known:
         return 1.0
     least, most = _TELLING
-    if not least <= mpp <= most:
+    if not least <= mpp <= most or mpp == _PLACEHOLDER:
         logger.warning(
-            "the file says %.4g micrometres per pixel, where nuclei can be told from %g to %g: "
+            "the file says %.4g micrometres per pixel, which is hardly so (nuclei can be told from %g to %g): "
             "the image is taken as it is; give mpp= or diameter= if that is wrong",
             mpp,
             least,
@@ -87,7 +92,7 @@ def scale_of_file(config: BundleConfig, mpp: float | None, *, coloured: bool) ->
         return 1.0
     scale = round(mpp / config.mpp, 1)
     least, most = _AS_IT_IS
-    if least <= scale <= most:
+    if least <= scale <= most or not _SCALES[0] <= scale <= _SCALES[1]:
         return 1.0
     logger.info(
         "the file says %.4g micrometres per pixel: magnified %g times; diameter=%g would take the image as it is",
@@ -96,6 +101,40 @@ def scale_of_file(config: BundleConfig, mpp: float | None, *, coloured: bool) ->
         config.diameter,
     )
     return scale
+
+
+def is_stained(read: Callable[[slice, slice], NDArray[Any]], shape: tuple[int, int], dtype: np.dtype[Any]) -> bool:
+    """Tell tissue under a microscope's lamp from fluorescence in colours, by how light the image is here and there.
+
+    Nuclei of tissue are alike in micrometres. Those of cultures, which fluorescence mostly shows, are not.
+
+    Parameters
+    ----------
+    read
+        Gives the pixels (h, w, 3) of row and column slices.
+    shape
+        Height and width of the image.
+    dtype
+        Of its pixels; lamps are seen in eight bits.
+
+    Examples
+    --------
+    >>> tissue = np.full((90, 70, 3), 200, np.uint8)
+    >>> is_stained(lambda *region: tissue[region], (90, 70), tissue.dtype)
+    True
+    """
+    if dtype != np.uint8 or 0 in shape:
+        return False
+    rows, columns = (
+        [slice(start, start + _PATCH) for start in np.linspace(0, max(0, size - _PATCH), _GRID).astype(int).tolist()]
+        for size in shape
+    )
+    rows, columns = (
+        [slice(each.start, min(each.stop, size)) for each in spans]
+        for spans, size in zip((rows, columns), shape, strict=True)
+    )
+    means = [read(row, column).mean() for row in rows for column in columns]
+    return bool(np.quantile(means, _QUANTILE) >= _LIGHT)
 
 
 def _checked(name: str, value: float, scale: float) -> float:

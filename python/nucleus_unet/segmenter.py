@@ -7,7 +7,7 @@ import logging
 import math
 import numbers
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
@@ -27,7 +27,7 @@ from nucleus_unet.lanes import lanes_on, same_however_run
 from nucleus_unet.masks import filter_by_area, relabel_sequential
 from nucleus_unet.progress import tracker
 from nucleus_unet.resample import enlarge_labels, resample, scaled_size
-from nucleus_unet.scale import asked_scale, scale_of_file
+from nucleus_unet.scale import asked_scale, is_stained, scale_of_file
 from nucleus_unet.segmentation import Plan, Segmentation
 from nucleus_unet.stains import levels_through_brown, sampling_step
 
@@ -177,9 +177,9 @@ class Segmenter:
             Smaller nuclei are dropped, in pixels of the image; by default the model's own.
         diameter
             Typical diameter of the nuclei in pixels. The image is scaled so that it becomes what the model is at home
-            with (``segmenter.bundle.config.diameter``). By default an image in colours whose file tells how large its
-            pixels are is scaled as ``mpp`` would (to a tenth, and not by less than a fifth); any other is taken as it
-            is.
+            with (``segmenter.bundle.config.diameter``). By default stained tissue whose file tells how large its
+            pixels are is scaled as ``mpp`` would (to a tenth, and not by less than a fifth) if the model knows its own
+            (``config.mpp_known``, as the embedded one does); any other image is taken as it is.
         mpp
             Micrometres per pixel of the image, in place of ``diameter``.
         channel
@@ -247,7 +247,7 @@ class Segmenter:
             pixels, told = _read(Path(image), channel_axis, channel)
         else:
             pixels = prepare_image(image, channel_axis=channel_axis, channel=channel)
-        scale = self._scale(diameter, mpp, told, coloured=pixels.ndim == 3)
+        scale = self._scale(diameter, mpp, told, pixels.shape, pixels.dtype, lambda *region: pixels[region])
         config = self._group_config(threshold, min_area, scale)
         levels = measure_levels(pixels)
         step = sampling_step(pixels.shape)
@@ -413,7 +413,8 @@ class Segmenter:
                 "if its nuclei are not about %.0f pixels wide",
                 self.bundle.config.diameter,
             )
-        scale = self._scale(diameter, mpp, opened.mpp, coloured=opened.channels is not None)
+        shape = opened.shape if opened.channels is None else (*opened.shape, opened.channels)
+        scale = self._scale(diameter, mpp, opened.mpp, shape, opened.dtype, opened.read)
         config = self._group_config(threshold, min_area, scale)
         model = Model(
             network=self._network,
@@ -512,10 +513,23 @@ class Segmenter:
             track=tracker("nuclei", show=progress),
         )
 
-    def _scale(self, diameter: float | None, mpp: float | None, told: float | None, *, coloured: bool) -> float:
-        """Return the scale that is asked for, else the one that follows from the pixel size a file tells."""
-        asked = asked_scale(self.bundle.config, diameter=diameter, mpp=mpp)
-        return scale_of_file(self.bundle.config, told, coloured=coloured) if asked is None else asked
+    def _scale(
+        self,
+        diameter: float | None,
+        mpp: float | None,
+        told: float | None,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        read: Callable[[slice, slice], NDArray[Any]],
+    ) -> float:
+        """Return the scale that is asked for, else the one that follows from the pixel size that a file tells."""
+        config = self.bundle.config
+        asked = asked_scale(config, diameter=diameter, mpp=mpp)
+        if asked is not None:
+            return asked
+        if told is None or len(shape) == 2 or not is_stained(read, (shape[0], shape[1]), dtype):
+            return 1.0
+        return scale_of_file(config, told)
 
     def _group_config(self, threshold: float | None, min_area: int | None, scale: float) -> GroupConfig:
         config = self.bundle.config.group

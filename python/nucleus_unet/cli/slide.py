@@ -49,7 +49,9 @@ def slide(
         Path | None, typer.Option(help="GeoJSON with the regions to look at, in pixels of the full resolution.")
     ] = None,
     tile: TileSide = None,
-    block: Annotated[int | None, typer.Option(help="Side of what one grouping step decides, in pixels.")] = None,
+    block: Annotated[
+        int | None, typer.Option(help="Side of what one grouping step decides, in pixels, at most.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Threads beside the network's; by default up to four.")] = None,
     shard: Annotated[
         str | None, typer.Option(help="3/20: do the third of twenty shares, at once with others on shared storage.")

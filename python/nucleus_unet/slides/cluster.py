@@ -54,7 +54,7 @@ class Job:
     slide, channel, channel_axis
         As `nucleus_unet.slides.reader.open_slide` takes them; an absolute path.
     tile, block
-        Sides, in pixels at the model's scale.
+        Sides, in pixels at the model's scale, at most.
     network
         Configuration of the network.
     roi

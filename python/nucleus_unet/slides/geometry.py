@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from nucleus_unet.errors import ImageError
 from nucleus_unet.inference import padded_size
-from nucleus_unet.tiles import Span, Tile, lay_tiles
+from nucleus_unet.tiles import Span, Tile, check_parts, lay_tiles
 
 # A million pixels a side: more than any microscope has, and little enough for what is kept of each part of a slide.
 _MOST_PIXELS = 2**40
@@ -125,6 +125,7 @@ class TileGrid:
             _cut([*(span.keep_stop - margin for span in spans[:-1] if span.keep_stop > margin), size], side)
             for spans, size in zip((self._rows, self._columns), self.shape, strict=True)
         )
+        check_parts("block", side, self.shape, (len(rows), len(columns)))
         return [Block(row, column) for row in rows for column in columns]
 
     def covering(self, region: Block) -> list[int]:

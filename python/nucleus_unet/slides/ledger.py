@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 
 class Ledger:
-    """The books of a run; kept by one thread, so there are no locks.
+    """The books of a run; who shares them sees to it that one writes at a time.
 
     Parameters
     ----------

@@ -99,8 +99,8 @@ class SlidePlan:
     height, width, channels, dtype, pixels
         The slide; ``pixels`` is a digest of them all.
     mpp
-        Micrometres per pixel: as was asked for, else where the slide says so. It changes nothing but the units of
-        results; ``prediction.scale`` does.
+        Micrometres per pixel: as was asked for, else where the slide says so. Of the results it is the unit; the scale
+        that may follow from it is ``prediction.scale``.
     tissue
         Digest of the tissue mask; None if all of the slide is taken for tissue.
     roi

@@ -1,4 +1,4 @@
-"""Maps of the last few tiles, as blocks ask for those of their tile and its neighbours soon after they are made."""
+"""Maps of the last few tiles: a block asks for those of its tile and the one before as soon as they are made."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import OrderedDict
 import numpy as np
 from numpy.typing import NDArray
 
-# Eight tiles of the default size; of larger ones, fewer.
+# Some six tiles of the default size; of larger ones, fewer.
 _MOST_BYTES = 2**27
 
 

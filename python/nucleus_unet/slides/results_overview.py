@@ -71,12 +71,12 @@ class Overview:
         picture = Image.composite(colours.convert("RGB"), Image.fromarray(self._thumbnail), opacity)
         return self._with_legend(picture, most, unit)
 
-    def density(self) -> tuple[NDArray[np.float32], str]:
+    def density(self) -> tuple[NDArray[np.float64], str]:
         """Return how densely nuclei lie around each pixel of the thumbnail, and in what unit."""
         down, across = (_gaussian(extent, self._cell, self._sigma) for extent in self._extents)
         area = (self._factor * (1 if self._mpp is None else self._mpp)) ** 2 / 1e6
         unit = "megapixel" if self._mpp is None else "square millimetre"
-        return down @ self._counts.astype(np.float32) @ across.T / np.float32(area), unit
+        return down @ self._counts @ across.T / area, unit
 
     def _with_legend(self, picture: Image.Image, most: float, unit: str) -> bytes:
         from PIL import Image, ImageDraw, ImageFont
@@ -109,12 +109,12 @@ def check_pillow() -> None:
     require("PIL", "slides need more packages", extra="slides")
 
 
-def _gaussian(extent: float, cell: int, sigma: float) -> NDArray[np.float32]:
+def _gaussian(extent: float, cell: int, sigma: float) -> NDArray[np.float64]:
     """Return the weights (places, cells) with which each place sees those of a cell; over the extent they are 1."""
     places, starts = np.arange(math.ceil(extent)) + 0.5, np.arange(0, extent, cell)
     lengths = np.minimum(cell, extent - starts)
     weights = np.exp(-0.5 * ((places[:, None] - (starts + lengths / 2)) / sigma) ** 2)
-    normalised: NDArray[np.float32] = (weights / (weights @ lengths)[:, None]).astype(np.float32)
+    normalised: NDArray[np.float64] = weights / (weights @ lengths)[:, None]
     return normalised
 
 

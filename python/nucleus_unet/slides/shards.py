@@ -89,7 +89,7 @@ def check_finished(work: Work, folder: Path) -> None:
     fewest = min(absent, key=len, default=["all"])
     raise SettingsError(
         f"{folder}: {len(missing)} of {len(work.numbers)} blocks are missing, those of shards: {', '.join(fewest)}. "
-        "Run these with the same options, then merge again"
+        "Run these with the same options, tile= and block= too, then merge again"
     )
 
 
