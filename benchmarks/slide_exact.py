@@ -1,8 +1,8 @@
 """See that slides, cut into tiles of five sizes by one process and by two, have the very nuclei of the whole picture.
 
 Run as ``python benchmarks/slide_exact.py SLIDE... [--tiles SIDE...] [--json OUT]``. The whole is one call of the
-network on the untiled picture, and one of the grouping. The slide is magnified as its file lets tell, and taken without the tissue mask. The exit
-status is 0 only if no pixel differs. Needs the ``dask`` extra.
+network on the untiled picture, and one of the grouping. The slide is magnified as its file lets tell, and taken without
+the tissue mask. The exit status is 0 only if no pixel differs. Needs the ``dask`` extra.
 """
 
 from __future__ import annotations
