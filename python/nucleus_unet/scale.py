@@ -59,7 +59,7 @@ def asked_scale(config: BundleConfig, *, diameter: float | None, mpp: float | No
     return None
 
 
-def scale_of_file(config: BundleConfig, mpp: float | None) -> float:
+def scale_of_file(config: BundleConfig, mpp: float) -> float:
     """Return the scale, to a tenth, at which stained tissue looks as the model knows it.
 
     A model has seen a range of sizes: what is nearly right is left alone.
@@ -67,9 +67,9 @@ def scale_of_file(config: BundleConfig, mpp: float | None) -> float:
     Parameters
     ----------
     config
-        Of the model.
+        Of the model, which knows its own pixel size.
     mpp
-        Micrometres per pixel, as the file says; None if it does not.
+        Micrometres per pixel, as the file says.
 
     Examples
     --------
@@ -78,8 +78,6 @@ def scale_of_file(config: BundleConfig, mpp: float | None) -> float:
     >>> scale_of_file(config, 0.4992), scale_of_file(config, 0.2268)
     (2.0, 1.0)
     """
-    if mpp is None or not config.mpp_known:
-        return 1.0
     least, most = _TELLING
     if not least <= mpp <= most or mpp == _PLACEHOLDER:
         logger.warning(
@@ -125,13 +123,10 @@ def is_stained(read: Callable[[slice, slice], NDArray[Any]], shape: tuple[int, i
     """
     if dtype != np.uint8 or 0 in shape:
         return False
+    sides = [min(_PATCH, size) for size in shape]
     rows, columns = (
-        [slice(start, start + _PATCH) for start in np.linspace(0, max(0, size - _PATCH), _GRID).astype(int).tolist()]
-        for size in shape
-    )
-    rows, columns = (
-        [slice(each.start, min(each.stop, size)) for each in spans]
-        for spans, size in zip((rows, columns), shape, strict=True)
+        [slice(start, start + side) for start in np.linspace(0, size - side, _GRID).astype(int).tolist()]
+        for size, side in zip(shape, sides, strict=True)
     )
     means = [read(row, column).mean() for row in rows for column in columns]
     return bool(np.quantile(means, _QUANTILE) >= _LIGHT)

@@ -527,9 +527,9 @@ class Segmenter:
         asked = asked_scale(config, diameter=diameter, mpp=mpp)
         if asked is not None:
             return asked
-        if told is None or len(shape) == 2 or not is_stained(read, (shape[0], shape[1]), dtype):
+        if told is None or not config.mpp_known or len(shape) == 2:
             return 1.0
-        return scale_of_file(config, told)
+        return scale_of_file(config, told) if is_stained(read, (shape[0], shape[1]), dtype) else 1.0
 
     def _group_config(self, threshold: float | None, min_area: int | None, scale: float) -> GroupConfig:
         config = self.bundle.config.group

@@ -1,48 +1,56 @@
-"""Maps of the last few tiles: a block asks for those of its tile and the one before as soon as they are made."""
+"""Arrays that were made last, as neighbours ask for the same ones soon after each other."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-# Some six tiles of the default size; of larger ones, fewer.
-_MOST_BYTES = 2**27
 
+class RecentArrays:
+    """Keeps arrays as long as there is room, those that were asked for last; may be asked by several threads.
 
-class RecentMaps:
-    """Keeps maps by the numbers of their tiles, the last ones that were given; may be asked by several threads.
+    Parameters
+    ----------
+    most_bytes
+        Of all arrays together; the last one stays even if it is larger.
 
     Examples
     --------
-    >>> recent = RecentMaps()
-    >>> recent.keep(7, np.zeros((2, 3, 4), np.uint8))
-    >>> recent.get(7).shape, recent.get(8)
-    ((2, 3, 4), None)
+    >>> import numpy as np
+    >>> recent = RecentArrays(10)
+    >>> recent.keep("a", np.zeros(6, np.uint8))
+    >>> recent.keep("b", np.zeros(6, np.uint8))
+    >>> recent.get("a"), recent.get("b").nbytes
+    (None, 6)
     """
 
-    def __init__(self) -> None:
-        self._maps: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
-        self._bytes, self._lock = 0, threading.Lock()
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes, self._bytes = most_bytes, 0
+        self._arrays: OrderedDict[Hashable, NDArray[Any]] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def keep(self, tile: int, maps: NDArray[np.uint8]) -> None:
-        """Keep the maps of a tile, and of the oldest ones no more than there is room for."""
-        self.forget(tile)
+    def keep(self, key: Hashable, array: NDArray[Any]) -> None:
+        """Keep an array, and of the others no more than there is room for."""
+        self.forget(key)
         with self._lock:
-            self._maps[tile] = maps
-            self._bytes += maps.nbytes
-            while self._bytes > _MOST_BYTES:
-                self._bytes -= self._maps.popitem(last=False)[1].nbytes
+            self._arrays[key] = array
+            self._bytes += array.nbytes
+            while self._bytes > self._most_bytes and len(self._arrays) > 1:
+                self._bytes -= self._arrays.popitem(last=False)[1].nbytes
 
-    def get(self, tile: int) -> NDArray[np.uint8] | None:
-        """Return the maps of a tile, which are not to be changed; None if they are no longer there."""
+    def get(self, key: Hashable) -> NDArray[Any] | None:
+        """Return an array, which is not to be changed; None if it is not there any more."""
         with self._lock:
-            return self._maps.get(tile)
+            if key in self._arrays:
+                self._arrays.move_to_end(key)
+            return self._arrays.get(key)
 
-    def forget(self, tile: int) -> None:
-        """Drop the maps of a tile."""
+    def forget(self, key: Hashable) -> None:
+        """Drop an array."""
         with self._lock:
-            if tile in self._maps:
-                self._bytes -= self._maps.pop(tile).nbytes
+            if key in self._arrays:
+                self._bytes -= self._arrays.pop(key).nbytes

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.slides.recent import RecentArrays
+
 # A tile, strip or chunk that is larger when decoded would break the promise of bounded memory.
 LARGEST_SEGMENT = 2**30
-# Decoded ones that are kept: neighbouring regions share some.
-_CACHE_BYTES = 2**27
+# Of decoded ones that are kept: neighbouring regions share some.
+_RECENT_BYTES = 2**27
 
 
 class Segments:
@@ -39,9 +39,7 @@ class Segments:
         decode: Callable[[int, int, int], NDArray[Any]],
     ) -> None:
         self._side, self._samples, self._dtype, self._decode = side, samples, dtype, decode
-        self._lock = threading.Lock()
-        self._cache: OrderedDict[tuple[int, int, int], NDArray[Any]] = OrderedDict()
-        self._cached_bytes = 0
+        self._recent = RecentArrays(_RECENT_BYTES)
 
     def read(self, plane: int, rows: slice, columns: slice) -> NDArray[Any]:
         """Return the pixels of a region: (h, w, samples)."""
@@ -60,15 +58,8 @@ class Segments:
 
     def _segment(self, plane: int, row: int, column: int) -> NDArray[Any]:
         key = (plane, row, column)
-        with self._lock:
-            if key in self._cache:
-                self._cache.move_to_end(key)
-                return self._cache[key]
-        segment = self._decode(*key)
-        with self._lock:
-            if key not in self._cache:
-                self._cache[key] = segment
-                self._cached_bytes += segment.nbytes
-            while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
-                self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+        segment = self._recent.get(key)
+        if segment is None:
+            segment = self._decode(*key)
+            self._recent.keep(key, segment)
         return segment

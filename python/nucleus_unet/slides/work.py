@@ -23,9 +23,12 @@ from nucleus_unet.slides.cells import CellMask
 from nucleus_unet.slides.geometry import Block, TileGrid, common, widen
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei, no_nuclei
 from nucleus_unet.slides.reader import Slide
-from nucleus_unet.slides.recent import RecentMaps
+from nucleus_unet.slides.recent import RecentArrays
 from nucleus_unet.slides.records import is_whole, read_record, write_record
 from nucleus_unet.slides.region import Region
+
+# Of the maps of the last tiles, which blocks ask for as soon as they are made: some six of the default size.
+_RECENT_BYTES = 2**27
 
 
 class Work:
@@ -107,7 +110,7 @@ class Work:
         # Files of runs with other sizes stand beside these and harm nobody.
         self._maps = (maps or folder) / f"maps-{grid.tile}"
         self._nuclei = folder / f"nuclei-{block}-{grid.tile}"
-        self._recent = RecentMaps()
+        self._recent = RecentArrays(_RECENT_BYTES)
 
     def tiles_for(self, block: int) -> list[int]:
         """Return the tiles whose maps decide the nuclei of a block."""
