@@ -19,7 +19,7 @@ rust-test:
 	cargo test --release --quiet --package nucleus-kernels
 
 python-test: $(STAMP)
-	$(BIN)/python -m pytest --quiet
+	$(BIN)/python -m pytest --quiet --numprocesses 2
 
 ## Formatting, lints and types, as CI checks them
 lint: $(STAMP)

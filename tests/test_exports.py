@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import math
 import uuid
 from collections.abc import Callable
 from itertools import pairwise
@@ -16,10 +17,10 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from nucleus_unet import files
+from nucleus_unet import _core, files
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.exploration.page import check_page_path
-from nucleus_unet.exports.geojson import NAMESPACE, _identity
+from nucleus_unet.exports.geojson import NAMESPACE, features
 from nucleus_unet.files import write_atomically
 from nucleus_unet.masks import kaggle_to_labels
 from numpy.typing import NDArray
@@ -177,6 +178,24 @@ def test_written_files_have_the_rights_of_any_other(tmp_path: Path) -> None:
     assert (tmp_path / "written").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-@given(x=st.integers(0, 2**31 - 1), y=st.integers(0, 2**31 - 1))
+@given(x=st.integers(0, 2**31 - 3), y=st.integers(0, 2**31 - 3))
 def test_ids_are_uuids_of_where_a_nucleus_begins(x: int, y: int) -> None:
-    assert _identity(x, y) == str(uuid.uuid5(NAMESPACE, f"{x},{y}"))
+    outlines = _core.contours_wkb(np.ones((1, 1), np.uint32), (y, x))
+    (text,) = features(outlines, area=np.ones(1, np.int64), intensity=np.ones(1), probability=np.ones(1, np.float32))
+    found = json.loads(text)
+    assert found["id"] == str(uuid.uuid5(NAMESPACE, f"{x + 1},{y}"))
+    assert found["geometry"]["coordinates"][0][0] == [x + 1, y]
+
+
+@given(intensity=st.floats(), probability=st.floats(0, 1, width=32), area=st.integers(1, 2**63 - 1))
+def test_measurements_are_rounded_as_python_does(intensity: float, probability: float, area: int) -> None:
+    outlines = _core.contours_wkb(np.ones((1, 1), np.uint32), (0, 0))
+    (text,) = features(
+        outlines,
+        area=np.array([area]),
+        intensity=np.array([intensity]),
+        probability=np.array([probability], np.float32),
+    )
+    shown = {"Mean intensity": round(intensity, 4)} if math.isfinite(intensity) else {}
+    expected = {"Area px^2": area, **shown, "Probability": round(probability, 4)}
+    assert json.loads(text)["properties"]["measurements"] == expected

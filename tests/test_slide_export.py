@@ -257,15 +257,12 @@ def test_no_file_of_outlines_takes_its_name_before_all_do(
     assert len(earlier) > 2
     monkeypatch.setattr(results_outlines, "SHARD_BYTES", 3000)
 
-    def interrupted(nucleus: object, **_: object) -> str:
-        nonlocal left
-        left -= 1
-        if left == 0:
-            raise KeyboardInterrupt
-        return feature(nucleus, **_)
+    def interrupted(outlines: list[bytes], **measured: Any) -> Iterator[bytes]:
+        yield from features(outlines, **measured)[:30]
+        raise KeyboardInterrupt
 
-    feature, left = results_outlines.feature, 30
-    monkeypatch.setattr(results_outlines, "feature", interrupted)
+    features = results_outlines.features
+    monkeypatch.setattr(results_outlines, "features", interrupted)
     with pytest.raises(KeyboardInterrupt):
         export_slide(run.folder, tmp_path, formats=["geojson"])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == earlier

@@ -30,7 +30,7 @@ from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei
 from nucleus_unet.slides.plan import SlidePlan, keep_plan
 from nucleus_unet.slides.results import write_results, write_summary
 from nucleus_unet.slides.results_overview import Overview
-from nucleus_unet.slides.results_table import Nucleus
+from nucleus_unet.slides.rows import Rows, no_rows
 from nucleus_unet.slides.sweep import Band, sweep
 from nucleus_unet.slides.thumbnail import ThumbnailView
 from numpy.typing import NDArray
@@ -176,7 +176,7 @@ def test_whoever_watches_the_bands_sees_their_end(tmp_path: Path) -> None:
 
     def bands() -> Iterator[Band]:
         for top in (0, 512):
-            yield Band(slice(top, min(top + 512, 600)), [], [])
+            yield Band(slice(top, min(top + 512, 600)), [], no_rows())
         ended.append(True)
 
     with (tmp_path / "labels.tif").open("w+b") as file:
@@ -293,12 +293,17 @@ def test_the_picture_shows_the_slide_and_colours_it_where_nuclei_are(tmp_path: P
     assert (np.ptp(full.astype(int), axis=-1) > 40).all(), "crowded tissue is coloured"
 
 
+def lying_at(rows: NDArray[Any], columns: NDArray[Any]) -> Rows:
+    """Return nuclei of which no more is known than their centroids."""
+    nothing = np.zeros(len(rows))
+    return Rows(nothing, rows, columns, *[nothing] * 7, [b""] * len(rows))
+
+
 @pytest.mark.parametrize("mpp", [0.5, None])
 def test_density_is_counted_over_area(mpp: float | None) -> None:
     overview = Overview(np.zeros((1000, 1000, 3), np.uint8), (1000, 1000), mpp=mpp)
-    for row in range(5, 1000, 10):
-        for column in range(5, 1000, 10):
-            overview.add(Nucleus(1, row, column, row, column, row + 1, column + 1, 1, 0.0, 1.0, b""))
+    rows, columns = np.mgrid[5:1000:10, 5:1000:10].reshape(2, -1)
+    overview.add(lying_at(rows, columns))
     density, unit = overview.density()
     np.testing.assert_allclose(density, 40_000 if mpp else 10_000, rtol=0.05)  # 10,000 in .25 mm2, or in a megapixel
     assert unit == ("square millimetre" if mpp else "megapixel")
@@ -309,8 +314,8 @@ def test_density_is_right_where_the_slide_ends_within_a_pixel_of_the_picture(
     shape: tuple[int, int], thumbnail: tuple[int, int]
 ) -> None:
     overview = Overview(np.zeros((*thumbnail, 3), np.uint8), shape, mpp=None)
-    for column in range(0, shape[1], 50):
-        overview.add(Nucleus(1, 0.5, float(column), 0, 0, 1, 1, 1, 0.0, 1.0, b""))
+    columns = np.arange(0, shape[1], 50)
+    overview.add(lying_at(np.full(len(columns), 0.5), columns))
     assert overview.density()[0].mean() == pytest.approx(1e6 * overview.count / (shape[0] * shape[1]), rel=0.01)
 
 

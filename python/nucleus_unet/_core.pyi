@@ -21,6 +21,7 @@ __all__ = [
     "expand_labels",
     "fill_holes",
     "filter_by_area",
+    "geojson_features",
     "group",
     "group_margin",
     "kaggle_to_labels",
@@ -305,6 +306,46 @@ def contours_wkb(labels: NDArray[np.uint32], corner: tuple[int, int]) -> list[by
     >>> (square,) = contours_wkb(np.ones((1, 1), np.uint32), (0, 0))
     >>> len(square)  # header, number of vertices, vertices
     93
+    """
+
+def geojson_features(
+    outlines: list[bytes],
+    *,
+    area: NDArray[np.int64],
+    intensity: NDArray[np.float64],
+    probability: NDArray[np.float32],
+    namespace: bytes,
+) -> list[bytes]:
+    """Write outlines that `contours_wkb` made as the features of GeoJSON that QuPath reads as detections.
+
+    Parameters
+    ----------
+    outlines
+        Of N nuclei.
+    area, intensity, probability : (N,) int64, float64, float32
+        As `nucleus_unet.Segmentation.table` has them; intensities that are not finite are left out.
+    namespace
+        A UUID of 16 bytes: the id of a feature is the version 5 UUID of its first vertex ``x,y`` in it.
+
+    Returns
+    -------
+    list of bytes
+        JSON text.
+
+    Raises
+    ------
+    nucleus_unet.errors.MaskError
+        If an outline is damaged, with the byte, or there are not N of everything.
+
+    Examples
+    --------
+    >>> import json, uuid
+    >>> import numpy as np
+    >>> square = contours_wkb(np.ones((1, 1), np.uint32), (20, 10))
+    >>> measured = {"area": np.array([1]), "intensity": np.array([3.5]), "probability": np.array([0.75], np.float32)}
+    >>> (text,) = geojson_features(square, **measured, namespace=uuid.NAMESPACE_URL.bytes)
+    >>> json.loads(text)["geometry"]["coordinates"]
+    [[[11, 20], [11, 21], [10, 21], [10, 20], [11, 20]]]
     """
 
 def wkb_coordinates(wkb: bytes) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MULTIPOLYGON = 6
-_HEADER, _COUNT, _VERTEX = struct.Struct("<BII"), struct.Struct("<I"), struct.Struct("<dd")
+_HEADER, _COUNT = struct.Struct("<BII"), struct.Struct("<I")
 
 Polygons = Sequence[Sequence[NDArray[np.int32]]]
 """Pieces, each an exterior ring and its holes, of (K, 2) vertices (x, y), the last one equal to the first."""
@@ -18,12 +18,6 @@ Polygons = Sequence[Sequence[NDArray[np.int32]]]
 def is_multipolygon(outline: bytes) -> bool:
     """Tell whether an outline is of several pieces."""
     return outline[1] == _MULTIPOLYGON
-
-
-def first_vertex(outline: bytes) -> tuple[int, int]:
-    """Return x and y of the first vertex."""
-    x, y = _VERTEX.unpack_from(outline, (_HEADER.size if is_multipolygon(outline) else 0) + _HEADER.size + _COUNT.size)
-    return int(x), int(y)
 
 
 def decode_wkb(data: bytes) -> list[list[NDArray[np.int32]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import zip_longest
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +18,8 @@ from nucleus_unet.files import check_output_folder, read_json, written_atomicall
 from nucleus_unet.slides.plan import PLAN
 from nucleus_unet.slides.results import LABELS, TABLE, count_if_finished
 from nucleus_unet.slides.results_outlines import OutlineWriter
-from nucleus_unet.slides.results_table import Nucleus, pyarrow, read_nuclei
+from nucleus_unet.slides.results_table import pyarrow, read_rows
+from nucleus_unet.slides.rows import Nucleus, Rows
 
 FORMATS = {
     "geojson": "nuclei.geojson",
@@ -83,8 +84,8 @@ def export_slide(
         require_zarr()
     written: list[Path] = []
     if set(formats) - set(_VERSIONS):
-        nuclei = _counted(read_nuclei(folder / TABLE), track("nuclei")(range(count)), folder / TABLE)
-        written += _write_nuclei(nuclei, out, formats, plan, name or folder.resolve().name)
+        groups = _counted(read_rows(folder / TABLE), track("nuclei")(range(count)), folder / TABLE)
+        written += _write_nuclei(groups, out, formats, plan, name or folder.resolve().name)
     for chosen, version in _VERSIONS.items():
         if chosen in formats:
             written.append(out / FORMATS[chosen])
@@ -93,15 +94,19 @@ def export_slide(
     return written
 
 
-def _counted(nuclei: Iterable[Nucleus], steps: Iterable[int], table: Path) -> Iterator[Nucleus]:
-    """Yield the nuclei, one a step."""
-    for nucleus, step in zip_longest(nuclei, steps):
-        if nucleus is None or step is None:
-            raise DataError(
-                f"{table} is damaged: it does not hold as many nuclei as the run found; delete it, and the "
-                "same run makes it anew"
-            )
-        yield nucleus
+def _counted(groups: Iterable[Rows], steps: Iterable[int], table: Path) -> Iterator[Rows]:
+    """Yield the rows, taking a step for each nucleus."""
+    steps = iter(steps)
+    damaged = DataError(
+        f"{table} is damaged: it does not hold as many nuclei as the run found; delete it, and the "
+        "same run makes it anew"
+    )
+    for rows in groups:
+        if len(list(islice(steps, len(rows)))) < len(rows):
+            raise damaged
+        yield rows
+    if next(steps, None) is not None:
+        raise damaged
 
 
 def _check_formats(formats: Sequence[str]) -> None:
@@ -112,11 +117,12 @@ def _check_formats(formats: Sequence[str]) -> None:
 
 
 def _write_nuclei(
-    nuclei: Iterable[Nucleus], out: Path, formats: Sequence[str], plan: dict[str, Any], name: str
+    groups: Iterable[Rows], out: Path, formats: Sequence[str], plan: dict[str, Any], name: str
 ) -> list[Path]:
-    """Write the formats that are made nucleus by nucleus, all from one pass."""
+    """Write the formats that are made of outlines, all from one pass."""
     written: list[Path] = []
     adders: list[Callable[[Nucleus], None]] = []
+    outlines = None
     with ExitStack() as stack:
 
         def opened(chosen: str) -> BinaryIO:
@@ -125,7 +131,6 @@ def _write_nuclei(
 
         if "geojson" in formats:
             outlines = stack.enter_context(OutlineWriter(out, compressed=False))
-            adders.append(outlines.add)
         if "rle" in formats:
             rle = stack.enter_context(RleCsvWriter(opened("rle"), height=plan["height"], image_id=name))
             adders.append(lambda nucleus: rle.add(decode_wkb(nucleus.outline)))
@@ -140,10 +145,13 @@ def _write_nuclei(
                     probability=nucleus.probability,
                 )
             )
-        for nucleus in nuclei:
-            for add in adders:
-                add(nucleus)
-    return (outlines.paths if "geojson" in formats else []) + written
+        for rows in groups:
+            if outlines is not None:
+                outlines.add(rows)
+            for nucleus in rows.nuclei():
+                for add in adders:
+                    add(nucleus)
+    return (outlines.paths if outlines is not None else []) + written
 
 
 def _read_plan(folder: Path) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from pathlib import Path
 from typing import Any
 
 import imagecodecs
+import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
@@ -24,12 +26,13 @@ _EFFORT = 1
 
 def write_record(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Write named arrays, C-contiguous ones, to a file that is there whole or not at all."""
-    content = bytes(imagecodecs.zstd_encode(save(arrays), _EFFORT))
+    # Each where it lies: to put them together first would copy maps of many megabytes.
+    content = save({_key(name, array): _packed(array) for name, array in arrays.items()})
     write_atomically(path, hashlib.sha256(content).digest() + content)
 
 
 def read_record(path: Path) -> dict[str, NDArray[Any]]:
-    """Read what `write_record` wrote.
+    """Read what `write_record` wrote; the arrays are not to be written to.
 
     Raises
     ------
@@ -42,8 +45,8 @@ def read_record(path: Path) -> dict[str, NDArray[Any]]:
     if hashlib.sha256(content).digest() != digest:
         raise DataError(f"{path} is damaged; run again, and it will be made anew")
     try:
-        return load(bytes(imagecodecs.zstd_decode(content)))
-    except (SafetensorError, imagecodecs.ZstdError) as error:
+        return dict(_unpacked(key, packed) for key, packed in load(content).items())
+    except (SafetensorError, imagecodecs.ZstdError, ValueError) as error:
         raise DataError(f"{path} is not a file of this version: {error}") from error
 
 
@@ -57,6 +60,21 @@ def is_whole(path: Path) -> bool:
     logger.warning("%s is damaged and will be made anew", path)
     path.unlink()
     return False
+
+
+def _key(name: str, array: NDArray[Any]) -> str:
+    """Return a name that also tells what is lost when an array is packed."""
+    return json.dumps([name, array.dtype.str, array.shape])
+
+
+def _packed(array: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.frombuffer(imagecodecs.zstd_encode(array.data, _EFFORT), np.uint8)  # type: ignore[arg-type]
+
+
+def _unpacked(key: str, packed: NDArray[np.uint8]) -> tuple[str, NDArray[Any]]:
+    name, dtype, shape = json.loads(key)
+    data = imagecodecs.zstd_decode(packed.data)  # type: ignore[arg-type]
+    return name, np.frombuffer(data, dtype).reshape(shape)
 
 
 def _split(data: bytes) -> tuple[bytes, bytes]:

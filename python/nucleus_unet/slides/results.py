@@ -77,10 +77,8 @@ def write_results(
 
         def observed() -> Iterator[Band]:
             for band in bands:
-                for block, index in band.beginning:
-                    nucleus = block.nucleus(index)
-                    for observer in (table, outlines, overview):
-                        observer.add(nucleus)
+                for observer in (table, outlines, overview):
+                    observer.add(band.beginning)
                 yield band
 
         identity = uuid.uuid5(NAMESPACE, json.dumps(plan.to_json(), sort_keys=True))

@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from nucleus_unet.exports.geojson import HEAD, TAIL, feature
+from nucleus_unet.exports.geojson import HEAD, TAIL, features
 from nucleus_unet.files import written_atomically
-from nucleus_unet.slides.results_table import Nucleus
+from nucleus_unet.slides.rows import Rows
 
 # Of a file's text, before compression. QuPath parses a file into one tree, many times the text's size, before it makes
 # objects of it; with 2^28 bytes (some 250,000 nuclei) that fits a laptop's memory, and most slides are one file.
@@ -60,12 +60,13 @@ class OutlineWriter:
                 leftover.unlink()
                 number += 1
 
-    def add(self, nucleus: Nucleus) -> None:
-        """Add a detection."""
-        if self._bytes >= SHARD_BYTES:
-            self._begin()
-        text = feature(nucleus.outline, area=nucleus.area, intensity=nucleus.intensity, probability=nucleus.probability)
-        self._bytes += self._file.write((b"," if self._bytes else b"") + text.encode())
+    def add(self, rows: Rows) -> None:
+        """Add detections."""
+        texts = features(rows.outline, area=rows.area, intensity=rows.intensity, probability=rows.probability)
+        for text in texts:
+            if self._bytes >= SHARD_BYTES:
+                self._begin()
+            self._bytes += self._file.write((b"," if self._bytes else b"") + text)
 
     def _begin(self) -> None:
         self.paths.append(self._path(len(self.paths) + 1))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.extras import require
-from nucleus_unet.slides.results_table import Nucleus
+from nucleus_unet.slides.rows import Rows
 from nucleus_unet.slides.thumbnail import shrinking
 
 if TYPE_CHECKING:
@@ -53,10 +53,11 @@ class Overview:
         """How many nuclei there are so far."""
         return int(self._counts.sum())
 
-    def add(self, nucleus: Nucleus) -> None:
-        """Count a nucleus where its centroid is."""
+    def add(self, rows: Rows) -> None:
+        """Count nuclei where their centroids are."""
         side = self._factor * self._cell
-        self._counts[int(nucleus.row / side), int(nucleus.column / side)] += 1
+        cells = [(place / side).astype(np.intp) for place in (rows.row, rows.column)]
+        np.add.at(self._counts, tuple(cells), 1)
 
     def png(self) -> bytes:
         """Draw the picture."""

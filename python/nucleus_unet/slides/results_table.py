@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -13,29 +13,12 @@ from nucleus_unet import _core
 from nucleus_unet.errors import DataError
 from nucleus_unet.exports.wkb import is_multipolygon
 from nucleus_unet.extras import require
+from nucleus_unet.slides.rows import Rows, joined, no_rows
 
 # Outlines make rows large: so many of them take some tens of megabytes.
 _ROWS_IN_A_GROUP = 2**14
-
-
-class Nucleus(NamedTuple):
-    """A row of the table, as `nucleus_unet.Segmentation.table` has them, and the outline.
-
-    ``outline`` is well-known binary: a piece's exterior ring and its holes, or several pieces, of vertices (x, y) in
-    the slide's pixels, pixel edges at integers.
-    """
-
-    label: int
-    row: float
-    column: float
-    top: int
-    left: int
-    bottom: int
-    right: int
-    area: int
-    intensity: float
-    probability: float
-    outline: bytes
+# Beyond, no slide has a pixel.
+_FARTHEST = 2**31
 
 
 class TableWriter:
@@ -52,38 +35,41 @@ class TableWriter:
         arrow = self._arrow
         self._schema = _schema(arrow)
         self._writer = arrow.parquet.ParquetWriter(file, self._schema, compression="zstd", write_page_checksum=True)
-        self._rows: list[Nucleus] = []
+        self._waiting: list[Rows] = []
         self._kinds: set[str] = set()
-        self._bounds = (np.inf, np.inf, -np.inf, -np.inf)
+        self._bounds = (_FARTHEST, _FARTHEST, 0, 0)
 
     def __enter__(self) -> TableWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
         if error[0] is None:
-            self._flush()
+            self._write(joined([no_rows(), *self._waiting]))
             self._writer.add_key_value_metadata({"geo": json.dumps(self._geo())})
         self._writer.close()
 
-    def add(self, nucleus: Nucleus) -> None:
-        """Add a row."""
-        self._rows.append(nucleus)
-        self._kinds.add("MultiPolygon" if is_multipolygon(nucleus.outline) else "Polygon")
+    def add(self, rows: Rows) -> None:
+        """Add rows."""
+        self._kinds |= {"MultiPolygon" if is_multipolygon(outline) else "Polygon" for outline in rows.outline}
         left, top, right, bottom = self._bounds
         self._bounds = (
-            min(left, nucleus.left),
-            min(top, nucleus.top),
-            max(right, nucleus.right),
-            max(bottom, nucleus.bottom),
+            int(rows.left.min(initial=left)),
+            int(rows.top.min(initial=top)),
+            int(rows.right.max(initial=right)),
+            int(rows.bottom.max(initial=bottom)),
         )
-        if len(self._rows) == _ROWS_IN_A_GROUP:
-            self._flush()
+        self._waiting.append(rows)
+        if sum(map(len, self._waiting)) >= _ROWS_IN_A_GROUP:
+            waiting = joined(self._waiting)
+            whole = len(waiting) - len(waiting) % _ROWS_IN_A_GROUP
+            for first in range(0, whole, _ROWS_IN_A_GROUP):
+                self._write(waiting[first : first + _ROWS_IN_A_GROUP])
+            self._waiting = [waiting[whole:]]
 
-    def _flush(self) -> None:
-        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
-        arrays = [self._column(values, each.type) for values, each in zip(columns, self._schema, strict=True)]
+    def _write(self, rows: Rows) -> None:
+        """Write a group."""
+        arrays = [self._column(values, each.type) for values, each in zip(rows.columns, self._schema, strict=True)]
         self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
-        self._rows = []
 
     def _column(self, values: Sequence[Any], kind: Any) -> Any:
         """Make an array from what it is made of: `pyarrow.array` first imports pandas, if that is installed."""
@@ -92,7 +78,7 @@ class TableWriter:
             ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
             parts = [arrow.py_buffer(ends), arrow.py_buffer(b"".join(values))]
         else:
-            parts = [arrow.py_buffer(np.array(values, kind.to_pandas_dtype()))]
+            parts = [arrow.py_buffer(np.ascontiguousarray(values, kind.to_pandas_dtype()))]
         return arrow.Array.from_buffers(kind, len(values), [None, *parts])
 
     def _geo(self) -> dict[str, object]:
@@ -108,8 +94,8 @@ class TableWriter:
         return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
 
 
-def read_nuclei(path: Path) -> Iterator[Nucleus]:
-    """Yield the rows of a table that `TableWriter` wrote, a group at a time in memory.
+def read_rows(path: Path) -> Iterator[Rows]:
+    """Yield the rows of a table that `TableWriter` wrote, a group at a time.
 
     Raises
     ------
@@ -122,8 +108,7 @@ def read_nuclei(path: Path) -> Iterator[Nucleus]:
             if not file.schema_arrow.equals(_schema(arrow)):
                 raise ValueError("the columns are others")
             for group in range(file.num_row_groups):
-                for row in file.read_row_group(group).to_pylist():
-                    yield _checked(Nucleus(*row.values()))
+                yield _checked(file.read_row_group(group))
     except (arrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, FileNotFoundError | PermissionError):
             raise
@@ -137,12 +122,19 @@ def _schema(arrow: Any) -> Any:
     return arrow.schema([*types.items(), ("geometry", arrow.binary())])
 
 
-def _checked(nucleus: Nucleus) -> Nucleus:
-    """Raise `ValueError` or `TypeError` if this is no nucleus that was written here."""
-    _core.wkb_coordinates(nucleus.outline)
-    if None in nucleus or nucleus.area <= 0 or not 0 <= nucleus.probability <= 1:
-        raise ValueError(f"no nucleus: {nucleus[:-1]}")
-    return nucleus
+def _checked(group: Any) -> Rows:
+    """Return the rows of a group; raise `ValueError` if they are no nuclei that were written here."""
+    if any(column.null_count for column in group.columns):
+        raise ValueError("a value is missing")
+    *numbers, outlines = group.columns
+    rows = Rows.of([*(column.to_numpy() for column in numbers), outlines.to_pylist()])
+    for outline in rows.outline:
+        _core.wkb_coordinates(outline)
+    wrong = ~((rows.area > 0) & (rows.probability >= 0) & (rows.probability <= 1))
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise ValueError(f"no nucleus: {next(rows[first : first + 1].nuclei())[:-1]}")
+    return rows
 
 
 def pyarrow() -> Any:

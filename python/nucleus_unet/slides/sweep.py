@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.slides.nuclei import Nuclei
-from nucleus_unet.slides.results_table import Nucleus
+from nucleus_unet.slides.rows import Rows, joined, no_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,21 +20,29 @@ class Numbered:
     nuclei: Nuclei
     labels: NDArray[np.uint32]
 
-    def nucleus(self, index: int) -> Nucleus:
-        """Return one of them, as people get it."""
-        return Nucleus(int(self.labels[index]), *self._facts[index])
-
     @cached_property
-    def _facts(self) -> list[tuple[Any, ...]]:
+    def _outlines(self) -> list[bytes]:
+        return self.nuclei.outlines()
+
+    def beginning(self, rows: slice) -> NDArray[np.intp]:
+        """Return which nuclei have their first pixel in some rows of the slide."""
+        row = self.nuclei.first_pixel[:, 0]
+        return np.flatnonzero((row >= rows.start) & (row < rows.stop))
+
+    def rows(self, index: NDArray[np.intp]) -> Rows:
+        """Return some of them as people get them."""
         nuclei = self.nuclei
-        columns = (
-            *nuclei.centroid.T,
-            *nuclei.box.T,
-            nuclei.area,
-            nuclei.intensity,
-            nuclei.probability,
+        return Rows.of(
+            [
+                self.labels[index],
+                *nuclei.centroid[index].T,
+                *nuclei.box[index].T,
+                nuclei.area[index],
+                nuclei.intensity[index],
+                nuclei.probability[index],
+                [self._outlines[each] for each in index],
+            ]
         )
-        return [*zip(*(column.tolist() for column in columns), nuclei.outlines(), strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +56,12 @@ class Band:
     blocks
         Those that may have pixels here.
     beginning
-        Block and index of the nuclei whose first pixel is here, by their numbers, ascending.
+        The nuclei whose first pixel is here, by their numbers, ascending.
     """
 
     rows: slice
     blocks: list[Numbered]
-    beginning: list[tuple[Numbered, int]]
+    beginning: Rows
 
 
 def sweep(read_block: Callable[[int], Nuclei], reaches: list[slice], *, height: int, band: int) -> Iterator[Band]:
@@ -82,18 +89,21 @@ def sweep(read_block: Callable[[int], Nuclei], reaches: list[slice], *, height: 
                 nuclei = read_block(number)
                 loaded[number] = Numbered(nuclei, np.zeros(len(nuclei), np.uint32))
         blocks = [block for block in loaded.values() if len(block.nuclei)]
-        beginning = _beginning(blocks, rows)
-        for block, index in beginning:
-            count += 1
-            block.labels[index] = count
+        beginning = _numbered(blocks, rows, count)
+        count += len(beginning)
         yield Band(rows, blocks, beginning)
 
 
-def _beginning(blocks: list[Numbered], rows: slice) -> list[tuple[Numbered, int]]:
-    found: list[tuple[int, int, Numbered, int]] = []
-    for block in blocks:
-        first = block.nuclei.first_pixel
-        here = np.flatnonzero((first[:, 0] >= rows.start) & (first[:, 0] < rows.stop))
-        found += [(int(first[index, 0]), int(first[index, 1]), block, int(index)) for index in here]
-    found.sort(key=lambda each: each[:2])
-    return [(block, index) for _, _, block, index in found]
+def _numbered(blocks: list[Numbered], rows: slice, count: int) -> Rows:
+    """Give the nuclei that begin in some rows, in the order of their first pixels, the numbers after ``count``."""
+    if not blocks:
+        return no_rows()
+    found = [block.beginning(rows) for block in blocks]
+    first = np.concatenate([block.nuclei.first_pixel[index] for block, index in zip(blocks, found, strict=True)])
+    order = np.lexsort((first[:, 1], first[:, 0]))
+    labels = np.empty(len(order), np.uint32)
+    labels[order] = count + 1 + np.arange(len(order))
+    ends = np.cumsum([len(index) for index in found])
+    for block, index, part in zip(blocks, found, np.split(labels, ends[:-1]), strict=True):
+        block.labels[index] = part
+    return joined([block.rows(index) for block, index in zip(blocks, found, strict=True)]).ordered(order)

@@ -2,10 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nucleus_kernels::wkb::coordinates;
+use nucleus_kernels::wkb::geometry;
 
 fuzz_target!(|wkb: &[u8]| {
-    if let Ok(text) = coordinates(wkb) {
+    if let Ok(found) = geometry(wkb) {
+        let text = found.coordinates;
         let commas = text.matches(',').count();
         assert!(wkb.len() >= 9 && text.starts_with('[') && text.ends_with(']'));
         assert!(commas <= wkb.len() / 4);

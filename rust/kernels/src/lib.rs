@@ -12,6 +12,7 @@ pub mod distance;
 pub mod expand;
 pub mod fill;
 pub mod filter;
+pub mod geojson;
 pub mod group;
 pub mod interrupt;
 pub mod mask_png;

@@ -73,33 +73,59 @@ fn counted(count: usize) -> [u8; 4] {
         .to_le_bytes()
 }
 
-/// Write an outline's coordinates as `GeoJSON` has them: of a Polygon its rings, of a `MultiPolygon` its polygons.
+/// An outline as `GeoJSON` has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Geometry {
+    /// `Polygon` or `MultiPolygon`.
+    pub kind: &'static str,
+    /// Where its first ring begins.
+    pub first: Vertex,
+    /// Of a Polygon its rings, of a `MultiPolygon` its polygons.
+    pub coordinates: String,
+}
+
+/// Read an outline.
 ///
 /// # Errors
 /// If the bytes are not what [`encode`] makes.
-pub fn coordinates(wkb: &[u8]) -> Result<String, WkbError> {
-    let mut reader = Reader { bytes: wkb, at: 0 };
-    let mut text = String::with_capacity(wkb.len());
-    match reader.header()? {
-        (POLYGON, rings) => reader.polygon(rings, &mut text)?,
-        (MULTIPOLYGON, pieces) => reader.list(pieces, &mut text, |reader, text| {
-            let start = reader.at;
-            match reader.header()? {
-                (POLYGON, rings) => reader.polygon(rings, text),
-                _ => Err(WkbError::Kind(start)),
-            }
-        })?,
+pub fn geometry(wkb: &[u8]) -> Result<Geometry, WkbError> {
+    let mut reader = Reader {
+        bytes: wkb,
+        at: 0,
+        first: None,
+    };
+    let mut coordinates = String::with_capacity(wkb.len());
+    let kind = match reader.header()? {
+        (POLYGON, rings) => {
+            reader.polygon(rings, &mut coordinates)?;
+            "Polygon"
+        }
+        (MULTIPOLYGON, pieces) => {
+            reader.list(pieces, &mut coordinates, |reader, text| {
+                let start = reader.at;
+                match reader.header()? {
+                    (POLYGON, rings) => reader.polygon(rings, text),
+                    _ => Err(WkbError::Kind(start)),
+                }
+            })?;
+            "MultiPolygon"
+        }
         _ => return Err(WkbError::Kind(0)),
-    }
+    };
     if reader.at < wkb.len() {
         return Err(WkbError::Long(reader.at));
     }
-    Ok(text)
+    Ok(Geometry {
+        kind,
+        first: reader.first.expect("no part is empty"),
+        coordinates,
+    })
 }
 
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    first: Option<Vertex>,
 }
 
 impl Reader<'_> {
@@ -152,6 +178,7 @@ impl Reader<'_> {
             reader.list(vertices, text, |reader, text| {
                 let [x, y] = [reader.whole_number()?, reader.whole_number()?];
                 ring.push([x, y]);
+                reader.first.get_or_insert([x, y]);
                 write!(text, "[{x},{y}]").expect("memory takes text");
                 Ok(())
             })?;
@@ -205,12 +232,18 @@ mod tests {
 
     #[test]
     fn one_piece_is_a_polygon_and_several_are_its_list() {
-        let one = coordinates(&encode(&[square(0)], [10, 20])).unwrap();
-        assert_eq!(one, "[[[11,20],[11,21],[10,21],[10,20],[11,20]]]");
-        let two = coordinates(&encode(&[square(0), square(4)], [0, 0])).unwrap();
+        let one = geometry(&encode(&[square(0)], [10, 20])).unwrap();
+        assert_eq!((one.kind, one.first), ("Polygon", [11, 20]));
+        assert_eq!(
+            one.coordinates,
+            "[[[11,20],[11,21],[10,21],[10,20],[11,20]]]"
+        );
+        let two = geometry(&encode(&[square(0), square(4)], [0, 0])).unwrap();
+        assert_eq!((two.kind, two.first), ("MultiPolygon", [1, 0]));
+        let text = two.coordinates;
         assert!(
-            two.starts_with("[[[[1,0],") && two.ends_with(",[5,0]]]]"),
-            "{two}"
+            text.starts_with("[[[[1,0],") && text.ends_with(",[5,0]]]]"),
+            "{text}"
         );
     }
 
@@ -218,16 +251,16 @@ mod tests {
     fn damage_is_told_with_its_place() {
         let whole = encode(&[square(0), square(4)], [0, 0]);
         for length in 0..whole.len() {
-            assert_eq!(coordinates(&whole[..length]), Err(WkbError::Cut(length)));
+            assert_eq!(geometry(&whole[..length]), Err(WkbError::Cut(length)));
         }
         assert_eq!(
-            coordinates(&[&whole[..], &[0]].concat()),
+            geometry(&[&whole[..], &[0]].concat()),
             Err(WkbError::Long(whole.len()))
         );
         let with = |place: usize, byte: u8| {
             let mut bytes = whole.clone();
             bytes[place] = byte;
-            coordinates(&bytes)
+            geometry(&bytes)
         };
         assert_eq!(with(0, 0), Err(WkbError::Kind(0)));
         assert_eq!(with(1, 7), Err(WkbError::Kind(0)));

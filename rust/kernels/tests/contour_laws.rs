@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use common::label_images;
 use ndarray::Array2;
 use nucleus_kernels::contour::{Outline, Polygon, Ring, contours};
-use nucleus_kernels::wkb::{coordinates, encode};
+use nucleus_kernels::wkb::{encode, geometry};
 use proptest::prelude::*;
 
 fn traced(labels: &Array2<u32>) -> Vec<Outline> {
@@ -96,7 +96,9 @@ fn check_text(outline: &Outline) {
         [piece] => format!("{piece:?}"),
         pieces => format!("{pieces:?}"),
     };
-    let written = coordinates(&encode(&outline.polygons, [0, 0])).unwrap();
+    let written = geometry(&encode(&outline.polygons, [0, 0]))
+        .unwrap()
+        .coordinates;
     assert_eq!(written, printed.replace(' ', ""));
 }
 

@@ -1,11 +1,13 @@
 //! Outlines at the border.
 
 use nucleus_kernels::contour::{self as kernel, Outline, Polygon};
+use nucleus_kernels::geojson::{self, Detection};
 use nucleus_kernels::wkb;
 use numpy::ndarray::Array2;
-use numpy::{IntoPyArray, Ix2, PyArray2};
+use numpy::{IntoPyArray, Ix1, Ix2, PyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use uuid::Uuid;
 
 use crate::arrays::array;
 use crate::border;
@@ -56,8 +58,58 @@ pub fn contours_wkb<'py>(
 }
 
 #[pyfunction]
+#[pyo3(signature = (outlines, *, area, intensity, probability, namespace))]
+pub fn geojson_features<'py>(
+    py: Python<'py>,
+    outlines: Vec<Bound<'py, PyBytes>>,
+    area: &Bound<'py, PyAny>,
+    intensity: &Bound<'py, PyAny>,
+    probability: &Bound<'py, PyAny>,
+    namespace: [u8; 16],
+) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let area = array::<i64, Ix1>("area", "an array (N,) of int64", area)?;
+    let intensity = array::<f64, Ix1>("intensity", "an array (N,) of float64", intensity)?;
+    let probability = array::<f32, Ix1>("probability", "an array (N,) of float32", probability)?;
+    let lengths = [area.len(), intensity.len(), probability.len()];
+    if lengths != [outlines.len(); 3] {
+        return Err(border::mask_error(format!(
+            "expected an area, an intensity and a probability for each of {} outlines, got {lengths:?}",
+            outlines.len()
+        )));
+    }
+    let (area, intensity, probability) = (
+        area.as_array(),
+        intensity.as_array(),
+        probability.as_array(),
+    );
+    let bytes: Vec<&[u8]> = outlines.iter().map(|each| each.as_bytes()).collect();
+    let namespace = Uuid::from_bytes(namespace);
+    let texts = border::run(py, None, 0, || {
+        bytes
+            .iter()
+            .enumerate()
+            .map(|(index, outline)| {
+                let detection = Detection {
+                    outline,
+                    area: area[index],
+                    intensity: intensity[index],
+                    probability: probability[index],
+                };
+                geojson::feature(&detection, namespace)
+            })
+            .collect::<Result<Vec<_>, _>>()
+    })?
+    .map_err(border::mask_error)?;
+    Ok(texts
+        .iter()
+        .map(|text| PyBytes::new(py, text.as_bytes()))
+        .collect())
+}
+
+#[pyfunction]
 pub fn wkb_coordinates(wkb: &[u8]) -> PyResult<String> {
-    wkb::coordinates(wkb).map_err(border::mask_error)
+    let geometry = wkb::geometry(wkb).map_err(border::mask_error)?;
+    Ok(geometry.coordinates)
 }
 
 fn rings(py: Python<'_>, polygon: Polygon) -> Rings<'_> {
