@@ -44,7 +44,7 @@ def markdown(report: Mapping[str, Any]) -> str:
 def _line(name: str, row: Mapping[str, Any], bound: Sequence[Mapping[str, float]], side: int) -> str:
     runs: Sequence[Mapping[str, float]] = row["runs"]
     rates = [side * side / run["seconds"] / _MEGA for run in runs]
-    shares = [100 * alone["seconds"] / run["seconds"] for run, alone in zip(runs, bound, strict=True)]
+    shares = [100 * alone["seconds"] / run["seconds"] for run, alone in zip(runs, bound, strict=False)]
     memory = [max(run[when] for run in runs) / _MEGA for when in ("memory_peak", "memory_before")]
     seams = row["seams"]
     found = f"{seams['differ']} | {seams['nuclei']} | {seams['lost']}" if seams else "| |"

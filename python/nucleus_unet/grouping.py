@@ -82,6 +82,25 @@ class GroupConfig:
         except (TypeError, OverflowError) as error:
             raise SettingsError(f"grouping: {error}") from error
 
+    @property
+    def margin(self) -> int:
+        """How far from a nucleus's centre maps may decide about it: what a block of centres reads beyond itself."""
+        return self._margin(self.heat_sigma)
+
+    @property
+    def smoothing(self) -> int:
+        """How far smoothing carries heat."""
+        return self.margin - self._margin(0)
+
+    def _margin(self, heat_sigma: float) -> int:
+        return _core.group_margin(
+            heat_sigma=heat_sigma,
+            window=self.window,
+            join_distance=self.join_distance,
+            snap=self.snap,
+            reach=self.reach,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
         return asdict(self)

@@ -52,7 +52,6 @@ from nucleus_unet.slides.shards import SHARDS, Shard, all_held, blocks_of, check
 from nucleus_unet.slides.sweep import Band, sweep
 from nucleus_unet.slides.threads import run_on_threads
 from nucleus_unet.slides.work import Work
-from nucleus_unet.tiles import check_parts
 
 if TYPE_CHECKING:
     from shapely import Geometry
@@ -175,9 +174,9 @@ class SlideRun:
         self._origin, self._sizes, self._progress = origin, sizes, progress
         self._block = sizes.block or _block_side(model.scale)
         height, width = (scaled_size(size, model.scale) for size in slide.shape)
-        check_parts("block", self._block, (height, width), (-(-height // self._block), -(-width // self._block)))
         network = model.network
         self._grid = TileGrid((height, width), tile=sizes.tile, radius=network.receptive_radius, stride=network.stride)
+        self._grid.blocks(self._block, model.group_config.margin)  # raises, before the slide is looked at, if too many
         self._region = None if model.roi is None else Region(model.roi, slide.shape, cell_side(model.scale))
         _refuse_foreign(folder)
 

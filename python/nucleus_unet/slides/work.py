@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet import _core
 from nucleus_unet.averaging import Asked
 from nucleus_unet.devices import Precision
 from nucleus_unet.grouping import GroupConfig, group, without_idle_offsets
@@ -88,17 +87,7 @@ class Work:
         self._network, self._precision = network, precision
         self._config, self._min_area = group_config, min_area or 0
         self.grid, self.shape = grid, grid.shape
-        self._margin, unsmoothed = (
-            _core.group_margin(
-                heat_sigma=sigma,
-                window=group_config.window,
-                join_distance=group_config.join_distance,
-                snap=group_config.snap,
-                reach=group_config.reach,
-            )
-            for sigma in (group_config.heat_sigma, 0)
-        )
-        self._smoothing = self._margin - unsmoothed
+        self._margin, self._smoothing = group_config.margin, group_config.smoothing
         # How far from its centre a nucleus may have pixels.
         self._bound = group_config.reach + math.ceil(group_config.snap) + 1
         self._tissue, self._region = tissue, region
