@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nucleus_unet import _core, files
-from nucleus_unet.errors import SettingsError
+from nucleus_unet.errors import MaskError, SettingsError
 from nucleus_unet.exploration.page import check_page_path
 from nucleus_unet.exports.geojson import NAMESPACE, features
 from nucleus_unet.files import write_atomically
@@ -187,7 +187,7 @@ def test_ids_are_uuids_of_where_a_nucleus_begins(x: int, y: int) -> None:
     assert found["geometry"]["coordinates"][0][0] == [x + 1, y]
 
 
-@given(intensity=st.floats(), probability=st.floats(0, 1, width=32), area=st.integers(1, 2**63 - 1))
+@given(intensity=st.floats(), probability=st.floats(width=32), area=st.integers(1, 2**63 - 1))
 def test_measurements_are_rounded_as_python_does(intensity: float, probability: float, area: int) -> None:
     outlines = _core.contours_wkb(np.ones((1, 1), np.uint32), (0, 0))
     (text,) = features(
@@ -196,6 +196,13 @@ def test_measurements_are_rounded_as_python_does(intensity: float, probability: 
         intensity=np.array([intensity]),
         probability=np.array([probability], np.float32),
     )
-    shown = {"Mean intensity": round(intensity, 4)} if math.isfinite(intensity) else {}
-    expected = {"Area px^2": area, **shown, "Probability": round(probability, 4)}
+    told = {"Area px^2": area, "Mean intensity": intensity, "Probability": probability}
+    expected = {name: round(value, 4) for name, value in told.items() if math.isfinite(value)}
     assert json.loads(text)["properties"]["measurements"] == expected
+
+
+def test_a_damaged_outline_is_told_by_its_number() -> None:
+    outlines = _core.contours_wkb(np.array([[1, 0, 2]], np.uint32), (0, 0))
+    outlines[1] = outlines[1][:-1]
+    with pytest.raises(MaskError, match=r"^outline 1: the outline ends at byte 92, too early"):
+        _core.check_outlines(outlines)

@@ -27,10 +27,10 @@ from nucleus_unet.segmentation import Plan
 from nucleus_unet.slides import results_labels, results_outlines
 from nucleus_unet.slides.geometry import lay_blocks
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei
+from nucleus_unet.slides.nucleus_table import NucleusTable, no_table
 from nucleus_unet.slides.plan import SlidePlan, keep_plan
 from nucleus_unet.slides.results import write_results, write_summary
 from nucleus_unet.slides.results_overview import Overview
-from nucleus_unet.slides.rows import Rows, no_rows
 from nucleus_unet.slides.sweep import Band, sweep
 from nucleus_unet.slides.thumbnail import ThumbnailView
 from numpy.typing import NDArray
@@ -176,7 +176,7 @@ def test_whoever_watches_the_bands_sees_their_end(tmp_path: Path) -> None:
 
     def bands() -> Iterator[Band]:
         for top in (0, 512):
-            yield Band(slice(top, min(top + 512, 600)), [], no_rows())
+            yield Band(slice(top, min(top + 512, 600)), [], no_table())
         ended.append(True)
 
     with (tmp_path / "labels.tif").open("w+b") as file:
@@ -293,10 +293,10 @@ def test_the_picture_shows_the_slide_and_colours_it_where_nuclei_are(tmp_path: P
     assert (np.ptp(full.astype(int), axis=-1) > 40).all(), "crowded tissue is coloured"
 
 
-def lying_at(rows: NDArray[Any], columns: NDArray[Any]) -> Rows:
+def lying_at(rows: NDArray[Any], columns: NDArray[Any]) -> NucleusTable:
     """Return nuclei of which no more is known than their centroids."""
     nothing = np.zeros(len(rows))
-    return Rows(nothing, rows, columns, *[nothing] * 7, [b""] * len(rows))
+    return NucleusTable(nothing, rows, columns, *[nothing] * 7, [b""] * len(rows))
 
 
 @pytest.mark.parametrize("mpp", [0.5, None])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import logging
 import signal
@@ -479,12 +480,13 @@ def test_what_is_too_large_to_keep_track_of_is_refused_before_memory_goes(
 
 def test_a_record_that_is_not_as_written_is_never_believed(tmp_path: Path) -> None:
     path = tmp_path / "record"
-    arrays = {"a": np.arange(5), "b": np.zeros((0, 3), np.float32)}
+    arrays = {"a": np.arange(10)[::2], "b": np.zeros((0, 3), np.float32), "c": np.ones((2, 3), np.uint8).T}
     write_record(path, arrays)
     for name, values in read_record(path).items():
-        np.testing.assert_array_equal(values, arrays[name])
+        np.testing.assert_array_equal(values, arrays[name], strict=True)
     content = path.read_bytes()
-    for damaged in (content[:-1], b"", content[:40] + b"x" + content[41:]):
+    of_another_layout = hashlib.sha256(content[32:]).digest() + content[32:]
+    for damaged in (content[:-1], b"", content[:40] + b"x" + content[41:], of_another_layout):
         path.write_bytes(damaged)
         with pytest.raises(DataError, match="is damaged"):
             read_record(path)

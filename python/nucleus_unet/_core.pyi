@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 __all__ = [
     "__version__",
     "blend_tiles",
+    "check_outlines",
     "clear_border",
     "coco_to_labels",
     "coco_to_mask",
@@ -40,7 +41,6 @@ __all__ = [
     "simplify_ring",
     "smooth_labels",
     "watershed",
-    "wkb_coordinates",
 ]
 
 __version__: str
@@ -323,7 +323,7 @@ def geojson_features(
     outlines
         Of N nuclei.
     area, intensity, probability : (N,) int64, float64, float32
-        As `nucleus_unet.Segmentation.table` has them; intensities that are not finite are left out.
+        As `nucleus_unet.Segmentation.table` has them; what is not finite is left out.
     namespace
         A UUID of 16 bytes: the id of a feature is the version 5 UUID of its first vertex ``x,y`` in it.
 
@@ -335,7 +335,7 @@ def geojson_features(
     Raises
     ------
     nucleus_unet.errors.MaskError
-        If an outline is damaged, with the byte, or there are not N of everything.
+        If an outline is damaged, with its number and the byte, or there are not N of everything.
 
     Examples
     --------
@@ -348,20 +348,18 @@ def geojson_features(
     [[[11, 20], [11, 21], [10, 21], [10, 20], [11, 20]]]
     """
 
-def wkb_coordinates(wkb: bytes) -> str:
-    """Write an outline that `contours_wkb` made as GeoJSON's coordinates.
+def check_outlines(outlines: list[bytes]) -> None:
+    """Find out whether `contours_wkb` could have made some outlines.
 
     Raises
     ------
     nucleus_unet.errors.MaskError
-        If it is damaged, with the byte.
+        If one is damaged, with its number and the byte.
 
     Examples
     --------
     >>> import numpy as np
-    >>> (square,) = contours_wkb(np.ones((1, 1), np.uint32), (20, 10))
-    >>> wkb_coordinates(square)
-    '[[[11,20],[11,21],[10,21],[10,20],[11,20]]]'
+    >>> check_outlines(contours_wkb(np.ones((1, 1), np.uint32), (20, 10)))
     """
 
 # --- Run-length encoding, mask PNGs, overlap: behind nucleus_unet.masks ------------------------------------

@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 # Ids derive from where a nucleus begins, so that the same result gives the same file.
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "nucleus-unet")
 
-HEAD, TAIL = '{"type":"FeatureCollection","features":[', "]}"
+HEAD, TAIL = b'{"type":"FeatureCollection","features":[', b"]}"
 """What stands before and after a file's features, which commas part."""
 
 
-def feature_collection(segmentation: Segmentation) -> str:
+def feature_collection(segmentation: Segmentation) -> bytes:
     """Write a FeatureCollection with one detection for each nucleus."""
     table = segmentation.table
     outlines = _core.contours_wkb(segmentation.labels, (0, 0))
-    texts = features(outlines, area=table["area"], intensity=table["intensity"], probability=table["probability"])
-    return HEAD + b",".join(texts).decode() + TAIL
+    probability = np.asarray(table["probability"], np.float32)
+    texts = features(outlines, area=table["area"], intensity=table["intensity"], probability=probability)
+    return b"".join([HEAD, b",".join(texts), TAIL])
 
 
 def features(
@@ -52,7 +53,6 @@ def features(
     )
 
 
-def write_geojson(path: Path, collection: str) -> None:
+def write_geojson(path: Path, collection: bytes) -> None:
     """Write a FeatureCollection, compressed if the name ends in ``.gz``; the bytes hold no time."""
-    content = collection.encode()
-    write_atomically(path, gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)
+    write_atomically(path, gzip.compress(collection, mtime=0) if path.suffix.lower() == ".gz" else collection)

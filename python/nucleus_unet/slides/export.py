@@ -15,11 +15,11 @@ from nucleus_unet.exports.ome_zarr import require_zarr, write_label_zarr
 from nucleus_unet.exports.rle_csv import RleCsvWriter
 from nucleus_unet.exports.wkb import decode_wkb
 from nucleus_unet.files import check_output_folder, read_json, written_atomically
+from nucleus_unet.slides.nucleus_table import Nucleus, NucleusTable
 from nucleus_unet.slides.plan import PLAN
 from nucleus_unet.slides.results import LABELS, TABLE, count_if_finished
 from nucleus_unet.slides.results_outlines import OutlineWriter
-from nucleus_unet.slides.results_table import pyarrow, read_rows
-from nucleus_unet.slides.rows import Nucleus, Rows
+from nucleus_unet.slides.results_table import pyarrow, read_table
 
 FORMATS = {
     "geojson": "nuclei.geojson",
@@ -84,7 +84,7 @@ def export_slide(
         require_zarr()
     written: list[Path] = []
     if set(formats) - set(_VERSIONS):
-        groups = _counted(read_rows(folder / TABLE), track("nuclei")(range(count)), folder / TABLE)
+        groups = _counted(read_table(folder / TABLE), track("nuclei")(range(count)), folder / TABLE)
         written += _write_nuclei(groups, out, formats, plan, name or folder.resolve().name)
     for chosen, version in _VERSIONS.items():
         if chosen in formats:
@@ -94,19 +94,22 @@ def export_slide(
     return written
 
 
-def _counted(groups: Iterable[Rows], steps: Iterable[int], table: Path) -> Iterator[Rows]:
-    """Yield the rows, taking a step for each nucleus."""
+def _counted(groups: Iterable[NucleusTable], steps: Iterable[int], table: Path) -> Iterator[NucleusTable]:
+    """Yield the groups, taking a step for each nucleus."""
     steps = iter(steps)
-    damaged = DataError(
+    for group in groups:
+        yield group
+        if len(list(islice(steps, len(group)))) < len(group):
+            raise _other_count(table)
+    if next(steps, None) is not None:
+        raise _other_count(table)
+
+
+def _other_count(table: Path) -> DataError:
+    return DataError(
         f"{table} is damaged: it does not hold as many nuclei as the run found; delete it, and the "
         "same run makes it anew"
     )
-    for rows in groups:
-        if len(list(islice(steps, len(rows)))) < len(rows):
-            raise damaged
-        yield rows
-    if next(steps, None) is not None:
-        raise damaged
 
 
 def _check_formats(formats: Sequence[str]) -> None:
@@ -117,7 +120,7 @@ def _check_formats(formats: Sequence[str]) -> None:
 
 
 def _write_nuclei(
-    groups: Iterable[Rows], out: Path, formats: Sequence[str], plan: dict[str, Any], name: str
+    groups: Iterable[NucleusTable], out: Path, formats: Sequence[str], plan: dict[str, Any], name: str
 ) -> list[Path]:
     """Write the formats that are made of outlines, all from one pass."""
     written: list[Path] = []
@@ -145,10 +148,10 @@ def _write_nuclei(
                     probability=nucleus.probability,
                 )
             )
-        for rows in groups:
+        for group in groups:
             if outlines is not None:
-                outlines.add(rows)
-            for nucleus in rows.nuclei():
+                outlines.add(group)
+            for nucleus in group.nuclei() if adders else ():
                 for add in adders:
                     add(nucleus)
     return (outlines.paths if outlines is not None else []) + written

@@ -11,7 +11,7 @@ from typing import BinaryIO, Protocol
 
 from nucleus_unet.exports.geojson import HEAD, TAIL, features
 from nucleus_unet.files import written_atomically
-from nucleus_unet.slides.rows import Rows
+from nucleus_unet.slides.nucleus_table import NucleusTable
 
 # Of a file's text, before compression. QuPath parses a file into one tree, many times the text's size, before it makes
 # objects of it; with 2^28 bytes (some 250,000 nuclei) that fits a laptop's memory, and most slides are one file.
@@ -60,9 +60,9 @@ class OutlineWriter:
                 leftover.unlink()
                 number += 1
 
-    def add(self, rows: Rows) -> None:
+    def add(self, nuclei: NucleusTable) -> None:
         """Add detections."""
-        texts = features(rows.outline, area=rows.area, intensity=rows.intensity, probability=rows.probability)
+        texts = features(nuclei.outline, area=nuclei.area, intensity=nuclei.intensity, probability=nuclei.probability)
         for text in texts:
             if self._bytes >= SHARD_BYTES:
                 self._begin()
@@ -81,9 +81,9 @@ class OutlineWriter:
 def _collection(path: Path) -> Iterator[_Writable]:
     """Open a FeatureCollection to be written feature by feature."""
     with written_atomically(path) as file, _opened(path, file) as text:
-        text.write(HEAD.encode())
+        text.write(HEAD)
         yield text
-        text.write(TAIL.encode())
+        text.write(TAIL)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.extras import require
-from nucleus_unet.slides.rows import Rows
+from nucleus_unet.slides.nucleus_table import NucleusTable
 from nucleus_unet.slides.thumbnail import shrinking
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ class Overview:
         """How many nuclei there are so far."""
         return int(self._counts.sum())
 
-    def add(self, rows: Rows) -> None:
+    def add(self, nuclei: NucleusTable) -> None:
         """Count nuclei where their centroids are."""
         side = self._factor * self._cell
-        cells = [(place / side).astype(np.intp) for place in (rows.row, rows.column)]
+        cells = [(place / side).astype(np.intp) for place in (nuclei.row, nuclei.column)]
         np.add.at(self._counts, tuple(cells), 1)
 
     def png(self) -> bytes:

@@ -13,7 +13,7 @@ from nucleus_unet import _core
 from nucleus_unet.errors import DataError
 from nucleus_unet.exports.wkb import is_multipolygon
 from nucleus_unet.extras import require
-from nucleus_unet.slides.rows import Rows, joined, no_rows
+from nucleus_unet.slides.nucleus_table import NucleusTable, joined, no_table
 
 # Outlines make rows large: so many of them take some tens of megabytes.
 _ROWS_IN_A_GROUP = 2**14
@@ -35,7 +35,7 @@ class TableWriter:
         arrow = self._arrow
         self._schema = _schema(arrow)
         self._writer = arrow.parquet.ParquetWriter(file, self._schema, compression="zstd", write_page_checksum=True)
-        self._waiting: list[Rows] = []
+        self._waiting: list[NucleusTable] = []
         self._kinds: set[str] = set()
         self._bounds = (_FARTHEST, _FARTHEST, 0, 0)
 
@@ -44,21 +44,21 @@ class TableWriter:
 
     def __exit__(self, *error: object) -> None:
         if error[0] is None:
-            self._write(joined([no_rows(), *self._waiting]))
+            self._write(joined([no_table(), *self._waiting]))
             self._writer.add_key_value_metadata({"geo": json.dumps(self._geo())})
         self._writer.close()
 
-    def add(self, rows: Rows) -> None:
+    def add(self, nuclei: NucleusTable) -> None:
         """Add rows."""
-        self._kinds |= {"MultiPolygon" if is_multipolygon(outline) else "Polygon" for outline in rows.outline}
+        self._kinds |= {"MultiPolygon" if is_multipolygon(outline) else "Polygon" for outline in nuclei.outline}
         left, top, right, bottom = self._bounds
         self._bounds = (
-            int(rows.left.min(initial=left)),
-            int(rows.top.min(initial=top)),
-            int(rows.right.max(initial=right)),
-            int(rows.bottom.max(initial=bottom)),
+            int(nuclei.left.min(initial=left)),
+            int(nuclei.top.min(initial=top)),
+            int(nuclei.right.max(initial=right)),
+            int(nuclei.bottom.max(initial=bottom)),
         )
-        self._waiting.append(rows)
+        self._waiting.append(nuclei)
         if sum(map(len, self._waiting)) >= _ROWS_IN_A_GROUP:
             waiting = joined(self._waiting)
             whole = len(waiting) - len(waiting) % _ROWS_IN_A_GROUP
@@ -66,9 +66,8 @@ class TableWriter:
                 self._write(waiting[first : first + _ROWS_IN_A_GROUP])
             self._waiting = [waiting[whole:]]
 
-    def _write(self, rows: Rows) -> None:
-        """Write a group."""
-        arrays = [self._column(values, each.type) for values, each in zip(rows.columns, self._schema, strict=True)]
+    def _write(self, group: NucleusTable) -> None:
+        arrays = [self._column(values, each.type) for values, each in zip(group.columns, self._schema, strict=True)]
         self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
 
     def _column(self, values: Sequence[Any], kind: Any) -> Any:
@@ -94,7 +93,7 @@ class TableWriter:
         return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
 
 
-def read_rows(path: Path) -> Iterator[Rows]:
+def read_table(path: Path) -> Iterator[NucleusTable]:
     """Yield the rows of a table that `TableWriter` wrote, a group at a time.
 
     Raises
@@ -122,19 +121,19 @@ def _schema(arrow: Any) -> Any:
     return arrow.schema([*types.items(), ("geometry", arrow.binary())])
 
 
-def _checked(group: Any) -> Rows:
+def _checked(group: Any) -> NucleusTable:
     """Return the rows of a group; raise `ValueError` if they are no nuclei that were written here."""
     if any(column.null_count for column in group.columns):
         raise ValueError("a value is missing")
     *numbers, outlines = group.columns
-    rows = Rows.of([*(column.to_numpy() for column in numbers), outlines.to_pylist()])
-    for outline in rows.outline:
-        _core.wkb_coordinates(outline)
-    wrong = ~((rows.area > 0) & (rows.probability >= 0) & (rows.probability <= 1))
+    nuclei = NucleusTable(*[*(column.to_numpy() for column in numbers), outlines.to_pylist()])
+    _core.check_outlines(nuclei.outline)
+    wrong = ~((nuclei.area > 0) & (nuclei.probability >= 0) & (nuclei.probability <= 1))
     if wrong.any():
         first = int(np.argmax(wrong))
-        raise ValueError(f"no nucleus: {next(rows[first : first + 1].nuclei())[:-1]}")
-    return rows
+        area, probability = nuclei.area[first], nuclei.probability[first]
+        raise ValueError(f"row {first} of a group: no nucleus has the area {area} and the probability {probability}")
+    return nuclei
 
 
 def pyarrow() -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.slides.nuclei import Nuclei
-from nucleus_unet.slides.rows import Rows, joined, no_rows
+from nucleus_unet.slides.nucleus_table import NucleusTable, joined, no_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,19 +29,22 @@ class Numbered:
         row = self.nuclei.first_pixel[:, 0]
         return np.flatnonzero((row >= rows.start) & (row < rows.stop))
 
-    def rows(self, index: NDArray[np.intp]) -> Rows:
+    def table(self, index: NDArray[np.intp]) -> NucleusTable:
         """Return some of them as people get them."""
         nuclei = self.nuclei
-        return Rows.of(
-            [
-                self.labels[index],
-                *nuclei.centroid[index].T,
-                *nuclei.box[index].T,
-                nuclei.area[index],
-                nuclei.intensity[index],
-                nuclei.probability[index],
-                [self._outlines[each] for each in index],
-            ]
+        centroid, box = nuclei.centroid[index], nuclei.box[index]
+        return NucleusTable(
+            label=self.labels[index],
+            row=centroid[:, 0],
+            column=centroid[:, 1],
+            top=box[:, 0],
+            left=box[:, 1],
+            bottom=box[:, 2],
+            right=box[:, 3],
+            area=nuclei.area[index],
+            intensity=nuclei.intensity[index],
+            probability=nuclei.probability[index],
+            outline=[self._outlines[each] for each in index],
         )
 
 
@@ -61,7 +64,7 @@ class Band:
 
     rows: slice
     blocks: list[Numbered]
-    beginning: Rows
+    beginning: NucleusTable
 
 
 def sweep(read_block: Callable[[int], Nuclei], reaches: list[slice], *, height: int, band: int) -> Iterator[Band]:
@@ -94,10 +97,10 @@ def sweep(read_block: Callable[[int], Nuclei], reaches: list[slice], *, height: 
         yield Band(rows, blocks, beginning)
 
 
-def _numbered(blocks: list[Numbered], rows: slice, count: int) -> Rows:
+def _numbered(blocks: list[Numbered], rows: slice, count: int) -> NucleusTable:
     """Give the nuclei that begin in some rows, in the order of their first pixels, the numbers after ``count``."""
     if not blocks:
-        return no_rows()
+        return no_table()
     found = [block.beginning(rows) for block in blocks]
     first = np.concatenate([block.nuclei.first_pixel[index] for block, index in zip(blocks, found, strict=True)])
     order = np.lexsort((first[:, 1], first[:, 0]))
@@ -106,4 +109,4 @@ def _numbered(blocks: list[Numbered], rows: slice, count: int) -> Rows:
     ends = np.cumsum([len(index) for index in found])
     for block, index, part in zip(blocks, found, np.split(labels, ends[:-1]), strict=True):
         block.labels[index] = part
-    return joined([block.rows(index) for block, index in zip(blocks, found, strict=True)]).ordered(order)
+    return joined([block.table(index) for block, index in zip(blocks, found, strict=True)]).ordered(order)

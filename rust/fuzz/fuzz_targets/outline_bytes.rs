@@ -9,6 +9,7 @@ fuzz_target!(|wkb: &[u8]| {
         let text = found.coordinates;
         let commas = text.matches(',').count();
         assert!(wkb.len() >= 9 && text.starts_with('[') && text.ends_with(']'));
+        assert!(text.contains(&format!("[{},{}]", found.first[0], found.first[1])));
         assert!(commas <= wkb.len() / 4);
     }
 });

@@ -15,9 +15,9 @@ pub struct Detection<'a> {
     pub outline: &'a [u8],
     /// In pixels.
     pub area: i64,
-    /// Mean of the image; left out if it is not finite, which JSON cannot say.
+    /// Mean of the image; like the next, left out if it is not finite, which JSON cannot say.
     pub intensity: f64,
-    /// That it is one.
+    /// That it is a nucleus.
     pub probability: f32,
 }
 
@@ -41,17 +41,17 @@ pub fn feature(detection: &Detection<'_>, namespace: Uuid) -> Result<String, Wkb
 }
 
 fn write_measurements(text: &mut String, detection: &Detection<'_>) -> std::fmt::Result {
-    write!(
-        text,
-        r#"{CLASSIFIED},"measurements":{{"Area px^2":{}"#,
-        detection.area
-    )?;
-    if detection.intensity.is_finite() {
-        let intensity = rounded(detection.intensity);
-        write!(text, r#","Mean intensity":{intensity:?}"#)?;
+    let area = detection.area;
+    write!(text, r#"{CLASSIFIED},"measurements":{{"Area px^2":{area}"#)?;
+    for (name, value) in [
+        ("Mean intensity", detection.intensity),
+        ("Probability", detection.probability.into()),
+    ] {
+        if value.is_finite() {
+            write!(text, r#","{name}":{:?}"#, rounded(value))?;
+        }
     }
-    let probability = rounded(detection.probability.into());
-    write!(text, r#","Probability":{probability:?}}}}}}}"#)
+    text.write_str("}}}")
 }
 
 /// The number of four decimals that is nearest.

@@ -39,7 +39,7 @@ impl Drop for Interruption {
 }
 
 /// Unwind if an end was asked for; without the message of a panic, as nothing is wrong.
-pub(crate) fn check() {
+pub fn check() {
     if ASKED.load(Ordering::Relaxed) > 0 {
         resume_unwind(Box::new(Interrupted));
     }

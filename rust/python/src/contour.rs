@@ -2,7 +2,8 @@
 
 use nucleus_kernels::contour::{self as kernel, Outline, Polygon};
 use nucleus_kernels::geojson::{self, Detection};
-use nucleus_kernels::wkb;
+use nucleus_kernels::interrupt;
+use nucleus_kernels::wkb::{self, WkbError};
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, Ix1, Ix2, PyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
@@ -52,8 +53,8 @@ pub fn contours_wkb<'py>(
     })?
     .map_err(border::mask_error)?;
     Ok(encoded
-        .iter()
-        .map(|bytes| PyBytes::new(py, bytes))
+        .into_iter()
+        .map(|bytes| PyBytes::new(py, &bytes))
         .collect())
 }
 
@@ -82,34 +83,44 @@ pub fn geojson_features<'py>(
         intensity.as_array(),
         probability.as_array(),
     );
-    let bytes: Vec<&[u8]> = outlines.iter().map(|each| each.as_bytes()).collect();
     let namespace = Uuid::from_bytes(namespace);
-    let texts = border::run(py, None, 0, || {
-        bytes
-            .iter()
-            .enumerate()
-            .map(|(index, outline)| {
-                let detection = Detection {
-                    outline,
-                    area: area[index],
-                    intensity: intensity[index],
-                    probability: probability[index],
-                };
-                geojson::feature(&detection, namespace)
-            })
-            .collect::<Result<Vec<_>, _>>()
-    })?
-    .map_err(border::mask_error)?;
+    let texts = for_each_outline(py, &outlines, |index, outline| {
+        let detection = Detection {
+            outline,
+            area: area[index],
+            intensity: intensity[index],
+            probability: probability[index],
+        };
+        geojson::feature(&detection, namespace)
+    })?;
     Ok(texts
-        .iter()
+        .into_iter()
         .map(|text| PyBytes::new(py, text.as_bytes()))
         .collect())
 }
 
 #[pyfunction]
-pub fn wkb_coordinates(wkb: &[u8]) -> PyResult<String> {
-    let geometry = wkb::geometry(wkb).map_err(border::mask_error)?;
-    Ok(geometry.coordinates)
+pub fn check_outlines(py: Python<'_>, outlines: Vec<Bound<'_, PyBytes>>) -> PyResult<()> {
+    for_each_outline(py, &outlines, |_, outline| wkb::geometry(outline).map(drop))?;
+    Ok(())
+}
+
+/// What `work` makes of the number and the bytes of each outline; or an error that says which one is damaged.
+fn for_each_outline<T: Send>(
+    py: Python<'_>,
+    outlines: &[Bound<'_, PyBytes>],
+    work: impl Fn(usize, &[u8]) -> Result<T, WkbError> + Sync,
+) -> PyResult<Vec<T>> {
+    let bytes: Vec<&[u8]> = outlines.iter().map(|each| each.as_bytes()).collect();
+    let work = |(number, outline): (usize, &&[u8])| {
+        interrupt::check();
+        work(number, outline).map_err(|error| format!("outline {number}: {error}"))
+    };
+    let size = bytes.iter().map(|each| each.len()).sum();
+    border::run(py, None, size, || {
+        bytes.iter().enumerate().map(work).collect::<Result<_, _>>()
+    })?
+    .map_err(border::mask_error)
 }
 
 fn rings(py: Python<'_>, polygon: Polygon) -> Rings<'_> {

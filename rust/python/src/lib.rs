@@ -41,7 +41,7 @@ mod _core {
     #[pymodule_export]
     use super::components::label;
     #[pymodule_export]
-    use super::contour::{contours, contours_wkb, geojson_features, wkb_coordinates};
+    use super::contour::{check_outlines, contours, contours_wkb, geojson_features};
     #[pymodule_export]
     use super::distance::distance;
     #[pymodule_export]

@@ -31,8 +31,8 @@ class Nucleus(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """Many nuclei, by columns, through which NumPy and Rust go: Python would hold up those who run the network."""
+class NucleusTable:
+    """Nuclei by columns, each with the name that it has in `Nucleus`, of one length."""
 
     label: NDArray[np.uint32]
     row: NDArray[np.float64]
@@ -46,21 +46,16 @@ class Rows:
     probability: NDArray[np.float32]
     outline: list[bytes]
 
-    @classmethod
-    def of(cls, columns: Sequence[Any]) -> Rows:
-        """Make rows of all columns, in order."""
-        return cls(*columns)
-
     def __len__(self) -> int:
         return len(self.outline)
 
-    def __getitem__(self, part: slice) -> Rows:
-        return Rows.of([column[part] for column in self.columns])
+    def __getitem__(self, part: slice) -> NucleusTable:
+        return NucleusTable(*[column[part] for column in self.columns])
 
-    def ordered(self, order: NDArray[np.intp]) -> Rows:
-        """Return the rows in another order."""
+    def ordered(self, order: NDArray[np.intp]) -> NucleusTable:
+        """Return the nuclei in another order."""
         *numbers, outlines = self.columns
-        return Rows.of([*(column[order] for column in numbers), [outlines[each] for each in order]])
+        return NucleusTable(*[*(column[order] for column in numbers), [outlines[each] for each in order]])
 
     @property
     def columns(self) -> list[Any]:
@@ -74,13 +69,26 @@ class Rows:
             yield Nucleus(*values)
 
 
-def joined(parts: Sequence[Rows]) -> Rows:
-    """Return the rows of one part after those of another."""
+def joined(parts: Sequence[NucleusTable]) -> NucleusTable:
+    """Return the nuclei of all parts, one after the other."""
     *numbers, outlines = zip(*(part.columns for part in parts), strict=True)
-    return Rows.of([*map(np.concatenate, numbers), [outline for part in outlines for outline in part]])
+    columns: list[Any] = [*map(np.concatenate, numbers), [outline for part in outlines for outline in part]]
+    return NucleusTable(*columns)
 
 
-def no_rows() -> Rows:
+def no_table() -> NucleusTable:
     """Return none."""
-    centroid, box, area = np.zeros((2, 0)), np.zeros((4, 0), np.int64), np.zeros(0, np.int64)
-    return Rows.of([np.zeros(0, np.uint32), *centroid, *box, area, np.zeros(0), np.zeros(0, np.float32), []])
+    whole, real = np.zeros(0, np.int64), np.zeros(0)
+    return NucleusTable(
+        label=np.zeros(0, np.uint32),
+        row=real,
+        column=real,
+        top=whole,
+        left=whole,
+        bottom=whole,
+        right=whole,
+        area=whole,
+        intensity=real,
+        probability=np.zeros(0, np.float32),
+        outline=[],
+    )
