@@ -223,7 +223,7 @@ def test_blocks_know_the_tiles_they_need() -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.integers(1, 700), st.integers(1, 700), st.integers(72, 300), st.integers(1, 400), st.integers(0, 200))
+@given(st.integers(1, 250), st.integers(1, 250), st.integers(72, 120), st.integers(1, 140), st.integers(0, 80))
 def test_blocks_cut_an_image_without_gap_or_overlap(height: int, width: int, tile: int, side: int, margin: int) -> None:
     covered = np.zeros((height, width), np.uint8)
     for block in TileGrid((height, width), tile=tile, radius=20, stride=8).blocks(side, margin):
