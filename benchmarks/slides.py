@@ -53,7 +53,9 @@ def main() -> None:
     parser.add_argument("--seam-size", type=int, default=2048, help="side of the picture cut for seams (2048)")
     parser.add_argument("--seam-tile", type=int, default=640, help="side of its tiles (640)")
     parser.add_argument("--rounds", type=int, default=3, help="how often everybody is timed (3)")
-    parser.add_argument("--pairs", type=int, help="how often predict_slide and the network alone are (as --rounds)")
+    parser.add_argument(
+        "--pairs", type=int, default=0, help="how often predict_slide and the network alone are, if more"
+    )
     parser.add_argument("--device", default="cpu", help="of the network: cpu, cuda or mps (cpu)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the network (one a core)")
     parser.add_argument("--stardist", type=Path, metavar="PYTHON", help="interpreter of an environment that has it")
@@ -61,6 +63,8 @@ def main() -> None:
         "--stardist-network", type=Path, metavar="FOLDER", help="keeps its network, which is trained if it is not there"
     )
     options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds: expected at least 1")
     results: dict[str, Any] = {"surroundings": _surroundings(options), "left_out": _left_out(options)}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -69,7 +73,7 @@ def main() -> None:
         picture, seam_picture = folder / "picture.tif", folder / "seams.tif"
         _draw(picture, options.size)
         _draw(seam_picture, options.seam_size)
-        for number, name in _turns(list(measures), options.rounds, options.pairs or options.rounds):
+        for number, name in _turns(list(measures), options.rounds, max(options.pairs, options.rounds)):
             run = measures[name]("rate", picture, options.tile)
             results["rows"][name]["runs"].append(run)
             print(f"round {number + 1}, {name}: {run['seconds']:.1f} s", file=sys.stderr)
@@ -83,10 +87,9 @@ def main() -> None:
 
 def _turns(names: list[str], rounds: int, pairs: int) -> Iterator[tuple[int, str]]:
     """Yield who is timed, round by round; in every second one the network alone comes before the pipeline."""
-    for number in range(max(rounds, pairs)):
-        pair = PAIR[:: -1 if number % 2 else 1] if number < pairs else ()
+    for number in range(pairs):
         others = [name for name in names if name not in PAIR] if number < rounds else []
-        for name in (*pair, *others):
+        for name in (*PAIR[:: -1 if number % 2 else 1], *others):
             yield number, name
 
 

@@ -27,7 +27,7 @@ from nucleus_unet.segmentation import Plan
 from nucleus_unet.slides import results_labels, results_outlines
 from nucleus_unet.slides.geometry import lay_blocks
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei
-from nucleus_unet.slides.nucleus_table import NucleusTable, no_table
+from nucleus_unet.slides.nucleus_table import NucleusTable, empty_table
 from nucleus_unet.slides.plan import SlidePlan, keep_plan
 from nucleus_unet.slides.results import write_results, write_summary
 from nucleus_unet.slides.results_overview import Overview
@@ -176,7 +176,7 @@ def test_whoever_watches_the_bands_sees_their_end(tmp_path: Path) -> None:
 
     def bands() -> Iterator[Band]:
         for top in (0, 512):
-            yield Band(slice(top, min(top + 512, 600)), [], no_table())
+            yield Band(slice(top, min(top + 512, 600)), [], empty_table())
         ended.append(True)
 
     with (tmp_path / "labels.tif").open("w+b") as file:

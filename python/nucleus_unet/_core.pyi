@@ -349,7 +349,7 @@ def geojson_features(
     """
 
 def check_outlines(outlines: list[bytes]) -> None:
-    """Find out whether `contours_wkb` could have made some outlines.
+    """Find out whether some outlines are of the form that `contours_wkb` gives them.
 
     Raises
     ------

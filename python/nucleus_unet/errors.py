@@ -18,7 +18,7 @@ class BundleError(NucleusError, ValueError):
 
 
 class DataError(NucleusError, ValueError):
-    """A training set that is not laid out as any known layout."""
+    """A training set of no known layout, or a damaged file of a run."""
 
 
 class DownloadError(NucleusError, OSError):

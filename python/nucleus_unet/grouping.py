@@ -84,7 +84,7 @@ class GroupConfig:
 
     @property
     def margin(self) -> int:
-        """How far from a nucleus's centre maps may decide about it: what a block of centres reads beyond itself."""
+        """How far from a nucleus's centre the maps can change which pixels it has: so much a block reads around it."""
         return self._margin(self.heat_sigma)
 
     @property
@@ -118,8 +118,8 @@ def group(maps: NDArray[np.uint8], config: GroupConfig, *, threads: int | None =
     """Group the pixels of maps into nuclei.
 
     A centre is a pixel whose heat is highest within a window; a foreground pixel belongs to the centre nearest to
-    where its offset points. Each nucleus is decided within a finite reach, so that an image cut into blocks gives
-    the very nuclei of the whole.
+    where its offset points. Each nucleus is decided by the maps within a margin of its centre, so that an image cut
+    into blocks gives the very nuclei of the whole.
 
     Parameters
     ----------

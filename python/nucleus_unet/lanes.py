@@ -82,7 +82,7 @@ class LanePool(ThreadPoolExecutor):
         most, left = divmod(self._lanes.threads, len(busy))
         threads = max(1, most + (busy.index(_here.number) < left))
         with _changing:
-            if threads == torch.get_num_threads():  # asked first, or a new thread takes the number that all have
+            if threads == torch.get_num_threads():  # a thread's first call of this takes the number that is everybody's
                 return
             torch.set_num_threads(threads)
             # That was for this thread, but also for all that are yet to begin, whoever begins them: give theirs back.

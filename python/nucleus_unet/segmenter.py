@@ -311,8 +311,8 @@ class Segmenter:
         """Find every nucleus of an image of any size, in bounded memory (needs the ``slides`` extra).
 
         The result is that of `predict` with the same options (but see ``tissue``), label for label, for every tile
-        (on GPUs: for equal ones) and block size and number of workers. A run that was interrupted, even killed, goes on
-        where it was when called again; a finished one does nothing.
+        (where oneDNN does not compute, as on GPUs: for equal ones) and block size and number of workers. A run that was
+        interrupted, even killed, goes on where it was when called again; a finished one does nothing.
 
         Parameters
         ----------

@@ -108,7 +108,7 @@ def _counted(groups: Iterable[NucleusTable], steps: Iterable[int], table: Path) 
 def _other_count(table: Path) -> DataError:
     return DataError(
         f"{table} is damaged: it does not hold as many nuclei as the run found; delete it, and the "
-        "same run makes it anew"
+        "same run, from its beginning, makes it anew"
     )
 
 

@@ -6,7 +6,6 @@ All in pixels at the model's scale. Tiles are those of `nucleus_unet.tiles`; the
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from itertools import pairwise
 from typing import NamedTuple
 
 from nucleus_unet.errors import ImageError
@@ -121,12 +120,28 @@ class TileGrid:
         >>> [block.rows.stop for block in grid.blocks(300, 40)], [block.rows.stop for block in grid.blocks(200, 40)]
         ([216, 512], [108, 216, 364, 512])
         """
+        self.check_blocks(side, margin)
         rows, columns = (
-            _cut([*(span.keep_stop - margin for span in spans[:-1] if span.keep_stop > margin), size], side)
+            [
+                slice(start + length * part // parts, start + length * (part + 1) // parts)
+                for start, length, parts in stretches
+                for part in range(parts)
+            ]
+            for stretches in self._stretches(side, margin)
+        )
+        return [Block(row, column) for row in rows for column in columns]
+
+    def check_blocks(self, side: int, margin: int) -> None:
+        """Raise `SettingsError` if so many blocks could not be listed in bounded memory."""
+        rows, columns = (sum(parts for _, _, parts in stretches) for stretches in self._stretches(side, margin))
+        check_parts("block", side, self.shape, (rows, columns))
+
+    def _stretches(self, side: int, margin: int) -> tuple[list[Stretch], list[Stretch]]:
+        rows, columns = (
+            _stretches([*(span.keep_stop - margin for span in spans[:-1] if span.keep_stop > margin), size], side)
             for spans, size in zip((self._rows, self._columns), self.shape, strict=True)
         )
-        check_parts("block", side, self.shape, (len(rows), len(columns)))
-        return [Block(row, column) for row in rows for column in columns]
+        return rows, columns
 
     def covering(self, region: Block) -> list[int]:
         """Return the numbers of the tiles whose cores touch a region, ascending."""
@@ -140,12 +155,16 @@ class TileGrid:
         return [row * len(self._columns) + column for row in down for column in across]
 
 
-def _cut(places: list[int], side: int) -> list[slice]:
-    """Cut 0 to the last of some places into parts of at most ``side``: as few of them as may be, at those places."""
-    cuts = [0]
+Stretch = tuple[int, int, int]
+"""Where it starts, how long it is, and into how many blocks it is cut."""
+
+
+def _stretches(places: list[int], side: int) -> list[Stretch]:
+    """Cut 0 to the last of some places at as few of them as may be; what is longer than ``side`` is cut further."""
+    stretches: list[Stretch] = []
+    start = 0
     for place, following in zip(places, [*places[1:], None], strict=True):
-        if following is None or following - cuts[-1] > side:
-            start, length = cuts[-1], place - cuts[-1]
-            parts = -(-length // side)
-            cuts += [start + length * part // parts for part in range(1, parts + 1)]
-    return [slice(start, stop) for start, stop in pairwise(cuts)]
+        if following is None or following - start > side:
+            stretches.append((start, place - start, -(-(place - start) // side)))
+            start = place
+    return stretches

@@ -1,4 +1,4 @@
-"""Nuclei as the results have them: rows of a table, and outlines."""
+"""Nuclei as the results have them: many as columns, one as a row."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def joined(parts: Sequence[NucleusTable]) -> NucleusTable:
     return NucleusTable(*columns)
 
 
-def no_table() -> NucleusTable:
-    """Return none."""
+def empty_table() -> NucleusTable:
+    """Return a table without nuclei."""
     whole, real = np.zeros(0, np.int64), np.zeros(0)
     return NucleusTable(
         label=np.zeros(0, np.uint32),

@@ -126,7 +126,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How a run is cut and spread, which changes nothing of its result; but on GPUs tiles may, and the plan names them.
+    """How a run is cut and spread, which changes nothing of its result; where tiles may, the plan names them.
 
     Attributes
     ----------
@@ -176,7 +176,7 @@ class SlideRun:
         height, width = (scaled_size(size, model.scale) for size in slide.shape)
         network = model.network
         self._grid = TileGrid((height, width), tile=sizes.tile, radius=network.receptive_radius, stride=network.stride)
-        self._grid.blocks(self._block, model.group_config.margin)  # raises, before the slide is looked at, if too many
+        self._grid.check_blocks(self._block, model.group_config.margin)
         self._region = None if model.roi is None else Region(model.roi, slide.shape, cell_side(model.scale))
         _refuse_foreign(folder)
 
@@ -223,7 +223,7 @@ class SlideRun:
         finished: Callable[[int], object] = lambda _block: None,
         watch: Callable[[], object] = lambda: None,
     ) -> None:
-        """Do the work; call ``finished`` with every block that is there, and ``watch`` after every tile."""
+        """Do the work; call ``finished`` with every block that is there, and ``watch`` before each tile is awaited."""
 
         def track(tiles: Sequence[int]) -> Iterator[int]:
             for tile in self._track()(tiles):

@@ -1,6 +1,7 @@
 """What is fixed before the first tile of a slide: its pixels, their levels, the model, all settings.
 
-Block sizes, order and the number of workers are not among it, nor on CPUs those of tiles: nothing depends on them.
+Block sizes, order and the number of workers are not among it, nor, where oneDNN computes, those of tiles: nothing
+depends on them.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def read_record(path: Path) -> dict[str, NDArray[Any]]:
     """
     content = _content(path)
     if content is None:
-        raise DataError(f"{path} is damaged; run again, and it will be made anew")
+        raise DataError(f"{path} is damaged or of another version; run again, and it will be made anew")
     return dict(_unpacked(key, packed) for key, packed in load(content).items())
 
 
@@ -54,7 +54,7 @@ def is_whole(path: Path) -> bool:
         return False
     if _content(path) is not None:
         return True
-    logger.warning("%s is damaged and will be made anew", path)
+    logger.warning("%s is damaged or of another version, and will be made anew", path)
     path.unlink()
     return False
 

@@ -71,8 +71,8 @@ def write_results(
     shape = (plan.height, plan.width)
     overview = Overview(thumbnail, shape, mpp=plan.mpp)
     with ExitStack() as stack:
-        labels, rows = (stack.enter_context(written_atomically(folder / name)) for name in (LABELS, TABLE))
-        table = stack.enter_context(TableWriter(rows))
+        labels, rows_of_table = (stack.enter_context(written_atomically(folder / name)) for name in (LABELS, TABLE))
+        table = stack.enter_context(TableWriter(rows_of_table))
         outlines = stack.enter_context(OutlineWriter(folder, compressed=True))
 
         def observed() -> Iterator[Band]:

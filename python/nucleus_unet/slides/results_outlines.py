@@ -6,6 +6,7 @@ import gzip
 import io
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import count, takewhile
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -42,7 +43,7 @@ class OutlineWriter:
 
     def __init__(self, folder: Path, *, compressed: bool) -> None:
         self._folder, self._suffix = folder, ".geojson.gz" if compressed else ".geojson"
-        # All take their names in the end, or none does: a part of a result looks like a whole one.
+        # They take their names in the end, the first one last: a part of a result looks like a whole one.
         self._files = ExitStack()
         self._file: _Writable
         self._bytes = 0
@@ -55,10 +56,9 @@ class OutlineWriter:
     def __exit__(self, *error: object) -> None:
         self._files.__exit__(*error)  # type: ignore[arg-type]
         if error[0] is None:
-            number = len(self.paths) + 1
-            while (leftover := self._path(number)).exists():
-                leftover.unlink()
-                number += 1
+            leftovers = list(takewhile(Path.exists, map(self._path, count(len(self.paths) + 1))))
+            for path in reversed(leftovers):  # if this is cut short, the next writer finds what is left
+                path.unlink()
 
     def add(self, nuclei: NucleusTable) -> None:
         """Add detections."""
@@ -89,7 +89,7 @@ def _collection(path: Path) -> Iterator[_Writable]:
 @contextmanager
 def _opened(path: Path, file: BinaryIO) -> Iterator[_Writable]:
     if path.suffix == ".gz":
-        # A file of Python's own takes its time for each of many small pieces.
+        # Features are gathered: each call of a `GzipFile` takes its time.
         with (
             gzip.GzipFile(filename="", mode="wb", compresslevel=_EFFORT, fileobj=file, mtime=0) as compressed,
             io.BufferedWriter(compressed, _TOGETHER) as pieces,

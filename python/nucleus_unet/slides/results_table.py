@@ -13,7 +13,7 @@ from nucleus_unet import _core
 from nucleus_unet.errors import DataError
 from nucleus_unet.exports.wkb import is_multipolygon
 from nucleus_unet.extras import require
-from nucleus_unet.slides.nucleus_table import NucleusTable, joined, no_table
+from nucleus_unet.slides.nucleus_table import NucleusTable, empty_table, joined
 
 # Outlines make rows large: so many of them take some tens of megabytes.
 _ROWS_IN_A_GROUP = 2**14
@@ -44,7 +44,7 @@ class TableWriter:
 
     def __exit__(self, *error: object) -> None:
         if error[0] is None:
-            self._write(joined([no_table(), *self._waiting]))
+            self._write(joined([empty_table(), *self._waiting]))
             self._writer.add_key_value_metadata({"geo": json.dumps(self._geo())})
         self._writer.close()
 
@@ -71,7 +71,7 @@ class TableWriter:
         self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
 
     def _column(self, values: Sequence[Any], kind: Any) -> Any:
-        """Make an array from what it is made of: `pyarrow.array` first imports pandas, if that is installed."""
+        """Make an array of its buffers: `pyarrow.array` first imports pandas, if that is installed."""
         arrow = self._arrow
         if kind == arrow.binary():
             ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
@@ -106,12 +106,18 @@ def read_table(path: Path) -> Iterator[NucleusTable]:
         with arrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
             if not file.schema_arrow.equals(_schema(arrow)):
                 raise ValueError("the columns are others")
-            for group in range(file.num_row_groups):
-                yield _checked(file.read_row_group(group))
+            for number in range(file.num_row_groups):
+                try:
+                    group = _checked(file.read_row_group(number))
+                except ValueError as error:
+                    raise ValueError(f"row group {number}, {error}") from error
+                yield group
     except (arrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, FileNotFoundError | PermissionError):
             raise
-        raise DataError(f"{path} is damaged: delete it, and the same run makes it anew ({error})") from error
+        raise DataError(
+            f"{path} is damaged: delete it, and the same run, from its beginning, makes it anew ({error})"
+        ) from error
 
 
 def _schema(arrow: Any) -> Any:
@@ -132,7 +138,7 @@ def _checked(group: Any) -> NucleusTable:
     if wrong.any():
         first = int(np.argmax(wrong))
         area, probability = nuclei.area[first], nuclei.probability[first]
-        raise ValueError(f"row {first} of a group: no nucleus has the area {area} and the probability {probability}")
+        raise ValueError(f"row {first}: no nucleus has the area {area} and the probability {probability}")
     return nuclei
 
 

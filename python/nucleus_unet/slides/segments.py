@@ -1,4 +1,4 @@
-"""Images whose pixels come in tiles or strips: each is decoded once while it is needed, and regions put together."""
+"""Images whose pixels come in tiles or strips: regions are put together, and what was decoded last is kept."""
 
 from __future__ import annotations
 

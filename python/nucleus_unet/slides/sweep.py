@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.slides.nuclei import Nuclei
-from nucleus_unet.slides.nucleus_table import NucleusTable, joined, no_table
+from nucleus_unet.slides.nucleus_table import NucleusTable, empty_table, joined
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ def sweep(read_block: Callable[[int], Nuclei], reaches: list[slice], *, height: 
 def _numbered(blocks: list[Numbered], rows: slice, count: int) -> NucleusTable:
     """Give the nuclei that begin in some rows, in the order of their first pixels, the numbers after ``count``."""
     if not blocks:
-        return no_table()
+        return empty_table()
     found = [block.beginning(rows) for block in blocks]
     first = np.concatenate([block.nuclei.first_pixel[index] for block, index in zip(blocks, found, strict=True)])
     order = np.lexsort((first[:, 1], first[:, 0]))

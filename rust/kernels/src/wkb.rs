@@ -87,7 +87,7 @@ pub struct Geometry {
 /// Read an outline.
 ///
 /// # Errors
-/// If the bytes are not what [`encode`] makes.
+/// If the bytes are not of the form that [`encode`] makes.
 pub fn geometry(wkb: &[u8]) -> Result<Geometry, WkbError> {
     let mut reader = Reader {
         bytes: wkb,

@@ -1,4 +1,4 @@
-//! From maps to nuclei: every pixel is decided from stored integers within a finite reach.
+//! From maps to nuclei: every pixel is decided from stored integers within a finite margin.
 //!
 //! The maps are `(H, W, 4)` bytes: foreground probability and centre heat (each 0 to 255 for 0 to 1), then the row
 //! and the column offset from the pixel to its nucleus's centre, in half pixels biased by 128.
