@@ -138,7 +138,7 @@ class TileGrid:
 
     def _stretches(self, side: int, margin: int) -> tuple[list[Stretch], list[Stretch]]:
         rows, columns = (
-            _stretches([*(span.keep_stop - margin for span in spans[:-1] if span.keep_stop > margin), size], side)
+            _cut([*(span.keep_stop - margin for span in spans[:-1] if span.keep_stop > margin), size], side)
             for spans, size in zip((self._rows, self._columns), self.shape, strict=True)
         )
         return rows, columns
@@ -159,7 +159,7 @@ Stretch = tuple[int, int, int]
 """Where it starts, how long it is, and into how many blocks it is cut."""
 
 
-def _stretches(places: list[int], side: int) -> list[Stretch]:
+def _cut(places: list[int], side: int) -> list[Stretch]:
     """Cut 0 to the last of some places at as few of them as may be; what is longer than ``side`` is cut further."""
     stretches: list[Stretch] = []
     start = 0

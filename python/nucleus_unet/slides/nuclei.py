@@ -65,7 +65,7 @@ class Nuclei:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all arrays by name, as a record holds them."""
-        return {each.name: np.ascontiguousarray(getattr(self, each.name)) for each in fields(self)}
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 def measure_nuclei(
