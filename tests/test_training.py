@@ -19,6 +19,7 @@ from nucleus_unet.training.augment import AugmentConfig, Original, draw_sample
 from nucleus_unet.training.checkpoint import read_facts
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.losses import losses
+from nucleus_unet.training.magnification import with_fine_texture
 from nucleus_unet.training.samples import SampleStream, stack
 from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, train
 from safetensors.torch import load_file, save_file
@@ -351,3 +352,21 @@ def test_two_runs_do_not_train_in_one_folder(tmp_path: Path, monkeypatch: pytest
             train(TINY, FIELDS, tmp_path, device="cpu", workers=0)
 
     train(TINY, FIELDS, tmp_path, device="cpu", workers=0, report=start_another)
+
+
+def test_samples_of_any_size_show_nuclei_of_all_diameters_asked_for() -> None:
+    original = Original(FIELDS[0].image, FIELDS[0].labels)
+    config = AugmentConfig(crop=64, strength=0, negatives=0, any_size=1.0, any_diameters=(6.0, 120.0))
+    samples = [draw_sample(original, config, np.random.default_rng(seed)) for seed in range(60)]
+    medians = [np.median(s.targets.diameter[s.targets.diameter > 0]) for s in samples if s.targets.foreground.any()]
+    assert min(medians) < 9
+    assert max(medians) > 70
+
+
+def test_enlarged_nuclei_get_texture_inside_and_none_outside() -> None:
+    labels = np.zeros((64, 64), np.uint32)
+    labels[16:48, 16:48] = 1
+    image = np.full((3, 64, 64), 0.5, np.float32)
+    changed = [with_fine_texture(image, labels, 4.0, True, np.random.default_rng(seed)) for seed in range(12)]
+    assert all(np.array_equal(each[:, labels == 0], image[:, labels == 0]) for each in changed)
+    assert sum(float(each[0, labels > 0].std()) > 0.01 for each in changed) >= 6

@@ -16,9 +16,17 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from nucleus_unet.masks import smooth_labels
 from nucleus_unet.targets import Nuclei, Targets, nuclei_of, targets
+from nucleus_unet.training.filters import blurred
+from nucleus_unet.training.magnification import with_fine_texture
 
 _PERCENTILES = (0.0, 0.5, 1.0, 2.0, 3.0, 99.0, 99.5, 99.8, 99.9, 99.95)
+# Below this magnification single pixels would stand for all those around them.
+_ALIASED_SCALE = 0.6
+# Above this one the steps of enlarged labels show, and a microscope would show more than enlarged pixels do.
+_SMOOTH_SCALE = 1.5
+_LARGEST_VOTE = 8
 _LOW, _HIGH = 5, 5  # the first five are candidates for black, the last five for white
 
 
@@ -41,6 +49,11 @@ class AugmentConfig:
     on_grid
         Share of samples that keep the image's own pixels: neither enlarged nor turned but by right angles, so that
         outlines in the image and in the labels agree to the pixel.
+    any_size
+        Share of samples that are magnified until the image's median nuclear diameter has any size, drawn
+        log-uniformly. Enlarged nuclei get smooth outlines and the fine texture that a stronger objective would show.
+    any_diameters
+        Bounds of that diameter, in pixels.
     """
 
     crop: int = 256
@@ -49,6 +62,8 @@ class AugmentConfig:
     strength: float = 1.0
     negatives: float = 0.03
     on_grid: float = 0.0
+    any_size: float = 0.0
+    any_diameters: tuple[float, float] = (6.0, 120.0)
 
     def calmed(self) -> AugmentConfig:
         """Return what the end of a run is shown: shapes nearer to real ones, half of the samples unresampled.
@@ -118,7 +133,10 @@ def draw_sample(original: Original, config: AugmentConfig, rng: np.random.Genera
     """Draw one sample of an image."""
     if rng.random() < config.negatives:
         return _negative(config.crop, rng)
-    image, labels, nuclei, valid = _cut(original, config, rng)
+    image, labels, nuclei, valid, scale = _cut(original, config, rng)
+    if config.any_size and scale > _SMOOTH_SCALE:
+        labels = smooth_labels(labels, min(math.ceil(scale / 2), _LARGEST_VOTE), threads=1)
+        image = with_fine_texture(image, labels, scale, original.is_dark, rng)
     if rng.random() < config.strength * (0.6 if original.is_stained else 0.1 if original.is_dark else 0):
         image = restained(image, labels, nuclei, rng)
     if rng.random() < config.strength:
@@ -128,12 +146,18 @@ def draw_sample(original: Original, config: AugmentConfig, rng: np.random.Genera
 
 def _cut(
     original: Original, config: AugmentConfig, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.uint32], Nuclei, NDArray[np.bool_]]:
+) -> tuple[NDArray[np.float32], NDArray[np.uint32], Nuclei, NDArray[np.bool_], float]:
+    """Return pixels, labels, the whole image's nuclei as they lie in the cut, which pixels are there, and the scale."""
     crop = config.crop
     height, width = original.labels.shape
     on_grid = rng.random() < config.on_grid
     scale = 1.0 if on_grid else math.exp(rng.uniform(*np.log(config.scale)))
-    smallest, largest = (bound / original.median_diameter for bound in config.diameters)
+    bounds = config.diameters
+    # No draw where the option is off: the samples of earlier runs stay the same.
+    if config.any_size and rng.random() < config.any_size:
+        bounds = config.any_diameters
+        scale = math.exp(rng.uniform(*np.log(bounds))) / original.median_diameter
+    smallest, largest = (bound / original.median_diameter for bound in bounds)
     scale = min(max(scale, smallest), largest)
     # Half of the samples keep the pixel grid's axes: free turns blur, and most images are never turned.
     angle = rng.integers(4) * math.pi / 2 if on_grid or rng.random() < 0.5 else rng.uniform(0, 2 * math.pi)
@@ -163,12 +187,16 @@ def _cut(
     centres = (original.nuclei.centres - middle) @ np.linalg.inv(to_original).T + centre
     nuclei = Nuclei(centres.astype(np.float32), original.nuclei.diameters * np.float32(scale))
 
-    image = _normalised_window(original, rows, columns, rng)
-    return image, labels, nuclei, valid
+    image = _normalised_window(original, rows, columns, scale, rng)
+    return image, labels, nuclei, valid, scale
 
 
 def _normalised_window(
-    original: Original, rows: NDArray[np.float64], columns: NDArray[np.float64], rng: np.random.Generator
+    original: Original,
+    rows: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    scale: float,
+    rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     height, width = original.labels.shape
     low = original.levels[rng.integers(_LOW)]
@@ -183,6 +211,9 @@ def _normalised_window(
     if window.ndim == 2:
         window = window[..., None]
     window = np.clip((window - np.float32(low)) / np.float32(high - low), 0, 1)
+    if scale < _ALIASED_SCALE:  # a sample's pixel shows the mean of several, not one of them
+        smoothed = blurred(np.moveaxis(window, -1, 0), math.sqrt(1 / scale**2 - 1) / 2)
+        window = np.moveaxis(smoothed, 0, -1)
     grid = np.stack(
         [
             (2 * (columns - left) + 1) / (right - left) - 1,
@@ -222,7 +253,7 @@ def _restyle(image: NDArray[np.float32], is_dark: bool, rng: np.random.Generator
     if rng.random() < 0.1:
         image = 1 - image
     if rng.random() < 0.3:
-        image = _blurred(image, rng.uniform(0.4, 1.8))
+        image = blurred(image, rng.uniform(0.4, 1.8))
     if rng.random() < 0.4:
         noise = rng.standard_normal(image.shape if rng.random() < 0.3 else image.shape[1:], np.float32)
         level = np.float32(math.exp(rng.uniform(math.log(0.005), math.log(0.1))))
@@ -286,11 +317,11 @@ def restained(
     inside = labels > 0
     darkness = math.exp(rng.uniform(*np.log(_NUCLEAR_DENSITY)))
     nuclear = nuclear * (darkness / max(float(nuclear[inside].mean()) if inside.any() else 1.0, 0.1))
-    between = 1 - _blurred(inside.astype(np.float32)[None], rng.uniform(0.5, 1.5))[0] * rng.uniform(0.3, 1)
+    between = 1 - blurred(inside.astype(np.float32)[None], rng.uniform(0.5, 1.5))[0] * rng.uniform(0.3, 1)
     other = other * math.exp(rng.uniform(-0.7, 1.1)) + rng.uniform(0, 0.8) * (rng.random() < 0.7)
     if rng.random() < 0.6:
         other = other + rng.uniform(0.2, 1.5) * _membranes(nuclei, labels.shape, rng)
-    grain = _blurred(rng.standard_normal((1, *labels.shape), np.float32), rng.uniform(1, 4))[0]
+    grain = blurred(rng.standard_normal((1, *labels.shape), np.float32), rng.uniform(1, 4))[0]
     grain = (
         grain / max(float(grain.std()), 1e-3) * rng.uniform(0, 0.4) * min(1, darkness / max(float(other.mean()), 1e-3))
     )
@@ -320,17 +351,6 @@ def _membranes(nuclei: Nuclei, shape: tuple[int, ...], rng: np.random.Generator)
     return np.repeat(np.repeat(lines, 2, axis=0), 2, axis=1)[: shape[0], : shape[1]].astype(np.float32)
 
 
-def _blurred(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    radius = math.ceil(2.5 * sigma)
-    weights = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * sigma**2)).astype(np.float32)
-    kernel = torch.from_numpy(weights / weights.sum())
-    planes = torch.from_numpy(np.ascontiguousarray(image))[:, None]
-    planes = functional.pad(planes, (radius, radius, radius, radius), mode="replicate")
-    planes = functional.conv2d(functional.conv2d(planes, kernel[None, None, :, None]), kernel[None, None, None, :])
-    result: NDArray[np.float32] = planes[:, 0].numpy()
-    return result
-
-
 def _negative(crop: int, rng: np.random.Generator) -> Sample:
     """Noise, smooth or not, on a flat or sloping ground: nothing in it is a nucleus."""
     channels = 3 if rng.random() < 0.3 else 1
@@ -342,7 +362,7 @@ def _negative(crop: int, rng: np.random.Generator) -> Sample:
         noise = rng.poisson(math.exp(rng.uniform(-4, 4)), shape).astype(np.float32)
         noise = (noise - noise.mean()) / max(float(noise.std()), 1e-3)
     if rng.random() < 0.3:
-        noise = _blurred(noise, rng.uniform(0.4, 0.8)) * 2
+        noise = blurred(noise, rng.uniform(0.4, 0.8)) * 2
     image = noise * math.exp(rng.uniform(math.log(0.02), math.log(0.5))) + ground
     if rng.random() < 0.7:
         low, high = np.percentile(image, (1, 99.8))
