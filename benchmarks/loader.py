@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 from _machine import cpu, installed_version
-from nucleus_unet.devices import autocast, choose_device, choose_precision
-from nucleus_unet.network import Network
+from nucleus_unet.inference.devices import autocast, choose_device, choose_precision
+from nucleus_unet.model.network import Network
 from nucleus_unet.training.augment import AugmentConfig
 from nucleus_unet.training.dataset import read_examples
 from nucleus_unet.training.losses import losses

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nucleus_unet.bundle import load_bundle
-from nucleus_unet.network import multiply_adds_per_pixel
+from nucleus_unet.model.bundle import load_bundle
+from nucleus_unet.model.network import multiply_adds_per_pixel
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "python" / "nucleus_unet" / "weights" / "dsb2018"

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
-from nucleus_unet.bundle import BundleConfig, save_bundle
-from nucleus_unet.grouping import GroupConfig
-from nucleus_unet.network import Network, NetworkConfig, PlainUNet
+from nucleus_unet.inference.grouping import GroupConfig
+from nucleus_unet.model.bundle import BundleConfig, save_bundle
+from nucleus_unet.model.network import Network, NetworkConfig, PlainUNet
 from nucleus_unet.segmenter import Segmenter
 from numpy.typing import NDArray
 

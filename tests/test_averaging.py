@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from nucleus_unet.averaging import DihedralAverage
-from nucleus_unet.inference import predict_maps
-from nucleus_unet.network import Network, NetworkConfig
+from nucleus_unet.inference.predict import predict_maps
+from nucleus_unet.model.network import Network, NetworkConfig
 from nucleus_unet.segmenter import Segmenter
 from torch import Tensor, nn
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from nucleus_unet.bundle import CARD, CONFIG, METRICS, WEIGHTS, BundleConfig, load_bundle, save_bundle
 from nucleus_unet.errors import BundleError
-from nucleus_unet.network import Network, NetworkConfig
+from nucleus_unet.model.bundle import CARD, CONFIG, METRICS, WEIGHTS, BundleConfig, load_bundle, save_bundle
+from nucleus_unet.model.network import Network, NetworkConfig
 from safetensors.torch import load_file, save
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import tifffile
 from nucleus_unet import __version__
-from nucleus_unet.bundle import load_bundle
 from nucleus_unet.cli import main
 from nucleus_unet.cli.train import train
+from nucleus_unet.model.bundle import load_bundle
 from nucleus_unet.training.fine_tuning import fine_tuning
 from nucleus_unet.training.trainer import TrainConfig
 

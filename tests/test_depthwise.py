@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from nucleus_unet.depthwise import DepthwiseConv2d
+from nucleus_unet.model.depthwise import DepthwiseConv2d
 from torch import Tensor
 from torch.nn import functional
 

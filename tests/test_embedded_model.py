@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from nucleus_unet import Segmenter
 from nucleus_unet.evaluation.evaluate import evaluate
-from nucleus_unet.network import MAXIMUM_RADIUS, multiply_adds_per_pixel
+from nucleus_unet.model.network import MAXIMUM_RADIUS, multiply_adds_per_pixel
 from nucleus_unet.training.dataset import read_examples
 from numpy.typing import NDArray
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nucleus_unet.bundle import Bundle, BundleConfig, load_bundle
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.grouping import GroupConfig
-from nucleus_unet.network import NetworkConfig
+from nucleus_unet.inference.grouping import GroupConfig
+from nucleus_unet.model.bundle import Bundle, BundleConfig, load_bundle
+from nucleus_unet.model.network import NetworkConfig
 from nucleus_unet.targets import targets
 from nucleus_unet.training.augment import AugmentConfig
 from nucleus_unet.training.checkpoint import read_facts

@@ -9,12 +9,12 @@ import pytest
 import torch
 from conftest import lively
 from nucleus_unet import flow, lanes
-from nucleus_unet.devices import default_tile
 from nucleus_unet.flow import WHOLE, Strips
 from nucleus_unet.fusion import FoldedUpward, StripByStrip, fused
+from nucleus_unet.inference.devices import default_tile
+from nucleus_unet.inference.tiles import round_up
 from nucleus_unet.lanes import GivenUpError, Lanes, lanes_on
-from nucleus_unet.network import ConvNorm, NetworkConfig, Upward
-from nucleus_unet.tiles import round_up
+from nucleus_unet.model.network import ConvNorm, NetworkConfig, Upward
 from torch import Tensor
 
 CPU = torch.device("cpu")

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import lively
-from nucleus_unet.devices import Precision, autocast
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.inference import predict_maps, quantise_output
-from nucleus_unet.network import OFFSET_SCALE, Network, NetworkConfig
+from nucleus_unet.inference.devices import Precision, autocast
+from nucleus_unet.inference.predict import predict_maps, quantise_output
+from nucleus_unet.inference.tiles import Tile
+from nucleus_unet.model.network import OFFSET_SCALE, Network, NetworkConfig
 from nucleus_unet.targets import quantise
-from nucleus_unet.tiles import Tile
 from numpy.typing import NDArray
 
 PRECISIONS = [

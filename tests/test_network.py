@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.network import (
+from nucleus_unet.model.network import (
     MAXIMUM_RADIUS,
     InvertedResidual,
     LiteUNet,

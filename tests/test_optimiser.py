@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from nucleus_unet.network import Network, NetworkConfig
+from nucleus_unet.model.network import Network, NetworkConfig
 from nucleus_unet.training.optimiser import make_optimiser, orthogonalised
 
 

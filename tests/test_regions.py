@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nucleus_unet.cli import app
 from nucleus_unet.errors import MissingExtraError, SettingsError
-from nucleus_unet.grouping import GroupConfig, group
+from nucleus_unet.inference.grouping import GroupConfig, group
 from nucleus_unet.resample import enlarge_labels
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.region import Region, read_roi

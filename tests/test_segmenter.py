@@ -11,8 +11,8 @@ import pytest
 import tifffile
 from conftest import draw_discs
 from nucleus_unet import Segmentation, Segmenter
-from nucleus_unet.bundle import load_bundle
 from nucleus_unet.errors import ImageError, SettingsError
+from nucleus_unet.model.bundle import load_bundle
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]

@@ -23,8 +23,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from nucleus_unet.errors import DataError, ImageError, MissingExtraError, SettingsError
-from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels, measure_levels
+from nucleus_unet.inference.grouping import GroupConfig, group
 from nucleus_unet.lanes import Lanes
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.segmenter import Segmenter

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.images import Levels, measure_levels
-from nucleus_unet.inference import predict_maps
-from nucleus_unet.network import Network, NetworkConfig
+from nucleus_unet.inference.predict import predict_maps
+from nucleus_unet.model.network import Network, NetworkConfig
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.colours import ColourView
 from nucleus_unet.slides.geometry import lay_blocks

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nucleus_unet.grouping import GroupConfig, group
+from nucleus_unet.inference.grouping import GroupConfig, group
 from nucleus_unet.targets import nuclei_of, quantise, targets
 from numpy.typing import NDArray
 from scipy import ndimage

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.tiles import lay_tiles, round_up
+from nucleus_unet.inference.tiles import lay_tiles, round_up
 
 
 @given(

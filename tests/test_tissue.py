@@ -16,8 +16,8 @@ from conftest import draw_discs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import measure_levels, prepare_image, read_image
+from nucleus_unet.inference.grouping import GroupConfig, group
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.cells import CellMask
 from nucleus_unet.slides.geometry import Block

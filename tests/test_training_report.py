@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from nucleus_unet import __version__
-from nucleus_unet.bundle import load_bundle
 from nucleus_unet.errors import MissingExtraError
-from nucleus_unet.network import NetworkConfig
+from nucleus_unet.model.bundle import load_bundle
+from nucleus_unet.model.network import NetworkConfig
 from nucleus_unet.plots import draw_curves
 from nucleus_unet.training import pipeline
 from nucleus_unet.training.checkpoint import read_facts

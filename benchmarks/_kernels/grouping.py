@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from nucleus_unet import masks
-from nucleus_unet.grouping import GroupConfig, Grouped, group
+from nucleus_unet.inference.grouping import GroupConfig, Grouped, group
 from nucleus_unet.targets import OFFSET_STEPS, OFFSET_ZERO, quantise, targets
 from numpy.typing import NDArray
 

@@ -11,13 +11,13 @@ import numpy as np
 import tifffile
 import torch
 from nucleus_unet import Segmenter
-from nucleus_unet.devices import autocast
 from nucleus_unet.fusion import fused
-from nucleus_unet.grouping import group
 from nucleus_unet.images import measure_levels, normalise
-from nucleus_unet.inference import ask, padded_size, quantise_output, read_padded
+from nucleus_unet.inference.devices import autocast
+from nucleus_unet.inference.grouping import group
+from nucleus_unet.inference.predict import ask, padded_size, quantise_output, read_padded
+from nucleus_unet.inference.tiles import lay_tiles
 from nucleus_unet.lanes import lanes_on
-from nucleus_unet.tiles import lay_tiles
 from numpy.typing import NDArray
 
 Labels = NDArray[np.uint32]

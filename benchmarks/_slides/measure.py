@@ -19,7 +19,7 @@ import tifffile
 import torch
 from _machine import peak_memory
 from nucleus_unet import Segmenter
-from nucleus_unet.devices import choose_device, describe_hardware
+from nucleus_unet.inference.devices import choose_device, describe_hardware
 from nucleus_unet.masks import overlap_table
 
 from _slides.contenders import CONTENDERS, WHOLE, Contender, Labels

@@ -14,13 +14,13 @@ import numpy as np
 import tifffile
 import torch
 import zarr
-from nucleus_unet.bundle import load_bundle
-from nucleus_unet.devices import choose_precision
 from nucleus_unet.fusion import fused
-from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels, normalise
-from nucleus_unet.inference import predict_maps
+from nucleus_unet.inference.devices import choose_precision
+from nucleus_unet.inference.grouping import GroupConfig, group
+from nucleus_unet.inference.predict import predict_maps
 from nucleus_unet.masks import relabel_sequential
+from nucleus_unet.model.bundle import load_bundle
 from numpy.typing import NDArray
 
 from _slides.sparse import MARGIN, SparseSlide

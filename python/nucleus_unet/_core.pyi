@@ -33,6 +33,7 @@ __all__ = [
     "measure",
     "merge_mask_pngs",
     "overlaps",
+    "quantise_output",
     "relabel_sequential",
     "rle_areas",
     "rle_boxes",
@@ -526,4 +527,12 @@ def blend_tiles(
     """Lay tiles (N, h, w, C) on a canvas (H, W, C): the mean by weights (h, w), not-a-number where there is none.
 
     Raises MaskError where the arguments do not fit each other or a weight is negative or not finite.
+    """
+
+def quantise_output(
+    output: NDArray[np.float32], *, offset_steps: float, threads: int | None = None
+) -> NDArray[np.uint8]:
+    """Turn the network's output (4, H, W) into maps (H, W, 4).
+
+    Raises MaskError where there are not four channels, or a number is not finite.
     """

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.bundle import BundleConfig
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.model.bundle import BundleConfig
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def asked_scale(config: BundleConfig, *, diameter: float | None, mpp: float | No
 
     Examples
     --------
-    >>> from nucleus_unet.network import NetworkConfig
+    >>> from nucleus_unet.model.config import NetworkConfig
     >>> config = BundleConfig("mine", NetworkConfig(), diameter=24, mpp=0.25)
     >>> asked_scale(config, diameter=12, mpp=None)
     2.0
@@ -73,7 +73,7 @@ def scale_of_file(config: BundleConfig, mpp: float) -> float:
 
     Examples
     --------
-    >>> from nucleus_unet.network import NetworkConfig
+    >>> from nucleus_unet.model.config import NetworkConfig
     >>> config = BundleConfig("mine", NetworkConfig(), diameter=24, mpp=0.25, mpp_known=True)
     >>> scale_of_file(config, 0.4992), scale_of_file(config, 0.2268)
     (2.0, 1.0)

@@ -17,7 +17,7 @@ from nucleus_unet.errors import SettingsError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from nucleus_unet.devices import Precision
+    from nucleus_unet.inference.engine import Precision
 
 SAVE_SUFFIXES = (".tif", ".tiff", ".csv", ".geojson", ".geojson.gz", ".png")
 
@@ -42,8 +42,9 @@ class Plan:
         If the network was also asked of the image with its brown thinned, what of that became 0 and 1; else None.
     min_area
         Least area asked for, in pixels of the image; None for the model's own.
-    device, precision, torch
-        Where and how the network ran.
+    engine, device, precision, hardware
+        What ran the network, where and how, as far as its last bits may depend on it: name and version of the library,
+        name of the device, kind of processor.
     threads, tile, batch_size
         Threads of the processor, side of a tile and tiles a call; each None where it changes nothing.
     group
@@ -58,12 +59,13 @@ class Plan:
     augment: bool
     dab: list[float] | None
     min_area: int | None
+    engine: str
     device: str
     precision: Precision
+    hardware: str
     threads: int | None
     tile: int | None
     batch_size: int | None
-    torch: str
     group: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:

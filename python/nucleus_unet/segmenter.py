@@ -12,19 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from nucleus_unet.averaging import Asked, asked
-from nucleus_unet.bundle import Bundle, load_bundle
-from nucleus_unet.devices import Precision, choose_device, choose_precision, default_tile, describe_hardware
 from nucleus_unet.errors import ImageError, SettingsError
-from nucleus_unet.fusion import fused
-from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import Levels, measure_levels, normalise, prepare_image, read_image
-from nucleus_unet.inference import predict_maps
-from nucleus_unet.lanes import lanes_on, same_however_run
+from nucleus_unet.inference.engine import Network, Precision, open_engine
+from nucleus_unet.inference.grouping import GroupConfig, group
+from nucleus_unet.inference.predict import predict_maps
+from nucleus_unet.inference.views import network_for
 from nucleus_unet.masks import filter_by_area, relabel_sequential
+from nucleus_unet.model.bundle import Bundle, load_bundle
 from nucleus_unet.progress import tracker
 from nucleus_unet.resample import enlarge_labels, resample, scaled_size
 from nucleus_unet.scale import asked_scale, is_stained, scale_of_file
@@ -87,11 +84,20 @@ class Segmenter:
     Parameters
     ----------
     bundle
-        From `nucleus_unet.bundle.load_bundle`.
+        From `nucleus_unet.model.bundle.load_bundle`.
     device
-        ``"auto"`` (CUDA, else MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"mps"``.
+        ``"auto"`` (CUDA, else MPS, where torch is installed and sees one; else the CPU), ``"cpu"``, ``"cuda"``,
+        ``"cuda:1"``, ``"mps"``.
     precision
-        ``"bfloat16"``, ``"float32"``; ``"auto"`` takes bfloat16 where the hardware computes in it.
+        ``"int8"``, ``"bfloat16"``, ``"float32"``; ``"auto"`` takes int8 on CPUs if that is the model's own default,
+        else bfloat16 where the hardware computes in it, else float32.
+
+    Attributes
+    ----------
+    bundle : Bundle
+        The model.
+    engine : Engine
+        What runs its network.
 
     Examples
     --------
@@ -108,9 +114,17 @@ class Segmenter:
         self, bundle: Bundle, *, device: str = "auto", precision: Precision | Literal["auto"] = "auto"
     ) -> None:
         self.bundle = bundle
-        self.device = choose_device(device)
-        self.precision = choose_precision(self.device, precision)
-        self._network = fused(bundle.network, self.device)
+        self.engine = open_engine(bundle, device=device, precision=precision)
+
+    @property
+    def device(self) -> str:
+        """Where the network runs: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``."""
+        return self.engine.identity.device
+
+    @property
+    def precision(self) -> Precision:
+        """In which the network computes."""
+        return self.engine.identity.precision
 
     @classmethod
     def from_pretrained(
@@ -241,7 +255,7 @@ class Segmenter:
             tile=tile,
             batch_size=batch_size,
         )
-        tile = tile or default_tile(self.device)
+        tile = tile or self.engine.default_tile
         told = None
         if isinstance(image, Path | str):
             pixels, told = _read(Path(image), channel_axis, channel)
@@ -255,7 +269,7 @@ class Segmenter:
         plan = self._plan(levels, thinned, scale, config, min_area, augment=augment, tile=tile, batch_size=batch_size)
         if levels is None:
             return _nothing(pixels, plan, keep_maps=maps)
-        network = asked(self._network, plan)
+        network = network_for(self.engine, plan)
         predicted = self._maps(network, pixels, levels, scale, tile=tile, batch_size=batch_size, progress=progress)
         grouped = group(predicted, config)
         labels, scores = grouped.labels, grouped.scores
@@ -311,7 +325,7 @@ class Segmenter:
         """Find every nucleus of an image of any size, in bounded memory (needs the ``slides`` extra).
 
         The result is that of `predict` with the same options (but see ``tissue``), label for label, for every tile
-        (where oneDNN does not compute, as on GPUs: for equal ones) and block size and number of workers. A run that was
+        (where the engine is not exact, as on GPUs: for equal ones) and block size and number of workers. A run that was
         interrupted, even killed, goes on where it was when called again; a finished one does nothing.
 
         Parameters
@@ -401,7 +415,8 @@ class Segmenter:
             raise SettingsError("give one of shard, merge and client: shards are merged when all are done")
         if client is not None and not isinstance(slide, Path | str):
             raise SettingsError(f"client: expected the path of a slide, which workers open, got {type(slide).__name__}")
-        side = tile or default_tile(self.device)
+        engine = self.engine.parallel()
+        side = tile or engine.default_tile
         share = None if shard is None else check_shard(shard)
         drawn = None if roi is None else read_roi(roi)
         opened = open_slide(slide, channel=channel, channel_axis=channel_axis)
@@ -417,15 +432,12 @@ class Segmenter:
         scale = self._scale(diameter, mpp, opened.mpp, shape, opened.dtype, opened.read)
         config = self._group_config(threshold, min_area, scale)
         model = Model(
-            network=self._network,
-            precision=self.precision,
-            lanes=lanes_on(self.device, self.precision),
+            engine=engine,
             scale=scale,
             group_config=config,
             min_area=min_area,
             tissue=tissue,
             roi=drawn,
-            hardware=describe_hardware(self.device),
             plan=lambda seen: self._plan(
                 seen.levels, seen.stains.chosen(dab), scale, config, min_area, augment=augment, tile=side, batch_size=1
             ),
@@ -482,7 +494,7 @@ class Segmenter:
 
     def _maps(
         self,
-        network: Asked,
+        network: Network,
         pixels: NDArray[Any],
         levels: Levels,
         scale: float,
@@ -503,15 +515,16 @@ class Segmenter:
             def read(rows: slice, columns: slice) -> NDArray[np.float32]:
                 return scaled[rows, columns]
 
-        return predict_maps(
+        maps = predict_maps(
             network,
             read,
             shape,
             tile=tile,
             batch_size=batch_size,
-            precision=self.precision,
             track=tracker("nuclei", show=progress),
         )
+        self.engine.release()
+        return maps
 
     def _scale(
         self,
@@ -553,7 +566,7 @@ class Segmenter:
         tile: int,
         batch_size: int,
     ) -> Plan:
-        same = same_however_run(self.device, self.precision)
+        identity = self.engine.identity
         return Plan(
             model=self.bundle.config.name,
             fingerprint=self.bundle.fingerprint,
@@ -563,12 +576,13 @@ class Segmenter:
             augment=bool(augment),
             dab=None if thinned is None else list(thinned),
             min_area=None if min_area is None else int(min_area),
-            device=str(self.device),
-            precision=self.precision,
-            threads=None if same else torch.get_num_threads(),
-            tile=None if same else tile,
-            batch_size=None if same else batch_size,
-            torch=torch.__version__,
+            engine=identity.engine,
+            device=identity.device,
+            precision=identity.precision,
+            hardware=identity.hardware,
+            threads=identity.threads,
+            tile=None if identity.exact else tile,
+            batch_size=None if identity.exact else batch_size,
             group=config.to_json(),
         )
 

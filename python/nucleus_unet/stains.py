@@ -6,13 +6,9 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from nucleus_unet.fusion import Fused
 from nucleus_unet.images import Levels, measure_levels, normalise
-from nucleus_unet.network import channels_last
 
 # What haematoxylin, eosin and DAB absorb of red, green and blue (Ruifrok and Johnston 2001), each of length 1.
 _STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
@@ -39,8 +35,11 @@ _DENSITY = -np.log(np.arange(1, _WHITE + 2) / (_WHITE + 1))
 # Brown is looked up in steps, as exponentials of a tensor's last few values may differ in their last bit.
 _STEPS = 64
 _MOST = math.ceil(float(_DENSITY[0] * _UNMIX[:, 2].clip(0).sum()) * _STEPS)
-_DENSITIES = torch.from_numpy(_DENSITY).float()
-_BRIGHTER = torch.from_numpy(np.exp(np.arange(_MOST + 1)[:, None] / _STEPS * _THINNED * _STAINS[2])).float()
+_DENSITIES = _DENSITY.astype(np.float32)
+_BROWN_OF = _UNMIX[:, 2].astype(np.float32)
+_BRIGHTER = np.exp(np.arange(_MOST + 1)[:, None] / _STEPS * _THINNED * _STAINS[2]).astype(np.float32)
+# Pixels that are thinned together, so that what comes between stays in the caches.
+_TOGETHER = 2**14
 
 
 def sampling_step(shape: tuple[int, ...]) -> int:
@@ -128,63 +127,29 @@ def _densities(shown: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
 
 def _thinned_levels(sample: NDArray[Any], levels: Levels) -> Levels | None:
-    shown = torch.from_numpy(normalise(sample, levels)).permute(2, 0, 1)[None]
-    return measure_levels(thin_brown(shown).numpy())
+    return measure_levels(thin_brown(normalise(sample, levels)))
 
 
-class UnderBrown(nn.Module):
-    """A network asked twice, of the image as it is and with its brown thinned.
-
-    Of each pixel the answer with more foreground stands. What nuclei hide under is thinned, and nuclei that are brown
-    themselves are still seen in the image as it is. All is done pixel by pixel, so that the answer does not depend on
-    the tile, as the network's own does not.
+def thin_brown(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Take most of the brown dye out of pictures.
 
     Parameters
     ----------
-    network
-        In evaluation mode, on its device.
-    thinned
-        Levels of the normalised image once its brown is thinned: without the dark brown its nuclei are pale.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from nucleus_unet.network import Network, NetworkConfig
-    >>> under = UnderBrown(Network(NetworkConfig(decoder=(8, 8, 8, 8))).eval(), Levels(0.2, 1))
-    >>> tuple(under(torch.zeros(1, 3, 64, 32)).shape)
-    (1, 4, 64, 32)
-    """
-
-    def __init__(self, network: Fused, thinned: Levels) -> None:
-        super().__init__()
-        self.network, self.thinned = network, thinned
-        self.stride = network.stride
-        self.receptive_radius = network.receptive_radius
-
-    def forward(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) to (N, 4, H, W), as `Network` does."""
-        plain = self.network(image).float()
-        black, white = self.thinned
-        stretched = ((thin_brown(image) - black) / (white - black)).clamp(0, 1)
-        thinned = self.network(channels_last(stretched)).float()
-        return torch.where(thinned[:, :1] > plain[:, :1], thinned, plain)
-
-
-def thin_brown(image: Tensor) -> Tensor:
-    """Take most of the brown dye out of a picture.
-
-    Parameters
-    ----------
-    image : Tensor (N, 3, H, W)
+    images : NDArray[np.float32] (..., 3)
         Normalised.
 
     Returns
     -------
-    Tensor (N, 3, H, W)
+    NDArray[np.float32] (..., 3)
     """
-    red, green, blue = _DENSITIES.to(image.device)[(image * _WHITE).round().long()].unbind(1)
-    brown = red * _UNMIX[0, 2] + green * _UNMIX[1, 2] + blue * _UNMIX[2, 2]
-    step = (brown * _STEPS).round().clamp(0, _MOST).long()
-    factors = _BRIGHTER.to(image.device)[step].permute(0, 3, 1, 2)
-    # Black has no colour, but what is nearly black may be brown.
-    return (image.clamp(min=1 / (_WHITE + 1)) * factors).clamp(max=1)
+    thinned = np.empty_like(images)
+    pixels, result = images.reshape(-1, 3), thinned.reshape(-1, 3)
+    for start in range(0, len(pixels), _TOGETHER):
+        some = pixels[start : start + _TOGETHER]
+        red, green, blue = (_DENSITIES[values] for values in np.rint(some.T * np.float32(_WHITE)).astype(np.intp))
+        brown = red * _BROWN_OF[0] + green * _BROWN_OF[1] + blue * _BROWN_OF[2]
+        step = np.rint(brown * np.float32(_STEPS)).clip(0, _MOST).astype(np.intp)
+        # Black has no colour, but what is nearly black may be brown.
+        lightest = np.maximum(some, np.float32(1 / (_WHITE + 1))) * _BRIGHTER[step]
+        np.minimum(lightest, np.float32(1), out=result[start : start + _TOGETHER])
+    return thinned

@@ -15,7 +15,7 @@ from nucleus_unet.cli.shared import Data, Device, GroupBy, Groups, bundle_path, 
 from nucleus_unet.errors import SettingsError
 
 if TYPE_CHECKING:
-    from nucleus_unet.bundle import Bundle
+    from nucleus_unet.model.bundle import Bundle
     from nucleus_unet.training.trainer import TrainConfig
 
 
@@ -126,7 +126,7 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 def _load_origin(name: Path, out: Path) -> Bundle:
-    from nucleus_unet.bundle import load_bundle
+    from nucleus_unet.model.bundle import load_bundle
 
     path = bundle_path(name)
     if path is not None and path.resolve() == out.resolve():

@@ -41,7 +41,7 @@ def tune(
 
     OUT/report.html shows what was found.
     """
-    from nucleus_unet.network import NetworkConfig
+    from nucleus_unet.model.config import NetworkConfig
     from nucleus_unet.training.trainer import TrainConfig
     from nucleus_unet.tuning import read_space
     from nucleus_unet.tuning import tune as run

@@ -259,14 +259,13 @@ def _measure(
     name: str,
     track: Callable[[Sequence[Example], str], Iterable[Example]],
 ) -> list[Measured]:
-    network = segmenter.bundle.network.to(segmenter.device).eval()
     segmenter.predict(examples[0].image)  # the first call also pays for what is set up once
     measured = []
     for example in track(examples, name):
         start = time.perf_counter()
         labels = segmenter.predict(example.image).labels
         milliseconds = 1000 * (time.perf_counter() - start)
-        (answer,) = predict_examples(network, [example], segmenter.precision)
+        (answer,) = predict_examples(segmenter.engine, [example])
         measured.append(Measured(answer.loss, score_image(example.labels, labels), milliseconds))
     return measured
 
@@ -292,7 +291,7 @@ def _summarise(
     return ComparedModel(
         name=name,
         fingerprint=segmenter.bundle.fingerprint,
-        parameters=sum(parameter.numel() for parameter in segmenter.bundle.network.parameters()),
+        parameters=segmenter.bundle.parameters,
         milliseconds=float(np.median([image.milliseconds for image in compared])),
         figures={figure: _figure(figure, compared) for figure in FIGURES},
         training={figure: _figure(figure, known) for figure in TRAINING_FIGURES if known},

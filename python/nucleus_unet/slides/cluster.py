@@ -15,19 +15,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors.torch import save
-
-from nucleus_unet.averaging import asked
-from nucleus_unet.bundle import Bundle, build_network
-from nucleus_unet.devices import choose_device, describe_hardware
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
 from nucleus_unet.files import read_json, write_atomically
-from nucleus_unet.fusion import fused
-from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.images import Levels
-from nucleus_unet.network import NetworkConfig
+from nucleus_unet.inference.engine import open_engine
+from nucleus_unet.inference.grouping import GroupConfig
+from nucleus_unet.inference.views import network_for
+from nucleus_unet.model.bundle import Bundle, copy_bundle, load_bundle
 from nucleus_unet.resample import scaled_size
 from nucleus_unet.segmentation import Plan
 from nucleus_unet.slides.geometry import TileGrid
@@ -41,7 +36,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
     from shapely import Geometry
 
-_JOB, _WEIGHTS = "job.json", "weights.safetensors"
+_JOB, _MODEL = "job.json", "model"
 _opening = threading.Lock()
 
 
@@ -55,8 +50,6 @@ class Job:
         As `nucleus_unet.slides.reader.open_slide` takes them; an absolute path.
     tile, block
         Sides, in pixels at the model's scale, at most.
-    network
-        Configuration of the network.
     roi
         Drawn regions, as the hexadecimal form of their well-known binary; None for the whole slide.
     """
@@ -66,7 +59,6 @@ class Job:
     channel_axis: int | None
     tile: int
     block: int
-    network: dict[str, Any]
     roi: str | None
 
 
@@ -143,20 +135,16 @@ def run_on_cluster(
     Raises
     ------
     SettingsError
-        If a worker does not see the folder, has another version of torch or other hardware, or died again and again.
+        If a worker does not see the folder, has another engine or other hardware, or died again and again.
     """
     folder = folder.resolve()
-    network = cluster.bundle.network.state_dict()
-    # Not as a bundle, which would round them to half precision.
-    weights = {name: tensor.contiguous() for name, tensor in network.items() if "num_batches" not in name}
-    write_atomically(folder / WORK / _WEIGHTS, save(weights))
+    copy_bundle(cluster.bundle, folder / WORK / _MODEL)
     job = Job(
         slide=str(cluster.slide),
         channel=cluster.channel,
         channel_axis=cluster.channel_axis,
         tile=work.grid.tile,
         block=block,
-        network=cluster.bundle.config.network.to_json(),
         roi=None if cluster.roi is None else cluster.roi.wkb_hex,
     )
     write_atomically(folder / WORK / _JOB, json.dumps(asdict(job), indent=2) + "\n")
@@ -247,31 +235,27 @@ def _open(name: str, key: str) -> Work:  # noqa: ARG001
     plan = read_json(folder / PLAN)
     job = Job(**read_json(folder / WORK / _JOB))
     prediction = Plan(**plan["prediction"])
-    device = choose_device(prediction.device)
-    ours, planned = (torch.__version__, describe_hardware(device)), (prediction.torch, plan["hardware"])
-    if ours != planned:
+    engine = open_engine(load_bundle(folder / WORK / _MODEL), device=prediction.device, precision=prediction.precision)
+    ours = engine.identity
+    if (ours.engine, ours.hardware, ours.threads) != (prediction.engine, prediction.hardware, prediction.threads):
         raise SettingsError(
-            f"a worker has torch {ours[0]} on {ours[1]}, the plan has {planned[0]} on {planned[1]}: tiles would differ "
-            "in their last bits; take workers of one kind, the kind of this machine"
+            f"a worker has {ours.engine} on {ours.hardware} with {ours.threads or 'any number of'} threads, the plan "
+            f"has {prediction.engine} on {prediction.hardware} with {prediction.threads or 'any number of'}: tiles "
+            "would differ in their last bits; take workers of one kind, the kind of this machine"
         )
-    if prediction.threads is not None:
-        torch.set_num_threads(prediction.threads)
-    weights = (folder / WORK / _WEIGHTS).read_bytes()
-    network = fused(build_network(NetworkConfig.from_json(job.network), weights), device)
     slide = open_slide(job.slide, channel=job.channel, channel_axis=job.channel_axis)
     height, width = (scaled_size(size, prediction.scale) for size in slide.shape)
     survey = Survey.from_json(read_json(folder / SURVEY))
     return Work(
         slide,
-        asked(network, prediction),
-        prediction.precision,
+        network_for(engine, prediction),
         levels=survey.levels or Levels(0, 1),
         scale=prediction.scale,
         group_config=GroupConfig.from_json(prediction.group),
         min_area=prediction.min_area,
         tissue=None if plan["tissue"] is None else survey.tissue,
         region=None if job.roi is None else Region(geometry_from_text(job.roi), slide.shape, survey.tissue.side),
-        grid=TileGrid((height, width), tile=job.tile, radius=network.receptive_radius, stride=network.stride),
+        grid=TileGrid((height, width), tile=job.tile, radius=engine.receptive_radius, stride=engine.stride),
         block=job.block,
         folder=folder / WORK,
     )

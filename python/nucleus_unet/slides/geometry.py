@@ -1,6 +1,6 @@
 """How a slide is cut: tiles for the network, blocks for the grouping, and which tiles a block needs.
 
-All in pixels at the model's scale. Tiles are those of `nucleus_unet.tiles`; there is no second way of tiling.
+All in pixels at the model's scale. Tiles are those of `nucleus_unet.inference.tiles`; there is no second way of tiling.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
 from nucleus_unet.errors import ImageError
-from nucleus_unet.inference import padded_size
-from nucleus_unet.tiles import Span, Tile, check_parts, lay_tiles
+from nucleus_unet.inference.predict import padded_size
+from nucleus_unet.inference.tiles import Span, Tile, check_parts, lay_tiles
 
 # A million pixels a side: more than any microscope has, and little enough for what is kept of each part of a slide.
 _MOST_PIXELS = 2**40

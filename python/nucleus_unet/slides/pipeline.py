@@ -17,14 +17,12 @@ from typing import TYPE_CHECKING
 
 import imagecodecs
 
-from nucleus_unet.averaging import asked
-from nucleus_unet.devices import Precision
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.files import TEMPORARY, read_json, write_atomically
-from nucleus_unet.fusion import Fused
-from nucleus_unet.grouping import GroupConfig
 from nucleus_unet.images import Levels
-from nucleus_unet.lanes import Lanes
+from nucleus_unet.inference.engine import Engine
+from nucleus_unet.inference.grouping import GroupConfig
+from nucleus_unet.inference.views import network_for
 from nucleus_unet.locks import LOCK
 from nucleus_unet.progress import tracker
 from nucleus_unet.resample import scaled_size
@@ -112,15 +110,12 @@ class SlideResult:
 class Model:
     """What a run needs of a segmenter and its options."""
 
-    network: Fused
-    precision: Precision
-    lanes: Lanes
+    engine: Engine
     scale: float
     group_config: GroupConfig
     min_area: int | None
     tissue: bool
     roi: Geometry | None
-    hardware: str
     plan: Callable[[Survey], Plan]
 
 
@@ -174,8 +169,8 @@ class SlideRun:
         self._origin, self._sizes, self._progress = origin, sizes, progress
         self._block = sizes.block or _block_side(model.scale)
         height, width = (scaled_size(size, model.scale) for size in slide.shape)
-        network = model.network
-        self._grid = TileGrid((height, width), tile=sizes.tile, radius=network.receptive_radius, stride=network.stride)
+        engine = model.engine
+        self._grid = TileGrid((height, width), tile=sizes.tile, radius=engine.receptive_radius, stride=engine.stride)
         self._grid.check_blocks(self._block, model.group_config.margin)
         self._region = None if model.roi is None else Region(model.roi, slide.shape, cell_side(model.scale))
         _refuse_foreign(folder)
@@ -230,8 +225,8 @@ class SlideRun:
                 watch()
                 yield tile
 
-        workers, lanes = self._sizes.workers, self._model.lanes
-        run_on_threads(work, workers=workers, lanes=lanes, blocks=blocks, finished=finished, track=track)
+        workers, calls = self._sizes.workers, self._model.engine.streams
+        run_on_threads(work, workers=workers, calls=calls, blocks=blocks, finished=finished, track=track)
 
     def _write_meanwhile(self, work: Work, plan: SlidePlan, seen: Survey) -> int:
         """Do the work, and write the results of what is finished from the top on while the rest is not."""
@@ -277,7 +272,6 @@ class SlideRun:
             mpp=slide.mpp,
             tissue=seen.tissue.digest if model.tissue else None,
             roi=None if self._region is None else self._region.digest,
-            hardware=model.hardware,
             prediction=model.plan(seen),
         )
         return plan, seen
@@ -286,8 +280,7 @@ class SlideRun:
         model = self._model
         work = Work(
             self._slide,
-            asked(model.network, plan.prediction),
-            model.precision,
+            network_for(model.engine, plan.prediction),
             levels=seen.levels or Levels(0, 1),
             scale=model.scale,
             group_config=model.group_config,

@@ -1,6 +1,6 @@
 """What is fixed before the first tile of a slide: its pixels, their levels, the model, all settings.
 
-Block sizes, order and the number of workers are not among it, nor, where oneDNN computes, those of tiles: nothing
+Block sizes, order and the number of workers are not among it, nor, where the engine is exact, those of tiles: nothing
 depends on them.
 """
 
@@ -9,13 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import imagecodecs
 import numpy as np
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 from nucleus_unet.errors import DataError, ImageError, SettingsError
 from nucleus_unet.files import read_json, write_atomically
 from nucleus_unet.images import Levels
+from nucleus_unet.inference.parallel import map_ahead
 from nucleus_unet.segmentation import Plan
 from nucleus_unet.slides.cells import CellMask
 from nucleus_unet.slides.colours import ColourView
@@ -39,8 +38,6 @@ PLAN, SURVEY, WORK = "plan.json", "survey.json", "work"
 
 # Of the regions that are looked at; fixed, as the pixels' digest depends on it.
 _SURVEY_SIDE = 2048
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,9 +103,6 @@ class SlidePlan:
         Digest of the tissue mask; None if all of the slide is taken for tissue.
     roi
         Digest of the drawn regions; None for the whole slide.
-    hardware
-        What the network ran on, as `nucleus_unet.devices.describe_hardware` has it: machines that share a run must
-        agree to the last bit.
     prediction
         What a `nucleus_unet.Segmentation` of the same pixels carries.
     """
@@ -121,7 +115,6 @@ class SlidePlan:
     mpp: float | None
     tissue: str | None
     roi: str | None
-    hardware: str
     prediction: Plan
 
     def to_json(self) -> dict[str, Any]:
@@ -171,7 +164,7 @@ def survey(
     for _ in range(tally.looks):
         digest = hashlib.sha256(repr((slide.shape, slide.channels, slide.dtype.name)).encode())
         with ThreadPoolExecutor(workers) as pool:
-            for seen in ahead(pool, look, track(lay_blocks(slide.shape, _SURVEY_SIDE)), depth=workers + 1):
+            for seen in map_ahead(pool, look, track(lay_blocks(slide.shape, _SURVEY_SIDE)), depth=workers + 1):
                 tally.add(seen.told)
                 digest.update(seen.digest)
                 if seen.first_look is not None:
@@ -197,20 +190,6 @@ class _Seen(NamedTuple):
     told: Any
     digest: bytes
     first_look: _FirstLook | None
-
-
-def ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], *, depth: int) -> Iterator[R]:
-    """Yield ``function`` of the items in order, at most ``depth`` of them begun before they are asked for."""
-    remaining = iter(items)
-    begun: deque[Future[R]] = deque(pool.submit(function, item) for item in islice(remaining, depth))
-    try:
-        while begun:
-            result = begun.popleft().result()
-            begun.extend(pool.submit(function, item) for item in islice(remaining, 1))
-            yield result
-    finally:
-        for future in begun:
-            future.cancel()
 
 
 def keep_plan(folder: Path, plan: SlidePlan) -> None:

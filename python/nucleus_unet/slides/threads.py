@@ -10,9 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.lanes import Lanes
+from nucleus_unet.inference.parallel import map_ahead
 from nucleus_unet.slides.ledger import Ledger
-from nucleus_unet.slides.plan import ahead
 from nucleus_unet.slides.work import Work
 
 # Tiles that are read ahead of the network, and files that may be waiting to be written.
@@ -23,7 +22,7 @@ def run_on_threads(
     work: Work,
     *,
     workers: int,
-    lanes: Lanes,
+    calls: int,
     blocks: Iterable[int] | None = None,
     track: Callable[[Sequence[int]], Iterable[int]] = iter,
     finished: Callable[[int], object] = lambda _block: None,
@@ -39,8 +38,8 @@ def run_on_threads(
         What is to be done, and where its files are.
     workers
         Threads that read, group and write, beside those that run the network.
-    lanes
-        Of the network.
+    calls
+        How many tiles the network is given at once.
     blocks
         Those to be there at the end; by default all.
     track
@@ -53,11 +52,11 @@ def run_on_threads(
     for block in wanted:
         if block not in ledger:
             finished(block)
-    with ThreadPoolExecutor(workers) as pool, lanes.pool() as network:
+    with ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(calls) as network:
         try:
-            _Run(work, ledger, pool, workers, finished).go(network, lanes.count, track)
+            _Run(work, ledger, pool, workers, finished).go(network, calls, track)
         except BaseException:
-            network.give_up()
+            network.shutdown(wait=True, cancel_futures=True)
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 
@@ -84,16 +83,16 @@ class _Run:
         self._writing: deque[Future[None]] = deque()
         self._grouping: deque[Future[None]] = deque()
 
-    def go(self, network: ThreadPoolExecutor, lanes: int, track: Callable[[Sequence[int]], Iterable[int]]) -> None:
+    def go(self, network: ThreadPoolExecutor, calls: int, track: Callable[[Sequence[int]], Iterable[int]]) -> None:
         work = self._work
         there = [tile for tile in self._ledger.tiles if work.has_tile(tile)]
         for tile in there:
             self._group_after(tile)
         missing = sorted(set(self._ledger.tiles) - set(there))
-        pixels = ahead(self._pool, work.read_tile, missing, depth=_AHEAD)
-        # One more than are asked at once: a lane need not wait for the one before it.
-        answers = ahead(network, work.ask_network, pixels, depth=lanes + 1)
-        for tile, maps in zip(track(missing), answers, strict=True):
+        pixels = map_ahead(self._pool, work.read_tile, missing, depth=_AHEAD)
+        # One more than are computed at once: no thread of the network waits for this one.
+        predicted = map_ahead(network, work.predict, zip(missing, pixels, strict=True), depth=calls + 1)
+        for tile, maps in zip(track(missing), predicted, strict=True):
             self._writing.append(self._pool.submit(self._keep, tile, maps))
             _settle(self._writing, _AHEAD)
             _settle(self._grouping, self._workers)

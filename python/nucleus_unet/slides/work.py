@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.averaging import Asked
-from nucleus_unet.devices import Precision
-from nucleus_unet.grouping import GroupConfig, group, without_idle_offsets
 from nucleus_unet.images import Levels, normalise
-from nucleus_unet.inference import ask, kept_maps, read_padded
+from nucleus_unet.inference.engine import Network
+from nucleus_unet.inference.grouping import GroupConfig, group, without_idle_offsets
+from nucleus_unet.inference.predict import kept_part, quantise_output, read_padded
 from nucleus_unet.masks import filter_by_area
 from nucleus_unet.resample import resample_part, shown_pixels
 from nucleus_unet.slides.cells import CellMask
@@ -38,9 +37,7 @@ class Work:
     slide
         To be segmented.
     network
-        In evaluation mode, on its device.
-    precision
-        In which it computes.
+        An engine, or what asks one several times.
     levels, scale, group_config, min_area
         As the plan has them; ``min_area`` in the slide's pixels.
     grid
@@ -69,8 +66,7 @@ class Work:
     def __init__(
         self,
         slide: Slide,
-        network: Asked,
-        precision: Precision,
+        network: Network,
         *,
         levels: Levels,
         scale: float,
@@ -84,7 +80,7 @@ class Work:
         maps: Path | None = None,
     ) -> None:
         self.slide, self.levels, self.scale = slide, levels, scale
-        self._network, self._precision = network, precision
+        self._network = network
         self._config, self._min_area = group_config, min_area or 0
         self.grid, self.shape = grid, grid.shape
         self._margin, self._smoothing = group_config.margin, group_config.smoothing
@@ -120,21 +116,26 @@ class Work:
         return is_whole(self._block_path(number))
 
     def predict_tile(self, number: int) -> None:
-        """Read a tile, ask the network, keep the maps of the tile's core."""
-        self.keep_maps(number, self.ask_network(self.read_tile(number)))
+        """Read a tile, run the network, keep the maps of the tile's core."""
+        self.keep_maps(number, self.predict((number, self.read_tile(number))))
 
     def read_tile(self, number: int) -> NDArray[np.float32]:
         """Read a tile's pixels as the network wants them."""
         return read_padded(self._read, self.shape, self.grid.tiles[number])
 
-    def ask_network(self, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Predict the maps of a tile; always one a call, as on some hardware convolutions depend on the batch."""
-        maps: NDArray[np.uint8] = ask(self._network, [pixels], self._precision)[0]
-        return maps
+    def predict(self, tile: tuple[int, NDArray[np.float32]]) -> NDArray[np.uint8]:
+        """Return the maps of a tile's core, from the tile's number and pixels.
+
+        Always one tile a call: on some hardware convolutions depend on the batch.
+        """
+        number, pixels = tile
+        rows, columns = kept_part(self.grid.tiles[number], self.shape)
+        output = self._network.run(pixels[None])[0]
+        return quantise_output(output[:, rows, columns], threads=1)
 
     def keep_maps(self, number: int, maps: NDArray[np.uint8]) -> None:
         """Write the maps of a tile's core."""
-        kept = without_idle_offsets(kept_maps(maps, self.grid.tiles[number], self.shape), self._config)
+        kept = without_idle_offsets(maps, self._config)
         write_record(self._tile_path(number), {"maps": kept})
         self._recent.keep(number, kept)
 

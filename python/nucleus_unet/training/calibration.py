@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from nucleus_unet.bundle import Bundle, save_bundle
-from nucleus_unet.devices import choose_device, choose_precision
 from nucleus_unet.errors import DataError
 from nucleus_unet.evaluation.metrics import Scores, score_image, summarise
 from nucleus_unet.files import check_new_folder, folder_written_atomically
-from nucleus_unet.grouping import GroupConfig, group
+from nucleus_unet.inference.engine import open_engine
+from nucleus_unet.inference.grouping import GroupConfig, group
+from nucleus_unet.model.bundle import Bundle, save_bundle
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.validation import Predicted, calibrate, predict_examples
 
@@ -77,13 +77,13 @@ def calibrate_bundle(
     Parameters
     ----------
     bundle
-        The model, from `nucleus_unet.bundle.load_bundle`.
+        The model, from `nucleus_unet.model.bundle.load_bundle`.
     examples
         Labelled images that the model was not trained on, or its maps are better than they will be.
     out
         Folder of the new bundle: new or empty. It appears whole or not at all.
     device
-        See `nucleus_unet.devices.choose_device`.
+        See `nucleus_unet.inference.devices.choose_device`.
     track
         Wraps what is gone through, to show progress.
 
@@ -99,11 +99,8 @@ def calibrate_bundle(
         raise DataError("no image to calibrate on")
     if not any(example.labels.any() for example in examples):
         raise DataError(f"expected labelled nuclei to calibrate on, found none in {len(examples)} images")
-    chosen = choose_device(device)
-    precision, network = choose_precision(chosen), bundle.network.to(chosen)
-    predicted = [
-        each for example in track(examples, "maps") for each in predict_examples(network, [example], precision)
-    ]
+    engine = open_engine(bundle, device=device)
+    predicted = [each for example in track(examples, "maps") for each in predict_examples(engine, [example])]
     start = bundle.config.group
     found = calibrate(predicted, start, track=lambda names: track(names, "settings"))
     calibration = Calibration(start, found, _scores(predicted, start), _scores(predicted, found))
@@ -123,8 +120,9 @@ def _save(bundle: Bundle, calibration: Calibration, examples: Sequence[Example],
     with folder_written_atomically(out) as folder:
         save_bundle(
             folder,
-            bundle.network.cpu(),
+            bundle.weights,
             replace(bundle.config, name=out.resolve().name, group=calibration.found),
+            quantisation=bundle.quantisation,
             metrics={**bundle.metrics, "calibration": said, "seen": seen.to_json()},
             card=bundle.card + card if bundle.card else None,
         )

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from nucleus_unet import __version__
-from nucleus_unet.bundle import Bundle, BundleConfig
+from nucleus_unet.model.bundle import Bundle, BundleConfig
 from nucleus_unet.training.trainer import TrainConfig
 
 

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nucleus_unet.network import OFFSET_SCALE
-
-# A nucleus of this many pixels in diameter weighs 1 a pixel. Smaller ones weigh more, or they would be lost in the sum.
-_TYPICAL_DIAMETER = 24.0
-_WEIGHT_BOUNDS = (0.5, 3.0)
-
-DICE_WEIGHT, HEAT_WEIGHT, OFFSET_WEIGHT = 0.5, 1.0, 0.5
-"""Standard weights of the parts of the loss, against 1 for the foreground's cross-entropy."""
+from nucleus_unet.model.config import OFFSET_SCALE
+from nucleus_unet.training.validation_loss import (
+    DICE_WEIGHT,
+    HEAT_WEIGHT,
+    OFFSET_WEIGHT,
+    SMOOTH_UNTIL,
+    TYPICAL_DIAMETER,
+    WEIGHT_BOUNDS,
+)
 
 
 class Batch(NamedTuple):
@@ -72,7 +73,7 @@ def losses(output: Tensor, batch: Batch) -> Losses:
         The same samples' targets.
     """
     output = output.float()
-    size = (_TYPICAL_DIAMETER / batch.diameter.clamp(min=1)).clamp(*_WEIGHT_BOUNDS)
+    size = (TYPICAL_DIAMETER / batch.diameter.clamp(min=1)).clamp(*WEIGHT_BOUNDS)
     inside = batch.foreground * batch.valid
     weight = torch.where(batch.foreground > 0, size, torch.ones_like(size)) * batch.valid
 
@@ -88,7 +89,7 @@ def losses(output: Tensor, batch: Batch) -> Losses:
     entropy = functional.binary_cross_entropy(batch.heat, batch.heat, reduction="none")
     radius = (batch.diameter / 2).clamp(min=2)[:, None]
     offset = functional.smooth_l1_loss(
-        output[:, 2:] * OFFSET_SCALE / radius, batch.offset / radius, beta=0.2, reduction="none"
+        output[:, 2:] * OFFSET_SCALE / radius, batch.offset / radius, beta=SMOOTH_UNTIL, reduction="none"
     )
     counted = weight.sum().clamp(min=1)
     nuclear = (inside * size).sum().clamp(min=1)

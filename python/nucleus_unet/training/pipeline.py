@@ -12,26 +12,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from nucleus_unet.bundle import CONFIG, Bundle, BundleConfig, SeenImages, load_bundle, save_bundle
-from nucleus_unet.devices import choose_device, choose_precision
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.evaluation.evaluate import EvaluatedImage
 from nucleus_unet.evaluation.metrics import score_image, summarise, summarise_by
 from nucleus_unet.files import write_atomically
-from nucleus_unet.grouping import GroupConfig, group
-from nucleus_unet.network import Network
+from nucleus_unet.inference.devices import choose_device
+from nucleus_unet.inference.grouping import GroupConfig, group
+from nucleus_unet.inference.torch import TorchNetwork, choose_precision
+from nucleus_unet.model.bundle import CONFIG, Bundle, BundleConfig, SeenImages, load_bundle, save_bundle
+from nucleus_unet.model.network import Network, weights_of
 from nucleus_unet.plots import require_matplotlib, save_curves
 from nucleus_unet.training.augment import Original
 from nucleus_unet.training.checkpoint import read_facts
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.fine_tuning import fine_tuned_card, fine_tuned_config
+from nucleus_unet.training.finishing import Finished, finish
 from nucleus_unet.training.folds import hold_out_images
 from nucleus_unet.training.processes import is_first_process
 from nucleus_unet.training.report import TrainingRun, report_html
 from nucleus_unet.training.scalars import ScalarWriter
 from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, train
-from nucleus_unet.training.validation import Predicted, calibrate, has_enough_nuclei, predict_examples, validate, watch
+from nucleus_unet.training.validation import Predicted, predict_examples, validate, watch
 
 logger = logging.getLogger(__name__)
 
@@ -101,14 +104,15 @@ def train_bundle(
         raise SettingsError(f"out: {out} holds a model that was not trained there, and is kept: choose a new folder")
     training, held_out = hold_out_images(examples, folds=folds, kind=hold_out, seed=config.seed)
     watched = training[:: math.ceil(len(training) / _WATCHED)]
-    chosen_device = choose_device(device)
+    chosen_device = torch.device(choose_device(device))
     precision = choose_precision(chosen_device, config.precision)
     grouping = GroupConfig() if origin is None else origin.config.group
     folder = out / "training"
 
     def look(network: Network) -> dict[str, float]:
-        figures = validate(predict_examples(network, held_out, precision), grouping)
-        return figures | watch(predict_examples(network, watched, precision), grouping)
+        shown = TorchNetwork(network, chosen_device, precision)
+        figures = validate(predict_examples(shown, held_out), grouping)
+        return figures | watch(predict_examples(shown, watched), grouping)
 
     with closing(ScalarWriter(folder / "tensorboard")) if tensorboard else nullcontext() as scalars:
 
@@ -124,13 +128,14 @@ def train_bundle(
         )
     if not is_first_process():
         return {}
-    predicted = predict_examples(network.to(chosen_device), held_out, precision)
-    if has_enough_nuclei(predicted):
-        grouping = calibrate(predicted, grouping)
-    images = compare(held_out, predicted, grouping)
+    bundle_config = _bundle_config(out.name, config, grouping, training, origin)
+    finished = finish(bundle_config, weights_of(network), training, held_out, seed=config.seed)
+    images = compare(held_out, finished.predicted, finished.bundle.config.group)
     history = read_facts(folder / CHECKPOINT)["history"]
-    metrics = _metrics(config, training, images, origin, history)
-    _save(out, network, config, grouping, training, origin, metrics)
+    metrics = _metrics(config, training, images, finished, origin, history)
+    card = None if origin is None else fine_tuned_card(out.name, origin, images=len(training), samples=config.samples)
+    bundle = finished.bundle
+    save_bundle(out, bundle.weights, bundle.config, quantisation=bundle.quantisation, metrics=metrics, card=card)
     run = TrainingRun(
         config=config,
         bundle=load_bundle(out),
@@ -158,6 +163,7 @@ def _metrics(
     config: TrainConfig,
     training: Sequence[Example],
     images: Sequence[EvaluatedImage],
+    finished: Finished,
     origin: Bundle | None,
     history: Sequence[Mapping[str, float]],
 ) -> dict[str, Any]:
@@ -169,6 +175,7 @@ def _metrics(
             "overall": summarise(scores).to_json(),
             "kinds": {kind: figures.to_json() for kind, figures in kinds.items()},
         },
+        "precisions": {precision: scores.to_json() for precision, scores in finished.scores.items()},
     }
     known = SeenImages() if origin is None else origin.seen
     if origin is None or known.training:  # else a part of what the model knows would pass for all of it
@@ -182,22 +189,12 @@ def _metrics(
     return metrics
 
 
-def _save(
-    out: Path,
-    network: Network,
-    config: TrainConfig,
-    grouping: GroupConfig,
-    training: Sequence[Example],
-    origin: Bundle | None,
-    metrics: dict[str, Any],
-) -> None:
+def _bundle_config(
+    name: str, config: TrainConfig, grouping: GroupConfig, training: Sequence[Example], origin: Bundle | None
+) -> BundleConfig:
     diameters = [Original(example.image, example.labels).median_diameter for example in training]
-    bundle = BundleConfig(out.name, config.network, grouping, diameter=round(float(np.median(diameters)), 1))
-    card = None
-    if origin is not None:
-        bundle = fine_tuned_config(bundle, origin)
-        card = fine_tuned_card(bundle.name, origin, images=len(training), samples=config.samples)
-    save_bundle(out, network.cpu(), bundle, metrics=metrics, card=card)
+    made = BundleConfig(name, config.network, grouping, diameter=round(float(np.median(diameters)), 1))
+    return made if origin is None else fine_tuned_config(made, origin)
 
 
 def write_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from nucleus_unet.devices import choose_device
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
+from nucleus_unet.inference.devices import choose_device
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -71,7 +71,7 @@ def join_processes(device: str) -> Processes:
     Parameters
     ----------
     device
-        See `nucleus_unet.devices.choose_device`; every process takes its own of that kind.
+        See `nucleus_unet.inference.devices.choose_device`; every process takes its own of that kind.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def join_processes(device: str) -> Processes:
     SettingsError
         If several cannot train on such a device.
     """
-    chosen = choose_device(device)
+    chosen = torch.device(choose_device(device))
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         return Processes(chosen)

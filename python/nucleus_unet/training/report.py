@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from nucleus_unet import __version__
-from nucleus_unet.bundle import Bundle
 from nucleus_unet.evaluation.evaluate import EvaluatedImage
 from nucleus_unet.evaluation.fragments import (
     AVERAGES_NOTE,
@@ -26,6 +25,7 @@ from nucleus_unet.evaluation.fragments import (
     images_table,
 )
 from nucleus_unet.evaluation.metrics import Scores, summarise, summarise_by
+from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.pages import embedded, facts, page, table
 from nucleus_unet.plots import draw_curves
 from nucleus_unet.training.checkpoint import plain

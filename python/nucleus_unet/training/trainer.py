@@ -21,18 +21,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from nucleus_unet.bundle import Bundle
-from nucleus_unet.devices import Precision, autocast, choose_precision
 from nucleus_unet.errors import DataError, SettingsError
+from nucleus_unet.inference.engine import Precision
+from nucleus_unet.inference.torch import autocast, choose_precision
 from nucleus_unet.locks import locked
-from nucleus_unet.network import LiteUNet, Network, NetworkConfig
+from nucleus_unet.model.bundle import Bundle
+from nucleus_unet.model.config import NetworkConfig
+from nucleus_unet.model.network import LiteUNet, Network, network_of
 from nucleus_unet.training.augment import AugmentConfig
 from nucleus_unet.training.checkpoint import plain, read_facts, restore_checkpoint, save_checkpoint
 from nucleus_unet.training.dataset import Example
-from nucleus_unet.training.losses import DICE_WEIGHT, HEAT_WEIGHT, OFFSET_WEIGHT, Batch, losses
+from nucleus_unet.training.losses import Batch, losses
 from nucleus_unet.training.optimiser import make_optimiser
 from nucleus_unet.training.processes import Processes, join_processes
 from nucleus_unet.training.samples import SampleStream, load_batches
+from nucleus_unet.training.validation_loss import DICE_WEIGHT, HEAT_WEIGHT, OFFSET_WEIGHT
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +92,7 @@ class TrainConfig:
     decay: float = 0.4
     average: float = 0.999
     seed: int = 0
-    precision: Precision | Literal["auto"] = "auto"
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
     checkpoint_every: int = 1_600
     validate_every: int = 8_000
 
@@ -275,10 +278,11 @@ class _Totals:
 
 def _start(config: TrainConfig, processes: Processes, origin: Bundle | None) -> Run:
     torch.manual_seed(config.seed)
-    network = Network(config.network)
     if origin is not None:
         check_origin(config, origin)
-        network.load_state_dict(origin.network.state_dict())
+    network = Network(config.network)
+    if origin is not None:
+        network.load_state_dict(network_of(origin).state_dict())
     elif config.pretrained and isinstance(network.form, LiteUNet):
         network.form.load_imagenet()
     network.to(processes.device)

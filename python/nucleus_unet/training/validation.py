@@ -6,23 +6,20 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from nucleus_unet.devices import Precision, autocast
 from nucleus_unet.evaluation.metrics import ImageScore, score_image, summarise
-from nucleus_unet.grouping import GroupConfig, group
 from nucleus_unet.images import measure_levels, normalise
-from nucleus_unet.inference import padded_size, quantise_output, read_padded
-from nucleus_unet.network import Network
+from nucleus_unet.inference.engine import Network
+from nucleus_unet.inference.grouping import GroupConfig, group
+from nucleus_unet.inference.predict import padded_size, quantise_output, read_padded
+from nucleus_unet.inference.tiles import Span, Tile
 from nucleus_unet.targets import targets
-from nucleus_unet.tiles import Span, Tile
-from nucleus_unet.training.augment import Sample
 from nucleus_unet.training.dataset import Example
-from nucleus_unet.training.losses import losses
-from nucleus_unet.training.samples import stack
+from nucleus_unet.training.validation_loss import validation_loss
 
 
 @dataclass(frozen=True)
@@ -35,39 +32,34 @@ class Predicted:
     loss: float
 
 
-def predict_examples(network: Network, examples: Sequence[Example], precision: Precision) -> list[Predicted]:
+def predict_examples(network: Network, examples: Sequence[Example]) -> list[Predicted]:
     """Run the network on whole images, one by one.
 
     Parameters
     ----------
     network
-        In evaluation mode, on its device.
+        An engine, or a network in training.
     examples
         Images with their nuclei.
-    precision
-        In which convolutions are computed.
     """
-    return [_predict(network, example, precision) for example in examples]
+    return [_predict(network, example) for example in examples]
 
 
-def _predict(network: Network, example: Example, precision: Precision) -> Predicted:
-    device = next(network.parameters()).device
-    levels = measure_levels(example.image)
-    normalised = normalise(example.image, levels) if levels else np.zeros(example.image.shape, np.float32)
+def _predict(network: Network, example: Example) -> Predicted:
     height, width = example.labels.shape
-    rows, columns = padded_size((height, width), network.stride)
+    output = network.run(padded_image(example.image, network.stride)[None])[0, :, :height, :width]
+    loss = validation_loss(output, targets(example.labels))
+    return Predicted(example.kind, quantise_output(output), example.labels, loss)
+
+
+def padded_image(image: NDArray[Any], stride: int) -> NDArray[np.float32]:
+    """Return an image as the network is shown it: (h, w, 3), normalised, of a size that fits the stride."""
+    height, width = image.shape[:2]
+    levels = measure_levels(image)
+    normalised = normalise(image, levels) if levels else np.zeros(image.shape, np.float32)
+    rows, columns = padded_size((height, width), stride)
     whole = Tile(Span(0, rows, 0, rows), Span(0, columns, 0, columns))
-    image = read_padded(lambda rows, columns: normalised[rows, columns], (height, width), whole)
-    labels = np.pad(example.labels, ((0, rows - height), (0, columns - width)))
-    valid = np.zeros(labels.shape, bool)
-    valid[:height, :width] = True
-    colours = np.broadcast_to(np.moveaxis(image, -1, 0), (3, rows, columns))
-    batch = stack([Sample(colours, targets(labels), valid)]).to(device)
-    with torch.inference_mode(), autocast(device, precision):
-        output = network(batch.image)
-        loss = float(losses(output, batch).total())
-        maps = quantise_output(output)[0].cpu().numpy()
-    return Predicted(example.kind, np.ascontiguousarray(maps[:height, :width]), example.labels, loss)
+    return read_padded(lambda rows, columns: normalised[rows, columns], (height, width), whole)
 
 
 def validate(predicted: Sequence[Predicted], config: GroupConfig) -> dict[str, float]:

@@ -22,8 +22,8 @@ from typing import Any, Protocol
 
 import torch
 
-from nucleus_unet.devices import choose_device
 from nucleus_unet.errors import NucleusError, SettingsError
+from nucleus_unet.inference.devices import choose_device
 from nucleus_unet.tuning.job import Ended, Job
 
 _SPAWN = get_context("spawn")  # a fork would take torch's threads and CUDA's state along
@@ -189,8 +189,8 @@ def share_devices(device: str, count: int) -> list[str]:
     ['cpu', 'cpu']
     """
     chosen = choose_device(device)
-    if chosen.type != "cuda" or chosen.index is not None:
-        return [str(chosen)] * count
+    if chosen != "cuda":
+        return [chosen] * count
     return [f"cuda:{number % torch.cuda.device_count()}" for number in range(count)]
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
-from nucleus_unet.devices import choose_device, choose_precision
 from nucleus_unet.errors import DataError
-from nucleus_unet.grouping import GroupConfig
-from nucleus_unet.network import Network
+from nucleus_unet.inference.devices import choose_device
+from nucleus_unet.inference.grouping import GroupConfig
+from nucleus_unet.inference.torch import TorchNetwork, choose_precision
+from nucleus_unet.model.network import Network
 from nucleus_unet.training.checkpoint import plain
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.folds import hold_out_images
@@ -80,12 +81,12 @@ class Job:
             Another than that of all trials.
         """
         config = configured(self.base, settings)
-        chosen = choose_device(device or self.device)
+        chosen = torch.device(choose_device(device or self.device))
         precision = choose_precision(chosen, config.precision)
         figure: float | None = None
 
         def measure(network: Network) -> dict[str, float]:
-            return validate(predict_examples(network, self.held_out, precision), GroupConfig())
+            return validate(predict_examples(TorchNetwork(network, chosen, precision), self.held_out), GroupConfig())
 
         def follow(run: Run) -> None:
             nonlocal figure

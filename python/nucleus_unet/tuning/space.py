@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.files import read_json
-from nucleus_unet.network import NetworkConfig
+from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.training.augment import AugmentConfig
 from nucleus_unet.training.trainer import TrainConfig
 

@@ -15,6 +15,7 @@ pub mod filter;
 pub mod geojson;
 pub mod group;
 pub mod interrupt;
+pub mod maps;
 pub mod mask_png;
 pub mod measure;
 pub mod merge;

@@ -10,6 +10,7 @@ mod components;
 mod contour;
 mod distance;
 mod group;
+mod maps;
 mod mask_png;
 mod masks;
 mod measure;
@@ -46,6 +47,8 @@ mod _core {
     use super::distance::distance;
     #[pymodule_export]
     use super::group::{group, group_margin};
+    #[pymodule_export]
+    use super::maps::quantise_output;
     #[pymodule_export]
     use super::mask_png::merge_mask_pngs;
     #[pymodule_export]

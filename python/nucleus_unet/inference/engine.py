@@ -1,0 +1,129 @@
+"""Engines: what runs the network, and the one place that chooses among them.
+
+An engine takes tiles and gives the network's raw output. All that comes after it, in numpy or Rust, is the same for
+every engine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from nucleus_unet.model.bundle import Bundle
+
+Precision = Literal["int8", "bfloat16", "float32"]
+PRECISIONS: tuple[Precision, ...] = ("int8", "bfloat16", "float32")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the last bit of a network's output may depend on, beside the model; the plan names it.
+
+    Attributes
+    ----------
+    engine
+        Name and version.
+    device
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    precision
+        In which the network computes.
+    hardware
+        Kind of processor, as far as it matters.
+    threads
+        How many compute; None where that changes nothing.
+    exact
+        Whether a tile's output is that of the whole image, bit for bit, however it is cut, in any batch.
+    """
+
+    engine: str
+    device: str
+    precision: Precision
+    hardware: str
+    threads: int | None
+    exact: bool
+
+
+class Network(Protocol):
+    """What images are shown to: an engine, or what asks one several times."""
+
+    @property
+    def stride(self) -> int:
+        """Height and width of an image must be multiples of it."""
+
+    @property
+    def receptive_radius(self) -> int:
+        """An output depends on no pixel further away than this, along either axis."""
+
+    def run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the network. Any number of threads may call it at once; other threads go on meanwhile.
+
+        Parameters
+        ----------
+        images : NDArray[np.float32] (N, H, W, 3)
+            Normalised to 0..1; H and W multiples of `stride`.
+
+        Returns
+        -------
+        NDArray[np.float32] (N, 4, H, W)
+            Logits of foreground and centre heat, row and column offsets in units of `OFFSET_SCALE` pixels.
+        """
+
+
+class Engine(Network, Protocol):
+    """A model on a device, ready to run."""
+
+    @property
+    def identity(self) -> Identity:
+        """What its output may depend on."""
+
+    @property
+    def streams(self) -> int:
+        """How many calls of `run` may usefully go on at once."""
+
+    @property
+    def default_tile(self) -> int:
+        """Side in pixels of a tile that suits it."""
+
+    def parallel(self) -> Engine:
+        """Return an engine for many tiles: as many streams as help, with the same output."""
+
+    def release(self) -> None:
+        """Give memory back that is only kept for the next call."""
+
+
+def open_engine(bundle: Bundle, *, device: str = "auto", precision: Precision | Literal["auto"] = "auto") -> Engine:
+    """Make a model ready to run.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    device
+        ``"auto"`` (CUDA, else MPS, where torch is installed and sees one; else the CPU), ``"cpu"``, ``"cuda"``,
+        ``"cuda:1"``, ``"mps"``.
+    precision
+        ``"int8"``, ``"bfloat16"``, ``"float32"``; ``"auto"`` takes int8 on CPUs if the bundle says so, else bfloat16
+        where the hardware computes in it, else float32.
+
+    Raises
+    ------
+    SettingsError
+        If the machine has no such device, or it does not compute in that precision.
+    MissingExtraError
+        If what the device needs is not installed.
+    """
+    from nucleus_unet.inference.devices import choose_device, import_torch, openvino_is_installed
+
+    chosen = choose_device(device)
+    if chosen == "cpu" and openvino_is_installed():
+        from nucleus_unet.inference.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(bundle, precision)
+    import_torch("the network needs torch where there is no OpenVINO")
+    from nucleus_unet.inference.torch import TorchEngine
+
+    return TorchEngine(bundle, chosen, precision)

@@ -1,0 +1,86 @@
+"""From trained weights to a model: its int8 form, how its maps are grouped, and what it is worth on held-out images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from nucleus_unet.evaluation.metrics import Scores, score_image, summarise
+from nucleus_unet.inference.engine import Precision, open_engine
+from nucleus_unet.inference.grouping import GroupConfig, group
+from nucleus_unet.model.bundle import Bundle, BundleConfig
+from nucleus_unet.model.graph import Weights, stride
+from nucleus_unet.training.dataset import Example
+from nucleus_unet.training.quantise import calibration_crops, quantise
+from nucleus_unet.training.validation import Predicted, calibrate, has_enough_nuclei, predict_examples
+
+# By how much int8 may be worse than single precision on held-out images and still be what CPUs compute in. A tight IoU
+# is decided by single pixels of outlines.
+_MAY_LOSE, _MAY_LOSE_AT_90 = 0.003, 0.006
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A model, and what it says of the held-out images.
+
+    Attributes
+    ----------
+    bundle
+        Without metrics and card.
+    predicted
+        Of each held-out image, in the model's default precision.
+    scores : dict of str to Scores
+        Of all held-out images, in each precision.
+    """
+
+    bundle: Bundle
+    predicted: list[Predicted]
+    scores: dict[Precision, Scores]
+
+
+def finish(
+    config: BundleConfig, weights: Weights, training: Sequence[Example], held_out: Sequence[Example], *, seed: int
+) -> Finished:
+    """Make a model of trained weights.
+
+    Ranges of the int8 form are measured on training images. Grouping is calibrated, and int8 made the default, only
+    where there are enough held-out nuclei to tell that it is right.
+
+    Parameters
+    ----------
+    config
+        Of the model; its grouping is where the calibration begins.
+    weights
+        From `nucleus_unet.model.network.weights_of`.
+    training, held_out
+        Images that it was trained on, and those that it was not.
+    seed
+        Of the crops on which ranges are measured.
+    """
+    crops = calibration_crops([example.image for example in training], stride(config.network), seed=seed)
+    bundle = Bundle(config, weights, quantise(config.network, weights, crops), fingerprint="", metrics={})
+    predicted: dict[Precision, list[Predicted]] = {}
+    precisions: tuple[Precision, ...] = ("float32", "int8")
+    for precision in precisions:
+        engine = open_engine(bundle, device="cpu", precision=precision)
+        predicted[precision] = predict_examples(engine, held_out)
+    enough = has_enough_nuclei(predicted["float32"])
+    grouping = calibrate(predicted["float32"], config.group) if enough else config.group
+    scores = {precision: _scores(each, grouping) for precision, each in predicted.items()}
+    is_default = enough and loses_little(scores["float32"], scores["int8"])
+    return Finished(
+        replace(bundle, config=replace(config, group=grouping, int8_is_default=is_default)),
+        predicted["int8" if is_default else "float32"],
+        scores,
+    )
+
+
+def loses_little(exact: Scores, quantised: Scores) -> bool:
+    """Whether a model in int8 is as good as in single precision, but for what does not matter."""
+    lost = {threshold: exact.pooled[threshold] - quantised.pooled[threshold] for threshold in (0.5, 0.75, 0.9)}
+    lost_mean = exact.per_image_mean - quantised.per_image_mean
+    return max(lost[0.5], lost[0.75], lost_mean) <= _MAY_LOSE and lost[0.9] <= _MAY_LOSE_AT_90
+
+
+def _scores(predicted: Sequence[Predicted], grouping: GroupConfig) -> Scores:
+    return summarise([score_image(each.labels, group(each.maps, grouping).labels) for each in predicted])

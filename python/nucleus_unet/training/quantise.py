@@ -1,0 +1,189 @@
+"""Post-training quantisation: from a network in single precision and some images to its int8 form.
+
+Ranges of features are those met on the images. Each bias is corrected for what rounding the weights adds to the mean
+of its channel (Nagel et al. 2019, "Data-free quantization through weight equalization and bias correction").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from openvino import Core, Model, opset13
+
+from nucleus_unet.inference.openvino_graph import build_layers
+from nucleus_unet.model.config import NetworkConfig
+from nucleus_unet.model.graph import Weights, forward
+from nucleus_unet.model.quantisation import MOST, Quantisation, Range
+from nucleus_unet.training.validation import padded_image
+
+# Side of a crop, and how many there are: more changed nothing.
+_CROP, _MOST_CROPS, _CROPS_AN_IMAGE = 256, 200, 4
+# Features that lie beside each other share their zero point: in the middle if any of them may be negative.
+_MIDDLE = 128
+# Their common unit, and that of features with a scale for each channel: any number would do.
+_UNIT = np.float32(1 / 32)
+# Results that stay in single precision: the output, and the first layer's, as the whole encoder builds on it, and the
+# filter that reads it is no quicker in bytes.
+_EXACT = ("form.stem", "form.head")
+
+
+def calibration_crops(images: Sequence[NDArray[Any]], stride: int, *, seed: int = 0) -> list[NDArray[np.float32]]:
+    """Cut crops out of images, on which the ranges of features are measured.
+
+    Parameters
+    ----------
+    images : sequence of NDArray[Any] (H, W) or (H, W, 3)
+        Training images.
+    stride
+        Of the network.
+    seed
+        Which crops.
+
+    Returns
+    -------
+    list of NDArray[np.float32] (h, w, 3)
+        As `quantise` takes them.
+    """
+    rng = np.random.default_rng(seed)
+    count = min(_MOST_CROPS, _CROPS_AN_IMAGE * len(images))
+    crops = []
+    for number in rng.permutation(np.arange(count) % len(images)):
+        padded = padded_image(images[number], stride)
+        corner = [rng.integers(max(0, size - _CROP) // stride + 1) * stride for size in padded.shape[:2]]
+        top, left = corner
+        crops.append(np.ascontiguousarray(padded[top : top + _CROP, left : left + _CROP]))
+    return crops
+
+
+def quantise(config: NetworkConfig, weights: Weights, images: Sequence[NDArray[np.float32]]) -> Quantisation:
+    """Quantise a network.
+
+    Parameters
+    ----------
+    config, weights
+        Shape of the network, and its tensors as a bundle stores them.
+    images : sequence of NDArray[np.float32] (h, w, 3)
+        Such as the network will be shown, normalised; heights and widths are multiples of its stride. Training images:
+        what is found here is part of the model.
+    """
+    measured = _measure(config, weights, images)
+    connections = _Connections({name: each.mean for name, each in measured.items()})
+    forward(config, connections, connections.result("image"))
+    ranges = {name: _range(name, measured, connections) for name in measured if name not in _EXACT}
+    _, layers = build_layers(config, weights, Quantisation(ranges, {}))
+    biases = {}
+    for name, rounded in layers.rounded.items():
+        mean, by_input = connections.inputs[name].mean, rounded.sum(axis=(2, 3))
+        added = by_input[:, 0] * mean if name in connections.filters else by_input @ mean
+        biases[name] = layers.bias(name) + added
+    return Quantisation(ranges, biases)
+
+
+class _Measured(NamedTuple):
+    """Of each channel of a result, over all images."""
+
+    least: NDArray[np.float32]
+    most: NDArray[np.float32]
+    mean: NDArray[np.float32]
+
+
+def _measure(config: NetworkConfig, weights: Weights, images: Sequence[NDArray[np.float32]]) -> dict[str, _Measured]:
+    """Run the network in single precision, and measure every named result."""
+    model, layers = build_layers(config, weights)
+    axes = opset13.constant(np.array([0, 2, 3]))
+    reductions = (opset13.reduce_min, opset13.reduce_max, opset13.reduce_mean)
+    nodes = [reduce(node, axes) for node in layers.results.values() for reduce in reductions]
+    observed = Model(nodes, model.get_parameters(), "observed")
+    request = Core().compile_model(observed, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
+    seen = []
+    for image in images:
+        request.infer({0: image[None]})
+        seen.append([request.get_output_tensor(number).data.copy() for number in range(len(nodes))])
+    return {
+        name: _Measured(
+            np.min([each[3 * number] for each in seen], axis=0),
+            np.max([each[3 * number + 1] for each in seen], axis=0),
+            np.mean([each[3 * number + 2] for each in seen], axis=0, dtype=np.float32),
+        )
+        for number, name in enumerate(layers.results)
+    }
+
+
+def _range(name: str, measured: dict[str, _Measured], connections: _Connections) -> Range:
+    least, most = np.minimum(measured[name].least, 0), np.maximum(measured[name].most, 0)
+    beside = connections.beside.get(name)
+    by_channel = name in connections.filtered
+    if not by_channel:
+        least, most = least.min(), most.max()
+    if beside is not None:
+        zero = _MIDDLE if any(measured[each].least.min() < 0 for each in beside) else 0
+    else:
+        zero = round(float(-np.min(least) / (np.max(most) - np.min(least))) * MOST) if np.any(least) else 0
+    scale = np.maximum(most / (MOST - zero), -least / max(zero, 1))
+    scale = np.where(scale > 0, scale, np.float32(1)).astype(np.float32)
+    unit = np.asarray(_UNIT if by_channel or beside is not None else scale, np.float32)
+    return Range(scale, zero, unit)
+
+
+class _Result(NamedTuple):
+    names: tuple[str, ...]
+    mean: NDArray[np.float32]
+
+
+class _Connections:
+    """Layers that tell what each one reads.
+
+    Attributes
+    ----------
+    inputs : dict of str to _Result
+        Of each convolution: which results it reads, and the mean of each channel.
+    filters, filtered
+        Convolutions that filter each channel alone, and the results that they read.
+    beside : dict of str to frozenset of str
+        Of each result that is laid beside others: itself and all those.
+    """
+
+    def __init__(self, means: dict[str, NDArray[np.float32]]) -> None:
+        self._means = means
+        self.inputs: dict[str, _Result] = {}
+        self.filters: set[str] = set()
+        self.filtered: set[str] = set()
+        self.beside: dict[str, frozenset[str]] = {}
+
+    def result(self, name: str) -> _Result:
+        return _Result((name,), self._means[name])
+
+    def convolve(
+        self, name: str, features: _Result, _outputs: int, _kernel: int, *, stride: int = 1, relu: bool = True
+    ) -> _Result:
+        del stride, relu
+        self.inputs[name] = features
+        return self.result(name)
+
+    def filter(self, name: str, features: _Result, _kernel: int, *, stride: int) -> _Result:
+        del stride
+        self.inputs[name] = features
+        self.filters.add(name)
+        self.filtered.update(features.names)
+        return self.result(name)
+
+    def add(self, name: str, _first: _Result, _second: _Result) -> _Result:
+        return self.result(name)
+
+    def concatenate(self, *features: _Result) -> _Result:
+        joined = frozenset(name for each in features for name in each.names)
+        joined |= {other for name in joined for other in self.beside.get(name, ())}
+        self.beside |= dict.fromkeys(joined, joined)
+        return _Result(tuple(joined), np.concatenate([each.mean for each in features]))
+
+    def repeat(self, features: _Result) -> _Result:
+        return features
+
+    def space_to_depth(self, name: str, _features: _Result) -> _Result:
+        return self.result(name)
+
+    def depth_to_space(self, features: _Result) -> _Result:
+        return features._replace(mean=features.mean.reshape(-1, 4).mean(axis=1))
