@@ -105,7 +105,7 @@ def _experiment(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {
         "command": _command(options),
         "cpu": cpu(),
-        "versions": {name: installed_version(name) for name in ("nucleus-unet", "torch", "tifffile")},
+        "versions": {name: installed_version(name) for name in ("nucleus-unet", "openvino", "tifffile")},
         "side": options.size,
         "levels": slide.levels,
         "slide_bytes": path.stat().st_size,

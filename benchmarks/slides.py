@@ -1,13 +1,14 @@
 """Measure slides side by side on the same pixels: rate, peak memory, and what seams do to nuclei.
 
-Run as ``python benchmarks/slides.py [--json OUT] [--size PIXELS] [--device cuda] [--stardist PYTHON]``. In turns, each
-time in a process of its own, run
+Run as ``python benchmarks/slides.py [--json OUT] [--size PIXELS] [--device cuda] [--stardist PYTHON] [--earlier
+PYTHON]``. In turns, each time in a process of its own, run
 
 - ``predict_slide``: from a tiled TIFF file to table, labels and outlines on disk;
 - the network alone on the same tiles and in the same number of calls at once, from memory: the bound of what a pipeline
   can reach;
 - MONAI's ``sliding_window_inference`` with the same network, windows a quarter over each other, blended evenly or by
   a Gaussian, and grouped as a whole; it holds the whole picture in memory and writes nothing;
+- ``predict_slide`` of an earlier version of this library, if ``--earlier`` names an interpreter that has one;
 - StarDist's ``predict_instances_big`` in blocks as large as the tiles, in memory too. It runs another network, trained
   on stage1_train.zip just long enough to find nuclei, so its rate says little of the pipeline; its seams say much.
 
@@ -35,10 +36,13 @@ from _slides import report
 
 # This process imports nothing heavy: on Linux, the peak of memory of a process counts its parent's when it began.
 STARDIST = "StarDist, predict_instances_big"
-NAMES = ("predict_slide", "network alone", "MONAI, constant", "MONAI, gaussian", STARDIST)
-WITHOUT_LABELS = ("network alone",)
+EARLIER = "predict_slide, earlier version"
+NAMES = ("predict_slide", "network alone", EARLIER, "MONAI, constant", "MONAI, gaussian", STARDIST)
+WITHOUT_LABELS = ("network alone", EARLIER)
 # Whose ratio is the claim: they are timed more often, as this ratio differs less than the machine does.
 PAIR = ("predict_slide", "network alone")
+# Tiles are as large as the pipeline's own, where --tile does not say otherwise.
+TILE = 2048
 
 Measure = Callable[[str, Path, int], dict[str, Any]]
 """Takes ``"rate"`` or ``"seams"``, the path of a picture and the side of its tiles."""
@@ -49,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="OUT", help="file for all figures")
     parser.add_argument("--size", type=int, default=8192, help="side of the picture, a multiple of 32 (8192)")
-    parser.add_argument("--tile", type=int, default=2560, help="side of a tile, at most (2560)")
+    parser.add_argument("--tile", type=int, default=TILE, help=f"side of a tile, at most ({TILE})")
     parser.add_argument("--seam-size", type=int, default=2048, help="side of the picture cut for seams (2048)")
     parser.add_argument("--seam-tile", type=int, default=640, help="side of its tiles (640)")
     parser.add_argument("--rounds", type=int, default=3, help="how often everybody is timed (3)")
@@ -62,6 +66,7 @@ def main() -> None:
     parser.add_argument(
         "--stardist-network", type=Path, metavar="FOLDER", help="keeps its network, which is trained if it is not there"
     )
+    parser.add_argument("--earlier", type=Path, metavar="PYTHON", help="interpreter with an earlier version of this")
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds: expected at least 1")
@@ -97,12 +102,17 @@ def _left_out(options: argparse.Namespace) -> dict[str, str]:
     """Name those who are not there, and why."""
     monai = {name: "monai is not installed" for name in NAMES if name.startswith("MONAI")}
     stardist = {STARDIST: "--stardist was not given"}
-    return ({} if importlib.util.find_spec("monai") else monai) | ({} if options.stardist else stardist)
+    earlier = {EARLIER: "--earlier was not given"}
+    return (
+        ({} if importlib.util.find_spec("monai") else monai)
+        | ({} if options.stardist else stardist)
+        | ({} if options.earlier else earlier)
+    )
 
 
 def _surroundings(options: argparse.Namespace) -> dict[str, Any]:
     """Machine, versions and data that the figures belong to."""
-    distributions = ("nucleus-unet", "torch", "numpy", "tifffile", "monai")
+    distributions = ("nucleus-unet", "openvino", "numpy", "tifffile", "monai")
     return {
         "cpu": cpu(),
         "cores": os.cpu_count(),
@@ -137,6 +147,11 @@ def _measure(name: str, options: argparse.Namespace, folder: Path) -> Measure:
     """Return what measures somebody's rate or seams, each time in a process of its own."""
     if name == STARDIST:
         return _measure_stardist(options, folder)
+
+    if name == EARLIER:
+        return lambda _what, picture, _tile: _told(
+            _child("-m", "_slides.earlier", str(picture), str(options.threads), python=options.earlier)
+        )
 
     def measure(what: str, picture: Path, tile: int) -> dict[str, Any]:
         settings = (str(picture), str(tile), str(options.threads), options.device)

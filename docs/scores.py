@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nucleus_unet.model.bundle import load_bundle
-from nucleus_unet.model.network import multiply_adds_per_pixel
+from nucleus_unet.model.graph import multiply_adds_per_pixel, receptive_radius
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "python" / "nucleus_unet" / "weights" / "dsb2018"
@@ -71,12 +71,12 @@ def row(name: str, scores: dict[str, Any]) -> str:
 
 def size() -> str:
     """Say what the network costs."""
-    network = load_bundle().network
-    parameters = sum(parameter.numel() for parameter in network.parameters())
+    bundle = load_bundle()
+    network = bundle.config.network
     megabytes = (WEIGHTS / "weights.safetensors").stat().st_size / 1e6
     return (
-        f"{parameters:,} parameters, {megabytes:.1f} MB in half precision, {multiply_adds_per_pixel(network):,.0f} "
-        f"multiply-adds a pixel, receptive radius {network.receptive_radius} pixels."
+        f"{bundle.parameters:,} parameters, {megabytes:.1f} MB with the int8 form, {multiply_adds_per_pixel(network):,.0f} "
+        f"multiply-adds a pixel, receptive radius {receptive_radius(network)} pixels."
     )
 
 

@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from nucleus_unet.inference.engine import Precision
 from nucleus_unet.inference.grouping import GroupConfig
-from nucleus_unet.model.bundle import BundleConfig, save_bundle
-from nucleus_unet.model.network import Network, NetworkConfig, PlainUNet
+from nucleus_unet.inference.openvino import OpenVinoEngine
+from nucleus_unet.model.bundle import Bundle, BundleConfig, save_bundle
+from nucleus_unet.model.config import NetworkConfig
+from nucleus_unet.model.network import Network, PlainUNet, weights_of
+from nucleus_unet.model.quantisation import Quantisation
 from nucleus_unet.segmenter import Segmenter
 from numpy.typing import NDArray
 
@@ -44,7 +48,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
     group = GroupConfig(heat_sigma=1.0, join_distance=4.0, min_area=5, min_score=0.5)
     config = BundleConfig("tiny", NetworkConfig(form="plain", width=8, depth=2, stem_stride=2), group, diameter=16.0)
-    save_bundle(folder, brightness_network(config.network), config, metrics={"ap50": 0.5}, card="# Tiny\n")
+    save_bundle(folder, weights_of(brightness_network(config.network)), config, metrics={"ap50": 0.5}, card="# Tiny\n")
     return folder
 
 
@@ -65,6 +69,16 @@ def lively(config: NetworkConfig) -> Network:
             torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
     torch.nn.init.normal_(network.form.head.weight, std=1.0)
     return network
+
+
+def bundle_of(network: Network, quantisation: Quantisation | None = None) -> Bundle:
+    """A network as a bundle in memory."""
+    return Bundle(BundleConfig("test", network.config), weights_of(network), quantisation, fingerprint="", metrics={})
+
+
+def engine_of(network: Network, precision: Precision = "float32") -> OpenVinoEngine:
+    """A network on the CPU."""
+    return OpenVinoEngine(bundle_of(network), precision)
 
 
 def brightness_network(config: NetworkConfig) -> Network:

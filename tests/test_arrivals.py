@@ -62,8 +62,8 @@ def test_results_that_cannot_be_written_end_the_work_early(
     segmenter: Segmenter, slide: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    ask = Work.ask_network
-    monkeypatch.setattr(Work, "ask_network", lambda work, pixels: (asked.append(1), ask(work, pixels))[1])
+    predict = Work.predict
+    monkeypatch.setattr(Work, "predict", lambda work, tile: (asked.append(1), predict(work, tile))[1])
 
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -73,7 +73,7 @@ def test_results_that_cannot_be_written_end_the_work_early(
         segmenter.predict_slide(slide, out=tmp_path / "out", tile=160, block=100, tissue=False)
     ended_early = len(asked)
     monkeypatch.undo()
-    monkeypatch.setattr(Work, "ask_network", lambda work, pixels: (asked.append(1), ask(work, pixels))[1])
+    monkeypatch.setattr(Work, "predict", lambda work, tile: (asked.append(1), predict(work, tile))[1])
     segmenter.predict_slide(slide, out=tmp_path / "other", tile=160, block=100, tissue=False)
     assert ended_early < len(asked) - ended_early
 
@@ -82,15 +82,15 @@ def test_a_tile_that_fails_ends_the_writing_and_leaves_no_part_of_a_result(
     segmenter: Segmenter, slide: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    ask = Work.ask_network
+    predict = Work.predict
 
-    def fail_late(work: Work, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def fail_late(work: Work, tile: tuple[int, NDArray[np.float32]]) -> NDArray[np.uint8]:
         asked.append(1)
         if len(asked) > 12:
             raise MemoryError("no more")
-        return ask(work, pixels)
+        return predict(work, tile)
 
-    monkeypatch.setattr(Work, "ask_network", fail_late)
+    monkeypatch.setattr(Work, "predict", fail_late)
     with pytest.raises(MemoryError, match="no more"):
         segmenter.predict_slide(slide, out=tmp_path / "out", tile=160, block=100, tissue=False)
     assert {path.name for path in (tmp_path / "out").iterdir()} <= {"lock", "plan.json", "survey.json", "work"}

@@ -35,7 +35,7 @@ def careless(tmp_path: Path, tiny_bundle: Path) -> Path:
     """Folder of a bundle that drops all nuclei but very large ones."""
     bundle = load_bundle(tiny_bundle)
     config = dataclasses.replace(bundle.config, group=dataclasses.replace(bundle.config.group, min_area=240))
-    save_bundle(tmp_path / "careless", bundle.network, config, metrics=bundle.metrics, card=bundle.card)
+    save_bundle(tmp_path / "careless", bundle.weights, config, metrics=bundle.metrics, card=bundle.card)
     return tmp_path / "careless"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sys
@@ -119,8 +120,12 @@ def test_what_a_worker_cannot_do_is_said_here(
 def test_workers_of_another_kind_are_refused(
     segmenter: Segmenter, client: Client, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nucleus_unet.segmenter.describe_hardware", lambda _: "abacus")
-    with pytest.raises(SettingsError, match=r"a worker has torch .+ on .+, the plan has .+ on abacus: tiles would"):
+    identity = dataclasses.replace(segmenter.engine.identity, hardware="abacus")
+    monkeypatch.setattr(segmenter.engine, "identity", identity)
+    monkeypatch.setattr(segmenter.engine, "parallel", lambda: segmenter.engine)
+    with pytest.raises(
+        SettingsError, match=r"a worker has openvino .+ on .+, the plan has .+ on abacus .+ tiles would"
+    ):
         segmenter.predict_slide(slide, out=tmp_path, client=client, **SIZES)
 
 

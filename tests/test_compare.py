@@ -23,6 +23,7 @@ from nucleus_unet.comparison.page import said_of_images, write_comparison
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.evaluation.evaluate import evaluate
 from nucleus_unet.model.bundle import Bundle
+from nucleus_unet.model.network import network_of
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.validation import predict_examples
 from test_report import Page
@@ -56,7 +57,7 @@ def comparison(segmenter: Segmenter, blind: Segmenter) -> Comparison:
 
 def test_figures_are_those_of_an_evaluation_and_of_training(segmenter: Segmenter, comparison: Comparison) -> None:
     scores = evaluate(segmenter, EXAMPLES).overall
-    answers = predict_examples(segmenter.bundle.network, EXAMPLES, "float32")
+    answers = predict_examples(segmenter.engine, EXAMPLES)
     model = comparison.models[0]
     assert model.figures == pytest.approx(
         {
@@ -67,7 +68,7 @@ def test_figures_are_those_of_an_evaluation_and_of_training(segmenter: Segmenter
             "msa": scores.per_image_mean,
         }
     )
-    assert model.parameters == sum(tensor.numel() for tensor in segmenter.bundle.network.parameters())
+    assert model.parameters == sum(tensor.numel() for tensor in network_of(segmenter.bundle).parameters())
     assert model.milliseconds > 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import numpy as np
 import pytest
 from nucleus_unet import Segmenter
 from nucleus_unet.evaluation.evaluate import evaluate
-from nucleus_unet.model.network import MAXIMUM_RADIUS, multiply_adds_per_pixel
+from nucleus_unet.model.graph import MAXIMUM_RADIUS, multiply_adds_per_pixel
 from nucleus_unet.training.dataset import read_examples
 from numpy.typing import NDArray
 
@@ -39,18 +37,18 @@ def cells() -> NDArray[np.uint8]:
 def test_it_is_small_local_and_light(embedded: Segmenter) -> None:
     folder = resources.files("nucleus_unet") / "weights" / "dsb2018"
     assert sum(len(file.read_bytes()) for file in folder.iterdir() if file.is_file()) <= 16 * 2**20
-    assert embedded.bundle.network.receptive_radius <= MAXIMUM_RADIUS
-    assert multiply_adds_per_pixel(embedded.bundle.network) <= 50_000
+    assert embedded.engine.receptive_radius <= MAXIMUM_RADIUS
+    assert multiply_adds_per_pixel(embedded.bundle.config.network) <= 50_000
 
 
 def test_it_comes_with_its_measurements_and_a_model_card(embedded: Segmenter) -> None:
     card = (resources.files("nucleus_unet") / "weights" / "dsb2018" / "MODEL_CARD.md").read_text()
     for heading in ("Data", "Licence", "Recipe", "Numbers", "Limits"):
         assert heading in card
-    network = embedded.bundle.network
-    for figure in (sum(each.numel() for each in network.parameters()), round(multiply_adds_per_pixel(network))):
+    multiply_adds = round(multiply_adds_per_pixel(embedded.bundle.config.network))
+    for figure in (embedded.bundle.parameters, multiply_adds):
         assert f"{figure:,}" in card
-    assert f"radius {network.receptive_radius} pixels" in card
+    assert f"radius {embedded.engine.receptive_radius} pixels" in card
     assert embedded.bundle.metrics["stardist_test"]["overall"]["images"] == 50
 
 
@@ -99,7 +97,7 @@ def test_pure_noise_has_no_nuclei(embedded: Segmenter, noise: str, shape: tuple[
         assert len(embedded.predict(NOISES[noise](np.random.default_rng(seed), shape))) == 0
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["int8", "float32"])
 def test_labels_are_the_same_for_every_tile_size(precision: Any) -> None:
     segmenter = Segmenter.from_pretrained(device="cpu", precision=precision)
     crowded = imagecodecs.imread(EXAMPLES / "images" / "fluorescence_crowded.png")
@@ -108,19 +106,3 @@ def test_labels_are_the_same_for_every_tile_size(precision: Any) -> None:
     assert len(whole) > 50
     for tile, batch_size in ((320, 1), (304, 3)):
         np.testing.assert_array_equal(segmenter.predict(image, tile=tile, batch_size=batch_size).labels, whole.labels)
-
-
-def test_it_works_with_the_network_cut_off() -> None:
-    script = """
-import socket
-def refuse(*arguments, **options):
-    raise AssertionError("the network was asked for")
-socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-import imagecodecs
-import numpy as np
-from nucleus_unet import Segmenter
-rows, columns = np.mgrid[:64, :64]
-disc = (100 * (np.hypot(rows - 32, columns - 32) < 10)).astype(np.uint8)
-assert len(Segmenter.from_pretrained().predict(disc)) == 1
-"""
-    subprocess.run([sys.executable, "-c", script], check=True)

@@ -12,7 +12,8 @@ import torch
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.inference.grouping import GroupConfig
 from nucleus_unet.model.bundle import Bundle, BundleConfig, load_bundle
-from nucleus_unet.model.network import NetworkConfig
+from nucleus_unet.model.config import NetworkConfig
+from nucleus_unet.model.network import network_of
 from nucleus_unet.targets import targets
 from nucleus_unet.training.augment import AugmentConfig
 from nucleus_unet.training.checkpoint import read_facts
@@ -54,23 +55,24 @@ def stop(run: Run) -> None:
 def test_weights_start_from_the_model(origin: Bundle, tmp_path: Path) -> None:
     config = dataclasses.replace(brief(origin), samples=2, learning_rate=1e-12)
     network = train(config, FIELDS, tmp_path, origin=origin, device="cpu", workers=0)
-    expected = origin.network.state_dict()
+    expected = network_of(origin).state_dict()
     for name, parameter in network.named_parameters():
         torch.testing.assert_close(parameter.detach(), expected[name], rtol=0, atol=1e-6)
 
 
 def test_the_model_itself_is_left_as_it_was(origin: Bundle, tmp_path: Path) -> None:
-    before = {name: tensor.clone() for name, tensor in origin.network.state_dict().items()}
+    before = {name: each.copy() for name, each in origin.weights.items()}
     train(brief(origin), FIELDS, tmp_path, origin=origin, device="cpu", workers=0)
-    for name, tensor in origin.network.state_dict().items():
-        assert torch.equal(tensor, before[name]), name
+    for name, each in origin.weights.items():
+        assert np.array_equal(each, before[name]), name
 
 
 def test_the_history_begins_with_the_figures_of_the_model(origin: Bundle, tmp_path: Path) -> None:
     seen: list[dict[str, float]] = []
 
     def validate(network: torch.nn.Module) -> dict[str, float]:
-        same = all(torch.equal(each, origin.network.state_dict()[name]) for name, each in network.state_dict().items())
+        expected = network_of(origin).state_dict()
+        same = all(torch.equal(each, expected[name]) for name, each in network.state_dict().items())
         return {"validation_loss": 0.0 if same else 1.0}
 
     def report(run: Run) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from nucleus_unet.model.network import Network, NetworkConfig
+from nucleus_unet.model.config import NetworkConfig
+from nucleus_unet.model.network import Network
 from nucleus_unet.training.optimiser import make_optimiser, orthogonalised
 
 

@@ -25,7 +25,7 @@ from nucleus_unet.slides.work import Work
 from numpy.typing import NDArray
 from skimage.measure import points_in_poly
 from skimage.segmentation import relabel_sequential
-from test_slides import LANES, StoredMaps, labels_in_blocks, random_maps
+from test_slides import StoredMaps, labels_in_blocks, random_maps
 from typer.testing import CliRunner
 
 # Slanted, so that borders cross nuclei; with a hole.
@@ -91,7 +91,7 @@ def test_blocks_decide_wild_maps_in_regions_as_the_whole(
     config = GroupConfig(reach=9, snap=5, join_distance=9, min_area=1, min_score=0, min_peak=0)
     region = Region(read_roi(DRAWN), (230, 250), 32)
     work = StoredMaps(maps, config, tmp_path_factory.mktemp("work"), block=block, region=region)
-    run_on_threads(work, workers=1, lanes=LANES)
+    run_on_threads(work, workers=1, calls=2)
     whole = group(maps, config)
     np.testing.assert_array_equal(labels_in_blocks(work), only(whole.labels, whole.centres))
 

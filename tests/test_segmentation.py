@@ -10,7 +10,9 @@ from nucleus_unet.segmentation import Plan, Segmentation
 from numpy.typing import NDArray
 from skimage.measure import regionprops
 
-PLAN = Plan("tiny", "0" * 64, 0.0, 1.0, 1.0, False, None, None, "cpu", "float32", 1, None, None, "2.6", {})
+PLAN = Plan(
+    "tiny", "0" * 64, 0.0, 1.0, 1.0, False, None, None, "openvino 1", "cpu", "float32", "x86-64", None, None, None, {}
+)
 
 
 def blobs() -> NDArray[np.uint32]:

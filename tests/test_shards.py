@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -157,7 +158,9 @@ def test_a_shard_on_hardware_of_another_kind_is_refused(
     segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segmenter.predict_slide(mosaic, out=tmp_path, shard=(1, 3), **SIZES)
-    monkeypatch.setattr("nucleus_unet.segmenter.describe_hardware", lambda _: "abacus")
+    identity = dataclasses.replace(segmenter.engine.identity, hardware="abacus")
+    monkeypatch.setattr(segmenter.engine, "identity", identity)
+    monkeypatch.setattr(segmenter.engine, "parallel", lambda: segmenter.engine)
     with pytest.raises(SettingsError, match=r"hardware was .+, now is abacus"):
         segmenter.predict_slide(mosaic, out=tmp_path, shard=(2, 3), **SIZES)
 

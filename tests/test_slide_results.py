@@ -36,7 +36,9 @@ from nucleus_unet.slides.thumbnail import ThumbnailView
 from numpy.typing import NDArray
 
 SHAPE = (1300, 2100)
-PREDICTION = Plan("tiny", "0" * 64, 0.0, 255.0, 1.0, False, None, None, "cpu", "float32", 1, None, None, "2.6", {})
+PREDICTION = Plan(
+    "tiny", "0" * 64, 0.0, 255.0, 1.0, False, None, None, "openvino 1", "cpu", "float32", "x86-64", None, None, None, {}
+)
 
 
 def drawn(count: int) -> NDArray[np.uint32]:
@@ -78,7 +80,7 @@ def written(
 ) -> Run:
     """Write the results of nuclei that no network found, from blocks of 700 rows."""
     channels = 3 if picture.ndim == 3 else None
-    plan = SlidePlan(*labels.shape, channels, "uint8", "0" * 64, mpp, None, None, "cpu", PREDICTION)
+    plan = SlidePlan(*labels.shape, channels, "uint8", "0" * 64, mpp, None, None, PREDICTION)
     _, _, boxes, _, _, _ = _core.measure(labels)
     probabilities = np.linspace(0.5, 1, len(boxes), dtype=np.float32)
 

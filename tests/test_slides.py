@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import tifffile
-import torch
 from conftest import RESULTS, draw_discs
 from filelock import FileLock
 from hypothesis import given, settings
@@ -25,7 +24,6 @@ from hypothesis.extra.numpy import arrays
 from nucleus_unet.errors import DataError, ImageError, MissingExtraError, SettingsError
 from nucleus_unet.images import Levels, measure_levels
 from nucleus_unet.inference.grouping import GroupConfig, group
-from nucleus_unet.lanes import Lanes
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.geometry import TileGrid, widen
@@ -83,9 +81,6 @@ def test_a_flat_slide_has_no_nuclei(segmenter: Segmenter, tmp_path: Path) -> Non
 # The law of blocks, on maps that no network would give ------------------------------------------------------
 
 
-LANES = Lanes(torch.device("cpu"), 2, 2)
-
-
 class StoredMaps(Work):
     """Work whose network says what it is told to."""
 
@@ -97,7 +92,6 @@ class StoredMaps(Work):
         super().__init__(
             open_slide(maps[..., 0]),
             network,
-            "float32",
             levels=Levels(0, 1),
             scale=1,
             group_config=config,
@@ -111,12 +105,9 @@ class StoredMaps(Work):
     def read_tile(self, number: int) -> NDArray[Any]:
         return np.array([number])
 
-    def ask_network(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
-        tile = self.grid.tiles[int(pixels[0])]
-        spans = [
-            np.clip(np.arange(span.start, span.stop), 0, size - 1) for span, size in zip(tile, self.shape, strict=True)
-        ]
-        return self._said[np.ix_(*spans)]
+    def predict(self, tile: tuple[int, NDArray[Any]]) -> NDArray[np.uint8]:
+        core = self.grid.core(tile[0])
+        return self._said[core.rows, core.columns]
 
 
 def labels_in_blocks(work: Work) -> NDArray[np.uint32]:
@@ -183,7 +174,7 @@ def test_blocks_decide_wild_maps_as_the_whole(
 ) -> None:
     config = GroupConfig(reach=reach, snap=5, join_distance=9, min_area=1, min_score=0, min_peak=0)
     work = StoredMaps(maps, config, tmp_path_factory.mktemp("work"), block=block)
-    run_on_threads(work, workers=2, lanes=LANES)
+    run_on_threads(work, workers=2, calls=2)
     np.testing.assert_array_equal(labels_in_blocks(work), group(maps, config).labels)
 
 
@@ -197,7 +188,7 @@ def test_blocks_decide_what_lies_across_them_as_the_whole(
     maps: NDArray[np.uint8], config: GroupConfig, block: int, tmp_path: Path
 ) -> None:
     work = StoredMaps(maps, config, tmp_path, block=block)
-    run_on_threads(work, workers=1, lanes=LANES)
+    run_on_threads(work, workers=1, calls=2)
     expected = group(maps, config).labels
     assert expected.any()
     np.testing.assert_array_equal(labels_in_blocks(work), expected)
@@ -205,7 +196,7 @@ def test_blocks_decide_what_lies_across_them_as_the_whole(
 
 def test_maps_are_deleted_when_no_block_needs_them(tmp_path: Path) -> None:
     work = StoredMaps(nuclei_on_seams((150, 190), 60), SMALL, tmp_path, block=60)
-    run_on_threads(work, workers=2, lanes=LANES)
+    run_on_threads(work, workers=2, calls=2)
     assert list(tmp_path.glob("maps-*/*")) == []
     assert len(list(tmp_path.glob("nuclei-*/*"))) == len(work.blocks)
 
@@ -286,17 +277,17 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_very_files_of_an_undistu
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, segmenter: Segmenter, slide: Any, out: Path, tiles: int) -> None:
     """Run until so many tiles are predicted."""
-    asked = Work.ask_network
+    predict = Work.predict
     left = [tiles]
 
-    def ask_network(self: Work, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def predict_some(self: Work, tile: tuple[int, NDArray[np.float32]]) -> NDArray[np.uint8]:
         if not left[0]:
             raise KeyboardInterrupt
         left[0] -= 1
-        return asked(self, pixels)
+        return predict(self, tile)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Work, "ask_network", ask_network)
+        patch.setattr(Work, "predict", predict_some)
         with pytest.raises(KeyboardInterrupt):
             segmenter.predict_slide(slide, out=out, tile=136, block=300)
 
@@ -332,7 +323,7 @@ def test_a_finished_run_does_nothing(
     tifffile.imwrite(path, mosaic)
     first = segmenter.predict_slide(path, out=out)
     before = {each.name: (each.stat().st_mtime_ns, each.stat().st_ino) for each in out.iterdir() if each.name != "lock"}
-    monkeypatch.setattr(Work, "ask_network", None)
+    monkeypatch.setattr(Work, "predict", None)
     monkeypatch.setattr("nucleus_unet.slides.pipeline.survey", None)
     again = segmenter.predict_slide(path, out=out, tile=136)
     assert again == first
@@ -466,7 +457,7 @@ def test_options_are_refused_before_anything_is_written(
             SettingsError,
             r"tile: .* cuts 1048576 x 1048576 pixels into at most .*, got 136, which",
         ),
-        (2**20, {"block": 100}, SettingsError, r"block: .* at most 1,048,576 parts, got 100, which makes 113,188,321"),
+        (2**20, {"block": 100}, SettingsError, r"block: .* at most 1,048,576 parts, got 100, which makes 112,954,384"),
     ],
 )
 def test_what_is_too_large_to_keep_track_of_is_refused_before_memory_goes(

@@ -7,17 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.images import Levels, measure_levels
-from nucleus_unet.inference.predict import predict_maps
-from nucleus_unet.model.network import Network, NetworkConfig
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.colours import ColourView
 from nucleus_unet.slides.geometry import lay_blocks
-from nucleus_unet.stains import Stains, UnderBrown, levels_through_brown, sampling_step, see_stains, thin_brown
+from nucleus_unet.stains import Stains, levels_through_brown, sampling_step, see_stains, thin_brown
 from numpy.typing import NDArray
 from skimage.color import hed2rgb
 from skimage.data import immunohistochemistry
@@ -44,9 +41,7 @@ def fluorescence(colour: tuple[float, float, float]) -> NDArray[np.uint8]:
 
 
 def thinned(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    shown = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
-    result: NDArray[np.float64] = 255 * thin_brown(shown)[0].permute(1, 2, 0).double().numpy()
-    return result
+    return 255 * thin_brown(image.astype(np.float32) / 255).astype(np.float64)
 
 
 @pytest.mark.parametrize(("haematoxylin", "dab"), [(0.0, 0.1), (0.03, 0.1), (0.05, 0.05), (0.1, 0.08)])
@@ -156,19 +151,6 @@ def test_a_slide_seen_in_regions_gives_the_pixels_of_the_whole(
     step = sampling_step((height, width))
     assert view.stains(WHOLE) == see_stains(whole[::step, ::step], WHOLE)
     assert np.array_equal(view._sample, whole[::step, ::step])
-
-
-def test_maps_do_not_depend_on_the_tile() -> None:
-    image = np.random.default_rng(0).random((150, 205, 3), dtype=np.float32)
-    torch.manual_seed(0)
-    network = UnderBrown(Network(NetworkConfig(form="plain", width=8, depth=2)).eval(), Levels(0.2, 0.9))
-
-    def maps(tile: int) -> np.ndarray:
-        return predict_maps(network, lambda rows, columns: image[rows, columns], image.shape[:2], tile=tile)
-
-    whole = maps(1024)
-    for tile in (104, 136, 160):
-        assert np.array_equal(maps(tile), whole)
 
 
 @pytest.fixture(scope="module")

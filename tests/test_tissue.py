@@ -27,7 +27,7 @@ from nucleus_unet.slides.threads import run_on_threads
 from nucleus_unet.slides.tissue import TissueView
 from nucleus_unet.slides.work import Work
 from numpy.typing import NDArray
-from test_slides import LANES, StoredMaps, labels_in_blocks, random_maps
+from test_slides import StoredMaps, labels_in_blocks, random_maps
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "dsb2018"
 
@@ -101,7 +101,7 @@ def test_blocks_decide_wild_maps_in_wild_masks_as_the_whole(
 ) -> None:
     config = GroupConfig(reach=9, snap=5, join_distance=9, min_area=1, min_score=0, min_peak=0, heat_threshold=0)
     work = StoredMaps(maps, config, tmp_path_factory.mktemp("work"), block=block, tissue=CellMask(16, cells))
-    run_on_threads(work, workers=1, lanes=LANES)
+    run_on_threads(work, workers=1, calls=2)
     inside = np.kron(cells, np.ones((16, 16), bool))[:150, :130]
     expected = group(np.where(inside[..., None], maps, 0), config).labels
     np.testing.assert_array_equal(labels_in_blocks(work), expected)

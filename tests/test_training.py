@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.model.network import OFFSET_SCALE, NetworkConfig
+from nucleus_unet.model.config import OFFSET_SCALE, NetworkConfig
 from nucleus_unet.training import trainer
 from nucleus_unet.training.augment import AugmentConfig, Original, draw_sample
 from nucleus_unet.training.checkpoint import read_facts

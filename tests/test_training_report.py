@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from nucleus_unet import __version__
 from nucleus_unet.errors import MissingExtraError
+from nucleus_unet.inference.engine import open_engine
 from nucleus_unet.model.bundle import load_bundle
-from nucleus_unet.model.network import NetworkConfig
+from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.plots import draw_curves
 from nucleus_unet.training import pipeline
 from nucleus_unet.training.checkpoint import read_facts
@@ -92,7 +93,7 @@ def run_of(trained: Path, tiny_bundle: Path, **changes: Any) -> TrainingRun:
     bundle = load_bundle(trained)
     config = brief(load_bundle(tiny_bundle))
     history = read_facts(trained / "training" / CHECKPOINT)["history"]
-    predicted = pipeline.predict_examples(bundle.network, IMAGES, "float32")
+    predicted = pipeline.predict_examples(open_engine(bundle, device="cpu"), IMAGES)
     images = pipeline.compare(IMAGES, predicted, bundle.config.group)
     run = TrainingRun(config, bundle, history, FIELDS, images, load_bundle(tiny_bundle), "cpu", None)
     return dataclasses.replace(run, **changes)

@@ -18,7 +18,8 @@ import pytest
 import torch
 from conftest import draw_discs
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.model.network import Network, NetworkConfig
+from nucleus_unet.model.config import NetworkConfig
+from nucleus_unet.model.network import Network
 from nucleus_unet.training.augment import AugmentConfig
 from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.trainer import TrainConfig

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -11,13 +12,10 @@ import numpy as np
 import tifffile
 import torch
 from nucleus_unet import Segmenter
-from nucleus_unet.fusion import fused
 from nucleus_unet.images import measure_levels, normalise
-from nucleus_unet.inference.devices import autocast
 from nucleus_unet.inference.grouping import group
-from nucleus_unet.inference.predict import ask, padded_size, quantise_output, read_padded
+from nucleus_unet.inference.predict import padded_size, quantise_output, read_padded
 from nucleus_unet.inference.tiles import lay_tiles
-from nucleus_unet.lanes import lanes_on
 from numpy.typing import NDArray
 
 Labels = NDArray[np.uint32]
@@ -80,25 +78,23 @@ class Whole:
 
 
 class NetworkAlone:
-    """The network on the pipeline's tiles and lanes, from memory: no reading, no grouping, no files."""
+    """The network on the pipeline's tiles and streams, from memory: no reading, no grouping, no files."""
 
     def __init__(self, segmenter: Segmenter, tile: int) -> None:
-        self._network, self._tile = fused(segmenter.bundle.network, segmenter.device), tile
-        self._precision = segmenter.precision
-        self._lanes = lanes_on(segmenter.device, segmenter.precision)
+        self._engine, self._tile = segmenter.engine.parallel(), tile
 
     def prepare(self, path: Path) -> None:
         """See `Contender`."""
         image = _normalised(path)
-        height, width = padded_size(image.shape, self._network.stride)
-        radius, stride = self._network.receptive_radius, self._network.stride
+        stride, radius = self._engine.stride, self._engine.receptive_radius
+        height, width = padded_size(image.shape, stride)
         tiles = lay_tiles(height, width, tile=self._tile, radius=radius, stride=stride)
         self._tiles = [read_padded(lambda *part: image[part], image.shape, each) for each in tiles]
 
     def run(self) -> None:
         """See `Contender`."""
-        with self._lanes.pool() as pool:
-            for _ in pool.map(lambda tile: ask(self._network, [tile], self._precision), self._tiles):
+        with ThreadPoolExecutor(self._engine.streams) as pool:
+            for _ in pool.map(lambda tile: self._engine.run(tile[None]).shape, self._tiles):
                 pass
 
     def labels(self) -> None:
@@ -109,8 +105,8 @@ class Monai:
     """MONAI's `sliding_window_inference` with the same network, and this library's grouping of the blended whole."""
 
     def __init__(self, segmenter: Segmenter, tile: int, *, mode: str) -> None:
-        self._network, self._config = fused(segmenter.bundle.network, segmenter.device), segmenter.bundle.config.group
-        self._device, self._precision, self._tile, self._mode = segmenter.device, segmenter.precision, tile, mode
+        self._engine, self._config = segmenter.engine, segmenter.bundle.config.group
+        self._tile, self._mode = tile, mode
 
     def prepare(self, path: Path) -> None:
         """See `Contender`."""
@@ -120,18 +116,20 @@ class Monai:
 
     def run(self) -> None:
         """See `Contender`."""
-        image = torch.from_numpy(_normalised(self._path)).expand(1, 3, -1, -1).to(self._device)
-        with torch.inference_mode(), autocast(self._device, self._precision):
+        image = torch.from_numpy(_normalised(self._path)).expand(1, 3, -1, -1)
+        with torch.inference_mode():
             blended = self._infer(
-                image.contiguous(memory_format=torch.channels_last),
+                image,
                 roi_size=(self._tile, self._tile),
                 sw_batch_size=1,
-                predictor=self._network,
+                predictor=self._predict,
                 overlap=0.25,
                 mode=self._mode,
             )
-            maps = quantise_output(blended)[0].cpu().numpy()
-        self._labels = group(maps, self._config).labels
+        self._labels = group(quantise_output(blended[0].numpy()), self._config).labels
+
+    def _predict(self, windows: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(self._engine.run(windows.permute(0, 2, 3, 1).contiguous().numpy()))
 
     def labels(self) -> Labels:
         """See `Contender`."""

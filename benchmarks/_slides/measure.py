@@ -8,6 +8,7 @@ as ``python -m _slides.measure device DEVICE``, which prints what hardware that 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -16,10 +17,8 @@ from typing import Any
 
 import numpy as np
 import tifffile
-import torch
 from _machine import peak_memory
 from nucleus_unet import Segmenter
-from nucleus_unet.inference.devices import choose_device, describe_hardware
 from nucleus_unet.masks import overlap_table
 
 from _slides.contenders import CONTENDERS, WHOLE, Contender, Labels
@@ -32,10 +31,11 @@ def main() -> None:
         print(json.dumps(compare(np.load(folder / "tiled.npy"), np.load(folder / "whole.npy"))))
         return
     if sys.argv[1] == "device":
-        print(describe_hardware(choose_device(sys.argv[2])))
+        identity = Segmenter.from_pretrained(device=sys.argv[2]).engine.identity
+        print(f"{identity.device} ({identity.hardware}), {identity.engine}, {identity.precision}")
         return
     what, name, picture, tile, threads, device = sys.argv[1:]
-    torch.set_num_threads(int(threads))
+    os.environ["OMP_NUM_THREADS"] = threads
     segmenter = Segmenter.from_pretrained(device=device)
     with tempfile.TemporaryDirectory() as folder:
         segmenter.predict_slide(np.eye(64, dtype=np.uint8), out=folder)  # what is only done once, is done

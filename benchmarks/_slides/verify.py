@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 import tifffile
-import torch
 import zarr
-from nucleus_unet.fusion import fused
 from nucleus_unet.images import Levels, normalise
-from nucleus_unet.inference.devices import choose_precision
+from nucleus_unet.inference.engine import open_engine
 from nucleus_unet.inference.grouping import GroupConfig, group
 from nucleus_unet.inference.predict import predict_maps
 from nucleus_unet.masks import relabel_sequential
@@ -38,8 +36,6 @@ def verify(slide: SparseSlide, folder: Path, model: Path | None) -> dict[str, An
     plan = json.loads((folder / "plan.json").read_text())["prediction"]
     if plan["scale"] != 1 or plan["augment"]:
         sys.exit("expected a run at the slide's own scale, without augment: pictures alone are predicted so")
-    if plan["threads"] is not None:
-        torch.set_num_threads(plan["threads"])
     store: Any = tifffile.imread(folder / "labels.tif", aszarr=True, level=0)
     labels: Any = zarr.open(store, mode="r")
     alone: dict[tuple[str, int], NDArray[np.uint32]] = {}
@@ -59,16 +55,9 @@ def verify(slide: SparseSlide, folder: Path, model: Path | None) -> dict[str, An
 
 def _predict(crop: NDArray[np.uint8], plan: dict[str, Any], model: Path | None) -> NDArray[np.uint32]:
     """Do what `Segmenter.predict` does, with the slide's levels, which the crop would not have."""
-    device = torch.device(plan["device"])
-    network = fused(load_bundle(model).network, device)
+    engine = open_engine(load_bundle(model), device=plan["device"], precision=plan["precision"])
     image = normalise(crop, Levels(plan["black"], plan["white"]))
-    maps = predict_maps(
-        network,
-        lambda *part: image[part],
-        crop.shape[:2],
-        tile=max(crop.shape),
-        precision=choose_precision(device, plan["precision"]),
-    )
+    maps = predict_maps(engine, lambda *part: image[part], crop.shape[:2], tile=max(crop.shape))
     return group(maps, GroupConfig.from_json(plan["group"])).labels
 
 

@@ -13,6 +13,7 @@ import typer
 
 from nucleus_unet.cli.shared import Data, Device, GroupBy, Groups, bundle_path, console, read_sets
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.extras import require
 
 if TYPE_CHECKING:
     from nucleus_unet.model.bundle import Bundle
@@ -78,6 +79,7 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node 4 -m nucleus_unet train ... (a batch is shared between them).
     """
+    require("torch", "training needs torch", extra="train")
     from nucleus_unet.training.pipeline import REPORT, train_bundle
     from nucleus_unet.training.trainer import check_origin
     from nucleus_unet.tuning.space import configured, read_settings

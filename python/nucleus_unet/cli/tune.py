@@ -10,6 +10,7 @@ import typer
 
 from nucleus_unet.cli.shared import Data, Device, GroupBy, Groups, console, read_sets
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.extras import require
 
 
 def tune(
@@ -41,6 +42,7 @@ def tune(
 
     OUT/report.html shows what was found.
     """
+    require("torch", "training needs torch", extra="train")
     from nucleus_unet.model.config import NetworkConfig
     from nucleus_unet.training.trainer import TrainConfig
     from nucleus_unet.tuning import read_space

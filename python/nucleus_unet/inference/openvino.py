@@ -123,7 +123,7 @@ def _choose_precision(bundle: Bundle, precision: Precision | Literal["auto"]) ->
 
 def _hardware(precision: Precision) -> str:
     """Return what of the processor decides on bits: its family, and for bfloat16 its name."""
-    family = platform.machine().lower()
+    family = "x86-64" if _is_exact() else platform.machine().lower()
     if precision == "bfloat16" or not _is_exact():
         return f"{family}, {_core().get_property('CPU', 'FULL_DEVICE_NAME').strip()}"
     return family

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from openvino import Model, Node, PartialShape, opset13
 
+from nucleus_unet.errors import BundleError
 from nucleus_unet.model.config import INPUT_MEAN, INPUT_SCALE, NetworkConfig
 from nucleus_unet.model.graph import FoldedWeights, Weights, forward
 from nucleus_unet.model.quantisation import MOST, Quantisation, quantise_weight
@@ -123,6 +124,9 @@ class OpenVinoLayers:
 
     def add(self, name: str, first: Features, second: Features) -> Features:
         """See `nucleus_unet.model.graph.Layers`."""
+        for each in first, second:
+            if each.factor is not None and (each.factor != 1).any():
+                raise BundleError(f"int8 form: features that {name} adds need a unit that is their scale")
         return self.named(name, opset13.add(first.node, second.node), first.channels)
 
     def concatenate(self, *features: Features) -> Features:
@@ -167,7 +171,7 @@ class OpenVinoLayers:
 
         factor = features.factor
         if factor is not None and factor.ndim:  # every four channels become one
-            raise ValueError("features that are unfolded have one scale for all channels")
+            raise BundleError("int8 form: features that are unfolded need one scale for all channels")
         exact = None if features.exact is None else unfolded(features.exact)
         return Features(unfolded(features.node), features.channels // 4, factor, exact)
 

@@ -33,7 +33,7 @@ def validation_loss(output: NDArray[np.float32], targets: Targets) -> float:
     size = np.clip(np.float32(TYPICAL_DIAMETER) / np.maximum(diameter, 1), *WEIGHT_BOUNDS)
     weight = np.where(foreground > 0, size, np.float32(1))
     counted = max(_sum(weight), 1)
-    probability = 1 / (1 + np.exp(-output[0]))
+    probability = 1 / (1 + np.exp(-np.maximum(output[0], -80)))
     overlap, both = _sum(probability * foreground * weight), _sum((probability + foreground) * weight)
     # Only shape and place of the peaks matter: the entropy of the soft target itself is no error.
     heat_weight = weight * (1 + 4 * heat) * (np.float32(0.3) + np.float32(0.7) * foreground)

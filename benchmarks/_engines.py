@@ -1,0 +1,108 @@
+"""One measurement of one engine, in a process of its own: prints a line of JSON.
+
+Run by ``engines.py`` as ``PYTHON _engines.py rate ENGINE PRECISION SIDE`` or ``PYTHON _engines.py scores ENGINE
+PRECISION SET ...``. With an earlier version of the library, only what all versions have is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _machine import peak_memory
+from nucleus_unet import Segmenter
+from numpy.typing import NDArray
+
+_TILE, _REPEATS = 1024, 6
+
+
+def main() -> None:
+    """Measure and print."""
+    what, engine, precision, *arguments = sys.argv[1:]
+    if what == "scores":
+        print(json.dumps(_scores(_segmenter(precision), [Path(path) for path in arguments])))
+    elif engine == "ONNX Runtime":
+        print(json.dumps(_rate_of_onnx()))
+    else:
+        print(json.dumps(_rate(_segmenter(precision), int(arguments[0]))))
+
+
+def _segmenter(precision: str) -> Segmenter:
+    options: dict[str, Any] = {"precision": precision} if precision else {}
+    return Segmenter.from_pretrained(device="cpu", **options)
+
+
+def _rate(segmenter: Segmenter, side: int) -> dict[str, Any]:
+    shown = np.random.default_rng(0).random((1, _TILE, _TILE, 3), dtype=np.float32)
+    engine = getattr(segmenter, "engine", None)
+    network, digest = None, ""
+    if engine is not None:
+        digest = hashlib.sha256(engine.run(shown).tobytes()).hexdigest()[:8]
+        network = _rate_of(lambda: engine.run(shown))
+    picture = _picture(side)
+    segmenter.predict(picture[:256, :256])
+    start = time.perf_counter()
+    segmenter.predict(picture)
+    seconds = time.perf_counter() - start
+    return {
+        "network": network,
+        "predict": side * side / seconds / 1e6,
+        "digest": digest,
+        "memory_peak": peak_memory(),
+    }
+
+
+def _rate_of_onnx() -> dict[str, Any]:
+    import onnxruntime
+    from nucleus_unet.exports.model import export_model
+    from nucleus_unet.model.bundle import load_bundle
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export_model(load_bundle(), path, "onnx")
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    shown = np.random.default_rng(0).random((1, 3, _TILE, _TILE), dtype=np.float32)
+    rate = _rate_of(lambda: session.run(None, {"image": shown}))
+    return {"network": rate, "predict": None, "digest": "", "memory_peak": peak_memory()}
+
+
+def _rate_of(run: Callable[[], object]) -> float:
+    run()
+    start = time.perf_counter()
+    for _ in range(_REPEATS):
+        run()
+    return _REPEATS * _TILE**2 / (time.perf_counter() - start) / 1e6
+
+
+def _picture(side: int) -> NDArray[np.uint8]:
+    """Draw discs of many sizes on a noisy ground."""
+    rng = np.random.default_rng(0)
+    tile = rng.integers(10, 40, (512, 512)).astype(np.uint8)
+    rows, columns = np.ogrid[:512, :512]
+    for row, column, radius in zip(*rng.integers(12, 500, (2, 120)), rng.integers(6, 16, 120), strict=True):
+        tile[(rows - row) ** 2 + (columns - column) ** 2 <= radius**2] += 120
+    repeats = -(-side // 512)
+    return np.tile(tile, (repeats, repeats))[:side, :side]
+
+
+def _scores(segmenter: Segmenter, sets: list[Path]) -> dict[str, float]:
+    from nucleus_unet.evaluation.evaluate import evaluate
+    from nucleus_unet.training.dataset import read_examples
+
+    examples = [example for path in sets for example in read_examples(path)[0]]
+    found = evaluate(segmenter, examples).overall
+    return {
+        **{f"ap{round(100 * threshold)}": found.pooled[threshold] for threshold in (0.5, 0.75, 0.9)},
+        "msa": found.per_image_mean,
+    }
+
+
+if __name__ == "__main__":
+    main()
