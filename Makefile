@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+TOOLS := build/tools
+TOOLS_STAMP := $(TOOLS)/.ready
 RUST := $(shell find rust/kernels rust/python -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
-.PHONY: demo benchmark benchmark-slides rust-benchmark fuzz test lint format types rust-test python-test clean
+.PHONY: demo benchmark benchmark-slides rust-benchmark fuzz test lint format types rust-test python-test wheel check-wheel clean
 
 ## Segment real and synthetic pictures with the embedded model; results go to demo/
 demo: $(STAMP)
@@ -27,6 +29,8 @@ lint: $(STAMP)
 	cargo clippy --quiet --release --all-targets -- -D warnings
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.citation-file-format CITATION.cff
 
 types: $(STAMP)
 	$(BIN)/mypy
@@ -65,6 +69,30 @@ fuzz:
 			-- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
+## The sdist, and of it the wheel, in dist/. Every Python from 3.11 on takes this wheel, and on Linux every glibc from 2.17 on:
+## the oldest that Rust itself runs on, which zig links against wherever this runs
+SYSTEM := $(shell uname -s)
+PORTABLE := $(if $(filter Linux,$(SYSTEM)),--zig --compatibility manylinux2014)
+wheel: $(TOOLS_STAMP)
+	rm -rf dist build/sdist
+	mkdir -p build/sdist
+	$(TOOLS)/bin/maturin sdist --out dist
+	tar -xzmf dist/*.tar.gz --strip-components 1 -C build/sdist   # with the dates of now, which cargo goes by
+	cd build/sdist && PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" maturin build --quiet --release $(PORTABLE) \
+		--target-dir "$(CURDIR)/target" --out "$(CURDIR)/dist"
+	ls -l dist
+
+## Check both, install the wheel where there is no Rust, and follow the README with it
+check-wheel: wheel
+	$(TOOLS)/bin/python .ci/check_wheel.py dist
+
+# What builds and checks wheels, without all that development needs.
+$(TOOLS_STAMP): pyproject.toml constraints.txt
+	test -d $(TOOLS) || $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --upgrade pip
+	$(TOOLS)/bin/python -m pip install --quiet --constraint constraints.txt --group wheel
+	touch $@
+
 # The environment, with the extension built in release mode; made anew when Rust code or dependencies change.
 $(STAMP): pyproject.toml constraints.txt $(RUST)
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
@@ -74,4 +102,4 @@ $(STAMP): pyproject.toml constraints.txt $(RUST)
 	touch $@
 
 clean:
-	rm -rf $(VENV) target demo
+	rm -rf $(VENV) target demo build dist

@@ -256,3 +256,21 @@ def test_weights_too_large_for_half_precision_are_not_saved(copy: Path) -> None:
     with pytest.raises(BundleError, match=r"form\.head\.bias"):
         save_bundle(copy, bundle.weights, bundle.config)
     assert (copy / WEIGHTS).read_bytes() == before
+
+
+def test_bytes_that_were_changed_give_a_model_or_an_error_and_nothing_else(in_bytes: Path) -> None:
+    rng = np.random.default_rng(0)
+    whole = (in_bytes / WEIGHTS).read_bytes()
+    header = int.from_bytes(whole[:8], "little") + 8
+    refused = 0
+    for _ in range(300):
+        content = bytearray(whole)
+        # Half of them in the header, which says what the rest is.
+        for place in rng.integers(0, header if rng.random() < 0.5 else len(content), rng.integers(1, 5)):
+            content[place] = rng.integers(256)
+        (in_bytes / WEIGHTS).write_bytes(content)
+        try:
+            load_bundle(in_bytes)
+        except BundleError:
+            refused += 1
+    assert refused > 100

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -115,3 +116,23 @@ def test_the_make_targets_that_are_shown_exist() -> None:
     assert {"demo", "test"} <= set(shown)
     for target in shown:
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_all_files_that_tell_the_version_tell_the_same() -> None:
+    version = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+    for name, pattern in (
+        ("CITATION.cff", r"^version: (.*)$"),
+        ("conda/recipe/recipe.yaml", r'^  version: "(.*)"$'),
+        ("CHANGELOG.md", r"^## (\S+)"),
+    ):
+        told = re.search(pattern, (ROOT / name).read_text(), flags=re.MULTILINE)
+        assert told is not None, name
+        assert told[1] == version, name
+
+
+def test_the_conda_package_needs_what_the_wheel_needs() -> None:
+    recipe = (ROOT / "conda" / "recipe" / "recipe.yaml").read_text()
+    needed = re.findall(r"^    - (.+)$", recipe[recipe.index("  run:") : recipe.index("tests:")], flags=re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = {each.partition(";")[0].strip() for each in project["dependencies"]}
+    assert {each.replace(" ", "") for each in needed} == wanted | {f"python{project['requires-python']}"}
