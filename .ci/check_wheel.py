@@ -61,15 +61,14 @@ def check_files(wheel: Path, sdist: Path) -> None:
 
 def environment_without_rust(scripts: Path) -> dict[str, str]:
     """Return the variables of this process, with a new environment's programs on the path and Rust's tools off it."""
-    folders = [str(scripts)]
-    for folder in os.environ["PATH"].split(os.pathsep):
-        if not any(shutil.which(tool, path=folder) for tool in ("cargo", "rustc")):
-            folders.append(folder)
+    tools = ("cargo", "rustc")
+    elsewhere = os.environ["PATH"].split(os.pathsep)
+    folders = [str(scripts), *(each for each in elsewhere if not any(shutil.which(tool, path=each) for tool in tools))]
     # A path to other packages would hide what the wheel lacks.
     hidden = ("CARGO", "RUST", "PYTHON", "VIRTUAL_ENV")
     variables = {name: value for name, value in os.environ.items() if not name.upper().startswith(hidden)}
     variables.update(PATH=os.pathsep.join(folders), PYTHONUTF8="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
-    for tool in ("cargo", "rustc"):
+    for tool in tools:
         expect(shutil.which(tool, path=variables["PATH"]) is None, f"{tool} is still on the path")
     return variables
 
@@ -133,7 +132,7 @@ def main() -> None:
     parser.add_argument("--python", default=sys.executable, help="of the new environment")
     arguments = parser.parse_args()
     wheels, sdists = sorted(arguments.dist.glob("*.whl")), sorted(arguments.dist.glob("*.tar.gz"))
-    expect(len(wheels) == len(sdists) == 1, f"expected one wheel and one sdist in {arguments.dist}, got {wheels + sdists}")
+    expect(len(wheels) == len(sdists) == 1, f"not one wheel and one sdist in {arguments.dist}: {wheels + sdists}")
     check_files(wheels[0], sdists[0])
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         python = use(wheels[0], Path(name), arguments.python)

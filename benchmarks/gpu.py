@@ -110,7 +110,7 @@ def _training(device: str, examples: list[Example], steps: int) -> dict[str, Any
         )
         space = Space({"learning_rate": Range(1e-3, 1e-2, log=True)})
         _, of_study = _timed(
-            lambda: tune(examples, Path(name) / "study", space=space, base=short, trials=2, device=device)
+            lambda: tune(examples, Path(name) / "study", space=space, base=short, trials=2, folds=3, device=device)
         )
     return {"training_samples_per_s": config.samples / seconds, "study_of_two_trials_s": of_study}
 
