@@ -76,7 +76,8 @@ def size() -> str:
     megabytes = (WEIGHTS / "weights.safetensors").stat().st_size / 1e6
     return (
         f"{bundle.parameters:,} parameters, {megabytes:.1f} MB with the int8 form, "
-        f"{multiply_adds_per_pixel(network):,.0f} multiply-adds a pixel, receptive radius {receptive_radius(network)} pixels."
+        f"{multiply_adds_per_pixel(network):,.0f} multiply-adds a pixel, "
+        f"receptive radius {receptive_radius(network)} pixels."
     )
 
 
