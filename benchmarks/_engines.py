@@ -62,12 +62,15 @@ def _rate(segmenter: Segmenter, side: int) -> dict[str, Any]:
 def _rate_of_onnx() -> dict[str, Any]:
     import onnxruntime
     from nucleus_unet.exports.model import export_model
+    from nucleus_unet.inference.devices import processor_threads
     from nucleus_unet.model.bundle import load_bundle
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         export_model(load_bundle(), path, "onnx")
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = processor_threads()
+        session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
     shown = np.random.default_rng(0).random((1, 3, _TILE, _TILE), dtype=np.float32)
     rate = _rate_of(lambda: session.run(None, {"image": shown}))
     return {"network": rate, "predict": None, "digest": "", "memory_peak": peak_memory()}

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from nucleus_unet.errors import BundleError, SettingsError
-from nucleus_unet.inference.engine import Network
-from nucleus_unet.inference.predict import predict_maps, quantise_output
+from nucleus_unet.inference.engine import Predictor
+from nucleus_unet.inference.predict import maps_of_output, predict_maps
 from nucleus_unet.inference.tiles import Tile
 from nucleus_unet.model.config import OFFSET_SCALE, NetworkConfig
 from nucleus_unet.targets import quantise
@@ -22,17 +22,17 @@ def picture(*shape: int) -> NDArray[np.float32]:
     return np.random.default_rng(5).random(shape, dtype=np.float32)
 
 
-def whole(network: Network, image: NDArray[np.float32]) -> NDArray[np.uint8]:
+def whole(network: Predictor, image: NDArray[np.float32]) -> NDArray[np.uint8]:
     """One direct call of the network on the whole image."""
     colours = np.repeat(image[..., None], 3, axis=-1) if image.ndim == 2 else image
     # 32 is a multiple of every stride used here.
     below, right = (32 - size if size < 32 else -size % network.stride for size in image.shape[:2])
     mode = "symmetric" if min(image.shape[:2]) < 32 else "edge"
     padded = np.pad(colours, ((0, below), (0, right), (0, 0)), mode=mode)
-    return quantise_output(network.run(padded[None])[0])[: image.shape[0], : image.shape[1]]
+    return maps_of_output(network.run(padded[None])[0])[: image.shape[0], : image.shape[1]]
 
 
-def tiled(network: Network, image: NDArray[np.float32], tile: int, *, batch_size: int = 1) -> NDArray[np.uint8]:
+def tiled(network: Predictor, image: NDArray[np.float32], tile: int, *, batch_size: int = 1) -> NDArray[np.uint8]:
     return predict_maps(
         network, lambda rows, columns: image[rows, columns], image.shape[:2], tile=tile, batch_size=batch_size
     )
@@ -104,7 +104,7 @@ def test_a_tile_too_small_for_the_network_is_refused() -> None:
 
 def test_maps_are_rounded_probabilities_and_half_pixels() -> None:
     output = np.linspace(-9, 9, 4 * 30 * 7, dtype=np.float32).reshape(4, 30, 7)
-    result = quantise_output(output)
+    result = maps_of_output(output)
     probabilities = 1 / (1 + np.exp(-output[:2]))
     expected = quantise(*probabilities.astype(np.float32), output[2:] * np.float32(OFFSET_SCALE))
     np.testing.assert_array_equal(result[..., 2:], expected[..., 2:])
@@ -122,13 +122,13 @@ def test_maps_are_those_of_a_table_of_rounded_logits(output: NDArray[np.float32]
     logits = table[np.clip(np.rint(output[:2] * 64), -512, 512).astype(int) + 512]
     offsets = np.clip(np.rint(output[2:] * np.float32(2 * OFFSET_SCALE)) + 128, 0, 255).astype(np.uint8)
     expected = np.moveaxis(np.concatenate([logits, offsets]), 0, -1)
-    np.testing.assert_array_equal(quantise_output(output, threads=threads), expected)
-    np.testing.assert_array_equal(quantise_output(output[:, ::2, ::2]), expected[::2, ::2])
+    np.testing.assert_array_equal(maps_of_output(output, threads=threads), expected)
+    np.testing.assert_array_equal(maps_of_output(output[:, ::2, ::2]), expected[::2, ::2])
 
 
 def test_the_largest_logits_become_the_ends_of_the_scale() -> None:
     output = np.broadcast_to(np.float32([-1e30, 1e30]), (4, 1, 2))
-    assert quantise_output(output)[0].tolist() == [[0, 0, 0, 0], [255, 255, 255, 255]]
+    assert maps_of_output(output)[0].tolist() == [[0, 0, 0, 0], [255, 255, 255, 255]]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -137,4 +137,4 @@ def test_an_output_that_is_not_finite_is_refused(channel: int, value: float) -> 
     output = np.zeros((4, 50, 9), np.float32)
     output[channel, 49, 8] = value
     with pytest.raises(BundleError, match="weights are damaged, or training diverged"):
-        quantise_output(output)
+        maps_of_output(output)

@@ -345,3 +345,9 @@ def test_what_runs_the_package_gets_the_numbers_of_the_engine(
     radius = receptive_radius(load_bundle().config.network)  # nearer to the edge, it shows the network mirrored pixels
     inner = (..., slice(radius, -radius), slice(radius, -radius))
     np.testing.assert_allclose(answer[inner], expected[inner], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["", ".."])
+def test_what_is_no_name_of_a_file_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match="out: expected the name of a file, got"):
+        export_model(load_bundle(), Path(name), "onnx")

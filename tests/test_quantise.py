@@ -108,7 +108,7 @@ def test_flat_images_give_ranges_that_can_be_computed_with(value: float) -> None
     assert np.isfinite(engine.run(noise(1)[0][None])).all()
 
 
-def test_weights_are_whole_numbers_of_seven_bits() -> None:
+def test_weights_are_whole_numbers_from_minus_64_to_64() -> None:
     weight = np.random.default_rng(0).standard_normal((5, 3, 3, 3)).astype(np.float32)
     weight[2] = 0
     whole, scale = quantise_weight(weight)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import engine_of, lively
 from nucleus_unet.images import Levels
-from nucleus_unet.inference.engine import Network
+from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.predict import predict_maps
 from nucleus_unet.inference.views import AveragedViews, BrownViews
 from nucleus_unet.model.config import NetworkConfig
@@ -38,7 +38,7 @@ class Slope:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Network:
+def engine() -> Predictor:
     return engine_of(lively(NetworkConfig(form="plain", width=8, depth=2)))
 
 
@@ -53,14 +53,14 @@ def test_arrows_are_turned_back_with_the_image() -> None:
 
 @pytest.mark.parametrize("turn", TURNS)
 def test_the_average_of_a_turned_image_is_the_turned_average(
-    engine: Network, turn: Callable[[Images, tuple[int, int]], Images]
+    engine: Predictor, turn: Callable[[Images, tuple[int, int]], Images]
 ) -> None:
     images, average = random(1, 32, 64, 3), AveragedViews(engine)
     turned = average.run(np.ascontiguousarray(turn(images, (1, 2))))
     np.testing.assert_allclose(turned[:, :2], turn(average.run(images), (2, 3))[:, :2], atol=1e-4, rtol=1e-4)
 
 
-def test_of_brown_and_thinned_each_pixel_has_the_output_with_more_foreground(engine: Network) -> None:
+def test_of_brown_and_thinned_each_pixel_has_the_output_with_more_foreground(engine: Predictor) -> None:
     images = random(1, 32, 48, 3)
     stretched = np.clip((thin_brown(images) - np.float32(0.2)) / (np.float32(0.9) - np.float32(0.2)), 0, 1)
     plain, thinned = engine.run(images), engine.run(stretched)
@@ -73,7 +73,7 @@ def test_of_brown_and_thinned_each_pixel_has_the_output_with_more_foreground(eng
 
 
 @pytest.mark.parametrize("asked", [AveragedViews, lambda engine: BrownViews(engine, Levels(0.2, 0.9))])
-def test_maps_do_not_depend_on_the_tile(engine: Network, asked: Callable[[Network], Network]) -> None:
+def test_maps_do_not_depend_on_the_tile(engine: Predictor, asked: Callable[[Predictor], Predictor]) -> None:
     image, network = random(150, 205, 3), asked(engine)
 
     def maps(tile: int) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ import torch
 from nucleus_unet import Segmenter
 from nucleus_unet.images import measure_levels, normalise
 from nucleus_unet.inference.grouping import group
-from nucleus_unet.inference.predict import padded_size, quantise_output, read_padded
+from nucleus_unet.inference.predict import maps_of_output, padded_size, read_padded
 from nucleus_unet.inference.tiles import lay_tiles
 from numpy.typing import NDArray
 
@@ -126,7 +126,7 @@ class Monai:
                 overlap=0.25,
                 mode=self._mode,
             )
-        self._labels = group(quantise_output(blended[0].numpy()), self._config).labels
+        self._labels = group(maps_of_output(blended[0].numpy()), self._config).labels
 
     def _predict(self, windows: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(self._engine.run(windows.permute(0, 2, 3, 1).contiguous().numpy()))

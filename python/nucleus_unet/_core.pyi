@@ -25,15 +25,16 @@ __all__ = [
     "geojson_features",
     "group",
     "group_margin",
+    "has_avx2",
     "kaggle_to_labels",
     "label",
     "labels_to_coco",
     "labels_to_kaggle",
+    "maps_of_output",
     "mask_to_coco",
     "measure",
     "merge_mask_pngs",
     "overlaps",
-    "quantise_output",
     "relabel_sequential",
     "rle_areas",
     "rle_boxes",
@@ -529,10 +530,13 @@ def blend_tiles(
     Raises MaskError where the arguments do not fit each other or a weight is negative or not finite.
     """
 
-def quantise_output(
+def maps_of_output(
     output: NDArray[np.float32], *, offset_steps: float, threads: int | None = None
 ) -> NDArray[np.uint8]:
     """Turn the network's output (4, H, W) into maps (H, W, 4).
 
     Raises MaskError where there are not four channels, or a number is not finite.
     """
+
+def has_avx2() -> bool:
+    """Whether the processor has the instructions of AVX2."""

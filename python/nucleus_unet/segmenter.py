@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.images import Levels, measure_levels, normalise, prepare_image, read_image
-from nucleus_unet.inference.engine import Network, Precision, open_engine
+from nucleus_unet.inference.engine import Precision, Predictor, open_engine
 from nucleus_unet.inference.grouping import GroupConfig, group
 from nucleus_unet.inference.predict import predict_maps
 from nucleus_unet.inference.views import network_for
@@ -89,8 +89,8 @@ class Segmenter:
         ``"auto"`` (CUDA, else MPS, where torch is installed and sees one; else the CPU), ``"cpu"``, ``"cuda"``,
         ``"cuda:1"``, ``"mps"``.
     precision
-        ``"int8"``, ``"bfloat16"``, ``"float32"``; ``"auto"`` takes int8 on CPUs if that is the model's own default,
-        else bfloat16 where the hardware computes in it, else float32.
+        ``"int8"``, ``"bfloat16"``, ``"float32"``; ``"auto"`` takes int8 on x86-64 processors if that is the
+        model's own default, else bfloat16 where the hardware computes in it, else float32.
 
     Attributes
     ----------
@@ -494,7 +494,7 @@ class Segmenter:
 
     def _maps(
         self,
-        network: Network,
+        network: Predictor,
         pixels: NDArray[Any],
         levels: Levels,
         scale: float,

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nucleus_unet.cli.shared import Augment, Data, Device, GroupBy, Groups, Model, bundle_path, read_sets, show
+from nucleus_unet.cli.shared import (
+    Augment,
+    Data,
+    Device,
+    GroupBy,
+    Groups,
+    Model,
+    Precision,
+    bundle_path,
+    read_sets,
+    show,
+)
 from nucleus_unet.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -25,6 +36,7 @@ def evaluate(
         typer.Option(help="NAME=FILE: report the images that FILE lists (a name a line, or CSV) on their own too."),
     ] = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     augment: Augment = False,
     out: Annotated[Path | None, typer.Option(help="Folder for a report: report.html, report.json, images.csv.")] = None,
 ) -> None:
@@ -39,7 +51,7 @@ def evaluate(
     if out is not None:
         check_report_folder(out)
     subsets = _read_subsets(subset or ())
-    segmenter = Segmenter.from_pretrained(bundle_path(model), device=device)
+    segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
     examples = read_sets(data, groups, group_by, name_by_set=len(data) > 1)
     evaluation = run(segmenter, examples, subsets=subsets, augment=augment, track=lambda items: show(items, "images"))
     if evaluation.warning:

@@ -18,6 +18,7 @@ from nucleus_unet.cli.shared import (
     MinArea,
     Model,
     Mpp,
+    Precision,
     Threshold,
     TileSide,
     bundle_path,
@@ -38,6 +39,7 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     model: Model = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     formats: Annotated[
         str, typer.Option("--format", help="Comma-separated: tif (labels), csv (RLE), geojson, png (overlay).")
     ] = "tif,geojson",
@@ -58,7 +60,7 @@ def predict(
     from nucleus_unet.segmenter import Segmenter
 
     suffixes = _chosen_formats(formats)
-    segmenter = Segmenter.from_pretrained(bundle_path(model), device=device)
+    segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
     options: PredictOptions = {
         "threshold": threshold,
         "min_area": min_area,

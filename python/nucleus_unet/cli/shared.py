@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 from rich.console import Console
@@ -21,6 +21,10 @@ console = Console(stderr=True, markup=False, log_path=False)
 
 Model = Annotated[Path | None, typer.Option(help="Model bundle (folder or zip); by default the embedded one.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Precision = Annotated[
+    Literal["auto", "int8", "bfloat16", "float32"],
+    typer.Option(help="In which the network computes; by default as suits model and device."),
+]
 Data = Annotated[
     list[Path], typer.Option(help="Labelled set: folder or zip in a known layout. May be given several times.")
 ]

@@ -18,6 +18,7 @@ from nucleus_unet.cli.shared import (
     MinArea,
     Model,
     Mpp,
+    Precision,
     Threshold,
     TileSide,
     bundle_path,
@@ -37,6 +38,7 @@ def slide(
     ],
     model: Model = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     threshold: Threshold = None,
     min_area: MinArea = None,
     diameter: Diameter = None,
@@ -91,7 +93,7 @@ def slide(
         "workers": workers,
         "progress": True,
     }
-    segmenter = Segmenter.from_pretrained(bundle_path(model), device=device)
+    segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
     segmenter.check_options(**options)
     client = None if scheduler is None else connect(scheduler)
 

@@ -24,7 +24,7 @@ from nucleus_unet.exports.overlay_png import overlay
 from nucleus_unet.extras import require
 from nucleus_unet.images import PERCENTILES, Levels, measure_levels, normalise
 from nucleus_unet.inference.grouping import group
-from nucleus_unet.inference.predict import quantise_output
+from nucleus_unet.inference.predict import maps_of_output
 from nucleus_unet.model.bundle import CARD, Bundle
 from nucleus_unet.model.onnx_graph import INPUT, OPSET, OUTPUT
 
@@ -65,7 +65,7 @@ def write_package(bundle: Bundle, path: Path, description: dict[str, Any], weigh
     picture = drawn_nuclei((least, least + step), bundle.config.diameter)
     image = np.moveaxis(np.repeat(picture[..., None], 3, axis=-1), -1, 0)[None].astype(np.float32)
     output = _run(weights, picture)
-    labels = group(quantise_output(output[0]), bundle.config.group).labels
+    labels = group(maps_of_output(output[0]), bundle.config.group).labels
     side = (slice(least), slice(least))  # covers are as high as wide, or half as high
     cover = np.hstack([overlay(picture[side], labels[side] * np.uint32(shown)) for shown in (0, 1)])
     files: dict[str, bytes] = {

@@ -53,6 +53,8 @@ def export_model(bundle: Bundle, out: Path, kind: Kind, *, precision: ExportPrec
     """
     if kind not in _SUFFIXES:
         raise SettingsError(f"format: expected {', '.join(_SUFFIXES)}, got {kind!r}")
+    if out.name in ("", ".."):
+        raise SettingsError(f"out: expected the name of a file, got {str(out)!r}")
     chosen = _choose_precision(bundle, kind, precision)
     target = out if out.suffix == _SUFFIXES[kind] else out.with_name(out.name + _SUFFIXES[kind])
     _check_packages(kind)
@@ -115,7 +117,7 @@ def _check_packages(kind: Kind) -> None:
 def _write_openvino(bundle: Bundle, path: Path, description: dict[str, Any]) -> None:
     import openvino
 
-    from nucleus_unet.inference.openvino_graph import build_graph
+    from nucleus_unet.model.openvino_graph import build_graph
 
     quantisation = bundle.quantisation if description["precision"] == "int8" else None
     graph = build_graph(bundle.config.network, bundle.weights, quantisation)

@@ -117,7 +117,7 @@ def describe(bundle: Bundle, kind: str, *, precision: str = "float32", layout: s
             "settings": config.group.to_json(),
             "maps": list(_MAPPING),
             "how": list(_GROUPING),
-            "code": "nucleus_unet.inference.predict.quantise_output, then nucleus_unet.inference.grouping.group",
+            "code": "nucleus_unet.inference.predict.maps_of_output, then nucleus_unet.inference.grouping.group",
         },
     }
 

@@ -47,8 +47,8 @@ class Identity:
     exact: bool
 
 
-class Network(Protocol):
-    """What images are shown to: an engine, or what asks one several times."""
+class Predictor(Protocol):
+    """What gives the network's output for images: an engine, or test-time augmentation around one."""
 
     @property
     def stride(self) -> int:
@@ -73,7 +73,7 @@ class Network(Protocol):
         """
 
 
-class Engine(Network, Protocol):
+class Engine(Predictor, Protocol):
     """A model on a device, ready to run."""
 
     @property
@@ -92,7 +92,7 @@ class Engine(Network, Protocol):
         """Return an engine for many tiles: as many streams as help, with the same output."""
 
     def release(self) -> None:
-        """Give memory back that is only kept for the next call."""
+        """Give memory back that is only kept for the next call, unless a call of `run` is going on."""
 
 
 def open_engine(bundle: Bundle, *, device: str = "auto", precision: Precision | Literal["auto"] = "auto") -> Engine:
@@ -106,8 +106,8 @@ def open_engine(bundle: Bundle, *, device: str = "auto", precision: Precision | 
         ``"auto"`` (CUDA, else MPS, where torch is installed and sees one; else the CPU), ``"cpu"``, ``"cuda"``,
         ``"cuda:1"``, ``"mps"``.
     precision
-        ``"int8"``, ``"bfloat16"``, ``"float32"``; ``"auto"`` takes int8 on CPUs if the bundle says so, else bfloat16
-        where the hardware computes in it, else float32.
+        ``"int8"``, ``"bfloat16"``, ``"float32"``; ``"auto"`` takes int8 on x86-64 processors if the bundle
+        says so, else bfloat16 where the hardware computes in it, else float32.
 
     Raises
     ------

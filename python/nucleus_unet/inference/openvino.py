@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import threading
 from functools import lru_cache
@@ -11,12 +12,13 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
+from nucleus_unet import _core
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.devices import processor_threads
 from nucleus_unet.inference.engine import PRECISIONS, Identity, Precision
-from nucleus_unet.inference.openvino_graph import build_graph
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.graph import receptive_radius, stride
+from nucleus_unet.model.openvino_graph import build_graph
 
 # Streams beyond which memory grows and the rate does not.
 _MOST_STREAMS = 4
@@ -61,7 +63,7 @@ class OpenVinoEngine:
         self.stride, self.receptive_radius = stride(config), receptive_radius(config)
         self.default_tile = _TILES[chosen]
         graph = build_graph(config, bundle.weights, bundle.quantisation if chosen == "int8" else None)
-        self._compiled = _core().compile_model(
+        self._compiled = core().compile_model(
             graph,
             "CPU",
             {
@@ -69,24 +71,32 @@ class OpenVinoEngine:
                 "INFERENCE_NUM_THREADS": max(streams, processor_threads()),
                 "NUM_STREAMS": streams,
                 "ENABLE_CPU_PINNING": False,
+                # It would keep what it made for every size of image, hundreds of megabytes for a few hundred sizes.
+                "CPU_RUNTIME_CACHE_CAPACITY": 0,
             },
         )
         self._requests = threading.local()
+        self._running, self._counting = 0, threading.Lock()
 
     def run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See `nucleus_unet.inference.engine.Network`."""
-        request = getattr(self._requests, "own", None)
-        if request is None:
-            request = self._requests.own = self._compiled.create_infer_request()
+        """See `nucleus_unet.inference.engine.Predictor`."""
+        with self._counting:
+            self._running += 1
         try:
+            request = getattr(self._requests, "own", None)
+            if request is None:
+                request = self._requests.own = self._compiled.create_infer_request()
             # In a call of its own each: the graph is for one image.
-            answers = [request.infer({0: image[None]}, share_inputs=True)[0] for image in images]
+            outputs = [request.infer({0: image[None]}, share_inputs=True)[0] for image in images]
         except RuntimeError as error:
             if "alloc" not in str(error):
                 raise
             height, width = images.shape[1:3]
             raise MemoryError(f"a tile of {height} x {width} is too large: lower tile=") from error
-        return answers[0] if len(answers) == 1 else np.concatenate(answers)
+        finally:
+            with self._counting:
+                self._running -= 1
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     def parallel(self) -> OpenVinoEngine:
         """See `nucleus_unet.inference.engine.Engine`."""
@@ -95,17 +105,26 @@ class OpenVinoEngine:
 
     def release(self) -> None:
         """See `nucleus_unet.inference.engine.Engine`."""
-        self._requests = threading.local()
-        self._compiled.release_memory()
+        with self._counting:  # whoever calls `run` meanwhile waits; memory in use cannot be given back
+            if not self._running:
+                self._requests = threading.local()
+                self._compiled.release_memory()
 
 
 @lru_cache(maxsize=1)
-def _core() -> openvino.Core:
+def core() -> openvino.Core:
+    """Return OpenVINO's entry point, which is made once a process."""
     return openvino.Core()
 
 
+if hasattr(os, "register_at_fork"):
+    # Threads of models that were closed wait in it for the next one. In a forked child they would not be there, and the
+    # next model would wait for them for ever.
+    os.register_at_fork(before=core.cache_clear)
+
+
 def _choose_precision(bundle: Bundle, precision: Precision | Literal["auto"]) -> Precision:
-    computes_bfloat16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    computes_bfloat16 = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "auto":
         if bundle.config.int8_is_default and _is_exact():
             return "int8"
@@ -125,10 +144,10 @@ def _hardware(precision: Precision) -> str:
     """Return what of the processor decides on bits: its family, and for bfloat16 its name."""
     family = "x86-64" if _is_exact() else platform.machine().lower()
     if precision == "bfloat16" or not _is_exact():
-        return f"{family}, {_core().get_property('CPU', 'FULL_DEVICE_NAME').strip()}"
+        return f"{family}, {core().get_property('CPU', 'FULL_DEVICE_NAME').strip()}"
     return family
 
 
 def _is_exact() -> bool:
-    """Whether bits depend on neither tile nor threads: seen on x86-64 alone."""
-    return platform.machine().lower() in ("x86_64", "amd64")
+    """Whether bits depend on neither tile, threads nor processor: seen on x86-64 with AVX2 and more."""
+    return platform.machine().lower() in ("x86_64", "amd64") and _core.has_avx2()

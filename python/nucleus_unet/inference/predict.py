@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet import _core
 from nucleus_unet.errors import BundleError, MaskError
-from nucleus_unet.inference.engine import Network
+from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.parallel import map_ahead
 from nucleus_unet.inference.tiles import Tile, lay_tiles, round_up
 from nucleus_unet.model.config import OFFSET_SCALE
@@ -25,13 +25,13 @@ _SMALLEST = 32
 _CALLS = 2
 
 
-def quantise_output(output: NDArray[np.float32], *, threads: int | None = None) -> NDArray[np.uint8]:
+def maps_of_output(output: NDArray[np.float32], *, threads: int | None = None) -> NDArray[np.uint8]:
     """Turn the network's output for one image into maps.
 
     Parameters
     ----------
     output : NDArray[np.float32] (4, H, W)
-        From `nucleus_unet.inference.engine.Network.run`.
+        From `nucleus_unet.inference.engine.Predictor.run`.
     threads
         None for all cores; the result is the same for any number.
 
@@ -46,7 +46,7 @@ def quantise_output(output: NDArray[np.float32], *, threads: int | None = None) 
         If a number is not finite.
     """
     try:
-        return _core.quantise_output(output, offset_steps=OFFSET_SCALE * OFFSET_STEPS, threads=threads)
+        return _core.maps_of_output(output, offset_steps=OFFSET_SCALE * OFFSET_STEPS, threads=threads)
     except MaskError as error:
         raise BundleError(
             "the network's output is not finite: its weights are damaged, or training diverged"
@@ -54,7 +54,7 @@ def quantise_output(output: NDArray[np.float32], *, threads: int | None = None) 
 
 
 def predict_maps(
-    network: Network,
+    network: Predictor,
     read: Callable[[slice, slice], NDArray[np.float32]],
     shape: tuple[int, int],
     *,
@@ -94,7 +94,7 @@ def predict_maps(
         for each, values in zip(batch, output, strict=True):
             rows, columns = kept_part(each, shape)
             top, left = each.rows.keep_start, each.columns.keep_start
-            kept = quantise_output(values[:, rows, columns])
+            kept = maps_of_output(values[:, rows, columns])
             maps[top : top + kept.shape[0], left : left + kept.shape[1]] = kept
 
     batches = list(_batched(tiles, batch_size))

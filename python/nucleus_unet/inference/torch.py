@@ -27,7 +27,7 @@ _BYTES_A_PIXEL = 600
 
 
 class TorchNetwork:
-    """A network of torch, such as one in training; see `nucleus_unet.inference.engine.Network`.
+    """A network of torch, such as one in training; see `nucleus_unet.inference.engine.Predictor`.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class TorchNetwork:
         self._streams = threading.local()
 
     def run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See `nucleus_unet.inference.engine.Network`."""
+        """See `nucleus_unet.inference.engine.Predictor`."""
         try:
             with torch.inference_mode(), self._stream(), autocast(self._device, self._precision):
                 batch = torch.from_numpy(np.ascontiguousarray(images)).to(self._device).permute(0, 3, 1, 2)

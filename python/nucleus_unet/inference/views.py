@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.images import Levels
-from nucleus_unet.inference.engine import Network
+from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.segmentation import Plan
 from nucleus_unet.stains import thin_brown
 
@@ -25,12 +25,12 @@ class AveragedViews:
         That is asked eight times.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Predictor) -> None:
         self._network = network
         self.stride, self.receptive_radius = network.stride, network.receptive_radius
 
     def run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See `nucleus_unet.inference.engine.Network`."""
+        """See `nucleus_unet.inference.engine.Predictor`."""
         total: NDArray[np.float32] | None = None
         for mirrored in (False, True):
             seen = images[:, :, ::-1] if mirrored else images
@@ -57,12 +57,12 @@ class BrownViews:
         Levels of the normalised image once its brown is thinned: without the dark brown its nuclei are pale.
     """
 
-    def __init__(self, network: Network, thinned: Levels) -> None:
+    def __init__(self, network: Predictor, thinned: Levels) -> None:
         self._network, self._thinned = network, thinned
         self.stride, self.receptive_radius = network.stride, network.receptive_radius
 
     def run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See `nucleus_unet.inference.engine.Network`."""
+        """See `nucleus_unet.inference.engine.Predictor`."""
         black, white = (np.float32(level) for level in self._thinned)
         stretched = thin_brown(images)
         stretched -= black
@@ -72,7 +72,7 @@ class BrownViews:
         return np.where(of_thinned[:, :1] > output[:, :1], of_thinned, output)
 
 
-def network_for(engine: Network, plan: Plan) -> Network:
+def network_for(engine: Predictor, plan: Plan) -> Predictor:
     """Return what an image of that plan is shown to: the engine itself, or what asks it several times."""
     once = engine if plan.dab is None else BrownViews(engine, Levels(*plan.dab))
     return AveragedViews(once) if plan.augment else once

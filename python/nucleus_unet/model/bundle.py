@@ -31,7 +31,7 @@ from nucleus_unet.files import write_atomically
 from nucleus_unet.inference.grouping import GroupConfig
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.graph import Weights, receptive_radius, result_channels, weight_shapes
-from nucleus_unet.model.quantisation import PREFIX, Quantisation
+from nucleus_unet.model.quantisation import INT8_PREFIX, Quantisation
 
 FORMAT = 2
 _LARGEST_ZIP = 2**30
@@ -58,8 +58,8 @@ class BundleConfig:
     mpp_known
         Whether that was measured, so that stained tissue whose file tells its pixel size can be brought to it.
     int8_is_default
-        Whether CPUs compute in int8 unless they are told otherwise: so if held-out images show that it loses nothing
-        that matters.
+        Whether x86-64 processors compute in int8 unless they are told otherwise: so if held-out images show that it
+        loses next to nothing.
     """
 
     name: str
@@ -106,14 +106,21 @@ class BundleConfig:
                 group=GroupConfig.from_json(values["group"]),
                 diameter=float(values["diameter"]),
                 mpp=float(values["mpp"]),
-                mpp_known=bool(values["mpp_known"]),
-                int8_is_default=bool(values["int8_is_default"]),
+                mpp_known=_boolean(values, "mpp_known"),
+                int8_is_default=_boolean(values, "int8_is_default"),
             )
         except (TypeError, ValueError, OverflowError) as error:
             raise BundleError(f"{CONFIG}: {error}") from error
         if not all(math.isfinite(size) and size > 0 for size in (config.diameter, config.mpp)):
             raise BundleError(f"{CONFIG}: expected a positive diameter and mpp, got {config.diameter} and {config.mpp}")
         return config
+
+
+def _boolean(values: Mapping[str, Any], name: str) -> bool:
+    value = values[name]
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}: expected true or false, got {value!r}")
+    return value
 
 
 @dataclass(frozen=True)
@@ -245,14 +252,14 @@ def read_tensors(config: NetworkConfig, content: bytes) -> tuple[Weights, Quanti
     """
     tensors = load(content)
     expected = weight_shapes(config)
-    weights = {name: each for name, each in tensors.items() if not name.startswith(PREFIX)}
+    weights = {name: each for name, each in tensors.items() if not name.startswith(INT8_PREFIX)}
     for problem, names in ("missing", expected.keys() - weights.keys()), ("unknown", weights.keys() - expected.keys()):
         if names:
             raise BundleError(f"{WEIGHTS}: {problem}: {_listed(names)}")
     for name, shape in expected.items():
         if weights[name].shape != shape or weights[name].dtype.kind != "f":
             raise BundleError(
-                f"{WEIGHTS}: expected real numbers of shape {shape} in {name}, "
+                f"{WEIGHTS}: expected floating-point numbers of shape {shape} in {name}, "
                 f"got {weights[name].dtype} of shape {weights[name].shape}"
             )
     with np.errstate(over="ignore"):  # found below
@@ -269,7 +276,9 @@ def _listed(names: Iterable[str]) -> str:
 def _check_numbers(weights: Mapping[str, NDArray[np.floating]]) -> None:
     for name, each in weights.items():
         if not np.isfinite(each).all():
-            raise BundleError(f"{WEIGHTS}: expected finite numbers in half precision, got NaN or infinity in {name}")
+            raise BundleError(
+                f"{WEIGHTS}: expected finite numbers, which half precision holds, got NaN or infinity in {name}"
+            )
         if name.endswith("running_var") and each.min() < 0:
             raise BundleError(f"{WEIGHTS}: expected variances of at least 0, got {float(each.min())} in {name}")
 

@@ -13,6 +13,8 @@ OUTPUT_CHANNELS = 4
 """Foreground logit, centre heat logit, row offset, column offset."""
 INPUT_MEAN, INPUT_SCALE = 0.45, 0.225
 """Inputs are percentiles in 0..1; the pretrained encoder was trained on standardised ones."""
+RELU_LIMIT = 6.0
+"""Where ReLU6 ends."""
 NORM_EPSILON = 1e-3
 """What batch normalisation adds to a variance."""
 

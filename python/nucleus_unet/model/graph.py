@@ -234,12 +234,12 @@ class _Counts:
         self, name: str, features: _Sizes, outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
     ) -> _Sizes:
         del relu
-        return self._counted(name, features, (outputs, features.channels, kernel, kernel), stride)
+        return self._weighed(name, features, (outputs, features.channels, kernel, kernel), stride)
 
     def filter(self, name: str, features: _Sizes, kernel: int, *, stride: int) -> _Sizes:
-        return self._counted(name, features, (features.channels, 1, kernel, kernel), stride)
+        return self._weighed(name, features, (features.channels, 1, kernel, kernel), stride)
 
-    def _counted(self, name: str, features: _Sizes, weight: tuple[int, ...], stride: int) -> _Sizes:
+    def _weighed(self, name: str, features: _Sizes, weight: tuple[int, ...], stride: int) -> _Sizes:
         pixels = features.pixels / stride**2
         self.multiply_adds += math.prod(weight) * pixels
         if name == "form.head":  # nothing is normalised behind the last layer

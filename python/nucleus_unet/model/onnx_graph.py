@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
 from nucleus_unet import __version__
-from nucleus_unet.model.config import INPUT_MEAN, INPUT_SCALE, OUTPUT_CHANNELS, NetworkConfig
+from nucleus_unet.model.config import INPUT_MEAN, INPUT_SCALE, OUTPUT_CHANNELS, RELU_LIMIT, NetworkConfig
 from nucleus_unet.model.graph import FoldedWeights, Weights, forward
 
 OPSET = 17
 """Version of the operators: old enough for runtimes of 2022, and nothing newer is needed."""
 INPUT, OUTPUT = "image", "output"
 _IR_VERSION = 8  # the file format that came with these operators
-_RELU_LIMIT = 6.0
 
 
 class Features(NamedTuple):
@@ -102,7 +101,7 @@ class OnnxLayers:
         )
         if relu:
             least = self.constant("relu.least", np.array(0, np.float32))
-            most = self.constant("relu.most", np.array(_RELU_LIMIT, np.float32))
+            most = self.constant("relu.most", np.array(RELU_LIMIT, np.float32))
             result = self.node("Clip", name, result, least, most)
         return Features(result, outputs)
 
@@ -165,7 +164,7 @@ def build_onnx(config: NetworkConfig, weights: Weights, *, metadata: Mapping[str
     -------
     onnx.ModelProto
         From ``image`` (N, 3, H, W) float32, normalised to 0..1, to ``output`` (N, 4, H, W) float32, as
-        `nucleus_unet.inference.engine.Network.run` gives it; N, H and W are free, H and W multiples of the stride.
+        `nucleus_unet.inference.engine.Predictor.run` gives it; N, H and W are free, H and W multiples of the stride.
     """
     layers = OnnxLayers(FoldedWeights(weights))
     output = forward(config, layers, layers.standardise(INPUT))

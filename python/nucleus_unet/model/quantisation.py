@@ -3,8 +3,8 @@
 Every named result of a layer is a whole number from 0 to 255 times a scale, after a zero point is taken away. Features
 without an entry stay in single precision, and so does the convolution that reads them.
 
-Weights are whole numbers from -64 to 64, one scale an output channel. With seven bits, the sum of two products fits 16
-bits, so processors with and without VNNI instructions compute the same (the others would saturate).
+Weights are whole numbers from -64 to 64, one scale an output channel. So the sum of two products fits 16 bits, and
+processors with and without VNNI instructions compute the same (with weights of 8 bits, those without would saturate).
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import BundleError
 
-PREFIX = "int8."
+INT8_PREFIX = "int8."
 """Of the names of these tensors in a bundle."""
-MOST = 255
+LARGEST_BYTE = 255
 _LARGEST_WEIGHT = 64
+# Of a scale or unit: far beyond what features of a trained network need, and far within single precision.
+_STEP_BOUNDS = (1e-15, 1e15)
 _RANGE_PARTS = ("scale", "zero", "unit")
 
 
@@ -69,10 +71,10 @@ class Quantisation:
         """Return the tensors that a bundle stores."""
         tensors: dict[str, NDArray[Any]] = {}
         for name, each in self.ranges.items():
-            tensors[f"{PREFIX}{name}.scale"] = each.scale
-            tensors[f"{PREFIX}{name}.zero"] = np.asarray(each.zero, np.uint8)
-            tensors[f"{PREFIX}{name}.unit"] = each.unit
-        return tensors | {f"{PREFIX}{name}.bias": bias for name, bias in self.biases.items()}
+            tensors[f"{INT8_PREFIX}{name}.scale"] = each.scale
+            tensors[f"{INT8_PREFIX}{name}.zero"] = np.asarray(each.zero, np.uint8)
+            tensors[f"{INT8_PREFIX}{name}.unit"] = each.unit
+        return tensors | {f"{INT8_PREFIX}{name}.bias": bias for name, bias in self.biases.items()}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, NDArray[Any]], channels: Mapping[str, int]) -> Quantisation | None:
@@ -90,19 +92,19 @@ class Quantisation:
         BundleError
             If one is missing, unknown, of another type or shape, or out of range.
         """
-        own = {name.removeprefix(PREFIX): each for name, each in tensors.items() if name.startswith(PREFIX)}
+        own = {name.removeprefix(INT8_PREFIX): each for name, each in tensors.items() if name.startswith(INT8_PREFIX)}
         if not own:
             return None
         parts: dict[str, dict[str, NDArray[Any]]] = {}
         for key, tensor in own.items():
             name, part = key.rpartition(".")[::2]
             if name not in channels or part not in ("bias", *_RANGE_PARTS):
-                raise BundleError(f"{PREFIX}{key}: no tensor of that name belongs to this network")
+                raise BundleError(f"{INT8_PREFIX}{key}: no tensor of that name belongs to this network")
             expected = np.uint8 if part == "zero" else np.float32
             if tensor.dtype != expected or not np.isfinite(tensor).all():
-                raise BundleError(f"{PREFIX}{key}: expected finite numbers of type {np.dtype(expected)}")
+                raise BundleError(f"{INT8_PREFIX}{key}: expected finite numbers of type {np.dtype(expected)}")
             if tensor.shape not in _shapes(part, channels[name]):
-                raise BundleError(f"{PREFIX}{key}: unexpected shape {tensor.shape}")
+                raise BundleError(f"{INT8_PREFIX}{key}: unexpected shape {tensor.shape}")
             parts.setdefault(name, {})[part] = tensor
         biases = {name: each.pop("bias") for name, each in parts.items() if "bias" in each}
         return cls({name: _range(name, each) for name, each in parts.items() if each}, biases)
@@ -115,12 +117,12 @@ def _shapes(part: str, channels: int) -> tuple[tuple[int, ...], ...]:
 def _range(name: str, parts: Mapping[str, NDArray[Any]]) -> Range:
     if set(parts) != set(_RANGE_PARTS):
         found = ", ".join(sorted(parts))
-        raise BundleError(f"{PREFIX}{name}: expected the tensors {', '.join(_RANGE_PARTS)}, got {found}")
+        raise BundleError(f"{INT8_PREFIX}{name}: expected the tensors {', '.join(_RANGE_PARTS)}, got {found}")
     found_range = Range(parts["scale"], int(parts["zero"]), parts["unit"])
-    with np.errstate(all="ignore"):
-        factor = found_range.factor
-    if not (found_range.scale > 0).all() or not found_range.unit > 0 or not (np.isfinite(factor) & (factor > 0)).all():
-        raise BundleError(f"{PREFIX}{name}: expected a scale and a unit above 0, and a finite ratio")
+    least, most = _STEP_BOUNDS
+    for step in found_range.scale, found_range.unit:
+        if not ((step >= least) & (step <= most)).all():
+            raise BundleError(f"{INT8_PREFIX}{name}: expected scales and a unit of {least:g} to {most:g}")
     return found_range
 
 

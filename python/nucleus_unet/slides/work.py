@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.images import Levels, normalise
-from nucleus_unet.inference.engine import Network
+from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.grouping import GroupConfig, group, without_idle_offsets
-from nucleus_unet.inference.predict import kept_part, quantise_output, read_padded
+from nucleus_unet.inference.predict import kept_part, maps_of_output, read_padded
 from nucleus_unet.masks import filter_by_area
 from nucleus_unet.resample import resample_part, shown_pixels
 from nucleus_unet.slides.cells import CellMask
@@ -66,7 +66,7 @@ class Work:
     def __init__(
         self,
         slide: Slide,
-        network: Network,
+        network: Predictor,
         *,
         levels: Levels,
         scale: float,
@@ -131,7 +131,7 @@ class Work:
         number, pixels = tile
         rows, columns = kept_part(self.grid.tiles[number], self.shape)
         output = self._network.run(pixels[None])[0]
-        return quantise_output(output[:, rows, columns], threads=1)
+        return maps_of_output(output[:, rows, columns], threads=1)
 
     def keep_maps(self, number: int, maps: NDArray[np.uint8]) -> None:
         """Write the maps of a tile's core."""

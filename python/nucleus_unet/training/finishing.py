@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nucleus_unet.evaluation.metrics import Scores, score_image, summarise
+from nucleus_unet.inference.devices import openvino_is_installed
 from nucleus_unet.inference.engine import Precision, open_engine
 from nucleus_unet.inference.grouping import GroupConfig, group
 from nucleus_unet.model.bundle import Bundle, BundleConfig
 from nucleus_unet.model.graph import Weights, stride
+from nucleus_unet.model.quantisation import Quantisation
 from nucleus_unet.training.dataset import Example
-from nucleus_unet.training.quantise import calibration_crops, quantise
 from nucleus_unet.training.validation import Predicted, calibrate, has_enough_nuclei, predict_examples
 
 # By how much int8 may be worse than single precision on held-out images and still be what CPUs compute in. A tight IoU
@@ -26,7 +27,7 @@ class Finished:
     Attributes
     ----------
     bundle
-        Without metrics and card.
+        Without metrics, card and fingerprint: no file of it is there yet.
     predicted
         Of each held-out image, in the model's default precision.
     scores : dict of str to Scores
@@ -43,8 +44,9 @@ def finish(
 ) -> Finished:
     """Make a model of trained weights.
 
-    Ranges of the int8 form are measured on training images. Grouping is calibrated, and int8 made the default, only
-    where there are enough held-out nuclei to tell that it is right.
+    Ranges of the int8 form are measured on training images; where there is no OpenVINO, there is no such form.
+    Grouping is calibrated, and int8 made the default, only where there are enough held-out nuclei to tell that it is
+    right.
 
     Parameters
     ----------
@@ -57,17 +59,17 @@ def finish(
     seed
         Of the crops on which ranges are measured.
     """
-    crops = calibration_crops([example.image for example in training], stride(config.network), seed=seed)
-    bundle = Bundle(config, weights, quantise(config.network, weights, crops), fingerprint="", metrics={})
-    predicted: dict[Precision, list[Predicted]] = {}
-    precisions: tuple[Precision, ...] = ("float32", "int8")
-    for precision in precisions:
-        engine = open_engine(bundle, device="cpu", precision=precision)
-        predicted[precision] = predict_examples(engine, held_out)
+    quantisation = _quantise(config, weights, training, seed) if openvino_is_installed() else None
+    bundle = Bundle(config, weights, quantisation, fingerprint="", metrics={})
+    precisions: tuple[Precision, ...] = ("float32",) if quantisation is None else ("float32", "int8")
+    predicted = {
+        precision: predict_examples(open_engine(bundle, device="cpu", precision=precision), held_out)
+        for precision in precisions
+    }
     enough = has_enough_nuclei(predicted["float32"])
     grouping = calibrate(predicted["float32"], config.group) if enough else config.group
     scores = {precision: _scores(each, grouping) for precision, each in predicted.items()}
-    is_default = enough and loses_little(scores["float32"], scores["int8"])
+    is_default = enough and "int8" in scores and loses_little(scores["float32"], scores["int8"])
     return Finished(
         replace(bundle, config=replace(config, group=grouping, int8_is_default=is_default)),
         predicted["int8" if is_default else "float32"],
@@ -76,10 +78,17 @@ def finish(
 
 
 def loses_little(exact: Scores, quantised: Scores) -> bool:
-    """Whether a model in int8 is as good as in single precision, but for what does not matter."""
+    """Whether int8 loses no more than it may of the average precision on held-out images."""
     lost = {threshold: exact.pooled[threshold] - quantised.pooled[threshold] for threshold in (0.5, 0.75, 0.9)}
     lost_mean = exact.per_image_mean - quantised.per_image_mean
     return max(lost[0.5], lost[0.75], lost_mean) <= _MAY_LOSE and lost[0.9] <= _MAY_LOSE_AT_90
+
+
+def _quantise(config: BundleConfig, weights: Weights, training: Sequence[Example], seed: int) -> Quantisation:
+    from nucleus_unet.training.quantise import calibration_crops, quantise  # needs OpenVINO
+
+    crops = calibration_crops([example.image for example in training], stride(config.network), seed=seed)
+    return quantise(config.network, weights, crops)
 
 
 def _scores(predicted: Sequence[Predicted], grouping: GroupConfig) -> Scores:

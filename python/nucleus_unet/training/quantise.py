@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from openvino import Core, Model, opset13
+from openvino import Model, opset13
 
-from nucleus_unet.inference.openvino_graph import build_layers
+from nucleus_unet.inference.devices import processor_threads
+from nucleus_unet.inference.openvino import core
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.graph import Weights, forward
-from nucleus_unet.model.quantisation import MOST, Quantisation, Range
+from nucleus_unet.model.openvino_graph import build_layers
+from nucleus_unet.model.quantisation import LARGEST_BYTE, Quantisation, Range
 from nucleus_unet.training.validation import padded_image
 
 # Side of a crop, and how many there are: more changed nothing.
@@ -25,8 +27,8 @@ _CROP, _MOST_CROPS, _CROPS_AN_IMAGE = 256, 200, 4
 _MIDDLE = 128
 # Their common unit, and that of features with a scale for each channel: any number would do.
 _UNIT = np.float32(1 / 32)
-# Results that stay in single precision: the output, and the first layer's, as the whole encoder builds on it, and the
-# filter that reads it is no quicker in bytes.
+# Results that stay in single precision: the output and, in the lite0 form, the first layer's. The whole encoder builds
+# on that one, and the filter that reads it is no quicker in bytes.
 _EXACT = ("form.stem", "form.head")
 
 
@@ -52,8 +54,7 @@ def calibration_crops(images: Sequence[NDArray[Any]], stride: int, *, seed: int 
     crops = []
     for number in rng.permutation(np.arange(count) % len(images)):
         padded = padded_image(images[number], stride)
-        corner = [rng.integers(max(0, size - _CROP) // stride + 1) * stride for size in padded.shape[:2]]
-        top, left = corner
+        top, left = (rng.integers(max(0, size - _CROP) // stride + 1) * stride for size in padded.shape[:2])
         crops.append(np.ascontiguousarray(padded[top : top + _CROP, left : left + _CROP]))
     return crops
 
@@ -97,7 +98,8 @@ def _measure(config: NetworkConfig, weights: Weights, images: Sequence[NDArray[n
     reductions = (opset13.reduce_min, opset13.reduce_max, opset13.reduce_mean)
     nodes = [reduce(node, axes) for node in layers.results.values() for reduce in reductions]
     observed = Model(nodes, model.get_parameters(), "observed")
-    request = Core().compile_model(observed, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": processor_threads()}
+    request = core().compile_model(observed, "CPU", settings).create_infer_request()
     seen = []
     for image in images:
         request.infer({0: image[None]})
@@ -121,8 +123,8 @@ def _range(name: str, measured: dict[str, _Measured], connections: _Connections)
     if beside is not None:
         zero = _MIDDLE if any(measured[each].least.min() < 0 for each in beside) else 0
     else:
-        zero = round(float(-np.min(least) / (np.max(most) - np.min(least))) * MOST) if np.any(least) else 0
-    scale = np.maximum(most / (MOST - zero), -least / max(zero, 1))
+        zero = round(float(-np.min(least) / (np.max(most) - np.min(least))) * LARGEST_BYTE) if np.any(least) else 0
+    scale = np.maximum(most / (LARGEST_BYTE - zero), -least / max(zero, 1))
     scale = np.where(scale > 0, scale, np.float32(1)).astype(np.float32)
     unit = np.asarray(_UNIT if by_channel or beside is not None else scale, np.float32)
     return Range(scale, zero, unit)
@@ -174,10 +176,10 @@ class _Connections:
         return self.result(name)
 
     def concatenate(self, *features: _Result) -> _Result:
-        joined = frozenset(name for each in features for name in each.names)
-        joined |= {other for name in joined for other in self.beside.get(name, ())}
+        names = tuple(name for each in features for name in each.names)
+        joined = frozenset(names).union(*(self.beside.get(name, ()) for name in names))
         self.beside |= dict.fromkeys(joined, joined)
-        return _Result(tuple(joined), np.concatenate([each.mean for each in features]))
+        return _Result(names, np.concatenate([each.mean for each in features]))
 
     def repeat(self, features: _Result) -> _Result:
         return features

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from nucleus_unet.evaluation.metrics import ImageScore, score_image, summarise
 from nucleus_unet.images import measure_levels, normalise
-from nucleus_unet.inference.engine import Network
+from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.grouping import GroupConfig, group
-from nucleus_unet.inference.predict import padded_size, quantise_output, read_padded
+from nucleus_unet.inference.predict import maps_of_output, padded_size, read_padded
 from nucleus_unet.inference.tiles import Span, Tile
 from nucleus_unet.targets import targets
 from nucleus_unet.training.dataset import Example
@@ -32,7 +32,7 @@ class Predicted:
     loss: float
 
 
-def predict_examples(network: Network, examples: Sequence[Example]) -> list[Predicted]:
+def predict_examples(network: Predictor, examples: Sequence[Example]) -> list[Predicted]:
     """Run the network on whole images, one by one.
 
     Parameters
@@ -45,11 +45,11 @@ def predict_examples(network: Network, examples: Sequence[Example]) -> list[Pred
     return [_predict(network, example) for example in examples]
 
 
-def _predict(network: Network, example: Example) -> Predicted:
+def _predict(network: Predictor, example: Example) -> Predicted:
     height, width = example.labels.shape
     output = network.run(padded_image(example.image, network.stride)[None])[0, :, :height, :width]
     loss = validation_loss(output, targets(example.labels))
-    return Predicted(example.kind, quantise_output(output), example.labels, loss)
+    return Predicted(example.kind, maps_of_output(output), example.labels, loss)
 
 
 def padded_image(image: NDArray[Any], stride: int) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ def validation_loss(output: NDArray[np.float32], targets: Targets) -> float:
     Parameters
     ----------
     output : NDArray[np.float32] (4, H, W)
-        From `nucleus_unet.inference.engine.Network.run`.
+        From `nucleus_unet.inference.engine.Predictor.run`.
     targets
         From `nucleus_unet.targets.targets`.
     """

@@ -58,7 +58,7 @@ pub enum MapsError {
 /// # Errors
 ///
 /// [`MapsError`] where the shapes do not fit, or a number is not finite.
-pub fn quantise_output(
+pub fn maps_of_output(
     output: ArrayView3<'_, f32>,
     offset_steps: f32,
     mut maps: ArrayViewMut3<'_, u8>,
@@ -101,8 +101,13 @@ fn quantise_row(row: ArrayView2<'_, f32>, offset_steps: f32, bytes: &mut [u8]) -
     let finite = planes
         .iter()
         .all(|plane| plane.iter().all(|value| value.is_finite()));
-    let values = foreground.iter().zip(&**heat).zip(down.iter().zip(&**right));
-    for (pixel, ((foreground, heat), (down, right))) in bytes.as_chunks_mut().0.iter_mut().zip(values) {
+    let values = foreground
+        .iter()
+        .zip(&**heat)
+        .zip(down.iter().zip(&**right));
+    for (pixel, ((foreground, heat), (down, right))) in
+        bytes.as_chunks_mut().0.iter_mut().zip(values)
+    {
         *pixel = [
             probability(*foreground),
             probability(*heat),

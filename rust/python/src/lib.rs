@@ -33,6 +33,15 @@ mod _core {
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
+    /// Whether the processor has the instructions of AVX2.
+    #[pyfunction]
+    fn has_avx2() -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return std::is_x86_feature_detected!("avx2");
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
     #[pymodule_export]
     use super::blend::blend_tiles;
     #[pymodule_export]
@@ -48,7 +57,7 @@ mod _core {
     #[pymodule_export]
     use super::group::{group, group_margin};
     #[pymodule_export]
-    use super::maps::quantise_output;
+    use super::maps::maps_of_output;
     #[pymodule_export]
     use super::mask_png::merge_mask_pngs;
     #[pymodule_export]

@@ -9,7 +9,7 @@ use crate::border::{self, mask_error};
 
 #[pyfunction]
 #[pyo3(signature = (output, *, offset_steps, threads=None))]
-pub fn quantise_output<'py>(
+pub fn maps_of_output<'py>(
     py: Python<'py>,
     output: &Bound<'py, PyAny>,
     offset_steps: f32,
@@ -25,7 +25,7 @@ pub fn quantise_output<'py>(
     let mut elements = maps.readwrite();
     let view = elements.as_array_mut();
     border::run(py, threads, height * width, || {
-        kernel::quantise_output(output, offset_steps, view)
+        kernel::maps_of_output(output, offset_steps, view)
     })?
     .map_err(mask_error)?;
     drop(elements);

@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 from openvino import Model, Node, PartialShape, opset13
 
 from nucleus_unet.errors import BundleError
-from nucleus_unet.model.config import INPUT_MEAN, INPUT_SCALE, NetworkConfig
+from nucleus_unet.model.config import INPUT_MEAN, INPUT_SCALE, RELU_LIMIT, NetworkConfig
 from nucleus_unet.model.graph import FoldedWeights, Weights, forward
-from nucleus_unet.model.quantisation import MOST, Quantisation, quantise_weight
-
-RELU_LIMIT = 6.0
+from nucleus_unet.model.quantisation import LARGEST_BYTE, Quantisation, quantise_weight
 
 
 class Features(NamedTuple):
@@ -66,58 +64,47 @@ class OpenVinoLayers:
         found = None if self._quantisation is None else self._quantisation.ranges.get(name)
         if found is None:
             return Features(node, channels)
-        bounds = np.array([-found.zero, MOST - found.zero], np.float32)
+        bounds = np.array([-found.zero, LARGEST_BYTE - found.zero], np.float32)
         by_channel = found.scale.reshape(1, -1, 1, 1) if found.scale.ndim else found.scale
         seen = [opset13.constant(np.float32(bound) * by_channel) for bound in bounds]
         stored = [opset13.constant(bound * found.unit) for bound in bounds]
-        quantised = opset13.fake_quantize(node, *seen, *stored, MOST + 1)
+        quantised = opset13.fake_quantize(node, *seen, *stored, LARGEST_BYTE + 1)
         return Features(quantised, channels, found.factor, node)
 
     def convolve(
         self, name: str, features: Features, outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
     ) -> Features:
         """See `nucleus_unet.model.graph.Layers`."""
-        weight, bias = self._parameters(name)
-        if features.factor is None:
-            stored = opset13.constant(weight)
-        else:
-            factors = np.broadcast_to(features.factor, features.channels)
-            stored = self._in_bytes(name, weight, factors[None, :, None, None])
+        stored = self._stored(name, features, (1, -1, 1, 1))
         around = [kernel // 2] * 2
         result = opset13.convolution(features.node, stored, [stride] * 2, around, around, [1, 1])
-        return self._finished(name, result, bias, outputs, relu=relu)
+        return self._finished(name, result, outputs, relu=relu)
 
     def filter(self, name: str, features: Features, kernel: int, *, stride: int) -> Features:
         """See `nucleus_unet.model.graph.Layers`."""
-        weight, bias = self._parameters(name)
-        if features.factor is None:
-            stored = opset13.constant(weight[:, None])
-        else:
-            factors = np.broadcast_to(features.factor, features.channels)
-            stored = opset13.unsqueeze(
-                self._in_bytes(name, weight, factors[:, None, None, None]), opset13.constant(np.int64(1))
-            )
+        # One group a channel: (C, 1, 1, kernel, kernel).
+        stored = opset13.unsqueeze(self._stored(name, features, (-1, 1, 1, 1)), opset13.constant(np.array(1)))
         around = [kernel // 2] * 2
         result = opset13.group_convolution(features.node, stored, [stride] * 2, around, around, [1, 1])
-        return self._finished(name, result, bias, features.channels, relu=True)
+        return self._finished(name, result, features.channels, relu=True)
 
     def bias(self, name: str) -> NDArray[np.float32]:
-        """Return the bias of a convolution."""
-        return self._parameters(name)[1]
-
-    def _parameters(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        weight, bias = self._weights.convolution(name)
+        """Return the bias of a convolution, corrected if its weights are rounded."""
         corrected = None if self._quantisation is None else self._quantisation.biases.get(name)
-        return weight, bias if corrected is None else corrected
+        return self._weights.convolution(name)[1] if corrected is None else corrected
 
-    def _in_bytes(self, name: str, weight: NDArray[np.float32], factors: NDArray[np.float32]) -> Node:
+    def _stored(self, name: str, features: Features, by_input: tuple[int, ...]) -> Node:
+        """Return the weights of a convolution that reads the features; ``by_input`` is the shape of their factors."""
+        weight = self._weights.convolution(name)[0]
+        if features.factor is None:
+            return opset13.constant(weight)
+        factors = np.broadcast_to(features.factor, features.channels).reshape(by_input)
         whole, scale = quantise_weight(weight * factors)
         self.rounded[name] = weight - whole * scale / factors
-        stored = opset13.convert(opset13.constant(whole), np.float32)
-        return opset13.multiply(stored, opset13.constant(scale))
+        return opset13.multiply(opset13.convert(opset13.constant(whole), np.float32), opset13.constant(scale))
 
-    def _finished(self, name: str, result: Node, bias: NDArray[np.float32], outputs: int, *, relu: bool) -> Features:
-        result = opset13.add(result, opset13.constant(bias.reshape(1, -1, 1, 1)))
+    def _finished(self, name: str, result: Node, outputs: int, *, relu: bool) -> Features:
+        result = opset13.add(result, opset13.constant(self.bias(name).reshape(1, -1, 1, 1)))
         if relu:
             result = opset13.clamp(result, 0.0, RELU_LIMIT)
         return self.named(name, result, outputs)
