@@ -53,7 +53,9 @@ def main() -> None:
     if options.data:
         for name in rows:
             if name != ONNX:
-                rows[name]["scores"] = _told(_child(name, options, "scores", *map(str, options.data)))
+                rows[name]["scores"] = _told(
+                    _child(name, options, "scores", *(str(path.resolve()) for path in options.data))
+                )
     distributions = ("nucleus-unet", "openvino", "onnxruntime", "torch", "numpy")
     results: dict[str, Any] = {
         "cpu": cpu(),

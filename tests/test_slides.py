@@ -457,7 +457,12 @@ def test_options_are_refused_before_anything_is_written(
             SettingsError,
             r"tile: .* cuts 1048576 x 1048576 pixels into at most .*, got 136, which",
         ),
-        (2**20, {"block": 100}, SettingsError, r"block: .* at most 1,048,576 parts, got 100, which makes 112,954,384"),
+        (
+            2**20,
+            {"tile": 1280, "block": 100},
+            SettingsError,
+            r"block: .* at most 1,048,576 parts, got 100, which makes 112,954,384",
+        ),
     ],
 )
 def test_what_is_too_large_to_keep_track_of_is_refused_before_memory_goes(

@@ -6,11 +6,10 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tifffile
-import torch
 from nucleus_unet import Segmenter
 from nucleus_unet.images import measure_levels, normalise
 from nucleus_unet.inference.grouping import group
@@ -116,6 +115,8 @@ class Monai:
 
     def run(self) -> None:
         """See `Contender`."""
+        import torch  # only here: it takes memory that other contenders do not need
+
         image = torch.from_numpy(_normalised(self._path)).expand(1, 3, -1, -1)
         with torch.inference_mode():
             blended = self._infer(
@@ -128,7 +129,9 @@ class Monai:
             )
         self._labels = group(maps_of_output(blended[0].numpy()), self._config).labels
 
-    def _predict(self, windows: torch.Tensor) -> torch.Tensor:
+    def _predict(self, windows: Any) -> Any:
+        import torch
+
         return torch.from_numpy(self._engine.run(windows.permute(0, 2, 3, 1).contiguous().numpy()))
 
     def labels(self) -> Labels:

@@ -61,7 +61,8 @@ class OpenVinoEngine:
         )
         config = bundle.config.network
         self.stride, self.receptive_radius = stride(config), receptive_radius(config)
-        self.default_tile = _TILES[chosen]
+        # Several tiles are in memory at once where there are several streams.
+        self.default_tile = _TILES[chosen] if streams == 1 else _TILES[chosen] * 3 // 4
         graph = build_graph(config, bundle.weights, bundle.quantisation if chosen == "int8" else None)
         self._compiled = core().compile_model(
             graph,
