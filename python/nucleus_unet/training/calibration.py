@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from nucleus_unet.errors import DataError
-from nucleus_unet.evaluation.metrics import Scores, score_image, summarise
+from nucleus_unet.evaluation.metrics import Scores
 from nucleus_unet.files import check_new_folder, folder_written_atomically
 from nucleus_unet.inference.engine import open_engine
-from nucleus_unet.inference.grouping import GroupConfig, group
+from nucleus_unet.inference.grouping import GroupConfig
 from nucleus_unet.model.bundle import Bundle, save_bundle
 from nucleus_unet.training.dataset import Example
-from nucleus_unet.training.validation import Predicted, calibrate, predict_examples
+from nucleus_unet.training.validation import calibrate, predict_examples, scores_with
 
 T = TypeVar("T")
 
@@ -103,13 +103,9 @@ def calibrate_bundle(
     predicted = [each for example in track(examples, "maps") for each in predict_examples(engine, [example])]
     start = bundle.config.group
     found = calibrate(predicted, start, track=lambda names: track(names, "settings"))
-    calibration = Calibration(start, found, _scores(predicted, start), _scores(predicted, found))
+    calibration = Calibration(start, found, scores_with(predicted, start), scores_with(predicted, found))
     _save(bundle, calibration, examples, out)
     return calibration
-
-
-def _scores(predicted: Sequence[Predicted], config: GroupConfig) -> Scores:
-    return summarise([score_image(each.labels, group(each.maps, config).labels) for each in predicted])
 
 
 def _save(bundle: Bundle, calibration: Calibration, examples: Sequence[Example], out: Path) -> None:

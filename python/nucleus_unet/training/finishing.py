@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from nucleus_unet.evaluation.metrics import Scores, score_image, summarise
+from nucleus_unet.evaluation.metrics import Scores
 from nucleus_unet.inference.devices import openvino_is_installed
 from nucleus_unet.inference.engine import Precision, open_engine
-from nucleus_unet.inference.grouping import GroupConfig, group
 from nucleus_unet.model.bundle import Bundle, BundleConfig
 from nucleus_unet.model.graph import Weights, stride
 from nucleus_unet.model.quantisation import Quantisation
 from nucleus_unet.training.dataset import Example
-from nucleus_unet.training.validation import Predicted, calibrate, has_enough_nuclei, predict_examples
+from nucleus_unet.training.validation import Predicted, calibrate, has_enough_nuclei, predict_examples, scores_with
 
 # By how much int8 may be worse than single precision on held-out images and still be what CPUs compute in. A tight IoU
 # is decided by single pixels of outlines.
@@ -68,7 +67,7 @@ def finish(
     }
     enough = has_enough_nuclei(predicted["float32"])
     grouping = calibrate(predicted["float32"], config.group) if enough else config.group
-    scores = {precision: _scores(each, grouping) for precision, each in predicted.items()}
+    scores = {precision: scores_with(each, grouping) for precision, each in predicted.items()}
     is_default = enough and "int8" in scores and loses_little(scores["float32"], scores["int8"])
     return Finished(
         replace(bundle, config=replace(config, group=grouping, int8_is_default=is_default)),
@@ -89,7 +88,3 @@ def _quantise(config: BundleConfig, weights: Weights, training: Sequence[Example
 
     crops = calibration_crops([example.image for example in training], stride(config.network), seed=seed)
     return quantise(config.network, weights, crops)
-
-
-def _scores(predicted: Sequence[Predicted], grouping: GroupConfig) -> Scores:
-    return summarise([score_image(each.labels, group(each.maps, grouping).labels) for each in predicted])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.evaluation.metrics import ImageScore, score_image, summarise
+from nucleus_unet.evaluation.metrics import ImageScore, Scores, score_image, summarise
 from nucleus_unet.images import measure_levels, normalise
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.grouping import GroupConfig, group
@@ -64,7 +64,7 @@ def padded_image(image: NDArray[Any], stride: int) -> NDArray[np.float32]:
 
 def validate(predicted: Sequence[Predicted], config: GroupConfig) -> dict[str, float]:
     """Return loss, pixel accuracy and average precision in both conventions, as entries of a run's history."""
-    scores = summarise([_score(each, config) for each in predicted])
+    scores = scores_with(predicted, config)
     return {
         "validation_loss": float(np.mean([each.loss for each in predicted])),
         "validation_pixel_accuracy": scores.pixel_accuracy,
@@ -80,8 +80,13 @@ def watch(predicted: Sequence[Predicted], config: GroupConfig) -> dict[str, floa
 
     Far above that on held-out images, it tells of a network that knows its images by heart.
     """
-    scores = summarise([_score(each, config) for each in predicted])
+    scores = scores_with(predicted, config)
     return {"train_pooled_ap50": scores.pooled[0.5], "train_pooled_mean_ap": scores.pooled_mean}
+
+
+def scores_with(predicted: Sequence[Predicted], config: GroupConfig) -> Scores:
+    """Return the figures of validation images whose maps are grouped like that."""
+    return summarise([_score(each, config) for each in predicted])
 
 
 def _score(predicted: Predicted, config: GroupConfig) -> ImageScore:
