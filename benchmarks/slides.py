@@ -42,7 +42,7 @@ WITHOUT_LABELS = ("network alone", EARLIER)
 # Whose ratio is the claim: they are timed more often, as this ratio differs less than the machine does.
 PAIR = ("predict_slide", "network alone")
 # Tiles are as large as the pipeline's own, where --tile does not say otherwise.
-TILE = 1536
+TILE = 2048
 
 Measure = Callable[[str, Path, int], dict[str, Any]]
 """Takes ``"rate"`` or ``"seams"``, the path of a picture and the side of its tiles."""

@@ -85,7 +85,7 @@ def test_a_cluster_goes_on_where_a_shard_ended(
     monkeypatch.setattr(client, "submit", watched)
     segmenter.predict_slide(slide, out=tmp_path, client=client, **SIZES)
     assert done
-    assert sorted(blocks) == sorted(set(range(16)) - done)
+    assert sorted(blocks) == sorted(set(range(20)) - done)
     assert_same_files(tmp_path, alone)
 
 

@@ -98,8 +98,8 @@ def test_batches_are_shown_to_who_tracks_them() -> None:
 
 
 def test_a_tile_too_small_for_the_network_is_refused() -> None:
-    with pytest.raises(SettingsError, match="expected at least 104 pixels"):
-        tiled(PLAIN, picture(150, 150), 96)
+    with pytest.raises(SettingsError, match="expected at least 96 pixels"):
+        tiled(PLAIN, picture(150, 150), 88)
 
 
 def test_maps_are_rounded_probabilities_and_half_pixels() -> None:
@@ -124,6 +124,14 @@ def test_maps_are_those_of_a_table_of_rounded_logits(output: NDArray[np.float32]
     expected = np.moveaxis(np.concatenate([logits, offsets]), 0, -1)
     np.testing.assert_array_equal(maps_of_output(output, threads=threads), expected)
     np.testing.assert_array_equal(maps_of_output(output[:, ::2, ::2]), expected[::2, ::2])
+
+
+@given(st.integers(0, 255))
+def test_pixels_with_less_than_the_least_foreground_get_no_offsets(least: int) -> None:
+    output = np.random.default_rng(3).normal(0, 3, (4, 20, 9)).astype(np.float32)
+    expected = maps_of_output(output)
+    expected[expected[..., 0] < least, 2:] = 0
+    np.testing.assert_array_equal(maps_of_output(output, least_foreground=least), expected)
 
 
 def test_the_largest_logits_become_the_ends_of_the_scale() -> None:

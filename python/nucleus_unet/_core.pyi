@@ -531,9 +531,11 @@ def blend_tiles(
     """
 
 def maps_of_output(
-    output: NDArray[np.float32], *, offset_steps: float, threads: int | None = None
+    output: NDArray[np.float32], *, offset_steps: float, least_foreground: int = 0, threads: int | None = None
 ) -> NDArray[np.uint8]:
     """Turn the network's output (4, H, W) into maps (H, W, 4).
+
+    Pixels with less than the least foreground, of 255, get offsets of 0.
 
     Raises MaskError where there are not four channels, or a number is not finite.
     """

@@ -69,7 +69,8 @@ class Predictor(Protocol):
         Returns
         -------
         NDArray[np.float32] (N, 4, H, W)
-            Logits of foreground and centre heat, row and column offsets in units of `OFFSET_SCALE` pixels.
+            Logits of foreground and centre heat, row and column offsets in units of `OFFSET_SCALE` pixels. The next
+            call of the same thread may overwrite it.
         """
 
 
@@ -89,7 +90,10 @@ class Engine(Predictor, Protocol):
         """Side in pixels of a tile that suits it."""
 
     def parallel(self) -> Engine:
-        """Return an engine for many tiles: as many streams as help, with the same output."""
+        """Return an engine for many tiles of one height and width: as many streams as help, with the same output."""
+
+    def prepare(self, size: tuple[int, int]) -> None:
+        """Do what `run` would do first for images of this height and width; any thread may, while others go on."""
 
     def release(self) -> None:
         """Give memory back that is only kept for the next call, unless a call of `run` is going on."""

@@ -25,13 +25,17 @@ _SMALLEST = 32
 _CALLS = 2
 
 
-def maps_of_output(output: NDArray[np.float32], *, threads: int | None = None) -> NDArray[np.uint8]:
+def maps_of_output(
+    output: NDArray[np.float32], *, least_foreground: int = 0, threads: int | None = None
+) -> NDArray[np.uint8]:
     """Turn the network's output for one image into maps.
 
     Parameters
     ----------
     output : NDArray[np.float32] (4, H, W)
         From `nucleus_unet.inference.engine.Predictor.run`.
+    least_foreground
+        The offsets of pixels with less are 0: see `GroupConfig.least_foreground`.
     threads
         None for all cores; the result is the same for any number.
 
@@ -46,7 +50,12 @@ def maps_of_output(output: NDArray[np.float32], *, threads: int | None = None) -
         If a number is not finite.
     """
     try:
-        return _core.maps_of_output(output, offset_steps=OFFSET_SCALE * OFFSET_STEPS, threads=threads)
+        return _core.maps_of_output(
+            output,
+            offset_steps=OFFSET_SCALE * OFFSET_STEPS,
+            least_foreground=least_foreground,
+            threads=threads,
+        )
     except MaskError as error:
         raise BundleError(
             "the network's output is not finite: its weights are damaged, or training diverged"

@@ -89,7 +89,8 @@ def lay_tiles(height: int, width: int, *, tile: int, radius: int, stride: int) -
     >>> [(rows.start, rows.stop, rows.keep_stop) for rows, _ in lay_tiles(128, 16, tile=96, radius=10, stride=16)]
     [(0, 80, 64), (48, 128, 128)]
     """
-    side, halo = tile // stride * stride, round_up(radius, stride)
+    # Tiles overlap by twice the halo, which has to be a multiple of the stride; the halo itself need not be.
+    side, halo = tile // stride * stride, round_up(2 * radius, stride) // 2
     least = 2 * halo + stride
     if side < least and max(height, width) > side:
         raise SettingsError(

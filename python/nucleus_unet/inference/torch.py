@@ -100,6 +100,9 @@ class TorchEngine(TorchNetwork):
         """Return itself: a second call fills the gaps in which the first is copied to the GPU and back."""
         return self
 
+    def prepare(self, size: tuple[int, int]) -> None:
+        """Do nothing: torch takes images of any size as they come."""
+
     def release(self) -> None:
         """Do nothing: torch keeps memory for all its users."""
 

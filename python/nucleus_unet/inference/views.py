@@ -68,7 +68,8 @@ class BrownViews:
         stretched -= black
         stretched /= white - black
         np.clip(stretched, 0, 1, out=stretched)
-        output, of_thinned = self._network.run(images), self._network.run(stretched)
+        output = self._network.run(images).copy()
+        of_thinned = self._network.run(stretched)
         return np.where(of_thinned[:, :1] > output[:, :1], of_thinned, output)
 
 

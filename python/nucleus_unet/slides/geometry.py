@@ -97,6 +97,12 @@ class TileGrid:
         self._rows: list[Span] = list(dict.fromkeys(each.rows for each in self.tiles))
         self._columns: list[Span] = list(dict.fromkeys(each.columns for each in self.tiles))
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of every tile."""
+        rows, columns = self.tiles[0]
+        return rows.stop - rows.start, columns.stop - columns.start
+
     def core(self, number: int) -> Block:
         """Return which pixels of the image come from a tile."""
         return Block(

@@ -178,11 +178,13 @@ class SlideRun:
     def whole(self, *, merge: bool = False, cluster: Cluster | None = None) -> SlideResult:
         """Do all that is not done yet, here or on a cluster; to merge, all blocks must be there already."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        with all_held(self._folder):
+        with all_held(self._folder), ThreadPoolExecutor(1) as beside:
             _delete_leftovers(self._folder)
+            count = count_if_finished(self._folder)
+            if count is None and not merge and cluster is None:
+                beside.submit(self._model.engine.prepare, self._grid.size)
             plan, seen = self._look()
             keep_plan(self._folder, plan)
-            count = count_if_finished(self._folder)
             if count is None:
                 work = self._work(plan, seen)
                 if merge:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.images import Levels, normalise
 from nucleus_unet.inference.engine import Predictor
-from nucleus_unet.inference.grouping import GroupConfig, group, without_idle_offsets
+from nucleus_unet.inference.grouping import GroupConfig, group
 from nucleus_unet.inference.predict import kept_part, maps_of_output, read_padded
 from nucleus_unet.masks import filter_by_area
 from nucleus_unet.resample import resample_part, shown_pixels
@@ -131,13 +131,12 @@ class Work:
         number, pixels = tile
         rows, columns = kept_part(self.grid.tiles[number], self.shape)
         output = self._network.run(pixels[None])[0]
-        return maps_of_output(output[:, rows, columns], threads=1)
+        return maps_of_output(output[:, rows, columns], least_foreground=self._config.least_foreground, threads=1)
 
     def keep_maps(self, number: int, maps: NDArray[np.uint8]) -> None:
         """Write the maps of a tile's core."""
-        kept = without_idle_offsets(maps, self._config)
-        write_record(self._tile_path(number), {"maps": kept})
-        self._recent.keep(number, kept)
+        write_record(self._tile_path(number), {"maps": maps})
+        self._recent.keep(number, maps)
 
     def forget_maps(self, number: int) -> None:
         """Delete the maps of a tile that no block needs any more."""

@@ -11,7 +11,7 @@ use thiserror::Error;
 const LOGIT_STEPS: f32 = 64.0;
 const LOGIT_LIMIT: i32 = 512;
 
-/// Adding and taking away this rounds a number of up to 22 bits to a whole one, ties to even, on every processor.
+/// Adding this rounds a number of up to 22 bits to a whole one, ties to even, on every processor.
 const ROUNDING: f32 = 12_582_912.0;
 
 /// Rows that one thread takes at a time.
@@ -22,13 +22,11 @@ const CHANNELS: usize = 4;
 
 /// Probabilities times 255 by rounded logit: a table gives the same byte on every processor, as a vectorised
 /// exponential does not.
-static PROBABILITIES: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    (-LOGIT_LIMIT..=LOGIT_LIMIT)
-        .map(|step| {
-            let logit = f64::from(step) / f64::from(LOGIT_STEPS);
-            (255.0 / (1.0 + (-logit).exp())).round_ties_even() as u8
-        })
-        .collect()
+static PROBABILITIES: LazyLock<[u8; 2 * LOGIT_LIMIT as usize + 1]> = LazyLock::new(|| {
+    std::array::from_fn(|place| {
+        let logit = f64::from(place as i32 - LOGIT_LIMIT) / f64::from(LOGIT_STEPS);
+        (255.0 / (1.0 + (-logit).exp())).round_ties_even() as u8
+    })
 });
 
 /// Why an output could not be turned into maps.
@@ -53,7 +51,8 @@ pub enum MapsError {
 /// Turn the network's output (4, H, W) into maps (H, W, 4).
 ///
 /// Foreground and heat become probabilities times 255; offsets become `offset_steps` steps a unit plus 128, clipped to a
-/// byte.
+/// byte. Those of pixels with less than `least_foreground` are 0: nobody looks at them, and as noise they would not
+/// compress.
 ///
 /// # Errors
 ///
@@ -61,6 +60,7 @@ pub enum MapsError {
 pub fn maps_of_output(
     output: ArrayView3<'_, f32>,
     offset_steps: f32,
+    least_foreground: u8,
     mut maps: ArrayViewMut3<'_, u8>,
 ) -> Result<(), MapsError> {
     let (channels, height, width) = output.dim();
@@ -81,7 +81,7 @@ pub fn maps_of_output(
             for (row, mut bytes) in rows.outer_iter_mut().enumerate() {
                 let seen = output.index_axis(Axis(1), strip * STRIP + row);
                 let bytes = bytes.as_slice_mut().expect("rows of maps are contiguous");
-                finite &= quantise_row(seen, offset_steps, bytes);
+                finite &= quantise_row(seen, offset_steps, least_foreground, bytes);
             }
             finite
         })
@@ -90,7 +90,12 @@ pub fn maps_of_output(
 }
 
 /// Quantise one row (4, W), and tell whether all its numbers are finite.
-fn quantise_row(row: ArrayView2<'_, f32>, offset_steps: f32, bytes: &mut [u8]) -> bool {
+fn quantise_row(
+    row: ArrayView2<'_, f32>,
+    offset_steps: f32,
+    least_foreground: u8,
+    bytes: &mut [u8],
+) -> bool {
     let planes: [Cow<'_, [f32]>; CHANNELS] = std::array::from_fn(|channel| {
         let plane = row.index_axis_move(Axis(0), channel);
         plane
@@ -98,9 +103,16 @@ fn quantise_row(row: ArrayView2<'_, f32>, offset_steps: f32, bytes: &mut [u8]) -
             .map_or_else(|| Cow::Owned(plane.to_vec()), Cow::Borrowed)
     });
     let [foreground, heat, down, right] = &planes;
-    let finite = planes
-        .iter()
-        .all(|plane| plane.iter().all(|value| value.is_finite()));
+    // Without a way out at the first one that is not: so many are looked at together.
+    let finite = planes.iter().all(|plane| {
+        plane
+            .iter()
+            .fold(true, |finite, value| finite & value.is_finite())
+    });
+    if !finite {
+        return false;
+    }
+    let table = &*PROBABILITIES;
     let values = foreground
         .iter()
         .zip(&**heat)
@@ -108,26 +120,30 @@ fn quantise_row(row: ArrayView2<'_, f32>, offset_steps: f32, bytes: &mut [u8]) -
     for (pixel, ((foreground, heat), (down, right))) in
         bytes.as_chunks_mut().0.iter_mut().zip(values)
     {
+        let foreground = probability(table, *foreground);
+        let seen = u8::from(foreground >= least_foreground);
         *pixel = [
-            probability(*foreground),
-            probability(*heat),
-            offset(down * offset_steps),
-            offset(right * offset_steps),
+            foreground,
+            probability(table, *heat),
+            seen * offset(down * offset_steps),
+            seen * offset(right * offset_steps),
         ];
     }
-    finite
+    true
 }
 
-fn probability(logit: f32) -> u8 {
+fn probability(table: &[u8; 2 * LOGIT_LIMIT as usize + 1], logit: f32) -> u8 {
     let limit = LOGIT_LIMIT as f32;
     let step = rounded((logit * LOGIT_STEPS).clamp(-limit, limit));
-    PROBABILITIES[(step + limit) as usize]
+    table[(step + LOGIT_LIMIT) as usize]
 }
 
 fn offset(steps: f32) -> u8 {
-    (rounded(steps.clamp(-128.0, 127.0)) + 128.0) as u8
+    (rounded(steps.clamp(-128.0, 127.0)) + 128) as u8
 }
 
-fn rounded(value: f32) -> f32 {
-    (value + ROUNDING) - ROUNDING
+/// Return the nearest whole number, ties to even, of a number of up to 22 bits.
+fn rounded(value: f32) -> i32 {
+    // The lowest bits of the sum are the whole number: quicker than a conversion, which looks for what does not fit.
+    (value + ROUNDING).to_bits() as i32 - ROUNDING.to_bits() as i32
 }
