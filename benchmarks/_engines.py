@@ -96,8 +96,8 @@ def _picture(side: int) -> NDArray[np.uint8]:
 
 
 def _scores(segmenter: Segmenter, sets: list[Path]) -> dict[str, float]:
+    from nucleus_unet.data.dataset import read_examples
     from nucleus_unet.evaluation.evaluate import evaluate
-    from nucleus_unet.training.dataset import read_examples
 
     examples = [example for path in sets for example in read_examples(path)[0]]
     found = evaluate(segmenter, examples).overall

@@ -22,13 +22,13 @@ import torch
 from _machine import cpu, installed_version, peak_memory
 from _slides.picture import write_mosaic
 from nucleus_unet import Segmenter
+from nucleus_unet.data.dataset import Example, read_examples
 from nucleus_unet.masks import overlap_table
 from nucleus_unet.model.config import NetworkConfig
-from nucleus_unet.training.augment import AugmentConfig
-from nucleus_unet.training.dataset import Example, read_examples
+from nucleus_unet.training.augmentation import AugmentConfig
 from nucleus_unet.training.trainer import TrainConfig, train
 from nucleus_unet.tuning import Space, tune
-from nucleus_unet.tuning.space import Range
+from nucleus_unet.tuning.search_space import Range
 from numpy.typing import NDArray
 
 T = TypeVar("T")

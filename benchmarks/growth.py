@@ -18,8 +18,9 @@ from _kernels.contest import timed
 from _kernels.report import surroundings
 from _kernels.scenes import SIDE, Labels, Scenes
 from nucleus_unet import _core, masks
-from nucleus_unet.inference.grouping import GroupConfig, group
-from nucleus_unet.targets import quantise, targets
+from nucleus_unet.inference.grouping import group
+from nucleus_unet.model.group_config import GroupConfig
+from nucleus_unet.model.targets import quantise, targets
 
 SIDES = (1024, 2048, 4096, 8192)
 SQUARES = (128, 36, 12, 4)

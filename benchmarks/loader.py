@@ -19,12 +19,12 @@ from typing import Any
 
 import torch
 from _machine import cpu, installed_version
+from nucleus_unet.data.dataset import read_examples
 from nucleus_unet.inference.devices import autocast, choose_device, choose_precision
 from nucleus_unet.model.network import Network
-from nucleus_unet.training.augment import AugmentConfig
-from nucleus_unet.training.dataset import read_examples
+from nucleus_unet.training.augmentation import AugmentConfig
 from nucleus_unet.training.losses import losses
-from nucleus_unet.training.samples import SampleStream, load_batches, stack
+from nucleus_unet.training.sample_stream import SampleStream, load_batches, stack
 from nucleus_unet.training.trainer import TrainConfig
 
 _CONFIG = TrainConfig()

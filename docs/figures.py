@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 from nucleus_unet import Segmenter
-from nucleus_unet.plots import save_triptychs
-from nucleus_unet.training.dataset import read_examples
+from nucleus_unet.reports.plots import save_triptychs
+from nucleus_unet.data.dataset import read_examples
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOWN = ("fluorescence_crowded", "smear_purple")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from nucleus_unet import Segmenter
-from nucleus_unet.images import read_image
+from nucleus_unet.io.pictures import read_image
 from numpy.typing import NDArray
 from skimage.data import immunohistochemistry
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
-from nucleus_unet.inference.engine import Precision
-from nucleus_unet.inference.grouping import GroupConfig
 from nucleus_unet.inference.openvino import OpenVinoEngine
 from nucleus_unet.model.bundle import Bundle, BundleConfig, save_bundle
 from nucleus_unet.model.config import NetworkConfig
+from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.network import Network, PlainUNet, weights_of
+from nucleus_unet.model.precision import Precision
 from nucleus_unet.model.quantisation import Quantisation
 from nucleus_unet.segmenter import Segmenter
 from numpy.typing import NDArray

@@ -9,8 +9,8 @@ import pytest
 from conftest import draw_discs
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides import pipeline
-from nucleus_unet.slides.arrivals import Abandoned, Arrivals
-from nucleus_unet.slides.work import Work
+from nucleus_unet.slides.block_events import Abandoned, Arrivals
+from nucleus_unet.slides.tasks import Work
 from numpy.typing import NDArray
 
 

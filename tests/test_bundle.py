@@ -16,7 +16,7 @@ from nucleus_unet.model.bundle import CARD, CONFIG, METRICS, WEIGHTS, BundleConf
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.network import Network, network_of, weights_of
 from nucleus_unet.model.quantisation import Quantisation
-from nucleus_unet.training.quantise import quantise
+from nucleus_unet.training.post_training_quantisation import quantise
 from safetensors.numpy import load_file, save
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import draw_discs
+from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.evaluation.evaluate import evaluate
 from nucleus_unet.model.bundle import load_bundle, save_bundle
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.training import calibration
 from nucleus_unet.training.calibration import calibrate_bundle
-from nucleus_unet.training.dataset import Example
 from scipy import ndimage
 from test_cli import run
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from nucleus_unet.evaluation.causes import Errors, Fates, PredictedFate, TrueFate, fates
+from nucleus_unet.evaluation.error_analysis import Errors, Fates, PredictedFate, TrueFate, fates
 from nucleus_unet.evaluation.metrics import match
 from nucleus_unet.masks import overlap_table
 from numpy.typing import ArrayLike, NDArray

@@ -18,7 +18,7 @@ from conftest import RESULTS, draw_discs
 from distributed import Client
 from nucleus_unet.errors import ImageError, MissingExtraError, SettingsError
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.slides.cluster import connect
+from nucleus_unet.slides.executors.dask import connect
 
 SIZES: Any = {"tile": 136, "block": 64}
 

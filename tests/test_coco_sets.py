@@ -12,9 +12,9 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from nucleus_unet.data.dataset import read_examples
 from nucleus_unet.errors import DataError
 from nucleus_unet.masks import labels_to_coco
-from nucleus_unet.training.dataset import read_examples
 from pycocotools import mask as reference
 
 SHAPE = (30, 40)
@@ -165,7 +165,7 @@ import sys
 sys.modules["pycocotools"] = None
 from pathlib import Path
 from nucleus_unet.errors import MissingExtraError
-from nucleus_unet.training.dataset import read_examples
+from nucleus_unet.data.dataset import read_examples
 assert read_examples(Path({str(write(tmp_path / "a", masks))!r}))[1].nuclei == 2
 try:
     read_examples(Path({str(write(tmp_path / "b", [annotation([STAR])]))!r}))

@@ -12,7 +12,7 @@ import tifffile
 import zarr
 from conftest import draw_discs
 from nucleus_unet.cli import app
-from nucleus_unet.slides.work import Work
+from nucleus_unet.slides.tasks import Work
 from typer.testing import CliRunner, Result
 
 

@@ -18,13 +18,13 @@ from nucleus_unet.cli.compare import compare as command
 from nucleus_unet.comparison import Comparison, compare
 from nucleus_unet.comparison.bootstrap import Interval
 from nucleus_unet.comparison.compare import ComparedModel, Difference
-from nucleus_unet.comparison.figures import FIGURES
+from nucleus_unet.comparison.metric_values import FIGURES
 from nucleus_unet.comparison.page import said_of_images, write_comparison
+from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.evaluation.evaluate import evaluate
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.network import network_of
-from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.validation import predict_examples
 from test_report import Page
 

@@ -15,8 +15,8 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from nucleus_unet.data.dataset import Example, ReadReport, read_examples
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.training.dataset import Example, ReadReport, read_examples
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -415,7 +415,7 @@ def test_the_number_of_threads_is_at_least_one(store: Store) -> None:
 
 
 def test_reading_needs_no_torch() -> None:
-    code = "import nucleus_unet.training.dataset, sys; sys.exit('torch' in sys.modules)"
+    code = "import nucleus_unet.data.dataset, sys; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

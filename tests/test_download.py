@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import imagecodecs
 import numpy as np
 import pytest
+from nucleus_unet.data import download as module
+from nucleus_unet.data.dataset import read_examples
+from nucleus_unet.data.download import download
 from nucleus_unet.errors import DownloadError, SettingsError
-from nucleus_unet.training import download as module
-from nucleus_unet.training.dataset import read_examples
-from nucleus_unet.training.download import download
 
 IMAGES = 3
 HALF = 40_000
@@ -134,7 +134,7 @@ def other_server() -> Iterator[Server]:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Pauses asked for, none taken; no proxy between the test and its server, no key of the user's."""
     taken: list[float] = []
-    monkeypatch.setattr("nucleus_unet.training.fetch.time.sleep", taken.append)
+    monkeypatch.setattr("nucleus_unet.data.fetch.time.sleep", taken.append)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR"):
@@ -227,7 +227,7 @@ def test_an_interrupted_run_is_resumed_by_the_next(
 
     server.answers.append(Answer(cut_after=HALF))
     with monkeypatch.context() as patch:
-        patch.setattr("nucleus_unet.training.fetch.time.sleep", interrupt)
+        patch.setattr("nucleus_unet.data.fetch.time.sleep", interrupt)
         with pytest.raises(KeyboardInterrupt):
             get()
     assert part.stat().st_size == HALF
@@ -409,7 +409,7 @@ def test_too_little_space_is_an_error_before_the_first_byte(
     get: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(".")
-    monkeypatch.setattr("nucleus_unet.training.fetch.shutil.disk_usage", lambda _: usage._replace(free=1000))
+    monkeypatch.setattr("nucleus_unet.data.fetch.shutil.disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(DownloadError, match=r"disk of .* is full\. 0\.1 MB more are needed\. Free some space"):
         get()
 

@@ -10,9 +10,9 @@ import imagecodecs
 import numpy as np
 import pytest
 from nucleus_unet import Segmenter
+from nucleus_unet.data.dataset import read_examples
 from nucleus_unet.evaluation.evaluate import evaluate
 from nucleus_unet.model.graph import MAXIMUM_RADIUS, multiply_adds_per_pixel
-from nucleus_unet.training.dataset import read_examples
 from numpy.typing import NDArray
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "dsb2018"

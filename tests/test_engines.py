@@ -15,15 +15,16 @@ import torch
 from conftest import bundle_of, lively
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference import openvino as openvino_engine
-from nucleus_unet.inference.engine import Precision, open_engine
+from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.inference.openvino import OpenVinoEngine
+from nucleus_unet.inference.test_time_augmentation import network_for
 from nucleus_unet.inference.tiles import round_up
 from nucleus_unet.inference.torch import TorchEngine
-from nucleus_unet.inference.views import network_for
 from nucleus_unet.model.bundle import Bundle, load_bundle
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.network import network_of
-from nucleus_unet.training.quantise import quantise
+from nucleus_unet.model.precision import Precision
+from nucleus_unet.training.post_training_quantisation import quantise
 from numpy.typing import NDArray
 
 CONFIGS = [

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from nucleus_unet.cli.shared import read_reported_sets
+from nucleus_unet.data.dataset import Example, ReadReport
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.exploration import explore, write_page
-from nucleus_unet.exploration.kinds import find_kinds
-from nucleus_unet.exploration.nuclei import measure_nuclei
-from nucleus_unet.exploration.problems import Fault
-from nucleus_unet.exploration.sheet import choose, thumbnail
-from nucleus_unet.training.dataset import Example, ReadReport
+from nucleus_unet.exploration.clustering import find_kinds
+from nucleus_unet.exploration.contact_sheet import choose, thumbnail
+from nucleus_unet.exploration.data_checks import Fault
+from nucleus_unet.exploration.nucleus_statistics import measure_nuclei
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import ConvexHull

@@ -17,11 +17,12 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from nucleus_unet import _core, files
+from nucleus_unet import _core
 from nucleus_unet.errors import MaskError, SettingsError
 from nucleus_unet.exploration.page import check_page_path
 from nucleus_unet.exports.geojson import NAMESPACE, features
-from nucleus_unet.files import write_atomically
+from nucleus_unet.io import atomic as files
+from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.masks import kaggle_to_labels
 from numpy.typing import NDArray
 from test_segmentation import blobs, made

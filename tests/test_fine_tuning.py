@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from nucleus_unet.data.folds import hold_out_images
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.inference.grouping import GroupConfig
 from nucleus_unet.model.bundle import Bundle, BundleConfig, load_bundle
 from nucleus_unet.model.config import NetworkConfig
+from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.network import network_of
-from nucleus_unet.targets import targets
-from nucleus_unet.training.augment import AugmentConfig
+from nucleus_unet.model.targets import targets
+from nucleus_unet.training.augmentation import AugmentConfig
 from nucleus_unet.training.checkpoint import read_facts
 from nucleus_unet.training.fine_tuning import fine_tuned_card, fine_tuned_config, fine_tuning
-from nucleus_unet.training.folds import hold_out_images
 from nucleus_unet.training.pipeline import train_bundle
 from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, check_origin, train
 from nucleus_unet.training.validation import LEAST_NUCLEI, Predicted, has_enough_nuclei, watch

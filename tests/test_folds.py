@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from nucleus_unet.data.dataset import Example
+from nucleus_unet.data.folds import assign_folds, hold_out_images
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.training.dataset import Example
-from nucleus_unet.training.folds import assign_folds, hold_out_images
 
 LABELS = np.zeros((1, 1), np.uint32)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nucleus_unet import _core
 from nucleus_unet.errors import MaskError, SettingsError
-from nucleus_unet.inference.grouping import GroupConfig
+from nucleus_unet.model.group_config import GroupConfig
 from numpy.typing import NDArray
 from scipy import ndimage
 

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nucleus_unet.errors import ImageError
-from nucleus_unet.images import DTYPES, Levels, measure_levels, normalise, prepare_image, read_image
-from nucleus_unet.slides.reader import open_slide
+from nucleus_unet.io.channels import DTYPES, prepare_image
+from nucleus_unet.io.pictures import read_image
+from nucleus_unet.io.source import open_slide
+from nucleus_unet.preprocessing.normalisation import Levels, measure_levels, normalise
 from numpy.typing import NDArray
 from PIL import Image
 

@@ -11,7 +11,7 @@ from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.predict import maps_of_output, predict_maps
 from nucleus_unet.inference.tiles import Tile
 from nucleus_unet.model.config import OFFSET_SCALE, NetworkConfig
-from nucleus_unet.targets import quantise
+from nucleus_unet.model.targets import quantise
 from numpy.typing import NDArray
 
 PLAIN = engine_of(lively(NetworkConfig(form="plain", width=8, depth=2, stem_stride=2)))

@@ -22,13 +22,13 @@ from nucleus_unet import Segmenter
 from nucleus_unet.errors import MissingExtraError, SettingsError
 from nucleus_unet.exports import model as model_export
 from nucleus_unet.exports.model import export_model
-from nucleus_unet.images import PERCENTILES
-from nucleus_unet.inference.grouping import GroupConfig
 from nucleus_unet.inference.openvino import OpenVinoEngine
 from nucleus_unet.model.bundle import Bundle, load_bundle
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.graph import receptive_radius, stride
+from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.onnx_graph import build_onnx
+from nucleus_unet.preprocessing.normalisation import PERCENTILES
 from numpy.typing import NDArray
 from test_cli import EXAMPLES, run
 

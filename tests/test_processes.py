@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.training.processes import Processes, join_processes
+from nucleus_unet.training.distributed import Processes, join_processes
 from safetensors.torch import load_file
 
 # One launch does for all that is looked at: a run, and another that goes on from a checkpoint of the first.
@@ -19,7 +19,7 @@ import shutil, sys
 from pathlib import Path
 from safetensors.torch import save_file
 from test_training import FIELDS, TINY
-from nucleus_unet.training.processes import join_processes
+from nucleus_unet.training.distributed import join_processes
 from nucleus_unet.training.trainer import CHECKPOINT, train
 
 folder, processes = Path(sys.argv[1]), join_processes("cpu")

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import brightness_network, bundle_of, draw_discs, lively
+from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.metrics import Scores, score_image, summarise
-from nucleus_unet.inference.grouping import GroupConfig
 from nucleus_unet.inference.openvino import OpenVinoEngine
 from nucleus_unet.model.bundle import BundleConfig, load_bundle
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.graph import result_channels
+from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.network import weights_of
 from nucleus_unet.model.quantisation import quantise_weight
 from nucleus_unet.training import finishing
-from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.finishing import finish, loses_little
-from nucleus_unet.training.quantise import calibration_crops, quantise
+from nucleus_unet.training.post_training_quantisation import calibration_crops, quantise
 from numpy.typing import NDArray
 from scipy import ndimage
 

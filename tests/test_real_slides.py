@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 from distributed import Client
+from nucleus_unet.io.source import open_slide
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.slides.reader import open_slide
 from numpy.typing import NDArray
 
 # As large as about a minute allows for both slides; `benchmarks/slide_exact.py` compares the whole of them.

@@ -16,12 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nucleus_unet.cli import app
 from nucleus_unet.errors import MissingExtraError, SettingsError
-from nucleus_unet.inference.grouping import GroupConfig, group
-from nucleus_unet.resample import enlarge_labels
+from nucleus_unet.inference.grouping import group
+from nucleus_unet.model.group_config import GroupConfig
+from nucleus_unet.preprocessing.resample import enlarge_labels
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.slides.region import Region, read_roi
-from nucleus_unet.slides.threads import run_on_threads
-from nucleus_unet.slides.work import Work
+from nucleus_unet.slides.executors.threads import run_on_threads
+from nucleus_unet.slides.roi import Region, read_roi
+from nucleus_unet.slides.tasks import Work
 from numpy.typing import NDArray
 from skimage.measure import points_in_poly
 from skimage.segmentation import relabel_sequential

@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 from conftest import draw_discs
 from nucleus_unet import Segmenter
+from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, NucleusError, SettingsError
 from nucleus_unet.evaluation.evaluate import Evaluation, evaluate
 from nucleus_unet.evaluation.metrics import score_image, summarise
-from nucleus_unet.evaluation.pictures import error_panels
+from nucleus_unet.evaluation.overlays import error_panels
+from nucleus_unet.evaluation.page import report_html
 from nucleus_unet.evaluation.report import worst_images, write_report
-from nucleus_unet.evaluation.report_html import report_html
 from nucleus_unet.evaluation.subsets import read_names
-from nucleus_unet.training.dataset import Example
 
 NASTY = "<script>alert(\"1\")</script> & 'b' $x_1$ {name}"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nucleus_unet.resample import enlarge_labels, resample, resample_part, scaled_size
+from nucleus_unet.preprocessing.resample import enlarge_labels, resample, resample_part, scaled_size
 from numpy.typing import NDArray
 
 IMAGE = np.random.default_rng(0).random((37, 45), dtype=np.float32)

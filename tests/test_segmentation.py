@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from nucleus_unet.errors import MissingExtraError, SettingsError
-from nucleus_unet.segmentation import Plan, Segmentation
+from nucleus_unet.plan import Plan
+from nucleus_unet.segmentation import Segmentation
 from numpy.typing import NDArray
 from skimage.measure import regionprops
 

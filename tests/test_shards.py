@@ -14,7 +14,7 @@ from conftest import RESULTS, draw_discs
 from filelock import FileLock
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.slides.work import Work
+from nucleus_unet.slides.tasks import Work
 from numpy.typing import NDArray
 
 SIZES: Any = {"tile": 136, "block": 64}

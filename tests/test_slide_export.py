@@ -24,13 +24,13 @@ from hypothesis.extra import numpy as hnp
 from nucleus_unet import _core
 from nucleus_unet.cli import app
 from nucleus_unet.errors import DataError, MissingExtraError, SettingsError
-from nucleus_unet.exports.rle_csv import encode_outline
+from nucleus_unet.exports.rle import encode_outline
 from nucleus_unet.masks import labels_to_kaggle
-from nucleus_unet.slides import results_outlines
 from nucleus_unet.slides.export import FORMATS, export_slide
 from nucleus_unet.slides.plan import PLAN
-from nucleus_unet.slides.results import LABELS as LABELS_FILE
-from nucleus_unet.slides.results import TABLE
+from nucleus_unet.slides.writers import outlines as results_outlines
+from nucleus_unet.slides.writers.results import LABELS as LABELS_FILE
+from nucleus_unet.slides.writers.results import TABLE
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from test_slide_results import LABELS, PICTURE, SHAPE, Run, collected, written

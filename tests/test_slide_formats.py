@@ -16,10 +16,10 @@ import pytest
 import tifffile
 import zarr
 from nucleus_unet.errors import ImageError, MissingExtraError
-from nucleus_unet.images import read_image
+from nucleus_unet.io.pictures import read_image
+from nucleus_unet.io.scanners import ScanSlide
+from nucleus_unet.io.source import Slide, file_facts, open_slide
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.slides.reader import Slide, file_facts, open_slide
-from nucleus_unet.slides.scans import ScanSlide
 from numpy.typing import NDArray
 
 PICTURE = np.random.default_rng(1).integers(0, 256, (210, 330, 3), dtype=np.uint8)

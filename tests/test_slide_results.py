@@ -22,17 +22,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nucleus_unet import _core
 from nucleus_unet.exports.wkb import decode_wkb
-from nucleus_unet.images import Levels
-from nucleus_unet.segmentation import Plan
-from nucleus_unet.slides import results_labels, results_outlines
-from nucleus_unet.slides.geometry import lay_blocks
+from nucleus_unet.plan import Plan
+from nucleus_unet.preprocessing.normalisation import Levels
+from nucleus_unet.slides.grid import lay_blocks
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei
 from nucleus_unet.slides.nucleus_table import NucleusTable, empty_table
 from nucleus_unet.slides.plan import SlidePlan, keep_plan
-from nucleus_unet.slides.results import write_results, write_summary
-from nucleus_unet.slides.results_overview import Overview
-from nucleus_unet.slides.sweep import Band, sweep
-from nucleus_unet.slides.thumbnail import ThumbnailView
+from nucleus_unet.slides.relabel import Band, sweep
+from nucleus_unet.slides.survey.thumbnail import ThumbnailView
+from nucleus_unet.slides.writers import labels as results_labels
+from nucleus_unet.slides.writers import outlines as results_outlines
+from nucleus_unet.slides.writers.overview import Overview
+from nucleus_unet.slides.writers.results import write_results, write_summary
 from numpy.typing import NDArray
 
 SHAPE = (1300, 2100)

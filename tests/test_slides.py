@@ -22,18 +22,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from nucleus_unet.errors import DataError, ImageError, MissingExtraError, SettingsError
-from nucleus_unet.images import Levels, measure_levels
-from nucleus_unet.inference.grouping import GroupConfig, group
+from nucleus_unet.inference.grouping import group
+from nucleus_unet.io.source import open_slide
+from nucleus_unet.model.group_config import GroupConfig
+from nucleus_unet.preprocessing.normalisation import Levels, measure_levels
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.slides.geometry import TileGrid, widen
-from nucleus_unet.slides.pipeline import SlideResult
+from nucleus_unet.slides.executors.threads import run_on_threads
+from nucleus_unet.slides.grid import TileGrid, widen
 from nucleus_unet.slides.plan import survey
-from nucleus_unet.slides.reader import open_slide
-from nucleus_unet.slides.records import is_whole, read_record, write_record
-from nucleus_unet.slides.sweep import sweep
-from nucleus_unet.slides.threads import run_on_threads
-from nucleus_unet.slides.work import Work
+from nucleus_unet.slides.relabel import sweep
+from nucleus_unet.slides.run import SlideResult
+from nucleus_unet.slides.store import is_whole, read_record, write_record
+from nucleus_unet.slides.tasks import Work
 from numpy.typing import NDArray
 
 
@@ -237,7 +238,7 @@ RUN = """
 import sys, threading
 import tifffile
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.slides.work import Work
+from nucleus_unet.slides.tasks import Work
 written, lock = 0, threading.Lock()
 def counted(step):
     def call(*arguments):
@@ -324,7 +325,7 @@ def test_a_finished_run_does_nothing(
     first = segmenter.predict_slide(path, out=out)
     before = {each.name: (each.stat().st_mtime_ns, each.stat().st_ino) for each in out.iterdir() if each.name != "lock"}
     monkeypatch.setattr(Work, "predict", None)
-    monkeypatch.setattr("nucleus_unet.slides.pipeline.survey", None)
+    monkeypatch.setattr("nucleus_unet.slides.run.survey", None)
     again = segmenter.predict_slide(path, out=out, tile=136)
     assert again == first
     after = {each.name: (each.stat().st_mtime_ns, each.stat().st_ino) for each in out.iterdir() if each.name != "lock"}

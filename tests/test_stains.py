@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.images import Levels, measure_levels
+from nucleus_unet.preprocessing.dab import Stains, levels_through_brown, sampling_step, see_stains, thin_brown
+from nucleus_unet.preprocessing.normalisation import Levels, measure_levels
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.slides.colours import ColourView
-from nucleus_unet.slides.geometry import lay_blocks
-from nucleus_unet.stains import Stains, levels_through_brown, sampling_step, see_stains, thin_brown
+from nucleus_unet.slides.grid import lay_blocks
+from nucleus_unet.slides.survey.stain_sample import ColourView
 from numpy.typing import NDArray
 from skimage.color import hed2rgb
 from skimage.data import immunohistochemistry

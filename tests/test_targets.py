@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nucleus_unet.inference.grouping import GroupConfig, group
-from nucleus_unet.targets import nuclei_of, quantise, targets
+from nucleus_unet.inference.grouping import group
+from nucleus_unet.model.group_config import GroupConfig
+from nucleus_unet.model.targets import nuclei_of, quantise, targets
 from numpy.typing import NDArray
 from scipy import ndimage
 

@@ -16,16 +16,19 @@ from conftest import draw_discs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.images import measure_levels, prepare_image, read_image
-from nucleus_unet.inference.grouping import GroupConfig, group
+from nucleus_unet.inference.grouping import group
+from nucleus_unet.io.channels import prepare_image
+from nucleus_unet.io.pictures import read_image
+from nucleus_unet.io.source import open_slide
+from nucleus_unet.model.group_config import GroupConfig
+from nucleus_unet.preprocessing.normalisation import measure_levels
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.slides.cells import CellMask
-from nucleus_unet.slides.geometry import Block
+from nucleus_unet.slides.executors.threads import run_on_threads
+from nucleus_unet.slides.grid import Block
 from nucleus_unet.slides.plan import survey
-from nucleus_unet.slides.reader import open_slide
-from nucleus_unet.slides.threads import run_on_threads
-from nucleus_unet.slides.tissue import TissueView
-from nucleus_unet.slides.work import Work
+from nucleus_unet.slides.survey.tissue import TissueView
+from nucleus_unet.slides.tasks import Work
+from nucleus_unet.slides.tissue_mask import CellMask
 from numpy.typing import NDArray
 from test_slides import StoredMaps, labels_in_blocks, random_maps
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.model.config import OFFSET_SCALE, NetworkConfig
 from nucleus_unet.training import trainer
-from nucleus_unet.training.augment import AugmentConfig, Original, draw_sample
+from nucleus_unet.training.augmentation import AugmentConfig, Original, draw_sample
 from nucleus_unet.training.checkpoint import read_facts
-from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.losses import losses
 from nucleus_unet.training.magnification import with_fine_texture
-from nucleus_unet.training.samples import SampleStream, stack
+from nucleus_unet.training.sample_stream import SampleStream, stack
 from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, train
 from safetensors.torch import load_file, save_file
 

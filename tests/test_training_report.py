@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from nucleus_unet import __version__
 from nucleus_unet.errors import MissingExtraError
-from nucleus_unet.inference.engine import open_engine
+from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.model.bundle import load_bundle
 from nucleus_unet.model.config import NetworkConfig
-from nucleus_unet.plots import draw_curves
+from nucleus_unet.reports.plots import draw_curves
 from nucleus_unet.training import pipeline
 from nucleus_unet.training.checkpoint import read_facts
 from nucleus_unet.training.pipeline import REPORT, train_bundle
 from nucleus_unet.training.report import TrainingRun, report_html
-from nucleus_unet.training.scalars import ScalarWriter
+from nucleus_unet.training.tensorboard import ScalarWriter
 from nucleus_unet.training.trainer import CHECKPOINT
 from test_fine_tuning import brief
 from test_report import NASTY, Page

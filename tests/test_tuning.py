@@ -17,15 +17,15 @@ import optuna
 import pytest
 import torch
 from conftest import draw_discs
+from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.network import Network
-from nucleus_unet.training.augment import AugmentConfig
-from nucleus_unet.training.dataset import Example
+from nucleus_unet.training.augmentation import AugmentConfig
 from nucleus_unet.training.trainer import TrainConfig
 from nucleus_unet.tuning import Space, job, read_space, tune
-from nucleus_unet.tuning.job import FIGURE
-from nucleus_unet.tuning.space import Range, configured, read_settings
+from nucleus_unet.tuning.search_space import Range, configured, read_settings
+from nucleus_unet.tuning.training_job import FIGURE
 from nucleus_unet.tuning.trials import ERROR, ask, bury, count_ended, give_up_all, open_study, state_of
 from optuna.storages import InMemoryStorage
 

@@ -22,7 +22,7 @@ import pytest
 from nucleus_unet.errors import DatabaseError, MissingExtraError, SettingsError
 from nucleus_unet.tuning import Database, Space
 from nucleus_unet.tuning.database import Sharing, open_database, taking_turns
-from nucleus_unet.tuning.space import Range
+from nucleus_unet.tuning.search_space import Range
 from nucleus_unet.tuning.trials import ask, count_begun, open_study
 from test_tuning import EXAMPLES, rows, run
 from test_tuning_processes import PATIENCE, PlayedJob, begun, play, wait_until

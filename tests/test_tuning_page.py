@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 import optuna
 import pytest
 from nucleus_unet.tuning import Space
-from nucleus_unet.tuning.figures import Axis, draw_history
-from nucleus_unet.tuning.job import Job
 from nucleus_unet.tuning.page import study_page
-from nucleus_unet.tuning.space import Range
+from nucleus_unet.tuning.plots import Axis, draw_history
+from nucleus_unet.tuning.search_space import Range
+from nucleus_unet.tuning.training_job import Job
 from nucleus_unet.tuning.trials import ERROR, give_up
 from optuna import Study
 from optuna.trial import TrialState

@@ -15,8 +15,8 @@ import pytest
 import torch
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.tuning import study
-from nucleus_unet.tuning.crew import share_devices
-from nucleus_unet.tuning.job import FIGURE, Ended, Job, Report
+from nucleus_unet.tuning.training_job import FIGURE, Ended, Job, Report
+from nucleus_unet.tuning.worker_pool import share_devices
 from test_tuning import rows, run
 
 PATIENCE = 120.0
@@ -191,7 +191,7 @@ def test_no_trial_is_begun_in_any_process_when_the_time_is_up(tmp_path: Path, mo
 
 
 def test_gpus_are_dealt_out_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nucleus_unet.tuning.crew.choose_device", str)
+    monkeypatch.setattr("nucleus_unet.tuning.worker_pool.choose_device", str)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert share_devices("cuda", 3) == ["cuda:0", "cuda:1", "cuda:0"]
     assert share_devices("cuda:1", 2) == ["cuda:1", "cuda:1"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from nucleus_unet.targets import targets
-from nucleus_unet.training.augment import Sample
+from nucleus_unet.model.targets import targets
+from nucleus_unet.training.augmentation import Sample
 from nucleus_unet.training.losses import losses
-from nucleus_unet.training.samples import stack
+from nucleus_unet.training.sample_stream import stack
 from nucleus_unet.training.validation_loss import validation_loss
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from conftest import engine_of, lively
-from nucleus_unet.images import Levels
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.predict import predict_maps
-from nucleus_unet.inference.views import AveragedViews, BrownViews
+from nucleus_unet.inference.test_time_augmentation import AveragedViews, BrownViews
 from nucleus_unet.model.config import NetworkConfig
+from nucleus_unet.preprocessing.dab import thin_brown
+from nucleus_unet.preprocessing.normalisation import Levels
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.stains import thin_brown
 from numpy.typing import NDArray
 
 Images = NDArray[np.float32]

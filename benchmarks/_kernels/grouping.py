@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 from nucleus_unet import masks
-from nucleus_unet.inference.grouping import GroupConfig, Grouped, group
-from nucleus_unet.targets import OFFSET_STEPS, OFFSET_ZERO, quantise, targets
+from nucleus_unet.inference.grouping import Grouped, group
+from nucleus_unet.model.group_config import GroupConfig
+from nucleus_unet.model.targets import OFFSET_STEPS, OFFSET_ZERO, quantise, targets
 from numpy.typing import NDArray
 
 from _kernels.contest import Contest, Work, installed

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 import tifffile
 from nucleus_unet import Segmenter
-from nucleus_unet.images import measure_levels, normalise
 from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.predict import maps_of_output, padded_size, read_padded
 from nucleus_unet.inference.tiles import lay_tiles
+from nucleus_unet.preprocessing.normalisation import measure_levels, normalise
 from numpy.typing import NDArray
 
 Labels = NDArray[np.uint32]

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import tifffile
 import zarr
-from nucleus_unet.images import Levels, normalise
-from nucleus_unet.inference.engine import open_engine
-from nucleus_unet.inference.grouping import GroupConfig, group
+from nucleus_unet.inference.factory import open_engine
+from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.predict import predict_maps
 from nucleus_unet.masks import relabel_sequential
 from nucleus_unet.model.bundle import load_bundle
+from nucleus_unet.model.group_config import GroupConfig
+from nucleus_unet.preprocessing.normalisation import Levels, normalise
 from numpy.typing import NDArray
 
 from _slides.sparse import MARGIN, SparseSlide

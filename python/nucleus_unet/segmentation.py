@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,60 +17,9 @@ from nucleus_unet.errors import SettingsError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from nucleus_unet.inference.engine import Precision
+    from nucleus_unet.plan import Plan
 
 SAVE_SUFFIXES = (".tif", ".tiff", ".csv", ".geojson", ".geojson.gz", ".png")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that was fixed before the first tile. Equal plans give an image equal labels.
-
-    Attributes
-    ----------
-    model
-        Name of the bundle.
-    fingerprint
-        SHA-256 of its configuration and weights.
-    black, white
-        Pixel values that became 0 and 1; both None for an image whose pixels are all equal.
-    scale
-        Magnification from the image to what the network saw.
-    augment
-        Whether the network's answers of the image turned and mirrored were averaged.
-    dab
-        If the network was also asked of the image with its brown thinned, what of that became 0 and 1; else None.
-    min_area
-        Least area asked for, in pixels of the image; None for the model's own.
-    engine, device, precision, hardware
-        What ran the network, where and how, as far as its last bits may depend on it: name and version of the library,
-        name of the device, kind of processor.
-    threads, tile, batch_size
-        Threads of the processor, side of a tile and tiles a call; each None where it changes nothing.
-    group
-        How maps became nuclei.
-    """
-
-    model: str
-    fingerprint: str
-    black: float | None
-    white: float | None
-    scale: float
-    augment: bool
-    dab: list[float] | None
-    min_area: int | None
-    engine: str
-    device: str
-    precision: Precision
-    hardware: str
-    threads: int | None
-    tile: int | None
-    batch_size: int | None
-    group: dict[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +93,7 @@ class Segmentation:
         dict of int to str
             1-indexed, column-major ``start length`` pairs by label.
         """
-        from nucleus_unet.exports.rle_csv import write_rle_csv
+        from nucleus_unet.exports.rle import write_rle_csv
         from nucleus_unet.masks import labels_to_kaggle
 
         encoded = labels_to_kaggle(self.labels)
@@ -177,7 +126,7 @@ class Segmentation:
 
         if path is not None and not Path(path).name.lower().removesuffix(".gz").endswith((".geojson", ".json")):
             raise SettingsError(f"{path}: expected a name ending in .geojson or .json, or one of these with .gz")
-        collection = feature_collection(self)
+        collection = feature_collection(self.labels, self.table)
         if path is not None:
             write_geojson(Path(path), collection)
         parsed: dict[str, Any] = json.loads(collection)
@@ -202,7 +151,7 @@ class Segmentation:
         target = Path(path)
         name = target.name.lower()
         if name.endswith((".tif", ".tiff")):
-            from nucleus_unet.exports.label_tiff import write_label_tiff
+            from nucleus_unet.exports.tiff import write_label_tiff
 
             write_label_tiff(target, self.labels)
         elif name.endswith(".csv"):
@@ -210,11 +159,11 @@ class Segmentation:
         elif name.endswith((".geojson", ".geojson.gz")):
             from nucleus_unet.exports.geojson import feature_collection, write_geojson
 
-            write_geojson(target, feature_collection(self))
+            write_geojson(target, feature_collection(self.labels, self.table))
         elif name.endswith(".png"):
-            from nucleus_unet.exports.overlay_png import write_overlay_png
+            from nucleus_unet.exports.overlay import write_overlay_png
 
-            write_overlay_png(target, self)
+            write_overlay_png(target, self.image, self.labels)
         else:
             raise SettingsError(f"{target}: expected a name ending in {', '.join(SAVE_SUFFIXES)}")
         return target
@@ -227,6 +176,6 @@ class Segmentation:
         ax
             Where to draw; new axes by default.
         """
-        from nucleus_unet.plots import plot_segmentation
+        from nucleus_unet.reports.plots import plot_outlines
 
-        return plot_segmentation(self, ax)
+        return plot_outlines(self.image, self.labels, ax)

@@ -15,24 +15,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError, SettingsError
-from nucleus_unet.images import Levels, measure_levels, normalise, prepare_image, read_image
-from nucleus_unet.inference.engine import Precision, Predictor, open_engine
-from nucleus_unet.inference.grouping import GroupConfig, group
+from nucleus_unet.inference.engine import Predictor
+from nucleus_unet.inference.factory import open_engine
+from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.predict import predict_maps
-from nucleus_unet.inference.views import network_for
+from nucleus_unet.inference.test_time_augmentation import network_for
+from nucleus_unet.io.channels import prepare_image
+from nucleus_unet.io.pictures import read_image
 from nucleus_unet.masks import filter_by_area, relabel_sequential
 from nucleus_unet.model.bundle import Bundle, load_bundle
+from nucleus_unet.model.group_config import GroupConfig
+from nucleus_unet.model.precision import Precision
+from nucleus_unet.plan import Plan
+from nucleus_unet.preprocessing.dab import levels_through_brown, sampling_step
+from nucleus_unet.preprocessing.normalisation import Levels, measure_levels, normalise
+from nucleus_unet.preprocessing.resample import enlarge_labels, resample, scaled_size
+from nucleus_unet.preprocessing.scale import asked_scale, is_stained, scale_of_file
 from nucleus_unet.progress import tracker
-from nucleus_unet.resample import enlarge_labels, resample, scaled_size
-from nucleus_unet.scale import asked_scale, is_stained, scale_of_file
-from nucleus_unet.segmentation import Plan, Segmentation
-from nucleus_unet.stains import levels_through_brown, sampling_step
+from nucleus_unet.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from nucleus_unet.slides.arrays import ArrayLike
-    from nucleus_unet.slides.pipeline import SlideResult
+    from nucleus_unet.io.arrays import ArrayLike
+    from nucleus_unet.slides.run import SlideResult
 
 logger = logging.getLogger(__name__)
 
@@ -350,7 +356,7 @@ class Segmenter:
         threshold, min_area, diameter, mpp, channel, channel_axis, augment, dab
             As `predict` takes them.
         tissue
-            Pass over empty glass, as `nucleus_unet.slides.tissue` tells it. This is the default, as the greater
+            Pass over empty glass, as `nucleus_unet.slides.survey.tissue` tells it. This is the default, as the greater
             part of most slides is glass, and the rule keeps what has even a small part of a nucleus's contrast. The
             mask is part of the plan, and the result is that of `predict` with all maps zero outside of it; with
             ``tissue=False`` it is that of `predict` alone.
@@ -395,11 +401,11 @@ class Segmenter:
         ...     len(Segmenter.from_pretrained().predict_slide(slide, out=folder))
         0
         """
-        from nucleus_unet.slides.cluster import Cluster
-        from nucleus_unet.slides.pipeline import Model, Sizes, SlideRun
-        from nucleus_unet.slides.reader import file_facts, open_slide
-        from nucleus_unet.slides.region import read_roi
-        from nucleus_unet.slides.shards import check_shard
+        from nucleus_unet.io.source import file_facts, open_slide
+        from nucleus_unet.slides.executors.dask import Cluster
+        from nucleus_unet.slides.executors.shards import check_shard
+        from nucleus_unet.slides.roi import read_roi
+        from nucleus_unet.slides.run import Model, Sizes, SlideRun
 
         self.check_options(
             threshold=threshold,

@@ -27,7 +27,7 @@ def calibrate(
     heat of centres, when two centres are one, least area. Best is the highest mean of AP50 and mSA, kinds of image
     weighed by the root of their number.
     """
-    from nucleus_unet.files import check_new_folder
+    from nucleus_unet.io.atomic import check_new_folder
     from nucleus_unet.model.bundle import load_bundle
     from nucleus_unet.training.calibration import calibrate_bundle
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from nucleus_unet.cli.shared import Data, Device, GroupBy, Groups, bundle_path, read_sets, show
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.files import check_output_folder
+from nucleus_unet.io.atomic import check_output_folder
 
 if TYPE_CHECKING:
     from nucleus_unet.comparison import Comparison
@@ -59,7 +59,7 @@ def _names(bundles: Sequence[Path]) -> list[str]:
 
 
 def _print(comparison: Comparison) -> None:
-    from nucleus_unet.comparison.figures import FIGURES
+    from nucleus_unet.comparison.metric_values import FIGURES
     from nucleus_unet.comparison.page import figures_of, said_of_images, titles_of_figures
 
     typer.echo(said_of_images(comparison))

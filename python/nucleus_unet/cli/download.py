@@ -15,7 +15,7 @@ def download(
     source: Annotated[str, typer.Option(help="bbbc038 (no account) or kaggle (with your key).")] = "bbbc038",
 ) -> None:
     """Get the 2018 Data Science Bowl's training set; an interrupted download goes on."""
-    from nucleus_unet.training.download import download as fetch
+    from nucleus_unet.data.download import download as fetch
 
     if source not in ("bbbc038", "kaggle"):
         raise SettingsError(f"source: expected bbbc038 or kaggle, got {source!r}")

@@ -23,7 +23,7 @@ def explore(
     from nucleus_unet.exploration import explore as run
     from nucleus_unet.exploration import write_page
     from nucleus_unet.exploration.page import check_page_path
-    from nucleus_unet.plots import require_matplotlib
+    from nucleus_unet.reports.plots import require_matplotlib
 
     check_page_path(out)
     require_matplotlib()

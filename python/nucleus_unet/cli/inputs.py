@@ -11,7 +11,7 @@ import typer
 
 from nucleus_unet.cli.shared import console
 from nucleus_unet.errors import NucleusError, SettingsError
-from nucleus_unet.images import SUFFIXES
+from nucleus_unet.io.pictures import SUFFIXES
 
 
 def each_in_turn(pictures: Iterable[tuple[Path, Path]], find: Callable[[Path, Path], int]) -> tuple[int, list[str]]:

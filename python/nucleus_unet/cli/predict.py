@@ -26,7 +26,7 @@ from nucleus_unet.cli.shared import (
     show,
 )
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.images import SUFFIXES
+from nucleus_unet.io.pictures import SUFFIXES
 
 if TYPE_CHECKING:
     from nucleus_unet.segmenter import PredictOptions, Segmenter

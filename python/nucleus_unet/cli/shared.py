@@ -14,7 +14,7 @@ from rich.progress import track
 from nucleus_unet.errors import SettingsError
 
 if TYPE_CHECKING:
-    from nucleus_unet.training.dataset import Example, ReadReport
+    from nucleus_unet.data.dataset import Example, ReadReport
 
 # Paths may hold what rich would take for markup.
 console = Console(stderr=True, markup=False, log_path=False)
@@ -89,7 +89,7 @@ def read_reported_sets(
     data: Sequence[Path], groups: Sequence[str] | None, group_by: Sequence[str] | None, *, name_by_set: bool = False
 ) -> tuple[list[Example], ReadReport]:
     """Read labelled sets as `read_sets` does, and tell what was not as it should be in any of them."""
-    from nucleus_unet.training.dataset import read_examples
+    from nucleus_unet.data.dataset import read_examples
 
     stems = [path.stem for path in data]
     if len(set(stems)) < len(stems):

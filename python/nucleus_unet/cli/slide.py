@@ -68,11 +68,11 @@ def slide(
     One slide's results go to the output folder itself. Of several slides, a folder of slides or a pattern, each gets a
     folder in it; one that is bad is passed over, and the command then ends with a list of those and exit code 1.
     """
+    from nucleus_unet.io.source import FOUND_SUFFIXES, is_slide
     from nucleus_unet.segmenter import Segmenter, SlideOptions
-    from nucleus_unet.slides.cluster import connect
+    from nucleus_unet.slides.executors.dask import connect
     from nucleus_unet.slides.plan import PLAN
-    from nucleus_unet.slides.reader import FOUND_SUFFIXES, is_slide
-    from nucleus_unet.slides.results import LABELS, OVERVIEW, check_extras
+    from nucleus_unet.slides.writers.results import LABELS, OVERVIEW, check_extras
 
     check_extras()
     if (shard is not None) + merge + (scheduler is not None) > 1:

@@ -82,7 +82,7 @@ def train(
     require("torch", "training needs torch", extra="train")
     from nucleus_unet.training.pipeline import REPORT, train_bundle
     from nucleus_unet.training.trainer import check_origin
-    from nucleus_unet.tuning.space import configured, read_settings
+    from nucleus_unet.tuning.search_space import configured, read_settings
 
     bundle = None if origin is None else _load_origin(origin, out)
     config = _configure(

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.comparison.bootstrap import Interval, paired_bootstrap
-from nucleus_unet.comparison.figures import FIGURES, Figure, Measured
+from nucleus_unet.comparison.metric_values import FIGURES, Figure, Measured
+from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.evaluation.metrics import score_image
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.validation import predict_examples
 
 TRAINING_FIGURES = ("loss", "pixel_accuracy")
@@ -45,7 +45,7 @@ class ComparedModel:
     milliseconds
         For an image: the median, of finding nuclei alone, without the reading of files.
     figures
-        By the names of `nucleus_unet.comparison.figures.FIGURES`, on images that no model was trained on.
+        By the names of `nucleus_unet.comparison.metric_values.FIGURES`, on images that no model was trained on.
     training
         Those of `TRAINING_FIGURES`, on images that all models were trained on; empty where there are none.
     """
@@ -65,7 +65,7 @@ class Difference:
     Attributes
     ----------
     figure
-        By its name in `nucleus_unet.comparison.figures.FIGURES`.
+        By its name in `nucleus_unet.comparison.metric_values.FIGURES`.
     first, second
         Names of the models.
     interval

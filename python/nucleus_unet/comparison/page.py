@@ -9,9 +9,9 @@ from pathlib import Path
 
 from nucleus_unet import __version__
 from nucleus_unet.comparison.compare import ComparedModel, Comparison
-from nucleus_unet.comparison.figures import FIGURES
-from nucleus_unet.files import check_output_folder, write_atomically
-from nucleus_unet.pages import page, table
+from nucleus_unet.comparison.metric_values import FIGURES
+from nucleus_unet.io.atomic import check_output_folder, write_atomically
+from nucleus_unet.reports.page import page, table
 
 PAGE, FIGURES_FILE = "comparison.html", "comparison.json"
 

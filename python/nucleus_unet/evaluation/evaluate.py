@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.metrics import THRESHOLDS, ImageScore, Scores, score_image, summarise, summarise_by
 from nucleus_unet.evaluation.subsets import find_members
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.training.dataset import Example
 
 
 @dataclass(frozen=True, eq=False)

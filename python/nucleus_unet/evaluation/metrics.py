@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nucleus_unet.errors import DataError
-from nucleus_unet.evaluation.causes import Errors, fates
+from nucleus_unet.evaluation.error_analysis import Errors, fates
 from nucleus_unet.masks import OverlapTable, overlap_table
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.evaluation.evaluate import EvaluatedImage, Evaluation
-from nucleus_unet.evaluation.report_html import report_html
-from nucleus_unet.files import check_output_folder, write_atomically
-from nucleus_unet.plots import require_matplotlib
+from nucleus_unet.evaluation.page import report_html
+from nucleus_unet.io.atomic import check_output_folder, write_atomically
+from nucleus_unet.reports.plots import require_matplotlib
 
 PAGE, FIGURES, TABLE = "report.html", "report.json", "images.csv"
 
@@ -60,7 +60,7 @@ def write_report(evaluation: Evaluation, folder: Path, *, worst: int = 12) -> Pa
     >>> import numpy as np
     >>> from nucleus_unet import Segmenter
     >>> from nucleus_unet.evaluation.evaluate import evaluate
-    >>> from nucleus_unet.training.dataset import Example
+    >>> from nucleus_unet.data.dataset import Example
     >>> rows, columns = np.mgrid[:64, :64]
     >>> disc = np.hypot(rows - 32, columns - 32) < 10
     >>> example = Example("disc", "made up", disc.astype(np.uint8) * 100, disc.astype(np.uint32), "disc")

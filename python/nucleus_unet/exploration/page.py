@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from nucleus_unet import __version__
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.exploration.nuclei import RING
-from nucleus_unet.exploration.overview import Exploration
-from nucleus_unet.exploration.problems import Problem, counted
-from nucleus_unet.exploration.sheet import MEDIA_TYPE, choose, thumbnail
-from nucleus_unet.files import check_writable, write_atomically
-from nucleus_unet.pages import embedded, facts, key, page, table
-from nucleus_unet.plots import PALETTE, draw_histogram
+from nucleus_unet.exploration.contact_sheet import MEDIA_TYPE, choose, thumbnail
+from nucleus_unet.exploration.data_checks import Problem, counted
+from nucleus_unet.exploration.nucleus_statistics import RING
+from nucleus_unet.exploration.summary import Exploration
+from nucleus_unet.io.atomic import check_writable, write_atomically
+from nucleus_unet.reports.page import embedded, facts, key, page, table
+from nucleus_unet.reports.plots import PALETTE, draw_histogram
 
 _SHOWN = 8
 _LISTED = 200
@@ -105,7 +105,7 @@ def write_page(exploration: Exploration, path: Path, *, title: str = "Training s
     --------
     >>> import tempfile
     >>> from nucleus_unet.exploration import explore
-    >>> from nucleus_unet.training.dataset import Example
+    >>> from nucleus_unet.data.dataset import Example
     >>> example = Example("a", "made up", np.eye(9, dtype=np.uint8), np.eye(9, dtype=np.uint32), "a")
     >>> write_page(explore([example]), Path(tempfile.mkdtemp()) / "set.html").name
     'set.html'

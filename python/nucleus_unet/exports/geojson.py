@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import gzip
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
-from nucleus_unet.files import write_atomically
-
-if TYPE_CHECKING:
-    from nucleus_unet.segmentation import Segmentation
+from nucleus_unet.io.atomic import write_atomically
 
 # Ids derive from where a nucleus begins, so that the same result gives the same file.
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "nucleus-unet")
@@ -23,10 +21,17 @@ HEAD, TAIL = b'{"type":"FeatureCollection","features":[', b"]}"
 """What stands before and after a file's features, which commas part."""
 
 
-def feature_collection(segmentation: Segmentation) -> bytes:
-    """Write a FeatureCollection with one detection for each nucleus."""
-    table = segmentation.table
-    outlines = _core.contours_wkb(segmentation.labels, (0, 0))
+def feature_collection(labels: NDArray[np.uint32], table: Mapping[str, NDArray[Any]]) -> bytes:
+    """Write a FeatureCollection with one detection for each nucleus.
+
+    Parameters
+    ----------
+    labels : NDArray[np.uint32] (H, W)
+        0 background; 1..N.
+    table
+        As `nucleus_unet.Segmentation.table` has it.
+    """
+    outlines = _core.contours_wkb(labels, (0, 0))
     probability = np.asarray(table["probability"], np.float32)
     texts = features(outlines, area=table["area"], intensity=table["intensity"], probability=probability)
     return b"".join([HEAD, b",".join(texts), TAIL])

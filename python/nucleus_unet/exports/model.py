@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.exports.model_description import MADE_BY, describe, metadata
 from nucleus_unet.extras import require
-from nucleus_unet.files import TEMPORARY, check_writable, read_json, write_atomically
+from nucleus_unet.io.atomic import TEMPORARY, check_writable, read_json, write_atomically
 from nucleus_unet.model.bundle import Bundle
 
 Kind = Literal["onnx", "openvino", "bioimageio"]
@@ -72,7 +72,7 @@ def export_model(bundle: Bundle, out: Path, kind: Kind, *, precision: ExportPrec
         elif kind == "openvino":
             _write_openvino(bundle, staged, description)
         else:
-            from nucleus_unet.exports.bioimageio_package import write_package
+            from nucleus_unet.exports.bioimageio import write_package
 
             write_package(bundle, staged, description, onnx_bytes(bundle, description))
         digests = {name: _digest(staged.with_name(name)) for name in names}

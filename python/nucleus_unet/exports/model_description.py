@@ -7,11 +7,11 @@ import re
 from typing import Any
 
 from nucleus_unet import __version__
-from nucleus_unet.images import PERCENTILES
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.config import OFFSET_SCALE
 from nucleus_unet.model.graph import receptive_radius, stride
-from nucleus_unet.targets import OFFSET_STEPS, OFFSET_ZERO
+from nucleus_unet.model.targets import OFFSET_STEPS, OFFSET_ZERO
+from nucleus_unet.preprocessing.normalisation import PERCENTILES
 
 MADE_BY = "nucleus-unet export-model"
 CHANNELS = ("foreground logit", "centre heat logit", "row offset", "column offset")

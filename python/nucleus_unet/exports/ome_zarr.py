@@ -10,7 +10,7 @@ import tifffile
 
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.extras import require
-from nucleus_unet.files import folder_written_atomically
+from nucleus_unet.io.atomic import folder_written_atomically
 
 # Side of a chunk, and of what is in memory at a time; in zarr 3 also of a shard, the file that holds many chunks.
 _CHUNK, _REGION = 512, 4096

@@ -1,4 +1,4 @@
-"""Engines: what runs the network, and the one place that chooses among them.
+"""The protocol of engines: what runs the network.
 
 An engine takes tiles and gives the network's raw output. All that comes after it, in numpy or Rust, is the same for
 every engine.
@@ -7,16 +7,12 @@ every engine.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from nucleus_unet.model.bundle import Bundle
-
-Precision = Literal["int8", "bfloat16", "float32"]
-PRECISIONS: tuple[Precision, ...] = ("int8", "bfloat16", "float32")
+from nucleus_unet.model.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -97,37 +93,3 @@ class Engine(Predictor, Protocol):
 
     def release(self) -> None:
         """Give memory back that is only kept for the next call, unless a call of `run` is going on."""
-
-
-def open_engine(bundle: Bundle, *, device: str = "auto", precision: Precision | Literal["auto"] = "auto") -> Engine:
-    """Make a model ready to run.
-
-    Parameters
-    ----------
-    bundle
-        The model.
-    device
-        ``"auto"`` (CUDA, else MPS, where torch is installed and sees one; else the CPU), ``"cpu"``, ``"cuda"``,
-        ``"cuda:1"``, ``"mps"``.
-    precision
-        ``"int8"``, ``"bfloat16"``, ``"float32"``; ``"auto"`` takes int8 on x86-64 processors if the bundle
-        says so, else bfloat16 where the hardware computes in it, else float32.
-
-    Raises
-    ------
-    SettingsError
-        If the machine has no such device, or it does not compute in that precision.
-    MissingExtraError
-        If what the device needs is not installed.
-    """
-    from nucleus_unet.inference.devices import choose_device, import_torch, openvino_is_installed
-
-    chosen = choose_device(device)
-    if chosen == "cpu" and openvino_is_installed():
-        from nucleus_unet.inference.openvino import OpenVinoEngine
-
-        return OpenVinoEngine(bundle, precision)
-    import_torch("the network needs torch where there is no OpenVINO")
-    from nucleus_unet.inference.torch import TorchEngine
-
-    return TorchEngine(bundle, chosen, precision)

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from nucleus_unet import _core
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.devices import processor_threads
-from nucleus_unet.inference.engine import PRECISIONS, Identity, Precision
+from nucleus_unet.inference.engine import Identity
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.graph import receptive_radius, stride
 from nucleus_unet.model.openvino_graph import build_graph
+from nucleus_unet.model.precision import PRECISIONS, Precision
 
 # Streams beyond which memory grows and the rate does not.
 _MOST_STREAMS = 4
@@ -38,7 +39,7 @@ class OpenVinoEngine:
     bundle
         The model.
     precision
-        See `nucleus_unet.inference.engine.open_engine`.
+        See `nucleus_unet.inference.factory.open_engine`.
     streams
         How many images are computed at once, each by an equal share of the threads.
     few_sizes

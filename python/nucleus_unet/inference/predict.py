@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from nucleus_unet import _core
 from nucleus_unet.errors import BundleError, MaskError
 from nucleus_unet.inference.engine import Predictor
-from nucleus_unet.inference.parallel import map_ahead
+from nucleus_unet.inference.prefetch import map_ahead
 from nucleus_unet.inference.tiles import Tile, lay_tiles, round_up
 from nucleus_unet.model.config import OFFSET_SCALE
-from nucleus_unet.targets import OFFSET_STEPS
+from nucleus_unet.model.targets import OFFSET_STEPS
 
 # Less than this, in pixels a side, shows the network too little to tell noise from a nucleus.
 _SMALLEST = 32

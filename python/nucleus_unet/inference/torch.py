@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.inference.engine import Identity, Precision
+from nucleus_unet.inference.engine import Identity
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.network import Network, for_inference
+from nucleus_unet.model.precision import Precision
 
 # Larger tiles save little of their border; smaller ones than the least are nearly all border.
 _TILE, _LEAST_TILE = 2560, 640

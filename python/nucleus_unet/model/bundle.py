@@ -27,10 +27,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from nucleus_unet.errors import BundleError, SettingsError
-from nucleus_unet.files import write_atomically
-from nucleus_unet.inference.grouping import GroupConfig
+from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.graph import Weights, receptive_radius, result_channels, weight_shapes
+from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.quantisation import INT8_PREFIX, Quantisation
 
 FORMAT = 2
@@ -125,7 +125,7 @@ def _boolean(values: Mapping[str, Any], name: str) -> bool:
 
 @dataclass(frozen=True)
 class SeenImages:
-    """Images that a model knows, by `nucleus_unet.training.dataset.Example.digest`.
+    """Images that a model knows, by `nucleus_unet.data.dataset.Example.digest`.
 
     Attributes
     ----------

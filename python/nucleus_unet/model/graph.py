@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.model.config import NORM_EPSILON, OUTPUT_CHANNELS, NetworkConfig
-from nucleus_unet.model.footprint import Footprint
+from nucleus_unet.model.receptive_field import Footprint
 
 MAXIMUM_RADIUS = 128
 """A network may look so many pixels far: tiles of large images need a border of that width."""

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.exports.coco_json import CocoWriter
+from nucleus_unet.exports.coco import CocoWriter
 from nucleus_unet.exports.ome_zarr import require_zarr, write_label_zarr
-from nucleus_unet.exports.rle_csv import RleCsvWriter
+from nucleus_unet.exports.rle import RleCsvWriter
 from nucleus_unet.exports.wkb import decode_wkb
-from nucleus_unet.files import check_output_folder, read_json, written_atomically
+from nucleus_unet.io.atomic import check_output_folder, read_json, written_atomically
 from nucleus_unet.slides.nucleus_table import Nucleus, NucleusTable
 from nucleus_unet.slides.plan import PLAN
-from nucleus_unet.slides.results import LABELS, TABLE, count_if_finished
-from nucleus_unet.slides.results_outlines import OutlineWriter
-from nucleus_unet.slides.results_table import pyarrow, read_table
+from nucleus_unet.slides.writers.outlines import OutlineWriter
+from nucleus_unet.slides.writers.results import LABELS, TABLE, count_if_finished
+from nucleus_unet.slides.writers.table import pyarrow, read_table
 
 FORMATS = {
     "geojson": "nuclei.geojson",

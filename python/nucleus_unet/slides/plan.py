@@ -20,18 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import DataError, ImageError, SettingsError
-from nucleus_unet.files import read_json, write_atomically
-from nucleus_unet.images import Levels
-from nucleus_unet.inference.parallel import map_ahead
-from nucleus_unet.segmentation import Plan
-from nucleus_unet.slides.cells import CellMask
-from nucleus_unet.slides.colours import ColourView
-from nucleus_unet.slides.geometry import Block, lay_blocks
-from nucleus_unet.slides.reader import Slide
-from nucleus_unet.slides.tally import tally_for
-from nucleus_unet.slides.thumbnail import ThumbnailView
-from nucleus_unet.slides.tissue import TissueView
-from nucleus_unet.stains import Stains
+from nucleus_unet.inference.prefetch import map_ahead
+from nucleus_unet.io.atomic import read_json, write_atomically
+from nucleus_unet.io.source import Slide
+from nucleus_unet.plan import Plan
+from nucleus_unet.preprocessing.dab import Stains
+from nucleus_unet.preprocessing.normalisation import Levels
+from nucleus_unet.preprocessing.streaming_percentiles import tally_for
+from nucleus_unet.slides.grid import Block, lay_blocks
+from nucleus_unet.slides.survey.stain_sample import ColourView
+from nucleus_unet.slides.survey.thumbnail import ThumbnailView
+from nucleus_unet.slides.survey.tissue import TissueView
+from nucleus_unet.slides.tissue_mask import CellMask
 
 # In a run's folder: the plan, what is known of the slide, and all that is deleted in the end.
 PLAN, SURVEY, WORK = "plan.json", "survey.json", "work"
@@ -49,11 +49,11 @@ class Survey:
     pixels
         SHA-256 of all pixels: two slides with the same one are the same picture.
     levels
-        As `nucleus_unet.images.measure_levels` of the whole image; None if all its pixels are equal.
+        As `measure_levels` of the whole image; None if all its pixels are equal.
     tissue
         Where there is more than empty glass.
     stains
-        As `nucleus_unet.stains.see_stains` of the whole image.
+        As `nucleus_unet.preprocessing.dab.see_stains` of the whole image.
     thumbnail : NDArray[np.uint8] (h, w, 3)
         From black to white.
     """
@@ -130,9 +130,9 @@ def survey(
     Parameters
     ----------
     slide
-        From `nucleus_unet.slides.reader.open_slide`.
+        From `nucleus_unet.io.source.open_slide`.
     cell
-        Side of the cells in which tissue is told from glass; see `nucleus_unet.slides.cells.cell_side`.
+        Side of the cells in which tissue is told from glass; see `nucleus_unet.slides.tissue_mask.cell_side`.
     workers
         Threads that read.
     track

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError
 from nucleus_unet.evaluation.metrics import Scores
-from nucleus_unet.files import check_new_folder, folder_written_atomically
-from nucleus_unet.inference.engine import open_engine
-from nucleus_unet.inference.grouping import GroupConfig
+from nucleus_unet.inference.factory import open_engine
+from nucleus_unet.io.atomic import check_new_folder, folder_written_atomically
 from nucleus_unet.model.bundle import Bundle, save_bundle
-from nucleus_unet.training.dataset import Example
+from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.training.validation import calibrate, predict_examples, scores_with
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from nucleus_unet.errors import DataError
-from nucleus_unet.files import write_atomically
+from nucleus_unet.io.atomic import write_atomically
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

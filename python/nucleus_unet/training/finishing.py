@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.metrics import Scores
 from nucleus_unet.inference.devices import openvino_is_installed
-from nucleus_unet.inference.engine import Precision, open_engine
+from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.model.bundle import Bundle, BundleConfig
 from nucleus_unet.model.graph import Weights, stride
+from nucleus_unet.model.precision import Precision
 from nucleus_unet.model.quantisation import Quantisation
-from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.validation import Predicted, calibrate, has_enough_nuclei, predict_examples, scores_with
 
 # By how much int8 may be worse than single precision on held-out images and still be what CPUs compute in. A tight IoU
@@ -84,7 +85,7 @@ def loses_little(exact: Scores, quantised: Scores) -> bool:
 
 
 def _quantise(config: BundleConfig, weights: Weights, training: Sequence[Example], seed: int) -> Quantisation:
-    from nucleus_unet.training.quantise import calibration_crops, quantise  # needs OpenVINO
+    from nucleus_unet.training.post_training_quantisation import calibration_crops, quantise  # needs OpenVINO
 
     crops = calibration_crops([example.image for example in training], stride(config.network), seed=seed)
     return quantise(config.network, weights, crops)

@@ -14,25 +14,26 @@ from typing import Any
 import numpy as np
 import torch
 
+from nucleus_unet.data.dataset import Example
+from nucleus_unet.data.folds import hold_out_images
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.evaluation.evaluate import EvaluatedImage
 from nucleus_unet.evaluation.metrics import score_image, summarise, summarise_by
-from nucleus_unet.files import write_atomically
 from nucleus_unet.inference.devices import choose_device
-from nucleus_unet.inference.grouping import GroupConfig, group
+from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.torch import TorchNetwork, choose_precision
+from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.model.bundle import CONFIG, Bundle, BundleConfig, SeenImages, load_bundle, save_bundle
+from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.network import Network, weights_of
-from nucleus_unet.plots import require_matplotlib, save_curves
-from nucleus_unet.training.augment import Original
+from nucleus_unet.reports.plots import require_matplotlib, save_curves
+from nucleus_unet.training.augmentation import Original
 from nucleus_unet.training.checkpoint import read_facts
-from nucleus_unet.training.dataset import Example
+from nucleus_unet.training.distributed import is_first_process
 from nucleus_unet.training.fine_tuning import fine_tuned_card, fine_tuned_config
 from nucleus_unet.training.finishing import Finished, finish
-from nucleus_unet.training.folds import hold_out_images
-from nucleus_unet.training.processes import is_first_process
 from nucleus_unet.training.report import TrainingRun, report_html
-from nucleus_unet.training.scalars import ScalarWriter
+from nucleus_unet.training.tensorboard import ScalarWriter
 from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, train
 from nucleus_unet.training.validation import Predicted, predict_examples, validate, watch
 

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from nucleus_unet import __version__
+from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.evaluate import EvaluatedImage
-from nucleus_unet.evaluation.fragments import (
+from nucleus_unet.evaluation.html_fragments import (
     AVERAGES_NOTE,
     CAUSES_NOTE,
     STYLE,
@@ -26,10 +27,9 @@ from nucleus_unet.evaluation.fragments import (
 )
 from nucleus_unet.evaluation.metrics import Scores, summarise, summarise_by
 from nucleus_unet.model.bundle import Bundle
-from nucleus_unet.pages import embedded, facts, page, table
-from nucleus_unet.plots import draw_curves
+from nucleus_unet.reports.page import embedded, facts, page, table
+from nucleus_unet.reports.plots import draw_curves
 from nucleus_unet.training.checkpoint import plain
-from nucleus_unet.training.dataset import Example
 from nucleus_unet.training.trainer import TrainConfig
 from nucleus_unet.training.validation import LEAST_NUCLEI
 

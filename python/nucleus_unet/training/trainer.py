@@ -21,20 +21,20 @@ import numpy as np
 import torch
 from torch import nn
 
+from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.inference.engine import Precision
 from nucleus_unet.inference.torch import autocast, choose_precision
-from nucleus_unet.locks import locked
+from nucleus_unet.io.locks import locked
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.network import LiteUNet, Network, network_of
-from nucleus_unet.training.augment import AugmentConfig
+from nucleus_unet.model.precision import Precision
+from nucleus_unet.training.augmentation import AugmentConfig
 from nucleus_unet.training.checkpoint import plain, read_facts, restore_checkpoint, save_checkpoint
-from nucleus_unet.training.dataset import Example
+from nucleus_unet.training.distributed import Processes, join_processes
 from nucleus_unet.training.losses import Batch, losses
 from nucleus_unet.training.optimiser import make_optimiser
-from nucleus_unet.training.processes import Processes, join_processes
-from nucleus_unet.training.samples import SampleStream, load_batches
+from nucleus_unet.training.sample_stream import SampleStream, load_batches
 from nucleus_unet.training.validation_loss import DICE_WEIGHT, HEAT_WEIGHT, OFFSET_WEIGHT
 
 logger = logging.getLogger(__name__)

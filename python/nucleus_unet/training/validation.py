@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.metrics import ImageScore, Scores, score_image, summarise
-from nucleus_unet.images import measure_levels, normalise
 from nucleus_unet.inference.engine import Predictor
-from nucleus_unet.inference.grouping import GroupConfig, group
+from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.predict import maps_of_output, padded_size, read_padded
 from nucleus_unet.inference.tiles import Span, Tile
-from nucleus_unet.targets import targets
-from nucleus_unet.training.dataset import Example
+from nucleus_unet.model.group_config import GroupConfig
+from nucleus_unet.model.targets import targets
+from nucleus_unet.preprocessing.normalisation import measure_levels, normalise
 from nucleus_unet.training.validation_loss import validation_loss
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.model.config import OFFSET_SCALE
-from nucleus_unet.targets import Targets
+from nucleus_unet.model.targets import Targets
 
 TYPICAL_DIAMETER = 24.0
 """A nucleus of this diameter in pixels weighs 1 a pixel. Smaller ones weigh more, or they would be lost in the sum."""
@@ -27,7 +27,7 @@ def validation_loss(output: NDArray[np.float32], targets: Targets) -> float:
     output : NDArray[np.float32] (4, H, W)
         From `nucleus_unet.inference.engine.Predictor.run`.
     targets
-        From `nucleus_unet.targets.targets`.
+        From `nucleus_unet.model.targets.targets`.
     """
     foreground, heat, offset, diameter = targets
     size = np.clip(np.float32(TYPICAL_DIAMETER) / np.maximum(diameter, 1), *WEIGHT_BOUNDS)

@@ -7,10 +7,10 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from nucleus_unet import __version__
-from nucleus_unet.pages import embedded, page, table
-from nucleus_unet.tuning.figures import Axis, draw_history, draw_importances, draw_parallel
-from nucleus_unet.tuning.job import Job
-from nucleus_unet.tuning.space import Range, value_in
+from nucleus_unet.reports.page import embedded, page, table
+from nucleus_unet.tuning.plots import Axis, draw_history, draw_importances, draw_parallel
+from nucleus_unet.tuning.search_space import Range, value_in
+from nucleus_unet.tuning.training_job import Job
 from nucleus_unet.tuning.trials import ERROR, state_of
 
 if TYPE_CHECKING:

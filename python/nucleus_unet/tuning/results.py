@@ -8,11 +8,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nucleus_unet.files import write_atomically
+from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.training.checkpoint import plain
-from nucleus_unet.tuning.job import FIGURE, Job
 from nucleus_unet.tuning.page import study_page
-from nucleus_unet.tuning.space import configured
+from nucleus_unet.tuning.search_space import configured
+from nucleus_unet.tuning.training_job import FIGURE, Job
 from nucleus_unet.tuning.trials import state_of
 
 if TYPE_CHECKING:

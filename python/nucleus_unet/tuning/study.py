@@ -15,18 +15,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.files import read_json, write_atomically
-from nucleus_unet.locks import locked
-from nucleus_unet.plots import require_matplotlib
-from nucleus_unet.training.dataset import Example
+from nucleus_unet.io.atomic import read_json, write_atomically
+from nucleus_unet.io.locks import locked
+from nucleus_unet.reports.plots import require_matplotlib
 from nucleus_unet.training.trainer import TrainConfig
 from nucleus_unet.tuning.database import Database, Sharing, errors_for_people, open_database, taking_turns
-from nucleus_unet.tuning.desk import TRIALS, Desk
-from nucleus_unet.tuning.job import Job
 from nucleus_unet.tuning.journal import open_journal
 from nucleus_unet.tuning.results import write_results
-from nucleus_unet.tuning.space import Space
+from nucleus_unet.tuning.search_space import Space
+from nucleus_unet.tuning.study_runner import TRIALS, Desk
+from nucleus_unet.tuning.training_job import Job
 from nucleus_unet.tuning.trials import ERROR, give_up_all, open_study, require_optuna
 
 if TYPE_CHECKING:

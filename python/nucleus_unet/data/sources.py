@@ -1,0 +1,229 @@
+"""Where the files of a training set lie: a folder or a zip, in one of the layouts that are understood.
+
+A source only lists files and hands out their bytes; a zip is never unpacked. What the bytes mean is the
+business of `nucleus_unet.data.dataset`.
+"""
+
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from threading import Lock
+from types import TracebackType
+from typing import Protocol, Self
+
+from nucleus_unet.errors import DataError
+
+LAYOUTS = """\
+  <id>/images/<id>.png with <id>/masks/*.png, one mask a nucleus (Kaggle's layout)
+  images/NAME.tif with masks/NAME.tif, label images of integers (.tif, .tiff or .png)
+  <id>/images/<id>.png with the masks as run-length encoding in a CSV table (from Python: labels_csv=)
+  images in any folder with one table of annotations in COCO's form (.json): polygons or run lengths"""
+
+_SUFFIXES = (".png", ".tif", ".tiff")
+_DEEPEST = 4  # folder/<id>/images/<id>.png
+_WRITTEN_BY_SYSTEMS = ("__MACOSX",)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image of a source, before anything of it is read.
+
+    Its nuclei are in `masks`, one file each and sorted by name, or all in one `label_image`, or elsewhere;
+    `problem` says why the image cannot be used.
+    """
+
+    name: str
+    image: str = ""
+    masks: tuple[str, ...] = ()
+    label_image: str | None = None
+    problem: str | None = None
+
+
+@dataclass
+class _Group:
+    """An `images` folder and the `masks` folder beside it."""
+
+    images: list[PurePosixPath] = field(default_factory=list)
+    masks: list[PurePosixPath] = field(default_factory=list)
+
+    def paired(self) -> bool:
+        return not {path.stem for path in self.images}.isdisjoint(path.stem for path in self.masks)
+
+
+class Source(AbstractContextManager["Source"], Protocol):
+    """Named files with contents; `read` may be called from several threads."""
+
+    name: str
+
+    def members(self) -> list[str]: ...  # noqa: D102
+
+    def read(self, member: str) -> bytes: ...  # noqa: D102
+
+
+class _FolderSource(AbstractContextManager["_FolderSource"]):
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.name = folder.resolve().name
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def members(self) -> list[str]:
+        found = []
+        for folder, subfolders, files in os.walk(self._folder):
+            inside = PurePosixPath(Path(folder).relative_to(self._folder).as_posix())
+            if len(inside.parts) >= _DEEPEST - 1:
+                subfolders.clear()
+            found += [str(inside / file) for file in files]
+        return found
+
+    def read(self, member: str) -> bytes:
+        return (self._folder / member).read_bytes()
+
+
+class _ZipSource(AbstractContextManager["_ZipSource"]):
+    def __init__(self, file: Path) -> None:
+        self.name = file.stem
+        self._path = file
+        self._lock = Lock()
+        try:
+            self._zip = zipfile.ZipFile(file)
+        except zipfile.BadZipFile as error:
+            raise DataError(f"{file} is neither a folder nor a zip archive: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._zip.close()
+
+    def members(self) -> list[str]:
+        return [info.filename for info in self._zip.infolist() if not info.is_dir()]
+
+    def read(self, member: str) -> bytes:
+        try:
+            # One archive for all threads: to parse its directory of 27,000 masks again would cost more.
+            with self._lock:
+                return self._zip.read(member)
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise DataError(f"{self._path} is damaged at {member}: {error}; download or copy it again") from error
+        except (NotImplementedError, RuntimeError) as error:
+            raise DataError(f"{self._path}: {member} cannot be read: {error}; unpack it and give the folder") from error
+
+
+def open_source(path: Path) -> Source:
+    """Open a folder or a zip archive.
+
+    Raises
+    ------
+    FileNotFoundError
+        Nothing lies at `path`.
+    DataError
+        What lies there is neither a folder nor a zip archive.
+    """
+    return _FolderSource(path) if path.is_dir() else _ZipSource(path)
+
+
+def find_entries(members: Sequence[str], *, need_masks: bool = True) -> list[Entry]:
+    """Recognise the layout of a set from its file names, and list its images, sorted by name.
+
+    Parameters
+    ----------
+    members
+        Paths of the files, relative to the source, with `/` between folders.
+    need_masks
+        False where the masks come from elsewhere: an image without them is then as good as any.
+
+    Raises
+    ------
+    DataError
+        The files are laid out in no way that is understood, in several folders at once, or share names.
+    """
+    groups = _groups(members)
+    if not any(group.images for group in groups.values()):
+        raise DataError(f"no training set found; understood are:\n{LAYOUTS}\n{_found(members)}")
+    if _is_kaggle(groups):
+        _refuse_several({parent.parent for parent in groups})
+        entries = [_kaggle_entry(parent, group) for parent, group in groups.items()]
+    else:
+        _refuse_several(set(groups))
+        entries = [entry for group in groups.values() for entry in _label_image_entries(group)]
+    if not need_masks:
+        entries = [replace(entry, problem=None) if entry.image else entry for entry in entries]
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def _groups(members: Sequence[str]) -> dict[PurePosixPath, _Group]:
+    groups: dict[PurePosixPath, _Group] = {}
+    for path in map(PurePosixPath, members):
+        if is_hidden(path) or not 2 <= len(path.parts) <= _DEEPEST or path.suffix.lower() not in _SUFFIXES:
+            continue
+        if path.parent.name in ("images", "masks"):
+            group = groups.setdefault(path.parent.parent, _Group())
+            (group.images if path.parent.name == "images" else group.masks).append(path)
+    return groups
+
+
+def is_hidden(path: PurePosixPath) -> bool:
+    """Tell whether a file is none of the user's: hidden, or written by an operating system."""
+    return any(part.startswith(".") or part in _WRITTEN_BY_SYSTEMS for part in path.parts)
+
+
+def _is_kaggle(groups: dict[PurePosixPath, _Group]) -> bool:
+    if any(parent.name == image.stem for parent, group in groups.items() for image in group.images):
+        return True
+    lone = all(parent.name and len(group.images) == 1 for parent, group in groups.items())
+    return lone and not any(group.paired() for group in groups.values())
+
+
+def _kaggle_entry(parent: PurePosixPath, group: _Group) -> Entry:
+    if len(group.images) != 1:
+        return Entry(parent.name, problem=f"expected one image in {parent}/images, found {len(group.images)}")
+    image = str(group.images[0])
+    if not group.masks:
+        problem = f"no masks in {parent}/masks (an image without nuclei needs one all-black mask)"
+        return Entry(parent.name, image, problem=problem)
+    return Entry(parent.name, image, masks=tuple(sorted(str(path) for path in group.masks)))
+
+
+def _label_image_entries(group: _Group) -> list[Entry]:
+    images, masks = _by_stem(group.images), _by_stem(group.masks)
+    entries = []
+    for name in images.keys() | masks.keys():
+        if name not in images:
+            entries.append(Entry(name, problem=f"{masks[name]} belongs to no image"))
+        elif name not in masks:
+            problem = f"no label image masks/{name}.tif, .tiff or .png"
+            entries.append(Entry(name, images[name], problem=problem))
+        else:
+            entries.append(Entry(name, images[name], label_image=masks[name]))
+    return entries
+
+
+def _by_stem(paths: Sequence[PurePosixPath]) -> dict[str, str]:
+    stems: dict[str, str] = {}
+    for path in paths:
+        if path.stem in stems:
+            raise DataError(f"{stems[path.stem]} and {path} share a name: keep one of them")
+        stems[path.stem] = str(path)
+    return stems
+
+
+def _refuse_several(roots: set[PurePosixPath]) -> None:
+    if len(roots) > 1:
+        names = ", ".join(sorted(str(root) for root in roots)[:5])
+        raise DataError(f"{len(roots)} sets in one source ({names}): unpack it and give the folder of one")
+
+
+def _found(members: Sequence[str]) -> str:
+    if not members:
+        return "found: nothing"
+    return f"found {len(members)} files, such as {', '.join(sorted(members)[:3])}"

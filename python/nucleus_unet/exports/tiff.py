@@ -1,0 +1,27 @@
+"""Label images as TIFF files."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from nucleus_unet.io.atomic import write_atomically
+
+
+def write_label_tiff(path: Path, labels: NDArray[np.uint32]) -> None:
+    """Write a label image, losslessly compressed; Fiji, QuPath, napari and scikit-image read it.
+
+    Parameters
+    ----------
+    path
+        Replaced if it exists.
+    labels : NDArray[np.uint32] (H, W)
+        0 background.
+    """
+    content = io.BytesIO()
+    tifffile.imwrite(content, labels, compression="zlib", metadata={"axes": "YX"}, software="nucleus-unet")
+    write_atomically(path, content.getvalue())

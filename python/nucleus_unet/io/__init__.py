@@ -1,0 +1,1 @@
+"""Read images and write files whole: every format is one module here."""

@@ -1,0 +1,275 @@
+"""Pictures for people, drawn with matplotlib (the ``plot`` extra)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_unet.exports.overlay import displayable, overlay
+from nucleus_unet.extras import require
+from nucleus_unet.io.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+_BINS = 40
+
+# By title, the names in a run's history and what each is called; in the colours of `PALETTE`.
+_CURVES = {
+    "Loss": {"validation_loss": "held out", "train_loss": "training"},
+    "Pixel accuracy": {"validation_pixel_accuracy": "held out", "train_pixel_accuracy": "training"},
+    "AP50": {
+        "validation_pooled_ap50": "held out, pooled",
+        "train_pooled_ap50": "training, pooled",
+        "validation_per_image_ap50": "held out, mean per image",
+    },
+    "Mean AP": {
+        "validation_pooled_mean_ap": "held out, pooled",
+        "train_pooled_mean_ap": "training, pooled",
+        "validation_per_image_mean_ap": "held out, mean per image",
+    },
+    "Learning rate": {"learning_rate": "learning rate"},
+    "Samples a second": {"samples_per_second": "samples a second"},
+}
+
+
+def require_matplotlib() -> None:
+    """Say what to install if matplotlib is missing, before any long work whose result is to be drawn.
+
+    Raises
+    ------
+    MissingExtraError
+        The message names the command.
+    """
+    new_figure(1, 1)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Make a figure that no window and no global state holds."""
+    matplotlib = require("matplotlib.figure", "plots need matplotlib", extra="plot")
+    figure: Figure = matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
+    return figure
+
+
+def plot_outlines(image: NDArray[Any], labels: NDArray[np.uint32], ax: Axes | None = None) -> Axes:
+    """Draw an image with the outline of every nucleus.
+
+    Parameters
+    ----------
+    image : NDArray[Any] (H, W) or (H, W, 3)
+        The image.
+    labels : NDArray[np.uint32] (H, W)
+        0 background; 1..N.
+    ax
+        Axes to draw on; by default those of a new pyplot figure.
+    """
+    if ax is None:
+        require_matplotlib()
+        from matplotlib import pyplot
+
+        ax = pyplot.figure(figsize=(6, 6), layout="constrained").subplots()
+    ax.imshow(overlay(image, labels))
+    ax.set_title(f"{labels.max(initial=0)} nuclei")
+    ax.set_axis_off()
+    return ax
+
+
+def save_triptychs(path: Path, rows: Sequence[tuple[NDArray[Any], NDArray[np.uint32], NDArray[np.uint32]]]) -> None:
+    """Save images, their truth and a prediction side by side as a PNG, one row for each image.
+
+    Parameters
+    ----------
+    path
+        Replaced if it exists.
+    rows
+        Image, true label image and predicted label image.
+    """
+    heights = [image.shape[0] / image.shape[1] for image, _, _ in rows]
+    figure = new_figure(12, sum(4 * height + 0.4 for height in heights))
+    axes = figure.subplots(len(rows), 3, squeeze=False, gridspec_kw={"height_ratios": heights})
+    for line, (image, truth, prediction) in zip(axes, rows, strict=True):
+        pictures = {
+            "image": displayable(image),
+            f"truth: {np.unique(truth[truth > 0]).size} nuclei": overlay(image, truth, colour=(0, 220, 255)),
+            f"prediction: {np.unique(prediction[prediction > 0]).size} nuclei": overlay(image, prediction),
+        }
+        for ax, (title, picture) in zip(line, pictures.items(), strict=True):
+            ax.imshow(picture)
+            ax.set_title(title)
+            ax.set_axis_off()
+    _save(figure, path)
+
+
+def save_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Save a training run's curves, of `draw_curves`, as one PNG.
+
+    Parameters
+    ----------
+    path
+        Replaced if it exists.
+    history
+        Entries with ``samples`` and any of the names drawn; a name that an entry lacks is left out of it.
+    """
+    figure = new_figure(15, 7)
+    for ax, (title, names) in zip(figure.subplots(2, 3).flat, _CURVES.items(), strict=True):
+        _draw_curves(ax, history, names)
+        ax.set_title(title)
+    _save(figure, path)
+
+
+def draw_curves(history: Sequence[Mapping[str, float]], *, marked: float) -> dict[str, bytes]:
+    """Draw a training run's curves: loss, pixel accuracy, average precision, learning rate, speed.
+
+    Parameters
+    ----------
+    history
+        As `save_curves` takes it.
+    marked
+        Number of samples at which a vertical line is drawn.
+
+    Returns
+    -------
+    dict of str to bytes
+        By title, an SVG; equal histories give equal bytes.
+    """
+    pictures = {}
+    for title, names in _CURVES.items():
+        figure = new_figure(4, 2.8)
+        ax = figure.subplots()
+        ax.axvline(marked, color="0.6", linestyle=":")
+        _draw_curves(ax, history, names)
+        ax.spines[["top", "right"]].set_visible(False)
+        pictures[title] = svg(figure)
+    return pictures
+
+
+def _draw_curves(ax: Axes, history: Sequence[Mapping[str, float]], names: Mapping[str, str]) -> None:
+    for (name, label), colour in zip(names.items(), PALETTE, strict=False):
+        points = [(entry["samples"], entry[name]) for entry in history if name in entry]
+        if points:
+            ax.plot(*zip(*points, strict=True), marker=".", label=label, color=[part / 255 for part in colour])
+    ax.set_xlabel("samples")
+    ax.grid(alpha=0.3)
+    if len(names) > 1 and ax.get_legend_handles_labels()[0]:
+        ax.legend()
+
+
+def draw_precision(curves: Iterable[tuple[str, Mapping[float, float]]]) -> bytes:
+    """Draw average precision against the threshold of intersection over union.
+
+    Parameters
+    ----------
+    curves
+        Names, and average precision by threshold.
+
+    Returns
+    -------
+    bytes
+        Of a PNG.
+    """
+    figure = new_figure(7, 4.2)
+    ax = figure.subplots()
+    for name, curve in curves:
+        # A dollar sign would start a formula, a leading underscore hide the name.
+        ax.plot(list(curve), list(curve.values()), marker=".", label=" " + name.replace("$", r"\$"))
+    ax.set_xlabel("intersection over union that a match needs")
+    ax.set_ylabel("average precision")
+    ax.set_ylim(0, 1)
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return _png(figure)
+
+
+PALETTE = (
+    (0, 114, 178),
+    (230, 159, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (86, 180, 233),
+    (213, 94, 0),
+    (240, 228, 66),
+    (120, 120, 120),
+)
+"""Colours of Okabe and Ito, which colour-blind people can tell apart; the last one, grey, for all the rest."""
+
+
+def draw_histogram(
+    groups: Sequence[NDArray[np.float64]], *, unit: str, logarithmic: bool = False, whole: bool = False
+) -> bytes:
+    """Draw the distribution of a quantity, the groups stacked on one another.
+
+    Parameters
+    ----------
+    groups
+        Values of each group, at most as many as `PALETTE` has colours; those not finite are left out.
+    unit
+        What the axis of the values says.
+    logarithmic
+        Bins of equal ratio, for values above 0.
+    whole
+        Values are whole numbers, at least 0: one bin each, unless they are many.
+
+    Returns
+    -------
+    bytes
+        Of an SVG; equal values give equal bytes.
+    """
+    groups = [values[np.isfinite(values)] for values in groups]
+    figure = new_figure(4, 2.6)
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator  # there is matplotlib, or the line above says so
+
+    ax = figure.subplots()
+    bins = _bins(np.concatenate(groups), logarithmic=logarithmic, whole=whole)
+    colours = [(red / 255, green / 255, blue / 255) for red, green, blue in PALETTE[: len(groups)]]
+    ax.hist(groups, bins=bins.tolist(), stacked=True, color=colours)
+    if logarithmic:
+        ax.set_xscale("log")
+        # Of its own accord matplotlib writes more between the powers of ten than there is room for.
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if bins[-1] < 200 * bins[0] else (1,)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_locator(NullLocator())
+    if whole:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    ax.set_xlabel(unit)
+    ax.spines[["top", "right"]].set_visible(False)
+    return svg(figure)
+
+
+def _bins(values: NDArray[np.float64], *, logarithmic: bool, whole: bool) -> NDArray[np.float64]:
+    if not values.size:
+        return np.array([0.0, 1.0])
+    least, most = float(values.min()), float(values.max())
+    if whole and most <= _BINS:
+        return np.arange(most + 2) - 0.5
+    if least == most:
+        least, most = (least / 2, most * 2) if logarithmic else (least - 0.5, most + 0.5)
+    return np.geomspace(least, most, _BINS + 1) if logarithmic else np.linspace(least, most, _BINS + 1)
+
+
+def svg(figure: Figure) -> bytes:
+    """Return a figure as SVG; equal figures give equal bytes."""
+    import matplotlib
+
+    content = io.BytesIO()
+    # Text stays text, in the reader's own font; ids and date would differ from run to run.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nucleus-unet"}):
+        figure.savefig(content, format="svg", metadata={"Date": None})
+    return content.getvalue()
+
+
+def _save(figure: Figure, path: Path) -> None:
+    write_atomically(path, _png(figure))
+
+
+def _png(figure: Figure) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    return content.getvalue()

@@ -1,0 +1,1 @@
+"""The first look at a slide: levels, tissue, thumbnail, stains."""

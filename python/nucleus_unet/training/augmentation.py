@@ -1,0 +1,371 @@
+"""From a training image to a training sample: cut, turned, scaled, and made to look like another microscope's.
+
+Sample number ``k`` of a run depends on nothing but the run's seed and ``k``. So a run that was killed goes on with
+the very samples it would have had, whatever the number of loader processes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from nucleus_unet.masks import smooth_labels
+from nucleus_unet.model.targets import Nuclei, Targets, nuclei_of, targets
+from nucleus_unet.training.filters import blurred
+from nucleus_unet.training.magnification import with_fine_texture
+
+_PERCENTILES = (0.0, 0.5, 1.0, 2.0, 3.0, 99.0, 99.5, 99.8, 99.9, 99.95)
+# Below this magnification single pixels would stand for all those around them.
+_ALIASED_SCALE = 0.6
+# Above this one the steps of enlarged labels show, and a microscope would show more than enlarged pixels do.
+_SMOOTH_SCALE = 1.5
+_LARGEST_VOTE = 8
+_LOW, _HIGH = 5, 5  # the first five are candidates for black, the last five for white
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How far samples stray from the images they come from.
+
+    Attributes
+    ----------
+    crop
+        Height and width of a sample, in pixels.
+    scale
+        Bounds of the magnification, drawn log-uniformly.
+    diameters
+        Bounds that keep an image's median nuclear diameter, in pixels, within what the network must know.
+    strength
+        0 leaves brightness, colour, focus and noise alone; 1 is the full range.
+    negatives
+        Share of samples without any nucleus: noise and gradients.
+    on_grid
+        Share of samples that keep the image's own pixels: neither enlarged nor turned but by right angles, so that
+        outlines in the image and in the labels agree to the pixel.
+    any_size
+        Share of samples that are magnified until the image's median nuclear diameter has any size, drawn
+        log-uniformly. Enlarged nuclei get smooth outlines and the fine texture that a stronger objective would show.
+    any_diameters
+        Bounds of that diameter, in pixels.
+    """
+
+    crop: int = 256
+    scale: tuple[float, float] = (0.6, 1.7)
+    diameters: tuple[float, float] = (10.0, 64.0)
+    strength: float = 1.0
+    negatives: float = 0.03
+    on_grid: float = 0.0
+    any_size: float = 0.0
+    any_diameters: tuple[float, float] = (6.0, 120.0)
+
+    def calmed(self) -> AugmentConfig:
+        """Return what the end of a run is shown: shapes nearer to real ones, half of the samples unresampled.
+
+        Wide augmentation teaches what nuclei can look like; outlines are learned to the pixel from undistorted images
+        (as detectors drop mosaics in their last epochs: Ge et al. 2021, YOLOX). Looks stay as varied as before: with
+        half the `strength`, too, a model found a quarter fewer nuclei in a stain it had never seen.
+        """
+        low, high = self.scale
+        return replace(self, scale=(math.sqrt(low), math.sqrt(high)), on_grid=max(self.on_grid, 0.5))
+
+
+@dataclass(frozen=True)
+class Original:
+    """A training image with what every sample of it needs again, measured once."""
+
+    image: NDArray[Any]
+    labels: NDArray[np.uint32]
+
+    @cached_property
+    def nuclei(self) -> Nuclei:
+        """Centres and diameters, on the whole image."""
+        return nuclei_of(self.labels)
+
+    @cached_property
+    def median_diameter(self) -> float:
+        """Median nuclear diameter in pixels; 20 where there is no nucleus."""
+        present = self.nuclei.diameters[self.nuclei.diameters > 0]
+        return float(np.median(present)) if present.size else 20.0
+
+    @cached_property
+    def levels(self) -> NDArray[np.float64]:
+        """Candidate black and white levels."""
+        return np.asarray(np.percentile(self.image, _PERCENTILES), np.float64)
+
+    @property
+    def is_stained(self) -> bool:
+        """Whether this is stained tissue or smear: coloured, on a light ground."""
+        return self.image.ndim == 3 and bool(np.median(self.image) > self.levels.mean())
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether nuclei shine on a dark ground, as in fluorescence."""
+        return self.image.ndim == 2 and bool(np.median(self.image) < self.levels.mean())
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training sample.
+
+    Attributes
+    ----------
+    image : NDArray[np.float32] (3, crop, crop)
+        Normalised to 0..1.
+    targets : Targets
+        What the network should say.
+    valid : NDArray[np.bool_] (crop, crop)
+        False where the sample reaches beyond the image: mirrored for context, left out of the loss.
+    """
+
+    image: NDArray[np.float32]
+    targets: Targets
+    valid: NDArray[np.bool_]
+
+
+def draw_sample(original: Original, config: AugmentConfig, rng: np.random.Generator) -> Sample:
+    """Draw one sample of an image."""
+    if rng.random() < config.negatives:
+        return _negative(config.crop, rng)
+    image, labels, nuclei, valid, scale = _cut(original, config, rng)
+    if config.any_size and scale > _SMOOTH_SCALE:
+        labels = smooth_labels(labels, min(math.ceil(scale / 2), _LARGEST_VOTE), threads=1)
+        image = with_fine_texture(image, labels, scale, original.is_dark, rng)
+    if rng.random() < config.strength * (0.6 if original.is_stained else 0.1 if original.is_dark else 0):
+        image = restained(image, labels, nuclei, rng)
+    if rng.random() < config.strength:
+        image = _restyle(image, original.is_dark, rng)
+    return Sample(np.ascontiguousarray(image), targets(labels, nuclei), valid)
+
+
+def _cut(
+    original: Original, config: AugmentConfig, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.uint32], Nuclei, NDArray[np.bool_], float]:
+    """Return pixels, labels, the whole image's nuclei as they lie in the cut, which pixels are there, and the scale."""
+    crop = config.crop
+    height, width = original.labels.shape
+    on_grid = rng.random() < config.on_grid
+    scale = 1.0 if on_grid else math.exp(rng.uniform(*np.log(config.scale)))
+    bounds = config.diameters
+    # No draw where the option is off: the samples of earlier runs stay the same.
+    if config.any_size and rng.random() < config.any_size:
+        bounds = config.any_diameters
+        scale = math.exp(rng.uniform(*np.log(bounds))) / original.median_diameter
+    smallest, largest = (bound / original.median_diameter for bound in bounds)
+    scale = min(max(scale, smallest), largest)
+    # Half of the samples keep the pixel grid's axes: free turns blur, and most images are never turned.
+    angle = rng.integers(4) * math.pi / 2 if on_grid or rng.random() < 0.5 else rng.uniform(0, 2 * math.pi)
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    if rng.random() < 0.5:
+        turn = turn @ np.diag([1.0, -1.0])
+    to_original = turn / scale
+    reach = np.abs(to_original).sum(axis=1) * crop / 2
+    middle = np.array(
+        [
+            rng.uniform(min(r, side / 2), max(side - r, side / 2)) - 0.5
+            for r, side in zip(reach, (height, width), strict=True)
+        ]
+    )
+    # Output pixel p (row, column) shows the original at  to_original @ (p - centre) + middle.
+    centre = (crop - 1) / 2
+    if on_grid and scale == 1:
+        middle = np.rint(middle - centre) + centre
+    steps = np.arange(crop) - centre
+    rows = to_original[0, 0] * steps[:, None] + to_original[0, 1] * steps[None, :] + middle[0]
+    columns = to_original[1, 0] * steps[:, None] + to_original[1, 1] * steps[None, :] + middle[1]
+    valid = (rows >= -0.5) & (rows <= height - 0.5) & (columns >= -0.5) & (columns <= width - 0.5)
+
+    nearest_rows = np.clip(np.rint(rows), 0, height - 1).astype(np.intp)
+    nearest_columns = np.clip(np.rint(columns), 0, width - 1).astype(np.intp)
+    labels = np.where(valid, original.labels[nearest_rows, nearest_columns], 0).astype(np.uint32)
+    centres = (original.nuclei.centres - middle) @ np.linalg.inv(to_original).T + centre
+    nuclei = Nuclei(centres.astype(np.float32), original.nuclei.diameters * np.float32(scale))
+
+    image = _normalised_window(original, rows, columns, scale, rng)
+    return image, labels, nuclei, valid, scale
+
+
+def _normalised_window(
+    original: Original,
+    rows: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    scale: float,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    height, width = original.labels.shape
+    low = original.levels[rng.integers(_LOW)]
+    high = original.levels[len(_PERCENTILES) - 1 - rng.integers(_HIGH)]
+    if high <= low:
+        low, high = original.levels[0], max(original.levels[-1], original.levels[0] + 1)
+    # Only the rows and columns that the sample touches are converted: images may be large.
+    margin = 2
+    top, bottom = _clip_range(rows, margin, height)
+    left, right = _clip_range(columns, margin, width)
+    window = original.image[top:bottom, left:right].astype(np.float32)
+    if window.ndim == 2:
+        window = window[..., None]
+    window = np.clip((window - np.float32(low)) / np.float32(high - low), 0, 1)
+    if scale < _ALIASED_SCALE:  # a sample's pixel shows the mean of several, not one of them
+        smoothed = blurred(np.moveaxis(window, -1, 0), math.sqrt(1 / scale**2 - 1) / 2)
+        window = np.moveaxis(smoothed, 0, -1)
+    grid = np.stack(
+        [
+            (2 * (columns - left) + 1) / (right - left) - 1,
+            (2 * (rows - top) + 1) / (bottom - top) - 1,
+        ],
+        axis=-1,
+    )
+    sampled = functional.grid_sample(
+        torch.from_numpy(np.moveaxis(window, -1, 0).copy())[None],
+        torch.from_numpy(grid.astype(np.float32))[None],
+        mode="bilinear",
+        padding_mode="reflection",
+        align_corners=False,
+    )[0]
+    result: NDArray[np.float32] = sampled.expand(3, -1, -1).numpy().copy()
+    return result
+
+
+def _clip_range(values: NDArray[np.float64], margin: int, size: int) -> tuple[int, int]:
+    start = min(max(math.floor(values.min()) - margin, 0), size - 1)
+    stop = max(min(math.ceil(values.max()) + margin + 1, size), start + 1)
+    return start, stop
+
+
+def _restyle(image: NDArray[np.float32], is_dark: bool, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Change what another stain, lamp, lens or camera would change."""
+    if rng.random() < 0.7:
+        image = image ** np.float32(math.exp(rng.uniform(-0.6, 0.6)))
+    if rng.random() < 0.5:
+        image = image * np.float32(rng.uniform(0.6, 1.3)) + np.float32(rng.uniform(-0.1, 0.15))
+    if not is_dark:
+        image = _recolour(image, rng)
+    elif rng.random() < 0.1:
+        # Fluorescence is often stored in the colour it was seen in.
+        image = image * rng.uniform(0, 1, (3, 1, 1)).astype(np.float32)
+        image = image / max(float(image.max()), 1e-3)
+    if rng.random() < 0.1:
+        image = 1 - image
+    if rng.random() < 0.3:
+        image = blurred(image, rng.uniform(0.4, 1.8))
+    if rng.random() < 0.4:
+        noise = rng.standard_normal(image.shape if rng.random() < 0.3 else image.shape[1:], np.float32)
+        level = np.float32(math.exp(rng.uniform(math.log(0.005), math.log(0.1))))
+        # Shot noise grows with the light, camera noise does not.
+        spread = np.sqrt(np.clip(image, 0.02, 1)) if rng.random() < 0.5 else np.float32(1)
+        image = image + noise * level * spread
+    clipped: NDArray[np.float32] = np.clip(image, 0, 1).astype(np.float32)
+    return clipped
+
+
+def _recolour(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    if rng.random() < 0.15:
+        grey = image.mean(axis=0, keepdims=True)
+        return np.broadcast_to(grey, image.shape).copy()
+    if rng.random() < 0.6:
+        # Stains absorb: in optical density a stronger or weaker dye is a factor (Ruifrok and Johnston 2001).
+        density = -np.log(np.clip(image, 0.01, 1))
+        factors = np.exp(rng.uniform(-0.35, 0.35, (3, 1, 1))).astype(np.float32)
+        image = np.exp(-density * factors)
+    if rng.random() < 0.15:
+        image = image[rng.permutation(3)]
+    return image
+
+
+# Optical densities of haematoxylin and eosin in red, green and blue (Ruifrok and Johnston 2001), and their inverse.
+_STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
+_UNMIX = np.linalg.pinv(_STAINS).astype(np.float32)
+
+# Mean density of the nuclear dye in nuclei, from a pale counterstain to a strong one.
+_NUCLEAR_DENSITY = (0.3, 1.6)
+
+# Densities of dyes that other laboratories use: for nuclei blues, violets and greens; around them also browns and reds.
+_NUCLEAR_DYES = np.array([[0.65, 0.70, 0.29], [0.75, 0.55, 0.25], [0.80, 0.50, 0.20], [0.65, 0.45, 0.60]])
+_OTHER_DYES = np.array(
+    [
+        [0.27, 0.57, 0.78],
+        [0.35, 0.60, 0.70],
+        [0.22, 0.50, 0.75],
+        [0.40, 0.60, 0.72],
+        [0.07, 0.99, 0.11],
+        [0.10, 0.75, 0.60],
+        [0.60, 0.60, 0.30],
+    ]
+)
+
+
+def restained(
+    image: NDArray[np.float32], labels: NDArray[np.uint32], nuclei: Nuclei, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Dye a sample anew, as in immunohistochemistry: its surroundings may become darker than a nucleus.
+
+    Stained tissue is unmixed into two dyes, and others are put in their place. Fluorescence gives the nuclear dye only.
+    The second dye also stains what lies between the nuclei, and the membranes midway between neighbours. Nuclei may be
+    pale, but the second dye's grain never drowns them: samples that show nothing teach a network to doubt pale nuclei.
+    """
+    if np.array_equal(image[0], image[1]):
+        nuclear, other = np.sqrt(image[0]), np.zeros_like(image[0])
+    else:
+        density = -np.log(np.clip(image, 0.02, 1))
+        nuclear, other = np.maximum(np.einsum("ck,chw->khw", _UNMIX, density), 0)
+    inside = labels > 0
+    darkness = math.exp(rng.uniform(*np.log(_NUCLEAR_DENSITY)))
+    nuclear = nuclear * (darkness / max(float(nuclear[inside].mean()) if inside.any() else 1.0, 0.1))
+    between = 1 - blurred(inside.astype(np.float32)[None], rng.uniform(0.5, 1.5))[0] * rng.uniform(0.3, 1)
+    other = other * math.exp(rng.uniform(-0.7, 1.1)) + rng.uniform(0, 0.8) * (rng.random() < 0.7)
+    if rng.random() < 0.6:
+        other = other + rng.uniform(0.2, 1.5) * _membranes(nuclei, labels.shape, rng)
+    grain = blurred(rng.standard_normal((1, *labels.shape), np.float32), rng.uniform(1, 4))[0]
+    grain = (
+        grain / max(float(grain.std()), 1e-3) * rng.uniform(0, 0.4) * min(1, darkness / max(float(other.mean()), 1e-3))
+    )
+    other = np.maximum(other * between * (1 + grain), 0)
+    dyes = np.stack([_NUCLEAR_DYES[rng.integers(len(_NUCLEAR_DYES))], _OTHER_DYES[rng.integers(len(_OTHER_DYES))]])
+    dyes = np.clip(dyes + rng.normal(0, 0.05, dyes.shape), 0.02, None)
+    absorbed = dyes[0][:, None, None] * nuclear + dyes[1][:, None, None] * other
+    dyed: NDArray[np.float32] = np.exp(-absorbed).astype(np.float32)
+    return dyed
+
+
+def _membranes(nuclei: Nuclei, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw lines where two centres are equally near, drawn out along one axis as epithelium is."""
+    centres = nuclei.centres[np.isfinite(nuclei.centres).all(axis=1)]
+    near = ((centres > -16) & (centres < np.array(shape) + 16)).all(axis=1)
+    if np.count_nonzero(near) < 2:
+        return np.zeros(shape, np.float32)
+    stretch = np.exp(rng.uniform(-0.5, 0.5, 2)).astype(np.float32)
+    # At half resolution: lines are blurred anyway, and every pixel meets every centre.
+    rows, columns = (np.arange(0, side, 2, dtype=np.float32) * s for side, s in zip(shape, stretch, strict=True))
+    first, second = np.full((2, len(rows), len(columns)), np.inf, np.float32)
+    for row, column in centres[near] * stretch:
+        distance = np.sqrt((rows[:, None] - row) ** 2 + (columns[None, :] - column) ** 2)
+        second = np.minimum(second, np.maximum(first, distance))
+        first = np.minimum(first, distance)
+    lines = np.exp(-(((second - first) / rng.uniform(1.5, 5)) ** 2))
+    return np.repeat(np.repeat(lines, 2, axis=0), 2, axis=1)[: shape[0], : shape[1]].astype(np.float32)
+
+
+def _negative(crop: int, rng: np.random.Generator) -> Sample:
+    """Noise, smooth or not, on a flat or sloping ground: nothing in it is a nucleus."""
+    channels = 3 if rng.random() < 0.3 else 1
+    shape = (channels, crop, crop)
+    ground = rng.uniform(0, 1) + np.linspace(-1, 1, crop, dtype=np.float32) * rng.uniform(-0.5, 0.5)
+    if rng.random() < 0.5:
+        noise = rng.standard_normal(shape, np.float32)
+    else:
+        noise = rng.poisson(math.exp(rng.uniform(-4, 4)), shape).astype(np.float32)
+        noise = (noise - noise.mean()) / max(float(noise.std()), 1e-3)
+    if rng.random() < 0.3:
+        noise = blurred(noise, rng.uniform(0.4, 0.8)) * 2
+    image = noise * math.exp(rng.uniform(math.log(0.02), math.log(0.5))) + ground
+    if rng.random() < 0.7:
+        low, high = np.percentile(image, (1, 99.8))
+        image = (image - low) / max(high - low, 1e-3)
+    image = np.broadcast_to(np.clip(image, 0, 1), (3, crop, crop)).astype(np.float32)
+    return Sample(image.copy(), targets(np.zeros((crop, crop), np.uint32)), np.ones((crop, crop), bool))
