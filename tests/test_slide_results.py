@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nucleus_unet import _core
-from nucleus_unet.exports.wkb import decode_wkb
+from nucleus_unet.exports.geojson import decode_outlines
 from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.normalisation import Levels
 from nucleus_unet.slides.grid import lay_blocks
@@ -248,7 +248,7 @@ def test_well_known_binary_is_that_of_shapely(mask: NDArray[np.uint32]) -> None:
         parts = [shapely.Polygon(exterior, holes) for exterior, *holes in polygons]
         expected = shapely.to_wkb(parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts), byte_order=1)
         assert encoded == expected
-        decoded = decode_wkb(encoded)
+        (decoded,) = decode_outlines([encoded])
         assert [[ring.tolist() for ring in rings] for rings in decoded] == [
             [ring.tolist() for ring in rings] for rings in polygons
         ]

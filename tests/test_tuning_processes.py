@@ -15,7 +15,7 @@ import pytest
 import torch
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.tuning import study
-from nucleus_unet.tuning.training_job import FIGURE, Ended, Job, Report
+from nucleus_unet.tuning.training_job import FIGURE, Job, Report
 from nucleus_unet.tuning.worker_pool import share_devices
 from test_tuning import rows, run
 
@@ -27,14 +27,14 @@ class PlayedJob(Job):
 
     scene: Path
 
-    def run(self, settings: Mapping[str, Any], folder: Path, report: Report, *, device: str | None = None) -> Ended:
+    def run(self, settings: Mapping[str, Any], folder: Path, report: Report, *, device: str | None = None) -> float:
         dropout = settings["dropout"]
         folder.mkdir(parents=True, exist_ok=True)
         with (self.scene / "begun").open("a") as file:
             file.write(f"{os.getpid()},{folder.name},{dropout},{torch.get_num_threads()},{device}\n")
         self.play(folder.name)
         report(4, dropout)
-        return Ended(dropout)
+        return float(dropout)
 
     def play(self, name: str) -> None:
         """Do what the test is about, in the trial whose folder has that name."""
@@ -120,7 +120,7 @@ def test_the_trial_of_a_killed_worker_is_run_again_at_once_and_nothing_else_is_l
     states = [row["state"] for row in rows(tmp_path / "out")]
     assert sorted(states) == ["complete"] * 4 + ["cut off"]
     lost = states.index("cut off")
-    assert f"trial {lost}: its process died (exit code -9)" in lines
+    assert "a process died (exit code -9); its trial is run again" in lines
     dropouts = [row["dropout"] for row in rows(tmp_path / "out")]
     (again,) = (number for number, dropout in enumerate(dropouts) if dropout == dropouts[lost] and number != lost)
     assert [folder for _, folder, dropout, *_ in begun(tmp_path / "scene") if dropout == dropouts[lost]] == [

@@ -14,7 +14,6 @@ from rich.table import Table
 
 from nucleus_unet.cli.shared import Data, Device, GroupBy, Groups, bundle_path, read_sets, show
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.io.atomic import check_output_folder
 
 if TYPE_CHECKING:
     from nucleus_unet.comparison import Comparison
@@ -33,11 +32,11 @@ def compare(
 ) -> None:
     """Compare models on images that none has seen: figures side by side, and which differences are more than chance."""
     from nucleus_unet.comparison import compare as run
-    from nucleus_unet.comparison.page import write_comparison
+    from nucleus_unet.comparison.page import check_comparison_folder, write_comparison
     from nucleus_unet.segmenter import Segmenter
 
     if out is not None:
-        check_output_folder(out, "the comparison")
+        check_comparison_folder(out)
     if len(bundles) < 2:
         raise SettingsError(f"expected at least two model bundles to compare, got {len(bundles)}")
     paths = dict(zip(_names(bundles), bundles, strict=True))

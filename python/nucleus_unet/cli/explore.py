@@ -23,10 +23,10 @@ def explore(
     from nucleus_unet.exploration import explore as run
     from nucleus_unet.exploration import write_page
     from nucleus_unet.exploration.page import check_page_path
-    from nucleus_unet.reports.plots import require_matplotlib
+    from nucleus_unet.reports.page import require_page_packages
 
     check_page_path(out)
-    require_matplotlib()
+    require_page_packages()
     examples, report = read_reported_sets(data, groups, group_by, name_by_set=len(data) > 1)
     exploration = run(examples, report=report, track=lambda items: show(items, "images"))
     names = ", ".join(path.stem for path in data)

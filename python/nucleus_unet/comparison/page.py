@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import json
-from html import escape
 from itertools import groupby
 from pathlib import Path
 
-from nucleus_unet import __version__
-from nucleus_unet.comparison.compare import ComparedModel, Comparison
+from nucleus_unet.comparison.compare import ComparedModel, Comparison, Difference
 from nucleus_unet.comparison.metric_values import FIGURES
 from nucleus_unet.io.atomic import check_output_folder, write_atomically
-from nucleus_unet.reports.page import page, table
+from nucleus_unet.reports.page import render, require_jinja
 
 PAGE, FIGURES_FILE = "comparison.html", "comparison.json"
 
-_BODY = """\
-<p>{images}</p>
-<h2>Figures</h2>
-{models}
-<p class="note">{meanings} Milliseconds are the median for an image on the machine that made this page, without the
-reading of files.</p>
-<h2>Differences</h2>
-{differences}
-<p class="note">Second model minus first. Intervals are of 95 %, from a paired bootstrap over fields
-({resamples} resamples, seed {seed}). A difference is called real where its interval leaves out 0, which it does by
-chance for one in twenty figures of equal models. It is real of these models: another training of the same recipe, from
-another seed, differs too.</p>
-<p class="note">Written by nucleus-unet {version}.</p>"""
 
-_STYLE = """\
-.differences th:nth-child(2), .differences td:nth-child(2) { text-align: left; white-space: normal; min-width: 8rem; }
-"""
+def check_comparison_folder(folder: Path) -> None:
+    """Find out before a long comparison whether its page could be written; raise as `write_comparison` does."""
+    check_output_folder(folder, "the comparison")
+    require_jinja()
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> Path:
@@ -53,8 +39,10 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     ------
     SettingsError
         ``folder`` is a file.
+    MissingExtraError
+        Jinja2 is missing.
     """
-    check_output_folder(folder, "the comparison")
+    check_comparison_folder(folder)
     text = _page(comparison)
     write_atomically(folder / FIGURES_FILE, json.dumps(comparison.to_json(), indent=2) + "\n")
     write_atomically(folder / PAGE, text)
@@ -62,16 +50,16 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
 
 
 def _page(comparison: Comparison) -> str:
-    body = _BODY.format(
-        images=escape(said_of_images(comparison)),
+    pairs = groupby(comparison.differences, key=lambda each: (each.first, each.second))
+    return render(
+        "comparison/page.html",
+        title="Models compared",
+        comparison=comparison,
+        images=said_of_images(comparison),
         models=_models(comparison),
-        meanings=" ".join(f"<b>{figure.title}</b>: {figure.meaning}." for figure in FIGURES.values()),
-        differences=_differences(comparison),
-        resamples=f"{comparison.resamples:,}",
-        seed=comparison.seed,
-        version=escape(__version__),
+        figures=FIGURES.values(),
+        differences=[(pair, [_difference(each) for each in found]) for pair, found in pairs],
     )
-    return page("Models compared", body, style=_STYLE)
 
 
 def said_of_images(comparison: Comparison) -> str:
@@ -100,26 +88,14 @@ def figures_of(model: ComparedModel) -> list[str]:
     return [*figures, f"{model.parameters:,}", f"{model.milliseconds:.0f}"]
 
 
-def _models(comparison: Comparison) -> str:
+def _models(comparison: Comparison) -> list[list[str]]:
     # A row a figure: a phone has no room for a column each.
-    titles = [*titles_of_figures(comparison), "SHA-256"]
-    columns = [[*figures_of(model), model.fingerprint[:8]] for model in comparison.models]
-    rows = [[title, *values] for title, *values in zip(titles, *columns, strict=True)]
-    return table(["", *(model.name for model in comparison.models)], rows)
+    titles = ["", *titles_of_figures(comparison), "SHA-256"]
+    columns = [[model.name, *figures_of(model), model.fingerprint[:8]] for model in comparison.models]
+    return [[title, *values] for title, *values in zip(titles, *columns, strict=True)]
 
 
-def _differences(comparison: Comparison) -> str:
-    parts = []
-    for (first, second), found in groupby(comparison.differences, key=lambda each: (each.first, each.second)):
-        rows = [
-            [
-                FIGURES[each.figure].title,
-                each.verdict,
-                f"{each.interval.difference:+.4f}",
-                f"{each.interval.low:+.4f} to {each.interval.high:+.4f}",
-            ]
-            for each in found
-        ]
-        listed = table(["", "verdict", "difference", "95 %"], rows)
-        parts.append(f'<h3>{escape(second)} against {escape(first)}</h3>\n<div class="differences">{listed}</div>')
-    return "\n".join(parts)
+def _difference(found: Difference) -> list[str]:
+    low, high = found.interval.low, found.interval.high
+    title = FIGURES[found.figure].title
+    return [title, found.verdict, f"{found.interval.difference:+.4f}", f"{low:+.4f} to {high:+.4f}"]

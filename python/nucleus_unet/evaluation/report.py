@@ -11,7 +11,7 @@ from nucleus_unet.errors import SettingsError
 from nucleus_unet.evaluation.evaluate import EvaluatedImage, Evaluation
 from nucleus_unet.evaluation.page import report_html
 from nucleus_unet.io.atomic import check_output_folder, write_atomically
-from nucleus_unet.reports.plots import require_matplotlib
+from nucleus_unet.reports.page import require_page_packages
 
 PAGE, FIGURES, TABLE = "report.html", "report.json", "images.csv"
 
@@ -24,10 +24,10 @@ def check_report_folder(folder: Path) -> None:
     SettingsError
         ``folder`` is a file.
     MissingExtraError
-        matplotlib is missing.
+        matplotlib or Jinja2 is missing.
     """
     check_output_folder(folder, "the report")
-    require_matplotlib()
+    require_page_packages()
 
 
 def write_report(evaluation: Evaluation, folder: Path, *, worst: int = 12) -> Path:
@@ -52,7 +52,7 @@ def write_report(evaluation: Evaluation, folder: Path, *, worst: int = 12) -> Pa
     SettingsError
         ``folder`` is a file, or ``worst`` is negative.
     MissingExtraError
-        matplotlib is missing.
+        matplotlib or Jinja2 is missing.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def write_report(evaluation: Evaluation, folder: Path, *, worst: int = 12) -> Pa
 def worst_images(evaluation: Evaluation, count: int) -> list[EvaluatedImage]:
     """Choose the images of lowest mean average precision; ties go to the one with more nuclei lost, then by name.
 
-    Images in which nothing is lost or wrong at an intersection over union of .5 are not among them.
+    Images in which nothing is lost or wrong at an intersection over union of 0.5 are not among them.
     """
 
     def goodness(image: EvaluatedImage) -> tuple[float, int, str]:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.exports.wkb import Polygons
+from nucleus_unet.exports.geojson import Polygons
 
 
 class CocoWriter:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from nucleus_unet.io.atomic import write_atomically
 
 # Ids derive from where a nucleus begins, so that the same result gives the same file.
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "nucleus-unet")
+
+Polygons = Sequence[Sequence[NDArray[np.int32]]]
+"""Pieces, each an exterior ring and its holes, of (K, 2) vertices (x, y), the last one equal to the first."""
 
 HEAD, TAIL = b'{"type":"FeatureCollection","features":[', b"]}"
 """What stands before and after a file's features, which commas part."""
@@ -56,6 +60,23 @@ def features(
     return _core.geojson_features(
         outlines, area=area, intensity=intensity, probability=probability, namespace=NAMESPACE.bytes
     )
+
+
+def decode_outlines(outlines: list[bytes]) -> Iterator[Polygons]:
+    """Decode well-known binary with the reader that `features` has, by way of GeoJSON.
+
+    Examples
+    --------
+    >>> (square,) = decode_outlines(_core.contours_wkb(np.ones((1, 1), np.uint32), (0, 0)))
+    >>> square[0][0].tolist()
+    [[1, 0], [1, 1], [0, 1], [0, 0], [1, 0]]
+    """
+    count = len(outlines)
+    nothing = {"area": np.zeros(count, np.int64), "intensity": np.zeros(count), "probability": np.zeros(count, "f4")}
+    for text in features(outlines, **nothing):
+        geometry = json.loads(text)["geometry"]
+        pieces = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
+        yield [[np.array(ring, np.int32) for ring in rings] for rings in pieces]
 
 
 def write_geojson(path: Path, collection: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nucleus_unet.exports.wkb import Polygons
+from nucleus_unet.exports.geojson import Polygons
 from nucleus_unet.io.atomic import write_atomically
 
 _HEADER = ("ImageId", "EncodedPixels")

@@ -11,9 +11,9 @@ from typing import Any, BinaryIO
 
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.exports.coco import CocoWriter
+from nucleus_unet.exports.geojson import Polygons, decode_outlines
 from nucleus_unet.exports.ome_zarr import require_zarr, write_label_zarr
 from nucleus_unet.exports.rle import RleCsvWriter
-from nucleus_unet.exports.wkb import decode_wkb
 from nucleus_unet.io.atomic import check_output_folder, read_json, written_atomically
 from nucleus_unet.slides.nucleus_table import Nucleus, NucleusTable
 from nucleus_unet.slides.plan import PLAN
@@ -124,7 +124,7 @@ def _write_nuclei(
 ) -> list[Path]:
     """Write the formats that are made of outlines, all from one pass."""
     written: list[Path] = []
-    adders: list[Callable[[Nucleus], None]] = []
+    adders: list[Callable[[Nucleus, Polygons], None]] = []
     outlines = None
     with ExitStack() as stack:
 
@@ -136,13 +136,13 @@ def _write_nuclei(
             outlines = stack.enter_context(OutlineWriter(out, compressed=False))
         if "rle" in formats:
             rle = stack.enter_context(RleCsvWriter(opened("rle"), height=plan["height"], image_id=name))
-            adders.append(lambda nucleus: rle.add(decode_wkb(nucleus.outline)))
+            adders.append(lambda _, polygons: rle.add(polygons))
         if "coco" in formats:
             shape = plan["height"], plan["width"]
             coco = stack.enter_context(CocoWriter(opened("coco"), shape=shape, name=name))
             adders.append(
-                lambda nucleus: coco.add(
-                    decode_wkb(nucleus.outline),
+                lambda nucleus, polygons: coco.add(
+                    polygons,
                     area=nucleus.area,
                     box=(nucleus.top, nucleus.left, nucleus.bottom, nucleus.right),
                     probability=nucleus.probability,
@@ -151,9 +151,10 @@ def _write_nuclei(
         for group in groups:
             if outlines is not None:
                 outlines.add(group)
-            for nucleus in group.nuclei() if adders else ():
-                for add in adders:
-                    add(nucleus)
+            if adders:
+                for nucleus, polygons in zip(group.nuclei(), decode_outlines(group.outline), strict=True):
+                    for add in adders:
+                        add(nucleus, polygons)
     return (outlines.paths if outlines is not None else []) + written
 
 

@@ -26,7 +26,8 @@ from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.model.bundle import CONFIG, Bundle, BundleConfig, SeenImages, load_bundle, save_bundle
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.network import Network, weights_of
-from nucleus_unet.reports.plots import require_matplotlib, save_curves
+from nucleus_unet.reports.page import require_page_packages
+from nucleus_unet.reports.plots import save_curves
 from nucleus_unet.training.augmentation import Original
 from nucleus_unet.training.checkpoint import read_facts
 from nucleus_unet.training.distributed import is_first_process
@@ -98,9 +99,9 @@ def train_bundle(
     SettingsError
         There is a model at ``out`` that was not trained there, or what `nucleus_unet.training.trainer.train` refuses.
     MissingExtraError
-        matplotlib, or TensorBoard where it is asked for, is missing.
+        matplotlib, Jinja2, or TensorBoard where it is asked for, is missing.
     """
-    require_matplotlib()
+    require_page_packages()
     if (out / CONFIG).exists() and not (out / "training" / CHECKPOINT).exists():
         raise SettingsError(f"out: {out} holds a model that was not trained there, and is kept: choose a new folder")
     training, held_out = hold_out_images(examples, folds=folds, kind=hold_out, seed=config.seed)

@@ -11,12 +11,13 @@ import numpy as np
 
 from nucleus_unet import _core
 from nucleus_unet.errors import DataError
-from nucleus_unet.exports.wkb import is_multipolygon
 from nucleus_unet.extras import require
 from nucleus_unet.slides.nucleus_table import NucleusTable, empty_table, joined
 
 # Outlines make rows large: so many of them take some tens of megabytes.
 _ROWS_IN_A_GROUP = 2**14
+# By the first byte of the type in little-endian well-known binary.
+_GEOMETRY_TYPES = {3: "Polygon", 6: "MultiPolygon"}
 # Beyond, no slide has a pixel.
 _FARTHEST = 2**31
 
@@ -50,7 +51,7 @@ class TableWriter:
 
     def add(self, nuclei: NucleusTable) -> None:
         """Add rows."""
-        self._kinds |= {"MultiPolygon" if is_multipolygon(outline) else "Polygon" for outline in nuclei.outline}
+        self._kinds |= {_GEOMETRY_TYPES[outline[1]] for outline in nuclei.outline}
         left, top, right, bottom = self._bounds
         self._bounds = (
             int(nuclei.left.min(initial=left)),
