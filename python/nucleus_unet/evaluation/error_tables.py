@@ -73,7 +73,7 @@ def error_figures(images: Iterable[EvaluatedImage]) -> list[ErrorFigure]:
         causes = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in errors if count)
         panels = error_panels(image.example.image, image.example.labels, image.prediction)._asdict()
         figures.append(
-            ErrorFigure(image, causes, {name: imagecodecs.png_encode(panel) for name, panel in panels.items()})
+            ErrorFigure(image, causes, {name: bytes(imagecodecs.png_encode(panel)) for name, panel in panels.items()})
         )
     return figures
 
