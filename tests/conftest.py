@@ -58,7 +58,7 @@ def segmenter(tiny_bundle: Path) -> Segmenter:
     return Segmenter.from_pretrained(tiny_bundle, device="cpu", precision="float32")
 
 
-def lively(config: NetworkConfig) -> Network:
+def random_network(config: NetworkConfig) -> Network:
     """An untrained network whose every answer uses the whole range of bytes."""
     torch.manual_seed(3)
     network = Network(config).eval()

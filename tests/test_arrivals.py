@@ -9,12 +9,12 @@ import pytest
 from conftest import draw_discs
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides import pipeline
-from nucleus_unet.slides.block_events import Abandoned, Arrivals
-from nucleus_unet.slides.tasks import Work
+from nucleus_unet.slides.block_events import BlockEvents, Cancelled
+from nucleus_unet.slides.tasks import SlideTasks
 from numpy.typing import NDArray
 
 
-def waiting(arrivals: Arrivals, block: int) -> tuple[threading.Thread, list[BaseException | None]]:
+def waiting(arrivals: BlockEvents, block: int) -> tuple[threading.Thread, list[BaseException | None]]:
     """Start to wait for a block; the list gets what came of it."""
     outcome: list[BaseException | None] = []
 
@@ -22,7 +22,7 @@ def waiting(arrivals: Arrivals, block: int) -> tuple[threading.Thread, list[Base
         try:
             arrivals.wait_for(block)
             outcome.append(None)
-        except Abandoned as error:
+        except Cancelled as error:
             outcome.append(error)
 
     thread = threading.Thread(target=wait)
@@ -31,7 +31,7 @@ def waiting(arrivals: Arrivals, block: int) -> tuple[threading.Thread, list[Base
 
 
 def test_who_waits_for_a_block_goes_on_when_it_comes() -> None:
-    arrivals = Arrivals()
+    arrivals = BlockEvents()
     thread, outcome = waiting(arrivals, 3)
     arrivals.arrive(5)
     thread.join(0.05)
@@ -42,14 +42,14 @@ def test_who_waits_for_a_block_goes_on_when_it_comes() -> None:
 
 
 def test_when_the_work_is_abandoned_nobody_goes_on() -> None:
-    arrivals = Arrivals()
+    arrivals = BlockEvents()
     arrivals.arrive(1)
     thread, outcome = waiting(arrivals, 2)
     arrivals.check()
     arrivals.abandon()
     thread.join(10)
-    assert [type(each) for each in outcome] == [Abandoned]
-    with pytest.raises(Abandoned):
+    assert [type(each) for each in outcome] == [Cancelled]
+    with pytest.raises(Cancelled):
         arrivals.wait_for(1)
 
 
@@ -62,8 +62,8 @@ def test_results_that_cannot_be_written_end_the_work_early(
     segmenter: Segmenter, slide: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    predict = Work.predict
-    monkeypatch.setattr(Work, "predict", lambda work, tile: (asked.append(1), predict(work, tile))[1])
+    predict = SlideTasks.predict
+    monkeypatch.setattr(SlideTasks, "predict", lambda work, tile: (asked.append(1), predict(work, tile))[1])
 
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -73,7 +73,7 @@ def test_results_that_cannot_be_written_end_the_work_early(
         segmenter.predict_slide(slide, out=tmp_path / "out", tile=160, block=100, tissue=False)
     ended_early = len(asked)
     monkeypatch.undo()
-    monkeypatch.setattr(Work, "predict", lambda work, tile: (asked.append(1), predict(work, tile))[1])
+    monkeypatch.setattr(SlideTasks, "predict", lambda work, tile: (asked.append(1), predict(work, tile))[1])
     segmenter.predict_slide(slide, out=tmp_path / "other", tile=160, block=100, tissue=False)
     assert ended_early < len(asked) - ended_early
 
@@ -82,15 +82,15 @@ def test_a_tile_that_fails_ends_the_writing_and_leaves_no_part_of_a_result(
     segmenter: Segmenter, slide: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    predict = Work.predict
+    predict = SlideTasks.predict
 
-    def fail_late(work: Work, tile: tuple[int, NDArray[np.float32]]) -> NDArray[np.uint8]:
+    def fail_late(work: SlideTasks, tile: tuple[int, NDArray[np.float32]]) -> NDArray[np.uint8]:
         asked.append(1)
         if len(asked) > 12:
             raise MemoryError("no more")
         return predict(work, tile)
 
-    monkeypatch.setattr(Work, "predict", fail_late)
+    monkeypatch.setattr(SlideTasks, "predict", fail_late)
     with pytest.raises(MemoryError, match="no more"):
         segmenter.predict_slide(slide, out=tmp_path / "out", tile=160, block=100, tissue=False)
     assert {path.name for path in (tmp_path / "out").iterdir()} <= {"lock", "plan.json", "survey.json", "work"}

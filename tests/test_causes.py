@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from nucleus_unet.evaluation.error_analysis import Errors, Fates, PredictedFate, TrueFate, fates
+from nucleus_unet.evaluation.error_analysis import (
+    ErrorBreakdown,
+    GroundTruthOutcome,
+    MatchOutcomes,
+    PredictionOutcome,
+    match_outcomes,
+)
 from nucleus_unet.evaluation.metrics import match
 from nucleus_unet.masks import overlap_table
 from numpy.typing import ArrayLike, NDArray
@@ -16,14 +22,16 @@ label_images = hnp.arrays(np.uint32, (5, 12), elements=st.integers(0, 4))
 blocks = hnp.arrays(np.uint32, (2, 6), elements=st.integers(0, 3)).map(lambda image: np.repeat(image, 3, axis=1))
 
 
-def fates_of(truth: ArrayLike, prediction: ArrayLike) -> Fates:
+def fates_of(truth: ArrayLike, prediction: ArrayLike) -> MatchOutcomes:
     table = overlap_table(truth, prediction)
-    return fates(table, match(table, 0.5))
+    return match_outcomes(table, match(table, 0.5))
 
 
 def names_of(truth: ArrayLike, prediction: ArrayLike) -> tuple[list[str], list[str]]:
     found = fates_of(truth, prediction)
-    return [TrueFate(each).name for each in found.truths], [PredictedFate(each).name for each in found.predictions]
+    return [GroundTruthOutcome(each).name for each in found.truths], [
+        PredictionOutcome(each).name for each in found.predictions
+    ]
 
 
 # Rows of pixels: true nuclei above, predictions below, and what becomes of each.
@@ -97,10 +105,12 @@ def test_fates_agree_with_their_definitions_spelt_out_on_masks(
 def test_every_nucleus_has_one_fate(images: tuple[NDArray[np.uint32], NDArray[np.uint32]]) -> None:
     table = overlap_table(*images)
     matches = match(table, 0.5)
-    errors = fates(table, matches).errors
+    errors = match_outcomes(table, matches).errors
     assert errors.lost + len(matches) == len(table.labels_a)
     assert errors.wrong + len(matches) == len(table.labels_b)
 
 
 def test_errors_add_up() -> None:
-    assert Errors(merged=1, piece=2) + Errors(merged=3, missed=1) == Errors(merged=4, missed=1, piece=2)
+    assert ErrorBreakdown(merged=1, piece=2) + ErrorBreakdown(merged=3, missed=1) == ErrorBreakdown(
+        merged=4, missed=1, piece=2
+    )

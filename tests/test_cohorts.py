@@ -12,7 +12,7 @@ import tifffile
 import zarr
 from conftest import draw_discs
 from nucleus_unet.cli import app
-from nucleus_unet.slides.tasks import Work
+from nucleus_unet.slides.tasks import SlideTasks
 from typer.testing import CliRunner, Result
 
 
@@ -75,14 +75,14 @@ def test_slides_that_are_done_are_not_done_again(
 ) -> None:
     arguments = (slides / "a.tif", slides / "c.tif", "--out", tmp_path / "out")
     with monkeypatch.context() as patch:
-        group_block = Work.group_block
+        group_block = SlideTasks.group_block
 
-        def interrupted(self: Work, number: int) -> None:
+        def interrupted(self: SlideTasks, number: int) -> None:
             if (tmp_path / "out" / "c").exists():
                 raise KeyboardInterrupt
             group_block(self, number)
 
-        patch.setattr(Work, "group_block", interrupted)
+        patch.setattr(SlideTasks, "group_block", interrupted)
         assert run(tiny_bundle, *arguments).exit_code == 130
     before = (tmp_path / "out" / "a" / "labels.tif").stat()
     assert run(tiny_bundle, *arguments).exit_code == 0

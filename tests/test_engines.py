@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import bundle_of, lively
+from conftest import bundle_of, random_network
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference import openvino as openvino_engine
 from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.inference.openvino import OpenVinoEngine
-from nucleus_unet.inference.test_time_augmentation import network_for
+from nucleus_unet.inference.test_time_augmentation import build_predictor
 from nucleus_unet.inference.tiles import round_up
 from nucleus_unet.inference.torch import TorchEngine
 from nucleus_unet.model.bundle import Bundle, load_bundle
@@ -45,7 +45,7 @@ def images(count: int, height: int, width: int) -> NDArray[np.float32]:
 
 def made_bundle(config: NetworkConfig) -> Bundle:
     """A lively network, with an int8 form."""
-    network = lively(config)
+    network = random_network(config)
     bundle = bundle_of(network)
     return bundle_of(network, quantise(config, bundle.weights, list(images(2, 64, 64))))
 
@@ -208,8 +208,8 @@ def test_views_of_an_engine_that_overwrites_its_output_are_those_of_one_that_doe
     threads(2)
     plan = SimpleNamespace(dab=(0.1, 0.9), augment=True)
     engine, shown = OpenVinoEngine(made_bundle(CONFIGS[0]), "float32"), images(1, 96, 96)
-    expected = network_for(engine, plan).run(shown)
-    np.testing.assert_array_equal(network_for(engine.parallel(), plan).run(shown), expected)
+    expected = build_predictor(engine, plan).run(shown)
+    np.testing.assert_array_equal(build_predictor(engine.parallel(), plan).run(shown), expected)
 
 
 def test_a_model_with_an_int8_form_that_is_not_its_default_computes_in_floating_point() -> None:
@@ -221,7 +221,7 @@ def test_a_model_with_an_int8_form_that_is_not_its_default_computes_in_floating_
 
 def test_int8_without_an_int8_form_is_refused() -> None:
     with pytest.raises(SettingsError, match="the model 'test' has no int8 form; take 'auto'"):
-        OpenVinoEngine(bundle_of(lively(CONFIGS[1])), "int8")
+        OpenVinoEngine(bundle_of(random_network(CONFIGS[1])), "int8")
 
 
 def test_bfloat16_is_refused_where_the_processor_does_not_compute_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +270,7 @@ def test_torch_runs_the_network_where_there_is_no_openvino(monkeypatch: pytest.M
 def test_a_tile_on_a_gpu_suits_its_memory(memory: int, side: int, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = SimpleNamespace(total_memory=memory)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: facts)
-    engine = TorchEngine(bundle_of(lively(CONFIGS[1])), "cpu", "float32")
+    engine = TorchEngine(bundle_of(random_network(CONFIGS[1])), "cpu", "float32")
     engine._device = torch.device("cuda")
     assert engine.default_tile == side
 

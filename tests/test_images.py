@@ -14,7 +14,7 @@ from nucleus_unet.errors import ImageError
 from nucleus_unet.io.channels import DTYPES, prepare_image
 from nucleus_unet.io.pictures import read_image
 from nucleus_unet.io.source import open_slide
-from nucleus_unet.preprocessing.normalisation import Levels, measure_levels, normalise
+from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise, percentile_range
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -35,8 +35,8 @@ def test_every_dtype_and_channel_count_of_the_contract_is_taken(dtype: str, chan
 
 
 def test_images_of_either_byte_order_are_the_same() -> None:
-    levels = measure_levels(GREY)
-    assert levels == measure_levels(GREY.astype(">u2"))
+    levels = percentile_range(GREY)
+    assert levels == percentile_range(GREY.astype(">u2"))
     assert levels is not None
     np.testing.assert_array_equal(normalise(GREY, levels), normalise(prepare_image(GREY.astype(">u2")), levels))
 
@@ -149,29 +149,29 @@ def test_pixels_that_are_no_numbers_are_counted_once_each() -> None:
 @pytest.mark.parametrize("value", [0, 1, 255])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_an_image_of_equal_pixels_has_no_levels(dtype: str, value: int) -> None:
-    assert measure_levels(np.full((9, 9), value, dtype)) is None
+    assert percentile_range(np.full((9, 9), value, dtype)) is None
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 5), (5, 0), (0, 5, 3)])
 def test_an_image_without_pixels_has_no_levels(shape: tuple[int, ...]) -> None:
-    assert measure_levels(prepare_image(np.zeros(shape, np.float32))) is None
+    assert percentile_range(prepare_image(np.zeros(shape, np.float32))) is None
 
 
 def test_levels_are_percentiles() -> None:
     image = np.arange(1001, dtype=np.float64).reshape(1, -1)
-    assert measure_levels(image) == pytest.approx((10, 998))
+    assert percentile_range(image) == pytest.approx((10, 998))
 
 
 def test_where_all_but_a_few_pixels_are_equal_those_few_count() -> None:
     image = np.full((200, 200), 7, np.uint8)
     image[3, 4] = 107
-    assert measure_levels(image) == Levels(7, 107)
+    assert percentile_range(image) == IntensityRange(7, 107)
 
 
 def test_an_image_of_bools_goes_from_black_to_white() -> None:
     image = np.eye(8, dtype=bool)
-    levels = measure_levels(image)
-    assert levels == Levels(0, 1)
+    levels = percentile_range(image)
+    assert levels == IntensityRange(0, 1)
     np.testing.assert_array_equal(normalise(image, levels), np.eye(8, dtype=np.float32))
 
 
@@ -179,7 +179,7 @@ def test_a_range_that_numbers_cannot_hold_is_refused() -> None:
     for dtype in np.float32, np.float64:
         most = np.finfo(dtype).max
         with pytest.raises(ImageError, match="too wide a range"):
-            measure_levels(np.array([[-most, 0, most]], dtype))
+            percentile_range(np.array([[-most, 0, most]], dtype))
 
 
 @pytest.mark.filterwarnings("error")
@@ -188,7 +188,7 @@ def test_a_range_that_numbers_cannot_hold_is_refused() -> None:
 def test_the_largest_and_smallest_numbers_are_normalised(dtype: type, extreme: str) -> None:
     most = getattr(np.finfo(dtype), extreme)
     image = np.array([[0, most / 2 if extreme == "max" else most, most]], dtype)
-    levels = measure_levels(image)
+    levels = percentile_range(image)
     assert levels is not None
     result = normalise(image, levels)
     assert np.isfinite(result).all()
@@ -207,7 +207,7 @@ def test_the_largest_and_smallest_numbers_are_normalised(dtype: type, extreme: s
 )
 def test_a_part_is_normalised_as_in_the_whole(image: NDArray[np.generic], data: st.DataObject) -> None:
     try:
-        levels = measure_levels(image)
+        levels = percentile_range(image)
     except ImageError:
         return
     if levels is None:
@@ -512,4 +512,4 @@ def test_levels_are_numpys_percentiles_to_the_bit(image: NDArray[np.generic]) ->
     black, white = np.percentile(values, (1, 99.8))
     if white <= black:
         black, white = values.min(), values.max()
-    assert measure_levels(image) == ((black, white) if white > black else None)
+    assert percentile_range(image) == ((black, white) if white > black else None)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import engine_of, lively
+from conftest import engine_of, random_network
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -14,8 +14,8 @@ from nucleus_unet.model.config import OFFSET_SCALE, NetworkConfig
 from nucleus_unet.model.targets import quantise
 from numpy.typing import NDArray
 
-PLAIN = engine_of(lively(NetworkConfig(form="plain", width=8, depth=2, stem_stride=2)))
-LITE = engine_of(lively(NetworkConfig(decoder=(16, 16, 8, 8))))
+PLAIN = engine_of(random_network(NetworkConfig(form="plain", width=8, depth=2, stem_stride=2)))
+LITE = engine_of(random_network(NetworkConfig(decoder=(16, 16, 8, 8))))
 
 
 def picture(*shape: int) -> NDArray[np.float32]:

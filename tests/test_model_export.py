@@ -17,7 +17,7 @@ import onnx
 import onnxruntime
 import openvino
 import pytest
-from conftest import bundle_of, lively
+from conftest import bundle_of, random_network
 from nucleus_unet import Segmenter
 from nucleus_unet.errors import MissingExtraError, SettingsError
 from nucleus_unet.exports import model as model_export
@@ -43,7 +43,7 @@ NETWORKS = {
 
 @pytest.fixture(scope="module", params=["embedded", *NETWORKS])
 def bundle(request: pytest.FixtureRequest) -> Bundle:
-    return load_bundle() if request.param == "embedded" else bundle_of(lively(NETWORKS[request.param]))
+    return load_bundle() if request.param == "embedded" else bundle_of(random_network(NETWORKS[request.param]))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_the_file_and_its_neighbour_say_how_to_prepare_images_and_to_group(tmp_p
 
 
 def test_a_model_without_a_card_has_no_licence_made_up(tmp_path: Path) -> None:
-    file = export_model(bundle_of(lively(NETWORKS["plain"])), tmp_path / "model", "onnx")[-1]
+    file = export_model(bundle_of(random_network(NETWORKS["plain"])), tmp_path / "model", "onnx")[-1]
     assert "ask" in json.loads(file.read_text())["licence"]
 
 

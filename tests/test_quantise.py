@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import brightness_network, bundle_of, draw_discs, lively
+from conftest import brightness_network, bundle_of, draw_discs, random_network
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.metrics import Scores, score_image, summarise
 from nucleus_unet.inference.openvino import OpenVinoEngine
@@ -66,7 +66,7 @@ def test_crops_show_every_image_alike_and_are_the_same_for_the_same_seed() -> No
 
 @pytest.mark.parametrize("config", [PLAIN, LITE], ids=["plain", "lite0"])
 def test_bytes_say_what_single_precision_says_but_for_rounding(config: NetworkConfig) -> None:
-    network = lively(config)
+    network = random_network(config)
     bundle = bundle_of(network)
     images = noise(4)
     in_bytes = bundle_of(network, quantise(config, bundle.weights, images[:3]))
@@ -78,7 +78,7 @@ def test_bytes_say_what_single_precision_says_but_for_rounding(config: NetworkCo
 
 
 def test_features_that_lie_beside_each_other_share_zero_point_and_unit() -> None:
-    found = quantise(LITE, bundle_of(lively(LITE)).weights, noise(2)).ranges
+    found = quantise(LITE, bundle_of(random_network(LITE)).weights, noise(2)).ranges
     for beside in (
         ("form.blocks.7.sum", "form.blocks.4.sum"),
         ("form.up8.mix.1", "form.blocks.2.sum"),
@@ -89,7 +89,7 @@ def test_features_that_lie_beside_each_other_share_zero_point_and_unit() -> None
 
 
 def test_what_a_depthwise_filter_reads_has_a_scale_for_each_channel() -> None:
-    found = quantise(LITE, bundle_of(lively(LITE)).weights, noise(2)).ranges
+    found = quantise(LITE, bundle_of(random_network(LITE)).weights, noise(2)).ranges
     channels = result_channels(LITE)
     for name, each in found.items():
         expected = (channels[name],) if name.endswith(".expand") else ()
@@ -99,12 +99,12 @@ def test_what_a_depthwise_filter_reads_has_a_scale_for_each_channel() -> None:
 @pytest.mark.parametrize("value", [0.0, 0.45, 1.0])
 def test_flat_images_give_ranges_that_can_be_computed_with(value: float) -> None:
     flat = [np.full((32, 32, 3), value, np.float32)]
-    bundle = bundle_of(lively(LITE))
+    bundle = bundle_of(random_network(LITE))
     quantisation = quantise(LITE, bundle.weights, flat)
     for each in quantisation.ranges.values():
         assert (each.scale > 0).all()
         assert np.isfinite(each.factor).all()
-    engine = OpenVinoEngine(bundle_of(lively(LITE), quantisation), "int8")
+    engine = OpenVinoEngine(bundle_of(random_network(LITE), quantisation), "int8")
     assert np.isfinite(engine.run(noise(1)[0][None])).all()
 
 

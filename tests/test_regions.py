@@ -22,7 +22,7 @@ from nucleus_unet.preprocessing.resample import enlarge_labels
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.executors.threads import run_on_threads
 from nucleus_unet.slides.roi import Region, read_roi
-from nucleus_unet.slides.tasks import Work
+from nucleus_unet.slides.tasks import SlideTasks
 from numpy.typing import NDArray
 from skimage.measure import points_in_poly
 from skimage.segmentation import relabel_sequential
@@ -116,9 +116,9 @@ def test_what_is_far_from_the_regions_is_not_looked_at(
 ) -> None:
     mosaic = draw_discs((500, 500), [(row, column, 6) for row in range(10, 500, 40) for column in range(10, 500, 40)])
     asked: list[int] = []
-    keep_maps = Work.keep_maps
+    keep_maps = SlideTasks.keep_maps
     monkeypatch.setattr(
-        Work, "keep_maps", lambda self, number, maps: (asked.append(number), keep_maps(self, number, maps))
+        SlideTasks, "keep_maps", lambda self, number, maps: (asked.append(number), keep_maps(self, number, maps))
     )
     corner = {"type": "Polygon", "coordinates": [[[0, 0], [60, 0], [60, 60], [0, 60], [0, 0]]]}
     result = segmenter.predict_slide(mosaic, out=tmp_path, roi=corner, tile=136)

@@ -54,7 +54,7 @@ def test_an_empty_or_flat_image_has_no_nuclei(segmenter: Segmenter, shape: tuple
     assert nuclei.labels.shape == shape[:2]
     assert nuclei.maps is not None
     assert nuclei.maps.shape == (*shape[:2], 4)
-    assert nuclei.plan.black is None
+    assert nuclei.plan.intensity_range is None
     assert len(nuclei.table["label"]) == 0
 
 
@@ -164,8 +164,7 @@ def test_the_plan_says_all_that_the_result_depends_on(segmenter: Segmenter, tiny
     plan = segmenter.predict(discs, threshold=0.6, min_area=7).plan
     assert plan.model == "tiny"
     assert plan.fingerprint == load_bundle(tiny_bundle).fingerprint
-    assert plan.black == np.percentile(discs, 1)
-    assert plan.white == np.percentile(discs, 99.8)
+    assert plan.intensity_range == [np.percentile(discs, 1), np.percentile(discs, 99.8)]
     assert (plan.scale, plan.device, plan.precision) == (1.0, "cpu", "float32")
     assert (plan.engine, plan.hardware) == (segmenter.engine.identity.engine, "x86-64")
     assert plan.threads is plan.tile is plan.batch_size is None

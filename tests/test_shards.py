@@ -14,7 +14,7 @@ from conftest import RESULTS, draw_discs
 from filelock import FileLock
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.slides.tasks import Work
+from nucleus_unet.slides.tasks import SlideTasks
 from numpy.typing import NDArray
 
 SIZES: Any = {"tile": 136, "block": 64}
@@ -73,8 +73,10 @@ def test_no_block_is_grouped_by_two_shards(
     segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grouped: list[int] = []
-    group_block = Work.group_block
-    monkeypatch.setattr(Work, "group_block", lambda self, number: (grouped.append(number), group_block(self, number)))
+    group_block = SlideTasks.group_block
+    monkeypatch.setattr(
+        SlideTasks, "group_block", lambda self, number: (grouped.append(number), group_block(self, number))
+    )
     shares = []
     for number in range(1, 5):
         segmenter.predict_slide(mosaic, out=tmp_path, shard=(number, 4), **SIZES)
@@ -111,22 +113,22 @@ def test_a_merge_of_nothing_says_that_all_is_missing(
 def test_a_killed_shard_goes_on_and_a_run_of_one_machine_does_what_shards_left(
     segmenter: Segmenter, mosaic: NDArray[np.uint8], alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep_maps = Work.keep_maps
+    keep_maps = SlideTasks.keep_maps
     kept: list[int] = []
 
-    def interrupted(self: Work, number: int, maps: NDArray[np.uint8]) -> None:
+    def interrupted(self: SlideTasks, number: int, maps: NDArray[np.uint8]) -> None:
         if len(kept) >= 6:
             raise KeyboardInterrupt
         keep_maps(self, number, maps)
         kept.append(number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Work, "keep_maps", interrupted)
+        patch.setattr(SlideTasks, "keep_maps", interrupted)
         with pytest.raises(KeyboardInterrupt):
             segmenter.predict_slide(mosaic, out=tmp_path, shard=(2, 3), **SIZES)
     asked: list[int] = []
     monkeypatch.setattr(
-        Work, "keep_maps", lambda self, number, maps: (asked.append(number), keep_maps(self, number, maps))
+        SlideTasks, "keep_maps", lambda self, number, maps: (asked.append(number), keep_maps(self, number, maps))
     )
     segmenter.predict_slide(mosaic, out=tmp_path, shard=(2, 3), **SIZES)
     assert asked

@@ -17,7 +17,7 @@ import tifffile
 import zarr
 from nucleus_unet.errors import ImageError, MissingExtraError
 from nucleus_unet.io.pictures import read_image
-from nucleus_unet.io.scanners import ScanSlide
+from nucleus_unet.io.scanners import OpenSlideImage
 from nucleus_unet.io.source import Slide, file_facts, open_slide
 from nucleus_unet.segmenter import Segmenter
 from numpy.typing import NDArray
@@ -303,7 +303,7 @@ def write_aperio(path: Path, *, missing: int) -> Path:
 
 
 def test_what_the_scanner_left_out_is_white_whoever_reads_it(tmp_path: Path) -> None:
-    slide = ScanSlide(write_aperio(tmp_path / "slide.svs", missing=7), channel=None, channel_axis=None)
+    slide = OpenSlideImage(write_aperio(tmp_path / "slide.svs", missing=7), channel=None, channel_axis=None)
     assert (slide.shape, slide.channels, slide.mpp) == ((256, 320), 3, 0.25)
     expected = PICTURE_OF_TILES.copy()
     expected[64:128, 128:192] = 255
@@ -311,13 +311,13 @@ def test_what_the_scanner_left_out_is_white_whoever_reads_it(tmp_path: Path) -> 
         np.testing.assert_array_equal(slide.read(*region), expected[region])
     np.testing.assert_array_equal(open_slide(tmp_path / "slide.svs").read(slice(0, 256), slice(0, 320)), expected)
     np.testing.assert_array_equal(read_image(tmp_path / "slide.svs").pixels, expected)
-    green = ScanSlide(tmp_path / "slide.svs", channel=1, channel_axis=None)
+    green = OpenSlideImage(tmp_path / "slide.svs", channel=1, channel_axis=None)
     np.testing.assert_array_equal(green.read(slice(0, 256), slice(0, 320)), expected[..., 1])
 
 
 def test_a_scan_is_what_tifffile_decodes(shared_data: Path) -> None:
     path = shared_data / "slides" / "CMU-1-Small-Region.svs"
-    scan, tiff = ScanSlide(path, channel=None, channel_axis=None), open_slide(path)
+    scan, tiff = OpenSlideImage(path, channel=None, channel_axis=None), open_slide(path)
     assert (scan.shape, scan.mpp) == (tiff.shape, tiff.mpp)
     region = slice(1000, 1100), slice(900, 1100)
     np.testing.assert_allclose(scan.read(*region).astype(int), tiff.read(*region), atol=2)  # two JPEG decoders
@@ -331,7 +331,7 @@ def test_a_damaged_scan_is_refused_with_the_region(tmp_path: Path) -> None:
     content[offset : offset + 20] = bytes(20)
     path.write_bytes(content)
     with pytest.raises(ImageError, match=r"slide.svs: rows 0 to 256, columns 0 to 320 are damaged"):
-        ScanSlide(path, channel=None, channel_axis=None).read(slice(0, 10), slice(0, 10))
+        OpenSlideImage(path, channel=None, channel_axis=None).read(slice(0, 10), slice(0, 10))
 
 
 @pytest.mark.parametrize("name", ["slide.mrxs", "slide.ndpi", "slide.dcm", "slide.czi", "slide.scn"])

@@ -23,12 +23,12 @@ from hypothesis.extra import numpy as hnp
 from nucleus_unet import _core
 from nucleus_unet.exports.wkb import decode_wkb
 from nucleus_unet.plan import Plan
-from nucleus_unet.preprocessing.normalisation import Levels
+from nucleus_unet.preprocessing.normalisation import IntensityRange
 from nucleus_unet.slides.grid import lay_blocks
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei
 from nucleus_unet.slides.nucleus_table import NucleusTable, empty_table
-from nucleus_unet.slides.plan import SlidePlan, keep_plan
-from nucleus_unet.slides.relabel import Band, sweep
+from nucleus_unet.slides.plan import SlidePlan, save_or_check_plan
+from nucleus_unet.slides.relabel import RowBand, iter_bands
 from nucleus_unet.slides.survey.thumbnail import ThumbnailView
 from nucleus_unet.slides.writers import labels as results_labels
 from nucleus_unet.slides.writers import outlines as results_outlines
@@ -92,9 +92,9 @@ def written(
         return measure_nuclei(part, picture, corner=(0, 0), centres=centres, probabilities=probabilities)
 
     reaches = [slice(top, min(top + 740, labels.shape[0])) for top in range(0, labels.shape[0], 700)]
-    bands = sweep(block, reaches, height=labels.shape[0], band=results_labels.SIDE)
+    bands = iter_bands(block, reaches, height=labels.shape[0], band=results_labels.SIDE)
     folder.mkdir(parents=True, exist_ok=True)
-    keep_plan(folder, plan)
+    save_or_check_plan(folder, plan)
     thumbnail = thumbnail_of(picture, side=2048)
     write_summary(folder, write_results(folder, bands, plan, thumbnail=thumbnail, scratch=folder / "work"), skipped=0.0)
     shutil.rmtree(folder / "work", ignore_errors=True)
@@ -107,7 +107,7 @@ def thumbnail_of(picture: NDArray[Any], *, side: int) -> NDArray[np.uint8]:
     view = ThumbnailView(shape, 3 if picture.ndim == 3 else None)
     for region in lay_blocks(shape, side):
         view.add(region, view.sums(region, picture[region]))
-    return view.picture(Levels(0, 255))
+    return view.picture(IntensityRange(0, 255))
 
 
 @pytest.fixture(scope="module")
@@ -177,9 +177,9 @@ def test_equal_plans_leave_equal_bytes_and_no_others(run: Run, tmp_path: Path) -
 def test_whoever_watches_the_bands_sees_their_end(tmp_path: Path) -> None:
     shape, ended = (600, 700), []
 
-    def bands() -> Iterator[Band]:
+    def bands() -> Iterator[RowBand]:
         for top in (0, 512):
-            yield Band(slice(top, min(top + 512, 600)), [], empty_table())
+            yield RowBand(slice(top, min(top + 512, 600)), [], empty_table())
         ended.append(True)
 
     with (tmp_path / "labels.tif").open("w+b") as file:

@@ -25,16 +25,16 @@ from nucleus_unet.errors import DataError, ImageError, MissingExtraError, Settin
 from nucleus_unet.inference.grouping import group
 from nucleus_unet.io.source import open_slide
 from nucleus_unet.model.group_config import GroupConfig
-from nucleus_unet.preprocessing.normalisation import Levels, measure_levels
+from nucleus_unet.preprocessing.normalisation import IntensityRange, percentile_range
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.executors.threads import run_on_threads
 from nucleus_unet.slides.grid import TileGrid, widen
 from nucleus_unet.slides.plan import survey
-from nucleus_unet.slides.relabel import sweep
+from nucleus_unet.slides.relabel import iter_bands
 from nucleus_unet.slides.run import SlideResult
 from nucleus_unet.slides.store import is_whole, read_record, write_record
-from nucleus_unet.slides.tasks import Work
+from nucleus_unet.slides.tasks import SlideTasks
 from numpy.typing import NDArray
 
 
@@ -82,7 +82,7 @@ def test_a_flat_slide_has_no_nuclei(segmenter: Segmenter, tmp_path: Path) -> Non
 # The law of blocks, on maps that no network would give ------------------------------------------------------
 
 
-class StoredMaps(Work):
+class StoredMaps(SlideTasks):
     """Work whose network says what it is told to."""
 
     def __init__(self, maps: NDArray[np.uint8], config: GroupConfig, folder: Path, *, block: int, **where: Any) -> None:
@@ -93,7 +93,7 @@ class StoredMaps(Work):
         super().__init__(
             open_slide(maps[..., 0]),
             network,
-            levels=Levels(0, 1),
+            levels=IntensityRange(0, 1),
             scale=1,
             group_config=config,
             min_area=None,
@@ -111,11 +111,11 @@ class StoredMaps(Work):
         return self._said[core.rows, core.columns]
 
 
-def labels_in_blocks(work: Work) -> NDArray[np.uint32]:
+def labels_in_blocks(work: SlideTasks) -> NDArray[np.uint32]:
     """Paint the labels of finished work on one canvas, pixel by pixel."""
     labels = np.zeros(work.shape, np.uint32)
     rows_of = [work.rows_of(block) for block in work.numbers]
-    for band in sweep(lambda index: work.read_block(work.numbers[index]), rows_of, height=work.shape[0], band=40):
+    for band in iter_bands(lambda index: work.read_block(work.numbers[index]), rows_of, height=work.shape[0], band=40):
         for block in band.blocks:
             for index, label in enumerate(block.labels):
                 for row, start, stop in block.nuclei.runs[slice(*block.nuclei.first_run[index : index + 2])]:
@@ -238,7 +238,7 @@ RUN = """
 import sys, threading
 import tifffile
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.slides.tasks import Work
+from nucleus_unet.slides.tasks import SlideTasks
 written, lock = 0, threading.Lock()
 def counted(step):
     def call(*arguments):
@@ -248,7 +248,7 @@ def counted(step):
             written += 1
             print(written, flush=True)
     return call
-Work.keep_maps, Work.group_block = counted(Work.keep_maps), counted(Work.group_block)
+SlideTasks.keep_maps, SlideTasks.group_block = counted(SlideTasks.keep_maps), counted(SlideTasks.group_block)
 segmenter = Segmenter.from_pretrained(sys.argv[1], device="cpu", precision="float32")
 segmenter.predict_slide(sys.argv[2], out=sys.argv[3], tile=136, block=64, workers=2)
 """
@@ -278,17 +278,17 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_very_files_of_an_undistu
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, segmenter: Segmenter, slide: Any, out: Path, tiles: int) -> None:
     """Run until so many tiles are predicted."""
-    predict = Work.predict
+    predict = SlideTasks.predict
     left = [tiles]
 
-    def predict_some(self: Work, tile: tuple[int, NDArray[np.float32]]) -> NDArray[np.uint8]:
+    def predict_some(self: SlideTasks, tile: tuple[int, NDArray[np.float32]]) -> NDArray[np.uint8]:
         if not left[0]:
             raise KeyboardInterrupt
         left[0] -= 1
         return predict(self, tile)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Work, "predict", predict_some)
+        patch.setattr(SlideTasks, "predict", predict_some)
         with pytest.raises(KeyboardInterrupt):
             segmenter.predict_slide(slide, out=out, tile=136, block=300)
 
@@ -305,9 +305,9 @@ def test_no_finished_tile_is_predicted_again_but_a_damaged_one_is(
     assert len(stored) >= 8
     stored[3].write_bytes(stored[3].read_bytes()[:-5])
     asked: list[int] = []
-    keep_maps = Work.keep_maps
+    keep_maps = SlideTasks.keep_maps
     monkeypatch.setattr(
-        Work, "keep_maps", lambda self, number, maps: (asked.append(number), keep_maps(self, number, maps))[1]
+        SlideTasks, "keep_maps", lambda self, number, maps: (asked.append(number), keep_maps(self, number, maps))[1]
     )
     result = segmenter.predict_slide(mosaic, out=tmp_path, tile=136, block=300)
     assert 3 in asked
@@ -324,7 +324,7 @@ def test_a_finished_run_does_nothing(
     tifffile.imwrite(path, mosaic)
     first = segmenter.predict_slide(path, out=out)
     before = {each.name: (each.stat().st_mtime_ns, each.stat().st_ino) for each in out.iterdir() if each.name != "lock"}
-    monkeypatch.setattr(Work, "predict", None)
+    monkeypatch.setattr(SlideTasks, "predict", None)
     monkeypatch.setattr("nucleus_unet.slides.run.survey", None)
     again = segmenter.predict_slide(path, out=out, tile=136)
     assert again == first
@@ -713,7 +713,7 @@ def floating_point(dtype: type) -> st.SearchStrategy[NDArray[Any]]:
 @given(numbers=floating_point(np.float32) | floating_point(np.float64))
 @settings(max_examples=60)
 def test_levels_of_floating_point_numbers_are_those_of_predict(numbers: NDArray[Any]) -> None:
-    assert survey(open_slide(numbers), cell=64, workers=1).levels == measure_levels(numbers)
+    assert survey(open_slide(numbers), cell=64, workers=1).levels == percentile_range(numbers)
 
 
 def test_a_slide_of_floating_point_numbers_has_the_nuclei_of_the_whole_image(

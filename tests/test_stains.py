@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.preprocessing.dab import Stains, levels_through_brown, sampling_step, see_stains, thin_brown
-from nucleus_unet.preprocessing.normalisation import Levels, measure_levels
+from nucleus_unet.preprocessing.dab import Stains, attenuate_dab, dab_attenuated_range, detect_dab, sampling_step
+from nucleus_unet.preprocessing.normalisation import IntensityRange, percentile_range
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.grid import lay_blocks
 from nucleus_unet.slides.survey.stain_sample import ColourView
@@ -20,7 +20,7 @@ from skimage.color import hed2rgb
 from skimage.data import immunohistochemistry
 from skimage.segmentation import expand_labels
 
-WHOLE = Levels(0, 255)
+WHOLE = IntensityRange(0, 255)
 
 
 def dyed(haematoxylin: float, eosin: float, dab: float) -> NDArray[np.uint8]:
@@ -41,7 +41,7 @@ def fluorescence(colour: tuple[float, float, float]) -> NDArray[np.uint8]:
 
 
 def thinned(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    return 255 * thin_brown(image.astype(np.float32) / 255).astype(np.float64)
+    return 255 * attenuate_dab(image.astype(np.float32) / 255).astype(np.float64)
 
 
 @pytest.mark.parametrize(("haematoxylin", "dab"), [(0.0, 0.1), (0.03, 0.1), (0.05, 0.05), (0.1, 0.08)])
@@ -57,14 +57,14 @@ def test_what_holds_no_brown_stays_as_it_is(image: NDArray[np.uint8]) -> None:
 def test_immunohistochemistry_is_brown() -> None:
     image = immunohistochemistry()
     step = sampling_step(image.shape)
-    assert see_stains(image[::step, ::step], measure_levels(image)).brown
+    assert detect_dab(image[::step, ::step], percentile_range(image)).brown
 
 
 @pytest.mark.parametrize("side", [20, 50])
 def test_black_around_the_tissue_changes_nothing(side: int) -> None:
     tissue = immunohistochemistry()[:300, :300]
-    assert see_stains(np.pad(tissue, ((0, side), (0, side), (0, 0))), WHOLE).brown
-    assert not see_stains(np.pad(dyed(0.05, 0.05, 0), ((0, side // 20), (0, 0), (0, 0))), WHOLE).brown
+    assert detect_dab(np.pad(tissue, ((0, side), (0, side), (0, 0))), WHOLE).brown
+    assert not detect_dab(np.pad(dyed(0.05, 0.05, 0), ((0, side // 20), (0, 0), (0, 0))), WHOLE).brown
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_black_around_the_tissue_changes_nothing(side: int) -> None:
     ],
 )
 def test_other_pictures_are_not(image: NDArray[np.uint8]) -> None:
-    assert not see_stains(image, WHOLE).brown
+    assert not detect_dab(image, WHOLE).brown
 
 
 @pytest.mark.parametrize("tint", [(1, 0.97, 0.9), (1, 0.93, 0.8), (1, 0.9, 0.7)])
@@ -87,13 +87,13 @@ def test_warm_light_is_no_brown(tint: tuple[float, float, float]) -> None:
     tissue = immunohistochemistry()[::2, ::2]
     for image, brown in ((pink, False), (tissue, True)):
         warm = np.rint(image * np.array(tint)).astype(np.uint8)
-        assert see_stains(warm, measure_levels(warm)).brown is brown
+        assert detect_dab(warm, percentile_range(warm)).brown is brown
 
 
 def test_noise_of_nearly_empty_glass_is_no_brown() -> None:
     light = np.random.default_rng(0).normal((242, 240, 232), 3, (200, 200, 3))
     glass = np.rint(light).clip(0, 255).astype(np.uint8)
-    assert not see_stains(glass, measure_levels(glass)).brown
+    assert not detect_dab(glass, percentile_range(glass)).brown
 
 
 def test_how_bright_the_light_is_does_not_matter() -> None:
@@ -101,25 +101,25 @@ def test_how_bright_the_light_is_does_not_matter() -> None:
     shifted = tissue.astype(np.float32) / 127.5 - 1
     standardised = (tissue - tissue.mean()) / tissue.std()
     for image in (tissue // 3, tissue.astype(np.uint16) * 100, tissue.astype(np.float32) / 255, shifted, standardised):
-        assert see_stains(image, measure_levels(image)).brown
+        assert detect_dab(image, percentile_range(image)).brown
 
 
 def test_light_without_one_colour_is_not_that_of_a_lamp() -> None:
     image = np.random.default_rng(0).integers(60, 256, (60, 60, 3)).astype(np.uint8)
     image[..., 2] = 0
-    assert not see_stains(image, WHOLE).brown
+    assert not detect_dab(image, WHOLE).brown
 
 
 def test_a_binary_image_in_colours_is_looked_at_like_any_other() -> None:
     image = np.random.default_rng(0).random((40, 40, 3)) < 0.9
     as_bytes = image.astype(np.uint8) * 255
-    assert see_stains(image, Levels(0, 1)) == see_stains(as_bytes, WHOLE)
+    assert detect_dab(image, IntensityRange(0, 1)) == detect_dab(as_bytes, WHOLE)
 
 
 def test_grey_and_flat_images_have_no_dye() -> None:
     nothing = Stains(brown=False, thinned=None)
-    assert see_stains(np.full((20, 20), 30, np.uint8), WHOLE) == nothing
-    assert see_stains(dyed(0, 0, 0.1), None) == nothing
+    assert detect_dab(np.full((20, 20), 30, np.uint8), WHOLE) == nothing
+    assert detect_dab(dyed(0, 0, 0.1), None) == nothing
     assert nothing.chosen(True) is None
 
 
@@ -127,11 +127,11 @@ def test_grey_and_flat_images_have_no_dye() -> None:
 @pytest.mark.parametrize("image", [immunohistochemistry(), dyed(0.05, 0.05, 0), np.full((20, 20), 30, np.uint8)])
 def test_an_image_and_a_slide_of_it_are_seen_alike(image: NDArray[np.uint8], dab: bool | None) -> None:
     for levels in (WHOLE, None):
-        assert levels_through_brown(image, levels, dab) == see_stains(image, levels).chosen(dab)
+        assert dab_attenuated_range(image, levels, dab) == detect_dab(image, levels).chosen(dab)
 
 
 def test_who_asks_decides_and_else_the_colours_do() -> None:
-    levels = Levels(0.25, 1.0)
+    levels = IntensityRange(0.25, 1.0)
     for brown in (False, True):
         stains = Stains(brown, levels)
         assert stains.chosen(True) == levels
@@ -149,7 +149,7 @@ def test_a_slide_seen_in_regions_gives_the_pixels_of_the_whole(
     for region in lay_blocks((height, width), side):
         view.add(region, view.sample(region, whole[region]))
     step = sampling_step((height, width))
-    assert view.stains(WHOLE) == see_stains(whole[::step, ::step], WHOLE)
+    assert view.stains(WHOLE) == detect_dab(whole[::step, ::step], WHOLE)
     assert np.array_equal(view._sample, whole[::step, ::step])
 
 

@@ -21,14 +21,14 @@ from nucleus_unet.io.channels import prepare_image
 from nucleus_unet.io.pictures import read_image
 from nucleus_unet.io.source import open_slide
 from nucleus_unet.model.group_config import GroupConfig
-from nucleus_unet.preprocessing.normalisation import measure_levels
+from nucleus_unet.preprocessing.normalisation import percentile_range
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.executors.threads import run_on_threads
 from nucleus_unet.slides.grid import Block
 from nucleus_unet.slides.plan import survey
 from nucleus_unet.slides.survey.tissue import TissueView
-from nucleus_unet.slides.tasks import Work
-from nucleus_unet.slides.tissue_mask import CellMask
+from nucleus_unet.slides.tasks import SlideTasks
+from nucleus_unet.slides.tissue_mask import TissueMask
 from numpy.typing import NDArray
 from test_slides import StoredMaps, labels_in_blocks, random_maps
 
@@ -103,7 +103,7 @@ def test_blocks_decide_wild_maps_in_wild_masks_as_the_whole(
     tmp_path_factory: pytest.TempPathFactory, maps: NDArray[np.uint8], cells: NDArray[np.bool_], block: int
 ) -> None:
     config = GroupConfig(reach=9, snap=5, join_distance=9, min_area=1, min_score=0, min_peak=0, heat_threshold=0)
-    work = StoredMaps(maps, config, tmp_path_factory.mktemp("work"), block=block, tissue=CellMask(16, cells))
+    work = StoredMaps(maps, config, tmp_path_factory.mktemp("work"), block=block, tissue=TissueMask(16, cells))
     run_on_threads(work, workers=1, calls=2)
     inside = np.kron(cells, np.ones((16, 16), bool))[:150, :130]
     expected = group(np.where(inside[..., None], maps, 0), config).labels
@@ -118,9 +118,9 @@ def test_tiles_of_glass_are_never_asked_about_and_their_share_is_told(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     asked: list[int] = []
-    keep_maps = Work.keep_maps
+    keep_maps = SlideTasks.keep_maps
     monkeypatch.setattr(
-        Work, "keep_maps", lambda self, number, maps: (asked.append(number), keep_maps(self, number, maps))
+        SlideTasks, "keep_maps", lambda self, number, maps: (asked.append(number), keep_maps(self, number, maps))
     )
     with caplog.at_level(logging.INFO):
         segmenter.predict_slide(islands, out=tmp_path / "skipping", tile=136)
@@ -150,7 +150,7 @@ def mask_of(image: NDArray[Any], side: int = 64) -> NDArray[np.bool_]:
     """Whether each pixel is taken for tissue."""
     view = TissueView(image.shape[:2], 3 if image.ndim == 3 else None, side)
     view.add(0, 0, view.extremes(image))
-    cells = view.mask(measure_levels(image)).cells
+    cells = view.mask(percentile_range(image)).cells
     return np.kron(cells, np.ones((side, side), bool))[: image.shape[0], : image.shape[1]]
 
 
@@ -160,10 +160,10 @@ def test_on_a_large_glass_no_nucleus_is_lost_and_most_of_the_glass_is_passed_ove
     labels = imagecodecs.imread(str(EXAMPLES / "masks" / path.name))
     height, width = labels.shape
     ground = np.median(image[labels == 0], axis=0)
-    levels = measure_levels(image)
+    levels = percentile_range(image)
     assert levels is not None
     noise = np.random.default_rng(0).normal(0, 1, (height + 900, width + 1000, *image.shape[2:]))
-    glass = ground + 0.01 * (levels.white - levels.black) * noise
+    glass = ground + 0.01 * (levels.high - levels.low) * noise
     slide = np.clip(np.rint(glass), 0, 255).astype(np.uint8)
     place = (slice(300, 300 + height), slice(230, 230 + width))
     slide[place] = image
@@ -203,7 +203,7 @@ def test_a_slide_looked_at_in_parts_has_the_mask_of_the_whole(shape: tuple[int, 
     image[tuple(slice(size // 3, size // 3 + 25) for size in shape[:2])] = 9000
     whole = TissueView(shape[:2], 3 if len(shape) == 3 else None, 64)  # type: ignore[arg-type]
     whole.add(0, 0, whole.extremes(image))
-    expected = whole.mask(measure_levels(image)).cells
+    expected = whole.mask(percentile_range(image)).cells
     assert 0 < expected.mean() < 1
     np.testing.assert_array_equal(survey(open_slide(image), cell=64, workers=2).tissue.cells, expected)
 
@@ -234,7 +234,7 @@ def test_a_flat_slide_has_no_tissue() -> None:
 def test_cells_say_of_each_pixel_what_its_middle_lies_in(
     cells: NDArray[np.bool_], scale: float, corner: tuple[int, int], size: tuple[int, int]
 ) -> None:
-    mask = CellMask(32, cells)
+    mask = TissueMask(32, cells)
     region = Block(*(slice(start, start + length) for start, length in zip(corner, size, strict=True)))
     pixels = mask.pixels(region, scale)
     for row in range(size[0]):
@@ -252,15 +252,15 @@ def test_cells_say_of_each_pixel_what_its_middle_lies_in(
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
 def test_a_mask_is_the_same_after_json(share: float) -> None:
-    mask = CellMask(64, np.random.default_rng(0).random((9, 4)) < share)
-    again = CellMask.from_json(json.loads(json.dumps(mask.to_json())))
+    mask = TissueMask(64, np.random.default_rng(0).random((9, 4)) < share)
+    again = TissueMask.from_json(json.loads(json.dumps(mask.to_json())))
     np.testing.assert_array_equal(again.cells, mask.cells)
     assert again.digest == mask.digest
-    assert CellMask(32, mask.cells).digest != mask.digest
+    assert TissueMask(32, mask.cells).digest != mask.digest
 
 
 @given(seed=st.integers(0, 2**32), scale=st.sampled_from([0.4, 1.0, 2.5]), corner=st.tuples(*[st.integers(0, 60)] * 2))
 def test_a_mask_covers_a_region_if_it_has_all_its_pixels(seed: int, scale: float, corner: tuple[int, int]) -> None:
-    mask = CellMask(32, np.random.default_rng(seed).random((6, 8)) < 0.9)
+    mask = TissueMask(32, np.random.default_rng(seed).random((6, 8)) < 0.9)
     region = Block(slice(corner[0], corner[0] + 12), slice(corner[1], corner[1] + 10))
     assert mask.covers(region, scale) == mask.pixels(region, scale).all()

@@ -16,7 +16,7 @@ from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.model.config import OFFSET_SCALE, NetworkConfig
 from nucleus_unet.training import trainer
-from nucleus_unet.training.augmentation import AugmentConfig, Original, draw_sample
+from nucleus_unet.training.augmentation import AugmentConfig, SourceImage, draw_sample
 from nucleus_unet.training.checkpoint import read_facts
 from nucleus_unet.training.losses import losses
 from nucleus_unet.training.magnification import with_fine_texture
@@ -94,7 +94,7 @@ def test_small_kinds_are_shown_more_often_than_their_share_of_images() -> None:
 
 @pytest.mark.parametrize("colour", [False, True])
 def test_samples_are_normalised_images_with_their_targets(colour: bool) -> None:
-    original = Original(field(1, colour=colour).image, field(1).labels)
+    original = SourceImage(field(1, colour=colour).image, field(1).labels)
     for seed in range(20):
         sample = draw_sample(original, AugmentConfig(crop=48), np.random.default_rng(seed))
         assert sample.image.shape == (3, 48, 48)
@@ -105,7 +105,7 @@ def test_samples_are_normalised_images_with_their_targets(colour: bool) -> None:
 
 
 def test_offsets_of_a_turned_and_scaled_sample_point_at_one_centre_a_nucleus() -> None:
-    original = Original(FIELDS[0].image, FIELDS[0].labels)
+    original = SourceImage(FIELDS[0].image, FIELDS[0].labels)
     config = AugmentConfig(crop=64, strength=0, negatives=0)
     for seed in range(10):
         found = draw_sample(original, config, np.random.default_rng(seed)).targets
@@ -116,7 +116,7 @@ def test_offsets_of_a_turned_and_scaled_sample_point_at_one_centre_a_nucleus() -
 
 def test_what_lies_beyond_the_image_has_no_nuclei_and_does_not_count() -> None:
     example = field(2, side=24)
-    full = Original(example.image, np.ones_like(example.labels))
+    full = SourceImage(example.image, np.ones_like(example.labels))
     sample = draw_sample(full, AugmentConfig(crop=64, scale=(1, 1), negatives=0), np.random.default_rng(0))
     assert not sample.valid.all()
     np.testing.assert_array_equal(sample.targets.foreground > 0, sample.valid)
@@ -124,7 +124,7 @@ def test_what_lies_beyond_the_image_has_no_nuclei_and_does_not_count() -> None:
 
 def test_flat_images_and_images_without_nuclei_can_be_sampled() -> None:
     for image in (np.zeros((40, 40), np.uint8), np.full((40, 40, 3), 7, np.uint16)):
-        original = Original(image, np.zeros((40, 40), np.uint32))
+        original = SourceImage(image, np.zeros((40, 40), np.uint32))
         for seed in range(5):
             sample = draw_sample(original, AugmentConfig(crop=32), np.random.default_rng(seed))
             assert np.isfinite(sample.image).all()
@@ -134,8 +134,8 @@ def test_calmed_samples_are_cut_on_the_grid_of_the_image_half_of_the_time() -> N
     rng = np.random.default_rng(5)
     image = rng.integers(0, 256, (64, 64), dtype=np.uint8)
     image[0, :2] = 0, 255
-    original = Original(image, np.ones((64, 64), np.uint32))
-    config = dataclasses.replace(AugmentConfig(crop=32, strength=0, negatives=0).calmed(), diameters=(1, 1e3))
+    original = SourceImage(image, np.ones((64, 64), np.uint32))
+    config = dataclasses.replace(AugmentConfig(crop=32, strength=0, negatives=0).final_phase(), diameters=(1, 1e3))
     samples = [draw_sample(original, config, np.random.default_rng(seed)).image[0] for seed in range(200)]
     # Interpolated pixels lie nearer to the mean: noise keeps its whole spread where pixels are kept.
     kept = sum(sample.std() > 0.95 * image.std() / 255 for sample in samples)
@@ -144,8 +144,8 @@ def test_calmed_samples_are_cut_on_the_grid_of_the_image_half_of_the_time() -> N
 
 def test_samples_are_calmed_from_the_start_of_the_decay_on() -> None:
     config = AugmentConfig(crop=32)
-    streams = [SampleStream(FIELDS, each, seed=3, length=20) for each in (config, config.calmed())]
-    both = SampleStream(FIELDS, config, seed=3, length=20, calm_from=12)
+    streams = [SampleStream(FIELDS, each, seed=3, length=20) for each in (config, config.final_phase())]
+    both = SampleStream(FIELDS, config, seed=3, length=20, final_phase_from=12)
     for number in range(20):
         np.testing.assert_array_equal(both[number].image, streams[number >= 12][number].image)
 
@@ -355,7 +355,7 @@ def test_two_runs_do_not_train_in_one_folder(tmp_path: Path, monkeypatch: pytest
 
 
 def test_samples_of_any_size_show_nuclei_of_all_diameters_asked_for() -> None:
-    original = Original(FIELDS[0].image, FIELDS[0].labels)
+    original = SourceImage(FIELDS[0].image, FIELDS[0].labels)
     config = AugmentConfig(crop=64, strength=0, negatives=0, any_size=1.0, any_diameters=(6.0, 120.0))
     samples = [draw_sample(original, config, np.random.default_rng(seed)) for seed in range(60)]
     medians = [np.median(s.targets.diameter[s.targets.diameter > 0]) for s in samples if s.targets.foreground.any()]

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from conftest import engine_of, lively
+from conftest import engine_of, random_network
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.predict import predict_maps
-from nucleus_unet.inference.test_time_augmentation import AveragedViews, BrownViews
+from nucleus_unet.inference.test_time_augmentation import DabAttenuatedEnsemble, DihedralTTA
 from nucleus_unet.model.config import NetworkConfig
-from nucleus_unet.preprocessing.dab import thin_brown
-from nucleus_unet.preprocessing.normalisation import Levels
+from nucleus_unet.preprocessing.dab import attenuate_dab
+from nucleus_unet.preprocessing.normalisation import IntensityRange
 from nucleus_unet.segmenter import Segmenter
 from numpy.typing import NDArray
 
@@ -39,7 +39,7 @@ class Slope:
 
 @pytest.fixture(scope="module")
 def engine() -> Predictor:
-    return engine_of(lively(NetworkConfig(form="plain", width=8, depth=2)))
+    return engine_of(random_network(NetworkConfig(form="plain", width=8, depth=2)))
 
 
 def random(*shape: int) -> Images:
@@ -48,23 +48,23 @@ def random(*shape: int) -> Images:
 
 def test_arrows_are_turned_back_with_the_image() -> None:
     images = random(2, 12, 20, 3)
-    np.testing.assert_allclose(AveragedViews(Slope()).run(images), Slope().run(images), atol=1e-6)
+    np.testing.assert_allclose(DihedralTTA(Slope()).run(images), Slope().run(images), atol=1e-6)
 
 
 @pytest.mark.parametrize("turn", TURNS)
 def test_the_average_of_a_turned_image_is_the_turned_average(
     engine: Predictor, turn: Callable[[Images, tuple[int, int]], Images]
 ) -> None:
-    images, average = random(1, 32, 64, 3), AveragedViews(engine)
+    images, average = random(1, 32, 64, 3), DihedralTTA(engine)
     turned = average.run(np.ascontiguousarray(turn(images, (1, 2))))
     np.testing.assert_allclose(turned[:, :2], turn(average.run(images), (2, 3))[:, :2], atol=1e-4, rtol=1e-4)
 
 
 def test_of_brown_and_thinned_each_pixel_has_the_output_with_more_foreground(engine: Predictor) -> None:
     images = random(1, 32, 48, 3)
-    stretched = np.clip((thin_brown(images) - np.float32(0.2)) / (np.float32(0.9) - np.float32(0.2)), 0, 1)
+    stretched = np.clip((attenuate_dab(images) - np.float32(0.2)) / (np.float32(0.9) - np.float32(0.2)), 0, 1)
     plain, thinned = engine.run(images), engine.run(stretched)
-    found = BrownViews(engine, Levels(0.2, 0.9)).run(images)
+    found = DabAttenuatedEnsemble(engine, IntensityRange(0.2, 0.9)).run(images)
     more = thinned[:, 0] > plain[:, 0]
     assert more.any()
     assert not more.all()
@@ -72,7 +72,7 @@ def test_of_brown_and_thinned_each_pixel_has_the_output_with_more_foreground(eng
         np.testing.assert_array_equal(found[:, channel], np.where(more, thinned[:, channel], plain[:, channel]))
 
 
-@pytest.mark.parametrize("asked", [AveragedViews, lambda engine: BrownViews(engine, Levels(0.2, 0.9))])
+@pytest.mark.parametrize("asked", [DihedralTTA, lambda engine: DabAttenuatedEnsemble(engine, IntensityRange(0.2, 0.9))])
 def test_maps_do_not_depend_on_the_tile(engine: Predictor, asked: Callable[[Predictor], Predictor]) -> None:
     image, network = random(150, 205, 3), asked(engine)
 

@@ -11,7 +11,7 @@ from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.targets import OFFSET_STEPS, OFFSET_ZERO, quantise, targets
 from numpy.typing import NDArray
 
-from _kernels.contest import Contest, Work, installed
+from _kernels.contest import Contest, Task, installed
 from _kernels.scenes import Labels, Scenes
 
 
@@ -21,7 +21,7 @@ def contests(scenes: Scenes, threads: int) -> Iterator[Contest]:
         if case not in ("mosaic", "8192 x 8192", "empty"):
             continue  # not what a network could say of nuclei
         maps = quantise(*targets(labels)[:3])
-        peers: dict[str, Work] = {}
+        peers: dict[str, Task] = {}
         if installed("scipy"):
             peers["numpy and scipy"] = lambda maps=maps: _group_by_scipy(maps, GroupConfig())
         yield Contest(

@@ -19,7 +19,7 @@ from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.predict import predict_maps
-from nucleus_unet.inference.test_time_augmentation import network_for
+from nucleus_unet.inference.test_time_augmentation import build_predictor
 from nucleus_unet.io.channels import prepare_image
 from nucleus_unet.io.pictures import read_image
 from nucleus_unet.masks import filter_by_area, relabel_sequential
@@ -27,10 +27,10 @@ from nucleus_unet.model.bundle import Bundle, load_bundle
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.precision import Precision
 from nucleus_unet.plan import Plan
-from nucleus_unet.preprocessing.dab import levels_through_brown, sampling_step
-from nucleus_unet.preprocessing.normalisation import Levels, measure_levels, normalise
+from nucleus_unet.preprocessing.dab import dab_attenuated_range, sampling_step
+from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise, percentile_range
 from nucleus_unet.preprocessing.resample import enlarge_labels, resample, scaled_size
-from nucleus_unet.preprocessing.scale import asked_scale, is_stained, scale_of_file
+from nucleus_unet.preprocessing.scale import is_stained, requested_scale, scale_from_file
 from nucleus_unet.progress import tracker
 from nucleus_unet.segmentation import Segmentation
 
@@ -269,13 +269,13 @@ class Segmenter:
             pixels = prepare_image(image, channel_axis=channel_axis, channel=channel)
         scale = self._scale(diameter, mpp, told, pixels.shape, pixels.dtype, lambda *region: pixels[region])
         config = self._group_config(threshold, min_area, scale)
-        levels = measure_levels(pixels)
+        levels = percentile_range(pixels)
         step = sampling_step(pixels.shape)
-        thinned = levels_through_brown(pixels[::step, ::step], levels, dab)
+        thinned = dab_attenuated_range(pixels[::step, ::step], levels, dab)
         plan = self._plan(levels, thinned, scale, config, min_area, augment=augment, tile=tile, batch_size=batch_size)
         if levels is None:
             return _nothing(pixels, plan, keep_maps=maps)
-        network = network_for(self.engine, plan)
+        network = build_predictor(self.engine, plan)
         predicted = self._maps(network, pixels, levels, scale, tile=tile, batch_size=batch_size, progress=progress)
         grouped = group(predicted, config)
         labels, scores = grouped.labels, grouped.scores
@@ -496,13 +496,13 @@ class Segmenter:
         _check_whole_number("tile", tile, 1)
         _check_whole_number("block", block, _LEAST_BLOCK)
         _check_whole_number("workers", workers, 1, _MOST_WORKERS)
-        self._group_config(threshold, min_area, asked_scale(self.bundle.config, diameter=diameter, mpp=mpp) or 1.0)
+        self._group_config(threshold, min_area, requested_scale(self.bundle.config, diameter=diameter, mpp=mpp) or 1.0)
 
     def _maps(
         self,
         network: Predictor,
         pixels: NDArray[Any],
-        levels: Levels,
+        levels: IntensityRange,
         scale: float,
         *,
         tile: int,
@@ -543,12 +543,12 @@ class Segmenter:
     ) -> float:
         """Return the scale that is asked for, else the one that follows from the pixel size that a file tells."""
         config = self.bundle.config
-        asked = asked_scale(config, diameter=diameter, mpp=mpp)
+        asked = requested_scale(config, diameter=diameter, mpp=mpp)
         if asked is not None:
             return asked
         if told is None or not config.mpp_known or len(shape) == 2:
             return 1.0
-        return scale_of_file(config, told) if is_stained(read, (shape[0], shape[1]), dtype) else 1.0
+        return scale_from_file(config, told) if is_stained(read, (shape[0], shape[1]), dtype) else 1.0
 
     def _group_config(self, threshold: float | None, min_area: int | None, scale: float) -> GroupConfig:
         config = self.bundle.config.group
@@ -562,8 +562,8 @@ class Segmenter:
 
     def _plan(
         self,
-        levels: Levels | None,
-        thinned: Levels | None,
+        levels: IntensityRange | None,
+        thinned: IntensityRange | None,
         scale: float,
         config: GroupConfig,
         min_area: int | None,
@@ -576,8 +576,7 @@ class Segmenter:
         return Plan(
             model=self.bundle.config.name,
             fingerprint=self.bundle.fingerprint,
-            black=levels.black if levels else None,
-            white=levels.white if levels else None,
+            intensity_range=None if levels is None else list(levels),
             scale=scale,
             augment=bool(augment),
             dab=None if thinned is None else list(thinned),

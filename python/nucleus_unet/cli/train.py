@@ -42,7 +42,7 @@ def train(
     width: Annotated[
         int | None, typer.Option(help="First level's channels, of the plain form.", show_default="32")
     ] = None,
-    depth: Annotated[int | None, typer.Option(help="Levels, of the plain form.", show_default="3")] = None,
+    depth: Annotated[int | None, typer.Option(help="IntensityRange, of the plain form.", show_default="3")] = None,
     dropout: Annotated[float | None, typer.Option(help="Dropout at the bottom of the U.", show_default="0")] = None,
     pretrained: Annotated[
         bool | None,

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from nucleus_unet.masks import OverlapTable
 
 
-class TrueFate(IntEnum):
+class GroundTruthOutcome(IntEnum):
     """What became of a true nucleus."""
 
     FOUND = 0
@@ -40,7 +40,7 @@ class TrueFate(IntEnum):
     MISSED = 4
 
 
-class PredictedFate(IntEnum):
+class PredictionOutcome(IntEnum):
     """What a prediction turned out to be."""
 
     RIGHT = 0
@@ -50,7 +50,7 @@ class PredictedFate(IntEnum):
 
 
 @dataclass(frozen=True)
-class Errors:
+class ErrorBreakdown:
     """How many nuclei were lost and how many predictions are wrong, by cause.
 
     Attributes
@@ -69,8 +69,8 @@ class Errors:
     piece: int = 0
     bad_outline: int = 0
 
-    def __add__(self, other: Errors) -> Errors:
-        return Errors(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+    def __add__(self, other: ErrorBreakdown) -> ErrorBreakdown:
+        return ErrorBreakdown(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
     @property
     def lost(self) -> int:
@@ -84,29 +84,29 @@ class Errors:
 
 
 @dataclass(frozen=True, eq=False)
-class Fates:
+class MatchOutcomes:
     """The fate of every instance of two label images.
 
     Attributes
     ----------
     truths : NDArray[np.uint8] (A,)
-        A `TrueFate` for each of the overlap table's ``labels_a``.
+        A `GroundTruthOutcome` for each of the overlap table's ``labels_a``.
     predictions : NDArray[np.uint8] (B,)
-        A `PredictedFate` for each of its ``labels_b``.
+        A `PredictionOutcome` for each of its ``labels_b``.
     """
 
     truths: NDArray[np.uint8]
     predictions: NDArray[np.uint8]
 
     @property
-    def errors(self) -> Errors:
+    def errors(self) -> ErrorBreakdown:
         """How many there are of each cause."""
-        lost = np.bincount(self.truths, minlength=len(TrueFate))[1:]
-        wrong = np.bincount(self.predictions, minlength=len(PredictedFate))[1:]
-        return Errors(*lost.tolist(), *wrong.tolist())
+        lost = np.bincount(self.truths, minlength=len(GroundTruthOutcome))[1:]
+        wrong = np.bincount(self.predictions, minlength=len(PredictionOutcome))[1:]
+        return ErrorBreakdown(*lost.tolist(), *wrong.tolist())
 
 
-def fates(table: OverlapTable, matches: NDArray[np.intp]) -> Fates:
+def match_outcomes(table: OverlapTable, matches: NDArray[np.intp]) -> MatchOutcomes:
     """Tell what became of every true nucleus, and what every prediction is.
 
     Parameters
@@ -121,8 +121,8 @@ def fates(table: OverlapTable, matches: NDArray[np.intp]) -> Fates:
     >>> from nucleus_unet.evaluation.metrics import match
     >>> from nucleus_unet.masks import overlap_table
     >>> table = overlap_table([[1, 1, 2, 2, 0, 3]], [[7, 7, 7, 7, 0, 0]])
-    >>> found = fates(table, match(table, 0.55))
-    >>> [TrueFate(fate).name for fate in found.truths], found.errors.bad_outline
+    >>> found = match_outcomes(table, match(table, 0.55))
+    >>> [GroundTruthOutcome(fate).name for fate in found.truths], found.errors.bad_outline
     (['MERGED', 'MERGED', 'MISSED'], 1)
     """
     count_a, count_b = len(table.areas_a), len(table.areas_b)
@@ -133,17 +133,17 @@ def fates(table: OverlapTable, matches: NDArray[np.intp]) -> Fates:
     merged = a_mostly_in_b & (truths_in[table.index_b] >= 2)
     piece = b_mostly_in_a & (pieces_of[table.index_a] >= 2)
 
-    truths = np.full(count_a, TrueFate.OUTLINE, np.uint8)
-    truths[pieces_of >= 2] = TrueFate.SPLIT
-    truths[table.index_a[merged]] = TrueFate.MERGED
-    truths[_hardly_covered(table.index_a, table.pixels, table.areas_a)] = TrueFate.MISSED
-    truths[matches[:, 0]] = TrueFate.FOUND
+    truths = np.full(count_a, GroundTruthOutcome.OUTLINE, np.uint8)
+    truths[pieces_of >= 2] = GroundTruthOutcome.SPLIT
+    truths[table.index_a[merged]] = GroundTruthOutcome.MERGED
+    truths[_hardly_covered(table.index_a, table.pixels, table.areas_a)] = GroundTruthOutcome.MISSED
+    truths[matches[:, 0]] = GroundTruthOutcome.FOUND
 
-    predictions = np.full(count_b, PredictedFate.BAD_OUTLINE, np.uint8)
-    predictions[table.index_b[piece]] = PredictedFate.PIECE
-    predictions[_hardly_covered(table.index_b, table.pixels, table.areas_b)] = PredictedFate.EMPTY_GROUND
-    predictions[matches[:, 1]] = PredictedFate.RIGHT
-    return Fates(truths, predictions)
+    predictions = np.full(count_b, PredictionOutcome.BAD_OUTLINE, np.uint8)
+    predictions[table.index_b[piece]] = PredictionOutcome.PIECE
+    predictions[_hardly_covered(table.index_b, table.pixels, table.areas_b)] = PredictionOutcome.EMPTY_GROUND
+    predictions[matches[:, 1]] = PredictionOutcome.RIGHT
+    return MatchOutcomes(truths, predictions)
 
 
 def _hardly_covered(index: NDArray[np.intp], pixels: NDArray[np.int64], areas: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nucleus_unet.errors import DataError
-from nucleus_unet.evaluation.error_analysis import Errors, fates
+from nucleus_unet.evaluation.error_analysis import ErrorBreakdown, match_outcomes
 from nucleus_unet.masks import OverlapTable, overlap_table
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
@@ -73,7 +73,7 @@ class ImageScore:
     union_pixels: int
     right_pixels: int
     pixels: int
-    errors: Errors
+    errors: ErrorBreakdown
 
     @property
     def average_precision(self) -> tuple[float, ...]:
@@ -138,7 +138,7 @@ class Scores:
     images: int
     truths: int
     predictions: int
-    errors: Errors
+    errors: ErrorBreakdown
 
     @property
     def pooled_mean(self) -> float:
@@ -207,7 +207,7 @@ def score_image(truth: ArrayLike, prediction: ArrayLike) -> ImageScore:
         union_pixels=union,
         right_pixels=int(np.count_nonzero((true_image > 0) == (predicted_image > 0))),
         pixels=true_image.size,
-        errors=fates(table, pairs[0]).errors,
+        errors=match_outcomes(table, pairs[0]).errors,
     )
 
 
@@ -317,7 +317,7 @@ def _together(scores: Sequence[ImageScore]) -> ImageScore:
         union_pixels=sum(score.union_pixels for score in scores),
         right_pixels=sum(score.right_pixels for score in scores),
         pixels=sum(score.pixels for score in scores),
-        errors=sum((score.errors for score in scores), Errors()),
+        errors=sum((score.errors for score in scores), ErrorBreakdown()),
     )
 
 

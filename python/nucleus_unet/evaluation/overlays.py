@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.evaluation.error_analysis import PredictedFate, TrueFate, fates
+from nucleus_unet.evaluation.error_analysis import GroundTruthOutcome, PredictionOutcome, match_outcomes
 from nucleus_unet.evaluation.metrics import match
 from nucleus_unet.exports.overlay import displayable, outlines
 from nucleus_unet.masks import overlap_table
@@ -17,18 +17,18 @@ from nucleus_unet.reports.plots import PALETTE
 Colour = tuple[int, int, int]
 
 _, _, _GREEN, _PURPLE, _BLUE, _VERMILION, _YELLOW, _ = PALETTE
-TRUE_COLOURS: dict[TrueFate, Colour] = {
-    TrueFate.FOUND: _BLUE,
-    TrueFate.MERGED: _YELLOW,
-    TrueFate.SPLIT: _PURPLE,
-    TrueFate.OUTLINE: _GREEN,
-    TrueFate.MISSED: _VERMILION,
+TRUE_COLOURS: dict[GroundTruthOutcome, Colour] = {
+    GroundTruthOutcome.FOUND: _BLUE,
+    GroundTruthOutcome.MERGED: _YELLOW,
+    GroundTruthOutcome.SPLIT: _PURPLE,
+    GroundTruthOutcome.OUTLINE: _GREEN,
+    GroundTruthOutcome.MISSED: _VERMILION,
 }
-PREDICTED_COLOURS: dict[PredictedFate, Colour] = {
-    PredictedFate.RIGHT: _BLUE,
-    PredictedFate.EMPTY_GROUND: _VERMILION,
-    PredictedFate.PIECE: _PURPLE,
-    PredictedFate.BAD_OUTLINE: _GREEN,
+PREDICTED_COLOURS: dict[PredictionOutcome, Colour] = {
+    PredictionOutcome.RIGHT: _BLUE,
+    PredictionOutcome.EMPTY_GROUND: _VERMILION,
+    PredictionOutcome.PIECE: _PURPLE,
+    PredictionOutcome.BAD_OUTLINE: _GREEN,
 }
 _WIDEST = 512
 _FILL = 0.5
@@ -64,7 +64,7 @@ def error_panels(image: NDArray[Any], truth: NDArray[np.uint32], prediction: NDA
     ((8, 8, 3), [213, 94, 0])
     """
     table = overlap_table(truth, prediction)
-    found = fates(table, match(table, 0.5))
+    found = match_outcomes(table, match(table, 0.5))
     step = -(-max(truth.shape) // _WIDEST)
     shown = np.ascontiguousarray(displayable(image)[::step, ::step])
     return Panels(

@@ -10,7 +10,7 @@ import numpy as np
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.exploration.clustering import Look, look
 from nucleus_unet.exploration.nucleus_statistics import Nuclei, measure_nuclei
-from nucleus_unet.preprocessing.normalisation import measure_levels, normalise
+from nucleus_unet.preprocessing.normalisation import normalise, percentile_range
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def examine(example: Example, *, threads: int | None = None) -> ImageFacts:
         Of a kernel; None for all cores.
     """
     image, labels = example.image, example.labels
-    levels = measure_levels(image)
+    levels = percentile_range(image)
     shown = normalise(image, levels) if levels else np.zeros(image.shape, np.float32)
     grey = shown if shown.ndim == 2 else shown.mean(axis=-1)
     nuclei = measure_nuclei(labels, grey, threads=threads)

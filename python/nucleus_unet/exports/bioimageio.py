@@ -26,7 +26,7 @@ from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.predict import maps_of_output
 from nucleus_unet.model.bundle import CARD, Bundle
 from nucleus_unet.model.onnx_graph import INPUT, OPSET, OUTPUT
-from nucleus_unet.preprocessing.normalisation import PERCENTILES, Levels, measure_levels, normalise
+from nucleus_unet.preprocessing.normalisation import PERCENTILES, IntensityRange, normalise, percentile_range
 
 WEIGHTS, TEST_INPUT, TEST_OUTPUT = "model.onnx", "test_inputs.npy", "test_outputs.npy"
 SAMPLE, COVER, README, DESCRIPTION = "sample_input.png", "cover.png", "README.md", "rdf.yaml"
@@ -104,7 +104,7 @@ def drawn_nuclei(shape: tuple[int, int], diameter: float) -> NDArray[np.uint8]:
 
 def _run(weights: bytes, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     onnxruntime = require("onnxruntime", "test tensors need onnxruntime", extra="bioimageio")
-    planes = normalise(picture, measure_levels(picture) or Levels(0, 1))
+    planes = normalise(picture, percentile_range(picture) or IntensityRange(0, 1))
     session = onnxruntime.InferenceSession(weights, providers=["CPUExecutionProvider"])
     image = np.ascontiguousarray(np.broadcast_to(planes, (1, 3, *planes.shape)))
     output: NDArray[np.float32] = session.run([OUTPUT], {INPUT: image})[0]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.io.atomic import write_atomically
-from nucleus_unet.preprocessing.normalisation import measure_levels, normalise
+from nucleus_unet.preprocessing.normalisation import normalise, percentile_range
 
 _OUTLINE = (255, 200, 0)
 
@@ -45,7 +45,7 @@ def overlay(
 
 def displayable(image: NDArray[Any]) -> NDArray[np.uint8]:
     """Bring an image to RGB bytes, stretched as the network sees it."""
-    levels = measure_levels(image)
+    levels = percentile_range(image)
     shown = normalise(image, levels) if levels else np.zeros(image.shape, np.float32)
     shown = shown if shown.ndim == 3 else np.repeat(shown[..., None], 3, axis=-1)
     return np.rint(shown * 255).astype(np.uint8)

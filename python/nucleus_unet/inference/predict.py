@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nucleus_unet import _core
 from nucleus_unet.errors import BundleError, MaskError
 from nucleus_unet.inference.engine import Predictor
-from nucleus_unet.inference.prefetch import map_ahead
+from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.inference.tiles import Tile, lay_tiles, round_up
 from nucleus_unet.model.config import OFFSET_SCALE
 from nucleus_unet.model.targets import OFFSET_STEPS
@@ -113,7 +113,7 @@ def predict_maps(
         return maps
     # While one tile is computed, the next is read and the one before is quantised.
     with ThreadPoolExecutor(_CALLS) as pool:
-        predicted = map_ahead(pool, predict, batches, depth=_CALLS)
+        predicted = prefetch_map(pool, predict, batches, depth=_CALLS)
         for _ in zip(track(batches), predicted, strict=True):
             pass
     return maps

@@ -12,7 +12,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def map_ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], *, depth: int) -> Iterator[R]:
+def prefetch_map(
+    pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], *, depth: int
+) -> Iterator[R]:
     """Yield ``function`` of the items in order, at most ``depth`` of them begun before they are asked for."""
     remaining = iter(items)
     begun: deque[Future[R]] = deque(pool.submit(function, item) for item in islice(remaining, depth))

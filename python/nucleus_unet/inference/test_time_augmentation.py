@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.plan import Plan
-from nucleus_unet.preprocessing.dab import thin_brown
-from nucleus_unet.preprocessing.normalisation import Levels
+from nucleus_unet.preprocessing.dab import attenuate_dab
+from nucleus_unet.preprocessing.normalisation import IntensityRange
 
 
-class AveragedViews:
+class DihedralTTA:
     """Test-time augmentation: the mean of what the network says of an image, turned by quarters, and mirrored.
 
     Outputs are turned back, offsets with them. Quarter turns and mirrors map the stride's grid of a tile onto itself.
@@ -44,7 +44,7 @@ class AveragedViews:
         return total / np.float32(8)
 
 
-class BrownViews:
+class DabAttenuatedEnsemble:
     """The image as it is and with its brown thinned; for each pixel, the output with more foreground stands.
 
     What nuclei hide under is thinned, and nuclei that are brown themselves are still seen in the image as it is.
@@ -54,17 +54,17 @@ class BrownViews:
     network
         That is asked twice.
     thinned
-        Levels of the normalised image once its brown is thinned: without the dark brown its nuclei are pale.
+        IntensityRange of the normalised image once its brown is thinned: without the dark brown its nuclei are pale.
     """
 
-    def __init__(self, network: Predictor, thinned: Levels) -> None:
+    def __init__(self, network: Predictor, thinned: IntensityRange) -> None:
         self._network, self._thinned = network, thinned
         self.stride, self.receptive_radius = network.stride, network.receptive_radius
 
     def run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `nucleus_unet.inference.engine.Predictor`."""
         black, white = (np.float32(level) for level in self._thinned)
-        stretched = thin_brown(images)
+        stretched = attenuate_dab(images)
         stretched -= black
         stretched /= white - black
         np.clip(stretched, 0, 1, out=stretched)
@@ -73,10 +73,10 @@ class BrownViews:
         return np.where(of_thinned[:, :1] > output[:, :1], of_thinned, output)
 
 
-def network_for(engine: Predictor, plan: Plan) -> Predictor:
+def build_predictor(engine: Predictor, plan: Plan) -> Predictor:
     """Return what an image of that plan is shown to: the engine itself, or what asks it several times."""
-    once = engine if plan.dab is None else BrownViews(engine, Levels(*plan.dab))
-    return AveragedViews(once) if plan.augment else once
+    once = engine if plan.dab is None else DabAttenuatedEnsemble(engine, IntensityRange(*plan.dab))
+    return DihedralTTA(once) if plan.augment else once
 
 
 def _turned_back(output: NDArray[np.float32], turns: int) -> NDArray[np.float32]:

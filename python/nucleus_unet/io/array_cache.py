@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 
-class RecentArrays:
+class ArrayCache:
     """Keeps arrays as long as there is room, those that were asked for last; may be asked by several threads.
 
     Parameters
@@ -21,7 +21,7 @@ class RecentArrays:
     Examples
     --------
     >>> import numpy as np
-    >>> recent = RecentArrays(10)
+    >>> recent = ArrayCache(10)
     >>> recent.keep("a", np.zeros(6, np.uint8))
     >>> recent.keep("b", np.zeros(6, np.uint8))
     >>> recent.get("a"), recent.get("b").nbytes

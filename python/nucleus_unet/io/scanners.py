@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError, MissingExtraError
 from nucleus_unet.io.arrays import choose
-from nucleus_unet.io.segments import Segments
+from nucleus_unet.io.segments import SegmentCache
 from nucleus_unet.io.tiff import plausible_pixel_size
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SCAN_SUFFIXES = (".bif", ".czi", ".dcm", ".mrxs", ".ndpi", ".scn", ".svslide", "
 _CELL = 1024
 
 
-class ScanSlide:
+class OpenSlideImage:
     """The full resolution of a scan; what the scanner left out is white.
 
     Parameters
@@ -48,7 +48,7 @@ class ScanSlide:
         self.shape, self.dtype = (height, width), np.dtype(np.uint8)
         self.channels = 3 if isinstance(self._chosen, slice) else None
         self.mpp = plausible_pixel_size(self._scan.properties.get("openslide.mpp-x"), 1.0)
-        self._segments = Segments((_CELL, _CELL), 3, self.dtype, self._decode)
+        self._segments = SegmentCache((_CELL, _CELL), 3, self.dtype, self._decode)
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """See `Slide`."""

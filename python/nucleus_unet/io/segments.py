@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.io.array_cache import RecentArrays
+from nucleus_unet.io.array_cache import ArrayCache
 
 # A tile, strip or chunk that is larger when decoded would break the promise of bounded memory.
 LARGEST_SEGMENT = 2**30
@@ -16,7 +16,7 @@ LARGEST_SEGMENT = 2**30
 _RECENT_BYTES = 2**27
 
 
-class Segments:
+class SegmentCache:
     """Planes of an image, cut into segments of one size; may be read by several threads at once.
 
     Parameters
@@ -39,7 +39,7 @@ class Segments:
         decode: Callable[[int, int, int], NDArray[Any]],
     ) -> None:
         self._side, self._samples, self._dtype, self._decode = side, samples, dtype, decode
-        self._recent = RecentArrays(_RECENT_BYTES)
+        self._recent = ArrayCache(_RECENT_BYTES)
 
     def read(self, plane: int, rows: slice, columns: slice) -> NDArray[Any]:
         """Return the pixels of a region: (h, w, samples)."""

@@ -13,7 +13,7 @@ from nucleus_unet.errors import ImageError, MissingExtraError
 from nucleus_unet.io.arrays import ArrayLike, ArraySlide
 from nucleus_unet.io.image_file import ImageFile
 from nucleus_unet.io.pictures import SUFFIXES, read_image
-from nucleus_unet.io.scanners import SCAN_SUFFIXES, ScanSlide
+from nucleus_unet.io.scanners import SCAN_SUFFIXES, OpenSlideImage
 from nucleus_unet.io.tiff import open_tiff, palette, tiff_layout
 from nucleus_unet.io.tiff_regions import TiffSlide
 from nucleus_unet.io.zarr import ZIP_SUFFIXES, is_zarr, open_zarr
@@ -138,7 +138,7 @@ def _open_file(path: Path, start: bytes, channel: int | str | None, channel_axis
     if path.is_dir() or suffix in ZIP_SUFFIXES:
         return open_zarr(path, channel=channel, channel_axis=channel_axis)
     if suffix in SCAN_SUFFIXES:
-        return ScanSlide(path, channel=channel, channel_axis=channel_axis)
+        return OpenSlideImage(path, channel=channel, channel_axis=channel_axis)
     if start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return _open_tiff(path, channel, channel_axis)
     image = ImageFile(np.load(path, mmap_mode="r")) if suffix == ".npy" else read_image(path)  # never pickles
@@ -149,7 +149,7 @@ def _open_tiff(path: Path, channel: int | str | None, channel_axis: int | None) 
     file = open_tiff(path)
     if file.is_ndpi or file.is_scn or file.is_bif:  # whatever its name, their pictures are not the file's first
         file.close()
-        return ScanSlide(path, channel=channel, channel_axis=channel_axis)
+        return OpenSlideImage(path, channel=channel, channel_axis=channel_axis)
     if palette(file) is not None:
         file.close()
         return _of_file(read_image(path), channel, channel_axis)

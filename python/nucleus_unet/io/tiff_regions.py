@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError
 from nucleus_unet.io.arrays import checked_dtype, choose
-from nucleus_unet.io.segments import LARGEST_SEGMENT, Segments
+from nucleus_unet.io.segments import LARGEST_SEGMENT, SegmentCache
 from nucleus_unet.io.tiff import tiff_layout
 
 # Compressions of which every tile or strip is a whole JPEG, with its end.
@@ -55,7 +55,7 @@ class TiffSlide:
                 "save it as a tiled TIFF first"
             )
         self._lock = threading.Lock()
-        self._segments = Segments(self._side, samples, self.dtype, self._decode)
+        self._segments = SegmentCache(self._side, samples, self.dtype, self._decode)
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """See `Slide`."""

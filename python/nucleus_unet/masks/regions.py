@@ -107,7 +107,7 @@ def watershed(
     Parameters
     ----------
     image : (H, W) array of bool, integers or floats
-        Levels; the lowest are flooded first. uint8, uint16, float32 and float64 are read as they are, float16
+        IntensityRange; the lowest are flooded first. uint8, uint16, float32 and float64 are read as they are, float16
         is taken to float32, other integers to float64, as scikit-image takes all.
     markers : (H, W) array of integers
         Label image of the pixels to start from, 0 elsewhere. Those outside of the mask are left out.

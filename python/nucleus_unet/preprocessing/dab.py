@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.preprocessing.normalisation import Levels, measure_levels, normalise
+from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise, percentile_range
 
 # What haematoxylin, eosin and DAB absorb of red, green and blue (Ruifrok and Johnston 2001), each of length 1.
 _STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
@@ -61,18 +61,18 @@ class Stains(NamedTuple):
     brown
         Whether so much is brown, in transmitted light, that nuclei may hide under it, as in immunohistochemistry.
     thinned
-        Levels of the normalised image once its brown is thinned; None for grey, and where all is flat.
+        IntensityRange of the normalised image once its brown is thinned; None for grey, and where all is flat.
     """
 
     brown: bool
-    thinned: Levels | None
+    thinned: IntensityRange | None
 
-    def chosen(self, dab: bool | None) -> Levels | None:
+    def chosen(self, dab: bool | None) -> IntensityRange | None:
         """Return ``thinned`` if the brown is to be looked through: as asked, else as the colours tell."""
         return self.thinned if (self.brown if dab is None else dab) else None
 
 
-def see_stains(sample: NDArray[Any], levels: Levels | None) -> Stains:
+def detect_dab(sample: NDArray[Any], levels: IntensityRange | None) -> Stains:
     """Tell whether an image is brown, and what its levels are without.
 
     Parameters
@@ -87,7 +87,7 @@ def see_stains(sample: NDArray[Any], levels: Levels | None) -> Stains:
     >>> import numpy as np
     >>> brown, pink = np.full((2, 8, 8, 3), 255, np.uint8)
     >>> brown[:4], pink[:4] = (120, 70, 30), (230, 150, 190)
-    >>> see_stains(brown, Levels(0, 255)).brown, see_stains(pink, Levels(0, 255)).brown
+    >>> detect_dab(brown, IntensityRange(0, 255)).brown, detect_dab(pink, IntensityRange(0, 255)).brown
     (True, False)
     """
     if sample.ndim == 2 or levels is None:
@@ -95,21 +95,23 @@ def see_stains(sample: NDArray[Any], levels: Levels | None) -> Stains:
     return Stains(_is_brown(sample, levels), _thinned_levels(sample, levels))
 
 
-def levels_through_brown(sample: NDArray[Any], levels: Levels | None, dab: bool | None) -> Levels | None:
-    """Return `see_stains(sample, levels).chosen(dab)`, and find out no more than that takes."""
+def dab_attenuated_range(
+    sample: NDArray[Any], levels: IntensityRange | None, dab: bool | None
+) -> IntensityRange | None:
+    """Return `detect_dab(sample, levels).chosen(dab)`, and find out no more than that takes."""
     if sample.ndim == 2 or levels is None or dab is False:
         return None
     return _thinned_levels(sample, levels) if dab or _is_brown(sample, levels) else None
 
 
-def _is_brown(sample: NDArray[Any], levels: Levels) -> bool:
+def _is_brown(sample: NDArray[Any], levels: IntensityRange) -> bool:
     sample = sample[::2, ::2]  # levels need more pixels than a share does
     dark = _densities(normalise(sample, levels)).mean(axis=-1) >= _DARK
     if np.count_nonzero(dark) >= _DARK_SHARE * dark.size:
         return False
     # Against the glass and as they came: levels take a warm white balance, or nearly empty glass, for brown. But where
     # values lie below 0, it is not black.
-    light = sample.astype(np.float64) - (levels.black if sample.min() < 0 else 0)
+    light = sample.astype(np.float64) - (levels.low if sample.min() < 0 else 0)
     glass = np.percentile(light.reshape(-1, 3), 100 - _GLARE, axis=0)
     if glass.min() <= 0:  # no light has a colour missing
         return False
@@ -126,11 +128,11 @@ def _densities(shown: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return found
 
 
-def _thinned_levels(sample: NDArray[Any], levels: Levels) -> Levels | None:
-    return measure_levels(thin_brown(normalise(sample, levels)))
+def _thinned_levels(sample: NDArray[Any], levels: IntensityRange) -> IntensityRange | None:
+    return percentile_range(attenuate_dab(normalise(sample, levels)))
 
 
-def thin_brown(images: NDArray[np.float32]) -> NDArray[np.float32]:
+def attenuate_dab(images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Take most of the brown dye out of pictures.
 
     Parameters

@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError
 
-# Percentiles that become black and white: robust against hot pixels and dust, and what the network was trained on.
+# Percentiles that become 0 and 1: robust against hot pixels and dust, and what the network was trained on.
 PERCENTILES = 1.0, 99.8
 
 
-class Levels(NamedTuple):
-    """The one normalisation of an image: pixel values that become 0 and 1."""
+class IntensityRange(NamedTuple):
+    """The pixel values that become 0 and 1: the one normalisation of an image."""
 
-    black: float
-    white: float
+    low: float
+    high: float
 
 
-def measure_levels(image: NDArray[Any]) -> Levels | None:
+def percentile_range(image: NDArray[Any]) -> IntensityRange | None:
     """Fix the normalisation of an image; None if all its pixels are equal.
 
     Parameters
@@ -31,11 +31,11 @@ def measure_levels(image: NDArray[Any]) -> Levels | None:
     if image.size == 0:
         return None
     if image.dtype.kind != "f":
-        return levels_of_counts(count_values(image))
+        return percentile_range_of_counts(count_values(image))
     least, most = float(image.min()), float(image.max())
     check_range(least, most, image.dtype)
-    black, white = (float(level) for level in np.percentile(image, PERCENTILES))
-    return checked_levels(black, white, least, most)
+    low, high = (float(level) for level in np.percentile(image, PERCENTILES))
+    return non_empty_range(low, high, least, most)
 
 
 def count_values(image: NDArray[Any]) -> NDArray[np.int64]:
@@ -57,14 +57,14 @@ def count_values(image: NDArray[Any]) -> NDArray[np.int64]:
     return counts
 
 
-def levels_of_counts(counts: NDArray[np.int64]) -> Levels | None:
-    """Fix the normalisation of an image from the counts of its values, as `measure_levels` does from its pixels.
+def percentile_range_of_counts(counts: NDArray[np.int64]) -> IntensityRange | None:
+    """Fix the normalisation of an image from the counts of its values, as `percentile_range` does from its pixels.
 
     Examples
     --------
     >>> import numpy as np
-    >>> levels_of_counts(count_values(np.arange(101, dtype=np.uint8)[None]))
-    Levels(black=1.0, white=99.8)
+    >>> percentile_range_of_counts(count_values(np.arange(101, dtype=np.uint8)[None]))
+    IntensityRange(low=1.0, high=99.8)
     """
     present = np.flatnonzero(counts)
     if len(present) == 0:
@@ -80,8 +80,8 @@ def levels_of_counts(counts: NDArray[np.int64]) -> Levels | None:
         lower, upper = (float(np.searchsorted(up_to, rank, side="right")) for rank in ranks)
         return lower + (upper - lower) * part if part < 0.5 else upper - (upper - lower) * (1 - part)
 
-    black, white = (percentile(share) for share in PERCENTILES)
-    return checked_levels(black, white, float(present[0]), float(present[-1]))
+    low, high = (percentile(share) for share in PERCENTILES)
+    return non_empty_range(low, high, float(present[0]), float(present[-1]))
 
 
 def check_range(least: float, most: float, dtype: np.dtype[Any]) -> None:
@@ -90,20 +90,20 @@ def check_range(least: float, most: float, dtype: np.dtype[Any]) -> None:
         raise ImageError(f"image values: {least:g} to {most:g} is too wide a range to be normalised")
 
 
-def checked_levels(black: float, white: float, least: float, most: float) -> Levels | None:
+def non_empty_range(low: float, high: float, least: float, most: float) -> IntensityRange | None:
     """Return the percentiles as levels, or where they are equal the least and the most number; None if these are."""
-    if white <= black:
+    if high <= low:
         # All but a few pixels are equal: those few are the picture.
-        black, white = least, most
-    return Levels(black, white) if white > black else None
+        low, high = least, most
+    return IntensityRange(low, high) if high > low else None
 
 
-def normalise(image: NDArray[Any], levels: Levels) -> NDArray[np.float32]:
-    """Map black to 0 and white to 1, clipped; any part of an image gives the same numbers as the whole."""
+def normalise(image: NDArray[Any], levels: IntensityRange) -> NDArray[np.float32]:
+    """Map the range to 0..1, clipped; any part of an image gives the same numbers as the whole."""
     # Single precision holds all integers of the contract, but not the difference of any two of its own numbers.
     precise: NDArray[np.floating] = image.astype(np.float64 if image.dtype.kind == "f" else np.float32)
-    with np.errstate(over="ignore"):  # an outlier may lie infinitely far beyond white
-        precise -= levels.black
-        precise /= levels.white - levels.black
+    with np.errstate(over="ignore"):  # an outlier may lie infinitely far beyond high
+        precise -= levels.low
+        precise /= levels.high - levels.low
     np.clip(precise, 0, 1, out=precise)
     return precise.astype(np.float32, copy=False)

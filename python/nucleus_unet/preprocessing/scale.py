@@ -26,7 +26,7 @@ _AS_IT_IS = (0.8, 1.25)
 _GRID, _PATCH, _LIGHT, _QUANTILE = 5, 32, 100, 0.75
 
 
-def asked_scale(config: BundleConfig, *, diameter: float | None, mpp: float | None) -> float | None:
+def requested_scale(config: BundleConfig, *, diameter: float | None, mpp: float | None) -> float | None:
     """Return the scale that the user asks for; None if it is left to the file.
 
     Parameters
@@ -47,7 +47,7 @@ def asked_scale(config: BundleConfig, *, diameter: float | None, mpp: float | No
     --------
     >>> from nucleus_unet.model.config import NetworkConfig
     >>> config = BundleConfig("mine", NetworkConfig(), diameter=24, mpp=0.25)
-    >>> asked_scale(config, diameter=12, mpp=None)
+    >>> requested_scale(config, diameter=12, mpp=None)
     2.0
     """
     if diameter is not None and mpp is not None:
@@ -59,7 +59,7 @@ def asked_scale(config: BundleConfig, *, diameter: float | None, mpp: float | No
     return None
 
 
-def scale_of_file(config: BundleConfig, mpp: float) -> float:
+def scale_from_file(config: BundleConfig, mpp: float) -> float:
     """Return the scale, to a tenth, at which stained tissue looks as the model knows it.
 
     A model has seen a range of sizes: what is nearly right is left alone.
@@ -75,7 +75,7 @@ def scale_of_file(config: BundleConfig, mpp: float) -> float:
     --------
     >>> from nucleus_unet.model.config import NetworkConfig
     >>> config = BundleConfig("mine", NetworkConfig(), diameter=24, mpp=0.25, mpp_known=True)
-    >>> scale_of_file(config, 0.4992), scale_of_file(config, 0.2268)
+    >>> scale_from_file(config, 0.4992), scale_from_file(config, 0.2268)
     (2.0, 1.0)
     """
     least, most = _TELLING

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from nucleus_unet.errors import ImageError
 from nucleus_unet.preprocessing.normalisation import (
     PERCENTILES,
-    Levels,
+    IntensityRange,
     check_range,
-    checked_levels,
     count_values,
-    levels_of_counts,
+    non_empty_range,
+    percentile_range_of_counts,
 )
 
 _DIGIT_BITS = 16
@@ -24,7 +24,7 @@ _DIGITS = 2**_DIGIT_BITS
 _TOGETHER = 2**20
 
 
-class Tally(Protocol):
+class StreamingPercentiles(Protocol):
     """What gathers levels from one look at every region, or several.
 
     Attributes
@@ -47,17 +47,17 @@ class Tally(Protocol):
         """Take note that every region was looked at once more."""
         ...
 
-    def levels(self) -> Levels | None:
-        """Return what `nucleus_unet.preprocessing.normalisation.measure_levels` would of the whole."""
+    def levels(self) -> IntensityRange | None:
+        """Return what `nucleus_unet.preprocessing.normalisation.percentile_range` would of the whole."""
         ...
 
 
-def tally_for(dtype: np.dtype[Any], size: int) -> Tally:
+def streaming_percentiles_for(dtype: np.dtype[Any], size: int) -> StreamingPercentiles:
     """Return an empty tally for ``size`` numbers of a type."""
-    return _RankTally(dtype, size) if dtype.kind == "f" else _ValueTally(dtype)
+    return _RankPercentiles(dtype, size) if dtype.kind == "f" else _HistogramPercentiles(dtype)
 
 
-class _ValueTally:
+class _HistogramPercentiles:
     """Counts of all values that whole numbers of up to 16 bits can have."""
 
     looks = 1
@@ -66,22 +66,22 @@ class _ValueTally:
         self._counts = np.zeros(2 ** (8 * dtype.itemsize), np.int64)
 
     def look(self, pixels: NDArray[Any]) -> NDArray[np.int64]:
-        """See `Tally`."""
+        """See `StreamingPercentiles`."""
         return count_values(pixels)
 
     def add(self, told: NDArray[np.int64]) -> None:
-        """See `Tally`."""
+        """See `StreamingPercentiles`."""
         self._counts += told
 
     def end_look(self) -> None:
-        """See `Tally`."""
+        """See `StreamingPercentiles`."""
 
-    def levels(self) -> Levels | None:
-        """See `Tally`."""
-        return levels_of_counts(self._counts)
+    def levels(self) -> IntensityRange | None:
+        """See `StreamingPercentiles`."""
+        return percentile_range_of_counts(self._counts)
 
 
-class _RankTally:
+class _RankPercentiles:
     """The floating-point numbers between which the percentiles lie, found from their first 16 bits to their last.
 
     Numbers are looked at as keys: whole numbers in the same order. Each look counts, among the keys that begin like one
@@ -99,7 +99,7 @@ class _RankTally:
         self._counts = self._no_counts()
 
     def look(self, pixels: NDArray[Any]) -> tuple[dict[int, NDArray[np.int64]], int]:
-        """See `Tally`."""
+        """See `StreamingPercentiles`."""
         counts, unusable = self._no_counts(), 0
         for numbers in _pieces(pixels):
             if self._looked == 0:
@@ -115,14 +115,14 @@ class _RankTally:
         return counts, unusable
 
     def add(self, told: tuple[dict[int, NDArray[np.int64]], int]) -> None:
-        """See `Tally`."""
+        """See `StreamingPercentiles`."""
         counts, unusable = told
         self._unusable += unusable
         for beginning, found in counts.items():
             self._counts[beginning] += found
 
     def end_look(self) -> None:
-        """See `Tally`."""
+        """See `StreamingPercentiles`."""
         if self._unusable:
             raise ImageError(
                 f"image values: expected finite numbers, got {self._unusable} pixels that are NaN or infinite; "
@@ -137,8 +137,8 @@ class _RankTally:
         self._looked += 1
         self._counts = self._no_counts()
 
-    def levels(self) -> Levels | None:
-        """See `Tally`."""
+    def levels(self) -> IntensityRange | None:
+        """See `StreamingPercentiles`."""
         least, *between, most = _numbers([key for key, _ in self._sought], self._dtype)
         check_range(float(least), float(most), self._dtype)
         parts = [place - int(place) for place in self._places]
@@ -146,7 +146,7 @@ class _RankTally:
             float(np.quantile(np.array(between[2 * number : 2 * number + 2]), np.array([part]))[0])
             for number, part in enumerate(parts)
         )
-        return checked_levels(black, white, float(least), float(most))
+        return non_empty_range(black, white, float(least), float(most))
 
     def _no_counts(self) -> dict[int, NDArray[np.int64]]:
         return {beginning: np.zeros(_DIGITS, np.int64) for beginning, _ in self._sought}

@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 
 
-class Abandoned(Exception):  # noqa: N818 - nobody's fault
+class Cancelled(Exception):  # noqa: N818 - nobody's fault
     """The work that was waited for has ended before its time."""
 
 
-class Arrivals:
+class BlockEvents:
     """Tells one thread which blocks are there, as others finish them in any order.
 
     Examples
     --------
-    >>> arrivals = Arrivals()
+    >>> arrivals = BlockEvents()
     >>> arrivals.arrive(3)
     >>> arrivals.wait_for(3)
     """
@@ -37,12 +37,12 @@ class Arrivals:
             self._changed.notify_all()
 
     def wait_for(self, block: int) -> None:
-        """Return once a block is there; raise `Abandoned` if nobody is to go on."""
+        """Return once a block is there; raise `Cancelled` if nobody is to go on."""
         with self._changed:
             self._changed.wait_for(lambda: self._over or block in self._there)
         self.check()
 
     def check(self) -> None:
-        """Raise `Abandoned` if nobody is to go on."""
+        """Raise `Cancelled` if nobody is to go on."""
         if self._over:
-            raise Abandoned
+            raise Cancelled

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 
-class Ledger:
+class DependencyTracker:
     """The books of a run; who shares them sees to it that one writes at a time.
 
     Parameters
@@ -21,7 +21,7 @@ class Ledger:
 
     Examples
     --------
-    >>> ledger = Ledger({0: [0, 1], 1: [1]})
+    >>> ledger = DependencyTracker({0: [0, 1], 1: [1]})
     >>> ledger.tile_is_there(1), ledger.tile_is_there(0)
     ([1], [0])
     >>> ledger.block_is_there(1), ledger.block_is_there(0)

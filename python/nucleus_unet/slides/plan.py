@@ -20,18 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import DataError, ImageError, SettingsError
-from nucleus_unet.inference.prefetch import map_ahead
+from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.io.atomic import read_json, write_atomically
 from nucleus_unet.io.source import Slide
 from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.dab import Stains
-from nucleus_unet.preprocessing.normalisation import Levels
-from nucleus_unet.preprocessing.streaming_percentiles import tally_for
+from nucleus_unet.preprocessing.normalisation import IntensityRange
+from nucleus_unet.preprocessing.streaming_percentiles import streaming_percentiles_for
 from nucleus_unet.slides.grid import Block, lay_blocks
 from nucleus_unet.slides.survey.stain_sample import ColourView
 from nucleus_unet.slides.survey.thumbnail import ThumbnailView
 from nucleus_unet.slides.survey.tissue import TissueView
-from nucleus_unet.slides.tissue_mask import CellMask
+from nucleus_unet.slides.tissue_mask import TissueMask
 
 # In a run's folder: the plan, what is known of the slide, and all that is deleted in the end.
 PLAN, SURVEY, WORK = "plan.json", "survey.json", "work"
@@ -49,18 +49,18 @@ class Survey:
     pixels
         SHA-256 of all pixels: two slides with the same one are the same picture.
     levels
-        As `measure_levels` of the whole image; None if all its pixels are equal.
+        As `percentile_range` of the whole image; None if all its pixels are equal.
     tissue
         Where there is more than empty glass.
     stains
-        As `nucleus_unet.preprocessing.dab.see_stains` of the whole image.
+        As `nucleus_unet.preprocessing.dab.detect_dab` of the whole image.
     thumbnail : NDArray[np.uint8] (h, w, 3)
         From black to white.
     """
 
     pixels: str
-    levels: Levels | None
-    tissue: CellMask
+    levels: IntensityRange | None
+    tissue: TissueMask
     stains: Stains
     thumbnail: NDArray[np.uint8]
 
@@ -81,11 +81,11 @@ class Survey:
         levels = _levels(values["levels"])
         stains = Stains(values["stains"][0], _levels(values["stains"][1]))
         thumbnail = imagecodecs.png_decode(base64.b64decode(values["thumbnail"]))
-        return cls(values["pixels"], levels, CellMask.from_json(values["tissue"]), stains, thumbnail)
+        return cls(values["pixels"], levels, TissueMask.from_json(values["tissue"]), stains, thumbnail)
 
 
-def _levels(values: list[float] | None) -> Levels | None:
-    return None if values is None else Levels(*values)
+def _levels(values: list[float] | None) -> IntensityRange | None:
+    return None if values is None else IntensityRange(*values)
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def survey(
         If pixels are NaN or infinite, or cannot be read.
     """
     height, width = slide.shape
-    tally = tally_for(slide.dtype, height * width * (slide.channels or 1))
+    tally = streaming_percentiles_for(slide.dtype, height * width * (slide.channels or 1))
     digests: list[str] = []
 
     view, thumbnail = TissueView(slide.shape, slide.channels, cell), ThumbnailView(slide.shape, slide.channels)
@@ -164,7 +164,7 @@ def survey(
     for _ in range(tally.looks):
         digest = hashlib.sha256(repr((slide.shape, slide.channels, slide.dtype.name)).encode())
         with ThreadPoolExecutor(workers) as pool:
-            for seen in map_ahead(pool, look, track(lay_blocks(slide.shape, _SURVEY_SIDE)), depth=workers + 1):
+            for seen in prefetch_map(pool, look, track(lay_blocks(slide.shape, _SURVEY_SIDE)), depth=workers + 1):
                 tally.add(seen.told)
                 digest.update(seen.digest)
                 if seen.first_look is not None:
@@ -192,7 +192,7 @@ class _Seen(NamedTuple):
     first_look: _FirstLook | None
 
 
-def keep_plan(folder: Path, plan: SlidePlan) -> None:
+def save_or_check_plan(folder: Path, plan: SlidePlan) -> None:
     """Write the plan into a run's folder, or check that the one there is the same.
 
     Raises

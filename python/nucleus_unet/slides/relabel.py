@@ -14,7 +14,7 @@ from nucleus_unet.slides.nucleus_table import NucleusTable, empty_table, joined
 
 
 @dataclass(frozen=True, eq=False)
-class Numbered:
+class RelabelledBlock:
     """The nuclei of a block; those that begin further down than the sweep has come have the number 0 still."""
 
     nuclei: Nuclei
@@ -49,7 +49,7 @@ class Numbered:
 
 
 @dataclass(frozen=True, eq=False)
-class Band:
+class RowBand:
     """Some rows of a slide.
 
     Attributes
@@ -63,11 +63,13 @@ class Band:
     """
 
     rows: slice
-    blocks: list[Numbered]
+    blocks: list[RelabelledBlock]
     beginning: NucleusTable
 
 
-def sweep(read_block: Callable[[int], Nuclei], reaches: list[slice], *, height: int, band: int) -> Iterator[Band]:
+def iter_bands(
+    read_block: Callable[[int], Nuclei], reaches: list[slice], *, height: int, band: int
+) -> Iterator[RowBand]:
     """Go through a slide by bands of rows; only the blocks a band touches are in memory.
 
     Parameters
@@ -81,7 +83,7 @@ def sweep(read_block: Callable[[int], Nuclei], reaches: list[slice], *, height: 
     band
         Rows in a band.
     """
-    loaded: dict[int, Numbered] = {}
+    loaded: dict[int, RelabelledBlock] = {}
     count = 0
     for top in range(0, height, band):
         rows = slice(top, min(top + band, height))
@@ -90,14 +92,14 @@ def sweep(read_block: Callable[[int], Nuclei], reaches: list[slice], *, height: 
                 loaded.pop(number, None)
             elif reach.start < rows.stop and number not in loaded:
                 nuclei = read_block(number)
-                loaded[number] = Numbered(nuclei, np.zeros(len(nuclei), np.uint32))
+                loaded[number] = RelabelledBlock(nuclei, np.zeros(len(nuclei), np.uint32))
         blocks = [block for block in loaded.values() if len(block.nuclei)]
         beginning = _numbered(blocks, rows, count)
         count += len(beginning)
-        yield Band(rows, blocks, beginning)
+        yield RowBand(rows, blocks, beginning)
 
 
-def _numbered(blocks: list[Numbered], rows: slice, count: int) -> NucleusTable:
+def _numbered(blocks: list[RelabelledBlock], rows: slice, count: int) -> NucleusTable:
     """Give the nuclei that begin in some rows, in the order of their first pixels, the numbers after ``count``."""
     if not blocks:
         return empty_table()

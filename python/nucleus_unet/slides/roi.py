@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
-from nucleus_unet.slides.tissue_mask import CellMask
+from nucleus_unet.slides.tissue_mask import TissueMask
 
 if TYPE_CHECKING:
     from shapely import Geometry
@@ -116,7 +116,7 @@ class Region:
 
     Attributes
     ----------
-    mask : CellMask
+    mask : TissueMask
         The cells that the regions touch.
 
     Raises
@@ -144,7 +144,7 @@ class Region:
             shapely.intersects(geometry, shapely.box(across, top, rights, bottom))
             for top, bottom in zip(down, bottoms, strict=True)
         ]
-        self.mask = CellMask(side, np.stack(rows))
+        self.mask = TissueMask(side, np.stack(rows))
 
     @property
     def digest(self) -> str:

@@ -19,16 +19,16 @@ import imagecodecs
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.engine import Engine
-from nucleus_unet.inference.test_time_augmentation import network_for
+from nucleus_unet.inference.test_time_augmentation import build_predictor
 from nucleus_unet.io.atomic import TEMPORARY, read_json, write_atomically
 from nucleus_unet.io.locks import LOCK
 from nucleus_unet.io.source import Slide
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.plan import Plan
-from nucleus_unet.preprocessing.normalisation import Levels
+from nucleus_unet.preprocessing.normalisation import IntensityRange
 from nucleus_unet.preprocessing.resample import scaled_size
 from nucleus_unet.progress import tracker
-from nucleus_unet.slides.block_events import Arrivals
+from nucleus_unet.slides.block_events import BlockEvents
 from nucleus_unet.slides.executors.dask import Cluster, run_on_cluster
 from nucleus_unet.slides.executors.shards import (
     SHARDS,
@@ -42,10 +42,10 @@ from nucleus_unet.slides.executors.shards import (
 from nucleus_unet.slides.executors.threads import run_on_threads
 from nucleus_unet.slides.grid import TileGrid, check_size
 from nucleus_unet.slides.nuclei import Nuclei
-from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, SlidePlan, Survey, keep_plan, survey
-from nucleus_unet.slides.relabel import Band, sweep
+from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, SlidePlan, Survey, save_or_check_plan, survey
+from nucleus_unet.slides.relabel import RowBand, iter_bands
 from nucleus_unet.slides.roi import Region
-from nucleus_unet.slides.tasks import Work
+from nucleus_unet.slides.tasks import SlideTasks
 from nucleus_unet.slides.tissue_mask import cell_side
 from nucleus_unet.slides.writers.labels import SIDE
 from nucleus_unet.slides.writers.results import (
@@ -192,7 +192,7 @@ class SlideRun:
             if count is None and not merge and cluster is None:
                 beside.submit(self._model.engine.prepare, self._grid.size)
             plan, seen = self._look()
-            keep_plan(self._folder, plan)
+            save_or_check_plan(self._folder, plan)
             if count is None:
                 work = self._work(plan, seen)
                 if merge:
@@ -212,7 +212,7 @@ class SlideRun:
         with shard_held(self._folder, shard):
             plan, seen = self._look()
             with for_a_moment(self._folder):
-                keep_plan(self._folder, plan)
+                save_or_check_plan(self._folder, plan)
             if count_if_finished(self._folder) is not None:
                 return
             maps = self._folder / WORK / shard.name
@@ -222,7 +222,7 @@ class SlideRun:
 
     def _on_threads(
         self,
-        work: Work,
+        work: SlideTasks,
         *,
         blocks: Iterable[int] | None = None,
         finished: Callable[[int], object] = lambda _block: None,
@@ -238,9 +238,9 @@ class SlideRun:
         workers, calls = self._sizes.workers, self._model.engine.streams
         run_on_threads(work, workers=workers, calls=calls, blocks=blocks, finished=finished, track=track)
 
-    def _write_meanwhile(self, work: Work, plan: SlidePlan, seen: Survey) -> int:
+    def _write_meanwhile(self, work: SlideTasks, plan: SlidePlan, seen: Survey) -> int:
         """Do the work, and write the results of what is finished from the top on while the rest is not."""
-        arrivals, bands = Arrivals(), SimpleQueue[bool]()
+        arrivals, bands = BlockEvents(), SimpleQueue[bool]()
         with ThreadPoolExecutor(1) as pool:
             try:
                 written = pool.submit(self._write, work, plan, seen, arrivals, lambda: bands.put(True))
@@ -286,12 +286,12 @@ class SlideRun:
         )
         return plan, seen
 
-    def _work(self, plan: SlidePlan, seen: Survey, maps: Path | None = None) -> Work:
+    def _work(self, plan: SlidePlan, seen: Survey, maps: Path | None = None) -> SlideTasks:
         model = self._model
-        work = Work(
+        work = SlideTasks(
             self._slide,
-            network_for(model.engine, plan.prediction),
-            levels=seen.levels or Levels(0, 1),
+            build_predictor(model.engine, plan.prediction),
+            levels=seen.levels or IntensityRange(0, 1),
             scale=model.scale,
             group_config=model.group_config,
             min_area=model.min_area,
@@ -308,7 +308,7 @@ class SlideRun:
             logger.info("%.1f %% of the slide is %s, and passed over", 100 * work.skipped, what)
         return work
 
-    def _write_all(self, work: Work, plan: SlidePlan, seen: Survey) -> int:
+    def _write_all(self, work: SlideTasks, plan: SlidePlan, seen: Survey) -> int:
         """Write the results of work that is done."""
         steps = iter(self._numbering())
         next(steps, None)
@@ -316,10 +316,10 @@ class SlideRun:
 
     def _write(
         self,
-        work: Work,
+        work: SlideTasks,
         plan: SlidePlan,
         seen: Survey,
-        arrivals: Arrivals | None,
+        arrivals: BlockEvents | None,
         band_is_written: Callable[[], object],
     ) -> int:
         """Write the results; where the work goes on meanwhile, wait for each block."""
@@ -331,8 +331,8 @@ class SlideRun:
                 arrivals.wait_for(work.numbers[index])
             return work.read_block(work.numbers[index])
 
-        def bands() -> Iterator[Band]:
-            for band in sweep(read, reaches, height=height, band=SIDE):
+        def bands() -> Iterator[RowBand]:
+            for band in iter_bands(read, reaches, height=height, band=SIDE):
                 if arrivals is not None:
                     arrivals.check()
                 yield band

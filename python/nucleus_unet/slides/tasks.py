@@ -14,23 +14,23 @@ from numpy.typing import NDArray
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.predict import kept_part, maps_of_output, read_padded
-from nucleus_unet.io.array_cache import RecentArrays
+from nucleus_unet.io.array_cache import ArrayCache
 from nucleus_unet.io.source import Slide
 from nucleus_unet.masks import filter_by_area
 from nucleus_unet.model.group_config import GroupConfig
-from nucleus_unet.preprocessing.normalisation import Levels, normalise
+from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise
 from nucleus_unet.preprocessing.resample import resample_part, shown_pixels
 from nucleus_unet.slides.grid import Block, TileGrid, common, widen
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei, no_nuclei
 from nucleus_unet.slides.roi import Region
 from nucleus_unet.slides.store import is_whole, read_record, write_record
-from nucleus_unet.slides.tissue_mask import CellMask
+from nucleus_unet.slides.tissue_mask import TissueMask
 
 # Of the maps of the last tiles, which blocks ask for as soon as they are made: some six of the default size.
 _RECENT_BYTES = 2**27
 
 
-class Work:
+class SlideTasks:
     """A slide, a model, and the folder in which maps and nuclei gather.
 
     Parameters
@@ -69,13 +69,13 @@ class Work:
         slide: Slide,
         network: Predictor,
         *,
-        levels: Levels,
+        levels: IntensityRange,
         scale: float,
         group_config: GroupConfig,
         min_area: int | None,
         grid: TileGrid,
         block: int,
-        tissue: CellMask | None = None,
+        tissue: TissueMask | None = None,
         region: Region | None = None,
         folder: Path,
         maps: Path | None = None,
@@ -96,7 +96,7 @@ class Work:
         # Files of runs with other sizes stand beside these and harm nobody.
         self._maps = (maps or folder) / f"maps-{grid.tile}"
         self._nuclei = folder / f"nuclei-{block}-{grid.tile}"
-        self._recent = RecentArrays(_RECENT_BYTES)
+        self._recent = ArrayCache(_RECENT_BYTES)
 
     def tiles_for(self, block: int) -> list[int]:
         """Return the tiles whose maps decide the nuclei of a block."""

@@ -31,7 +31,7 @@ def cell_side(scale: float) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class CellMask:
+class TissueMask:
     """Some cells of a slide.
 
     Attributes
@@ -56,7 +56,7 @@ class CellMask:
         return {"side": self.side, "size": list(self.cells.shape), "masks": [*labels_to_coco(self.cells).values()]}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> CellMask:
+    def from_json(cls, values: Mapping[str, Any]) -> TissueMask:
         """Inverse of `to_json`."""
         return cls(int(values["side"]), coco_to_labels(values["masks"], values["size"])[0] > 0)
 

@@ -65,7 +65,7 @@ class AugmentConfig:
     any_size: float = 0.0
     any_diameters: tuple[float, float] = (6.0, 120.0)
 
-    def calmed(self) -> AugmentConfig:
+    def final_phase(self) -> AugmentConfig:
         """Return what the end of a run is shown: shapes nearer to real ones, half of the samples unresampled.
 
         Wide augmentation teaches what nuclei can look like; outlines are learned to the pixel from undistorted images
@@ -77,7 +77,7 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
-class Original:
+class SourceImage:
     """A training image with what every sample of it needs again, measured once."""
 
     image: NDArray[Any]
@@ -129,7 +129,7 @@ class Sample:
     valid: NDArray[np.bool_]
 
 
-def draw_sample(original: Original, config: AugmentConfig, rng: np.random.Generator) -> Sample:
+def draw_sample(original: SourceImage, config: AugmentConfig, rng: np.random.Generator) -> Sample:
     """Draw one sample of an image."""
     if rng.random() < config.negatives:
         return _negative(config.crop, rng)
@@ -138,14 +138,14 @@ def draw_sample(original: Original, config: AugmentConfig, rng: np.random.Genera
         labels = smooth_labels(labels, min(math.ceil(scale / 2), _LARGEST_VOTE), threads=1)
         image = with_fine_texture(image, labels, scale, original.is_dark, rng)
     if rng.random() < config.strength * (0.6 if original.is_stained else 0.1 if original.is_dark else 0):
-        image = restained(image, labels, nuclei, rng)
+        image = stain_augmented(image, labels, nuclei, rng)
     if rng.random() < config.strength:
         image = _restyle(image, original.is_dark, rng)
     return Sample(np.ascontiguousarray(image), targets(labels, nuclei), valid)
 
 
 def _cut(
-    original: Original, config: AugmentConfig, rng: np.random.Generator
+    original: SourceImage, config: AugmentConfig, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.uint32], Nuclei, NDArray[np.bool_], float]:
     """Return pixels, labels, the whole image's nuclei as they lie in the cut, which pixels are there, and the scale."""
     crop = config.crop
@@ -192,7 +192,7 @@ def _cut(
 
 
 def _normalised_window(
-    original: Original,
+    original: SourceImage,
     rows: NDArray[np.float64],
     columns: NDArray[np.float64],
     scale: float,
@@ -300,7 +300,7 @@ _OTHER_DYES = np.array(
 )
 
 
-def restained(
+def stain_augmented(
     image: NDArray[np.float32], labels: NDArray[np.uint32], nuclei: Nuclei, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """Dye a sample anew, as in immunohistochemistry: its surroundings may become darker than a nucleus.

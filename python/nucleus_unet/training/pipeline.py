@@ -27,7 +27,7 @@ from nucleus_unet.model.bundle import CONFIG, Bundle, BundleConfig, SeenImages, 
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.network import Network, weights_of
 from nucleus_unet.reports.plots import require_matplotlib, save_curves
-from nucleus_unet.training.augmentation import Original
+from nucleus_unet.training.augmentation import SourceImage
 from nucleus_unet.training.checkpoint import read_facts
 from nucleus_unet.training.distributed import is_first_process
 from nucleus_unet.training.fine_tuning import fine_tuned_card, fine_tuned_config
@@ -193,7 +193,7 @@ def _metrics(
 def _bundle_config(
     name: str, config: TrainConfig, grouping: GroupConfig, training: Sequence[Example], origin: Bundle | None
 ) -> BundleConfig:
-    diameters = [Original(example.image, example.labels).median_diameter for example in training]
+    diameters = [SourceImage(example.image, example.labels).median_diameter for example in training]
     made = BundleConfig(name, config.network, grouping, diameter=round(float(np.median(diameters)), 1))
     return made if origin is None else fine_tuned_config(made, origin)
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError
-from nucleus_unet.training.augmentation import AugmentConfig, Original, Sample, draw_sample
+from nucleus_unet.training.augmentation import AugmentConfig, Sample, SourceImage, draw_sample
 from nucleus_unet.training.losses import Batch
 
 # Kinds are drawn in proportion to this power of their number of images: 0 would be evenly over kinds, which shows a
@@ -33,8 +33,8 @@ class SampleStream(Dataset[Sample]):
         Of the run.
     length
         Number of samples; more only makes the stream longer, not other.
-    calm_from
-        From this number on samples are drawn as `AugmentConfig.calmed` says; by default none is.
+    final_phase_from
+        From this number on samples are drawn as `AugmentConfig.final_phase` says; by default none is.
     """
 
     def __init__(
@@ -44,17 +44,17 @@ class SampleStream(Dataset[Sample]):
         *,
         seed: int,
         length: int,
-        calm_from: int | None = None,
+        final_phase_from: int | None = None,
     ) -> None:
         if not examples:
             raise DataError("no image to train on")
-        self._config, self._calmed, self._seed, self._length = config, config.calmed(), seed, length
-        self._calm_from = length if calm_from is None else calm_from
+        self._config, self._calmed, self._seed, self._length = config, config.final_phase(), seed, length
+        self._calm_from = length if final_phase_from is None else final_phase_from
         counts = Counter(example.kind for example in examples)
         shares = np.array([count**_KIND_POWER for _, count in sorted(counts.items())])
         self._shares = shares / shares.sum()
         self._kinds = [
-            [Original(example.image, example.labels) for example in examples if example.kind == kind]
+            [SourceImage(example.image, example.labels) for example in examples if example.kind == kind]
             for kind in sorted(counts)
         ]
 

@@ -63,7 +63,7 @@ class TrainConfig:
         Samples a step, of all processes together.
     learning_rate
         Its plateau; a pretrained encoder gets half of it. It warms up over ``warmup`` samples, and over the last
-        ``decay`` share of the samples it falls to 0 as 1 - sqrt (Hägele et al. 2024), and augmentation is calmed.
+        ``decay`` share of the samples it falls to 0 as 1 - sqrt (Hägele et al. 2024), and augmentation is final_phase.
     weight_decay
         Of convolution weights only.
     dice_weight, heat_weight, offset_weight
@@ -225,7 +225,7 @@ def train(
         if checkpoint.exists():
             _resume(run, checkpoint, digest)
         stream = SampleStream(
-            examples, config.augment, seed=config.seed, length=config.samples, calm_from=config.decay_start
+            examples, config.augment, seed=config.seed, length=config.samples, final_phase_from=config.decay_start
         )
         batches = load_batches(
             stream,

@@ -19,7 +19,7 @@ from nucleus_unet.inference.predict import maps_of_output, padded_size, read_pad
 from nucleus_unet.inference.tiles import Span, Tile
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.targets import targets
-from nucleus_unet.preprocessing.normalisation import measure_levels, normalise
+from nucleus_unet.preprocessing.normalisation import normalise, percentile_range
 from nucleus_unet.training.validation_loss import validation_loss
 
 
@@ -56,7 +56,7 @@ def _predict(network: Predictor, example: Example) -> Predicted:
 def padded_image(image: NDArray[Any], stride: int) -> NDArray[np.float32]:
     """Return an image as the network is shown it: (h, w, 3), normalised, of a size that fits the stride."""
     height, width = image.shape[:2]
-    levels = measure_levels(image)
+    levels = percentile_range(image)
     normalised = normalise(image, levels) if levels else np.zeros(image.shape, np.float32)
     rows, columns = padded_size((height, width), stride)
     whole = Tile(Span(0, rows, 0, rows), Span(0, columns, 0, columns))

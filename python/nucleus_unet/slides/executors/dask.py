@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Any
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
 from nucleus_unet.inference.factory import open_engine
-from nucleus_unet.inference.test_time_augmentation import network_for
+from nucleus_unet.inference.test_time_augmentation import build_predictor
 from nucleus_unet.io.atomic import read_json, write_atomically
 from nucleus_unet.io.source import open_slide
 from nucleus_unet.model.bundle import Bundle, copy_bundle, load_bundle
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.plan import Plan
-from nucleus_unet.preprocessing.normalisation import Levels
+from nucleus_unet.preprocessing.normalisation import IntensityRange
 from nucleus_unet.preprocessing.resample import scaled_size
 from nucleus_unet.slides.executors.threads import unfinished
 from nucleus_unet.slides.grid import TileGrid
 from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, Survey
 from nucleus_unet.slides.roi import Region, geometry_from_text
-from nucleus_unet.slides.tasks import Work
+from nucleus_unet.slides.tasks import SlideTasks
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -110,7 +110,7 @@ def connect(address: str) -> Client:
 
 
 def run_on_cluster(
-    work: Work,
+    work: SlideTasks,
     cluster: Cluster,
     folder: Path,
     *,
@@ -160,7 +160,7 @@ def run_on_cluster(
         tasks.cancel()
 
 
-def _go(work: Work, tasks: _Tasks, track: Callable[[Sequence[int]], Iterable[int]]) -> None:
+def _go(work: SlideTasks, tasks: _Tasks, track: Callable[[Sequence[int]], Iterable[int]]) -> None:
     ledger = unfinished(work, work.numbers)
     there = {tile for tile in ledger.tiles if work.has_tile(tile)}
     missing = [tile for tile in ledger.tiles if tile not in there]
@@ -221,14 +221,14 @@ def group_block(folder: str, key: str, number: int) -> None:
         work.group_block(number)
 
 
-def _opened(folder: str, key: str) -> Work:
+def _opened(folder: str, key: str) -> SlideTasks:
     """Open a run in a worker, once a process; ``key`` tells it from earlier ones in the same folder."""
     with _opening:
         return _open(folder, key)
 
 
 @lru_cache(maxsize=1)
-def _open(name: str, key: str) -> Work:  # noqa: ARG001
+def _open(name: str, key: str) -> SlideTasks:  # noqa: ARG001
     folder = Path(name)
     if not (folder / PLAN).exists():
         raise SettingsError(f"a worker does not see {folder}: workers must share the file system that out= is on")
@@ -246,10 +246,10 @@ def _open(name: str, key: str) -> Work:  # noqa: ARG001
     slide = open_slide(job.slide, channel=job.channel, channel_axis=job.channel_axis)
     height, width = (scaled_size(size, prediction.scale) for size in slide.shape)
     survey = Survey.from_json(read_json(folder / SURVEY))
-    return Work(
+    return SlideTasks(
         slide,
-        network_for(engine, prediction),
-        levels=survey.levels or Levels(0, 1),
+        build_predictor(engine, prediction),
+        levels=survey.levels or IntensityRange(0, 1),
         scale=prediction.scale,
         group_config=GroupConfig.from_json(prediction.group),
         min_area=prediction.min_area,

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.locks import locked
-from nucleus_unet.slides.tasks import Work
+from nucleus_unet.slides.tasks import SlideTasks
 
 # In a run's folder; holds a lock for each shard that ever began.
 SHARDS = "shards"
@@ -62,12 +62,12 @@ def check_shard(shard: object) -> Shard:
     raise SettingsError(f"shard: expected two whole numbers like (3, 20), the first from 1 to the second, got {shard}")
 
 
-def blocks_of(work: Work, shard: Shard) -> list[int]:
+def blocks_of(work: SlideTasks, shard: Shard) -> list[int]:
     """Return a shard's blocks: neighbours, and as many as make about as much work as any other shard's."""
     return [block for block, owner in _owners(work, shard.of).items() if owner == shard]
 
 
-def _owners(work: Work, of: int) -> dict[int, Shard]:
+def _owners(work: SlideTasks, of: int) -> dict[int, Shard]:
     """Tell for each block whose it is, if there are so many shards."""
     efforts = [len(work.tiles_for(block)) for block in work.numbers]
     total = sum(efforts)
@@ -77,7 +77,7 @@ def _owners(work: Work, of: int) -> dict[int, Shard]:
     }
 
 
-def check_finished(work: Work, folder: Path) -> None:
+def check_finished(work: SlideTasks, folder: Path) -> None:
     """Raise `SettingsError` unless all blocks are there; the message says which shards are missing."""
     missing = {block for block in work.numbers if not work.has_block(block)}
     if not missing:

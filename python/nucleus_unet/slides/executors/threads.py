@@ -10,16 +10,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.inference.prefetch import map_ahead
-from nucleus_unet.slides.dependencies import Ledger
-from nucleus_unet.slides.tasks import Work
+from nucleus_unet.inference.prefetch import prefetch_map
+from nucleus_unet.slides.dependencies import DependencyTracker
+from nucleus_unet.slides.tasks import SlideTasks
 
 # Tiles that are read ahead of the network, and files that may be waiting to be written.
 _AHEAD = 2
 
 
 def run_on_threads(
-    work: Work,
+    work: SlideTasks,
     *,
     workers: int,
     calls: int,
@@ -61,9 +61,9 @@ def run_on_threads(
             raise
 
 
-def unfinished(work: Work, blocks: Iterable[int]) -> Ledger:
+def unfinished(work: SlideTasks, blocks: Iterable[int]) -> DependencyTracker:
     """Open the books on those blocks that are not there yet."""
-    return Ledger({block: work.tiles_for(block) for block in blocks if not work.has_block(block)})
+    return DependencyTracker({block: work.tiles_for(block) for block in blocks if not work.has_block(block)})
 
 
 class _Run:
@@ -71,8 +71,8 @@ class _Run:
 
     def __init__(
         self,
-        work: Work,
-        ledger: Ledger,
+        work: SlideTasks,
+        ledger: DependencyTracker,
         pool: ThreadPoolExecutor,
         workers: int,
         finished: Callable[[int], object],
@@ -89,9 +89,9 @@ class _Run:
         for tile in there:
             self._group_after(tile)
         missing = sorted(set(self._ledger.tiles) - set(there))
-        pixels = map_ahead(self._pool, work.read_tile, missing, depth=_AHEAD)
+        pixels = prefetch_map(self._pool, work.read_tile, missing, depth=_AHEAD)
         # One more than are computed at once: no thread of the network waits for this one.
-        predicted = map_ahead(network, work.predict, zip(missing, pixels, strict=True), depth=calls + 1)
+        predicted = prefetch_map(network, work.predict, zip(missing, pixels, strict=True), depth=calls + 1)
         for tile, maps in zip(track(missing), predicted, strict=True):
             self._writing.append(self._pool.submit(self._keep, tile, maps))
             _settle(self._writing, _AHEAD)

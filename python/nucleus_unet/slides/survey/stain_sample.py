@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.preprocessing.dab import Stains, sampling_step, see_stains
-from nucleus_unet.preprocessing.normalisation import Levels
+from nucleus_unet.preprocessing.dab import Stains, detect_dab, sampling_step
+from nucleus_unet.preprocessing.normalisation import IntensityRange
 from nucleus_unet.slides.grid import Block
 
 
@@ -41,6 +41,6 @@ class ColourView:
         top, left = (-(-span.start // self._step) for span in region)
         self._sample[top : top + sample.shape[0], left : left + sample.shape[1]] = sample
 
-    def stains(self, levels: Levels | None) -> Stains:
-        """Return what `nucleus_unet.preprocessing.dab.see_stains` says of the whole."""
-        return see_stains(self._sample, levels)
+    def stains(self, levels: IntensityRange | None) -> Stains:
+        """Return what `nucleus_unet.preprocessing.dab.detect_dab` says of the whole."""
+        return detect_dab(self._sample, levels)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.preprocessing.normalisation import Levels, normalise
+from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise
 from nucleus_unet.slides.grid import Block
 
 # Longest side.
@@ -57,7 +57,7 @@ class ThumbnailView:
         top, left = (span.start // self._factor for span in region)
         self._sums[top : top + sums.shape[0], left : left + sums.shape[1]] += sums
 
-    def picture(self, levels: Levels | None) -> NDArray[np.uint8]:
+    def picture(self, levels: IntensityRange | None) -> NDArray[np.uint8]:
         """Return the picture, (h, w, 3); a flat slide's is black."""
         if levels is None:
             return np.zeros((*self._sums.shape[:2], 3), np.uint8)

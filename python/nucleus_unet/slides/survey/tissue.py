@@ -19,8 +19,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from nucleus_unet.preprocessing.normalisation import Levels
-from nucleus_unet.slides.tissue_mask import CellMask
+from nucleus_unet.preprocessing.normalisation import IntensityRange
+from nucleus_unet.slides.tissue_mask import TissueMask
 
 # Share of the range from black to white.
 _CONTRAST = 0.03
@@ -83,14 +83,14 @@ class TissueView:
         for kept, seen in zip((self._darkest, self._brightest), extremes, strict=True):
             kept[top : top + seen.shape[0], left : left + seen.shape[1]] = seen
 
-    def mask(self, levels: Levels | None) -> CellMask:
+    def mask(self, levels: IntensityRange | None) -> TissueMask:
         """Decide which cells are tissue; none of a flat slide."""
         if levels is None:
-            return CellMask(self._side, np.zeros(self._darkest.shape[:2], bool))
+            return TissueMask(self._side, np.zeros(self._darkest.shape[:2], bool))
         least = -_widened(-self._darkest, 1)
         contrast = (_widened(self._brightest, 1) - least).max(axis=-1)
-        seen = contrast > _CONTRAST * (levels.white - levels.black)
-        return CellMask(self._side, _widened(seen, _MARGIN))
+        seen = contrast > _CONTRAST * (levels.high - levels.low)
+        return TissueMask(self._side, _widened(seen, _MARGIN))
 
 
 def _widened(cells: NDArray[Value], radius: int) -> NDArray[Value]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet import __version__
 from nucleus_unet.slides.nuclei import paint_runs
-from nucleus_unet.slides.relabel import Band
+from nucleus_unet.slides.relabel import RowBand
 
 # Side of the label image's tiles, and rows of a band.
 SIDE = 512
@@ -34,7 +34,7 @@ Runs = NDArray[np.int64]
 
 
 def write_labels(
-    file: BinaryIO, bands: Iterator[Band], shape: tuple[int, int], *, mpp: float | None, uuid: str, scratch: Path
+    file: BinaryIO, bands: Iterator[RowBand], shape: tuple[int, int], *, mpp: float | None, uuid: str, scratch: Path
 ) -> None:
     """Write all levels from one pass over the nuclei; each has every second row and column of the one before.
 
@@ -126,7 +126,7 @@ def _options(shape: tuple[int, int], mpp: float | None) -> dict[str, Any]:
     }
 
 
-def _runs_in(band: Band) -> Runs:
+def _runs_in(band: RowBand) -> Runs:
     """Gather the runs of all nuclei in the rows of a band."""
     found = [np.empty((0, 4), np.int64)]
     for block in band.blocks:

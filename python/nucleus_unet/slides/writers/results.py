@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nucleus_unet.exports.geojson import NAMESPACE
 from nucleus_unet.io.atomic import read_json, write_atomically, written_atomically
 from nucleus_unet.slides.plan import SlidePlan
-from nucleus_unet.slides.relabel import Band
+from nucleus_unet.slides.relabel import RowBand
 from nucleus_unet.slides.writers.labels import write_labels
 from nucleus_unet.slides.writers.outlines import OutlineWriter
 from nucleus_unet.slides.writers.overview import Overview, check_pillow
@@ -47,7 +47,7 @@ def check_extras() -> None:
 
 def write_results(
     folder: Path,
-    bands: Iterable[Band],
+    bands: Iterable[RowBand],
     plan: SlidePlan,
     *,
     thumbnail: NDArray[np.uint8],
@@ -60,7 +60,7 @@ def write_results(
     folder
         Gets `TABLE`, `LABELS`, `OUTLINES` (and more files of outlines where they are many) and `OVERVIEW`.
     bands
-        Of `nucleus_unet.slides.writers.labels.SIDE` rows each, from `nucleus_unet.slides.relabel.sweep`.
+        Of `nucleus_unet.slides.writers.labels.SIDE` rows each, from `nucleus_unet.slides.relabel.iter_bands`.
     plan
         How they were found.
     thumbnail
@@ -75,7 +75,7 @@ def write_results(
         table = stack.enter_context(TableWriter(rows_of_table))
         outlines = stack.enter_context(OutlineWriter(folder, compressed=True))
 
-        def observed() -> Iterator[Band]:
+        def observed() -> Iterator[RowBand]:
             for band in bands:
                 for observer in (table, outlines, overview):
                     observer.add(band.beginning)
