@@ -21,12 +21,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nucleus_unet import _core
+from nucleus_unet.exports.nucleus_table import NucleusTable, empty_table
 from nucleus_unet.exports.wkb import decode_wkb
 from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.normalisation import IntensityRange
 from nucleus_unet.slides.grid import lay_blocks
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei
-from nucleus_unet.slides.nucleus_table import NucleusTable, empty_table
 from nucleus_unet.slides.plan import SlidePlan, save_or_check_plan
 from nucleus_unet.slides.relabel import RowBand, iter_bands
 from nucleus_unet.slides.survey.thumbnail import ThumbnailView
@@ -38,7 +38,21 @@ from numpy.typing import NDArray
 
 SHAPE = (1300, 2100)
 PREDICTION = Plan(
-    "tiny", "0" * 64, 0.0, 255.0, 1.0, False, None, None, "openvino 1", "cpu", "float32", "x86-64", None, None, None, {}
+    "tiny",
+    "0" * 64,
+    [0.0, 255.0],
+    1.0,
+    False,
+    None,
+    None,
+    "openvino 1",
+    "cpu",
+    "float32",
+    "x86-64",
+    None,
+    None,
+    None,
+    {},
 )
 
 

@@ -42,7 +42,7 @@ def train(
     width: Annotated[
         int | None, typer.Option(help="First level's channels, of the plain form.", show_default="32")
     ] = None,
-    depth: Annotated[int | None, typer.Option(help="IntensityRange, of the plain form.", show_default="3")] = None,
+    depth: Annotated[int | None, typer.Option(help="Number of levels of the plain form.", show_default="3")] = None,
     dropout: Annotated[float | None, typer.Option(help="Dropout at the bottom of the U.", show_default="0")] = None,
     pretrained: Annotated[
         bool | None,
@@ -65,7 +65,7 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of initialisation, samples and folds.", show_default="0")] = None,
     settings: Annotated[
-        Path | None, typer.Option(help="best.json of a study: its settings stand in for those given here.")
+        Path | None, typer.Option(help="best.json of a study: its settings, where no option is given here.")
     ] = None,
     device: Device = "auto",
     workers: Annotated[int, typer.Option(help="Processes that draw samples.", min=0)] = 1,
@@ -82,11 +82,11 @@ def train(
     require("torch", "training needs torch", extra="train")
     from nucleus_unet.training.pipeline import REPORT, train_bundle
     from nucleus_unet.training.trainer import check_origin
-    from nucleus_unet.tuning.search_space import configured, read_settings
 
     bundle = None if origin is None else _load_origin(origin, out)
     config = _configure(
         bundle,
+        settings,
         network=_given(form=form, width=width, depth=depth, dropout=dropout),
         pretrained=pretrained,
         **_given(
@@ -98,8 +98,6 @@ def train(
             seed=seed,
         ),
     )
-    if settings is not None:
-        config = configured(config, read_settings(settings))
     if bundle is not None:
         check_origin(config, bundle)
     examples = read_sets(data, groups, group_by)
@@ -136,11 +134,17 @@ def _load_origin(name: Path, out: Path) -> Bundle:
     return load_bundle(path)
 
 
-def _configure(origin: Bundle | None, *, network: dict[str, Any], pretrained: bool | None, **run: Any) -> TrainConfig:
+def _configure(
+    origin: Bundle | None, settings: Path | None, *, network: dict[str, Any], pretrained: bool | None, **run: Any
+) -> TrainConfig:
+    """Return the defaults, with the settings of a study, with the options that were typed."""
     from nucleus_unet.training.fine_tuning import fine_tuning
     from nucleus_unet.training.trainer import TrainConfig
+    from nucleus_unet.tuning.search_space import configured, read_settings
 
     base = TrainConfig() if origin is None else fine_tuning(origin)
+    if settings is not None:
+        base = configured(base, read_settings(settings))
     shape = dataclasses.replace(base.network, **network)
     if pretrained is None:
         pretrained = base.pretrained and shape.form == "lite0"
