@@ -19,12 +19,10 @@ def export(
         str | None, typer.Option(help="Name of the image in rle and coco; by default the name of the folder.")
     ] = None,
 ) -> None:
-    """Write the nuclei of a finished slide in further formats, in bounded memory."""
+    """Write the nuclei of a finished slide in other formats, in bounded memory."""
     from nucleus_unet.progress import tracker
     from nucleus_unet.slides.export import export_slide
 
     chosen = read_formats(formats)
-    for path in export_slide(
-        folder, out, formats=read_formats(formats), name=name, track=lambda what: tracker(what, show=True)
-    ):
+    for path in export_slide(folder, out, formats=chosen, name=name, track=lambda what: tracker(what, show=True)):
         typer.echo(path)

@@ -1,4 +1,4 @@
-"""What the commands share: options, the console, the reading of labelled sets."""
+"""Shared by the commands: options, the console, reading of labelled sets."""
 
 from __future__ import annotations
 
@@ -28,20 +28,22 @@ Device = Annotated[
 ]
 Precision = Annotated[
     Literal["auto", "int8", "bfloat16", "float32"],
-    typer.Option(help="In which the network computes; by default as suits model and device."),
+    typer.Option(help="Number format of the network; the default suits the model and the device."),
 ]
 Data = Annotated[
-    list[Path], typer.Option(help="Labelled set: folder or zip in a known layout. May be given several times.")
+    list[Path], typer.Option(help="Labelled set: folder or zip in a known layout. Can be given several times.")
 ]
 Groups = Annotated[
     list[str] | None,
     typer.Option(
-        help="SET=TABLE: CSV with image_id, cluster (kind) and mosaic (field or patient) for the set of that name."
+        help="SET=TABLE: CSV with the columns image_id, cluster (category) and mosaic (field or patient) for this set."
     ),
 ]
 GroupBy = Annotated[
     list[str] | None,
-    typer.Option(help="SET=REGEX: images of that set whose names agree in what REGEX finds show one field or patient."),
+    typer.Option(
+        help="SET=REGEX: images of this set whose names have the same match of REGEX show one field or patient."
+    ),
 ]
 Augment = Annotated[bool, typer.Option("--augment", help="Test-time augmentation: better, and 8 times slower.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
