@@ -1,12 +1,26 @@
 """Each kernel against its oracle on a thousand images: a quarter each of real masks, plateaus, ties and noise."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import numpy as np
 import pytest
+from helpers.grouping import Options, assert_same, exact_targets, group, group_by_definition
+from helpers.oracles import (
+    blended,
+    distances_by_scipy,
+    filled_label_by_label,
+    kaggle_by_numpy,
+    labelled_by_skimage,
+    nearest_by_brute_force,
+    pycocotools_encode,
+    ranked,
+    rasterised,
+    shared,
+    shared_by_numpy,
+)
+from helpers.paths import EXAMPLES
 from nucleus_unet import _core
 from nucleus_unet.masks import (
     blend_tiles,
@@ -35,19 +49,11 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 from skimage import segmentation
 from skimage.measure import regionprops_table as skimage_table
-from test_blending import blended
-from test_cleaning import filled_label_by_label, nearest_by_brute_force
-from test_components import labelled_by_skimage
-from test_contour import rasterised
-from test_distance import distances_by_scipy
-from test_group import Options, assert_same, exact_targets, group, group_by_definition
-from test_overlap import shared, shared_by_numpy
-from test_rle import kaggle_by_numpy, pycocotools_encode, ranked
 
 Labels = NDArray[np.uint32]
 
 CASES = 1000
-MASKS = Path(__file__).resolve().parents[1] / "examples" / "dsb2018" / "masks"
+MASKS = EXAMPLES / "masks"
 REAL: list[NDArray[np.uint16]] = [imagecodecs.imread(path) for path in sorted(MASKS.glob("*.png"))]
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import draw_discs
+from helpers.images import draw_discs
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.slides import pipeline
+from nucleus_unet.slides import run
 from nucleus_unet.slides.block_events import BlockEvents, Cancelled
 from nucleus_unet.slides.tasks import SlideTasks
 from numpy.typing import NDArray
@@ -68,7 +68,7 @@ def test_results_that_cannot_be_written_end_the_work_early(
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pipeline, "write_results", fail)
+    monkeypatch.setattr(run, "write_results", fail)
     with pytest.raises(OSError, match="No space left"):
         segmenter.predict_slide(slide, out=tmp_path / "out", tile=160, block=100, tissue=False)
     ended_early = len(asked)

@@ -2,30 +2,16 @@
 
 import numpy as np
 import pytest
+from helpers.oracles import blended
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nucleus_unet.errors import MaskError
 from nucleus_unet.masks import blend_tiles
-from numpy.typing import NDArray
 
 layouts = st.tuples(
     st.integers(0, 4), st.integers(0, 5), st.integers(0, 5), st.integers(1, 3), st.integers(0, 70), st.integers(0, 9)
 )
-
-
-def blended(
-    tiles: NDArray[np.float32], corners: NDArray[np.int64], shape: tuple[int, int], weights: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    sums, totals = np.zeros((*shape, tiles.shape[3])), np.zeros(shape)
-    for tile, (top, left) in zip(tiles, corners, strict=True):
-        for row, column in np.ndindex(weights.shape):
-            y, x = top + row, left + column
-            if 0 <= y < shape[0] and 0 <= x < shape[1]:
-                sums[y, x] += np.float64(weights[row, column]) * tile[row, column]
-                totals[y, x] += weights[row, column]
-    with np.errstate(invalid="ignore"):
-        return (sums / totals[..., None]).astype(np.float32)
 
 
 @given(layouts, st.integers(0, 2**32), st.sampled_from([None, 1, 2]))

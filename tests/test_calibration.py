@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import draw_discs
+from helpers.commands import run
+from helpers.images import draw_discs
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.evaluation.evaluate import evaluate
@@ -18,7 +19,6 @@ from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.training import calibration
 from nucleus_unet.training.calibration import calibrate_bundle
 from scipy import ndimage
-from test_cli import run
 
 
 def example(number: int) -> Example:

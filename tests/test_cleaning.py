@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from helpers.oracles import filled_label_by_label, nearest_by_brute_force
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -150,20 +151,6 @@ class TestClearingTheBorder:
         np.testing.assert_array_equal(clear_border(labels), [[0] * 5, [0, 0, 0, 2, 0], [0] * 5])
 
 
-def filled_label_by_label(labels: Labels) -> Labels:
-    """Fill each piece of each label alone with scipy; the piece that encloses fewest pixels wins, then the label."""
-    filled = labels.copy()
-    owner_area = np.full(labels.shape, np.inf)
-    for label in np.unique(labels[labels > 0]):
-        pieces, count = ndimage.label(labels == label, np.ones((3, 3)))
-        for piece in range(1, count + 1):
-            enclosed = ndimage.binary_fill_holes(pieces == piece)
-            wins = enclosed & (labels == 0) & (enclosed.sum() < owner_area)
-            filled[wins] = label
-            owner_area[wins] = enclosed.sum()
-    return filled
-
-
 class TestFillingHoles:
     @given(ring_images)
     def test_background_goes_to_the_innermost_label_that_scipy_fills_it_for(self, labels):
@@ -215,18 +202,6 @@ class TestFillingHoles:
         # Two diamonds that pass through each other at corners.
         labels = np.array([[0, 1, 0, 2, 0], [1, 0, 2, 1, 2], [0, 2, 0, 2, 0], [2, 1, 2, 0, 1], [0, 2, 0, 1, 0]])
         np.testing.assert_array_equal(fill_holes(labels), filled_label_by_label(labels.astype(np.uint32)))
-
-
-def nearest_by_brute_force(labels: Labels, distance: float) -> Labels:
-    expanded = np.zeros_like(labels)
-    sites = np.argwhere(labels)
-    for pixel in np.ndindex(labels.shape):
-        if len(sites):
-            squares = ((sites - pixel) ** 2).sum(axis=1)
-            nearest = int(squares.argmin())  # the first of equals, and argwhere is in raster order
-            if np.sqrt(squares[nearest]) <= distance:
-                expanded[pixel] = labels[tuple(sites[nearest])]
-    return expanded
 
 
 sparse_images = hnp.arrays(

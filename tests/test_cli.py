@@ -15,19 +15,14 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from helpers.commands import run
+from helpers.paths import EXAMPLES
 from nucleus_unet import __version__
 from nucleus_unet.cli import main
 from nucleus_unet.cli.train import train
 from nucleus_unet.model.bundle import load_bundle
 from nucleus_unet.training.fine_tuning import fine_tuning
 from nucleus_unet.training.trainer import TrainConfig
-
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "dsb2018"
-
-
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from nucleus_unet.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_predict_writes_every_format_for_files_folders_and_patterns(tmp_path: Path) -> None:

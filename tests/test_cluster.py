@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from conftest import RESULTS, draw_discs
 from distributed import Client
+from helpers.images import draw_discs
+from helpers.slides import RESULTS
 from nucleus_unet.errors import ImageError, MissingExtraError, SettingsError
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.executors.dask import connect

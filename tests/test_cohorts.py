@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from conftest import draw_discs
+from helpers.images import draw_discs
 from nucleus_unet.cli import app
 from nucleus_unet.slides.tasks import SlideTasks
 from typer.testing import CliRunner, Result

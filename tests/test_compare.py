@@ -12,7 +12,8 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
-from conftest import draw_discs
+from helpers.images import draw_discs
+from helpers.pages import Page
 from nucleus_unet import Segmenter
 from nucleus_unet.cli.compare import compare as command
 from nucleus_unet.comparison import Comparison, compare
@@ -26,7 +27,6 @@ from nucleus_unet.evaluation.evaluate import evaluate
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.network import network_of
 from nucleus_unet.training.validation import predict_examples
-from test_report import Page
 
 
 def example(number: int) -> Example:

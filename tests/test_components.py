@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
+from helpers.oracles import labelled_by_skimage
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nucleus_unet.errors import MaskError, SettingsError
 from nucleus_unet.masks import label
-from numpy.typing import NDArray
-from skimage import measure
 
 dtypes = st.sampled_from([np.bool_, np.uint8, np.uint16, np.uint32])
 shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=150)
@@ -16,19 +15,6 @@ images = st.tuples(dtypes, shapes).flatmap(
     lambda kind: hnp.arrays(*kind, elements=st.integers(0, 1 if kind[0] is np.bool_ else 3).map(kind[0]))
 )
 connectivities = st.sampled_from([1, 2])
-
-
-def labelled_by_skimage(image: NDArray[np.generic], connectivity: int) -> NDArray[np.int64]:
-    """Components of scikit-image, numbered anew by their first pixels."""
-    if not image.size:
-        return np.zeros(image.shape, np.int64)
-    # Booleans and wide labels in a dtype that scikit-image compares by value.
-    components = measure.label(image.astype(np.int64), connectivity=connectivity)
-    present, first = np.unique(components, return_index=True)
-    order = present[np.argsort(first)]
-    numbers = np.zeros(int(present.max()) + 1, np.int64)
-    numbers[order[order > 0]] = np.arange(1, np.count_nonzero(order) + 1)
-    return numbers[components]
 
 
 @given(images, connectivities)

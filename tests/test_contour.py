@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from helpers.oracles import rasterised
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -19,17 +20,6 @@ shapes = st.tuples(st.integers(0, 16), st.integers(0, 16))
 label_images = st.tuples(shapes, st.integers(1, 3)).flatmap(
     lambda drawn: arrays(np.uint32, drawn[0], elements=st.integers(0, drawn[1]))
 )
-
-
-def rasterised(polygon: list[Ring], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Pixels whose middles have an odd number of vertical edges to their left."""
-    crossings = np.zeros((shape[0], shape[1] + 1), int)
-    for ring in polygon:
-        for (x0, y0), (x1, y1) in pairwise(ring):
-            if x0 == x1:
-                crossings[min(y0, y1) : max(y0, y1), x0] += 1
-    inside: NDArray[np.bool_] = crossings.cumsum(1)[:, :-1] % 2 == 1
-    return inside
 
 
 def signed_area(ring: Ring) -> float:

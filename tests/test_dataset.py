@@ -420,15 +420,15 @@ def test_reading_needs_no_torch() -> None:
 
 
 @pytest.fixture(scope="module")
-def real_set(shared_data: Path) -> tuple[list[Example], ReadReport]:
-    folder = shared_data / "dsb2018"
+def real_set(real_data: Path) -> tuple[list[Example], ReadReport]:
+    folder = real_data / "dsb2018"
     return read_examples(folder / "stage1_train.zip", groups=folder / "groups.csv")
 
 
 def test_the_real_training_set_agrees_with_its_table(
-    shared_data: Path, real_set: tuple[list[Example], ReadReport]
+    real_data: Path, real_set: tuple[list[Example], ReadReport]
 ) -> None:
-    folder = shared_data / "dsb2018"
+    folder = real_data / "dsb2018"
     examples, report = real_set
     with (folder / "stage1_train_labels.csv").open(newline="") as file:
         rows = Counter(row["ImageId"] for row in csv.DictReader(file))
@@ -441,9 +441,9 @@ def test_the_real_training_set_agrees_with_its_table(
 
 
 def test_the_real_masks_and_their_run_length_encodings_are_the_same(
-    shared_data: Path, real_set: tuple[list[Example], ReadReport]
+    real_data: Path, real_set: tuple[list[Example], ReadReport]
 ) -> None:
-    folder = shared_data / "dsb2018"
+    folder = real_data / "dsb2018"
     from_files, report = real_set
     from_table, _ = read_examples(folder / "stage1_train.zip", labels_csv=folder / "stage1_train_labels.csv")
     for one, other in zip(from_files, from_table, strict=True):
@@ -461,9 +461,7 @@ def test_the_real_masks_and_their_run_length_encodings_are_the_same(
         ("extra/aitslab.zip", 50, 2096, 50),
     ],
 )
-def test_real_sets_of_label_images_are_read(
-    shared_data: Path, file: str, images: int, nuclei: int, mosaics: int
-) -> None:
-    examples, report = read_examples(shared_data / file, group_by="^[^_]+" if mosaics < images else None)
+def test_real_sets_of_label_images_are_read(real_data: Path, file: str, images: int, nuclei: int, mosaics: int) -> None:
+    examples, report = read_examples(real_data / file, group_by="^[^_]+" if mosaics < images else None)
     assert (report.images, report.nuclei) == (images, nuclei)
     assert len({example.mosaic for example in examples}) == mosaics

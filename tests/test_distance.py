@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
+from helpers.oracles import distances_by_scipy
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nucleus_unet.errors import MaskError, SettingsError
 from nucleus_unet.masks import distance
-from numpy.typing import NDArray
-from scipy import ndimage
 from skimage.draw import disk
 
 dtypes = st.sampled_from([np.bool_, np.uint8, np.uint16, np.uint32])
@@ -18,17 +17,6 @@ images = st.tuples(dtypes, shapes).flatmap(
         *kind, elements=st.integers(0, 1 if kind[0] is np.bool_ else 3).map(kind[0]), fill=st.just(1)
     )
 )
-
-
-def distances_by_scipy(image: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Distances label by label."""
-    distances = np.zeros(image.shape, np.float32)
-    for value in np.unique(image[image != 0]):
-        inside = image == value
-        # Where nothing is outside, SciPy measures to a pixel that does not exist.
-        far = ndimage.distance_transform_edt(inside) if not inside.all() else np.full(image.shape, np.inf)
-        distances[inside] = far[inside]
-    return distances
 
 
 @given(images)

@@ -523,8 +523,8 @@ def test_settings_that_are_not_understood_are_refused(tmp_path: Path, option: st
         download(tmp_path, **{option: value})  # type: ignore[arg-type]
 
 
-def test_the_real_archive_verifies_but_for_its_number_of_images(shared_data: Path) -> None:
-    archive = shared_data / "dsb2018" / "stage1_train.zip"
+def test_the_real_archive_verifies_but_for_its_number_of_images(real_data: Path) -> None:
+    archive = real_data / "dsb2018" / "stage1_train.zip"
     module._verify_archive(archive, 615)
     with pytest.raises(DownloadError, match="holds 615 images with masks, expected 670"):
         module._verify_archive(archive, 670)

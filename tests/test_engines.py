@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import bundle_of, random_network
+from helpers.networks import bundle_of, random_network
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference import openvino as openvino_engine
 from nucleus_unet.inference.factory import open_engine

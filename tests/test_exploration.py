@@ -11,7 +11,9 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
-from conftest import draw_discs
+from helpers.images import draw_discs
+from helpers.pages import NASTY, Page
+from helpers.paths import EXAMPLES
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -27,9 +29,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 from skimage.measure import regionprops
-from test_report import NASTY, Page
-
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "dsb2018"
 
 label_images = arrays.arrays(
     np.uint32, arrays.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 4)

@@ -14,6 +14,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from helpers.segmentations import blobs, made
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -25,7 +26,6 @@ from nucleus_unet.io import atomic as files
 from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.masks import kaggle_to_labels
 from numpy.typing import NDArray
-from test_segmentation import blobs, made
 
 CROWD = np.arange(1, 300 * 300 + 1, dtype=np.uint32).reshape(300, 300)
 

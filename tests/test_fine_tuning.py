@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.training import FIELDS, assert_same_weights, brief, field
 from nucleus_unet.data.folds import hold_out_images
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.model.bundle import Bundle, BundleConfig, load_bundle
@@ -16,32 +17,16 @@ from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.network import network_of
 from nucleus_unet.model.targets import targets
-from nucleus_unet.training.augmentation import AugmentConfig
 from nucleus_unet.training.checkpoint import read_facts
 from nucleus_unet.training.fine_tuning import fine_tuned_card, fine_tuned_config, fine_tuning
 from nucleus_unet.training.pipeline import train_bundle
-from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, check_origin, train
+from nucleus_unet.training.trainer import CHECKPOINT, Run, check_origin, train
 from nucleus_unet.training.validation import LEAST_NUCLEI, Predicted, has_enough_nuclei, watch
-from test_training import FIELDS, assert_same_weights, field
 
 
 @pytest.fixture(scope="module")
 def origin(tiny_bundle: Path) -> Bundle:
     return load_bundle(tiny_bundle)
-
-
-def brief(origin: Bundle) -> TrainConfig:
-    """A fine-tuning of a few small samples."""
-    return dataclasses.replace(
-        fine_tuning(origin),
-        augment=AugmentConfig(crop=32),
-        samples=24,
-        batch_size=2,
-        warmup=4,
-        checkpoint_every=4,
-        validate_every=8,
-        precision="float32",
-    )
 
 
 def stop(run: Run) -> None:

@@ -97,8 +97,8 @@ def test_fewer_than_two_folds_are_an_error() -> None:
         assign_folds([example(0, "a", "a")], 1)
 
 
-def test_every_real_cluster_is_spread_over_the_folds(shared_data: Path) -> None:
-    with (shared_data / "dsb2018" / "groups.csv").open(newline="") as file:
+def test_every_real_cluster_is_spread_over_the_folds(real_data: Path) -> None:
+    with (real_data / "dsb2018" / "groups.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["stardist_split"] != "test"]
     examples = [example(index, row["cluster"], row["mosaic"]) for index, row in enumerate(rows)]
     assert len(examples) == 615

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import engine_of, random_network
+from helpers.networks import engine_of, random_network
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays

@@ -37,15 +37,15 @@ class MaskedImage:
 
 
 @pytest.fixture(scope="module")
-def images(shared_data: Path) -> dict[str, MaskedImage]:
+def images(real_data: Path) -> dict[str, MaskedImage]:
     files = defaultdict(list)
-    with zipfile.ZipFile(shared_data / "dsb2018" / "stage1_train.zip") as archive:
+    with zipfile.ZipFile(real_data / "dsb2018" / "stage1_train.zip") as archive:
         for name in sorted(archive.namelist()):
             image, *_, folder, _file = name.split("/")
             if folder == "masks" and name.endswith(".png"):
                 files[image].append(archive.read(name))
     rles = defaultdict(list)
-    with (shared_data / "dsb2018" / "stage1_train_labels.csv").open(newline="") as table:
+    with (real_data / "dsb2018" / "stage1_train_labels.csv").open(newline="") as table:
         for row in csv.DictReader(table):
             rles[row["ImageId"]].append(row["EncodedPixels"])
     assert files.keys() == rles.keys()

@@ -17,7 +17,9 @@ import onnx
 import onnxruntime
 import openvino
 import pytest
-from conftest import bundle_of, random_network
+from helpers.commands import run
+from helpers.networks import bundle_of, random_network
+from helpers.paths import EXAMPLES, ROOT
 from nucleus_unet import Segmenter
 from nucleus_unet.errors import MissingExtraError, SettingsError
 from nucleus_unet.exports import model as model_export
@@ -30,9 +32,6 @@ from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.onnx_graph import build_onnx
 from nucleus_unet.preprocessing.normalisation import PERCENTILES
 from numpy.typing import NDArray
-from test_cli import EXAMPLES, run
-
-ROOT = Path(__file__).resolve().parents[1]
 
 NETWORKS = {
     "lite0": NetworkConfig(decoder=(32, 24, 16, 8)),

@@ -2,29 +2,18 @@
 
 import numpy as np
 import pytest
+from helpers.oracles import shared, shared_by_numpy
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nucleus_unet.errors import MaskError
-from nucleus_unet.masks import OverlapTable, overlap_table
-from numpy.typing import NDArray
+from nucleus_unet.masks import overlap_table
 from scipy.sparse import coo_array
 from skimage.metrics import contingency_table
 
 labels = st.sampled_from([0, 0, 1, 2, 3, 2**32 - 1])
 shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=90)
 image_pairs = shapes.flatmap(lambda shape: st.tuples(*(hnp.arrays(np.uint32, shape, elements=labels) for _ in "ab")))
-
-
-def shared_by_numpy(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> dict[tuple[int, int], int]:
-    pairs = [(int(x), int(y)) for x in np.unique(a) for y in np.unique(b) if x and y]
-    shared = {(x, y): int(np.count_nonzero((a == x) & (b == y))) for x, y in pairs}
-    return {pair: pixels for pair, pixels in shared.items() if pixels}
-
-
-def shared(table: OverlapTable) -> dict[tuple[int, int], int]:
-    labels_a, labels_b = table.labels_a[table.index_a], table.labels_b[table.index_b]
-    return {(int(a), int(b)): int(n) for a, b, n in zip(labels_a, labels_b, table.pixels, strict=True)}
 
 
 @given(image_pairs)

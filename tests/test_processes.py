@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.paths import TESTS
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.training.distributed import Processes, join_processes
 from safetensors.torch import load_file
@@ -18,7 +19,7 @@ SCRIPT = """
 import shutil, sys
 from pathlib import Path
 from safetensors.torch import save_file
-from test_training import FIELDS, TINY
+from helpers.training import FIELDS, TINY
 from nucleus_unet.training.distributed import join_processes
 from nucleus_unet.training.trainer import CHECKPOINT, train
 
@@ -44,7 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
     }
     result = subprocess.run(
         [*command, folder / "script.py", folder], capture_output=True, text=True, timeout=600, env=environment

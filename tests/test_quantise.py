@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import brightness_network, bundle_of, draw_discs, random_network
+from helpers.images import draw_discs
+from helpers.networks import brightness_network, bundle_of, random_network
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.metrics import Scores, score_image, summarise
 from nucleus_unet.inference.openvino import OpenVinoEngine

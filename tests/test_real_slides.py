@@ -23,10 +23,10 @@ def embedded() -> Segmenter:
 
 
 @pytest.fixture(scope="module", params=["slides/CMU-1-Small-Region.svs", "images/HE_example.tif"])
-def region(request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def region(request: pytest.FixtureRequest, real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file that workers can open."""
     path = tmp_path_factory.mktemp("regions") / "region.tif"
-    pixels = open_slide(shared_data / request.param).read(*REGION)
+    pixels = open_slide(real_data / request.param).read(*REGION)
     tifffile.imwrite(path, pixels, tile=(256, 256), compression="zlib", photometric="rgb")
     return path
 

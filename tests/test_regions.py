@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from conftest import RESULTS, draw_discs
+from helpers.images import draw_discs
+from helpers.slides import RESULTS, StoredMaps, labels_in_blocks, random_maps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nucleus_unet.cli import app
@@ -26,7 +27,6 @@ from nucleus_unet.slides.tasks import SlideTasks
 from numpy.typing import NDArray
 from skimage.measure import points_in_poly
 from skimage.segmentation import relabel_sequential
-from test_slides import StoredMaps, labels_in_blocks, random_maps
 from typer.testing import CliRunner
 
 # Slanted, so that borders cross nuclei; with a hole.

@@ -9,13 +9,13 @@ import json
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
 import pytest
-from conftest import draw_discs
+from helpers.images import draw_discs
+from helpers.pages import NASTY, Page
 from nucleus_unet import Segmenter
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, NucleusError, SettingsError
@@ -25,8 +25,6 @@ from nucleus_unet.evaluation.overlays import error_panels
 from nucleus_unet.evaluation.page import report_html
 from nucleus_unet.evaluation.report import worst_images, write_report
 from nucleus_unet.evaluation.subsets import read_names
-
-NASTY = "<script>alert(\"1\")</script> & 'b' $x_1$ {name}"
 
 
 def labelled(name: str, kind: str, mosaic: str, discs: list[tuple[int, int, int]], *, unlabelled: int = 0) -> Example:
@@ -57,30 +55,6 @@ def test_images_that_the_model_was_trained_on_are_told_of(segmenter: Segmenter, 
     said = "The model was trained on 1 of these 2 images: they flatter it."
     assert said in report_html(evaluate(trained, EXAMPLES[:2]), [])
     assert "was trained on" not in report_html(evaluation, [])
-
-
-class Page(HTMLParser):
-    """Tags in the order they open and close, and what they point to."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: set[str] = set()
-        self.sources: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def test_figures_are_of_all_images_and_of_every_kind_field_and_subset(evaluation: Evaluation) -> None:

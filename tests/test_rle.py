@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from helpers.oracles import kaggle_by_numpy, pycocotools_encode, ranked
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -22,7 +23,6 @@ from nucleus_unet.masks import (
     rle_areas,
     rle_boxes,
 )
-from numpy.typing import NDArray
 from pycocotools import mask as pycocotools
 
 NOTHING_LOST = MergeReport((), (), ())
@@ -30,23 +30,6 @@ NOTHING_LOST = MergeReport((), (), ())
 shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=80)
 label_images = hnp.arrays(np.uint32, shapes, elements=st.sampled_from([0, 0, 1, 1, 2, 7, 2**32 - 1]))
 some_image = np.array([[0, 1, 1, 0], [2, 1, 0, 9], [2, 0, 0, 9]], np.uint32)
-
-
-def ranked(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Labels replaced by their rank: what decoding all instances in the order of their labels gives."""
-    present = np.unique(np.append(labels, 0))
-    return np.searchsorted(present, labels).astype(np.uint32)
-
-
-def kaggle_by_numpy(labels: NDArray[np.uint32], label: int) -> str:
-    inside = np.concatenate([[False], labels.T.ravel() == label, [False]])
-    edges = np.flatnonzero(inside[1:] != inside[:-1])
-    return " ".join(f"{start + 1} {end - start}" for start, end in edges.reshape(-1, 2))
-
-
-def pycocotools_encode(labels: NDArray[np.uint32], label: int) -> dict[str, Any]:
-    encoded: dict[str, Any] = pycocotools.encode(np.asfortranarray(labels == label, dtype=np.uint8))
-    return encoded
 
 
 class TestAnImageThatIsSharedOutAmongThreads:

@@ -9,7 +9,7 @@ import nucleus_unet
 import numpy as np
 import pytest
 import tifffile
-from conftest import draw_discs
+from helpers.images import draw_discs
 from nucleus_unet import Segmentation, Segmenter
 from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.model.bundle import load_bundle

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import RESULTS, draw_discs
 from filelock import FileLock
+from helpers.images import draw_discs
+from helpers.slides import RESULTS
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.tasks import SlideTasks

@@ -18,6 +18,7 @@ import pyarrow.parquet
 import pytest
 import yaozarrs
 import zarr
+from helpers.slide_results import LABELS, PICTURE, SHAPE, Run, collected, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -33,7 +34,6 @@ from nucleus_unet.slides.writers.results import LABELS as LABELS_FILE
 from nucleus_unet.slides.writers.results import TABLE
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
-from test_slide_results import LABELS, PICTURE, SHAPE, Run, collected, written
 from typer.testing import CliRunner
 
 

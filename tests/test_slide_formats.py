@@ -315,8 +315,8 @@ def test_what_the_scanner_left_out_is_white_whoever_reads_it(tmp_path: Path) -> 
     np.testing.assert_array_equal(green.read(slice(0, 256), slice(0, 320)), expected[..., 1])
 
 
-def test_a_scan_is_what_tifffile_decodes(shared_data: Path) -> None:
-    path = shared_data / "slides" / "CMU-1-Small-Region.svs"
+def test_a_scan_is_what_tifffile_decodes(real_data: Path) -> None:
+    path = real_data / "slides" / "CMU-1-Small-Region.svs"
     scan, tiff = OpenSlideImage(path, channel=None, channel_axis=None), open_slide(path)
     assert (scan.shape, scan.mpp) == (tiff.shape, tiff.mpp)
     region = slice(1000, 1100), slice(900, 1100)

@@ -12,7 +12,9 @@ import numpy as np
 import pycocotools.mask
 import pytest
 import tifffile
-from conftest import draw_discs
+from helpers.images import draw_discs
+from helpers.paths import EXAMPLES
+from helpers.slides import StoredMaps, labels_in_blocks, random_maps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nucleus_unet.errors import SettingsError
@@ -30,9 +32,6 @@ from nucleus_unet.slides.survey.tissue import TissueView
 from nucleus_unet.slides.tasks import SlideTasks
 from nucleus_unet.slides.tissue_mask import TissueMask
 from numpy.typing import NDArray
-from test_slides import StoredMaps, labels_in_blocks, random_maps
-
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "dsb2018"
 
 
 @pytest.fixture(scope="module")

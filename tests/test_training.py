@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nucleus_unet.data.dataset import Example
+from helpers.paths import TESTS
+from helpers.training import FIELDS, TINY, assert_same_weights, field
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.model.config import OFFSET_SCALE, NetworkConfig
+from nucleus_unet.model.config import OFFSET_SCALE
 from nucleus_unet.training import trainer
 from nucleus_unet.training.augmentation import AugmentConfig, SourceImage, draw_sample
 from nucleus_unet.training.checkpoint import read_facts
@@ -22,47 +23,7 @@ from nucleus_unet.training.losses import losses
 from nucleus_unet.training.magnification import with_fine_texture
 from nucleus_unet.training.sample_stream import SampleStream, stack
 from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, train
-from safetensors.torch import load_file, save_file
-
-TINY = TrainConfig(
-    network=NetworkConfig(form="plain", width=4, depth=1, dropout=0.3),
-    augment=AugmentConfig(crop=32),
-    pretrained=False,
-    samples=24,
-    batch_size=2,
-    warmup=4,
-    checkpoint_every=4,
-    validate_every=8,
-    precision="float32",
-)
-
-
-def field(seed: int, *, side: int = 64, kind: str = "disc", colour: bool = False) -> Example:
-    """Draw bright discs on a dark ground."""
-    rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[:side, :side]
-    labels = np.zeros((side, side), np.uint32)
-    for number, (row, column) in enumerate(rng.integers(6, side - 6, (6, 2)), start=1):
-        labels[((rows - row) ** 2 + (columns - column) ** 2 < 25) & (labels == 0)] = number
-    image = (30 + 150 * (labels > 0) + rng.integers(0, 20, (side, side))).astype(np.uint8)
-    if colour:
-        image = np.stack([255 - image, image, image // 2], axis=-1)
-    return Example(f"{kind}-{seed}", kind, image, labels, str(seed))
-
-
-FIELDS = [field(seed) for seed in range(4)]
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / CHECKPOINT)
-
-
-def assert_same_weights(one: Path, other: Path) -> None:
-    first, second = weights(one), weights(other)
-    assert first.keys() == second.keys()
-    for name, tensor in first.items():
-        assert torch.equal(tensor, second[name]), name
-
+from safetensors.torch import save_file
 
 # --- samples -----------------------------------------------------------------------------------------------
 
@@ -265,7 +226,7 @@ KILLED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_training import FIELDS, TINY
+from helpers.training import FIELDS, TINY
 from nucleus_unet.training.trainer import train
 import dataclasses
 train(dataclasses.replace(TINY, samples=120), FIELDS, Path(sys.argv[1]), device="cpu", workers=0)
@@ -273,7 +234,7 @@ train(dataclasses.replace(TINY, samples=120), FIELDS, Path(sys.argv[1]), device=
 
 
 def test_killing_training_at_any_moment_and_resuming_gives_the_same_weights(tmp_path: Path) -> None:
-    script = KILLED.format(tests=str(Path(__file__).parent))
+    script = KILLED.format(tests=str(TESTS))
     rng = np.random.default_rng(0)
     for kill in range(3):
         process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "killed")])

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.pages import NASTY, Page
+from helpers.training import FIELDS, TINY, brief, field
 from nucleus_unet import __version__
 from nucleus_unet.errors import MissingExtraError
 from nucleus_unet.inference.factory import open_engine
@@ -22,9 +24,6 @@ from nucleus_unet.training.pipeline import REPORT, train_bundle
 from nucleus_unet.training.report import TrainingRun, report_html
 from nucleus_unet.training.tensorboard import ScalarWriter
 from nucleus_unet.training.trainer import CHECKPOINT
-from test_fine_tuning import brief
-from test_report import NASTY, Page
-from test_training import FIELDS, TINY, field
 
 IMAGES = [*FIELDS, dataclasses.replace(field(9), name=NASTY, kind="o<i>dd", mosaic="nine")]
 

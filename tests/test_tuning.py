@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 import subprocess
@@ -12,52 +11,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import optuna
 import pytest
 import torch
-from conftest import draw_discs
-from nucleus_unet.data.dataset import Example
+from helpers.studies import TINY, rows, run
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.network import Network
-from nucleus_unet.training.augmentation import AugmentConfig
 from nucleus_unet.training.trainer import TrainConfig
-from nucleus_unet.tuning import Space, job, read_space, tune
+from nucleus_unet.tuning import Space, read_space, training_job
 from nucleus_unet.tuning.search_space import Range, configured, read_settings
 from nucleus_unet.tuning.training_job import FIGURE
 from nucleus_unet.tuning.trials import ERROR, ask, bury, count_ended, give_up_all, open_study, state_of
 from optuna.storages import InMemoryStorage
 
-TINY = TrainConfig(
-    network=NetworkConfig(form="plain", width=4, depth=1),
-    augment=AugmentConfig(crop=64),
-    pretrained=False,
-    samples=4,
-    batch_size=2,
-    validate_every=2,
-    precision="float32",
-)
-SPACE = Space({"dropout": Range(0.0, 0.5), "batch_size": (1, 2), "decoder": ([8, 8, 8, 8], [16, 8, 8, 8])})
 Figures = Callable[[TrainConfig], list[float]]
-
-
-def example(number: int) -> Example:
-    image = draw_discs((64, 64), [(20, 20, 8), (44, 40 + number, 7)])
-    return Example(f"{number}", "discs", image, (image > 100).astype(np.uint32), f"{number}")
-
-
-EXAMPLES = [example(number) for number in range(4)]
-
-
-def run(out: Path, *, trials: int, **options: Any) -> dict[str, Any]:
-    settings: dict[str, Any] = {"space": SPACE, "base": TINY, "folds": 2, "device": "cpu", "workers": 0}
-    return tune(EXAMPLES, out, trials=trials, **settings | options)
-
-
-def rows(out: Path) -> list[dict[str, str]]:
-    with (out / "trials.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture
@@ -73,7 +40,7 @@ def train_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[Figures], list[Path]]
                 report(SimpleNamespace(position=config.samples * step // len(found), history=[{FIGURE: figure}]))
             return Network(config.network)
 
-        monkeypatch.setattr(job, "train", train)
+        monkeypatch.setattr(training_job, "train", train)
         return folders
 
     return replace

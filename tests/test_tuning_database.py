@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,13 +18,23 @@ from typing import Any
 
 import psycopg
 import pytest
+from helpers.paths import TESTS
+from helpers.studies import (
+    EXAMPLES,
+    PATIENCE,
+    KillerJob,
+    PlayedJob,
+    begun,
+    play,
+    rows,
+    run,
+    wait_until,
+)
 from nucleus_unet.errors import DatabaseError, MissingExtraError, SettingsError
 from nucleus_unet.tuning import Database, Space
 from nucleus_unet.tuning.database import Sharing, open_database, taking_turns
 from nucleus_unet.tuning.search_space import Range
 from nucleus_unet.tuning.trials import ask, count_begun, open_study
-from test_tuning import EXAMPLES, rows, run
-from test_tuning_processes import PATIENCE, PlayedJob, begun, play, wait_until
 
 PATHS = os.pathsep.join(
     [os.environ["PATH"], *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
@@ -89,31 +98,12 @@ def server() -> Iterator[Server]:
         shutil.rmtree(folder)
 
 
-class StuckAtThirdJob(PlayedJob):
-    def play(self, name: str) -> None:
-        if name == "2":
-            time.sleep(PATIENCE)
-
-
-class KillerJob(PlayedJob):
-    """Kills the other machine in its first trial."""
-
-    def play(self, name: str) -> None:
-        other = int(begun(self.scene)[0][0])
-        if (self.scene / "killed").exists():
-            return
-        os.kill(other, signal.SIGKILL)
-        (self.scene / "killed").touch()
-
-
 SCRIPT = """
 import sys
 from pathlib import Path
 import pytest
 from nucleus_unet.tuning import Database
-from test_tuning_database import StuckAtThirdJob
-from test_tuning import run
-from test_tuning_processes import play
+from helpers.studies import StuckAtThirdJob, play, run
 
 if __name__ == "__main__":
     url, folder = sys.argv[1], Path(sys.argv[2])
@@ -127,7 +117,7 @@ def test_the_trial_of_a_killed_machine_is_run_by_another_and_finished_ones_stay(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, tmp_path / "script.py", server.url, tmp_path]
     first = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
     scene = tmp_path / "scene"

@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 
 import optuna
 import pytest
+from helpers.pages import Page
+from helpers.studies import EXAMPLES, TINY
 from nucleus_unet.tuning import Space
 from nucleus_unet.tuning.page import study_page
 from nucleus_unet.tuning.plots import Axis, draw_history
@@ -15,8 +17,6 @@ from nucleus_unet.tuning.training_job import Job
 from nucleus_unet.tuning.trials import ERROR, give_up
 from optuna import Study
 from optuna.trial import TrialState
-from test_report import Page
-from test_tuning import EXAMPLES, TINY
 
 SPACE = Space({"dropout": Range(0.0, 0.4), "learning_rate": Range(1e-3, 1e-1, log=True), "batch_size": (2, 4)})
 

@@ -6,92 +6,27 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from helpers.paths import TESTS
+from helpers.studies import (
+    PATIENCE,
+    BrokenJob,
+    DyingOnceJob,
+    MeetingJob,
+    PlayedJob,
+    begun,
+    is_gone,
+    play,
+    rows,
+    run,
+    wait_until,
+)
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.tuning import study
-from nucleus_unet.tuning.training_job import FIGURE, Ended, Job, Report
+from nucleus_unet.tuning.training_job import FIGURE
 from nucleus_unet.tuning.worker_pool import share_devices
-from test_tuning import rows, run
-
-PATIENCE = 120.0
-
-
-class PlayedJob(Job):
-    """Plays a trial instead of training it; ``scene`` is a folder that the players tell each other things through."""
-
-    scene: Path
-
-    def run(self, settings: Mapping[str, Any], folder: Path, report: Report, *, device: str | None = None) -> Ended:
-        dropout = settings["dropout"]
-        folder.mkdir(parents=True, exist_ok=True)
-        with (self.scene / "begun").open("a") as file:
-            file.write(f"{os.getpid()},{folder.name},{dropout},{torch.get_num_threads()},{device}\n")
-        self.play(folder.name)
-        report(4, dropout)
-        return Ended(dropout)
-
-    def play(self, name: str) -> None:
-        """Do what the test is about, in the trial whose folder has that name."""
-
-
-class MeetingJob(PlayedJob):
-    def play(self, name: str) -> None:
-        wait_until(lambda: len({pid for pid, *_ in begun(self.scene)}) == 2)
-
-
-class DyingOnceJob(PlayedJob):
-    def play(self, name: str) -> None:
-        if name == "1" and not (self.scene / "died").exists():
-            (self.scene / "died").touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-class BrokenJob(PlayedJob):
-    def play(self, name: str) -> None:
-        raise OSError("no space left")
-
-
-class StuckJob(PlayedJob):
-    def play(self, name: str) -> None:
-        if name != "0":
-            time.sleep(PATIENCE)
-
-
-def begun(scene: Path) -> list[list[str]]:
-    """Process, folder, dropout, threads and device of every trial that was begun."""
-    return [line.split(",") for line in (scene / "begun").read_text().splitlines()]
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
-def is_gone(process: int) -> bool:
-    """Whether a process has ended, perhaps with nobody having asked how."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
-
-
-def play(patch: pytest.MonkeyPatch, scene: Path, job: type[PlayedJob]) -> None:
-    scene.mkdir(exist_ok=True)
-
-    def cast(*arguments: Any, **options: Any) -> PlayedJob:
-        played = job(*arguments, **options)
-        played.scene = scene
-        return played
-
-    patch.setattr(study, "Job", cast)
 
 
 def test_a_real_study_in_two_processes_has_exactly_as_many_trials_as_asked_for(tmp_path: Path) -> None:
@@ -143,8 +78,7 @@ import signal
 import sys
 from pathlib import Path
 import pytest
-from test_tuning import run
-from test_tuning_processes import StuckJob, play
+from helpers.studies import StuckJob, play, run
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the background has it ignored
@@ -159,7 +93,7 @@ def test_a_parent_that_is_stopped_leaves_no_process_behind_and_loses_no_finished
     tmp_path: Path, how: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
     parent = subprocess.Popen(
         [sys.executable, tmp_path / "script.py", tmp_path],
         env={**os.environ, "PYTHONPATH": path},

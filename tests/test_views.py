@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from conftest import engine_of, random_network
+from helpers.networks import engine_of, random_network
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.predict import predict_maps
 from nucleus_unet.inference.test_time_augmentation import DabAttenuatedEnsemble, DihedralTTA
