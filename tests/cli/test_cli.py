@@ -214,8 +214,20 @@ def test_the_version_is_said() -> None:
 def test_help_names_every_command() -> None:
     result = run("--help")
     assert result.returncode == 0
-    for command in ("predict", "train", "evaluate", "download"):
-        assert command in result.stdout
+    commands = [
+        "predict",
+        "slide",
+        "export",
+        "export-model",
+        "explore",
+        "train",
+        "tune",
+        "calibrate",
+        "evaluate",
+        "compare",
+        "download",
+    ]
+    assert re.findall(r"^. ([a-z][a-z-]+)  ", result.stdout, flags=re.MULTILINE) == commands
 
 
 @pytest.mark.parametrize("formats", ["tif", "png"])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from helpers.commands import run_script
 from nucleus_unet.data.dataset import read_examples
 from nucleus_unet.errors import DataError
 from nucleus_unet.masks import labels_to_coco
@@ -174,4 +173,4 @@ except MissingExtraError as error:
 else:
     raise AssertionError
 """
-    subprocess.run([sys.executable, "-c", script], check=True)
+    run_script(script)

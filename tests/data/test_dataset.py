@@ -3,8 +3,6 @@
 import csv
 import io
 import re
-import subprocess
-import sys
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +13,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from helpers.commands import run_script
 from nucleus_unet.data.dataset import Example, ReadReport, read_examples
 from nucleus_unet.errors import DataError, SettingsError
 from numpy.typing import NDArray
@@ -415,8 +414,7 @@ def test_the_number_of_threads_is_at_least_one(store: Store) -> None:
 
 
 def test_reading_needs_no_torch() -> None:
-    code = "import nucleus_unet.data.dataset, sys; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run_script("import nucleus_unet.data.dataset, sys; assert 'torch' not in sys.modules")
 
 
 @pytest.fixture(scope="module")

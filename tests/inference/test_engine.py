@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.commands import run_script
 from helpers.networks import bundle_of, random_network
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference import openvino as openvino_engine
@@ -151,7 +152,7 @@ child.start()
 child.join(60)
 assert child.exitcode == 0, child.exitcode
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    run_script(code)
 
 
 def test_memory_is_not_given_back_while_another_thread_needs_it(bundle: Bundle) -> None:

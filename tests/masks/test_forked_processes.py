@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helpers.commands import run_script
 
 SCRIPT = """
 import multiprocessing, numpy as np
@@ -27,7 +26,7 @@ assert process.exitcode == 0, process.exitcode
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("threads", [None, 2])
 def test_kernels_work_in_a_forked_child(threads: int | None) -> None:
-    subprocess.run([sys.executable, "-c", SCRIPT.format(threads=threads)], check=True, timeout=120)
+    run_script(SCRIPT.format(threads=threads))
 
 
 LITTLE = """
@@ -47,4 +46,4 @@ assert len(os.listdir("/proc/self/task")) == len(before) + 5
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system does not list threads there")
 def test_no_thread_is_started_for_run_lengths_of_a_small_image() -> None:
-    subprocess.run([sys.executable, "-c", LITTLE], check=True, timeout=120)
+    run_script(LITTLE)

@@ -1,11 +1,11 @@
 """Calls of kernels: from several threads at once, and interrupted by signals."""
 
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from helpers.commands import run_script
 from nucleus_unet import _core, masks
 from nucleus_unet.errors import MaskError
 from numpy.typing import NDArray
@@ -112,4 +112,4 @@ assert np.unique(masks.watershed(*small)).tolist() == [1, 2, 61, 62]
 @pytest.mark.skipif(sys.platform == "win32", reason="signals come otherwise there")
 @pytest.mark.parametrize("script", [COUNTING, RAISING], ids=["handled while it works", "ended by Ctrl-C"])
 def test_signals_reach_python_during_a_long_call(script):
-    subprocess.run([sys.executable, "-c", SCENE + script], check=True, timeout=120)
+    run_script(SCENE + script)

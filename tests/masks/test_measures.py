@@ -1,4 +1,4 @@
-"""Measures of nuclei under scikit-image's names; that they are its numbers is in test_agreement and test_measures_kernel."""
+"""Measures of nuclei under scikit-image's names; test_agreement and test_measures_kernel compare the numbers."""
 
 from typing import Any
 

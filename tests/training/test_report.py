@@ -53,6 +53,7 @@ def test_the_page_is_whole_escaped_and_needs_no_network(trained: Path, page: Pag
     assert page.tags.isdisjoint({"script", "i", "link", "iframe"})
     for name in (NASTY, "o<i>dd", "model <b>"):
         assert name in page.text
+    assert page.sources
     assert all(source.startswith("data:image/") for source in page.sources)
     text = (trained / "training" / REPORT).read_text(encoding="utf-8")
     assert "url(" not in text

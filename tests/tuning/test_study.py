@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +12,7 @@ from typing import Any
 import optuna
 import pytest
 import torch
+from helpers.commands import run_script
 from helpers.studies import TINY, rows, run
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.model.network import Network
@@ -310,4 +309,4 @@ except MissingExtraError as error:
 else:
     raise AssertionError
 """
-    subprocess.run([sys.executable, "-c", script], check=True)
+    run_script(script)
