@@ -1,6 +1,7 @@
 """Images of more than 2^31 pixels, in sparse files: right results or clear errors, never numbers that went round.
 
 Most map some 20 GB of memory, though they touch little of it, so they run only where `NUCLEUS_HUGE` is set.
+`make test-all` sets it.
 """
 
 import os
@@ -12,7 +13,7 @@ from nucleus_unet import _core, masks
 from nucleus_unet.errors import MaskError
 from numpy.typing import NDArray
 
-huge = pytest.mark.skipif("NUCLEUS_HUGE" not in os.environ, reason="maps 20 GB of memory: set NUCLEUS_HUGE to run it")
+WANTED = pytest.mark.skipif("NUCLEUS_HUGE" not in os.environ, reason="maps 20 GB of memory: set NUCLEUS_HUGE to run it")
 
 SHAPE = (2**16 + 8, 2**15)
 """2^31 pixels and eight rows more."""
@@ -26,7 +27,8 @@ def sparse(path: Path, dtype: type, shape: tuple[int, int] = SHAPE) -> NDArray[n
     return np.memmap(path / "image", dtype, "w+", shape=shape)
 
 
-@huge
+@pytest.mark.heavy
+@WANTED
 def test_run_lengths_beyond_2_31_pixels_come_back(tmp_path):
     labels = sparse(tmp_path, np.uint8)
     labels[CORNER] = 1
@@ -41,7 +43,8 @@ def test_run_lengths_beyond_2_31_pixels_come_back(tmp_path):
     assert np.count_nonzero(decoded[-4]) == 0
 
 
-@huge
+@pytest.mark.heavy
+@WANTED
 def test_components_and_measurements_beyond_2_31_pixels_lie_where_they_are(tmp_path):
     image = sparse(tmp_path, np.uint8)
     image[0, 0] = 1
@@ -58,7 +61,8 @@ def test_components_and_measurements_beyond_2_31_pixels_lie_where_they_are(tmp_p
     assert table.pixels.tolist() == [1, 15]
 
 
-@huge
+@pytest.mark.heavy
+@WANTED
 def test_what_32_bits_cannot_number_is_refused(tmp_path):
     pixels = sparse(tmp_path, np.uint8, (2**16, 2**16))
     with pytest.raises(MaskError, match=r"at most 2\^32 - 1 pixels"):
