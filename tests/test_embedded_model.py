@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import numpy as np
 import pytest
+from helpers.paths import EXAMPLES
 from nucleus_unet import Segmenter
 from nucleus_unet.data.dataset import read_examples
 from nucleus_unet.evaluation.evaluate import evaluate
 from nucleus_unet.model.graph import MAXIMUM_RADIUS, multiply_adds_per_pixel
 from numpy.typing import NDArray
-
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "dsb2018"
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,12 @@ Understood are the layouts of `nucleus_unet.data.sources`. Images come back as s
 alpha channels that say nothing; masks come back as one label image.
 """
 
-import csv
 import hashlib
 import io
 import logging
 import os
-import re
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.data.coco import find_coco, read_coco
 from nucleus_unet.data.sources import Entry, Source, find_entries, open_source
+from nucleus_unet.data.tables import Membership, membership_finder, read_encodings
 from nucleus_unet.errors import DataError, ImageError, MaskError, SettingsError
 from nucleus_unet.io.pictures import decode_image
 from nucleus_unet.masks import MergeReport, kaggle_to_labels, merge_mask_pngs
@@ -118,11 +117,6 @@ class _Masks(NamedTuple):
 _MaskTable = Callable[[str, tuple[int, int], int | None], tuple[NDArray[np.uint32], MergeReport]]
 
 
-class _Membership(NamedTuple):
-    kind: str
-    mosaic: str
-
-
 def read_examples(
     source: Path,
     *,
@@ -191,7 +185,7 @@ def read_examples(
     kernel_threads = None if threads is None else 1
     with open_source(Path(source)) as files:
         entries, tabled = _find(files, labels_csv)
-        place = _placing(files.name, entries, groups, group_by)
+        place = membership_finder(files.name, entries, groups, group_by)
 
         def read(entry: Entry) -> tuple[Example, _Masks] | str:
             try:
@@ -214,7 +208,7 @@ def _find(files: Source, labels_csv: Path | None) -> tuple[list[Entry], _MaskTab
     entries = find_entries(members, need_masks=labels_csv is None)
     if labels_csv is None:
         return entries, None
-    encodings = _read_encodings(Path(labels_csv), entries)
+    encodings = read_encodings(Path(labels_csv), entries)
     return entries, lambda name, shape, threads: _masks_of_encodings(name, encodings, shape, threads)
 
 
@@ -222,7 +216,7 @@ def _read_example(
     files: Source,
     entry: Entry,
     tabled: _MaskTable | None,
-    place: Callable[[str], _Membership],
+    place: Callable[[str], Membership],
     threads: int | None,
 ) -> tuple[Example, _Masks]:
     if entry.problem is not None:
@@ -303,83 +297,6 @@ def _masks_of_encodings(
 def _masks_of_pngs(files: Source, members: Sequence[str], shape: tuple[int, int], threads: int | None) -> _Masks:
     labels, merging = merge_mask_pngs([files.read(member) for member in members], shape, threads=threads)
     return _Masks(_numbered(labels), merging)
-
-
-def _read_encodings(table: Path, entries: Sequence[Entry]) -> dict[str, list[str]]:
-    encodings: dict[str, list[str]] = {}
-    for row in _rows(table, ("ImageId", "EncodedPixels")):
-        encodings.setdefault(row["ImageId"], []).append(row["EncodedPixels"])
-    _refuse_strange(table, encodings.keys(), entries)
-    return encodings
-
-
-def _placing(
-    source: str, entries: Sequence[Entry], groups: Path | None, group_by: str | None
-) -> Callable[[str], _Membership]:
-    """Make the function that tells an image's kind and mosaic from its name."""
-    table = {} if groups is None else _read_groups(Path(groups), source)
-    if groups is not None:
-        _refuse_strange(groups, table.keys(), entries)
-        _log_unplaced(groups, [entry.name for entry in entries if entry.name not in table])
-    pattern = None if group_by is None else _compiled(group_by)
-
-    def place(name: str) -> _Membership:
-        kind, mosaic = table.get(name, _Membership(source, ""))
-        return _Membership(kind, mosaic or _mosaic_by_name(name, pattern, source))
-
-    for entry in entries:
-        place(entry.name)
-    return place
-
-
-def _read_groups(table: Path, source: str) -> dict[str, _Membership]:
-    memberships = {}
-    for row in _rows(table, ("image_id", "cluster", "mosaic")):
-        colours = row.get("foreground"), row.get("background")
-        kind = row["cluster"] or (" on ".join(map(str, colours)) if all(colours) else source)
-        memberships[row["image_id"]] = _Membership(kind, row["mosaic"])
-    return memberships
-
-
-def _mosaic_by_name(name: str, pattern: re.Pattern[str] | None, source: str) -> str:
-    if pattern is None:
-        return name
-    match = pattern.search(name)
-    found = match and (match[1] if pattern.groups else match[0])
-    if not found:
-        raise DataError(f"group_by: {pattern.pattern!r} finds nothing in {name!r}; expected it to fit every name")
-    # Patient 01 of one source is not patient 01 of another.
-    return f"{source}/{found}"
-
-
-def _compiled(expression: str) -> re.Pattern[str]:
-    try:
-        return re.compile(expression)
-    except re.error as error:
-        raise SettingsError(f"group_by: {expression!r} is no regular expression: {error}") from error
-
-
-def _rows(table: Path, columns: Sequence[str]) -> Iterable[dict[str, str]]:
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, restval="")
-        try:
-            found = reader.fieldnames or []
-            if not set(columns) <= set(found):
-                expected = ", ".join(columns)
-                raise DataError(f"{table}: expected the columns {expected}, found {', '.join(found) or 'none'}")
-            yield from reader
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise DataError(f"{table} is no readable CSV table near line {reader.line_num}: {error}") from error
-
-
-def _refuse_strange(table: Path, names: Iterable[str], entries: Sequence[Entry]) -> None:
-    if {entry.name for entry in entries}.isdisjoint(names):
-        raise DataError(f"{table} names none of the {len(entries)} images, such as {entries[0].name}: another set's?")
-
-
-def _log_unplaced(table: Path, names: Sequence[str]) -> None:
-    if names:
-        logger.warning("%s does not name %d images, such as %s", table, len(names), names[0])
 
 
 def _collect(

@@ -21,9 +21,6 @@ from nucleus_unet.masks.encodings import (
     labels_to_coco,
     labels_to_kaggle,
     mask_to_coco,
-    rle_areas,
-    rle_boxes,
-    rle_iou,
 )
 from nucleus_unet.masks.measures import regionprops_table
 from nucleus_unet.masks.merging import MergeReport, Overlap
@@ -31,6 +28,7 @@ from nucleus_unet.masks.outlines import contours, simplify_ring, smooth_labels
 from nucleus_unet.masks.overlaps import OverlapTable, overlap_table
 from nucleus_unet.masks.pngs import merge_mask_pngs
 from nucleus_unet.masks.regions import distance, label, watershed
+from nucleus_unet.masks.rle_measures import rle_areas, rle_boxes, rle_iou
 
 __all__ = [
     "CocoRle",
