@@ -1,1 +1,1 @@
-"""The network: its shape, its weights, its forward pass, and the bundles it is stored in."""
+"""The network: its configuration, weights, forward pass and quantisation, and the bundles that store a model."""
