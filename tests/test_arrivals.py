@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from conftest import draw_discs
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.slides import pipeline
-from nucleus_unet.slides.block_events import BlockEvents, Cancelled
+from nucleus_unet.slides import run
+from nucleus_unet.slides.scheduler import BlockEvents, Cancelled
 from nucleus_unet.slides.tasks import SlideTasks
 from numpy.typing import NDArray
 
 
-def waiting(arrivals: BlockEvents, block: int) -> tuple[threading.Thread, list[BaseException | None]]:
+def waiting(events: BlockEvents, block: int) -> tuple[threading.Thread, list[BaseException | None]]:
     """Start to wait for a block; the list gets what came of it."""
     outcome: list[BaseException | None] = []
 
     def wait() -> None:
         try:
-            arrivals.wait_for(block)
+            events.wait_for(block)
             outcome.append(None)
         except Cancelled as error:
             outcome.append(error)
@@ -31,26 +31,26 @@ def waiting(arrivals: BlockEvents, block: int) -> tuple[threading.Thread, list[B
 
 
 def test_who_waits_for_a_block_goes_on_when_it_comes() -> None:
-    arrivals = BlockEvents()
-    thread, outcome = waiting(arrivals, 3)
-    arrivals.arrive(5)
+    events = BlockEvents()
+    thread, outcome = waiting(events, 3)
+    events.mark_finished(5)
     thread.join(0.05)
     assert thread.is_alive()
-    arrivals.arrive(3)
+    events.mark_finished(3)
     thread.join(10)
     assert outcome == [None]
 
 
 def test_when_the_work_is_abandoned_nobody_goes_on() -> None:
-    arrivals = BlockEvents()
-    arrivals.arrive(1)
-    thread, outcome = waiting(arrivals, 2)
-    arrivals.check()
-    arrivals.abandon()
+    events = BlockEvents()
+    events.mark_finished(1)
+    thread, outcome = waiting(events, 2)
+    events.check_cancelled()
+    events.cancel()
     thread.join(10)
     assert [type(each) for each in outcome] == [Cancelled]
     with pytest.raises(Cancelled):
-        arrivals.wait_for(1)
+        events.wait_for(1)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_results_that_cannot_be_written_end_the_work_early(
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pipeline, "write_results", fail)
+    monkeypatch.setattr(run, "write_results", fail)
     with pytest.raises(OSError, match="No space left"):
         segmenter.predict_slide(slide, out=tmp_path / "out", tile=160, block=100, tissue=False)
     ended_early = len(asked)

@@ -93,7 +93,7 @@ def test_what_is_no_array_is_an_image_error(image: object) -> None:
         ((2, 3, 5, 7), r"got \(2, 3, 5, 7\); choose one plane"),
         ((5, 7, 2), "expected 1, 3 or 4 channels, got 2 .*choose one of the 2 with channel="),
         ((5, 7, 0), "expected 1, 3 or 4 channels, got 0"),
-        ((2, 50, 70), "if channels come first, say channel_axis=0; else choose one of the 70"),
+        ((2, 50, 70), "if channels come first, give channel_axis=0; else choose one of the 70"),
     ],
 )
 def test_other_shapes_are_refused_with_what_to_do(shape: tuple[int, ...], message: str) -> None:
@@ -103,7 +103,11 @@ def test_other_shapes_are_refused_with_what_to_do(shape: tuple[int, ...], messag
 
 @pytest.mark.parametrize(
     ("channel", "message"),
-    [(3, "expected 0 to 2, got 3"), (-1, "expected 0 to 2, got -1"), ("DAPI", "no names are known: give its number")],
+    [
+        (3, "expected 0 to 2, got 3"),
+        (-1, "expected 0 to 2, got -1"),
+        ("DAPI", "the image has no channel names: give its number"),
+    ],
 )
 def test_a_channel_that_is_not_there_is_refused(channel: int | str, message: str) -> None:
     with pytest.raises(ImageError, match=message):
@@ -348,7 +352,7 @@ def test_a_tiff_that_is_larger_than_its_tiles_is_damaged_whoever_reads_it(tmp_pa
 def test_a_tiff_whose_last_tile_is_cut_off_is_not_read_as_if_it_were_grey(tmp_path: Path) -> None:
     path = write_tiled(tmp_path / "a.tif", side=64, compression="jpeg")
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(ImageError, match=r"a\.tif: it is damaged: expected \d+ bytes at least, the file ends after"):
+    with pytest.raises(ImageError, match=r"a\.tif: it is damaged: expected at least \d+ bytes, the file ends after"):
         read_image(path)
 
 
@@ -444,7 +448,7 @@ def test_a_stack_of_one_plane_is_an_image(tmp_path: Path) -> None:
 def test_a_file_that_says_nothing_of_its_first_axis_leaves_it_to_the_caller(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "image.tif", np.stack([GREY] * 5))
     pixels = read_image(tmp_path / "image.tif").pixels
-    with pytest.raises(ImageError, match="if channels come first, say channel_axis=0"):
+    with pytest.raises(ImageError, match="if channels come first, give channel_axis=0"):
         prepare_image(pixels)
     np.testing.assert_array_equal(prepare_image(pixels, channel_axis=0, channel=4), GREY)
 

@@ -29,7 +29,7 @@ from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei
 from nucleus_unet.slides.nucleus_table import NucleusTable, empty_table
 from nucleus_unet.slides.plan import SlidePlan, save_or_check_plan
 from nucleus_unet.slides.relabel import RowBand, iter_bands
-from nucleus_unet.slides.survey.thumbnail import ThumbnailView
+from nucleus_unet.slides.survey.thumbnail import ThumbnailBuilder
 from nucleus_unet.slides.writers import labels as results_labels
 from nucleus_unet.slides.writers import outlines as results_outlines
 from nucleus_unet.slides.writers.overview import Overview
@@ -38,7 +38,21 @@ from numpy.typing import NDArray
 
 SHAPE = (1300, 2100)
 PREDICTION = Plan(
-    "tiny", "0" * 64, 0.0, 255.0, 1.0, False, None, None, "openvino 1", "cpu", "float32", "x86-64", None, None, None, {}
+    "tiny",
+    "0" * 64,
+    [0.0, 255.0],
+    1.0,
+    False,
+    None,
+    None,
+    "openvino 1",
+    "cpu",
+    "float32",
+    "x86-64",
+    None,
+    None,
+    None,
+    {},
 )
 
 
@@ -92,7 +106,7 @@ def written(
         return measure_nuclei(part, picture, corner=(0, 0), centres=centres, probabilities=probabilities)
 
     reaches = [slice(top, min(top + 740, labels.shape[0])) for top in range(0, labels.shape[0], 700)]
-    bands = iter_bands(block, reaches, height=labels.shape[0], band=results_labels.SIDE)
+    bands = iter_bands(block, reaches, height=labels.shape[0], band=results_labels.TILE_SIDE)
     folder.mkdir(parents=True, exist_ok=True)
     save_or_check_plan(folder, plan)
     thumbnail = thumbnail_of(picture, side=2048)
@@ -104,10 +118,10 @@ def written(
 def thumbnail_of(picture: NDArray[Any], *, side: int) -> NDArray[np.uint8]:
     """Look at a picture in regions of a side."""
     shape = (picture.shape[0], picture.shape[1])
-    view = ThumbnailView(shape, 3 if picture.ndim == 3 else None)
+    view = ThumbnailBuilder(shape, 3 if picture.ndim == 3 else None)
     for region in lay_blocks(shape, side):
         view.add(region, view.sums(region, picture[region]))
-    return view.picture(IntensityRange(0, 255))
+    return view.image(IntensityRange(0, 255))
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +281,7 @@ def test_many_outlines_are_cut_into_files_that_hold_each_nucleus_once(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (whole,) = collected(run.folder, "nuclei*.geojson.gz")
-    monkeypatch.setattr(results_outlines, "SHARD_BYTES", 50_000)
+    monkeypatch.setattr(results_outlines, "MAX_FILE_BYTES", 50_000)
     written(tmp_path)
     shards = list(collected(tmp_path, "nuclei*.geojson.gz"))
     assert len(shards) > 3

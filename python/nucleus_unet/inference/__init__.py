@@ -1,1 +1,1 @@
-"""From an image to nuclei: tiles, engines that run the network, and the grouping of what it says."""
+"""Inference: tiles, engines that run the network, and grouping of the network's output into nuclei."""

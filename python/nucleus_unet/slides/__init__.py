@@ -1,1 +1,1 @@
-"""Images of any size: read in parts, predicted once, grouped in blocks, resumed after any interruption."""
+"""Whole slides: read in parts, predicted in tiles, grouped in blocks, and resumed after any interruption."""

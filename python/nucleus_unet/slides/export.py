@@ -1,4 +1,4 @@
-"""Further formats of a finished slide, made from what its run left, in bounded memory."""
+"""Convert the results of a finished run to further formats, in bounded memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FORMATS = {
     "omezarr": "nuclei.ome.zarr",
     "omezarr0.4": "nuclei-0.4.ome.zarr",
 }
-"""What each format is called; of outlines there may be several files."""
+"""File name of each format. Large GeoJSON results continue in further files."""
 
 _VERSIONS = {"omezarr": "0.5", "omezarr0.4": "0.4"}
 
@@ -46,27 +46,26 @@ def export_slide(
     Parameters
     ----------
     folder
-        Of the results of `nucleus_unet.Segmenter.predict_slide`.
+        Folder of a finished run of `nucleus_unet.Segmenter.predict_slide`.
     out
-        Folder for the files; they are replaced if they exist.
+        Folder for the files. Existing files are replaced.
     formats
-        Some of `FORMATS`: ``geojson``, detections as QuPath reads them, not compressed; ``rle``, the CSV of the 2018
-        Data Science Bowl; ``coco``, polygons as COCO has them; ``omezarr``, the label pyramid as OME-Zarr 0.5, and
-        ``omezarr0.4``.
+        Names from `FORMATS`. ``geojson``: uncompressed detections for QuPath. ``rle``: the CSV of the 2018 Data Science
+        Bowl. ``coco``: COCO polygons. ``omezarr`` and ``omezarr0.4``: the label pyramid as OME-Zarr 0.5 and 0.4.
     name
-        What to call the image in ``rle`` and ``coco``; by default the folder's name.
+        Name of the image in ``rle`` and ``coco``. Default: the name of the folder.
     track
-        Of a step's name makes what wraps the step's list, to show progress.
+        Returns, for the name of a step, a function that wraps the step's list to show progress.
 
     Returns
     -------
     list of Path
-        What was written.
+        Paths of the written files.
 
     Raises
     ------
     SettingsError
-        If a format is unknown, or the folder is not that of a finished run.
+        If a format is unknown, or if the folder is not that of a finished run.
     DataError
         If a file of the run is damaged.
     MissingExtraError
@@ -84,62 +83,61 @@ def export_slide(
         require_zarr()
     written: list[Path] = []
     if set(formats) - set(_VERSIONS):
-        groups = _counted(read_table(folder / TABLE), track("nuclei")(range(count)), folder / TABLE)
-        written += _write_nuclei(groups, out, formats, plan, name or folder.resolve().name)
-    for chosen, version in _VERSIONS.items():
-        if chosen in formats:
-            written.append(out / FORMATS[chosen])
+        tables = _track_nuclei(read_table(folder / TABLE), track("nuclei")(range(count)), folder / TABLE)
+        written += _write_nuclei(tables, out, formats, plan, name or folder.resolve().name)
+    for format_name, version in _VERSIONS.items():
+        if format_name in formats:
+            written.append(out / FORMATS[format_name])
             steps = track(f"OME-Zarr {version}")
             write_label_zarr(written[-1], folder / LABELS, version=version, mpp=plan["mpp"], track=steps)
     return written
 
 
-def _counted(groups: Iterable[NucleusTable], steps: Iterable[int], table: Path) -> Iterator[NucleusTable]:
-    """Yield the groups, taking a step for each nucleus."""
+def _track_nuclei(tables: Iterable[NucleusTable], steps: Iterable[int], path: Path) -> Iterator[NucleusTable]:
+    """Yield the tables and advance ``steps`` by the number of nuclei in each."""
     steps = iter(steps)
-    for group in groups:
-        yield group
-        if len(list(islice(steps, len(group)))) < len(group):
-            raise _other_count(table)
+    for table in tables:
+        yield table
+        if len(list(islice(steps, len(table)))) < len(table):
+            raise _wrong_count(path)
     if next(steps, None) is not None:
-        raise _other_count(table)
+        raise _wrong_count(path)
 
 
-def _other_count(table: Path) -> DataError:
+def _wrong_count(path: Path) -> DataError:
     return DataError(
-        f"{table} is damaged: it does not hold as many nuclei as the run found; delete it, and the "
-        "same run, from its beginning, makes it anew"
+        f"{path} is damaged: it does not hold as many nuclei as the run found; delete it, then repeat the same run"
     )
 
 
 def _check_formats(formats: Sequence[str]) -> None:
-    """Raise `SettingsError` unless all are known, and there is one."""
+    """Raise `SettingsError` if a format is unknown or if no format is given."""
     unknown = sorted(set(formats) - set(FORMATS))
     if unknown or not formats:
         raise SettingsError(f"format: expected some of {', '.join(FORMATS)}, got {', '.join(formats) or 'none'}")
 
 
 def _write_nuclei(
-    groups: Iterable[NucleusTable], out: Path, formats: Sequence[str], plan: dict[str, Any], name: str
+    tables: Iterable[NucleusTable], out: Path, formats: Sequence[str], plan: dict[str, Any], name: str
 ) -> list[Path]:
-    """Write the formats that are made of outlines, all from one pass."""
+    """Write the formats that consist of outlines, in one pass over the nuclei."""
     written: list[Path] = []
     adders: list[Callable[[Nucleus], None]] = []
     outlines = None
     with ExitStack() as stack:
 
-        def opened(chosen: str) -> BinaryIO:
-            written.append(out / FORMATS[chosen])
+        def open_output(format_name: str) -> BinaryIO:
+            written.append(out / FORMATS[format_name])
             return stack.enter_context(written_atomically(written[-1]))
 
         if "geojson" in formats:
             outlines = stack.enter_context(OutlineWriter(out, compressed=False))
         if "rle" in formats:
-            rle = stack.enter_context(RleCsvWriter(opened("rle"), height=plan["height"], image_id=name))
+            rle = stack.enter_context(RleCsvWriter(open_output("rle"), height=plan["height"], image_id=name))
             adders.append(lambda nucleus: rle.add(decode_wkb(nucleus.outline)))
         if "coco" in formats:
             shape = plan["height"], plan["width"]
-            coco = stack.enter_context(CocoWriter(opened("coco"), shape=shape, name=name))
+            coco = stack.enter_context(CocoWriter(open_output("coco"), shape=shape, name=name))
             adders.append(
                 lambda nucleus: coco.add(
                     decode_wkb(nucleus.outline),
@@ -148,10 +146,10 @@ def _write_nuclei(
                     probability=nucleus.probability,
                 )
             )
-        for group in groups:
+        for table in tables:
             if outlines is not None:
-                outlines.add(group)
-            for nucleus in group.nuclei() if adders else ():
+                outlines.add(table)
+            for nucleus in table.nuclei() if adders else ():
                 for add in adders:
                     add(nucleus)
     return (outlines.paths if outlines is not None else []) + written
@@ -162,8 +160,8 @@ def _read_plan(folder: Path) -> dict[str, Any]:
     try:
         plan = read_json(path)
         height, width, mpp = (plan[key] for key in ("height", "width", "mpp"))
-        sized = all(type(side) is int and 0 < side < 2**31 for side in (height, width))
-        if not sized or not (mpp is None or (type(mpp) in (int, float) and 0 < mpp < math.inf)):
+        valid_size = all(type(side) is int and 0 < side < 2**31 for side in (height, width))
+        if not valid_size or not (mpp is None or (type(mpp) in (int, float) and 0 < mpp < math.inf)):
             raise ValueError(f"got {height!r}, {width!r} and {mpp!r}")
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path} is damaged: expected a slide's height, width and mpp ({error})") from error
