@@ -1,4 +1,4 @@
-"""A slide's results are written while the rest of it is worked on, and each of both ends with the other."""
+"""The results of a slide are written while tasks run. If either fails, both end."""
 
 import threading
 from pathlib import Path
@@ -61,9 +61,9 @@ def slide() -> NDArray[np.uint8]:
 def test_results_that_cannot_be_written_end_the_work_early(
     segmenter: Segmenter, slide: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
+    calls: list[int] = []
     predict = SlideTasks.predict
-    monkeypatch.setattr(SlideTasks, "predict", lambda work, tile: (asked.append(1), predict(work, tile))[1])
+    monkeypatch.setattr(SlideTasks, "predict", lambda tasks, tile: (calls.append(1), predict(tasks, tile))[1])
 
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -71,24 +71,24 @@ def test_results_that_cannot_be_written_end_the_work_early(
     monkeypatch.setattr(run, "write_results", fail)
     with pytest.raises(OSError, match="No space left"):
         segmenter.predict_slide(slide, out=tmp_path / "out", tile=160, block=100, tissue=False)
-    ended_early = len(asked)
+    ended_early = len(calls)
     monkeypatch.undo()
-    monkeypatch.setattr(SlideTasks, "predict", lambda work, tile: (asked.append(1), predict(work, tile))[1])
+    monkeypatch.setattr(SlideTasks, "predict", lambda tasks, tile: (calls.append(1), predict(tasks, tile))[1])
     segmenter.predict_slide(slide, out=tmp_path / "other", tile=160, block=100, tissue=False)
-    assert ended_early < len(asked) - ended_early
+    assert ended_early < len(calls) - ended_early
 
 
 def test_a_tile_that_fails_ends_the_writing_and_leaves_no_part_of_a_result(
     segmenter: Segmenter, slide: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
+    calls: list[int] = []
     predict = SlideTasks.predict
 
-    def fail_late(work: SlideTasks, tile: tuple[int, NDArray[np.float32]]) -> NDArray[np.uint8]:
-        asked.append(1)
-        if len(asked) > 12:
+    def fail_late(tasks: SlideTasks, tile: tuple[int, NDArray[np.float32]]) -> NDArray[np.uint8]:
+        calls.append(1)
+        if len(calls) > 12:
             raise MemoryError("no more")
-        return predict(work, tile)
+        return predict(tasks, tile)
 
     monkeypatch.setattr(SlideTasks, "predict", fail_late)
     with pytest.raises(MemoryError, match="no more"):

@@ -1,4 +1,4 @@
-"""Drawn regions: the very nuclei of the whole slide whose centres lie in them, and no pixel more is looked at."""
+"""Regions: the nuclei whose centres lie in them are those of the whole slide, and no other tile is predicted."""
 
 from __future__ import annotations
 
@@ -111,19 +111,19 @@ def test_a_scaled_slide_is_limited_in_its_own_pixels(
     np.testing.assert_array_equal(tifffile.imread(result.labels) > 0, expected > 0)
 
 
-def test_what_is_far_from_the_regions_is_not_looked_at(
+def test_tiles_far_from_the_regions_are_not_predicted(
     segmenter: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mosaic = draw_discs((500, 500), [(row, column, 6) for row in range(10, 500, 40) for column in range(10, 500, 40)])
-    asked: list[int] = []
+    saved: list[int] = []
     save_maps = SlideTasks.save_maps
     monkeypatch.setattr(
-        SlideTasks, "save_maps", lambda self, number, maps: (asked.append(number), save_maps(self, number, maps))
+        SlideTasks, "save_maps", lambda self, number, maps: (saved.append(number), save_maps(self, number, maps))
     )
     corner = {"type": "Polygon", "coordinates": [[[0, 0], [60, 0], [60, 60], [0, 60], [0, 0]]]}
     result = segmenter.predict_slide(mosaic, out=tmp_path, roi=corner, tile=136)
     assert len(result) == 4
-    assert 0 < len(asked) < 200 / 2
+    assert 0 < len(saved) < 200 / 2
     assert json.loads((tmp_path / "summary.json").read_text())["skipped"] == 1 - 1 / 64
 
 

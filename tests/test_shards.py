@@ -114,25 +114,25 @@ def test_a_killed_shard_goes_on_and_a_run_of_one_machine_does_what_shards_left(
     segmenter: Segmenter, mosaic: NDArray[np.uint8], alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_maps = SlideTasks.save_maps
-    kept: list[int] = []
+    finished: list[int] = []
 
     def interrupted(self: SlideTasks, number: int, maps: NDArray[np.uint8]) -> None:
-        if len(kept) >= 6:
+        if len(finished) >= 6:
             raise KeyboardInterrupt
         save_maps(self, number, maps)
-        kept.append(number)
+        finished.append(number)
 
     with monkeypatch.context() as patch:
         patch.setattr(SlideTasks, "save_maps", interrupted)
         with pytest.raises(KeyboardInterrupt):
             segmenter.predict_slide(mosaic, out=tmp_path, shard=(2, 3), **SIZES)
-    asked: list[int] = []
+    saved: list[int] = []
     monkeypatch.setattr(
-        SlideTasks, "save_maps", lambda self, number, maps: (asked.append(number), save_maps(self, number, maps))
+        SlideTasks, "save_maps", lambda self, number, maps: (saved.append(number), save_maps(self, number, maps))
     )
     segmenter.predict_slide(mosaic, out=tmp_path, shard=(2, 3), **SIZES)
-    assert asked
-    assert not set(asked) & set(kept)
+    assert saved
+    assert not set(saved) & set(finished)
     segmenter.predict_slide(mosaic, out=tmp_path, **SIZES)
     for name in RESULTS:
         assert (tmp_path / name).read_bytes() == (alone / name).read_bytes(), name

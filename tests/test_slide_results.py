@@ -205,7 +205,7 @@ def test_a_failure_in_the_middle_leaves_no_result(tmp_path: Path, monkeypatch: p
     def fail(*arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(results_labels, "_halved", fail)
+    monkeypatch.setattr(results_labels, "_halve", fail)
     with pytest.raises(OSError, match="No space left"):
         written(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"plan.json", "work"}

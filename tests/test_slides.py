@@ -313,14 +313,14 @@ def test_no_finished_tile_is_predicted_again_but_a_damaged_one_is(
     stored = sorted((tmp_path / "work" / "maps-136").iterdir())
     assert len(stored) >= 8
     stored[3].write_bytes(stored[3].read_bytes()[:-5])
-    asked: list[int] = []
+    saved: list[int] = []
     save_maps = SlideTasks.save_maps
     monkeypatch.setattr(
-        SlideTasks, "save_maps", lambda self, number, maps: (asked.append(number), save_maps(self, number, maps))[1]
+        SlideTasks, "save_maps", lambda self, number, maps: (saved.append(number), save_maps(self, number, maps))[1]
     )
     result = segmenter.predict_slide(mosaic, out=tmp_path, tile=136, block=300)
-    assert 3 in asked
-    assert not {int(path.name) for path in stored} & set(asked) - {3}
+    assert 3 in saved
+    assert not {int(path.name) for path in stored} & set(saved) - {3}
     assert "damaged or of another version, and is made again" in caplog.text
     monkeypatch.undo()
     np.testing.assert_array_equal(tifffile.imread(result.labels), segmenter.predict(mosaic).labels)

@@ -1,4 +1,4 @@
-"""Brown dye: seen, and looked through."""
+"""DAB stain of immunohistochemistry: detection and attenuation."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def fluorescence(colour: tuple[float, float, float]) -> NDArray[np.uint8]:
     return np.rint(light[..., None] * np.array(colour)).astype(np.uint8)
 
 
-def thinned(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+def attenuated(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     return 255 * attenuate_dab(image.astype(np.float32) / 255).astype(np.float64)
 
 
 @pytest.mark.parametrize(("haematoxylin", "dab"), [(0.0, 0.1), (0.03, 0.1), (0.05, 0.05), (0.1, 0.08)])
 def test_four_fifths_of_the_brown_are_taken_away_and_the_blue_stays(haematoxylin: float, dab: float) -> None:
-    np.testing.assert_allclose(thinned(dyed(haematoxylin, 0, dab)), dyed(haematoxylin, 0, dab / 5), atol=5)
+    np.testing.assert_allclose(attenuated(dyed(haematoxylin, 0, dab)), dyed(haematoxylin, 0, dab / 5), atol=5)
 
 
 @pytest.mark.parametrize("image", [dyed(0.1, 0, 0), dyed(0, 0.1, 0), dyed(0.04, 0.06, 0), dyed(0, 0, 0)])
 def test_what_holds_no_brown_stays_as_it_is(image: NDArray[np.uint8]) -> None:
-    np.testing.assert_allclose(thinned(image), image, atol=3)
+    np.testing.assert_allclose(attenuated(image), image, atol=3)
 
 
 def test_immunohistochemistry_is_brown() -> None:
@@ -110,7 +110,7 @@ def test_light_without_one_colour_is_not_that_of_a_lamp() -> None:
     assert not detect_dab(image, WHOLE).is_dab
 
 
-def test_a_binary_image_in_colours_is_looked_at_like_any_other() -> None:
+def test_a_binary_image_in_colours_is_treated_like_any_other() -> None:
     image = np.random.default_rng(0).random((40, 40, 3)) < 0.9
     as_bytes = image.astype(np.uint8) * 255
     assert detect_dab(image, IntensityRange(0, 1)) == detect_dab(as_bytes, WHOLE)
@@ -127,7 +127,7 @@ def test_grey_and_flat_images_have_no_dye() -> None:
 @pytest.mark.parametrize("image", [immunohistochemistry(), dyed(0.05, 0.05, 0), np.full((20, 20), 30, np.uint8)])
 def test_an_image_and_a_slide_of_it_are_seen_alike(image: NDArray[np.uint8], dab: bool | None) -> None:
     for levels in (WHOLE, None):
-        assert dab_attenuated_range(image, levels, dab) == detect_dab(image, levels).chosen(dab)
+        assert dab_attenuated_range(image, levels, dab) == detect_dab(image, levels).range_for(dab)
 
 
 def test_who_asks_decides_and_else_the_colours_do() -> None:
@@ -180,7 +180,7 @@ def test_only_true_false_and_none_decide(segmenter: Segmenter, dab: Any) -> None
         segmenter.predict(dyed(0.05, 0.05, 0), dab=dab)
 
 
-def test_the_plan_says_whether_brown_was_looked_through(segmenter: Segmenter) -> None:
+def test_the_plan_contains_whether_dab_was_attenuated(segmenter: Segmenter) -> None:
     stained = np.tile(dyed(0.05, 0.05, 0), (4, 4, 1))
     stained[:40] = 255
     assert segmenter.predict(stained).plan.dab is None
@@ -199,7 +199,7 @@ def test_a_slide_gives_what_predict_gives(segmenter: Segmenter, tmp_path: Path, 
     assert np.array_equal(tifffile.imread(result.labels), expected.labels)
 
 
-def test_a_slide_goes_on_only_if_brown_is_looked_through_as_before(segmenter: Segmenter, tmp_path: Path) -> None:
+def test_a_slide_resumes_only_with_the_same_dab_attenuation(segmenter: Segmenter, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     image = immunohistochemistry()[:100, :100]
     segmenter.predict_slide(image, out=tmp_path / "out")

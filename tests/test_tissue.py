@@ -1,4 +1,4 @@
-"""Empty glass is passed over: no nucleus is lost to it, and the result does not depend on how the slide is cut."""
+"""Empty glass is skipped: no nucleus is lost, and the result does not depend on how the slide is divided."""
 
 from __future__ import annotations
 
@@ -117,17 +117,17 @@ def test_tiles_of_glass_are_never_asked_about_and_their_share_is_told(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    asked: list[int] = []
+    saved: list[int] = []
     save_maps = SlideTasks.save_maps
     monkeypatch.setattr(
-        SlideTasks, "save_maps", lambda self, number, maps: (asked.append(number), save_maps(self, number, maps))
+        SlideTasks, "save_maps", lambda self, number, maps: (saved.append(number), save_maps(self, number, maps))
     )
     with caplog.at_level(logging.INFO):
         segmenter.predict_slide(islands, out=tmp_path / "skipping", tile=136)
-    skipping = len(asked)
-    asked.clear()
-    segmenter.predict_slide(islands, out=tmp_path / "looking", tile=136, tissue=False)
-    assert 0 < skipping < 0.9 * len(asked)
+    skipping = len(saved)
+    saved.clear()
+    segmenter.predict_slide(islands, out=tmp_path / "whole", tile=136, tissue=False)
+    assert 0 < skipping < 0.9 * len(saved)
     share = json.loads((tmp_path / "skipping" / "summary.json").read_text())["skipped"]
     tissue = json.loads((tmp_path / "skipping" / "survey.json").read_text())["tissue"]
     (cells,) = (pycocotools.mask.decode(mask) for mask in tissue["masks"])
@@ -197,7 +197,7 @@ def test_colours_that_differ_in_one_channel_alone_are_tissue() -> None:
 
 
 @pytest.mark.parametrize("shape", [(2100, 70), (65, 2111, 3)])
-def test_a_slide_looked_at_in_parts_has_the_mask_of_the_whole(shape: tuple[int, ...]) -> None:
+def test_a_slide_surveyed_in_parts_has_the_mask_of_the_whole(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(4)
     image = rng.integers(100, 103, shape).astype(np.uint16)
     image[tuple(slice(size // 3, size // 3 + 25) for size in shape[:2])] = 9000

@@ -79,11 +79,11 @@ class TileGrid:
     shape
         Height and width of the image.
     tile
-        Largest side of a tile.
+        Largest side of a tile in pixels.
     radius
-        Receptive radius of the network.
+        Receptive radius of the network in pixels.
     stride
-        Stride of the network.
+        Stride of the network in pixels.
 
     Attributes
     ----------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -32,6 +33,8 @@ from nucleus_unet.slides.survey.stain_sample import StainSampler
 from nucleus_unet.slides.survey.thumbnail import ThumbnailBuilder
 from nucleus_unet.slides.survey.tissue import TissueDetector
 from nucleus_unet.slides.tissue_mask import TissueMask
+
+logger = logging.getLogger(__name__)
 
 # Files in a run's folder, and the subfolder for intermediate files, which is deleted at the end.
 PLAN, SURVEY, WORK = "plan.json", "survey.json", "work"
@@ -87,6 +90,20 @@ class Survey:
         stains = Stains(values["stains"][0], _intensity_range(values["stains"][1]))
         thumbnail = imagecodecs.png_decode(base64.b64decode(values["thumbnail"]))
         return cls(values["pixels"], intensity_range, TissueMask.from_json(values["tissue"]), stains, thumbnail)
+
+    @classmethod
+    def load(cls, folder: Path, origin: Mapping[str, object] | None, cell: int) -> Survey | None:
+        """Return the survey that a folder holds, if it is of the same file and of cells with the same side."""
+        path = folder / SURVEY
+        if origin is None or not path.exists():
+            return None
+        try:
+            saved = read_json(path)
+            if saved["origin"] == origin and saved["tissue"]["side"] == cell:
+                return cls.from_json(saved)
+        except (ValueError, TypeError, LookupError, imagecodecs.PngError):
+            logger.warning("%s is damaged: the slide is surveyed again", path)
+        return None
 
 
 def _intensity_range(values: list[float] | None) -> IntensityRange | None:

@@ -15,11 +15,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-import imagecodecs
-
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.engine import Engine
-from nucleus_unet.io.atomic import TEMPORARY, read_json, write_atomically
+from nucleus_unet.io.atomic import TEMPORARY, write_atomically
 from nucleus_unet.io.locks import LOCK
 from nucleus_unet.io.source import Slide
 from nucleus_unet.model.group_config import GroupConfig
@@ -296,7 +294,7 @@ class SlideRun:
 
     def _survey_and_plan(self) -> tuple[SlidePlan, Survey]:
         slide, model, cell = self._slide, self._model, cell_side(self._model.scale)
-        survey = _saved_survey(self._folder, self._origin, cell)
+        survey = Survey.load(self._folder, self._origin, cell)
         if survey is None:
             track = tracker("surveying", show=self._progress)
             survey = survey_slide(slide, cell=cell, workers=self._sizes.workers, track=track)
@@ -359,20 +357,6 @@ class SlideRun:
         written = write_results(self._folder, bands(), plan, thumbnail=survey.thumbnail, scratch=self._folder / WORK)
         write_summary(self._folder, written, skipped=tasks.skipped)
         return written.nuclei
-
-
-def _saved_survey(folder: Path, origin: Mapping[str, object] | None, cell: int) -> Survey | None:
-    """Return the survey that a folder holds, if it is of the same file and of cells with the same side."""
-    path = folder / SURVEY
-    if origin is None or not path.exists():
-        return None
-    try:
-        saved = read_json(path)
-        if saved["origin"] == origin and saved["tissue"]["side"] == cell:
-            return Survey.from_json(saved)
-    except (ValueError, TypeError, LookupError, imagecodecs.PngError):
-        logger.warning("%s is damaged: the slide is surveyed again", path)
-    return None
 
 
 def _default_block_side(scale: float) -> int:
