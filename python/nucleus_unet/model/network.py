@@ -47,7 +47,7 @@ class ConvNorm(nn.Sequential):
         activate: bool = True,
     ) -> None:
         # TensorFlow, which trained the pretrained weights, pads strided layers asymmetrically. Symmetric padding shifts
-        # their grid by a pixel, which does not change the accuracy, and avoids a copy of every large layer.
+        # their grid by a pixel, which does not matter to the features, and avoids a copy of every large layer.
         convolution = (
             DepthwiseConv2d(inputs, kernel, stride)
             if depthwise

@@ -83,7 +83,7 @@ def detect_dab(sample: NDArray[Any], intensity_range: IntensityRange | None) -> 
     Parameters
     ----------
     sample : NDArray[Any] (h, w, 3) or (h, w)
-        Every `sampling_step`-th pixel.
+        Every n-th row and column of the image, where n is `sampling_step`.
     intensity_range
         Intensity range of the whole image.
 
