@@ -18,7 +18,7 @@ from nucleus_unet.slides.grid import lay_blocks
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei
 from nucleus_unet.slides.plan import SlidePlan, save_or_check_plan
 from nucleus_unet.slides.relabel import iter_bands
-from nucleus_unet.slides.survey.thumbnail import ThumbnailView
+from nucleus_unet.slides.survey.thumbnail import ThumbnailBuilder
 from nucleus_unet.slides.writers import labels as results_labels
 from nucleus_unet.slides.writers.results import write_results, write_summary
 from numpy.typing import NDArray
@@ -87,7 +87,7 @@ def written(
         return measure_nuclei(part, picture, corner=(0, 0), centres=centres, probabilities=probabilities)
 
     reaches = [slice(top, min(top + 740, labels.shape[0])) for top in range(0, labels.shape[0], 700)]
-    bands = iter_bands(block, reaches, height=labels.shape[0], band=results_labels.SIDE)
+    bands = iter_bands(block, reaches, height=labels.shape[0], band=results_labels.TILE_SIDE)
     folder.mkdir(parents=True, exist_ok=True)
     save_or_check_plan(folder, plan)
     thumbnail = thumbnail_of(picture, side=2048)
@@ -99,10 +99,10 @@ def written(
 def thumbnail_of(picture: NDArray[Any], *, side: int) -> NDArray[np.uint8]:
     """Look at a picture in regions of a side."""
     shape = (picture.shape[0], picture.shape[1])
-    view = ThumbnailView(shape, 3 if picture.ndim == 3 else None)
+    view = ThumbnailBuilder(shape, 3 if picture.ndim == 3 else None)
     for region in lay_blocks(shape, side):
         view.add(region, view.sums(region, picture[region]))
-    return view.picture(IntensityRange(0, 255))
+    return view.image(IntensityRange(0, 255))
 
 
 def collected(folder: Path, pattern: str) -> Iterator[list[dict[str, Any]]]:

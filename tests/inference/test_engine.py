@@ -221,7 +221,7 @@ def test_a_model_with_an_int8_form_that_is_not_its_default_computes_in_floating_
 
 
 def test_int8_without_an_int8_form_is_refused() -> None:
-    with pytest.raises(SettingsError, match="the model 'test' has no int8 form; take 'auto'"):
+    with pytest.raises(SettingsError, match="the model 'test' has no int8 form; choose 'auto'"):
         OpenVinoEngine(bundle_of(random_network(CONFIGS[1])), "int8")
 
 

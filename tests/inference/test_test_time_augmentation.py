@@ -1,4 +1,4 @@
-"""Test-time augmentation, and the second look at brown stain: what the network is asked, and what becomes of it."""
+"""Test-time augmentation and the ensemble with attenuated DAB: the inputs of the network, and the combined output."""
 
 from __future__ import annotations
 
@@ -60,21 +60,23 @@ def test_the_average_of_a_turned_image_is_the_turned_average(
     np.testing.assert_allclose(turned[:, :2], turn(average.run(images), (2, 3))[:, :2], atol=1e-4, rtol=1e-4)
 
 
-def test_of_brown_and_thinned_each_pixel_has_the_output_with_more_foreground(engine: Predictor) -> None:
+def test_each_pixel_gets_the_output_with_more_foreground(engine: Predictor) -> None:
     images = random(1, 32, 48, 3)
     stretched = np.clip((attenuate_dab(images) - np.float32(0.2)) / (np.float32(0.9) - np.float32(0.2)), 0, 1)
-    plain, thinned = engine.run(images), engine.run(stretched)
+    plain, attenuated = engine.run(images), engine.run(stretched)
     found = DabAttenuatedEnsemble(engine, IntensityRange(0.2, 0.9)).run(images)
-    more = thinned[:, 0] > plain[:, 0]
+    more = attenuated[:, 0] > plain[:, 0]
     assert more.any()
     assert not more.all()
     for channel in range(4):
-        np.testing.assert_array_equal(found[:, channel], np.where(more, thinned[:, channel], plain[:, channel]))
+        np.testing.assert_array_equal(found[:, channel], np.where(more, attenuated[:, channel], plain[:, channel]))
 
 
-@pytest.mark.parametrize("asked", [DihedralTTA, lambda engine: DabAttenuatedEnsemble(engine, IntensityRange(0.2, 0.9))])
-def test_maps_do_not_depend_on_the_tile(engine: Predictor, asked: Callable[[Predictor], Predictor]) -> None:
-    image, network = random(150, 205, 3), asked(engine)
+@pytest.mark.parametrize(
+    "ensemble", [DihedralTTA, lambda engine: DabAttenuatedEnsemble(engine, IntensityRange(0.2, 0.9))]
+)
+def test_maps_do_not_depend_on_the_tile(engine: Predictor, ensemble: Callable[[Predictor], Predictor]) -> None:
+    image, network = random(150, 205, 3), ensemble(engine)
 
     def maps(tile: int) -> NDArray[np.uint8]:
         return predict_maps(network, lambda rows, columns: image[rows, columns], image.shape[:2], tile=tile)

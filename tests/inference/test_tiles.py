@@ -23,11 +23,11 @@ def test_kept_parts_partition_the_image_and_have_their_context(
     tiles = lay_tiles(height, width, tile=tile, radius=radius, stride=stride)
     times_kept = np.zeros((height, width), int)
     for rows, columns in tiles:
-        times_kept[rows.keep_start : rows.keep_stop, columns.keep_start : columns.keep_stop] += 1
+        times_kept[rows.core_start : rows.core_stop, columns.core_start : columns.core_stop] += 1
         for span, size in (rows, height), (columns, width):
-            assert 0 <= span.start <= span.keep_start < span.keep_stop <= span.stop <= size
-            assert span.start == 0 or span.keep_start - span.start >= radius
-            assert span.stop == size or span.stop - span.keep_stop >= radius
+            assert 0 <= span.start <= span.core_start < span.core_stop <= span.stop <= size
+            assert span.start == 0 or span.core_start - span.start >= radius
+            assert span.stop == size or span.stop - span.core_stop >= radius
             assert span.start % stride == span.stop % stride == 0
             assert span.stop - span.start <= tile
     assert (times_kept == 1).all()

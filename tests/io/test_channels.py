@@ -102,7 +102,7 @@ def test_what_is_no_array_is_an_image_error(image: object) -> None:
         ((2, 3, 5, 7), r"got \(2, 3, 5, 7\); choose one plane"),
         ((5, 7, 2), "expected 1, 3 or 4 channels, got 2 .*choose one of the 2 with channel="),
         ((5, 7, 0), "expected 1, 3 or 4 channels, got 0"),
-        ((2, 50, 70), "if channels come first, say channel_axis=0; else choose one of the 70"),
+        ((2, 50, 70), "if channels come first, give channel_axis=0; else choose one of the 70"),
     ],
 )
 def test_other_shapes_are_refused_with_what_to_do(shape: tuple[int, ...], message: str) -> None:
@@ -115,7 +115,7 @@ def test_other_shapes_are_refused_with_what_to_do(shape: tuple[int, ...], messag
     [
         (3, "expected 0 to 2, or -3 to -1, got 3"),
         (-4, "expected 0 to 2, or -3 to -1, got -4"),
-        ("DAPI", "no names are known: give its number"),
+        ("DAPI", "the image has no channel names: give its number"),
     ],
 )
 def test_a_channel_that_is_not_there_is_refused(channel: int | str, message: str) -> None:

@@ -90,8 +90,8 @@ def test_ranges_of_the_int8_form_are_loaded_as_they_were_saved(in_bytes: Path) -
         ("int8.image.scale", np.ones(5, np.float32), r"unexpected shape \(5,\)"),
         ("int8.image.unit", np.float32(1e-45), "scales and a unit of"),
         ("int8.image.zero", np.ones(3, np.uint8), r"unexpected shape \(3,\)"),
-        ("int8.image.colour", np.float32(1), "no tensor of that name"),
-        ("int8.nowhere.scale", np.float32(1), "no tensor of that name"),
+        ("int8.image.colour", np.float32(1), "the network has no tensor with this name"),
+        ("int8.nowhere.scale", np.float32(1), "the network has no tensor with this name"),
         ("int8.form.head.bias", np.ones(3, np.float32), r"unexpected shape \(3,\)"),
     ],
 )

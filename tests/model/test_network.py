@@ -8,7 +8,7 @@ import pytest
 import torch
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.model.config import NetworkConfig
-from nucleus_unet.model.graph import MAXIMUM_RADIUS, multiply_adds_per_pixel, weight_shapes
+from nucleus_unet.model.graph import MAX_RADIUS, multiply_adds_per_pixel, weight_shapes
 from nucleus_unet.model.network import InvertedResidual, LiteUNet, Network, PlainUNet, Upward, weights_of
 from torch import nn
 
@@ -88,7 +88,7 @@ def test_odd_configurations_are_refused(values: dict[str, Any], message: str) ->
 
 
 def test_a_network_that_looks_too_far_is_refused() -> None:
-    with pytest.raises(SettingsError, match=f"looks 185 pixels far, .* allow {MAXIMUM_RADIUS}"):
+    with pytest.raises(SettingsError, match=f"radius of 185 pixels, .* at most {MAX_RADIUS}"):
         Network(NetworkConfig(form="plain", width=1, depth=4, stem_stride=2))
 
 

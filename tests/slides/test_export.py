@@ -58,7 +58,7 @@ def test_files_of_an_earlier_larger_result_do_not_stay(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(results_outlines, "SHARD_BYTES", 50_000)
+        patch.setattr(results_outlines, "MAX_FILE_BYTES", 50_000)
         paths = export_slide(run.folder, tmp_path, formats=["geojson"])
     assert len(paths) > 3
     assert export_slide(run.folder, tmp_path, formats=["geojson"]) == [tmp_path / "nuclei.geojson"]
@@ -252,11 +252,11 @@ def test_columns_of_another_type_are_told(run: Run, tmp_path: Path) -> None:
 def test_no_file_of_outlines_takes_its_name_before_all_do(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results_outlines, "SHARD_BYTES", 2000)
+    monkeypatch.setattr(results_outlines, "MAX_FILE_BYTES", 2000)
     export_slide(run.folder, tmp_path, formats=["geojson"])
     earlier = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert len(earlier) > 2
-    monkeypatch.setattr(results_outlines, "SHARD_BYTES", 3000)
+    monkeypatch.setattr(results_outlines, "MAX_FILE_BYTES", 3000)
 
     def interrupted(outlines: list[bytes], **measured: Any) -> Iterator[bytes]:
         yield from features(outlines, **measured)[:30]

@@ -1,4 +1,4 @@
-"""Drawn regions: the very nuclei of the whole slide whose centres lie in them, and no pixel more is looked at."""
+"""Regions: the nuclei whose centres lie in them are those of the whole slide, and no other tile is predicted."""
 
 from __future__ import annotations
 
@@ -111,19 +111,19 @@ def test_a_scaled_slide_is_limited_in_its_own_pixels(
     np.testing.assert_array_equal(tifffile.imread(result.labels_path) > 0, expected > 0)
 
 
-def test_what_is_far_from_the_regions_is_not_looked_at(
+def test_tiles_far_from_the_regions_are_not_predicted(
     segmenter: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mosaic = draw_discs((500, 500), [(row, column, 6) for row in range(10, 500, 40) for column in range(10, 500, 40)])
-    asked: list[int] = []
-    keep_maps = SlideTasks.keep_maps
+    saved: list[int] = []
+    save_maps = SlideTasks.save_maps
     monkeypatch.setattr(
-        SlideTasks, "keep_maps", lambda self, number, maps: (asked.append(number), keep_maps(self, number, maps))
+        SlideTasks, "save_maps", lambda self, number, maps: (saved.append(number), save_maps(self, number, maps))
     )
     corner = {"type": "Polygon", "coordinates": [[[0, 0], [60, 0], [60, 60], [0, 60], [0, 0]]]}
     result = segmenter.predict_slide(mosaic, out=tmp_path, roi=corner, tile=136)
     assert len(result) == 4
-    assert 0 < len(asked) < 200 / 2
+    assert 0 < len(saved) < 200 / 2
     assert json.loads((tmp_path / "summary.json").read_text())["skipped"] == 1 - 1 / 64
 
 
@@ -152,20 +152,23 @@ def test_an_outline_that_crosses_itself_is_what_it_encloses() -> None:
     ("roi", "message"),
     [
         ({"type": "Point", "coordinates": [1, 2]}, "the geometry: expected a Polygon or MultiPolygon, got Point"),
-        ({"type": "Polygon", "coordinates": [[[1, 2]]]}, "the geometry: the coordinates are no Polygon"),
-        ({"type": "Polygon", "coordinates": "here"}, "the coordinates are no Polygon"),
+        ({"type": "Polygon", "coordinates": [[[1, 2]]]}, "the geometry: the coordinates are not a Polygon"),
+        ({"type": "Polygon", "coordinates": "here"}, "the coordinates are not a Polygon"),
         (
             {"type": "Polygon", "coordinates": [[[0, 0], [10**400, 0], [1, 1]]]},
-            "the coordinates are no Polygon",
+            "the coordinates are not a Polygon",
         ),
-        ({"type": "Polygon", "coordinates": [[[0, 0], [1, np.inf], [1, 0], [0, 0]]]}, "expected coordinates in pixels"),
-        ({"type": "Polygon", "coordinates": [[[0, 0], [1, np.nan], [1, 0], [0, 0]]]}, r"less than 1e\+12, found nan"),
+        (
+            {"type": "Polygon", "coordinates": [[[0, 0], [1, np.inf], [1, 0], [0, 0]]]},
+            r"expected coordinates below 1e\+12 pixels, got inf",
+        ),
+        ({"type": "Polygon", "coordinates": [[[0, 0], [1, np.nan], [1, 0], [0, 0]]]}, "got nan"),
         (
             {"type": "Polygon", "coordinates": [[[-1e200, -1e200], [1e200, 1e200], [1e200, -1e200], [-1e200, -1e200]]]},
-            r"less than 1e\+12, found 1e\+200",
+            r"got 1e\+200",
         ),
         ({"type": "Polygon", "coordinates": [[[0, 0], [5, 5], [9, 9], [0, 0]]]}, "expected regions with an area"),
-        ({"type": "FeatureCollection", "features": []}, "expected regions with an area, found none"),
+        ({"type": "FeatureCollection", "features": []}, "expected regions with an area, got none"),
         ({"type": "FeatureCollection", "features": [{"type": "Feature"}]}, "feature 1: expected a Polygon"),
         ({"polygon": []}, "expected GeoJSON with polygons, got dict"),
         (

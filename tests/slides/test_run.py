@@ -31,9 +31,9 @@ from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.executors.threads import run_on_threads
 from nucleus_unet.slides.grid import TileGrid, widen
-from nucleus_unet.slides.plan import survey
+from nucleus_unet.slides.plan import survey_slide
 from nucleus_unet.slides.result import SlideResult
-from nucleus_unet.slides.store import is_whole, read_record, write_record
+from nucleus_unet.slides.store import is_intact, read_record, write_record
 from nucleus_unet.slides.tasks import SlideTasks
 from numpy.typing import NDArray
 
@@ -188,7 +188,7 @@ RUN = """
 import sys, threading
 import tifffile
 from nucleus_unet.segmenter import Segmenter
-from nucleus_unet.slides.tasks import SlideTasks
+from nucleus_unet.slides.tasks import SlideTasks, TaskSpec
 written, lock = 0, threading.Lock()
 def counted(step):
     def call(*arguments):
@@ -198,7 +198,7 @@ def counted(step):
             written += 1
             print(written, flush=True)
     return call
-SlideTasks.keep_maps, SlideTasks.group_block = counted(SlideTasks.keep_maps), counted(SlideTasks.group_block)
+SlideTasks.save_maps, SlideTasks.group_block = counted(SlideTasks.save_maps), counted(SlideTasks.group_block)
 segmenter = Segmenter.from_pretrained(sys.argv[1], device="cpu", precision="float32")
 segmenter.predict_slide(sys.argv[2], out=sys.argv[3], tile=136, block=64, workers=2)
 """
@@ -254,15 +254,15 @@ def test_no_finished_tile_is_predicted_again_but_a_damaged_one_is(
     stored = sorted((tmp_path / "work" / "maps-136").iterdir())
     assert len(stored) >= 8
     stored[3].write_bytes(stored[3].read_bytes()[:-5])
-    asked: list[int] = []
-    keep_maps = SlideTasks.keep_maps
+    saved: list[int] = []
+    save_maps = SlideTasks.save_maps
     monkeypatch.setattr(
-        SlideTasks, "keep_maps", lambda self, number, maps: (asked.append(number), keep_maps(self, number, maps))[1]
+        SlideTasks, "save_maps", lambda self, number, maps: (saved.append(number), save_maps(self, number, maps))[1]
     )
     result = segmenter.predict_slide(mosaic, out=tmp_path, tile=136, block=300)
-    assert 3 in asked
-    assert not {int(path.name) for path in stored} & set(asked) - {3}
-    assert "damaged or of another version, and will be made anew" in caplog.text
+    assert 3 in saved
+    assert not {int(path.name) for path in stored} & set(saved) - {3}
+    assert "damaged or of another version, and is made again" in caplog.text
     monkeypatch.undo()
     np.testing.assert_array_equal(tifffile.imread(result.labels_path), segmenter.predict(mosaic).labels)
 
@@ -275,7 +275,7 @@ def test_a_finished_run_does_nothing(
     first = segmenter.predict_slide(path, out=out)
     before = {each.name: (each.stat().st_mtime_ns, each.stat().st_ino) for each in out.iterdir() if each.name != "lock"}
     monkeypatch.setattr(SlideTasks, "predict", None)
-    monkeypatch.setattr("nucleus_unet.slides.run.survey", None)
+    monkeypatch.setattr("nucleus_unet.slides.run.survey_slide", None)
     again = segmenter.predict_slide(path, out=out, tile=136)
     assert again == first
     after = {each.name: (each.stat().st_mtime_ns, each.stat().st_ino) for each in out.iterdir() if each.name != "lock"}
@@ -300,7 +300,7 @@ def test_a_plan_that_is_none_is_said_to_be_damaged(
     segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "plan.json").write_bytes(content)
-    with pytest.raises(DataError, match=r"plan.json is damaged \(.*\): give another out= to begin anew"):
+    with pytest.raises(DataError, match=r"plan.json is damaged \(.*\): give another out= to start a new run"):
         segmenter.predict_slide(mosaic[:60], out=tmp_path)
     assert (tmp_path / "plan.json").read_bytes() == content
 
@@ -327,7 +327,7 @@ def test_a_damaged_survey_is_not_believed(
     (out / "survey.json").write_text(json.dumps(known | {"thumbnail": known["thumbnail"][:-80]}))
     (out / "overview.png").unlink()
     segmenter.predict_slide(path, out=out)
-    assert "survey.json is damaged: looking at the slide again" in caplog.text
+    assert "survey.json is damaged: the slide is surveyed again" in caplog.text
     assert (out / "survey.json").read_text() == seen
     assert (out / "overview.png").read_bytes() == picture
 
@@ -437,7 +437,7 @@ def test_a_record_that_is_not_as_written_is_never_believed(tmp_path: Path) -> No
         path.write_bytes(damaged)
         with pytest.raises(DataError, match="is damaged"):
             read_record(path)
-        assert not is_whole(path)
+        assert not is_intact(path)
         assert not path.exists()
 
 
@@ -470,12 +470,12 @@ def test_a_slide_of_four_times_the_pixels_takes_no_more_memory(
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64])
 def test_levels_are_the_percentiles_that_numpy_finds(dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nucleus_unet.slides.plan._SURVEY_SIDE", 100)
+    monkeypatch.setattr("nucleus_unet.slides.plan._REGION_SIDE", 100)
     picture = ((PICTURE.astype(np.uint16) * 200) % 40_000).astype(dtype)
     if picture.dtype.kind == "f":
         picture = np.random.default_rng(3).normal(0, 1, PICTURE.shape).astype(dtype) ** 5
     black, white = np.percentile(picture, (1, 99.8))
-    assert survey(open_slide(picture), cell=64, workers=2).levels == (black, white)
+    assert survey_slide(open_slide(picture), cell=64, workers=2).intensity_range == (black, white)
 
 
 def floating_point(dtype: type) -> st.SearchStrategy[NDArray[Any]]:
@@ -487,7 +487,7 @@ def floating_point(dtype: type) -> st.SearchStrategy[NDArray[Any]]:
 @given(numbers=floating_point(np.float32) | floating_point(np.float64))
 @settings(max_examples=60)
 def test_levels_of_floating_point_numbers_are_those_of_predict(numbers: NDArray[Any]) -> None:
-    assert survey(open_slide(numbers), cell=64, workers=1).levels == percentile_range(numbers)
+    assert survey_slide(open_slide(numbers), cell=64, workers=1).intensity_range == percentile_range(numbers)
 
 
 def test_a_slide_of_floating_point_numbers_has_the_nuclei_of_the_whole_image(
@@ -521,8 +521,8 @@ class Flickering(Foreign):
 
 
 def test_a_slide_that_changes_between_two_looks_is_refused() -> None:
-    with pytest.raises(ImageError, match="its pixels changed while they were looked at"):
-        survey(open_slide(Flickering()), cell=64, workers=1)
+    with pytest.raises(ImageError, match="its pixels changed while they were read"):
+        survey_slide(open_slide(Flickering()), cell=64, workers=1)
 
 
 @pytest.mark.parametrize(

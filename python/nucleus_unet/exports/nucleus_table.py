@@ -1,4 +1,4 @@
-"""Nuclei as the results have them: many as columns, one as a row."""
+"""Tables of nuclei for the result files."""
 
 from __future__ import annotations
 
@@ -11,10 +11,25 @@ from numpy.typing import NDArray
 
 
 class Nucleus(NamedTuple):
-    """A row of the table, as `nucleus_unet.Segmentation.table` has them, and the outline.
+    """One nucleus: a row of `nucleus_unet.Segmentation.table`, and the outline.
 
-    ``outline`` is well-known binary: a piece's exterior ring and its holes, or several pieces, of vertices (x, y) in
-    the slide's pixels, pixel edges at integers.
+    Attributes
+    ----------
+    label
+        Number of the nucleus in the label image, from 1.
+    row, column
+        Centroid, in pixels of the slide.
+    top, left, bottom, right
+        Half-open bounding box, in pixels of the slide.
+    area
+        Number of pixels.
+    intensity
+        Mean pixel value (of the mean over the channels, for colour images).
+    probability
+        Mean foreground probability, 0 to 1.
+    outline
+        Well-known binary: a polygon with holes, or a multipolygon. Vertices are (x, y) in pixels of the slide, and
+        pixel edges are integers.
     """
 
     label: int
@@ -32,7 +47,7 @@ class Nucleus(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class NucleusTable:
-    """Nuclei by columns, each with the name that it has in `Nucleus`, of one length."""
+    """Nuclei as columns of equal length. The columns are named as in `Nucleus`."""
 
     label: NDArray[np.uint32]
     row: NDArray[np.float64]
@@ -52,15 +67,15 @@ class NucleusTable:
     def __getitem__(self, part: slice) -> NucleusTable:
         return NucleusTable(*[column[part] for column in self.columns])
 
-    def ordered(self, order: NDArray[np.intp]) -> NucleusTable:
+    def reordered(self, order: NDArray[np.intp]) -> NucleusTable:
         """Return the nuclei in another order."""
         *numbers, outlines = self.columns
-        return NucleusTable(*[*(column[order] for column in numbers), [outlines[each] for each in order]])
+        return NucleusTable(*[*(column[order] for column in numbers), [outlines[index] for index in order]])
 
     @property
     def columns(self) -> list[Any]:
-        """All columns, in order."""
-        return [getattr(self, each.name) for each in fields(self)]
+        """All columns, in the order of the fields."""
+        return [getattr(self, field.name) for field in fields(self)]
 
     def measures(self) -> dict[str, NDArray[Any]]:
         """Return all columns but the outlines, by name."""
@@ -73,8 +88,8 @@ class NucleusTable:
             yield Nucleus(*values)
 
 
-def joined(parts: Sequence[NucleusTable]) -> NucleusTable:
-    """Return the nuclei of all parts, one after the other."""
+def concatenate_tables(parts: Sequence[NucleusTable]) -> NucleusTable:
+    """Return one table with the nuclei of all parts, in order."""
     *numbers, outlines = zip(*(part.columns for part in parts), strict=True)
     columns: list[Any] = [*map(np.concatenate, numbers), [outline for part in outlines for outline in part]]
     return NucleusTable(*columns)
@@ -82,17 +97,17 @@ def joined(parts: Sequence[NucleusTable]) -> NucleusTable:
 
 def empty_table() -> NucleusTable:
     """Return a table without nuclei."""
-    whole, real = np.zeros(0, np.int64), np.zeros(0)
+    integers, floats = np.zeros(0, np.int64), np.zeros(0)
     return NucleusTable(
         label=np.zeros(0, np.uint32),
-        row=real,
-        column=real,
-        top=whole,
-        left=whole,
-        bottom=whole,
-        right=whole,
-        area=whole,
-        intensity=real,
+        row=floats,
+        column=floats,
+        top=integers,
+        left=integers,
+        bottom=integers,
+        right=integers,
+        area=integers,
+        intensity=floats,
         probability=np.zeros(0, np.float32),
         outline=[],
     )

@@ -87,7 +87,7 @@ def segment(
     maps = _predict(network, pixels, intensity_range, scale, tile, options.batch_size, progress)
     engine.release()
     grouped = group(maps, group_config)
-    labels, probabilities = grouped.labels, grouped.scores
+    labels, probabilities = grouped.labels, grouped.probabilities
     if scale != 1:
         labels, probabilities = _renumbered(enlarge_labels(labels, shape, scale), probabilities, options.min_area or 0)
     return Segmented(labels, probabilities, plan, maps if options.maps else None)

@@ -1,4 +1,4 @@
-"""Check an array and choose its channels: the result is (H, W) or (H, W, 3).
+"""Check an image and select its channels. The result is (H, W) or (H, W, 3).
 
 An image is (H, W), or (H, W, C) with one, three or four channels (alpha is ignored), of bool, integers or floating
 point numbers of up to 64 bits. `channel_axis` and `channel` bring other orders and other numbers of channels to that.
@@ -29,18 +29,18 @@ def prepare_image(
     channel: int | str | None = None,
     channel_names: tuple[str, ...] = (),
 ) -> NDArray[Any]:
-    """Check an image and bring it to (H, W) or (H, W, 3).
+    """Check an image and convert it to (H, W) or (H, W, 3).
 
     Parameters
     ----------
     image : array_like
-        See the module's page.
+        See the description of the module.
     channel_axis
-        Axis that holds the channels; the last one of a three-dimensional image by default.
+        Axis of the channels. Default: the last axis of an image with three axes.
     channel
-        Take this one: by number, or by one of `channel_names`.
+        The channel to select, as its number or one of `channel_names`.
     channel_names
-        Names of the channels, where known. Four named channels are four, not colours and alpha.
+        Names of the channels, if known. Four named channels are not colours with alpha.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def prepare_image(
     Raises
     ------
     ImageError
-        If shape, dtype or values break the contract; it says what was expected and what came.
+        If the shape, dtype or values are not those of an image.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def prepare_image(
     (5, 7)
     """
     if np.ma.is_masked(image):
-        raise ImageError("image: expected an array without a mask; say what masked pixels are with .filled(value)")
+        raise ImageError("image: expected an array without a mask; fill masked pixels with .filled(value)")
     try:
         pixels = np.asarray(image)
     except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths
@@ -76,7 +76,7 @@ def prepare_image(
         if bad:
             raise ImageError(
                 f"image values: expected finite numbers, got {bad} pixels that are NaN or infinite; "
-                "replace them first, e.g. with numpy.nan_to_num"
+                "replace them first, for example with numpy.nan_to_num"
             )
     return pixels
 
@@ -130,7 +130,7 @@ def _select_channels(
         raise ImageError(f"channel: expected one of the {count} channels {_listed(names)}, got none; give its name")
     hint = f"choose one of the {count} with channel="
     if channel_axis is None and pixels.shape[0] in range(1, 41) and count > 4:
-        hint = "if channels come first, say channel_axis=0; else " + hint
+        hint = "if channels come first, give channel_axis=0; else " + hint
     raise ImageError(
         f"image shape: expected 1, 3 or 4 channels, got {count} in an image of shape {pixels.shape}; {hint}"
     )
@@ -140,7 +140,7 @@ def _channel_number(channel: int | str, count: int, names: tuple[str, ...]) -> i
     if isinstance(channel, str):
         if channel in names:
             return names.index(channel)
-        known = f"the channels are {_listed(names)}" if names else "no names are known: give its number"
+        known = f"the channels are {_listed(names)}" if names else "the image has no channel names: give its number"
         raise ImageError(f"channel: no channel is named {channel!r}; {known}")
     if isinstance(channel, bool) or not isinstance(channel, numbers.Integral):
         raise ImageError(f"channel: expected the number or the name of a channel, got {channel!r}")

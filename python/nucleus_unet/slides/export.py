@@ -1,4 +1,4 @@
-"""Further formats of a finished slide, made from what its run left, in bounded memory."""
+"""Convert the results of a finished run to further formats, in bounded memory."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ def export_slide(
     Parameters
     ----------
     folder
-        Of the results of `nucleus_unet.Segmenter.predict_slide`.
+        Folder of a finished run of `nucleus_unet.Segmenter.predict_slide`.
     out
-        Folder for the files; they are replaced if they exist.
+        Folder for the files. Existing files are replaced.
     formats
         Some of `nucleus_unet.exports.names.FORMATS`. ``geojson`` is not compressed, and many nuclei make several
         files; ``png`` is the overview.
     name
         Name of the image in ``rle`` and ``coco``; by default the name of the folder.
     track
-        Of a step's name makes what wraps the step's list, to show progress.
+        Returns, for the name of a step, a function that wraps the step's list to show progress.
 
     Returns
     -------
     list of Path
-        What was written.
+        Paths of the written files.
 
     Raises
     ------
     SettingsError
-        If a format is unknown, or the folder is not that of a finished run.
+        If a format is unknown, or if the folder is not that of a finished run.
     DataError
         If a file of the run is damaged.
     MissingExtraError
@@ -71,7 +71,7 @@ def export_slide(
         require_zarr()
     written: list[Path] = []
     if tables := [each for each in formats if each in TABLE_FORMATS and each not in _COPIED]:
-        groups = _counted(read_table(folder / TABLE), track("nuclei")(range(count)), folder / TABLE)
+        groups = _track_nuclei(read_table(folder / TABLE), track("nuclei")(range(count)), folder / TABLE)
         written += _write_tables(groups, out, tables, plan, name or folder.resolve().name)
     for chosen in formats:
         if chosen in _COPIED or chosen in ZARR_VERSIONS:
@@ -96,7 +96,7 @@ def save_slide(folder: Path, path: Path) -> Path:
         _write_whole(folder, path, chosen, plan, lambda _: iter)
         return path
     with open_table_file(chosen, path, shape=(plan["height"], plan["width"]), name=stem(path)) as add:
-        for group in _counted(read_table(folder / TABLE), range(count), folder / TABLE):
+        for group in _track_nuclei(read_table(folder / TABLE), range(count), folder / TABLE):
             add(group)
     return path
 
@@ -127,21 +127,20 @@ def _write_whole(
         write_label_zarr(path, levels, version=version, mpp=plan["mpp"], track=track(f"OME-Zarr {version}"))
 
 
-def _counted(groups: Iterable[NucleusTable], steps: Iterable[int], table: Path) -> Iterator[NucleusTable]:
-    """Yield the groups, taking a step for each nucleus."""
+def _track_nuclei(tables: Iterable[NucleusTable], steps: Iterable[int], path: Path) -> Iterator[NucleusTable]:
+    """Yield the tables and advance ``steps`` by the number of nuclei in each."""
     steps = iter(steps)
-    for group in groups:
-        yield group
-        if len(list(islice(steps, len(group)))) < len(group):
-            raise _other_count(table)
+    for table in tables:
+        yield table
+        if len(list(islice(steps, len(table)))) < len(table):
+            raise _wrong_count(path)
     if next(steps, None) is not None:
-        raise _other_count(table)
+        raise _wrong_count(path)
 
 
-def _other_count(table: Path) -> DataError:
+def _wrong_count(path: Path) -> DataError:
     return DataError(
-        f"{table} is damaged: it does not hold as many nuclei as the run found; delete it, and the "
-        "same run, from its beginning, makes it anew"
+        f"{path} is damaged: it does not hold as many nuclei as the run found; delete it, then repeat the same run"
     )
 
 
@@ -172,8 +171,8 @@ def _read_plan(folder: Path) -> dict[str, Any]:
     try:
         plan = read_json(path)
         height, width, mpp = (plan[key] for key in ("height", "width", "mpp"))
-        sized = all(type(side) is int and 0 < side < 2**31 for side in (height, width))
-        if not sized or not (mpp is None or (type(mpp) in (int, float) and 0 < mpp < math.inf)):
+        valid_size = all(type(side) is int and 0 < side < 2**31 for side in (height, width))
+        if not valid_size or not (mpp is None or (type(mpp) in (int, float) and 0 < mpp < math.inf)):
             raise ValueError(f"got {height!r}, {width!r} and {mpp!r}")
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path} is damaged: expected a slide's height, width and mpp ({error})") from error

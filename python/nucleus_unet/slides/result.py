@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from nucleus_unet.exports.nucleus_table import NucleusTable, empty_table, joined
+from nucleus_unet.exports.nucleus_table import NucleusTable, concatenate_tables, empty_table
 from nucleus_unet.slides.plan import SlidePlan
 from nucleus_unet.slides.writers.results import LABELS, OUTLINES, OVERVIEW, TABLE
 
@@ -67,7 +67,7 @@ class SlideResult:
     def table(self) -> dict[str, NDArray[Any]]:
         """One row for each nucleus, as the columns of `Segmentation.table`; all of them are in memory."""
         parts = [NucleusTable(*[*part.columns[:-1], [b""] * len(part)]) for part in self.iter_tables()]
-        return joined([empty_table(), *parts]).measures()
+        return concatenate_tables([empty_table(), *parts]).measures()
 
     def iter_tables(self) -> Iterator[NucleusTable]:
         """Yield the nuclei with their outlines, some thousands at a time, in bounded memory."""

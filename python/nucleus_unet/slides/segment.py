@@ -21,7 +21,7 @@ from nucleus_unet.slides.executors.shards import check_shard
 from nucleus_unet.slides.plan import Survey
 from nucleus_unet.slides.result import SlideResult
 from nucleus_unet.slides.roi import read_roi
-from nucleus_unet.slides.run import Model, Sizes, SlideRun
+from nucleus_unet.slides.run import ExecutionOptions, SlideModel, SlideRun
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -79,13 +79,13 @@ def segment_slide(
             options,
             group_config,
             scale=scale,
-            intensity_range=survey.levels,
-            attenuated_range=survey.stains.chosen(options.dab),
+            intensity_range=survey.intensity_range,
+            attenuated_range=survey.stains.range_for(options.dab),
             tile=tile,
             batch_size=1,
         )
 
-    model = Model(
+    model = SlideModel(
         engine=engine,
         scale=scale,
         group_config=group_config,
@@ -99,7 +99,7 @@ def segment_slide(
         model,
         out,
         origin=_origin(slide, options),
-        sizes=Sizes(tile, options.block, options.workers or min(4, os.cpu_count() or 1)),
+        sizes=ExecutionOptions(tile, options.block, options.workers or min(4, os.cpu_count() or 1)),
         progress=Progress(options.progress, options.cancel),
     )
     if checked_shard is not None:

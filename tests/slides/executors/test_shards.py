@@ -114,26 +114,26 @@ def test_a_merge_of_nothing_says_that_all_is_missing(
 def test_a_killed_shard_goes_on_and_a_run_of_one_machine_does_what_shards_left(
     segmenter: Segmenter, mosaic: NDArray[np.uint8], alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep_maps = SlideTasks.keep_maps
-    kept: list[int] = []
+    save_maps = SlideTasks.save_maps
+    finished: list[int] = []
 
     def interrupted(self: SlideTasks, number: int, maps: NDArray[np.uint8]) -> None:
-        if len(kept) >= 6:
+        if len(finished) >= 6:
             raise KeyboardInterrupt
-        keep_maps(self, number, maps)
-        kept.append(number)
+        save_maps(self, number, maps)
+        finished.append(number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(SlideTasks, "keep_maps", interrupted)
+        patch.setattr(SlideTasks, "save_maps", interrupted)
         with pytest.raises(KeyboardInterrupt):
             segmenter.predict_slide(mosaic, out=tmp_path, shard=(2, 3), **SIZES)
-    asked: list[int] = []
+    saved: list[int] = []
     monkeypatch.setattr(
-        SlideTasks, "keep_maps", lambda self, number, maps: (asked.append(number), keep_maps(self, number, maps))
+        SlideTasks, "save_maps", lambda self, number, maps: (saved.append(number), save_maps(self, number, maps))
     )
     segmenter.predict_slide(mosaic, out=tmp_path, shard=(2, 3), **SIZES)
-    assert asked
-    assert not set(asked) & set(kept)
+    assert saved
+    assert not set(saved) & set(finished)
     segmenter.predict_slide(mosaic, out=tmp_path, **SIZES)
     for name in RESULTS:
         assert (tmp_path / name).read_bytes() == (alone / name).read_bytes(), name

@@ -1,4 +1,4 @@
-"""Empty glass is passed over: no nucleus is lost to it, and the result does not depend on how the slide is cut."""
+"""Empty glass is skipped: no nucleus is lost, and the result does not depend on how the slide is divided."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from nucleus_unet.preprocessing.normalisation import percentile_range
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.executors.threads import run_on_threads
 from nucleus_unet.slides.grid import Block
-from nucleus_unet.slides.plan import survey
-from nucleus_unet.slides.survey.tissue import TissueView
+from nucleus_unet.slides.plan import survey_slide
+from nucleus_unet.slides.survey.tissue import TissueDetector
 from nucleus_unet.slides.tasks import SlideTasks
 from nucleus_unet.slides.tissue_mask import TissueMask
 from numpy.typing import NDArray
@@ -116,17 +116,17 @@ def test_tiles_of_glass_are_never_asked_about_and_their_share_is_told(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    asked: list[int] = []
-    keep_maps = SlideTasks.keep_maps
+    saved: list[int] = []
+    save_maps = SlideTasks.save_maps
     monkeypatch.setattr(
-        SlideTasks, "keep_maps", lambda self, number, maps: (asked.append(number), keep_maps(self, number, maps))
+        SlideTasks, "save_maps", lambda self, number, maps: (saved.append(number), save_maps(self, number, maps))
     )
     with caplog.at_level(logging.INFO):
         segmenter.predict_slide(islands, out=tmp_path / "skipping", tile=136)
-    skipping = len(asked)
-    asked.clear()
-    segmenter.predict_slide(islands, out=tmp_path / "looking", tile=136, tissue=False)
-    assert 0 < skipping < 0.9 * len(asked)
+    skipping = len(saved)
+    saved.clear()
+    segmenter.predict_slide(islands, out=tmp_path / "whole", tile=136, tissue=False)
+    assert 0 < skipping < 0.9 * len(saved)
     share = json.loads((tmp_path / "skipping" / "summary.json").read_text())["skipped"]
     tissue = json.loads((tmp_path / "skipping" / "survey.json").read_text())["tissue"]
     (cells,) = (pycocotools.mask.decode(mask) for mask in tissue["masks"])
@@ -147,7 +147,7 @@ def test_a_run_does_not_go_on_with_another_mask(
 
 def mask_of(image: NDArray[Any], side: int = 64) -> NDArray[np.bool_]:
     """Whether each pixel is taken for tissue."""
-    view = TissueView(image.shape[:2], 3 if image.ndim == 3 else None, side)
+    view = TissueDetector(image.shape[:2], 3 if image.ndim == 3 else None, side)
     view.add(0, 0, view.extremes(image))
     cells = view.mask(percentile_range(image)).cells
     return np.kron(cells, np.ones((side, side), bool))[: image.shape[0], : image.shape[1]]
@@ -196,29 +196,29 @@ def test_colours_that_differ_in_one_channel_alone_are_tissue() -> None:
 
 
 @pytest.mark.parametrize("shape", [(2100, 70), (65, 2111, 3)])
-def test_a_slide_looked_at_in_parts_has_the_mask_of_the_whole(shape: tuple[int, ...]) -> None:
+def test_a_slide_surveyed_in_parts_has_the_mask_of_the_whole(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(4)
     image = rng.integers(100, 103, shape).astype(np.uint16)
     image[tuple(slice(size // 3, size // 3 + 25) for size in shape[:2])] = 9000
-    whole = TissueView(shape[:2], 3 if len(shape) == 3 else None, 64)  # type: ignore[arg-type]
+    whole = TissueDetector(shape[:2], 3 if len(shape) == 3 else None, 64)  # type: ignore[arg-type]
     whole.add(0, 0, whole.extremes(image))
     expected = whole.mask(percentile_range(image)).cells
     assert 0 < expected.mean() < 1
-    np.testing.assert_array_equal(survey(open_slide(image), cell=64, workers=2).tissue.cells, expected)
+    np.testing.assert_array_equal(survey_slide(open_slide(image), cell=64, workers=2).tissue.cells, expected)
 
 
 @pytest.mark.parametrize(("factor", "offset"), [(1.0, 1e9), (1e-300, 0.0), (1e300, 0.0)])
 def test_tissue_is_seen_in_numbers_that_single_precision_cannot_hold(factor: float, offset: float) -> None:
     image = np.zeros((300, 400))
     image[40:60, 40:60] = image[250:270, 330:350] = 1
-    expected = survey(open_slide(image), cell=32, workers=1).tissue.cells
+    expected = survey_slide(open_slide(image), cell=32, workers=1).tissue.cells
     assert 0 < expected.mean() < 1
-    far = survey(open_slide(image * factor + offset), cell=32, workers=1)
+    far = survey_slide(open_slide(image * factor + offset), cell=32, workers=1)
     np.testing.assert_array_equal(far.tissue.cells, expected)
 
 
 def test_a_flat_slide_has_no_tissue() -> None:
-    assert not survey(open_slide(np.full((90, 90), 5, np.uint8)), cell=32, workers=1).tissue.cells.any()
+    assert not survey_slide(open_slide(np.full((90, 90), 5, np.uint8)), cell=32, workers=1).tissue.cells.any()
 
 
 # Cells ----------------------------------------------------------------------------------------------------
@@ -254,8 +254,8 @@ def test_a_mask_is_the_same_after_json(share: float) -> None:
     mask = TissueMask(64, np.random.default_rng(0).random((9, 4)) < share)
     again = TissueMask.from_json(json.loads(json.dumps(mask.to_json())))
     np.testing.assert_array_equal(again.cells, mask.cells)
-    assert again.digest == mask.digest
-    assert TissueMask(32, mask.cells).digest != mask.digest
+    assert again.fingerprint == mask.fingerprint
+    assert TissueMask(32, mask.cells).fingerprint != mask.fingerprint
 
 
 @given(seed=st.integers(0, 2**32), scale=st.sampled_from([0.4, 1.0, 2.5]), corner=st.tuples(*[st.integers(0, 60)] * 2))

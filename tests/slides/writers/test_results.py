@@ -115,7 +115,7 @@ def test_a_failure_in_the_middle_leaves_no_result(tmp_path: Path, monkeypatch: p
     def fail(*arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(results_labels, "_halved", fail)
+    monkeypatch.setattr(results_labels, "_halve", fail)
     with pytest.raises(OSError, match="No space left"):
         written(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"plan.json", "work"}
@@ -185,7 +185,7 @@ def test_many_outlines_are_cut_into_files_that_hold_each_nucleus_once(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (whole,) = collected(run.folder, "nuclei*.geojson.gz")
-    monkeypatch.setattr(results_outlines, "SHARD_BYTES", 50_000)
+    monkeypatch.setattr(results_outlines, "MAX_FILE_BYTES", 50_000)
     written(tmp_path)
     shards = list(collected(tmp_path, "nuclei*.geojson.gz"))
     assert len(shards) > 3
