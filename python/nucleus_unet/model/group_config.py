@@ -1,4 +1,4 @@
-"""The settings that turn maps into nuclei, as a model bundle stores them."""
+"""The settings of centre-offset grouping, which turns maps into nuclei, as a model bundle stores them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class GroupConfig:
     ----------
     foreground_threshold
         Least foreground probability of a nucleus's pixel.
-    heat_threshold
+    centre_threshold
         Least heat of a centre.
-    heat_sigma
-        Smoothing of the heat before centres are looked for.
+    centre_sigma
+        Standard deviation of the Gaussian that smooths the heat before centres are searched.
     window
         No two centres lie within this many rows and columns of each other.
-    join_distance, join_dip
-        A centre gives way to a higher one within this distance, unless the heat between them dips by this share.
-    snap
+    merge_distance, merge_dip
+        A centre yields to a higher one within this distance, unless the heat between them dips by this share.
+    assignment_radius
         A pixel belongs to the nearest centre within this distance of where its offset points.
-    reach
+    max_offset
         Offsets are clipped to this many rows and columns.
     min_area
         Least area of a nucleus, in pixels.
@@ -43,13 +43,13 @@ class GroupConfig:
     """
 
     foreground_threshold: float = 0.5
-    heat_threshold: float = 0.25
-    heat_sigma: float = 1.5
+    centre_threshold: float = 0.25
+    centre_sigma: float = 1.5
     window: int = 3
-    join_distance: float = 12.0
-    join_dip: float = 0.1
-    snap: float = 16.0
-    reach: int = 63
+    merge_distance: float = 12.0
+    merge_dip: float = 0.1
+    assignment_radius: float = 16.0
+    max_offset: int = 63
     min_area: int = 10
     min_score: float = 0.7
     min_peak: float = 0.3
@@ -63,7 +63,7 @@ class GroupConfig:
     @property
     def margin(self) -> int:
         """How far from a nucleus's centre the maps can change which pixels it has: so much a block reads around it."""
-        return self._margin(self.heat_sigma)
+        return self._margin(self.centre_sigma)
 
     @property
     def least_foreground(self) -> int:
@@ -78,13 +78,13 @@ class GroupConfig:
         """How far smoothing carries heat."""
         return self.margin - self._margin(0)
 
-    def _margin(self, heat_sigma: float) -> int:
+    def _margin(self, centre_sigma: float) -> int:
         return _core.group_margin(
-            heat_sigma=heat_sigma,
+            centre_sigma=centre_sigma,
             window=self.window,
-            join_distance=self.join_distance,
-            snap=self.snap,
-            reach=self.reach,
+            merge_distance=self.merge_distance,
+            assignment_radius=self.assignment_radius,
+            max_offset=self.max_offset,
         )
 
     def to_json(self) -> dict[str, Any]:

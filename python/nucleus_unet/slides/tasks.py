@@ -86,7 +86,7 @@ class Work:
         self.grid, self.shape = grid, grid.shape
         self._margin, self._smoothing = group_config.margin, group_config.smoothing
         # How far from its centre a nucleus may have pixels.
-        self._bound = group_config.reach + math.ceil(group_config.snap) + 1
+        self._bound = group_config.max_offset + math.ceil(group_config.assignment_radius) + 1
         self._tissue, self._region = tissue, region
         looked_at = [mask.cells for mask in (tissue, None if region is None else region.mask) if mask is not None]
         self.skipped = 1 - float(np.logical_and.reduce(looked_at).mean()) if looked_at else 0.0

@@ -1,13 +1,13 @@
-//! Each nucleus by itself: its largest piece, without holes, if it is large and sure enough.
+//! The cleaning of each nucleus: its largest piece is kept, its holes are filled, and small or weak nuclei are dropped.
 //!
-//! Only what the pixels of a nucleus's bounding box were given to before any cleaning matters, never what became of
-//! the other nuclei: so a block that sees a nucleus whole can clean it alone.
+//! Cleaning a nucleus looks at the owners of the pixels in its bounding box before any cleaning, never at the results of
+//! other nuclei. So a block that contains a whole nucleus can clean it alone.
 
 use ndarray::{ArrayView2, ArrayView3};
 use rayon::prelude::*;
 
-use super::peaks::Centre;
-use super::settings::GroupSettings;
+use super::centre::Centre;
+use super::config::GroupConfig;
 use crate::interrupt;
 
 /// Pixels of one row from `start` up to, not including, `end`.
@@ -21,7 +21,7 @@ pub(super) struct Run {
 /// One nucleus after cleaning.
 #[derive(Debug)]
 pub(super) struct Nucleus {
-    /// Index of its centre.
+    /// The index of its centre.
     pub(super) owner: usize,
     /// Its pixels in raster order.
     pub(super) runs: Vec<Run>,
@@ -35,27 +35,27 @@ impl Nucleus {
     }
 }
 
-/// The nuclei that stay, by the order of their centres.
+/// The nuclei that stay, in the order of their centres.
 pub(super) fn clean(
     maps: ArrayView3<'_, u8>,
     owners: ArrayView2<'_, u32>,
     centres: &[Centre],
-    settings: &GroupSettings,
+    config: &GroupConfig,
 ) -> Vec<Nucleus> {
     bounding_boxes(owners, centres.len())
         .into_par_iter()
         .enumerate()
-        .filter(|(owner, _)| centres[*owner].heat >= settings.least_peak())
+        .filter(|(owner, _)| centres[*owner].heat >= config.least_peak())
         .filter_map(|(owner, bounds)| {
             interrupt::check();
             let runs = Window::new(owners, owner as u32 + 1, bounds?).runs();
-            let nucleus = measured(maps, owner, runs, settings.min_area)?;
-            (nucleus.score >= settings.min_score).then_some(nucleus)
+            let nucleus = measured(maps, owner, runs, config.min_area)?;
+            (nucleus.score >= config.min_score).then_some(nucleus)
         })
         .collect()
 }
 
-/// The nucleus with its score, unless it is too small.
+/// The nucleus with its score; `None` if it is too small.
 fn measured(
     maps: ArrayView3<'_, u8>,
     owner: usize,
@@ -74,7 +74,7 @@ fn measured(
     })
 }
 
-/// First and last row and column, both inclusive.
+/// The first and the last row and column of a nucleus, both inclusive.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     rows: (usize, usize),
@@ -100,17 +100,17 @@ fn bounding_boxes(owners: ArrayView2<'_, u32>, count: usize) -> Vec<Option<Bound
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pixel {
-    /// Given to no nucleus, or a cut-off piece of this one.
+    /// Of no nucleus, or of a smaller piece of this nucleus.
     Free,
-    /// Given to this nucleus and not looked at yet.
+    /// Of this nucleus, not visited yet.
     Own,
-    /// Given to another nucleus.
+    /// Of another nucleus.
     Other,
     /// Of the largest piece.
     Main,
-    /// Of a hole that belongs to this nucleus.
+    /// Of a filled hole of this nucleus.
     Filled,
-    /// Not enclosed.
+    /// Not enclosed by this nucleus.
     Outside,
 }
 
@@ -145,7 +145,7 @@ impl Window {
         }
     }
 
-    /// The cleaned nucleus.
+    /// The runs of the cleaned nucleus.
     fn runs(mut self) -> Vec<Run> {
         self.keep_largest_piece();
         self.flood_outside();
@@ -153,17 +153,17 @@ impl Window {
         self.rows().flat_map(|row| self.runs_of_row(row)).collect()
     }
 
-    /// Rows of the window without its rim.
+    /// The rows of the window without its rim.
     fn rows(&self) -> std::ops::Range<usize> {
         1..self.pixels.len() / self.width - 1
     }
 
-    /// The four pixels beside one.
+    /// The four neighbours across edges.
     fn beside(&self, pixel: usize) -> [usize; 4] {
         [pixel - self.width, pixel - 1, pixel + 1, pixel + self.width]
     }
 
-    /// The eight pixels around one.
+    /// The eight neighbours across edges and corners.
     fn around(&self, pixel: usize) -> [usize; 8] {
         let (above, below) = (pixel - self.width, pixel + self.width);
         [
@@ -178,7 +178,7 @@ impl Window {
         ]
     }
 
-    /// Mark the largest piece, the first in raster order among equals, and free the others.
+    /// Mark the largest piece, of equally large ones the first in raster order, and free the others.
     fn keep_largest_piece(&mut self) {
         let mut largest = Vec::new();
         for start in 0..self.pixels.len() {
@@ -206,7 +206,7 @@ impl Window {
         }
     }
 
-    /// Mark what the largest piece does not enclose: all that is 8-connected to the rim.
+    /// Mark the pixels that the largest piece does not enclose: those that are 8-connected to the rim.
     fn flood_outside(&mut self) {
         let passable = |pixel: Pixel| matches!(pixel, Pixel::Free | Pixel::Other);
         let last_row = self.rows().end - 1;
@@ -223,7 +223,7 @@ impl Window {
         self.flood(stack, passable, Pixel::Outside);
     }
 
-    /// Fill the enclosed regions that touch the largest piece; what lies behind another nucleus is not ours to fill.
+    /// Fill the enclosed regions that touch the largest piece. A region behind another nucleus stays as it is.
     fn fill_holes(&mut self) {
         let stack: Vec<usize> = (0..self.pixels.len())
             .filter(|&pixel| {
@@ -240,7 +240,7 @@ impl Window {
         self.flood(stack, |pixel| pixel == Pixel::Free, Pixel::Filled);
     }
 
-    /// Spread a mark from marked pixels to all that pass around them.
+    /// Spread a mark from marked pixels to all connected pixels that `passes` accepts.
     fn flood(&mut self, mut stack: Vec<usize>, passes: impl Fn(Pixel) -> bool, mark: Pixel) {
         while let Some(pixel) = stack.pop() {
             for beside in self.around(pixel) {

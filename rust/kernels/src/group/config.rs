@@ -1,71 +1,71 @@
-//! What grouping can be told, and how far it then looks.
+//! The configuration of grouping, and the margin that follows from it.
 
 use super::{FULL_HEAT, GroupError};
 
-/// Rounding slack, in integer steps, of a threshold that meant to be an integer: 128.0 / 255.0 means 128.
+/// Rounding slack, in integer steps, of a threshold that stands for an integer: 128.0 / 255.0 means 128.
 const SLACK: f64 = 1e-6;
 
-/// How maps become nuclei. Distances are in pixels of the maps, probabilities from 0 to 1.
+/// The configuration of grouping. Distances are in pixels of the maps; probabilities are from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct GroupSettings {
+pub struct GroupConfig {
     /// Least foreground probability of a pixel that may belong to a nucleus.
     pub foreground_threshold: f64,
-    /// Least heat of a centre. No heat at all is never a centre.
-    pub heat_threshold: f64,
-    /// Standard deviation of the Gaussian that smooths the heat, 0 to 16; 0 for none.
-    pub heat_sigma: f64,
+    /// Least heat of a centre. A pixel without heat is never a centre.
+    pub centre_threshold: f64,
+    /// Standard deviation of the Gaussian that smooths the heat, 0 to 16; 0 for no smoothing.
+    pub centre_sigma: f64,
     /// Radius of the square window in which a centre ranks first, 1 to 128.
     pub window: usize,
     /// Largest distance at which a centre may yield to a higher one, 0 to 128.
-    pub join_distance: f64,
-    /// A centre yields where the heat on the way never falls below its own times 1 minus this part.
-    pub join_dip: f64,
-    /// Largest distance from where an offset points to a centre, 0 to 128.
-    pub snap: f64,
-    /// Offsets are clipped to this, row and column each, 0 to 64 (a byte says no more).
-    pub reach: usize,
+    pub merge_distance: f64,
+    /// A centre yields if the heat on the line to the other never falls below its own times `1 - merge_dip`.
+    pub merge_dip: f64,
+    /// Largest distance between a centre and the place where an offset points, 0 to 128.
+    pub assignment_radius: f64,
+    /// Offsets are clipped to this many rows and columns, 0 to 64. A byte holds no larger offset.
+    pub max_offset: usize,
     /// Least number of pixels of a nucleus, filled holes included.
     pub min_area: u64,
     /// Least mean foreground probability of a nucleus.
     pub min_score: f64,
-    /// Least heat at a nucleus's centre.
+    /// Least heat at the centre of a nucleus.
     pub min_peak: f64,
 }
 
-impl GroupSettings {
+impl GroupConfig {
     /// Check every setting against its range.
     ///
     /// # Errors
-    /// Names the first setting out of its range, what it may be and what it is.
+    /// [`GroupError::Setting`] for the first setting that is out of its range.
     pub fn validate(&self) -> Result<(), GroupError> {
         number("foreground_threshold", self.foreground_threshold, 0, 1)?;
-        number("heat_threshold", self.heat_threshold, 0, 1)?;
-        number("heat_sigma", self.heat_sigma, 0, 16)?;
+        number("centre_threshold", self.centre_threshold, 0, 1)?;
+        number("centre_sigma", self.centre_sigma, 0, 16)?;
         integer("window", self.window, 1, 128)?;
-        number("join_distance", self.join_distance, 0, 128)?;
-        number("join_dip", self.join_dip, 0, 1)?;
-        number("snap", self.snap, 0, 128)?;
-        integer("reach", self.reach, 0, 64)?;
+        number("merge_distance", self.merge_distance, 0, 128)?;
+        number("merge_dip", self.merge_dip, 0, 1)?;
+        number("assignment_radius", self.assignment_radius, 0, 128)?;
+        integer("max_offset", self.max_offset, 0, 64)?;
         number("min_score", self.min_score, 0, 1)?;
         number("min_peak", self.min_peak, 0, 1)
     }
 
-    /// How many pixels beyond a nucleus's centre, on every side, can influence which pixels the nucleus has.
+    /// The number of pixels beyond the centre of a nucleus, on every side, that can change which pixels the nucleus has.
     ///
-    /// Its pixels lie within reach + snap of its centre, and so do the centres that compete for them; whether such
-    /// a centre is kept depends on the heat within the join distance, on the window around every centre there, and
-    /// on what smoothing mixes into it.
+    /// The pixels of a nucleus lie within `max_offset + assignment_radius` of its centre, and so do the centres that compete
+    /// for them. Whether such a centre is kept depends on the heat within the merge distance, on the window around every
+    /// centre there, and on the pixels that smoothing mixes in.
     #[must_use]
     pub fn margin(&self) -> usize {
-        2 * (self.reach + whole(self.snap))
-            + whole(self.join_distance)
+        2 * (self.max_offset + whole(self.assignment_radius))
+            + whole(self.merge_distance)
             + self.window
             + self.smoothing_radius()
     }
 
-    /// Pixels on either side that smoothing mixes in.
+    /// The number of pixels on either side that smoothing mixes in.
     pub(super) fn smoothing_radius(&self) -> usize {
-        whole(3.0 * self.heat_sigma)
+        whole(3.0 * self.centre_sigma)
     }
 
     /// Least foreground byte of a pixel that may belong to a nucleus.
@@ -74,8 +74,8 @@ impl GroupSettings {
     }
 
     /// Least heat of a centre.
-    pub(super) fn least_heat(&self) -> u32 {
-        least(self.heat_threshold, FULL_HEAT).max(1)
+    pub(super) fn least_centre(&self) -> u32 {
+        least(self.centre_threshold, FULL_HEAT).max(1)
     }
 
     /// Least heat at the centre of a nucleus that stays.
