@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nucleus_kernels::wkb::geometry;
+use nucleus_kernels::geometry::wkb::geometry;
 
 fuzz_target!(|wkb: &[u8]| {
     if let Ok(found) = geometry(wkb) {

@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use ndarray::Array2;
-use nucleus_kernels::contour::contours;
-use nucleus_kernels::simplify::simplify_ring;
+use nucleus_kernels::shape::contour::contours;
+use nucleus_kernels::shape::simplify::simplify_ring;
 
 fuzz_target!(|input: (u8, u8, &[u8])| {
     nucleus_fuzz::stay_on_this_thread();

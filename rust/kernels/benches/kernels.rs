@@ -4,16 +4,16 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use ndarray::Array2;
-use nucleus_kernels::components::{self, Connectivity};
-use nucleus_kernels::contour::contours;
-use nucleus_kernels::distance::distance;
-use nucleus_kernels::measure::measure;
-use nucleus_kernels::overlap::overlaps;
+use nucleus_kernels::labels::components::{self, Connectivity};
+use nucleus_kernels::labels::distance::distance;
+use nucleus_kernels::labels::overlap::overlaps;
+use nucleus_kernels::labels::watershed::watershed;
 use nucleus_kernels::rle::{
     CocoCounts, EncodedMask, coco_to_labels, extents, kaggle_to_labels, labels_to_coco_strings,
     labels_to_kaggle, rle_iou, run_masks,
 };
-use nucleus_kernels::watershed::watershed;
+use nucleus_kernels::shape::contour::contours;
+use nucleus_kernels::shape::measure::measure;
 
 /// Rows and columns of the images.
 const SIDE: usize = 1024;

@@ -4,7 +4,7 @@ mod common;
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::{Array2, Axis, concatenate, s};
-use nucleus_kernels::components::{Connectivity, LabelError, label};
+use nucleus_kernels::labels::components::{Connectivity, LabelError, label};
 use proptest::prelude::*;
 
 /// Images high enough to be labelled in several strips, some of few values, so that components wind through them.

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use common::label_images;
 use ndarray::Array2;
-use nucleus_kernels::contour::{Outline, Polygon, Ring, contours};
-use nucleus_kernels::wkb::{encode, geometry};
+use nucleus_kernels::geometry::wkb::{encode, geometry};
+use nucleus_kernels::shape::contour::{Outline, Polygon, Ring, contours};
 use proptest::prelude::*;
 
 fn traced(labels: &Array2<u32>) -> Vec<Outline> {

@@ -4,7 +4,7 @@ mod common;
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::{Array2, Axis, concatenate, s};
-use nucleus_kernels::distance::{DistanceError, distance};
+use nucleus_kernels::labels::distance::{DistanceError, distance};
 use proptest::prelude::*;
 
 /// Images whose labels are mostly in large pieces: every pixel repeated, some then changed.

@@ -3,14 +3,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ndarray::Array2;
-use nucleus_kernels::components::{self, Connectivity};
-use nucleus_kernels::contour::contours;
-use nucleus_kernels::distance::distance;
 use nucleus_kernels::interrupt::{Interrupted, Interruption};
-use nucleus_kernels::measure::measure;
-use nucleus_kernels::overlap::overlaps;
+use nucleus_kernels::labels::components::{self, Connectivity};
+use nucleus_kernels::labels::distance::distance;
+use nucleus_kernels::labels::overlap::overlaps;
+use nucleus_kernels::labels::watershed::watershed;
 use nucleus_kernels::rle::{kaggle_to_labels, labels_to_kaggle};
-use nucleus_kernels::watershed::watershed;
+use nucleus_kernels::shape::contour::contours;
+use nucleus_kernels::shape::measure::measure;
 
 type Kernel = (&'static str, fn(&Array2<u32>));
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::{Array2, Axis, concatenate};
-use nucleus_kernels::overlap::{Cell, ShapeMismatch, contingency};
+use nucleus_kernels::labels::overlap::{Cell, ShapeMismatch, contingency};
 use proptest::prelude::*;
 
 /// Two images of one shape, the second with its rows in reverse, high enough to be counted in several parts.

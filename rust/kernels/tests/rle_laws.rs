@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::{Array2, ArrayView2, arr0};
-use nucleus_kernels::measure::measure;
 use nucleus_kernels::merge::{Merge, Overlap};
 use nucleus_kernels::rle::{
     CocoCounts, EncodedMask, Extent, Fault, MaskPixels, RleError, coco_string, coco_to_labels,
     coco_to_mask, extents, kaggle_to_labels, labels_to_coco, labels_to_kaggle, mask_to_coco,
     rle_iou, run_masks,
 };
+use nucleus_kernels::shape::measure::measure;
 use proptest::prelude::*;
 
 /// The image that decoding all instances in the order of their labels must give: labels replaced by their rank.

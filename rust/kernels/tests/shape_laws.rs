@@ -6,8 +6,8 @@ use std::f64::consts::{FRAC_PI_2, FRAC_PI_4, PI, SQRT_2};
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::{Array2, s};
-use nucleus_kernels::measure::MeasureError;
-use nucleus_kernels::shape::{Shape, shapes};
+use nucleus_kernels::shape::measure::MeasureError;
+use nucleus_kernels::shape::moments::{Shape, shapes};
 use proptest::prelude::*;
 
 fn measured(labels: &Array2<u32>) -> Vec<Shape> {

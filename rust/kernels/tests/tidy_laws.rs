@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::Array2;
-use nucleus_kernels::expand::{ExpandError, expand_labels};
-use nucleus_kernels::fill::fill_holes;
-use nucleus_kernels::filter::{clear_border, filter_by_area};
-use nucleus_kernels::relabel::relabel_sequential;
+use nucleus_kernels::labels::expand::{ExpandError, expand_labels};
+use nucleus_kernels::labels::fill::fill_holes;
+use nucleus_kernels::labels::filter::{clear_border, filter_by_area};
+use nucleus_kernels::labels::relabel::relabel_sequential;
 use proptest::prelude::*;
 
 fn relabelled(labels: &Array2<u32>) -> (Array2<u32>, Vec<u32>) {

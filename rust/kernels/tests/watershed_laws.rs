@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use ndarray::Array2;
-use nucleus_kernels::components::Connectivity;
-use nucleus_kernels::watershed::{Level, WatershedError, watershed};
+use nucleus_kernels::labels::components::Connectivity;
+use nucleus_kernels::labels::watershed::{Level, WatershedError, watershed};
 use proptest::prelude::*;
 
 /// Levels, markers and mask of one shape, with few levels, so that there are plateaus.

@@ -2,8 +2,8 @@
 
 use numpy::ndarray::{ArrayViewMut2, Dimension};
 use numpy::{
-    Element, PyArray, PyArray2, PyArrayMethods, PyReadonlyArray, PyReadonlyArray2, PyUntypedArray,
-    PyUntypedArrayMethods,
+    Element, IntoPyArray, PyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray,
+    PyReadonlyArray2, PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
@@ -63,6 +63,15 @@ pub fn array<'py, T: Element, D: Dimension>(
     Err(MaskError::new_err(format!(
         "{name}: expected {expected}, got {came}"
     )))
+}
+
+/// One value for each row of a table, as an array.
+pub fn column<'py, R, T: Element>(
+    py: Python<'py>,
+    table: &[R],
+    value: impl Fn(&R) -> T,
+) -> Bound<'py, PyArray1<T>> {
+    table.iter().map(value).collect::<Vec<T>>().into_pyarray(py)
 }
 
 /// A binary image or a label image, as wide as its dtype is.

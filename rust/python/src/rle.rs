@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 use crate::arrays::{Pixels, array, with_pixels, written};
 use crate::border::{self, MaskError, mask_error};
-use crate::masks::{self, Merged};
+use crate::merge::{self, Merged};
 
 #[pyfunction]
 #[pyo3(signature = (labels, *, threads=None))]
@@ -32,18 +32,18 @@ pub fn kaggle_to_labels<'py>(
     shape: (usize, usize),
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Merged<'py>> {
-    let texts = masks::read_all(masks, |place, mask| {
+    let texts = merge::read_all(masks, |place, mask| {
         let expected = "a str of 'start length' pairs ('' for an empty mask)";
         let string = mask.cast::<PyString>();
         text(
             place,
-            string.map_err(|_| masks::wrong_type(place, expected, mask))?,
+            string.map_err(|_| merge::wrong_type(place, expected, mask))?,
         )
     })?;
     let characters = texts.iter().map(|text| text.len()).sum();
     let little = rle::is_little(shape.0.saturating_mul(shape.1), characters);
     let threads = border::threads_for(little, threads);
-    masks::merge(py, shape, threads, |labels| {
+    merge::merge(py, shape, threads, |labels| {
         rle::kaggle_to_labels(&texts, labels)
     })
 }
@@ -142,10 +142,10 @@ pub fn coco_to_labels<'py>(
 ) -> PyResult<Merged<'py>> {
     // Before the image is allocated, which may fail for its size alone.
     let pixels = rle::coco_pixels(shape).map_err(mask_error)? as usize;
-    let counts = masks::read_all(masks, coco_counts)?;
+    let counts = merge::read_all(masks, coco_counts)?;
     let little = rle::is_little(pixels, counts.iter().map(CocoCounts::size).sum());
     let threads = border::threads_for(little, threads);
-    masks::merge(py, shape, threads, |labels| {
+    merge::merge(py, shape, threads, |labels| {
         rle::coco_to_labels(&counts, labels)
     })
 }
@@ -218,7 +218,7 @@ fn of_list(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
 
 /// Masks, all of COCO's form or each in its own.
 fn encoded_masks(masks: &Bound<'_, PyAny>, coco: bool) -> PyResult<Vec<Encoded>> {
-    masks::read_all(masks, |place, mask| {
+    merge::read_all(masks, |place, mask| {
         if coco {
             coco_counts(place, mask).map(EncodedMask::Coco)
         } else {
@@ -277,7 +277,7 @@ fn coco_counts(place: usize, counts: &Bound<'_, PyAny>) -> PyResult<CocoCounts<T
             place, counts,
         )?)));
     }
-    let wrong_type = || masks::wrong_type(place, "counts as str, bytes or a list of int", counts);
+    let wrong_type = || merge::wrong_type(place, "counts as str, bytes or a list of int", counts);
     // What else has items, as bytearrays, mappings and sets do, has no counts: characters, keys, or none in order.
     let is_list = counts.is_instance_of::<PyList>()
         || counts.is_instance_of::<PyTuple>()

@@ -6,8 +6,8 @@ use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, Axis};
 
 use super::{LITTLE, Run, share};
-use crate::by_label::ByLabel;
 use crate::interrupt;
+use crate::labels::by_label::ByLabel;
 use crate::runs::for_each_difference;
 
 /// A label in as few bits as it comes: the narrower, the more pixels are compared at once.

@@ -4,10 +4,10 @@
 //! of a label image are encoded in one pass over it, not in one pass each.
 
 mod coco;
+mod extents;
 mod instances;
 mod kaggle;
 mod mask;
-mod measure;
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayViewMut2, Axis, Slice};
@@ -18,10 +18,10 @@ use crate::runs::BLOCK;
 pub use coco::{
     CocoCounts, coco_pixels, coco_string, coco_to_labels, labels_to_coco, labels_to_coco_strings,
 };
+pub use extents::{EncodedMask, Extent, RunMask, areas, extents, rle_iou, run_masks};
 pub use instances::Label;
 pub use kaggle::{kaggle_to_labels, labels_to_kaggle};
 pub use mask::{MaskPixels, coco_to_mask, mask_to_coco};
-pub use measure::{EncodedMask, Extent, RunMask, areas, extents, rle_iou, run_masks};
 
 /// One thread paints a multiple of so many columns: 256 bytes of each row, so that threads share few cache lines.
 const STRIP: usize = 64;

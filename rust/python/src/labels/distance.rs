@@ -1,6 +1,6 @@
-//! Distances to other labels: `nucleus_kernels::distance` for Python.
+//! Distances to other labels: `nucleus_kernels::labels::distance` for Python.
 
-use nucleus_kernels::distance as kernel;
+use nucleus_kernels::labels::distance as kernel;
 use numpy::PyArray2;
 use pyo3::prelude::*;
 

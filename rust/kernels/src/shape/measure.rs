@@ -8,8 +8,8 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::by_label::ByLabel;
 use crate::interrupt;
+use crate::labels::by_label::ByLabel;
 use crate::runs::{Run, find_runs};
 
 /// Rows whose runs are in memory at a time.

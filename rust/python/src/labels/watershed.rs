@@ -1,13 +1,13 @@
-//! The watershed from markers: `nucleus_kernels::watershed` for Python.
+//! The watershed from markers: `nucleus_kernels::labels::watershed` for Python.
 
-use nucleus_kernels::components::Connectivity;
-use nucleus_kernels::watershed::{self as kernel, Level};
+use nucleus_kernels::labels::components::Connectivity;
+use nucleus_kernels::labels::watershed::{self as kernel, Level};
 use numpy::{Element, Ix2, PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 
+use super::components::neighbours;
 use crate::arrays::{array, written};
 use crate::border::mask_error;
-use crate::components::neighbours;
 
 /// Where the image is flooded from and how far.
 struct Flood<'py> {

@@ -3,8 +3,8 @@
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, Axis};
 
-use crate::by_label::ByLabel;
 use crate::interrupt;
+use crate::labels::by_label::ByLabel;
 use crate::runs::for_each_pair_of_runs;
 
 /// Pixels that are counted together, more or less.

@@ -11,8 +11,8 @@ use std::ops::Range;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
 use thiserror::Error;
 
-use crate::components::Connectivity;
 use crate::interrupt;
+use crate::labels::components::Connectivity;
 use crate::runs::{Run, find_runs};
 
 /// The label of pixels outside of the mask or the image, which are never flooded as they have one.

@@ -1,6 +1,6 @@
 //! Labels without gaps, numbered as the nuclei come.
 
-use crate::by_label::{ByLabel, map_runs};
+use crate::labels::by_label::{ByLabel, map_runs};
 
 /// Number the labels 1..N by their first pixels and write them to `renumbered`; 0 stays 0.
 ///

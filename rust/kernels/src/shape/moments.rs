@@ -7,10 +7,10 @@ use std::f64::consts::{FRAC_PI_4, SQRT_2};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
-use crate::by_label::ByLabel;
 use crate::interrupt;
-use crate::measure::{MeasureError, check};
+use crate::labels::by_label::ByLabel;
 use crate::runs::{Run, find_runs};
+use crate::shape::measure::{MeasureError, check};
 
 /// Rows whose runs are in memory at a time.
 const BATCH: usize = 256;

@@ -1,6 +1,6 @@
-//! Connected components: `nucleus_kernels::components` for Python.
+//! Connected components: `nucleus_kernels::labels::components` for Python.
 
-use nucleus_kernels::components::{self as kernel, Connectivity};
+use nucleus_kernels::labels::components::{self as kernel, Connectivity};
 use numpy::PyArray2;
 use pyo3::prelude::*;
 

@@ -6,7 +6,7 @@
 
 use thiserror::Error;
 
-use crate::contour::Vertex;
+use crate::shape::contour::Vertex;
 
 /// Why a ring could not be simplified.
 #[derive(Debug, Clone, PartialEq, Error)]

@@ -14,8 +14,8 @@ use ndarray::ArrayView2;
 use rustc_hash::FxHashMap;
 use thiserror::Error;
 
-use crate::components::union;
 use crate::interrupt;
+use crate::labels::components::union;
 use crate::runs::{Run, find_runs};
 
 /// Corner of a pixel, x then y.

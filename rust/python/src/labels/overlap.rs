@@ -1,9 +1,10 @@
-//! What two label images share: `nucleus_kernels::overlap` for Python.
+//! What two label images share: `nucleus_kernels::labels::overlap` for Python.
 
-use nucleus_kernels::overlap::{self, Instances};
-use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray2};
+use nucleus_kernels::labels::overlap::{self, Instances};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
+use crate::arrays::column;
 use crate::border::{self, mask_error};
 
 type Column<'py, T> = Bound<'py, PyArray1<T>>;
@@ -37,12 +38,4 @@ pub fn overlaps<'py>(
 fn areas(py: Python<'_>, instances: Instances) -> Areas<'_> {
     let areas = column(py, &instances.areas, |&area| area as i64);
     (instances.labels.into_pyarray(py), areas)
-}
-
-fn column<'py, Row, T: Element>(
-    py: Python<'py>,
-    rows: &[Row],
-    value: impl Fn(&Row) -> T,
-) -> Column<'py, T> {
-    rows.iter().map(value).collect::<Vec<T>>().into_pyarray(py)
 }

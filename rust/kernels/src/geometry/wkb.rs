@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use thiserror::Error;
 
-use crate::contour::{Polygon, Ring, Vertex};
+use crate::shape::contour::{Polygon, Ring, Vertex};
 
 const LITTLE_ENDIAN: u8 = 1;
 const POLYGON: u32 = 3;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use uuid::Uuid;
 
-use crate::wkb::{self, WkbError};
+use crate::geometry::wkb::{self, WkbError};
 
 const CLASSIFIED: &str = r#""properties":{"objectType":"detection","classification":{"name":"Nucleus","color":[255,200,0]}"#;
 
@@ -64,7 +64,7 @@ fn rounded(number: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contour::Polygon;
+    use crate::shape::contour::Polygon;
 
     fn written(intensity: f64) -> String {
         let exterior = vec![[1, 0], [1, 1], [0, 1], [0, 0], [1, 0]];

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::by_label::{ByLabel, for_each_run, map_runs};
+use crate::labels::by_label::{ByLabel, for_each_run, map_runs};
 
 /// Write to `kept` the labels that have so many pixels in all, wherever they lie; the others become background.
 ///

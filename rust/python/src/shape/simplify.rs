@@ -1,7 +1,7 @@
-//! Rings of fewer vertices: `nucleus_kernels::simplify` for Python.
+//! Rings of fewer vertices: `nucleus_kernels::shape::simplify` for Python.
 
-use nucleus_kernels::contour::Vertex;
-use nucleus_kernels::simplify::{self as kernel, SimplifyError};
+use nucleus_kernels::shape::contour::Vertex;
+use nucleus_kernels::shape::simplify::{self as kernel, SimplifyError};
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, Ix2, PyArray2};
 use pyo3::prelude::*;
