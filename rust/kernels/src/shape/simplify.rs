@@ -1,38 +1,50 @@
-//! Rings of fewer vertices, nowhere further from the original than asked for, and as simple as it was.
+//! Rings with fewer vertices: simple, and nowhere further from the original than a tolerance.
 //!
-//! Douglas and Peucker (1973), Algorithms for the reduction of the number of points required to represent a digitized
-//! line or its caricature, <https://doi.org/10.3138/FM57-6770-U75U-7727>. That alone may let a ring cross itself; edges that
-//! do are split again, which ends at the original ring at the latest.
+//! The vertices are chosen by the algorithm of Douglas and Peucker (1973), Algorithms for the reduction of the number of
+//! points required to represent a digitized line or its caricature, <https://doi.org/10.3138/FM57-6770-U75U-7727>. Its ring
+//! may cross itself. Edges that cross are split at their furthest vertices until none cross, at the latest when the ring is
+//! the original one.
+//!
+//! A hash grid with cells as wide as a mean edge finds the edges near an edge, so each check of an edge takes constant time
+//! on rings whose edges are spread out. The recursion of Douglas and Peucker takes O(n log n) unless it always splits near
+//! an end.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use rustc_hash::FxHashMap;
 use thiserror::Error;
 
-use crate::shape::contour::Vertex;
+use super::contour::Vertex;
+use crate::interrupt;
 
-/// Why a ring could not be simplified.
+/// The grid is set up again when there are this many times as many edges.
+const GROWTH: usize = 4;
+
+/// Why a ring cannot be simplified.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum SimplifyError {
     /// The tolerance is negative or not a number.
     #[error("tolerance: expected 0 or more pixels, got {0}")]
     Tolerance(f64),
-    /// Too few vertices, or open.
+    /// The ring is open or has too few vertices.
     #[error("ring: expected at least 4 vertices, the last one equal to the first, got {0}")]
     NotARing(String),
-    /// The ring crosses or touches itself, so that it has no simple form.
+    /// The ring crosses or touches itself.
     #[error(
         "ring: expected no edge to cross or touch another, but those from vertices {0} and {1} do"
     )]
     NotSimple(usize, usize),
 }
 
-/// Keep some vertices of a closed, simple ring, such that the ring through them is simple and every vertex left out is at
-/// most `tolerance` from the edge that took its place. So no point of either ring is further than that from the other's
-/// edge there.
+/// Keep some vertices of a closed, simple ring. The ring through them is simple, and every removed vertex is at most
+/// `tolerance` from the edge that replaces it. So each ring lies within the tolerance of the other.
 ///
 /// The first vertex stays.
 ///
 /// # Errors
 ///
-/// [`SimplifyError`] where the tolerance is negative or the ring is open, too short or not simple.
+/// [`SimplifyError`] where the tolerance is negative, or the ring is open, too short or not simple.
 pub fn simplify_ring(ring: &[Vertex], tolerance: f64) -> Result<Vec<Vertex>, SimplifyError> {
     if tolerance.is_nan() || tolerance < 0.0 {
         return Err(SimplifyError::Tolerance(tolerance));
@@ -41,23 +53,28 @@ pub fn simplify_ring(ring: &[Vertex], tolerance: f64) -> Result<Vec<Vertex>, Sim
         return Err(SimplifyError::NotARing(format!("{} vertices", ring.len())));
     }
     if ring.first() != ring.last() {
-        return Err(SimplifyError::NotARing("an open one".into()));
+        return Err(SimplifyError::NotARing("an open ring".into()));
     }
-    // Two anchors make two lines of the ring.
+    // Two anchors cut the ring into two lines.
+    let last = ring.len() - 1;
     let away = |place: &usize| squared_length(ring[0], ring[*place]);
-    let far = (1..ring.len() - 1).max_by_key(away).unwrap_or(1);
+    let far = (1..last).max_by_key(away).unwrap_or(1);
     let mut kept = vec![0];
     keep_between(ring, 0, far, tolerance, &mut kept);
     kept.push(far);
-    keep_between(ring, far, ring.len() - 1, tolerance, &mut kept);
-    kept.push(ring.len() - 1);
-    while let Some((one, other)) = crossing(ring, &kept) {
-        split(ring, &mut kept, one, other)?;
+    keep_between(ring, far, last, tolerance, &mut kept);
+    kept.push(last);
+    if kept.len() == 3 {
+        // Two edges lie on each other.
+        let between = [(0, far), (far, last)].map(|(from, to)| furthest(ring, from, to));
+        kept.extend(between.into_iter().flatten().map(|(place, _)| place));
+        kept.sort_unstable();
     }
-    Ok(kept.into_iter().map(|place| ring[place]).collect())
+    Edges::new(ring, &kept).untangled()
 }
 
-/// Add the vertices between two that are to stay, ascending. Without recursion, which a long ring might take too deep.
+/// Append the vertices to keep between two kept vertices, ascending. A stack replaces recursion, which may be as deep as the
+/// ring is long.
 fn keep_between(ring: &[Vertex], from: usize, to: usize, tolerance: f64, kept: &mut Vec<usize>) {
     let mut ends = vec![to];
     let mut start = from;
@@ -75,8 +92,9 @@ fn keep_between(ring: &[Vertex], from: usize, to: usize, tolerance: f64, kept: &
     }
 }
 
-/// The vertex between two that is furthest from the edge that joins them, and its distance.
+/// The vertex between two vertices that is furthest from the edge between them, and its distance.
 fn furthest(ring: &[Vertex], from: usize, to: usize) -> Option<(usize, f64)> {
+    interrupt::check();
     let distance = |place: usize| distance_to_edge(ring[place], ring[from], ring[to]);
     (from + 1..to)
         .map(|place| (place, distance(place)))
@@ -104,42 +122,186 @@ fn squared_length(from: Vertex, to: Vertex) -> i128 {
     along(0) * along(0) + along(1) * along(1)
 }
 
-/// Two edges, by the places of their first vertices in `kept`, that meet where they must not; a sweep along x finds them.
-fn crossing(ring: &[Vertex], kept: &[usize]) -> Option<(usize, usize)> {
-    let edge = |place: usize| [ring[kept[place]], ring[kept[place + 1]]];
-    let count = kept.len() - 1;
-    if count < 3 {
-        return Some((0, 1));
-    }
-    let side = |place: usize, end: fn(i32, i32) -> i32| {
-        let [from, to] = edge(place);
-        end(from[0], to[0])
-    };
-    let mut by_left: Vec<usize> = (0..count).collect();
-    by_left.sort_unstable_by_key(|&place| (side(place, i32::min), place));
-    for (index, &one) in by_left.iter().enumerate() {
-        let right = side(one, i32::max);
-        let reached = by_left[index + 1..]
-            .iter()
-            .take_while(|&&other| side(other, i32::min) <= right);
-        for &other in reached {
-            let (first, second) = (one.min(other), one.max(other));
-            let meet = if second - first == 1 {
-                folds_back(edge(first), edge(second)[1])
-            } else if first == 0 && second == count - 1 {
-                folds_back(edge(second), edge(first)[1])
-            } else {
-                touch(edge(first), edge(second))
-            };
-            if meet {
-                return Some((first, second));
-            }
-        }
-    }
-    None
+/// The edges of a ring through some of its vertices. An edge is named by the place of its first vertex.
+struct Edges<'a> {
+    ring: &'a [Vertex],
+    /// For each vertex that an edge starts from, the vertex where the edge ends.
+    next: Vec<usize>,
+    count: usize,
+    /// The count of edges when the grid was set up.
+    filed: usize,
+    /// The side of a cell of the grid.
+    side: i64,
+    /// The edges that may touch a cell, and edges that started with the same vertex before they were split.
+    grid: FxHashMap<[i64; 2], Vec<usize>>,
+    /// Edges that may cross an edge of a higher rank, by the rank and the end that they had when they were added.
+    pending: BinaryHeap<Reverse<(Rank, usize)>>,
 }
 
-/// Whether an edge that starts where another ends goes back over it.
+/// The order in which edges are checked: by the least x, then by the first vertex.
+type Rank = (i32, usize);
+
+impl<'a> Edges<'a> {
+    fn new(ring: &'a [Vertex], kept: &[usize]) -> Self {
+        let mut edges = Self {
+            ring,
+            next: vec![0; ring.len()],
+            count: kept.len() - 1,
+            filed: 0,
+            side: 1,
+            grid: FxHashMap::default(),
+            pending: BinaryHeap::new(),
+        };
+        for pair in kept.windows(2) {
+            edges.next[pair[0]] = pair[1];
+            edges.wait(pair[0]);
+        }
+        edges.file_all();
+        edges
+    }
+
+    /// The first vertex of each edge, in the order of the ring.
+    fn starts(&self) -> impl Iterator<Item = usize> {
+        let is_last = |start: usize| self.next[start] + 1 == self.ring.len();
+        std::iter::successors(Some(0), move |&start| {
+            (!is_last(start)).then(|| self.next[start])
+        })
+    }
+
+    /// Set up the grid for edges of the present lengths.
+    fn file_all(&mut self) {
+        let starts: Vec<usize> = self.starts().collect();
+        let length = |&start: &usize| {
+            let [from, to] = self.edge(start);
+            let [x, y] = difference(from, to).map(f64::abs);
+            x.max(y)
+        };
+        let total: f64 = starts.iter().map(length).sum();
+        self.side = (total / self.count as f64).ceil() as i64 + 1;
+        self.grid.clear();
+        self.filed = self.count;
+        for start in starts {
+            self.file(start);
+        }
+    }
+
+    fn file(&mut self, start: usize) {
+        for cell in cells(self.edge(start), self.side) {
+            self.grid.entry(cell).or_default().push(start);
+        }
+    }
+
+    fn wait(&mut self, start: usize) {
+        let entry = (self.rank(start), self.next[start]);
+        self.pending.push(Reverse(entry));
+    }
+
+    fn edge(&self, from: usize) -> [Vertex; 2] {
+        [self.ring[from], self.ring[self.next[from]]]
+    }
+
+    fn rank(&self, from: usize) -> Rank {
+        let [start, end] = self.edge(from);
+        (start[0].min(end[0]), from)
+    }
+
+    /// Split crossing edges until none cross, always the pair of the lowest rank, and return the vertices.
+    fn untangled(mut self) -> Result<Vec<Vertex>, SimplifyError> {
+        while let Some(Reverse((rank, to))) = self.pending.pop() {
+            interrupt::check();
+            let one = rank.1;
+            if self.next[one] != to {
+                continue;
+            }
+            let higher = self.crossing(one).filter(|&other| self.rank(other) > rank);
+            if let Some(other) = higher.min_by_key(|&other| self.rank(other)) {
+                self.split(one, other)?;
+            }
+        }
+        let starts = self.starts().map(|start| self.ring[start]);
+        Ok(starts.chain([self.ring[0]]).collect())
+    }
+
+    /// The edges that meet an edge where they must not; an edge may come several times.
+    fn crossing(&self, one: usize) -> impl Iterator<Item = usize> {
+        cells(self.edge(one), self.side)
+            .filter_map(|cell| self.grid.get(&cell))
+            .flatten()
+            .copied()
+            .filter(move |&other| other != one && self.meet(one.min(other), one.max(other)))
+    }
+
+    /// Whether two edges, by their order in the ring, meet where they must not.
+    fn meet(&self, first: usize, second: usize) -> bool {
+        let (one, other) = (self.edge(first), self.edge(second));
+        if self.next[first] == second {
+            folds_back(one, other[1])
+        } else if first == 0 && self.next[second] + 1 == self.ring.len() {
+            folds_back(other, one[1])
+        } else {
+            touch(one, other)
+        }
+    }
+
+    /// Put the furthest vertex back into each of two edges, unless an edge of the original ring.
+    fn split(&mut self, one: usize, other: usize) -> Result<(), SimplifyError> {
+        let mut new = Vec::new();
+        for from in [one, other] {
+            let to = self.next[from];
+            if let Some((vertex, _)) = furthest(self.ring, from, to) {
+                self.next[from] = vertex;
+                self.next[vertex] = to;
+                new.extend([from, vertex]);
+            }
+        }
+        if new.is_empty() {
+            return Err(SimplifyError::NotSimple(one.min(other), one.max(other)));
+        }
+        self.count += new.len() / 2;
+        if self.count > GROWTH * self.filed {
+            self.file_all();
+        } else {
+            new.iter().for_each(|&edge| self.file(edge));
+        }
+        // Edges that crossed no edge of a higher rank may cross a new one.
+        let crossing: Vec<usize> = new.iter().flat_map(|&edge| self.crossing(edge)).collect();
+        for edge in new.into_iter().chain(crossing).chain([one]) {
+            self.wait(edge);
+        }
+        Ok(())
+    }
+}
+
+/// The cells of a grid that an edge may touch.
+fn cells([from, to]: [Vertex; 2], side: i64) -> impl Iterator<Item = [i64; 2]> {
+    let ([left, y_left], [right, y_right]) = if from[0] <= to[0] {
+        (from, to)
+    } else {
+        (to, from)
+    };
+    let (left, right) = (i64::from(left), i64::from(right));
+    let slope = f64::from(y_right) - f64::from(y_left);
+    let slope = slope / (right - left).max(1) as f64;
+    let y_at = move |x: i64| f64::from(y_left) + slope * (x.clamp(left, right) - left) as f64;
+    let ends = (
+        i64::from(y_left.min(y_right)),
+        i64::from(y_left.max(y_right)),
+    );
+    let vertical = left == right;
+    (left.div_euclid(side)..=right.div_euclid(side)).flat_map(move |column| {
+        let (one, other) = (y_at(column * side), y_at((column + 1) * side));
+        // Rounded outwards, so that no touched cell is missing.
+        let (low, high) = if vertical {
+            ends
+        } else {
+            let (low, high) = (one.min(other).floor() as i64, one.max(other).ceil() as i64);
+            ((low - 1).max(ends.0), (high + 1).min(ends.1))
+        };
+        (low.div_euclid(side)..=high.div_euclid(side)).map(move |row| [column, row])
+    })
+}
+
+/// Whether an edge goes back over the edge before it.
 fn folds_back([from, corner]: [Vertex; 2], to: Vertex) -> bool {
     let back = |axis: usize| {
         (i128::from(from[axis]) - i128::from(corner[axis]))
@@ -160,7 +322,7 @@ fn touch([a, b]: [Vertex; 2], [c, d]: [Vertex; 2]) -> bool {
         || (turns[3] == 0 && is_between(b, c, d))
 }
 
-/// Twice the signed area of a triangle, exactly.
+/// Twice the signed area of a triangle; exact.
 fn turn(a: Vertex, b: Vertex, c: Vertex) -> i128 {
     let along = |to: Vertex, axis: usize| i128::from(to[axis]) - i128::from(a[axis]);
     along(b, 0) * along(c, 1) - along(b, 1) * along(c, 0)
@@ -169,26 +331,4 @@ fn turn(a: Vertex, b: Vertex, c: Vertex) -> i128 {
 /// Whether a point on the line through two others lies between them.
 fn is_between(point: Vertex, a: Vertex, b: Vertex) -> bool {
     (0..2).all(|axis| (a[axis].min(b[axis])..=a[axis].max(b[axis])).contains(&point[axis]))
-}
-
-/// Put the furthest vertex back into each of two edges that leave any out.
-fn split(
-    ring: &[Vertex],
-    kept: &mut Vec<usize>,
-    one: usize,
-    other: usize,
-) -> Result<(), SimplifyError> {
-    let (vertices, mut changed) = ((kept[one], kept[other]), false);
-    // The later first, so that the place of the earlier stays what it is.
-    for place in [other, one] {
-        if let Some((vertex, _)) = furthest(ring, kept[place], kept[place + 1]) {
-            kept.insert(place + 1, vertex);
-            changed = true;
-        }
-    }
-    if changed {
-        Ok(())
-    } else {
-        Err(SimplifyError::NotSimple(vertices.0, vertices.1))
-    }
 }
