@@ -1,4 +1,5 @@
-//! Time of the kernels on label images of discs, specks and nothing. Against other libraries: `benchmarks/kernels.py`.
+//! Times of the kernels on label images of discs, of specks and without nuclei. `benchmarks/kernels.py` compares them with
+//! other libraries.
 
 use std::hint::black_box;
 
@@ -20,7 +21,7 @@ const SIDE: usize = 1024;
 
 type Labels = Array2<u32>;
 
-/// Discs of 20 pixels across on a grid of 24: nuclei as they are in a crowded field.
+/// Discs with a diameter of 20 pixels on a grid of 24, as nuclei in a crowded field.
 fn discs() -> Labels {
     const STEP: usize = 24;
     Array2::from_shape_fn((SIDE, SIDE), |(row, column)| {
@@ -137,7 +138,7 @@ fn outlines(criterion: &mut Criterion) {
     });
 }
 
-/// From the middles of discs outwards, by distance.
+/// The watershed from the middles of discs outwards, by distance.
 fn floods(criterion: &mut Criterion) {
     let labels = discs();
     let mut distances = Array2::zeros(labels.dim());

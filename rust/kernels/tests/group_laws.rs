@@ -23,7 +23,7 @@ const SETTINGS: GroupConfig = GroupConfig {
     min_peak: 0.0,
 };
 
-/// What a perfect network says of a label image: full heat at the pixel nearest a nucleus's centroid, less elsewhere.
+/// The output of a perfect network: full heat at the pixel nearest the centroid of a nucleus, less elsewhere.
 fn targets(labels: &Array2<u32>) -> Array3<u8> {
     let mut pixels: BTreeMap<u32, Vec<(usize, usize)>> = BTreeMap::new();
     for (pixel, &label) in labels.indexed_iter().filter(|(_, label)| **label != 0) {
@@ -64,7 +64,7 @@ fn centre(pixels: &[(usize, usize)]) -> (usize, usize) {
         .unwrap()
 }
 
-/// Touching rectangles of a grid whose lines are drawn at random, some of them missing: all solid, centres apart.
+/// Touching rectangles of a grid with random lines, some of them missing. All are solid, and their centres lie apart.
 fn rectangles() -> impl Strategy<Value = Array2<u32>> {
     let sides = || proptest::collection::vec(4_usize..25, 1..6);
     (sides(), sides(), any::<u64>()).prop_map(|(heights, widths, missing)| {
@@ -139,10 +139,10 @@ fn random_configs() -> impl Strategy<Value = GroupConfig> {
     })
 }
 
-/// What is said of one nucleus: its score, its peak and its pixels.
+/// The properties of one nucleus: its score, its peak and its pixels.
 type Decided = (f32, f32, BTreeSet<(usize, usize)>);
 
-/// The nuclei by the places of their centres, of a block whose first pixel lies at the corner.
+/// The nuclei of a block by the places of their centres. The first pixel of the block lies at the corner.
 fn keyed(grouped: &Grouped, corner: [usize; 2]) -> BTreeMap<[usize; 2], Decided> {
     let places = |label: u32| {
         let pixels = grouped

@@ -1,4 +1,4 @@
-//! Laws of measuring: what is measured is what a count of the pixels, one by one, gives.
+//! Laws of measurements: they equal those of a count pixel by pixel.
 
 mod common;
 

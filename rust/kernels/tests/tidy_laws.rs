@@ -58,7 +58,7 @@ fn areas(labels: &Array2<u32>) -> BTreeMap<u32, u64> {
     areas
 }
 
-/// What cannot be reached from outside the image by 4-connected steps over pixels of other labels.
+/// The pixels that no 4-connected path over pixels of other labels reaches from outside the image.
 fn enclosed_by(labels: &Array2<u32>, label: u32) -> Array2<bool> {
     let (rows, columns) = labels.dim();
     let mut enclosed = Array2::from_elem((rows, columns), true);

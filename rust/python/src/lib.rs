@@ -1,4 +1,6 @@
-//! The extension module `nucleus_unet._core`: checks arguments, releases the GIL, maps errors, nothing else.
+//! The extension module `nucleus_unet._core`: it checks arguments, releases the GIL and maps errors.
+//!
+//! Its files are those of `nucleus_kernels`, one for each module with Python functions, besides `arrays` and `border`.
 #![deny(unsafe_code)]
 
 use pyo3::prelude::*;

@@ -1,4 +1,4 @@
-//! Mask PNGs: `nucleus_kernels::mask_png` for Python.
+//! `nucleus_kernels::mask_png` for Python.
 
 use nucleus_kernels::mask_png;
 use pyo3::prelude::*;

@@ -1,4 +1,4 @@
-//! Lists of masks from Python, and the label images they are merged to.
+//! `nucleus_kernels::merge` for Python: lists of masks, and the label images into which they are merged.
 
 use nucleus_kernels::merge::Merge;
 use numpy::PyArray2;
@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyString};
 use crate::arrays::written;
 use crate::border::{MaskError, mask_error};
 
-/// Label image; (earlier, later, pixels) of each overlap; empty masks; hidden masks.
+/// The label image; (earlier, later, pixels) of each overlap; empty masks; hidden masks.
 pub type Merged<'py> = (
     Bound<'py, PyArray2<u32>>,
     Vec<(usize, usize, u64)>,
@@ -22,7 +22,7 @@ pub fn read_all<Mask>(
     masks: &Bound<'_, PyAny>,
     read: impl Fn(usize, &Bound<'_, PyAny>) -> PyResult<Mask>,
 ) -> PyResult<Vec<Mask>> {
-    // Both would be taken apart into characters or numbers below.
+    // A string or bytes would be split into characters or numbers below.
     if masks.is_instance_of::<PyString>() || masks.is_instance_of::<PyBytes>() {
         let kind = masks.get_type().name()?;
         return Err(MaskError::new_err(format!(
@@ -36,7 +36,7 @@ pub fn read_all<Mask>(
         .collect()
 }
 
-/// What to say of a mask that is of the wrong type.
+/// The error for a mask of the wrong type.
 pub fn wrong_type(place: usize, expected: &str, got: &Bound<'_, PyAny>) -> PyErr {
     match got.get_type().name() {
         Ok(kind) => MaskError::new_err(format!("mask {place}: expected {expected}, got {kind}")),

@@ -8,23 +8,23 @@ use crate::geometry::wkb::{self, WkbError};
 
 const CLASSIFIED: &str = r#""properties":{"objectType":"detection","classification":{"name":"Nucleus","color":[255,200,0]}"#;
 
-/// A nucleus, as a feature tells it.
+/// The content of the feature of a nucleus.
 #[derive(Debug, Clone, Copy)]
 pub struct Detection<'a> {
-    /// Well-known binary, as [`wkb::encode`] makes it.
+    /// The outline as well-known binary in the form of [`wkb::encode`].
     pub outline: &'a [u8],
-    /// In pixels.
+    /// The area in pixels.
     pub area: i64,
-    /// Mean of the image; like the next, left out if it is not finite, which JSON cannot say.
+    /// The mean intensity. Like the probability, it is left out if it is not finite, as JSON has no such numbers.
     pub intensity: f64,
-    /// That it is a nucleus.
+    /// The probability of the nucleus.
     pub probability: f32,
 }
 
-/// Write a detection's feature, its id the version 5 UUID of its first vertex `x,y` within a namespace.
+/// Write the feature of a detection. Its id is the version 5 UUID of its first vertex `x,y` in a namespace.
 ///
 /// # Errors
-/// If the outline is not what [`wkb::encode`] makes.
+/// If the outline is not in the form of [`wkb::encode`].
 pub fn feature(detection: &Detection<'_>, namespace: Uuid) -> Result<String, WkbError> {
     let geometry = wkb::geometry(detection.outline)?;
     let [x, y] = geometry.first;
@@ -54,7 +54,7 @@ fn write_measurements(text: &mut String, detection: &Detection<'_>) -> std::fmt:
     text.write_str("}}}")
 }
 
-/// The number of four decimals that is nearest.
+/// The number rounded to four decimals.
 fn rounded(number: f64) -> f64 {
     format!("{number:.4}")
         .parse()

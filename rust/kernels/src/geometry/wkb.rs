@@ -1,4 +1,4 @@
-//! Outlines as well-known binary (OGC 06-103r4, little-endian), as GeoParquet holds them, and as `GeoJSON`'s coordinates.
+//! Outlines as well-known binary (OGC 06-103r4, little-endian), the format of `GeoParquet`, and as coordinates of `GeoJSON`.
 
 use std::fmt::Write as _;
 
@@ -10,28 +10,28 @@ const LITTLE_ENDIAN: u8 = 1;
 const POLYGON: u32 = 3;
 const MULTIPOLYGON: u32 = 6;
 
-/// Beyond, no image has a pixel.
+/// The limit of the coordinates of an image.
 const FARTHEST: f64 = 2_147_483_648.0;
 
-/// Why bytes are no outline.
+/// Why bytes are not an outline.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum WkbError {
-    /// Fewer bytes than its counts promise.
+    /// There are fewer bytes than the counts require.
     #[error("the outline ends at byte {0}, too early")]
     Cut(usize),
-    /// More bytes than its counts promise.
+    /// There are more bytes than the counts require.
     #[error("the outline should end at byte {0}, but goes on")]
     Long(usize),
-    /// Another geometry, or big-endian.
+    /// The geometry is of another kind or big-endian.
     #[error("expected a little-endian Polygon or MultiPolygon at byte {0}")]
     Kind(usize),
-    /// No piece or ring where there should be some.
+    /// A geometry has no piece or ring.
     #[error("expected at least one part before byte {0}, got none")]
     Empty(usize),
-    /// A ring that does not go along pixels' edges, with a turn at every vertex, and back to where it began.
+    /// A ring is not closed, leaves the edges of pixels, or does not turn at a vertex.
     #[error("expected a closed ring along rows and columns before byte {0}")]
     Ring(usize),
-    /// A coordinate that no corner of a pixel has.
+    /// A coordinate is not that of a pixel's corner.
     #[error("expected whole numbers from 0, below 2^31, as coordinates, got another at byte {0}")]
     Number(usize),
 }
@@ -73,21 +73,21 @@ fn counted(count: usize) -> [u8; 4] {
         .to_le_bytes()
 }
 
-/// An outline as `GeoJSON` has it.
+/// An outline in the form of `GeoJSON`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Geometry {
     /// `Polygon` or `MultiPolygon`.
     pub kind: &'static str,
-    /// Where its first ring begins.
+    /// The first vertex of the first ring.
     pub first: Vertex,
-    /// Of a Polygon its rings, of a `MultiPolygon` its polygons.
+    /// The rings of a Polygon, or the polygons of a `MultiPolygon`, as JSON.
     pub coordinates: String,
 }
 
 /// Read an outline.
 ///
 /// # Errors
-/// If the bytes are not of the form that [`encode`] makes.
+/// If the bytes are not in the form of [`encode`].
 pub fn geometry(wkb: &[u8]) -> Result<Geometry, WkbError> {
     let mut reader = Reader {
         bytes: wkb,
@@ -137,7 +137,7 @@ impl Reader<'_> {
         Ok(*found)
     }
 
-    /// The kind of a geometry, and how many parts it has.
+    /// The kind of a geometry and the number of its parts.
     fn header(&mut self) -> Result<(u32, u32), WkbError> {
         let start = self.at;
         if self.take::<1>()? != [LITTLE_ENDIAN] {
@@ -201,7 +201,7 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a ring is closed, and goes along rows and columns in turn.
+/// Whether a ring is closed and alternates between rows and columns.
 fn goes_along_pixels(ring: &Ring) -> bool {
     let turns = |before: Vertex, at: Vertex, after: Vertex| {
         (0..2).any(|axis| {

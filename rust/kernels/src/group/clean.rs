@@ -9,29 +9,22 @@ use rayon::prelude::*;
 use super::centre::Centre;
 use super::config::GroupConfig;
 use crate::interrupt;
-
-/// Pixels of one row from `start` up to, not including, `end`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Run {
-    pub(super) row: usize,
-    pub(super) start: usize,
-    pub(super) end: usize,
-}
+use crate::runs::Run;
 
 /// One nucleus after cleaning.
 #[derive(Debug)]
 pub(super) struct Nucleus {
     /// The index of its centre.
     pub(super) owner: usize,
-    /// Its pixels in raster order.
-    pub(super) runs: Vec<Run>,
+    /// The runs of its pixels in raster order; their values are rows.
+    pub(super) runs: Vec<Run<usize>>,
     /// Mean foreground probability.
     pub(super) score: f64,
 }
 
 impl Nucleus {
-    pub(super) fn first_pixel(&self) -> Run {
-        self.runs[0]
+    pub(super) fn first_pixel(&self) -> (usize, u32) {
+        (self.runs[0].value, self.runs[0].start)
     }
 }
 
@@ -59,13 +52,16 @@ pub(super) fn clean(
 fn measured(
     maps: ArrayView3<'_, u8>,
     owner: usize,
-    runs: Vec<Run>,
+    runs: Vec<Run<usize>>,
     min_area: u64,
 ) -> Option<Nucleus> {
-    let area: u64 = runs.iter().map(|run| (run.end - run.start) as u64).sum();
+    let area: u64 = runs.iter().map(|run| run.columns().len() as u64).sum();
     let foreground: u64 = runs
         .iter()
-        .flat_map(|run| (run.start..run.end).map(|column| u64::from(maps[[run.row, column, 0]])))
+        .flat_map(|run| {
+            run.columns()
+                .map(|column| u64::from(maps[[run.value, column, 0]]))
+        })
         .sum();
     (area >= min_area).then(|| Nucleus {
         owner,
@@ -84,6 +80,9 @@ struct Bounds {
 fn bounding_boxes(owners: ArrayView2<'_, u32>, count: usize) -> Vec<Option<Bounds>> {
     let mut boxes: Vec<Option<Bounds>> = vec![None; count];
     for ((row, column), &owner) in owners.indexed_iter() {
+        if column == 0 {
+            interrupt::check();
+        }
         if owner == 0 {
             continue;
         }
@@ -146,7 +145,7 @@ impl Window {
     }
 
     /// The runs of the cleaned nucleus.
-    fn runs(mut self) -> Vec<Run> {
+    fn runs(mut self) -> Vec<Run<usize>> {
         self.keep_largest_piece();
         self.flood_outside();
         self.fill_holes();
@@ -252,7 +251,7 @@ impl Window {
         }
     }
 
-    fn runs_of_row(&self, row: usize) -> Vec<Run> {
+    fn runs_of_row(&self, row: usize) -> Vec<Run<usize>> {
         let line = &self.pixels[row * self.width..][..self.width];
         let mut column = 0;
         line.chunk_by(|one, other| is_nucleus(*one) == is_nucleus(*other))
@@ -260,9 +259,9 @@ impl Window {
                 let start = column;
                 column += chunk.len();
                 is_nucleus(chunk[0]).then(|| Run {
-                    row: self.top + row - 1,
-                    start: self.left + start - 1,
-                    end: self.left + column - 1,
+                    start: (self.left + start - 1) as u32,
+                    end: (self.left + column - 1) as u32,
+                    value: self.top + row - 1,
                 })
             })
             .collect()

@@ -120,7 +120,7 @@ fn number(mut plane: Array2<u32>, mut nuclei: Vec<clean::Nucleus>, centres: &[Ce
         .expect("the plane is laid out row by row");
     for (label, nucleus) in (1..).zip(&nuclei) {
         for run in &nucleus.runs {
-            pixels[run.row * columns..][run.start..run.end].fill(label);
+            pixels[run.value * columns..][run.columns()].fill(label);
         }
     }
     let of = |nucleus: &clean::Nucleus| centres[nucleus.owner];

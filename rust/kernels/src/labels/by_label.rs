@@ -1,14 +1,19 @@
-//! What label images have in common: long runs of equal labels, and labels that mostly count from 1.
+//! Helpers for label images, which have long runs of equal labels and labels that mostly count from 1.
 
 use rustc_hash::FxHashMap;
 
-/// Pixels that are compared at once: a vector register or two.
+use crate::interrupt;
+
+/// The number of pixels that are compared at once; they fill one or two vector registers.
 const BLOCK: usize = 16;
 
-/// Labels below this are always looked up by position.
+/// The number of pixels between two checks for interrupts.
+const PART: usize = 1 << 16;
+
+/// Smaller labels are always looked up by position.
 const ALWAYS_DENSE: usize = 1 << 16;
 
-/// One value for each label, the default before it is set: small labels by position, large ones by hash.
+/// One value for each label, initially the default. Small labels are looked up by position, large ones by hash.
 pub(crate) struct ByLabel<V> {
     dense: Vec<V>,
     dense_end: usize,
@@ -16,7 +21,7 @@ pub(crate) struct ByLabel<V> {
 }
 
 impl<V: Copy + Default> ByLabel<V> {
-    /// For an image of so many pixels, which bounds what is kept by position.
+    /// A table for an image of this many pixels. The number of pixels bounds the labels that are looked up by position.
     pub(crate) fn new(pixels: usize) -> Self {
         Self {
             dense: Vec::new(),
@@ -47,7 +52,7 @@ impl<V: Copy + Default> ByLabel<V> {
     }
 }
 
-/// Write `map` of each pixel's label, asked for once a run of equal labels; background stays background.
+/// Write `map(label)` for each pixel; `map` is called once per run of equal labels. Background stays background.
 pub(crate) fn map_runs(labels: &[u32], mapped: &mut [u32], mut map: impl FnMut(u32) -> u32) {
     let (mut label, mut value) = (0, 0);
     let mut map_pixels = |labels: &[u32], mapped: &mut [u32]| {
@@ -63,12 +68,15 @@ pub(crate) fn map_runs(labels: &[u32], mapped: &mut [u32], mut map: impl FnMut(u
             *mapped = value;
         }
     };
-    let (blocks, rest) = labels.as_chunks::<BLOCK>();
-    let (mapped_blocks, mapped_rest) = mapped.as_chunks_mut::<BLOCK>();
-    for (labels, mapped) in blocks.iter().zip(mapped_blocks) {
-        map_pixels(labels, mapped);
+    for (labels, mapped) in labels.chunks(PART).zip(mapped.chunks_mut(PART)) {
+        interrupt::check();
+        let (blocks, rest) = labels.as_chunks::<BLOCK>();
+        let (mapped_blocks, mapped_rest) = mapped.as_chunks_mut::<BLOCK>();
+        for (labels, mapped) in blocks.iter().zip(mapped_blocks) {
+            map_pixels(labels, mapped);
+        }
+        map_pixels(rest, mapped_rest);
     }
-    map_pixels(rest, mapped_rest);
 }
 
 /// Call `run` with the label and the length of each run of equal labels, background left out.
@@ -89,17 +97,18 @@ pub(crate) fn for_each_run(labels: &[u32], mut run: impl FnMut(u32, usize)) {
             length += 1;
         }
     };
-    let (blocks, rest) = labels.as_chunks::<BLOCK>();
-    for block in blocks {
-        count(block);
+    for part in labels.chunks(PART) {
+        interrupt::check();
+        let (blocks, rest) = part.as_chunks::<BLOCK>();
+        blocks.iter().for_each(|block| count(block));
+        count(rest);
     }
-    count(rest);
     if label != 0 {
         run(label, length);
     }
 }
 
-/// Without an early end, so that it compiles to a few vector instructions.
+/// Whether all labels equal one. The fold has no early exit, so it compiles to a few vector instructions.
 #[inline(always)]
 fn all_are(labels: &[u32], label: u32) -> bool {
     labels

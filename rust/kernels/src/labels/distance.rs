@@ -1,13 +1,13 @@
 //! Exact Euclidean distances to the nearest pixel of another label, by one pass along columns and one along rows.
 //!
-//! Along a column, a pixel's distance to the nearest other label is that to the end of its stretch. Along a row, each pixel
-//! of a run offers its column's distance and its own away from the pixel, and so do the two pixels that end the run. What
-//! lies beyond an end is further away than the end itself, so that no pixel need ask whose an offer is.
+//! The first pass finds the distance from each pixel to the end of its stretch within its column. In the second pass, each
+//! pixel of a run offers the square of this distance plus the squared distance along the row, and so do the two pixels
+//! that end the run. Pixels beyond an end are further away than the end itself, so offers need no owner.
 //!
-//! Where the nearest is near, as in a nucleus, all pixels so near are asked, many at a time. Elsewhere the least of the
-//! offers is the lower envelope of parabolas: see Meijster, Roerdink, Hesselink (2000), A general algorithm for computing
-//! distance transforms in linear time, <https://doi.org/10.1007/0-306-47025-X_36>. Squared distances are exact: integers,
-//! which single precision holds where they are near, and double precision everywhere.
+//! Near distances, as in a nucleus, are found by a comparison of all offers so near, many pixels at a time. Elsewhere the
+//! least offer is the lower envelope of parabolas: see Meijster, Roerdink, Hesselink (2000), A general algorithm for computing
+//! distance transforms in linear time, <https://doi.org/10.1007/0-306-47025-X_36>. Squared distances are exact integers:
+//! single precision holds the near ones, double precision all. `expand` has a similar envelope in integers.
 
 use std::ops::Range;
 
@@ -18,34 +18,34 @@ use thiserror::Error;
 use crate::interrupt;
 use crate::runs::{Run, find_runs};
 
-/// Of the image and of the distances, which are in standard layout, and so of their rows.
+/// Why rows of the image and of the distances, which are in standard layout, are slices.
 const ONE_PIECE: &str = "a row lies in one piece";
 
-/// Rows or columns up to which distances along columns are exact in single precision, and squares in double.
+/// The longest side for which distances along columns are exact in single precision and squares in double precision.
 const LONGEST: usize = 1 << 24;
 
-/// Columns that one thread takes at a time: few lines of the cache in each row.
+/// The number of columns that one thread takes at a time: few cache lines in each row.
 const BLOCK: usize = 64;
 
-/// Up to this distance pixels are asked one after the other.
+/// Up to this distance, all offers are compared.
 const NEAR: usize = 64;
 const NEAR_SQUARED: f32 = (NEAR * NEAR) as f32;
 
-/// Pixels of a row that ask at once.
+/// The number of pixels of a row that are compared at once.
 const CHUNK: usize = 32;
 
-/// Why distances could not be found.
+/// Why distances cannot be found.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DistanceError {
-    /// Distances would not be exact.
+    /// The image is too large for exact distances.
     #[error("image: expected at most 2^24 pixels a side, got {rows} x {columns}")]
     Size {
-        /// Height given.
+        /// The number of rows given.
         rows: usize,
-        /// Width given.
+        /// The number of columns given.
         columns: usize,
     },
-    /// There is not one place for each pixel's distance.
+    /// The array for distances has another shape than the image.
     #[error("distances: expected the image's shape {image:?}, got {distances:?}")]
     Shape {
         /// Rows and columns of the image.
@@ -55,7 +55,7 @@ pub enum DistanceError {
     },
 }
 
-/// Write each pixel's distance to the nearest pixel of another value; 0 for background, infinity where there is no other.
+/// Write the distance of each pixel to the nearest pixel of another value: 0 for background, infinity if there is no other.
 ///
 /// # Errors
 ///
@@ -100,7 +100,7 @@ pub fn distance<T: Copy + PartialEq + Default + Send + Sync>(
     Ok(())
 }
 
-/// Write each pixel's distance to the nearest other label in its column.
+/// Write the distance of each pixel to the nearest other label in its column.
 fn along_columns<T: Copy + PartialEq + Default + Send + Sync>(
     image: ArrayView2<'_, T>,
     mut distances: ArrayViewMut2<'_, f32>,
@@ -114,7 +114,7 @@ fn along_columns<T: Copy + PartialEq + Default + Send + Sync>(
             let (rows, columns) = image.dim();
             let row = |row: usize| image.row(row).to_slice().expect(ONE_PIECE);
             upward.resize(rows * columns, 0.0);
-            // Neither border of the image offers anything.
+            // The borders of the image offer no distance.
             let mut lengths = [f32::INFINITY; BLOCK];
             for (number, upward) in upward.chunks_exact_mut(columns).enumerate() {
                 lengthen(&mut lengths, row(number), row(number.saturating_sub(1)));
@@ -132,7 +132,7 @@ fn along_columns<T: Copy + PartialEq + Default + Send + Sync>(
         });
 }
 
-/// Go on by a row: one pixel further from the start of each column's stretch, where the label is that of the row before.
+/// Go to the next row: where the label is that of the row before, the stretch of the column is one pixel longer.
 fn lengthen<T: Copy + PartialEq + Default>(lengths: &mut [f32; BLOCK], row: &[T], before: &[T]) {
     let background = T::default();
     for ((length, &pixel), &before) in lengths.iter_mut().zip(row).zip(before) {
@@ -141,15 +141,15 @@ fn lengthen<T: Copy + PartialEq + Default>(lengths: &mut [f32; BLOCK], row: &[T]
     }
 }
 
-/// `f32::min` looks for what is no number, too, which takes as long again.
+/// The lesser of two numbers. `f32::min` also handles not-a-number, which takes twice as long.
 fn lesser(one: f32, other: f32) -> f32 {
     if one < other { one } else { other }
 }
 
-/// Room for what one thread knows of a row.
+/// The buffers of one thread for a row.
 struct Rows<T> {
     runs: Vec<Run<T>>,
-    /// Squares of the distances along columns; as many places as may be asked on either side offer nothing.
+    /// The squared distances along columns, padded by infinity on both sides.
     offers: Vec<f32>,
     envelope: Vec<Parabola>,
 }
@@ -173,7 +173,7 @@ impl<T: Copy + PartialEq + Default> Rows<T> {
         for (offer, &distance) in self.offers[NEAR..].iter_mut().zip(&*distances) {
             *offer = distance * distance;
         }
-        // Runs with a pixel that may be far from all others stay; they are looked at again.
+        // Runs with a pixel that may be far from all other labels stay for the second method.
         self.runs.retain(|run| {
             let columns = run.columns();
             let mut furthest = 0.0;
@@ -195,7 +195,7 @@ impl<T: Copy + PartialEq + Default> Rows<T> {
     }
 }
 
-/// Distance from the pixel at a place of a run to the nearest of those beside the run.
+/// The distance from the pixel at a place of a run to the nearest pixel beside the run.
 fn to_end(run: &Range<usize>, place: usize, width: usize) -> f32 {
     let left = if run.start > 0 {
         (place + 1) as f32
@@ -210,8 +210,8 @@ fn to_end(run: &Range<usize>, place: usize, width: usize) -> f32 {
     lesser(left, right)
 }
 
-/// Find the distances of pixels of a row that are known to be [`NEAR`], or less, to another label; `offers` of the row
-/// begin [`NEAR`] places before theirs.
+/// Find the distances of pixels of a row that are at most [`NEAR`] from another label. `offers` begin [`NEAR`] places before
+/// the pixels.
 fn ask_near(distances: &mut [f32], offers: &[f32]) {
     let mut squares = [0.0; CHUNK];
     let mut most = 0.0;
@@ -239,8 +239,8 @@ fn ask_near(distances: &mut [f32], offers: &[f32]) {
     }
 }
 
-/// What a pixel offers to its run: `height` plus the square of how far from `column` it is, and nobody less from column
-/// `from` on.
+/// The offer of a pixel to its run: `height` plus the squared distance to `column`. It is the least offer from column `from`
+/// on.
 #[derive(Debug, Clone, Copy)]
 struct Parabola {
     column: f64,
@@ -254,7 +254,7 @@ impl Parabola {
     }
 }
 
-/// Find the distances of a run, which other labels or the image's border end, from all that its pixels offer.
+/// Find the distances of a run, which ends at other labels or at the border of the image, from the offers of its pixels.
 fn finish_far(
     distances: &mut [f32],
     offers: &[f32],
@@ -268,7 +268,7 @@ fn finish_far(
     }
     for (column, square) in run.clone().zip(&offers[run.clone()]) {
         if square.is_finite() {
-            // The square may be rounded, but its root is not.
+            // The square may be rounded; its root is exact.
             let distance = f64::from(square.sqrt());
             offer(envelope, column as f64, distance * distance, start..end);
         }
@@ -290,7 +290,7 @@ fn finish_far(
     }
 }
 
-/// Add a parabola of a later column than all before to a lower envelope.
+/// Add a parabola, of a later column than all before, to a lower envelope.
 fn offer(envelope: &mut Vec<Parabola>, column: f64, height: f64, columns: Range<f64>) {
     let mut new = Parabola {
         column,
@@ -299,7 +299,7 @@ fn offer(envelope: &mut Vec<Parabola>, column: f64, height: f64, columns: Range<
     };
     while let Some(last) = envelope.last() {
         if last.at(last.from) <= new.at(last.from) {
-            // Up to here, where the two are equal, `last` stays the lower. It was at its start, so this is not negative.
+            // Up to the column where both are equal, `last` is the lower one. It is lower at its start, so this is not negative.
             let rise = column * column - last.column * last.column + height - last.height;
             let equal = rise / (2.0 * (column - last.column));
             new.from = (equal as u64 + 1) as f64;

@@ -1,8 +1,9 @@
-//! Nuclei grown by a distance: each background pixel takes the label of the nearest nucleus.
+//! The growth of nuclei by a distance: each background pixel takes the label of the nearest nucleus.
 //!
-//! Exact and separable (Meijster, Roerdink and Hesselink, "A general algorithm for computing distance transforms in
-//! linear time", 2000): first the nearest labelled pixel within each column, then along each row the lower envelope of
-//! the parabolas that these span, in integers throughout. The cost does not depend on the distance.
+//! The algorithm is exact and separable (Meijster, Roerdink and Hesselink, "A general algorithm for computing distance transforms in
+//! linear time", 2000). The first pass finds the nearest labelled pixel within each column. The second pass finds along each
+//! row the lower envelope of the parabolas of these pixels. All arithmetic is in integers; `distance` has a similar envelope
+//! in floating point. The cost does not depend on the distance.
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis};
@@ -10,16 +11,16 @@ use thiserror::Error;
 
 use crate::interrupt;
 
-/// Columns that are worked on together, so that a walk down them uses whole cache lines.
+/// The number of columns that are processed together, so that a walk down them uses whole cache lines.
 const STRIP: usize = 64;
 
-/// Longest side of an image, so that no square of a distance overflows.
+/// The longest side of an image for which no square of a distance overflows.
 const LONGEST_SIDE: usize = 1 << 30;
 
-/// Stands for a row where a column has no label.
+/// The mark for a column without a label.
 const NO_ROW: u32 = u32::MAX;
 
-/// Why labels could not be expanded.
+/// Why labels cannot be expanded.
 #[derive(Debug, Error, PartialEq)]
 pub enum ExpandError {
     /// The distance is negative or not a number.
@@ -28,21 +29,21 @@ pub enum ExpandError {
     /// The squares of distances would overflow.
     #[error("labels: expected at most {LONGEST_SIDE} pixels a side, got {rows} x {columns}")]
     Size {
-        /// Height given.
+        /// The number of rows given.
         rows: usize,
-        /// Width given.
+        /// The number of columns given.
         columns: usize,
     },
 }
 
-/// A labelled pixel that may be the nearest to pixels of a row.
+/// A labelled pixel that may be the nearest one to pixels of a row.
 #[derive(Debug, Clone, Copy)]
 struct Site {
     row: u32,
     column: usize,
-    /// Squared distance to the row.
+    /// The squared distance to the row.
     height: i64,
-    /// First column of the row that is nearer to this site than to those before.
+    /// The first column of the row that is nearer to this site than to the sites before it.
     from: i64,
 }
 
@@ -52,8 +53,8 @@ impl Site {
         self.height + along * along
     }
 
-    /// First column that is nearer to this site than to one of an earlier column, or as near and this one has the
-    /// smaller row.
+    /// The first column at which this site wins against a site of an earlier column: it is nearer, or as near with a smaller
+    /// row.
     fn wins_from(&self, earlier: &Self) -> i64 {
         let (u, i) = (self.column as i64, earlier.column as i64);
         let (gap, twice) = (u * u - i * i + self.height - earlier.height, 2 * (u - i));
@@ -62,8 +63,8 @@ impl Site {
     }
 }
 
-/// Write to `expanded` the labels, and to each background pixel at most `distance` from a labelled one, centre to
-/// centre, the label of the nearest. Of several that are as near the one that is first by row, then column, counts.
+/// Write the labels to `expanded`; a background pixel at most `distance` from a labelled pixel, centre to centre, gets the
+/// label of the nearest one. Of several equally near pixels, the first by row, then column, counts.
 ///
 /// # Errors
 /// If the distance is negative or not a number, or a side is longer than 2^30 pixels.
@@ -95,7 +96,7 @@ pub fn expand_labels(
     Ok(())
 }
 
-/// The largest square of a distance, as a float, that does not exceed `distance`.
+/// The largest squared distance between pixels whose root, in floating point, does not exceed `distance`.
 fn squared_limit(distance: f64) -> i64 {
     // No two pixels are further apart than this.
     let distance = distance.min(2.0 * LONGEST_SIDE as f64);
@@ -110,7 +111,7 @@ fn squared_limit(distance: f64) -> i64 {
     limit
 }
 
-/// Write to each pixel the row of the nearest label in its column, of two as near the upper one's.
+/// Write to each pixel the row of the nearest label in its column; of two equally near labels, the upper one.
 fn nearest_rows(labels: ArrayView2<'_, u32>, mut nearest: ArrayViewMut2<'_, u32>) {
     nearest
         .axis_chunks_iter_mut(Axis(1), STRIP)
@@ -147,7 +148,7 @@ fn nearest_rows(labels: ArrayView2<'_, u32>, mut nearest: ArrayViewMut2<'_, u32>
         });
 }
 
-/// Replace the rows of the nearest labels, column by column, by the labels that are nearest in the whole image.
+/// Replace the rows of the nearest labels within columns by the nearest labels of the whole image.
 fn expand_row(
     labels: ArrayView2<'_, u32>,
     row: usize,
@@ -175,7 +176,7 @@ fn expand_row(
     }
 }
 
-/// The sites that are nearest to some pixel of the row, in the order of their columns and of the pixels'.
+/// Find the sites that are nearest to some pixel of the row, in the order of their columns.
 fn lower_envelope(
     nearest_rows: impl ExactSizeIterator<Item = u32>,
     row: usize,

@@ -1,36 +1,39 @@
-//! Holes of nuclei, of all of them at once.
+//! The filling of holes of all nuclei at once.
 //!
-//! A pixel is in a hole of a nucleus if no path of 4-connected pixels that are not this nucleus's leads from it out of
-//! the image: what `scipy.ndimage.binary_fill_holes` fills, given that nucleus alone. Such a pixel lies within an outer
-//! outline of an 8-connected piece of the nucleus. So all outlines are walked once; those of nuclei that have a hole are
-//! walked again and crossed row by row. The cost goes with the image and the outlines, not with the number of labels.
+//! A pixel is in a hole of a nucleus if no path of 4-connected pixels outside the nucleus leads from it out of the image.
+//! `scipy.ndimage.binary_fill_holes` fills the same pixels if it gets one nucleus alone. Such a pixel lies within an outer
+//! outline of an 8-connected piece of the nucleus. So all outlines are walked once. The outlines of nuclei with a hole are
+//! walked again, and rows are filled between their crossings. The cost depends on the image and the outlines, not on the
+//! number of labels.
 
 use std::collections::BTreeSet;
 
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
 use rustc_hash::FxHashSet;
 
-/// Directions of a walk that keeps the nucleus on its right (to the eye): along the top, right, bottom, left edge of a
-/// pixel. Turning right is the next one.
+use crate::interrupt;
+
+/// Directions of a walk that keeps the nucleus on its right-hand side: along the top, right, bottom and left edge of a
+/// pixel. A right turn leads to the next direction.
 const STEPS: [[isize; 2]; 4] = [[0, 1], [1, 0], [0, -1], [-1, 0]];
 
-/// Direction of a walk up along the left edge of a pixel, where a row enters the nucleus.
+/// The direction up along the left edge of a pixel, where a row enters the nucleus.
 const UP: usize = 3;
 
-/// Direction of a walk down along the right edge of a pixel, where a row leaves the nucleus.
+/// The direction down along the right edge of a pixel, where a row leaves the nucleus.
 const DOWN: usize = 1;
 
-/// The outer outline of an 8-connected piece. The smaller one is further inside, of two that enclose the same pixel.
+/// The outer outline of an 8-connected piece. Of two outlines around the same pixel, the smaller is further inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Outline {
-    /// Pixels within, holes and what lies in them included.
+    /// The number of enclosed pixels, holes and their contents included.
     area: u64,
     label: u32,
-    /// The pixel whose left edge starts it.
+    /// The pixel with whose left edge the outline starts.
     start: [usize; 2],
 }
 
-/// Where a row crosses an outline: at the left edge of the pixel of this row and column.
+/// The place where a row crosses an outline: the left edge of the pixel at this row and column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Crossing {
     row: usize,
@@ -39,10 +42,10 @@ struct Crossing {
     enters: bool,
 }
 
-/// Write the labels to `filled`, and to background pixels in holes the label that they are in a hole of.
+/// Write the labels to `filled`; a background pixel in a hole gets the label of the nucleus around the hole.
 ///
-/// Pixels of other nuclei are never written. A background pixel in holes of several goes to the one whose piece around
-/// it encloses the fewest pixels, of equals the smaller label.
+/// Pixels of other nuclei stay. A background pixel in holes of several nuclei goes to the nucleus whose piece around the
+/// pixel encloses the fewest pixels; of equal pieces, the smaller label wins.
 pub fn fill_holes(labels: ArrayView2<'_, u32>, mut filled: ArrayViewMut2<'_, u32>) {
     filled.assign(&labels);
     let mut crossings = Vec::new();
@@ -63,6 +66,7 @@ pub fn fill_holes(labels: ArrayView2<'_, u32>, mut filled: ArrayViewMut2<'_, u32
 }
 
 fn fill_row(crossings: &[Crossing], filled: &mut ArrayViewMut2<'_, u32>) {
+    interrupt::check();
     let mut around = BTreeSet::new();
     for pair in crossings.windows(2) {
         let [from, to] = [pair[0], pair[1]];
@@ -83,13 +87,14 @@ fn fill_row(crossings: &[Crossing], filled: &mut ArrayViewMut2<'_, u32>) {
     }
 }
 
-/// Outer outlines, by raster order of their first pixels, of all pieces of every nucleus that has a hole.
+/// The outer outlines of all pieces of nuclei with a hole, in raster order of their first pixels.
 fn outlines_of_nuclei_with_holes(labels: ArrayView2<'_, u32>) -> Vec<Outline> {
     let columns = labels.ncols();
     let mut walked = vec![false; labels.len()];
     let mut outlines = Vec::new();
     let mut with_holes = FxHashSet::default();
     for (row, line) in labels.rows().into_iter().enumerate() {
+        interrupt::check();
         let mut before = 0;
         for (column, &label) in line.iter().enumerate() {
             let is_left_edge = label != before;
@@ -107,7 +112,7 @@ fn outlines_of_nuclei_with_holes(labels: ArrayView2<'_, u32>) -> Vec<Outline> {
                     area += column as i64;
                 }
             });
-            // Around a hole the walk goes the other way.
+            // The walk around a hole goes the other way, so its area is negative.
             match u64::try_from(area) {
                 Ok(area) => outlines.push(Outline { area, label, start }),
                 Err(_) => {
@@ -120,9 +125,9 @@ fn outlines_of_nuclei_with_holes(labels: ArrayView2<'_, u32>) -> Vec<Outline> {
     outlines
 }
 
-/// Walk along the edges of a nucleus, which stays on the right to the eye, from the left edge of a pixel until there
-/// again, and call `cross` with the row and column of each edge between two columns and whether a row enters there.
-/// Pixels across a corner are connected, so the walk turns left there.
+/// Walk along the edges of a nucleus, from the left edge of a pixel back to that edge, with the nucleus on the right-hand
+/// side. Call `cross` with the row and column of each vertical edge, and with whether a row enters the nucleus there. Pixels
+/// across a corner are connected, so the walk turns left at such a corner.
 fn walk(labels: ArrayView2<'_, u32>, start: [usize; 2], mut cross: impl FnMut(usize, usize, bool)) {
     let label = labels[start];
     let step = |[row, column]: [usize; 2], step: [isize; 2]| {

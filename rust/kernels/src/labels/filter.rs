@@ -1,10 +1,10 @@
-//! Nuclei that go as a whole: for their area, or because the image's border may have cut them.
+//! Removal of whole nuclei, by area or because they touch the border of the image.
 
 use std::ops::RangeInclusive;
 
 use crate::labels::by_label::{ByLabel, for_each_run, map_runs};
 
-/// Write to `kept` the labels that have so many pixels in all, wherever they lie; the others become background.
+/// Write to `kept` the labels whose total area lies in a range; the others become background.
 ///
 /// Both slices hold the pixels of an image in raster order.
 pub fn filter_by_area(labels: &[u32], kept: &mut [u32], areas: RangeInclusive<u64>) {
@@ -23,7 +23,7 @@ pub fn filter_by_area(labels: &[u32], kept: &mut [u32], areas: RangeInclusive<u6
 
 /// Write to `kept` the labels without a pixel in the first or last row or column; the others become background.
 ///
-/// Both slices hold the pixels of an image of so many columns in raster order.
+/// Both slices hold the pixels of an image with this many columns in raster order.
 pub fn clear_border(labels: &[u32], columns: usize, kept: &mut [u32]) {
     let mut touches = ByLabel::<bool>::new(labels.len());
     let rows = || labels.chunks(columns.max(1));

@@ -1,4 +1,4 @@
-//! How two label images of the same scene share their pixels: the table behind IoU, average precision, PQ and AJI.
+//! The overlaps of two label images of one scene: the table behind IoU, average precision, PQ and AJI.
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, Axis};
@@ -7,13 +7,13 @@ use crate::interrupt;
 use crate::labels::by_label::ByLabel;
 use crate::runs::for_each_pair_of_runs;
 
-/// Pixels that are counted together, more or less.
+/// The approximate number of pixels that are counted together.
 const PART: usize = 1 << 18;
 
-/// Bits of the place that a pair has while its pixels are added up.
+/// The number of bits of a pair's place in the counter.
 const PLACE_BITS: u32 = 12;
 
-/// One cell of the contingency table: how many pixels have these two labels.
+/// One cell of the contingency table: two labels, and the number of pixels that have both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cell {
     /// Label in the first image.
@@ -24,16 +24,16 @@ pub struct Cell {
     pub pixels: u64,
 }
 
-/// Which instances of two label images share pixels: the contingency table without background, in coordinate form.
+/// The contingency table of two label images without background, in coordinate form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overlaps {
     /// The instances of the first image.
     pub a: Instances,
     /// The instances of the second image.
     pub b: Instances,
-    /// Of each pair that shares pixels the places of its two instances, sorted.
+    /// The places of the two instances of each pair that shares pixels, sorted.
     pub pairs: Vec<[usize; 2]>,
-    /// How many pixels each pair shares.
+    /// The number of pixels that each pair shares.
     pub pixels: Vec<u64>,
 }
 
@@ -56,7 +56,7 @@ pub struct ShapeMismatch {
     pub b: (usize, usize),
 }
 
-/// Find the instances of two label images, and how many pixels each pair shares that shares any.
+/// Find the instances of two label images, and the number of shared pixels of each pair that overlaps.
 ///
 /// # Errors
 ///
@@ -78,7 +78,7 @@ pub fn overlaps(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Result<Overla
 
 /// Count the pixels of every pair of labels that occurs, background included, sorted by (a, b).
 ///
-/// Memory goes with the number of pairs that occur, more or less, whatever the labels are.
+/// Memory is roughly proportional to the number of pairs that occur, for labels of any size.
 ///
 /// # Errors
 ///
@@ -128,8 +128,8 @@ fn count(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Vec<Cell> {
     counter.finish()
 }
 
-/// Adds up the runs of pairs that come again soon, each at a place that its labels give, and lists a pair when another
-/// wants its place. That is as quick as a hash map where pairs are few, and far quicker where they are many.
+/// Adds up runs of recurring pairs. The labels of a pair determine its place; a pair is listed when another one takes its
+/// place. This is as fast as a hash map for few pairs, and far faster for many.
 struct Counter {
     places: Vec<Cell>,
     listed: Vec<Cell>,
@@ -144,7 +144,7 @@ impl Counter {
     }
 
     fn add(&mut self, run: Cell) {
-        // The golden ratio as a fraction of 2^64, which spreads numbers that follow each other.
+        // The golden ratio as a fraction of 2^64 spreads consecutive numbers.
         let spread = pair(&run).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let place = &mut self.places[(spread >> (u64::BITS - PLACE_BITS)) as usize];
         if (place.a, place.b) == (run.a, run.b) {
@@ -164,7 +164,7 @@ impl Counter {
     }
 }
 
-/// Sort cells by pair and make one of those of one pair.
+/// Sort cells by pair and merge the cells of each pair.
 fn add_up(cells: &mut Vec<Cell>) {
     sort(cells);
     cells.dedup_by(|cell, before| {
@@ -176,7 +176,7 @@ fn add_up(cells: &mut Vec<Cell>) {
     });
 }
 
-/// Sort by pair, digit by digit from the lowest. Bits that are the same in all are passed over.
+/// Sort by pair with a radix sort, from the lowest digit on. Bits that are equal in all pairs are skipped.
 fn sort(cells: &mut Vec<Cell>) {
     const DIGIT_BITS: u32 = 11;
     let first = cells.first().map(pair).unwrap_or_default();

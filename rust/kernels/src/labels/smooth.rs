@@ -1,4 +1,4 @@
-//! Outlines of nuclei smoothed by a vote: each pixel goes to the label that most pixels around it have.
+//! A majority filter that smooths the outlines of nuclei: each pixel gets the most frequent label around it.
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
@@ -6,16 +6,16 @@ use thiserror::Error;
 
 use crate::interrupt;
 
-/// Largest window, in pixels to each side.
+/// The largest radius of the window, in pixels.
 pub const MAX_RADIUS: usize = 64;
 
-/// Why labels could not be smoothed.
+/// Why labels cannot be smoothed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SmoothError {
-    /// The window is larger than what it is for.
+    /// The window is too large.
     #[error("radius: expected 0 to {MAX_RADIUS} pixels, got {0}")]
     Radius(usize),
-    /// There is not one place in the result for each pixel.
+    /// The result has another shape than the labels.
     #[error("smoothed: expected the shape of the labels {labels:?}, got {smoothed:?}")]
     Shape {
         /// Rows and columns of the labels.
@@ -25,11 +25,11 @@ pub enum SmoothError {
     },
 }
 
-/// Write to each pixel the label, background being one, that most pixels have which are at most `radius` rows and columns
-/// away and in the image. Of several that as many have, the pixel's own is taken, else the smallest.
+/// Write to each pixel the most frequent label, background included, among the pixels of the image at most `radius` rows and
+/// columns away. Of equally frequent labels, the pixel keeps its own if that is one of them, else it gets the smallest.
 ///
-/// No pixel gets a label that no pixel near it has, so nuclei apart by more than `radius` pixels stay apart; a small nucleus
-/// may vanish, and a thin one be cut.
+/// A pixel only gets labels of its window, so nuclei that are more than `radius` pixels apart stay apart. A small nucleus may
+/// vanish, and a thin one may be cut.
 ///
 /// # Errors
 ///
@@ -68,14 +68,14 @@ pub fn smooth_labels(
     Ok(())
 }
 
-/// How many pixels of the window have each label; few labels are ever in it.
+/// The number of pixels of the window with each label. A window has few labels.
 #[derive(Default)]
 struct Window {
     counts: Vec<(u32, u32)>,
 }
 
 impl Window {
-    /// Stand at the first column.
+    /// Count the window around the first column.
     fn start(&mut self, near: ArrayView2<'_, u32>, radius: usize) {
         self.counts.clear();
         for column in 0..(radius + 1).min(near.ncols()) {

@@ -1,9 +1,9 @@
 //! Watershed from markers, pixel for pixel as scikit-image floods.
 //!
-//! Pixels are taken by level, then by age in the queue; a pixel taken gives its label to its free neighbours, whose level
-//! is at least its own from then on. That leaves one thing open: markers of one level, which scikit-image takes as they
-//! happen to lie in its binary heap. [`Heap`] therefore keeps the very arrangement of that heap. Once no two markers of
-//! one level are left that have a free neighbour, any queue gives the same, and [`Buckets`] are quicker where levels are few.
+//! Pixels leave the queue by level, then by age. A pixel that leaves the queue gives its label to its free neighbours and
+//! raises their level to its own. The order of markers of one level remains: scikit-image takes them in the order in which
+//! they lie in its binary heap, so [`Heap`] arranges its items as that heap does. Once no two markers of one level have free
+//! neighbours, every queue gives the same result, and [`Buckets`] are faster for few levels.
 //! See Beucher and Meyer (1993), The morphological approach to segmentation: the watershed transformation.
 
 use std::ops::Range;
@@ -15,63 +15,63 @@ use crate::interrupt;
 use crate::labels::components::Connectivity;
 use crate::runs::{Run, find_runs};
 
-/// The label of pixels outside of the mask or the image, which are never flooded as they have one.
+/// The label of pixels outside of the mask or the image. Pixels with a label are never flooded.
 const CLOSED: u32 = 1;
 
-/// Why an image could not be flooded.
+/// Why an image cannot be flooded.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WatershedError {
     /// An array differs in shape from the image to flood.
     #[error("{name}: expected the image's shape {expected:?}, got {came:?}")]
     Shape {
-        /// Which it is.
+        /// The name of the array.
         name: &'static str,
         /// Rows and columns of the image to flood.
         expected: (usize, usize),
-        /// Its rows and columns.
+        /// Rows and columns of the array.
         came: (usize, usize),
     },
-    /// More pixels than can be told apart.
+    /// The image has more pixels than 32 bits can number.
     #[error(
         "image: expected less than 2^32 pixels with a frame of one pixel, got {rows} x {columns}"
     )]
     Size {
-        /// Height given.
+        /// The number of rows given.
         rows: usize,
-        /// Width given.
+        /// The number of columns given.
         columns: usize,
     },
-    /// A pixel that is neither higher nor lower than others.
+    /// A pixel is not a number, so it has no level.
     #[error("image: expected numbers, got not-a-number at row {row}, column {column}")]
     NotANumber {
-        /// Its row.
+        /// The row of the pixel.
         row: usize,
-        /// Its column.
+        /// The column of the pixel.
         column: usize,
     },
 }
 
-/// What a pixel may be: something that has an order as unsigned integers have.
+/// A type of pixels, which are ordered as unsigned integers are.
 pub trait Level: Copy {
     /// The integer.
     type Key: Key;
 
-    /// How many levels there are, where buckets for all of them are worth their room.
+    /// The number of levels, if buckets for all of them are worth their memory.
     const BUCKETS: Option<usize>;
 
-    /// The integer of this level; nothing where it has no place in the order.
+    /// The integer of this level; `None` for not-a-number.
     fn key(self) -> Option<Self::Key>;
 }
 
 /// A level as an unsigned integer.
 pub trait Key: Copy + Ord + Default + Into<u64> {
-    /// Level, then age: what pixels in the queue are ordered by.
+    /// The order of pixels in the queue: level, then age.
     type Order: Copy + Ord;
 
-    /// Put level and age together.
+    /// Combine level and age.
     fn with_age(self, age: u32) -> Self::Order;
 
-    /// The level that was put together with an age.
+    /// The level of such a combination.
     fn of(order: Self::Order) -> Self;
 }
 
@@ -183,7 +183,7 @@ pub fn watershed<L: Level>(
     Ok(())
 }
 
-/// What is asked of a pixel, which lies together as it is asked together.
+/// The level and the label of a pixel, which are read together.
 #[derive(Debug, Clone, Copy)]
 struct Cell<K> {
     key: K,
@@ -196,11 +196,11 @@ struct Basin<K> {
     width: usize,
     /// Row and columns of the pixels in the mask, in raster order.
     open: Vec<(usize, Range<usize>)>,
-    /// Pixels with a label to begin with, in raster order.
+    /// Pixels with an initial label, in raster order.
     markers: Vec<u32>,
-    /// How far off the neighbours are, in the order of scikit-image: those across edges, then those across corners.
+    /// Offsets to the neighbours in the order of scikit-image: across edges, then across corners.
     neighbours: Vec<isize>,
-    /// When the last pixel came to the queue; markers are of age 0.
+    /// The age of the last pixel in the queue; markers have age 0.
     age: u32,
 }
 
@@ -280,7 +280,7 @@ impl<K: Key> Basin<K> {
         }
     }
 
-    /// Flood on from pixels none of whose order matters that is not told by level and age.
+    /// Flood on from the pixels of a heap, once level and age alone determine the result.
     fn flood_by_buckets(&mut self, heap: Heap<K>, levels: usize) {
         let mut buckets = Buckets::new(levels, self.cells.len());
         let mut waiting = heap.items;
@@ -289,16 +289,19 @@ impl<K: Key> Basin<K> {
             buckets.push(level_index(K::of(order)), pixel);
         }
         while let Some((pixel, level)) = buckets.pop() {
-            // What is lower than the level that the flood has reached, waits with that level.
+            // A pixel below the level of the flood waits at that level.
             self.spread(pixel, K::default(), |pixel, key, _| {
                 buckets.push(level.max(level_index(key)), pixel);
             });
         }
     }
 
-    /// Give a pixel's label to its free neighbours, which wait from then on at their level, but at least at this one.
+    /// Give the label of a pixel to its free neighbours and queue them at their own level, but at least at this one.
     fn spread(&mut self, pixel: u32, level: K, mut wait: impl FnMut(u32, K, u32)) {
-        interrupt::check();
+        // Each pixel comes once; every 256th one checks.
+        if pixel.is_multiple_of(256) {
+            interrupt::check();
+        }
         let label = self.cells[pixel as usize].label;
         for &step in &self.neighbours {
             let neighbour = pixel.wrapping_add(step as u32);
@@ -311,7 +314,7 @@ impl<K: Key> Basin<K> {
         }
     }
 
-    /// The highest level of two markers that have free neighbours.
+    /// The highest level that two markers with free neighbours share.
     fn last_tie(&self) -> Option<K> {
         let has_a_say = |pixel: u32| {
             let mut neighbours = self.neighbours.iter();
@@ -339,7 +342,7 @@ impl<K: Key> Basin<K> {
     }
 }
 
-/// Row and columns of the pixels in the mask, in raster order; all rows where there is none.
+/// Row and columns of the pixels in the mask, in raster order; without a mask, all rows.
 fn open_runs(
     mask: Option<ArrayView2<'_, bool>>,
     (rows, columns): (usize, usize),
@@ -372,7 +375,7 @@ struct Waiting<O> {
     pixel: u32,
 }
 
-/// A binary heap, least first, that leaves items of equal order where scikit-image's heap leaves them.
+/// A binary heap, least item first. It leaves items of equal order where the heap of scikit-image leaves them.
 struct Heap<K: Key> {
     items: Vec<Waiting<K::Order>>,
 }
@@ -382,7 +385,7 @@ impl<K: Key> Heap<K> {
         Self { items: Vec::new() }
     }
 
-    /// Put at the end, and before its parent as long as that is greater.
+    /// Append an item and let it rise while its parent is greater.
     fn push(&mut self, item: Waiting<K::Order>) {
         let mut place = self.items.len();
         self.items.push(item);
@@ -397,8 +400,8 @@ impl<K: Key> Heap<K> {
         self.items[place] = item;
     }
 
-    /// Take the first. The last sinks from its place below all that are less, by way of the lesser child, the left of
-    /// equals. As it comes from the bottom it mostly sinks far, so it is put there and rises, to the same place.
+    /// Take the first item. By definition the last item sinks from the first place along the lesser child, of equal children
+    /// the left one. As it mostly sinks far, it is put at the bottom instead and rises to the same place.
     fn pop(&mut self) -> Option<Waiting<K::Order>> {
         let last = self.items.pop()?;
         let Some(&first) = self.items.first() else {
@@ -429,8 +432,8 @@ impl<K: Key> Heap<K> {
     }
 }
 
-/// A queue for each level. Levels never fall, so that the lowest that waits is found by going up. Pixels are linked to
-/// the next of their level; 0, which is in the frame and never waits, stands for none.
+/// A queue for each level. Levels never fall, so the search for the lowest one only goes up. Each pixel links to the next
+/// pixel of its level. Pixel 0 lies in the frame and never waits, so 0 stands for no pixel.
 struct Buckets {
     first: Vec<u32>,
     last: Vec<u32>,
@@ -457,7 +460,7 @@ impl Buckets {
         self.last[level] = pixel;
     }
 
-    /// Take the pixel that waits longest at the lowest level, with that level.
+    /// Take the oldest pixel of the lowest level, with that level.
     fn pop(&mut self) -> Option<(u32, usize)> {
         while *self.first.get(self.level)? == 0 {
             self.level += 1;

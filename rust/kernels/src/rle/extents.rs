@@ -1,14 +1,14 @@
-//! Areas, boxes and overlaps of encoded masks, from their runs alone: no image is made.
+//! Areas, bounding boxes and overlaps of encoded masks, from their runs alone; no image is allocated.
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayViewMut2, Axis};
 
-use super::{CocoCounts, Fault, RleError, Run, coco_pixels, kaggle, parse_all};
+use super::{CocoCounts, Fault, RleError, Span, coco_pixels, kaggle, parse_all};
 
-/// Masks whose overlaps are worth handing to another thread.
+/// The number of masks whose overlaps are worth another thread.
 const MASKS: usize = 64;
 
-/// One encoded mask in either form.
+/// An encoded mask of either form.
 #[derive(Debug, Clone)]
 pub enum EncodedMask<Pairs, Text> {
     /// Kaggle's `start length` pairs.
@@ -18,8 +18,8 @@ pub enum EncodedMask<Pairs, Text> {
 }
 
 impl<Pairs: AsRef<str>, Text: AsRef<[u8]>> EncodedMask<Pairs, Text> {
-    /// Call `run` with each run of a mask of an image of so many pixels.
-    fn for_each_run(&self, pixels: u64, run: impl FnMut(Run)) -> Result<(), Fault> {
+    /// Call `run` with each run of a mask of an image with this many pixels.
+    fn for_each_run(&self, pixels: u64, run: impl FnMut(Span)) -> Result<(), Fault> {
         match self {
             Self::Kaggle(text) => {
                 kaggle::parse(text.as_ref(), pixels)?
@@ -31,7 +31,7 @@ impl<Pairs: AsRef<str>, Text: AsRef<[u8]>> EncodedMask<Pairs, Text> {
         }
     }
 
-    /// How many characters or numbers there are to read.
+    /// The number of characters or numbers of the encoding.
     pub fn size(&self) -> usize {
         match self {
             Self::Kaggle(text) => text.as_ref().len(),
@@ -40,20 +40,21 @@ impl<Pairs: AsRef<str>, Text: AsRef<[u8]>> EncodedMask<Pairs, Text> {
     }
 }
 
-/// How large a mask is, and where it lies.
+/// The area and the bounding box of a mask.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extent {
-    /// Number of its pixels.
+    /// The number of its pixels.
     pub area: u64,
-    /// First row, first column, and the row and column after the last ones; zeros for an empty mask.
+    /// The first row and column, and the row and column after the last ones; zeros for an empty mask.
     pub bounding_box: [usize; 4],
 }
 
-/// Takes in the runs of a mask of an image of so many rows, in any order; quickest from the first column to the last.
+/// Measures the runs of a mask of an image with this many rows. Runs come in any order; it is fastest from the first column
+/// to the last.
 struct Measuring {
     height: u64,
     extent: Extent,
-    /// A column and its first pixel.
+    /// The current column and its first pixel.
     column: u64,
     head: u64,
 }
@@ -68,8 +69,7 @@ impl Measuring {
         }
     }
 
-    /// The column in which a pixel is, and its row. Division takes longer than all the rest, and the column is mostly the
-    /// last one or the next.
+    /// The column and the row of a pixel. The column is mostly the current one or the next, which avoids a slow division.
     fn place(&mut self, pixel: u64) -> (u64, u64) {
         if pixel < self.head || pixel - self.head >= 2 * self.height {
             self.column = pixel / self.height;
@@ -81,10 +81,10 @@ impl Measuring {
         (self.column, pixel - self.head)
     }
 
-    fn add(&mut self, run: Run) {
+    fn add(&mut self, run: Span) {
         let (first, top) = self.place(run.start);
         let foot = top + run.length;
-        // A run that goes on in the next column has the last row of one and the first of the other.
+        // A run that continues in the next column has the last row of one column and the first row of the next.
         let (top, bottom, last) = if foot > self.height {
             (0, self.height, self.place(run.end() - 1).0)
         } else {
@@ -107,13 +107,13 @@ impl Measuring {
     }
 }
 
-/// One mask as its runs.
+/// A mask as a list of runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunMask {
-    /// Its area and box.
+    /// The area and bounding box.
     pub extent: Extent,
-    /// Ascending and disjoint.
-    runs: Vec<Run>,
+    /// The runs, ascending and disjoint.
+    runs: Vec<Span>,
 }
 
 impl RunMask {
@@ -129,7 +129,7 @@ impl RunMask {
     }
 }
 
-/// Areas and boxes of masks of an image of these rows and columns.
+/// Areas and bounding boxes of masks of an image with these rows and columns.
 ///
 /// # Errors
 ///
@@ -147,11 +147,11 @@ pub fn extents<Pairs: AsRef<str> + Sync, Text: AsRef<[u8]> + Sync>(
     })
 }
 
-/// Areas of masks of an image of these rows and columns.
+/// Areas of masks of an image with these rows and columns.
 ///
 /// # Errors
 ///
-/// Those of [`extents`].
+/// The errors of [`extents`].
 pub fn areas<Pairs: AsRef<str> + Sync, Text: AsRef<[u8]> + Sync>(
     masks: &[EncodedMask<Pairs, Text>],
     shape: (usize, usize),
@@ -164,11 +164,11 @@ pub fn areas<Pairs: AsRef<str> + Sync, Text: AsRef<[u8]> + Sync>(
     })
 }
 
-/// Read masks of an image of these rows and columns.
+/// Read masks of an image with these rows and columns.
 ///
 /// # Errors
 ///
-/// Those of [`extents`].
+/// The errors of [`extents`].
 pub fn run_masks<Pairs: AsRef<str> + Sync, Text: AsRef<[u8]> + Sync>(
     masks: &[EncodedMask<Pairs, Text>],
     shape: (usize, usize),
@@ -197,13 +197,13 @@ fn pixels_and_height<Pairs, Text>(
         coco_pixels(shape)?;
     }
     let (height, width) = (shape.0 as u64, shape.1 as u64);
-    // More pixels than 64 bits count are more than any mask can name.
+    // Masks cannot name more pixels than 64 bits count.
     Ok((height.saturating_mul(width), height))
 }
 
 /// Write the intersection over union of each mask of `a` (rows) with each of `b` (columns); 0 where both are empty.
 ///
-/// `iou` must be all 0: pairs whose columns are apart, which are most, are not written.
+/// `iou` must be all 0: pairs without common columns, which are most pairs, are not written.
 pub fn rle_iou(a: &[RunMask], b: &[RunMask], mut iou: ArrayViewMut2<'_, f64>) {
     let left = |mask: usize| b[mask].extent.bounding_box[1];
     let mut by_left: Vec<usize> = (0..b.len()).collect();
@@ -229,8 +229,8 @@ pub fn rle_iou(a: &[RunMask], b: &[RunMask], mut iou: ArrayViewMut2<'_, f64>) {
         });
 }
 
-/// How many pixels two lists of ascending, disjoint runs have in common.
-fn shared_pixels(a: &[Run], b: &[Run]) -> u64 {
+/// The number of common pixels of two lists of ascending, disjoint runs.
+fn shared_pixels(a: &[Span], b: &[Span]) -> u64 {
     let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
     let mut shared = 0;
     while let (Some(one), Some(other)) = (a.peek(), b.peek()) {

@@ -1,7 +1,7 @@
-//! Run-length encoding of whole label images, in the forms of Kaggle and COCO.
+//! Span-length encoding of whole label images, in the forms of Kaggle and COCO.
 //!
-//! Both list the runs of a mask in column-major order (down the first column, then the next). All instances
-//! of a label image are encoded in one pass over it, not in one pass each.
+//! Both list the runs of a mask in column-major order (down the first column, then the next). One pass over a label image
+//! encodes all its instances.
 
 mod coco;
 mod extents;
@@ -23,34 +23,34 @@ pub use instances::Label;
 pub use kaggle::{kaggle_to_labels, labels_to_kaggle};
 pub use mask::{MaskPixels, coco_to_mask, mask_to_coco};
 
-/// One thread paints a multiple of so many columns: 256 bytes of each row, so that threads share few cache lines.
+/// One thread paints a multiple of this many columns: 256 bytes of each row, so that threads share few cache lines.
 const STRIP: usize = 64;
 
-/// Characters or counts that are worth handing to another thread: to wake it takes as long as to read some thousands.
+/// The number of characters or counts that are worth another thread: to wake a thread takes as long as to read thousands.
 const TASK: usize = 1 << 17;
 
-/// Pixels of an image up to which runs are found or painted before another thread would be at work.
+/// The number of pixels up to which one thread finds or paints runs before another thread would wake.
 const LITTLE: usize = 1 << 20;
 
-/// Least columns, or pixels, that one thread takes: shorter pieces of rows are slow to fetch from memory.
+/// The least number of columns, or pixels, that one thread takes: shorter pieces of rows are slow to read.
 const LEAST: usize = 16 * BLOCK;
 
-/// Pixels of one mask that follow each other in column-major order.
+/// Pixels of one mask that follow each other in column-major order. A run of one row is a `runs::Run`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run {
-    /// Column-major index of the first pixel, from 0.
+pub struct Span {
+    /// The column-major index of the first pixel, from 0.
     pub start: u64,
-    /// Number of pixels, at least 1.
+    /// The number of pixels, at least 1.
     pub length: u64,
 }
 
-impl Run {
+impl Span {
     fn end(self) -> u64 {
         self.start + self.length
     }
 }
 
-/// An encoded mask that breaks its contract, or an image that the encoding cannot hold.
+/// Why masks cannot be decoded, or an image cannot be encoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RleError {
     /// One mask of the list is faulty.
@@ -58,7 +58,7 @@ pub enum RleError {
     Mask {
         /// Its place in the list, from 0.
         mask: usize,
-        /// What is wrong, and where.
+        /// The fault and its place.
         fault: Fault,
     },
     /// The pixels of the image cannot be counted in 32 bits.
@@ -66,28 +66,28 @@ pub enum RleError {
         "COCO counts have 32 bits, which {height} x {width} pixels exceed; use Kaggle's encoding, or cut the image"
     )]
     ImageTooLarge {
-        /// Rows.
+        /// The number of rows.
         height: usize,
-        /// Columns.
+        /// The number of columns.
         width: usize,
     },
 }
 
-/// What is wrong with one encoded mask. Pairs, counts and characters are counted from 0.
+/// The fault of one encoded mask. Pairs, counts and characters are counted from 0.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// A start or length is no number, not positive, or exceeds 64 bits.
+    /// A start or a length is not a number, not positive, or exceeds 64 bits.
     #[error("pair {pair}, character {character}: the {part} {text:?} {problem}")]
     BadNumber {
         /// The pair.
         pair: usize,
-        /// Where in the string.
+        /// The place in the string.
         character: usize,
         /// "start" or "length".
         part: &'static str,
-        /// What stands there, cut if long.
+        /// The text at this place, cut if it is long.
         text: String,
-        /// What is wrong with it.
+        /// The problem with this text.
         problem: &'static str,
     },
     /// The last start has no length.
@@ -95,7 +95,7 @@ pub enum Fault {
     NoLength {
         /// The pair.
         pair: usize,
-        /// Its start.
+        /// The start of the pair.
         start: u64,
     },
     /// A run leaves the image.
@@ -105,45 +105,45 @@ pub enum Fault {
     OutOfRange {
         /// The pair.
         pair: usize,
-        /// Its start, from 1.
+        /// The start of the pair, from 1.
         start: u64,
-        /// Its length.
+        /// The length of the pair.
         length: u64,
-        /// Pixels in the image.
+        /// The number of pixels of the image.
         pixels: u64,
     },
     /// Two runs of one mask share pixels.
     #[error("pair {pair} overlaps pair {other}: both claim pixel {pixel} (column-major, from 1)")]
     Overlap {
-        /// The pair that stands later in the string.
+        /// The later pair of the string.
         pair: usize,
-        /// The one that stands earlier.
+        /// The earlier pair of the string.
         other: usize,
-        /// The first pixel that both claim, from 1.
+        /// The first shared pixel, from 1.
         pixel: u64,
     },
-    /// A character that compressed counts never hold.
+    /// A character does not occur in compressed counts.
     #[error(
         "character {character}: byte {byte:#04x} is not one of the 64 characters '0' to 'o' of compressed counts"
     )]
     BadCharacter {
-        /// Where in the string.
+        /// The place in the string.
         character: usize,
-        /// What stands there.
+        /// The byte at this place.
         byte: u8,
     },
     /// Compressed counts end inside a number.
     #[error("character {character}: the string ends inside count {count}")]
     Truncated {
-        /// Where the string ends.
+        /// The end of the string.
         character: usize,
-        /// The count that is cut.
+        /// The cut count.
         count: usize,
     },
-    /// A number of compressed counts is longer than 32 bits ever need.
+    /// A number of compressed counts is longer than any number of 32 bits.
     #[error("character {character}: count {count} does not fit in 32 bits")]
     CompressedOverflow {
-        /// Where in the string.
+        /// The place in the string.
         character: usize,
         /// The count.
         count: usize,
@@ -153,7 +153,7 @@ pub enum Fault {
     CountOutOfRange {
         /// The count.
         count: usize,
-        /// Its value.
+        /// The value of the count.
         value: i64,
     },
     /// Counts go on beyond the image.
@@ -161,9 +161,9 @@ pub enum Fault {
     CountPastEnd {
         /// The count.
         count: usize,
-        /// Its value.
+        /// The value of the count.
         value: u32,
-        /// Pixels in the image.
+        /// The number of pixels of the image.
         pixels: u64,
     },
     /// Counts stop short of the image.
@@ -171,22 +171,21 @@ pub enum Fault {
         "after count {counts}: the {counts} counts sum to {sum}, but the image has {pixels} pixels"
     )]
     SumTooSmall {
-        /// How many counts there are.
+        /// The number of counts.
         counts: usize,
-        /// Their sum.
+        /// The sum of the counts.
         sum: u64,
-        /// Pixels in the image.
+        /// The number of pixels of the image.
         pixels: u64,
     },
 }
 
-/// Whether so little is to be done that nothing of it is handed to another thread: of an image of so many pixels, and of
-/// masks of so many characters or counts.
+/// Whether one thread does all work on an image of this many pixels and on masks of this many characters or counts.
 pub fn is_little(pixels: usize, characters: usize) -> bool {
     pixels <= LITTLE && characters <= TASK
 }
 
-/// How many of `length` columns, or pixels, of an image of so many `pixels` are one thread's to read.
+/// The share of one thread in `length` columns, or pixels, of an image with this many `pixels`.
 fn share(length: usize, pixels: usize) -> usize {
     let threads = if pixels <= LITTLE {
         1
@@ -196,8 +195,8 @@ fn share(length: usize, pixels: usize) -> usize {
     length.div_ceil(threads).next_multiple_of(BLOCK).max(LEAST)
 }
 
-/// What `parse` makes of every mask; of several faults the one in the first mask counts, whichever thread is first.
-/// `length` is the number of characters or counts of a mask, by which the work is shared out.
+/// Parse every mask. The error is the fault of the first faulty mask, at any number of threads. `length` is the number of
+/// characters or counts of a mask, by which the work is divided.
 fn parse_all<Encoded: Sync, Parsed: Send>(
     masks: &[Encoded],
     length: impl Fn(&Encoded) -> usize,
@@ -208,7 +207,10 @@ fn parse_all<Encoded: Sync, Parsed: Send>(
     let parsed: Vec<_> = masks
         .par_iter()
         .with_min_len(least.max(1))
-        .map(parse)
+        .map(|mask| {
+            interrupt::check();
+            parse(mask)
+        })
         .collect();
     parsed
         .into_iter()
@@ -217,8 +219,8 @@ fn parse_all<Encoded: Sync, Parsed: Send>(
         .collect()
 }
 
-/// Paint masks, whose runs lie within the image and are disjoint in each mask, on an all-background image.
-fn paint(masks: &[Vec<Run>], mut labels: ArrayViewMut2<'_, u32>) -> Merge {
+/// Paint masks on an all-background image. Their runs lie within the image and are disjoint within each mask.
+fn paint(masks: &[Vec<Span>], mut labels: ArrayViewMut2<'_, u32>) -> Merge {
     let claimed: Vec<u64> = masks
         .iter()
         .map(|runs| runs.iter().map(|run| run.length).sum())
@@ -245,13 +247,13 @@ fn paint(masks: &[Vec<Run>], mut labels: ArrayViewMut2<'_, u32>) -> Merge {
     Merge::new(&claimed, losses)
 }
 
-/// For each strip the labels and runs that touch it in the order of the masks, runs cut to the strip and
-/// counted from its first pixel.
+/// For each strip the labels and runs that touch it, in the order of the masks. Runs are cut to the strip and counted from
+/// its first pixel.
 fn runs_by_strip(
-    masks: &[Vec<Run>],
+    masks: &[Vec<Span>],
     (height, width): (usize, usize),
     strip: usize,
-) -> Vec<Vec<(u32, Run)>> {
+) -> Vec<Vec<(u32, Span)>> {
     let strip_pixels = (height * strip) as u64;
     let mut strips = vec![Vec::new(); width.div_ceil(strip)];
     for (mask, runs) in masks.iter().enumerate() {
@@ -262,7 +264,7 @@ fn runs_by_strip(
                 let start = run.start.max(offset) - offset;
                 let end = run.end().min(offset + strip_pixels) - offset;
                 let length = end - start;
-                strips[strip as usize].push((label_of(mask), Run { start, length }));
+                strips[strip as usize].push((label_of(mask), Span { start, length }));
             }
         }
     }
@@ -271,7 +273,7 @@ fn runs_by_strip(
 
 fn paint_strip(
     mut strip: ArrayViewMut2<'_, u32>,
-    runs: impl Iterator<Item = (u32, Run)>,
+    runs: impl Iterator<Item = (u32, Span)>,
 ) -> Losses {
     let height = strip.nrows();
     let mut losses = Losses::default();

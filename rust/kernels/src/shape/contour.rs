@@ -1,12 +1,12 @@
-//! Outlines of nuclei along pixel edges, so that rasterising them gives back exactly the label image.
+//! Outlines of nuclei along pixel edges. Rasterising them gives back exactly the label image.
 //!
 //! The pixel of row r and column c covers [c, c + 1] x [r, r + 1] in (x, y). Every 4-connected piece of a nucleus is one
-//! polygon: an exterior ring with a positive signed area (shoelace formula in x and y as they are, so clockwise to the
-//! eye where y points down) and holes with a negative one. Rings are closed, turn at every vertex and are simple: where
-//! a ring would touch itself at a pixel's corner, it is split in two. A hole may touch the exterior or another hole in
-//! single points, as simple-features geometry allows.
+//! polygon: an exterior ring with positive signed area (shoelace formula in x and y, so clockwise on screen, where y points
+//! down) and holes with negative area. Rings are closed, turn at every vertex and are simple: a ring that would touch itself
+//! at a corner is split in two. A hole may touch the exterior or another hole in single points, as simple-features geometry
+//! allows.
 //!
-//! A walk goes from run to run, not from pixel to pixel: its cost is that of the runs it touches.
+//! A walk goes from run to run, not from pixel to pixel, so its cost is the number of runs along it.
 
 use std::ops::Range;
 
@@ -18,39 +18,39 @@ use crate::interrupt;
 use crate::labels::components::union;
 use crate::runs::{Run, find_runs};
 
-/// Corner of a pixel, x then y.
+/// The corner of a pixel: x, then y.
 pub type Vertex = [i32; 2];
 
-/// Closed sequence of corners: the last one is the first again.
+/// A closed sequence of corners: the last one equals the first.
 pub type Ring = Vec<Vertex>;
 
-/// Why outlines could not be traced.
+/// Why outlines cannot be traced.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
     "labels: expected at most 2^31 - 1 pixels a side and less than 2^32 with a frame of one pixel, got {rows} x {columns}"
 )]
 pub struct ContourError {
-    /// Height given.
+    /// The number of rows given.
     pub rows: usize,
-    /// Width given.
+    /// The number of columns given.
     pub columns: usize,
 }
 
 /// One 4-connected piece of a nucleus.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Polygon {
-    /// Its outer ring.
+    /// The outer ring.
     pub exterior: Ring,
-    /// What it encloses without being it.
+    /// The rings around its holes.
     pub holes: Vec<Ring>,
 }
 
 /// All pieces of one nucleus, by raster order of their first pixels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
-    /// Its number in the label image.
+    /// The label of the nucleus.
     pub label: u32,
-    /// Its pieces.
+    /// The pieces of the nucleus.
     pub polygons: Vec<Polygon>,
 }
 
@@ -82,27 +82,27 @@ pub fn contours(labels: ArrayView2<'_, u32>) -> Result<Vec<Outline>, ContourErro
     Ok(outlines)
 }
 
-/// Where a walk goes on a run, which it keeps on its right (to the eye).
+/// The direction of a walk along a run, which is on its right-hand side.
 #[derive(Debug, Clone, Copy)]
 enum Heading {
-    /// Along the top edge; from this one on, runs of the row above may be in the way.
+    /// Along the top edge. From this run on, runs of the row above may be in the way.
     Right(usize),
     /// Down the right edge.
     Down,
-    /// Along the bottom edge; from this one back, runs of the row below may be in the way.
+    /// Along the bottom edge. From this run back, runs of the row below may be in the way.
     Left(usize),
     /// Up the left edge.
     Up,
 }
 
-/// A vertex of a walk; at a pinch the same nucleus also holds the pixel across the corner, so the walk may come again.
+/// A vertex of a walk. At a pinch, the nucleus also has the pixel across the corner, so the walk may pass it twice.
 #[derive(Debug, Clone, Copy)]
 struct Turn {
     vertex: Vertex,
     pinch: bool,
 }
 
-/// A run with its neighbours, which a walk asks for together.
+/// A run with its neighbours, which a walk reads together.
 #[derive(Debug, Clone, Copy)]
 struct Linked {
     run: Run<u32>,
@@ -110,8 +110,8 @@ struct Linked {
     below: Beside,
 }
 
-/// The first run of a neighbouring row that ends after a run starts, and the first that starts where it has ended: those
-/// from the one to the other share columns with it.
+/// The runs of a neighbouring row that share columns with a run: from the first that ends after the run starts to the first
+/// that starts after the run ends.
 #[derive(Debug, Clone, Copy)]
 struct Beside {
     first: u32,
@@ -132,12 +132,12 @@ impl Beside {
 }
 
 struct Tracer {
-    /// In raster order; between two rows, and twice before the first and after the last, there is one of background, so
-    /// that a run at either end of a row has neighbours too.
+    /// The runs in raster order. There is one run of background between two rows and two at either end, so that the first and
+    /// the last run of a row have neighbours too.
     runs: Vec<Linked>,
-    /// Where the runs of each row are.
+    /// The places of the runs of each row.
     rows: Vec<Range<usize>>,
-    /// Of each run, whether a walk went along its top from its start, and along a top below it from its end.
+    /// For each run, whether a walk went along its top from its start, and along a top below it from its end.
     walked: Vec<[bool; 2]>,
 }
 
@@ -181,7 +181,7 @@ impl Tracer {
         self.runs[run].run
     }
 
-    /// Every piece with its label, by raster order of their first pixels.
+    /// Every piece with its label, in raster order of first pixels.
     fn pieces(mut self) -> Vec<(u32, Polygon)> {
         let mut piece_of = self.first_runs();
         let mut pieces: Vec<(u32, Polygon)> = Vec::new();
@@ -203,7 +203,7 @@ impl Tracer {
         pieces
     }
 
-    /// For each run another of its piece that is not later, itself for the first.
+    /// For each run the parent: a run of the same piece that is not later. The first run is its own parent.
     fn first_runs(&self) -> Vec<u32> {
         let mut parents: Vec<u32> = (0..self.runs.len() as u32).collect();
         for row in &self.rows {
@@ -223,7 +223,7 @@ impl Tracer {
         self.run(run).value == label
     }
 
-    /// Walk along every ring that is met first at a top edge of this run: every ring has one.
+    /// Walk along every ring that starts at a top edge of this run. Every ring starts at some top edge.
     fn trace_tops(&mut self, run: usize, row: usize, turns: &mut Vec<Turn>, polygon: &mut Polygon) {
         let Run { start, end, value } = self.run(run);
         let above = self.runs[run].above.range();
@@ -237,7 +237,7 @@ impl Tracer {
         }
     }
 
-    /// Add the rings of the walk that starts with this top edge, unless it was walked.
+    /// Add the rings of the walk that starts with this top edge, unless a walk passed it before.
     fn trace(
         &mut self,
         (owner, side): (usize, usize),
@@ -253,13 +253,13 @@ impl Tracer {
         self.walk((run, row as i32), next, turns);
         let mut rings = split(turns);
         if polygon.exterior.is_empty() {
-            // The ring through a piece's first pixel is its exterior; it is the one that closes last.
+            // The ring through the first pixel of a piece is its exterior; it closes last.
             polygon.exterior = rings.pop().expect("a walk has at least one ring");
         }
         polygon.holes.append(&mut rings);
     }
 
-    /// Walk along the edges of a piece until its start again, from a top edge of a run along which runs from `next` on may be
+    /// Walk along the edges of a piece, from a top edge of a run back to that edge. Runs of the row above from `next` on may be
     /// in the way. Pixels across a corner are not connected, so the walk turns right there.
     fn walk(&mut self, (mut run, mut row): (usize, i32), next: usize, turns: &mut Vec<Turn>) {
         turns.clear();
@@ -339,7 +339,7 @@ impl Tracer {
     }
 }
 
-/// For each run of one row, write to `side` which runs of a neighbouring row share columns with it.
+/// For each run of one row, write to `side` the runs of a neighbouring row that share columns with it.
 fn find_beside(
     runs: &mut [Linked],
     row: &Range<usize>,
@@ -363,8 +363,8 @@ fn find_beside(
     }
 }
 
-/// Cut a walk into simple, closed rings wherever it comes to the same corner again. The ring with the walk's last
-/// corner, where it began, comes last.
+/// Cut a walk into simple, closed rings at the corners that it passes twice. The ring with the last corner of the walk, where
+/// it began, comes last.
 fn split(turns: &[Turn]) -> Vec<Ring> {
     if !turns.iter().any(|turn| turn.pinch) {
         return vec![closed(turns)];

@@ -1,8 +1,8 @@
-//! Size, place and mean values of every nucleus of a label image.
+//! Area, bounding box, centroid and mean values of every nucleus of a label image.
 //!
 //! Sums of counts and bytes are exact. Intensities are added in double precision, first along each run of a row from
-//! left to right, then run by run in raster order: a sum that depends on the nucleus alone, not on threads or on what
-//! surrounds it.
+//! left to right, then run by run in raster order. So a sum depends on the nucleus alone, not on threads or on its
+//! surroundings.
 
 use ndarray::ArrayView2;
 use rayon::prelude::*;
@@ -12,48 +12,48 @@ use crate::interrupt;
 use crate::labels::by_label::ByLabel;
 use crate::runs::{Run, find_runs};
 
-/// Rows whose runs are in memory at a time.
+/// The number of rows whose runs are in memory at a time.
 const BATCH: usize = 256;
 
-/// Why a label image could not be measured.
+/// Why a label image cannot be measured.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum MeasureError {
-    /// An image does not lie on the label image.
+    /// An image has another shape than the label image.
     #[error("{name}: expected the shape of the labels, {expected:?}, got {got:?}")]
     Shape {
-        /// The image that does not fit.
+        /// The name of the image.
         name: &'static str,
         /// Rows and columns of the label image.
         expected: (usize, usize),
         /// Rows and columns of the other image.
         got: (usize, usize),
     },
-    /// Columns cannot be counted in 32 bits.
+    /// The image has more columns than 32 bits can number.
     #[error("labels: expected at most 2^32 - 1 columns, got {0}")]
     Width(usize),
 }
 
-/// What is known of one nucleus.
+/// The measurements of one nucleus.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measurement {
-    /// Its number in the label image.
+    /// The label of the nucleus.
     pub label: u32,
-    /// Number of its pixels.
+    /// The number of its pixels.
     pub area: u64,
-    /// First row, first column, and the row and column after the last ones.
+    /// The first row and column, and the row and column after the last ones.
     pub bounding_box: [usize; 4],
-    /// Mean row and column of its pixels.
+    /// The mean row and column of its pixels.
     pub centroid: [f64; 2],
-    /// Mean of the intensity image over it, if one was given.
+    /// The mean of the intensity image over the nucleus, if there is such an image.
     pub mean_intensity: Option<f64>,
-    /// Mean of the probability image over it, 0 to 1, if one was given.
+    /// The mean of the probability image over the nucleus, 0 to 1, if there is such an image.
     pub mean_probability: Option<f64>,
 }
 
 /// Measure every label present, ascending; 0 is background. Probabilities are bytes, 255 for 1.
 ///
 /// # Errors
-/// If the intensity or probability image does not have the shape of the label image, or that is too wide.
+/// If an image has another shape than the label image, or the label image is too wide.
 pub fn measure(
     labels: ArrayView2<'_, u32>,
     intensity: Option<ArrayView2<'_, f32>>,
@@ -72,7 +72,7 @@ pub fn measure(
     let labels = labels.as_standard_layout();
     let labels = labels.view();
     let mut totals: Vec<(u32, Totals)> = Vec::new();
-    // One more than the place in `totals`; 0 for a label that was not met yet.
+    // The place in `totals` plus 1; 0 for a new label.
     let mut places = ByLabel::<u32>::new(labels.len());
     for first in (0..expected.0).step_by(BATCH) {
         let rows: Vec<Vec<RunSums>> = (first..expected.0.min(first + BATCH))
@@ -121,7 +121,7 @@ pub(crate) fn check(
     }
 }
 
-/// A run and what is under it: less than a nucleus's totals, of which there would be as many as runs.
+/// A run with the sums over its pixels. It takes less memory than the totals of a nucleus.
 #[derive(Debug, Clone, Copy)]
 struct RunSums {
     run: Run<u32>,
@@ -129,18 +129,19 @@ struct RunSums {
     probability: u64,
 }
 
-/// Sums over pixels of one nucleus.
+/// The sums over the pixels of one nucleus.
 #[derive(Debug, Clone, Copy)]
 struct Totals {
     area: u64,
     bounding_box: [usize; 4],
-    places: [u64; 2],
+    /// The sums of rows and of columns, which exceed 64 bits in the largest images.
+    places: [u128; 2],
     intensity: f64,
     probability: u64,
 }
 
 impl Totals {
-    /// Those of one run.
+    /// The totals of one run.
     fn new(row: usize, sums: &RunSums) -> Self {
         let columns = sums.run.columns();
         let area = columns.len() as u64;
@@ -148,15 +149,15 @@ impl Totals {
             area,
             bounding_box: [row, columns.start, row + 1, columns.end],
             places: [
-                area * row as u64,
-                (columns.start + columns.end - 1) as u64 * area / 2,
+                u128::from(area) * row as u128,
+                (columns.start + columns.end - 1) as u128 * u128::from(area) / 2,
             ],
             intensity: sums.intensity,
             probability: sums.probability,
         }
     }
 
-    /// Take in a run of this row or of a later one.
+    /// Add a run of the last row or of a later one.
     fn add(&mut self, row: usize, sums: &RunSums) {
         let run = Self::new(row, sums);
         let [top, left, _, right] = self.bounding_box;

@@ -1,6 +1,6 @@
 //! Shape of every nucleus of a label image: the ellipse of its second moments, its perimeter, its convex hull.
 //!
-//! Sums are of whole numbers, so they are exact, whatever the order and wherever in the image a nucleus lies.
+//! All sums are of integers, so they are exact in any order and for any place of the nucleus.
 
 use std::f64::consts::{FRAC_PI_4, SQRT_2};
 
@@ -12,36 +12,36 @@ use crate::labels::by_label::ByLabel;
 use crate::runs::{Run, find_runs};
 use crate::shape::measure::{MeasureError, check};
 
-/// Rows whose runs are in memory at a time.
+/// The number of rows whose runs are in memory at a time.
 const BATCH: usize = 256;
 
-/// What is known of one nucleus's shape, in pixels and radians.
+/// The shape of one nucleus, in pixels and radians.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
-    /// Its number in the label image.
+    /// The label of the nucleus.
     pub label: u32,
-    /// Number of its pixels.
+    /// The number of its pixels.
     pub area: u64,
     /// Lengths of the longer and the shorter axis of the ellipse with the same second moments.
     pub axis_lengths: [f64; 2],
-    /// Of that ellipse: 0 for a circle, towards 1 for a line.
+    /// The eccentricity of that ellipse: 0 for a circle, near 1 for a line.
     pub eccentricity: f64,
-    /// Angle from the rows' axis to the longer axis, counter-clockwise, from -pi/2 to pi/2.
+    /// The counter-clockwise angle from the axis of rows to the longer axis, from -pi/2 to pi/2.
     pub orientation: f64,
     /// Length of the line through the centres of its border pixels.
     pub perimeter: f64,
     /// Area of the convex hull of its pixels' squares.
     pub convex_area: f64,
-    /// Least and greatest value of the intensity image over it, if one was given.
+    /// The least and the greatest value of the intensity image over the nucleus, if there is such an image.
     pub intensity_range: Option<[f32; 2]>,
 }
 
 /// Measure the shape of every label present, ascending; 0 is background.
 ///
-/// The perimeter is that of Benkrid and Crookes (2000), over border pixels with 4 neighbours, as scikit-image has it.
+/// The perimeter is that of Benkrid and Crookes (2000) over 4-connected border pixels, as in scikit-image.
 ///
 /// # Errors
-/// If the intensity image does not have the shape of the label image, or that is too wide.
+/// If the intensity image has another shape than the label image, or the label image is too wide.
 pub fn shapes(
     labels: ArrayView2<'_, u32>,
     intensity: Option<ArrayView2<'_, f32>>,
@@ -64,7 +64,7 @@ pub fn shapes(
     let mut gathered = Gathered::new(labels.len());
     for first in (0..height).step_by(BATCH) {
         let end = height.min(first + BATCH);
-        // Of the rows beside the batch too, as pixels look at their neighbours.
+        // The rows beside the batch are included, as pixels look at their neighbours.
         let top = first.saturating_sub(1);
         let borders: Vec<Vec<bool>> = (top..height.min(end + 1))
             .into_par_iter()
@@ -86,7 +86,7 @@ pub fn shapes(
     Ok(gathered.shapes(intensity.is_some()))
 }
 
-/// Which pixels of a row have an edge in common with another label, with background or with the outside.
+/// For each pixel of a row, whether it shares an edge with another label, with background or with the outside.
 fn border_pixels(rows: &[&[u32]], row: usize) -> Vec<bool> {
     interrupt::check();
     let here = rows[row];
@@ -106,11 +106,11 @@ fn border_pixels(rows: &[&[u32]], row: usize) -> Vec<bool> {
     (0..here.len()).map(is_border).collect()
 }
 
-/// Some rows, with the border pixels of these and of those beside them.
+/// Some rows, with the border pixels of these rows and of the rows beside them.
 struct Batch<'a> {
     rows: &'a [&'a [u32]],
     borders: &'a [Vec<bool>],
-    /// The row that the first of `borders` is of.
+    /// The row of the first entry of `borders`.
     top: usize,
 }
 
@@ -133,7 +133,7 @@ impl Batch<'_> {
         runs.into_iter().map(shape).collect()
     }
 
-    /// Count a run's border pixels by how the border goes on from them: straight, diagonally, or one way and the other.
+    /// Count the border pixels of a run by the steps of the border there: straight, diagonal, or one of each.
     fn steps(&self, row: usize, run: &Run<u32>) -> [u32; 3] {
         let mut steps = [0; 3];
         let border = &self.borders[row - self.top];
@@ -168,7 +168,7 @@ impl Batch<'_> {
     }
 }
 
-/// The value that none is further than; not a number if one of them is none.
+/// The extreme value; not-a-number if any value is.
 fn extreme(values: impl Iterator<Item = f32>, is_further: impl Fn(f32, f32) -> bool) -> f32 {
     values
         .reduce(|most, value| {
@@ -181,14 +181,14 @@ fn extreme(values: impl Iterator<Item = f32>, is_further: impl Fn(f32, f32) -> b
         .unwrap_or(f32::NAN)
 }
 
-/// A run, and what is known of its pixels.
+/// A run with the shape of its pixels.
 struct RunShape {
     run: Run<u32>,
     steps: [u32; 3],
     range: [f32; 2],
 }
 
-/// Sums over the pixels of one nucleus.
+/// The sums over the pixels of one nucleus.
 struct Totals {
     label: u32,
     area: i128,
@@ -199,11 +199,11 @@ struct Totals {
     products: i128,
     steps: [u64; 3],
     range: [f32; 2],
-    /// Where its latest extent is; beyond all before there is one.
+    /// The place of its latest extent; beyond all places before there is one.
     latest: usize,
 }
 
-/// From where to where a nucleus goes in one row.
+/// The columns from the first to the last pixel of a nucleus in one row.
 #[derive(Clone, Copy, Default)]
 struct Extent {
     row: usize,
@@ -211,12 +211,12 @@ struct Extent {
     right: u32,
 }
 
-/// All nuclei met so far.
+/// All nuclei found so far.
 struct Gathered {
     totals: Vec<Totals>,
-    /// One more than the place in `totals`; 0 for a label that was not met yet.
+    /// The place in `totals` plus 1; 0 for a new label.
     places: ByLabel<u32>,
-    /// By rows, with the places of their nuclei.
+    /// The extents by row, with the places of their nuclei.
     extents: Vec<(u32, Extent)>,
 }
 
@@ -324,7 +324,7 @@ impl Totals {
     }
 
     fn shape(&self, extents: &[Extent], with_range: bool) -> Shape {
-        // Second central moments times the squared area, which are whole numbers.
+        // The second central moments times the squared area are integers.
         let down = self.area * self.squared_rows - self.rows * self.rows;
         let right = self.area * self.squared_columns - self.columns * self.columns;
         let both = self.area * self.products - self.rows * self.columns;
@@ -369,12 +369,12 @@ fn hull_area(extents: &[Extent]) -> f64 {
             .map(|edge| i128::from(edge[0][0] + edge[1][0]) * i128::from(edge[1][1] - edge[0][1]))
             .sum()
     };
-    // Mirrored, the left side bulges as the right one does.
+    // The left side is mirrored, so that it is a right side too.
     let doubled = side(|extent| i64::from(extent.right)) + side(|extent| -i64::from(extent.left));
     doubled as f64 / 2.0
 }
 
-/// Take a corner, further down than or as far as the last one, into the chain of a hull's right side.
+/// Append a corner, not above the last one, to the chain of the right side of a hull.
 fn append(chain: &mut Vec<[i64; 2]>, [x, y]: [i64; 2]) {
     match chain.last() {
         Some(&[before, at]) if at == y && before >= x => return,

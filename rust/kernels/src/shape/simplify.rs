@@ -5,9 +5,9 @@
 //! may cross itself. Edges that cross are split at their furthest vertices until none cross, at the latest when the ring is
 //! the original one.
 //!
-//! A hash grid with cells as wide as a mean edge finds the edges near an edge, so each check of an edge takes constant time
-//! on rings whose edges are spread out. The recursion of Douglas and Peucker takes O(n log n) unless it always splits near
-//! an end.
+//! A tree of bounding boxes finds the vertex furthest from an edge, and a hash grid with cells as wide as a mean edge finds
+//! the edges near an edge. So a ring of n vertices takes O(n log n), unless very many vertices are equally far from an edge or
+//! very many edges lie in one cell.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,6 +17,15 @@ use thiserror::Error;
 
 use super::contour::Vertex;
 use crate::interrupt;
+
+/// The number of vertices in a box of the lowest level.
+const LEAF: usize = 16;
+
+/// Along shorter edges, rounding never changes the distance of a vertex beside an edge along an axis.
+const EXACT: f64 = (1 << 20) as f64;
+
+/// A bound of the rounding errors of a distance, as a share of the coordinates.
+const ROUNDING: f64 = 1e-14;
 
 /// The grid is set up again when there are this many times as many edges.
 const GROWTH: usize = 4;
@@ -60,26 +69,27 @@ pub fn simplify_ring(ring: &[Vertex], tolerance: f64) -> Result<Vec<Vertex>, Sim
     let away = |place: &usize| squared_length(ring[0], ring[*place]);
     let far = (1..last).max_by_key(away).unwrap_or(1);
     let mut kept = vec![0];
-    keep_between(ring, 0, far, tolerance, &mut kept);
+    let line = Line::new(ring);
+    keep_between(&line, 0, far, tolerance, &mut kept);
     kept.push(far);
-    keep_between(ring, far, last, tolerance, &mut kept);
+    keep_between(&line, far, last, tolerance, &mut kept);
     kept.push(last);
     if kept.len() == 3 {
         // Two edges lie on each other.
-        let between = [(0, far), (far, last)].map(|(from, to)| furthest(ring, from, to));
+        let between = [(0, far), (far, last)].map(|(from, to)| line.furthest(from, to));
         kept.extend(between.into_iter().flatten().map(|(place, _)| place));
         kept.sort_unstable();
     }
-    Edges::new(ring, &kept).untangled()
+    Edges::new(&line, &kept).untangled()
 }
 
 /// Append the vertices to keep between two kept vertices, ascending. A stack replaces recursion, which may be as deep as the
 /// ring is long.
-fn keep_between(ring: &[Vertex], from: usize, to: usize, tolerance: f64, kept: &mut Vec<usize>) {
+fn keep_between(line: &Line<'_>, from: usize, to: usize, tolerance: f64, kept: &mut Vec<usize>) {
     let mut ends = vec![to];
     let mut start = from;
     while let Some(&end) = ends.last() {
-        match furthest(ring, start, end) {
+        match line.furthest(start, end) {
             Some((place, distance)) if distance > tolerance => ends.push(place),
             _ => {
                 ends.pop();
@@ -92,13 +102,103 @@ fn keep_between(ring: &[Vertex], from: usize, to: usize, tolerance: f64, kept: &
     }
 }
 
-/// The vertex between two vertices that is furthest from the edge between them, and its distance.
-fn furthest(ring: &[Vertex], from: usize, to: usize) -> Option<(usize, f64)> {
-    interrupt::check();
-    let distance = |place: usize| distance_to_edge(ring[place], ring[from], ring[to]);
-    (from + 1..to)
-        .map(|place| (place, distance(place)))
-        .max_by(|one, other| one.1.total_cmp(&other.1))
+/// A ring with a tree of bounding boxes, which finds the vertex furthest from an edge without a look at most others.
+struct Line<'a> {
+    ring: &'a [Vertex],
+    /// The least and greatest coordinates of vertices that follow each other: of [`LEAF`] vertices on the first level, of
+    /// twice as many on each next one.
+    levels: Vec<Vec<[Vertex; 2]>>,
+}
+
+impl<'a> Line<'a> {
+    fn new(ring: &'a [Vertex]) -> Self {
+        let around = |boxes: &[[Vertex; 2]]| {
+            let bound = |end: usize, choose: fn(i32, i32) -> i32| {
+                let corners = boxes.iter().map(|corners| corners[end]);
+                corners.reduce(|one, other| [0, 1].map(|axis| choose(one[axis], other[axis])))
+            };
+            [bound(0, i32::min), bound(1, i32::max)]
+                .map(|corner| corner.expect("a chunk has a box"))
+        };
+        let points: Vec<_> = ring.iter().map(|&vertex| [vertex; 2]).collect();
+        let mut levels = vec![points.chunks(LEAF).map(around).collect::<Vec<_>>()];
+        while let Some(last) = levels.last()
+            && last.len() > 1
+        {
+            let next = last.chunks(2).map(around).collect();
+            levels.push(next);
+        }
+        Self { ring, levels }
+    }
+
+    /// The vertex between two vertices that is furthest from the edge between them, of equally far ones the last, and its
+    /// distance.
+    fn furthest(&self, from: usize, to: usize) -> Option<(usize, f64)> {
+        interrupt::check();
+        let mut best: Option<(usize, f64)> = None;
+        let mut nodes = vec![(f64::INFINITY, self.levels.len() - 1, 0)];
+        while let Some((bound, level, node)) = nodes.pop() {
+            let size = LEAF << level;
+            let places = (from + 1).max(node * size)..to.min((node + 1) * size);
+            let is_beaten = |(place, distance): (usize, f64)| {
+                bound < distance || (bound == distance && places.end <= place)
+            };
+            if places.is_empty() || best.is_some_and(is_beaten) {
+                continue;
+            }
+            if level > 0 {
+                let below = &self.levels[level - 1];
+                let mut children = [2 * node, 2 * node + 1].map(|child| {
+                    let bound = below.get(child).map_or(-1.0, |corners| {
+                        most_distance(corners, self.ring[from], self.ring[to])
+                    });
+                    (bound, level - 1, child)
+                });
+                // The more promising child, of equal ones the later, is taken first.
+                children.sort_by(|one, other| one.0.total_cmp(&other.0));
+                nodes.extend(children);
+                continue;
+            }
+            for place in places {
+                let distance = distance_to_edge(self.ring[place], self.ring[from], self.ring[to]);
+                let is_further = |(before, most): (usize, f64)| {
+                    most.total_cmp(&distance).then(before.cmp(&place)).is_lt()
+                };
+                if best.is_none_or(is_further) {
+                    best = Some((place, distance));
+                }
+            }
+        }
+        best
+    }
+}
+
+/// A bound of the distances, as [`distance_to_edge`] rounds them, of all vertices in a box.
+fn most_distance(&[low, high]: &[Vertex; 2], from: Vertex, to: Vertex) -> f64 {
+    let [low_away, high_away, along] = [
+        difference(from, low),
+        difference(from, high),
+        difference(from, to),
+    ];
+    for (axis, other) in [(0, 1), (1, 0)] {
+        // Beside an edge along an axis the distance is a whole number; without slack, vertices as far away are passed over.
+        let is_beside = along[other] == 0.0
+            && low_away[axis].min(high_away[axis]) >= along[axis].min(0.0)
+            && low_away[axis].max(high_away[axis]) <= along[axis].max(0.0);
+        if is_beside && along[axis].abs() < EXACT {
+            let most = low_away[other].abs().max(high_away[other].abs());
+            return if most > 0.0 { most } else { 0.5 };
+        }
+    }
+    // The distance to an edge is convex, so no vertex is further away than all corners.
+    let corners = [low, [low[0], high[1]], [high[0], low[1]], high];
+    let distances = corners.map(|corner| distance_to_edge(corner, from, to));
+    let size: f64 = [low_away, high_away, along]
+        .iter()
+        .flatten()
+        .map(|side| side.abs())
+        .sum();
+    distances.into_iter().fold(0.0, f64::max) + ROUNDING * size
 }
 
 fn distance_to_edge(point: Vertex, from: Vertex, to: Vertex) -> f64 {
@@ -124,7 +224,7 @@ fn squared_length(from: Vertex, to: Vertex) -> i128 {
 
 /// The edges of a ring through some of its vertices. An edge is named by the place of its first vertex.
 struct Edges<'a> {
-    ring: &'a [Vertex],
+    line: &'a Line<'a>,
     /// For each vertex that an edge starts from, the vertex where the edge ends.
     next: Vec<usize>,
     count: usize,
@@ -142,10 +242,10 @@ struct Edges<'a> {
 type Rank = (i32, usize);
 
 impl<'a> Edges<'a> {
-    fn new(ring: &'a [Vertex], kept: &[usize]) -> Self {
+    fn new(line: &'a Line<'a>, kept: &[usize]) -> Self {
         let mut edges = Self {
-            ring,
-            next: vec![0; ring.len()],
+            line,
+            next: vec![0; line.ring.len()],
             count: kept.len() - 1,
             filed: 0,
             side: 1,
@@ -162,7 +262,7 @@ impl<'a> Edges<'a> {
 
     /// The first vertex of each edge, in the order of the ring.
     fn starts(&self) -> impl Iterator<Item = usize> {
-        let is_last = |start: usize| self.next[start] + 1 == self.ring.len();
+        let is_last = |start: usize| self.next[start] + 1 == self.line.ring.len();
         std::iter::successors(Some(0), move |&start| {
             (!is_last(start)).then(|| self.next[start])
         })
@@ -197,7 +297,7 @@ impl<'a> Edges<'a> {
     }
 
     fn edge(&self, from: usize) -> [Vertex; 2] {
-        [self.ring[from], self.ring[self.next[from]]]
+        [self.line.ring[from], self.line.ring[self.next[from]]]
     }
 
     fn rank(&self, from: usize) -> Rank {
@@ -218,8 +318,8 @@ impl<'a> Edges<'a> {
                 self.split(one, other)?;
             }
         }
-        let starts = self.starts().map(|start| self.ring[start]);
-        Ok(starts.chain([self.ring[0]]).collect())
+        let starts = self.starts().map(|start| self.line.ring[start]);
+        Ok(starts.chain([self.line.ring[0]]).collect())
     }
 
     /// The edges that meet an edge where they must not; an edge may come several times.
@@ -236,7 +336,7 @@ impl<'a> Edges<'a> {
         let (one, other) = (self.edge(first), self.edge(second));
         if self.next[first] == second {
             folds_back(one, other[1])
-        } else if first == 0 && self.next[second] + 1 == self.ring.len() {
+        } else if first == 0 && self.next[second] + 1 == self.line.ring.len() {
             folds_back(other, one[1])
         } else {
             touch(one, other)
@@ -248,7 +348,7 @@ impl<'a> Edges<'a> {
         let mut new = Vec::new();
         for from in [one, other] {
             let to = self.next[from];
-            if let Some((vertex, _)) = furthest(self.ring, from, to) {
+            if let Some((vertex, _)) = self.line.furthest(from, to) {
                 self.next[from] = vertex;
                 self.next[vertex] = to;
                 new.extend([from, vertex]);

@@ -10,7 +10,7 @@ use crate::border;
 pub mod geojson;
 pub mod wkb;
 
-/// What `work` makes of the number and the bytes of each outline; or an error that says which one is damaged.
+/// Call `work` with the number and the bytes of each outline. An error names the damaged outline.
 fn for_each_outline<T: Send>(
     py: Python<'_>,
     outlines: &[Bound<'_, PyBytes>],

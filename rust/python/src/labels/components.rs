@@ -1,4 +1,4 @@
-//! Connected components: `nucleus_kernels::labels::components` for Python.
+//! `nucleus_kernels::labels::components` for Python.
 
 use nucleus_kernels::labels::components::{self as kernel, Connectivity};
 use numpy::PyArray2;
@@ -24,7 +24,7 @@ pub fn label<'py>(
     Ok(labels)
 }
 
-/// Connectivity as scikit-image counts it: how many steps along axes lead to a neighbour.
+/// Connectivity in the numbers of scikit-image: the most steps along axes to a neighbour.
 pub fn neighbours(connectivity: i64) -> PyResult<Connectivity> {
     match connectivity {
         1 => Ok(Connectivity::Four),

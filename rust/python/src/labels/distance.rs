@@ -1,4 +1,4 @@
-//! Distances to other labels: `nucleus_kernels::labels::distance` for Python.
+//! `nucleus_kernels::labels::distance` for Python.
 
 use nucleus_kernels::labels::distance as kernel;
 use numpy::PyArray2;

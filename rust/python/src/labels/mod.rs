@@ -19,7 +19,7 @@ pub mod watershed;
 
 type Labels<'py> = Bound<'py, PyArray2<u32>>;
 
-/// A new label image of the same shape, and what `work` returned when it wrote it.
+/// Let `work` write a new label image of the same shape, and return that image and the outcome of `work`.
 fn new_labels<'py, T: Send>(
     py: Python<'py>,
     labels: &PyReadonlyArray2<'py, u32>,
@@ -30,7 +30,7 @@ fn new_labels<'py, T: Send>(
     written(py, labels.dim(), threads, |made| work(labels, made))
 }
 
-/// Hand two C-contiguous images to a kernel that needs to know of no rows.
+/// Call a kernel that takes the pixels of two images in raster order.
 fn in_raster_order<T>(
     labels: ArrayView2<'_, u32>,
     mut made: ArrayViewMut2<'_, u32>,

@@ -1,4 +1,4 @@
-//! What two label images share: `nucleus_kernels::labels::overlap` for Python.
+//! `nucleus_kernels::labels::overlap` for Python.
 
 use nucleus_kernels::labels::overlap::{self, Instances};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2};
@@ -12,7 +12,7 @@ type Column<'py, T> = Bound<'py, PyArray1<T>>;
 /// Labels and areas of the instances of one image.
 type Areas<'py> = (Column<'py, u32>, Column<'py, i64>);
 
-/// Where the instances of each pair are, in the first image and in the second, and the pixels that they share.
+/// The places of the instances of each pair, in the first and in the second image, and the number of shared pixels.
 type Pairs<'py> = (Column<'py, isize>, Column<'py, isize>, Column<'py, i64>);
 
 #[pyfunction]

@@ -1,4 +1,4 @@
-//! The watershed from markers: `nucleus_kernels::labels::watershed` for Python.
+//! `nucleus_kernels::labels::watershed` for Python.
 
 use nucleus_kernels::labels::components::Connectivity;
 use nucleus_kernels::labels::watershed::{self as kernel, Level};
@@ -9,7 +9,7 @@ use super::components::neighbours;
 use crate::arrays::{array, written};
 use crate::border::mask_error;
 
-/// Where the image is flooded from and how far.
+/// The arguments of a watershed besides the image.
 struct Flood<'py> {
     markers: PyReadonlyArray2<'py, u32>,
     mask: Option<PyReadonlyArray2<'py, bool>>,

@@ -1,4 +1,4 @@
-//! Rings of fewer vertices: `nucleus_kernels::shape::simplify` for Python.
+//! `nucleus_kernels::shape::simplify` for Python.
 
 use nucleus_kernels::shape::contour::Vertex;
 use nucleus_kernels::shape::simplify::{self as kernel, SimplifyError};
@@ -8,6 +8,9 @@ use pyo3::prelude::*;
 
 use crate::arrays::array;
 use crate::border::{self, SettingsError, mask_error};
+
+/// The work on one vertex, in pixels of other kernels.
+const PIXELS_PER_VERTEX: usize = 64;
 
 #[pyfunction]
 pub fn simplify_ring<'py>(
@@ -29,7 +32,9 @@ pub fn simplify_ring<'py>(
             )));
         }
     };
-    let simplified = border::run(py, None, 0, || kernel::simplify_ring(&vertices, tolerance))?;
+    let simplified = border::run(py, None, PIXELS_PER_VERTEX * vertices.len(), || {
+        kernel::simplify_ring(&vertices, tolerance)
+    })?;
     let simplified = simplified.map_err(|error| match error {
         SimplifyError::Tolerance(_) => SettingsError::new_err(error.to_string()),
         SimplifyError::NotARing(_) | SimplifyError::NotSimple(..) => mask_error(error),

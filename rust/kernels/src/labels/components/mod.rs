@@ -1,8 +1,8 @@
 //! Connected components of a binary image or of a label image, by union-find over runs rather than over pixels.
 //!
-//! Strips of rows are cut into parts, mostly runs, and joined within themselves in parallel, then over the seams between
-//! them. A part's parent always comes before it in raster order, so that one pass over the parts numbers the components by
-//! their first pixels. See He, Chao, Suzuki (2008), A run-based two-scan labeling algorithm, <https://doi.org/10.1109/TIP.2008.919369>.
+//! Strips of rows are cut into parts, which are mostly runs. The parts are united within each strip in parallel, then across
+//! the seams of strips. The parent of a part comes before it in raster order, so one pass over the parts numbers the
+//! components by their first pixels. See He, Chao, Suzuki (2008), A run-based two-scan labeling algorithm, <https://doi.org/10.1109/TIP.2008.919369>.
 
 mod pixels;
 
@@ -15,39 +15,39 @@ use thiserror::Error;
 use crate::interrupt;
 use crate::runs::{Run, find_runs};
 
-/// Of the image, which is in standard layout, and so of its rows.
+/// Why rows of the image, which is in standard layout, are slices.
 const ONE_PIECE: &str = "a row lies in one piece";
 
-/// Rows that one thread takes at a time.
+/// The number of rows that one thread takes at a time.
 const STRIP: usize = 64;
 
-/// Rows that tell whether a strip is dense.
+/// The number of rows that decide whether a strip is dense.
 const SAMPLE: usize = 4;
 
-/// Pixels a run, more or less, below which pixels are quicker than runs.
+/// The approximate number of pixels per run below which pixels are faster than runs.
 const DENSE: usize = 8;
 
-/// Which pixels are neighbours.
+/// The definition of neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Connectivity {
-    /// Those that share an edge.
+    /// Pixels that share an edge.
     Four,
-    /// Those that share an edge or a corner.
+    /// Pixels that share an edge or a corner.
     Eight,
 }
 
-/// Why components could not be labelled.
+/// Why components cannot be labelled.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LabelError {
-    /// More pixels than there are numbers for components.
+    /// The image has more pixels than 32 bits can number.
     #[error("image: expected at most 2^32 - 1 pixels, got {rows} x {columns}")]
     Size {
-        /// Height given.
+        /// The number of rows given.
         rows: usize,
-        /// Width given.
+        /// The number of columns given.
         columns: usize,
     },
-    /// There is not one place in the label image for each pixel.
+    /// The label image has another shape than the image.
     #[error("labels: expected the image's shape {image:?}, got {labels:?}")]
     Shape {
         /// Rows and columns of the image.
@@ -57,20 +57,20 @@ pub enum LabelError {
     },
 }
 
-/// Some rows, cut into parts of components.
+/// A strip of rows, cut into parts of components.
 struct Strip<T> {
     parts: Parts<T>,
-    /// For each part one of its component that is not later; one that is its own parent is the first of its component.
+    /// For each part a parent: a part of the same component that is not later. The first part is its own parent.
     parents: Vec<u32>,
-    /// The first row and the last.
+    /// The first and the last row.
     ends: [End<T>; 2],
 }
 
-/// Which pixels are of which part.
+/// The parts of a strip.
 enum Parts<T> {
-    /// Each run is a part. Where each row's are.
+    /// Each run is a part; the ranges are the runs of each row.
     Runs(Vec<Run<T>>, Vec<Range<usize>>),
-    /// The numbers of the parts, from 1, stand in the label image.
+    /// The label image holds the numbers of the parts, from 1.
     Pixels,
 }
 
@@ -80,10 +80,10 @@ struct End<T> {
     parts: Vec<u32>,
 }
 
-/// Write the number of its component to each pixel of `labels` that is not background, and return how many there are.
+/// Write to each pixel of `labels` the number of its component, and return the number of components.
 ///
-/// Neighbouring pixels of one value are of one component. `labels` must be all 0; background is not written, so that
-/// memory that the system gives out as zeros on first use stays unused there. Components are numbered 1..N by raster order
+/// Neighbouring pixels of equal value belong to one component. `labels` must be all 0. Background is not written, so the
+/// system need not allocate untouched pages of a new array. Components are numbered 1..N by raster order
 /// of their first pixels.
 ///
 /// # Errors
@@ -203,7 +203,7 @@ impl<T: Copy + PartialEq + Default> Strip<T> {
     }
 }
 
-/// Whether the first rows have so many runs that it is quicker to go from pixel to pixel.
+/// Whether the first rows have so many runs that work on pixels is faster.
 fn is_dense<T: Copy + PartialEq + Default>(image: ArrayView2<'_, T>) -> bool {
     let mut runs: Vec<Run<T>> = Vec::new();
     let rows = image.rows().into_iter().take(SAMPLE);
@@ -211,23 +211,23 @@ fn is_dense<T: Copy + PartialEq + Default>(image: ArrayView2<'_, T>) -> bool {
     runs.len() * DENSE > image.nrows().min(SAMPLE) * image.ncols()
 }
 
-/// Call `touch` with the places of any two runs, of a row and of the row below, that are of one value and neighbours.
+/// Call `touch` with the places of each pair of neighbouring runs of equal value in a row and the row below.
 fn for_each_touch<T: Copy + PartialEq>(
     above: &[Run<T>],
     here: &[Run<T>],
     connectivity: Connectivity,
     mut touch: impl FnMut(usize, usize),
 ) {
-    let reach = u32::from(connectivity == Connectivity::Eight);
+    let corner = u32::from(connectivity == Connectivity::Eight);
     let (mut i, mut j) = (0, 0);
     while i < above.len() && j < here.len() {
         let (a, b) = (above[i], here[j]);
-        if a.value == b.value && a.start < b.end + reach && b.start < a.end + reach {
+        if a.value == b.value && a.start < b.end + corner && b.start < a.end + corner {
             touch(i, j);
         }
-        // Only a run that starts where the other row's ends can touch it past that end, by a corner.
+        // Past the end of a run, only a run that starts at that end touches it, by a corner.
         if a.end == b.end
-            && reach == 1
+            && corner == 1
             && let Some(next) = here.get(j + 1)
             && next.start == a.end
             && next.value == a.value
@@ -242,7 +242,7 @@ fn for_each_touch<T: Copy + PartialEq>(
     }
 }
 
-/// Make the parts of both numbers one component, and return its first part; a parent is never later than its part.
+/// Unite the components of two parts and return the first part. A parent is never later than its part.
 pub(crate) fn union(parents: &mut [u32], a: usize, b: usize) -> usize {
     let (a, b) = (root(parents, a), root(parents, b));
     let (first, later) = if a < b { (a, b) } else { (b, a) };
@@ -250,7 +250,7 @@ pub(crate) fn union(parents: &mut [u32], a: usize, b: usize) -> usize {
     first
 }
 
-/// The first part that is known to be of the same component; the way there is halved for the next who asks.
+/// The first known part of the same component. The path to it is halved for later calls.
 fn root(parents: &mut [u32], mut part: usize) -> usize {
     loop {
         let parent = parents[part] as usize;
@@ -263,7 +263,7 @@ fn root(parents: &mut [u32], mut part: usize) -> usize {
     }
 }
 
-/// The parents of all parts, joined over the seams between strips, and the number of each strip's first part.
+/// The parents of all parts, united across the seams of strips, and the number of the first part of each strip.
 fn joined<T: Copy + PartialEq + Default>(
     strips: &[Strip<T>],
     connectivity: Connectivity,
@@ -285,7 +285,7 @@ fn joined<T: Copy + PartialEq + Default>(
     (parents, starts)
 }
 
-/// Put the numbers of components in place of parents. A parent comes first, so that its number is known by then.
+/// Replace parents by the numbers of components. A parent comes before its part, so its number is known.
 fn number(parents: &mut [u32]) -> u32 {
     let mut count = 0;
     for part in 0..parents.len() {

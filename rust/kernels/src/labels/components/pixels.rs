@@ -1,6 +1,6 @@
-//! Components of rows in which hardly two neighbours are alike, pixel by pixel: there are too many runs to keep them.
+//! Components of rows in which few neighbours are equal, pixel by pixel: runs would take too much memory.
 //!
-//! A pixel asks those neighbours that were there before it, in an order in which it seldom has to ask all. See Wu, Otoo,
+//! Each pixel is compared with its earlier neighbours, in an order that seldom needs all of them. See Wu, Otoo,
 //! Suzuki (2009), Optimizing two-pass connected-component labeling algorithms, <https://doi.org/10.1007/s10044-008-0109-y>.
 
 use ndarray::ArrayView2;
@@ -8,8 +8,8 @@ use ndarray::ArrayView2;
 use super::{Connectivity, union};
 use crate::interrupt;
 
-/// Write the number of its part, from 1, to each pixel of `labels` that is not background, and return for each part one of
-/// its component that is not later, counted from 0.
+/// Write to each pixel of `labels` the number of its part, from 1, and return the parent of each part, counted from 0.
+/// Background is not written.
 pub(super) fn label<T: Copy + PartialEq + Default>(
     image: ArrayView2<'_, T>,
     connectivity: Connectivity,
@@ -26,7 +26,7 @@ pub(super) fn label<T: Copy + PartialEq + Default>(
             pixels: above,
             numbers: numbers_above,
         };
-        // Without an early end, so that it compiles to vector instructions.
+        // The fold has no early exit, so it compiles to vector instructions.
         let is_empty = here
             .iter()
             .fold(true, |all, pixel| all & (*pixel == T::default()));
@@ -40,7 +40,7 @@ pub(super) fn label<T: Copy + PartialEq + Default>(
     parents
 }
 
-/// The row above the one to be numbered.
+/// The row above the row to be numbered.
 struct Above<'a, T> {
     pixels: &'a [T],
     numbers: &'a [u32],
@@ -59,7 +59,7 @@ fn label_row_by_edges<T: Copy + PartialEq + Default>(
     for ((&pixel, here), (&up, &number_above)) in here.iter().zip(numbers).zip(upper) {
         if pixel != background {
             number = match (up == pixel, left == pixel) {
-                // Both are one already, if the pixel between them is of their value too.
+                // The two are united already if the pixel between them has the same value.
                 (true, true) if across != pixel => joined(parents, number_above, number),
                 (true, _) => number_above,
                 (false, true) => number,
@@ -84,7 +84,7 @@ fn label_row_by_corners<T: Copy + PartialEq + Default>(
         if pixel != background {
             let is = |column: usize| above.pixels.get(column) == Some(&pixel);
             let before = column.wrapping_sub(1);
-            // The pixel above touches all others; the one before and the one above that touch each other.
+            // The pixel above touches all others; the pixel before touches the one above it.
             numbers[column] = if is(column) {
                 above.numbers[column]
             } else if is(column + 1) {
@@ -108,7 +108,7 @@ fn label_row_by_corners<T: Copy + PartialEq + Default>(
     }
 }
 
-/// A number of the component that two parts make.
+/// Unite two parts and return a number of their component.
 fn joined(parents: &mut [u32], a: u32, b: u32) -> u32 {
     if a == b {
         return a;
@@ -116,7 +116,7 @@ fn joined(parents: &mut [u32], a: u32, b: u32) -> u32 {
     union(parents, a as usize - 1, b as usize - 1) as u32 + 1
 }
 
-/// The number of a new part, which is its own parent.
+/// Add a part, which is its own parent, and return its number.
 fn another(parents: &mut Vec<u32>) -> u32 {
     parents.push(parents.len() as u32);
     parents.len() as u32
