@@ -2,8 +2,8 @@
 //!
 //! Pixels leave the queue by level, then by age. A pixel that leaves the queue gives its label to its free neighbours and
 //! raises their level to its own. The order of markers of one level remains: scikit-image takes them in the order in which
-//! they lie in its binary heap, so [`Heap`] arranges its items as that heap does. Once no two markers of one level have free
-//! neighbours, every queue gives the same result, and [`Buckets`] are faster for few levels.
+//! they lie in its binary heap, so `Heap` arranges its items as that heap does. Once no two markers of one level have free
+//! neighbours, every queue gives the same result, and `Buckets` are faster for few levels.
 //! See Beucher and Meyer (1993), The morphological approach to segmentation: the watershed transformation.
 
 use std::ops::Range;
