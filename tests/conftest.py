@@ -43,7 +43,7 @@ def real_data() -> Path:
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a bundle whose small, untrained network takes bright pixels for nuclei."""
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    group = GroupConfig(heat_sigma=1.0, join_distance=4.0, min_area=5, min_score=0.5)
+    group = GroupConfig(centre_sigma=1.0, merge_distance=4.0, min_area=5, min_score=0.5)
     config = BundleConfig("tiny", NetworkConfig(form="plain", width=8, depth=2, stem_stride=2), group, diameter=16.0)
     save_bundle(folder, weights_of(brightness_network(config.network)), config, metrics={"ap50": 0.5}, card="# Tiny\n")
     return folder

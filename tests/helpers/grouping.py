@@ -17,13 +17,13 @@ EVERYWHERE = np.ones((3, 3), bool)
 @dataclass(frozen=True)
 class Options:
     foreground_threshold: float = 0.5
-    heat_threshold: float = 0.3
-    heat_sigma: float = 0.0
+    centre_threshold: float = 0.3
+    centre_sigma: float = 0.0
     window: int = 2
-    join_distance: float = 0.0
-    join_dip: float = 0.1
-    snap: float = 3.0
-    reach: int = 64
+    merge_distance: float = 0.0
+    merge_dip: float = 0.1
+    assignment_radius: float = 3.0
+    max_offset: int = 64
     min_area: int = 0
     min_score: float = 0.0
     min_peak: float = 0.0
@@ -57,7 +57,7 @@ def centres_by_definition(heat: NDArray[np.int64], options: Options) -> list[tup
     def rank(pixel: tuple[int, int]) -> tuple[int, int, int]:
         return (-int(heat[pixel]), *pixel)
 
-    least = max(1, options.heat_threshold * 255 * 65536)
+    least = max(1, options.centre_threshold * 255 * 65536)
     candidates = []
     for pixel in np.ndindex(heat.shape):
         around = [
@@ -71,9 +71,9 @@ def centres_by_definition(heat: NDArray[np.int64], options: Options) -> list[tup
     def yields(lower: tuple[int, int], higher: tuple[int, int]) -> bool:
         return (
             rank(higher) < rank(lower)
-            and math.dist(higher, lower) <= options.join_distance
+            and math.dist(higher, lower) <= options.merge_distance
             and min(int(heat[p]) for p in bresenham(lower, higher)) * 65536
-            >= int(heat[lower]) * round((1 - options.join_dip) * 65536)
+            >= int(heat[lower]) * round((1 - options.merge_dip) * 65536)
         )
 
     return [lower for lower in candidates if not any(yields(lower, higher) for higher in candidates)]
@@ -85,9 +85,9 @@ def owners_by_definition(maps: Maps, centres: list[tuple[int, int]], options: Op
     for r, c in np.ndindex(owners.shape):
         if maps[r, c, 0] < options.foreground_threshold * 255:
             continue
-        dr, dc = (max(-options.reach, min(options.reach, (int(v) - 128) / 2)) for v in maps[r, c, 2:])
+        dr, dc = (max(-options.max_offset, min(options.max_offset, (int(v) - 128) / 2)) for v in maps[r, c, 2:])
         ranked = [((cr - r - dr) ** 2 + (cc - c - dc) ** 2, cr, cc, i) for i, (cr, cc) in enumerate(centres)]
-        if ranked and min(ranked)[0] <= options.snap**2:
+        if ranked and min(ranked)[0] <= options.assignment_radius**2:
             owners[r, c] = min(ranked)[3] + 1
     return owners
 
@@ -110,7 +110,7 @@ def cleaned_by_definition(owners: NDArray[np.int64], owner: int) -> NDArray[np.b
 
 
 def group_by_definition(maps: Maps, options: Options) -> Grouped:
-    heat = smoothed(maps[..., 1], options.heat_sigma)
+    heat = smoothed(maps[..., 1], options.centre_sigma)
     centres = centres_by_definition(heat, options)
     owners = owners_by_definition(maps, centres, options)
     found = []

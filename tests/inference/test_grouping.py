@@ -72,13 +72,13 @@ def blobby_maps(draw: st.DrawFn) -> Maps:
 random_options = st.builds(
     Options,
     foreground_threshold=st.sampled_from([0.0, 0.3, 0.5, 1.0]),
-    heat_threshold=st.sampled_from([0.0, 0.3, 0.4, 1.0]),
-    heat_sigma=st.sampled_from([0.0, 0.0, 0.4, 1.0, 2.5]),
+    centre_threshold=st.sampled_from([0.0, 0.3, 0.4, 1.0]),
+    centre_sigma=st.sampled_from([0.0, 0.0, 0.4, 1.0, 2.5]),
     window=st.integers(1, 4),
-    join_distance=st.sampled_from([0.0, 1.0, 2.5, 5.0, 9.0]),
-    join_dip=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
-    snap=st.sampled_from([0.0, 0.5, 1.0, 2.5, 12.0]),
-    reach=st.sampled_from([0, 1, 5, 64]),
+    merge_distance=st.sampled_from([0.0, 1.0, 2.5, 5.0, 9.0]),
+    merge_dip=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+    assignment_radius=st.sampled_from([0.0, 0.5, 1.0, 2.5, 12.0]),
+    max_offset=st.sampled_from([0, 1, 5, 64]),
     min_area=st.integers(0, 6),
     min_score=st.sampled_from([0.0, 0.6, 0.8]),
     min_peak=st.sampled_from([0.0, 0.5, 1.0]),
@@ -93,8 +93,10 @@ def test_noise_is_grouped_as_the_contract_says(maps: Maps, options: Options) -> 
 
 @settings(max_examples=400, deadline=None)
 @given(blobby_maps(), st.sampled_from([0.0, 1.0]), st.integers(0, 12))
-def test_pieces_holes_and_nested_rings_are_cleaned_as_the_contract_says(maps: Maps, snap: float, area: int) -> None:
-    options = Options(snap=snap, window=1, min_area=area)
+def test_pieces_holes_and_nested_rings_are_cleaned_as_the_contract_says(
+    maps: Maps, assignment_radius: float, area: int
+) -> None:
+    options = Options(assignment_radius=assignment_radius, window=1, min_area=area)
     assert_same(group(maps, options), group_by_definition(maps, options))
 
 
@@ -161,7 +163,7 @@ def solid_nuclei(draw: st.DrawFn) -> NDArray[np.uint32]:
 @settings(max_examples=200, deadline=None)
 @given(solid_nuclei())
 def test_grouping_inverts_exact_targets(labels: NDArray[np.uint32]) -> None:
-    found, centres, scores, peaks = group(exact_targets(labels), Options(heat_threshold=1.0))
+    found, centres, scores, peaks = group(exact_targets(labels), Options(centre_threshold=1.0))
     np.testing.assert_array_equal(found, renumbered(labels))
     assert (scores == 1).all()
     assert (peaks == 1).all()
@@ -174,18 +176,20 @@ def test_a_block_with_its_margin_decides_its_nuclei_as_the_whole_image_does(
     maps: Maps, options: Options, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    options = replace(options, reach=min(options.reach, 3), snap=min(options.snap, 1.0), window=1)
+    options = replace(
+        options, max_offset=min(options.max_offset, 3), assignment_radius=min(options.assignment_radius, 1.0), window=1
+    )
     maps = (
         np.pad(maps, [(rng.integers(0, 40), rng.integers(0, 40)) for _ in range(2)] + [(0, 0)], mode="reflect")
         if min(maps.shape[:2]) > 1
         else maps
     )
     margin = _core.group_margin(
-        heat_sigma=options.heat_sigma,
+        centre_sigma=options.centre_sigma,
         window=options.window,
-        join_distance=options.join_distance,
-        snap=options.snap,
-        reach=options.reach,
+        merge_distance=options.merge_distance,
+        assignment_radius=options.assignment_radius,
+        max_offset=options.max_offset,
     )
     labels, centres, scores, _ = group(maps, options)
     r0, c0 = (int(rng.integers(0, side)) for side in maps.shape[:2])
@@ -235,7 +239,7 @@ def test_images_without_pixels_have_no_nuclei(shape: tuple[int, int]) -> None:
 def test_one_hot_pixel_is_a_nucleus() -> None:
     maps = flat(1, 1)
     maps[..., 1] = 255
-    labels, centres, scores, peaks = group(maps, Options(heat_sigma=1.0))
+    labels, centres, scores, peaks = group(maps, Options(centre_sigma=1.0))
     assert (labels.tolist(), centres.tolist(), scores.tolist(), peaks.tolist()) == (
         [[1]],
         [[0, 0]],
@@ -245,7 +249,7 @@ def test_one_hot_pixel_is_a_nucleus() -> None:
 
 
 def test_no_heat_is_no_centre_even_at_threshold_zero() -> None:
-    labels, *_ = group(flat(9, 9), Options(heat_threshold=0.0))
+    labels, *_ = group(flat(9, 9), Options(centre_threshold=0.0))
     assert not labels.any()
 
 
@@ -261,7 +265,7 @@ def test_a_centre_yields_to_a_higher_one_that_yields_itself() -> None:
     maps = flat(1, 13)
     maps[0, :, 1] = 200
     maps[0, [0, 6, 12], 1] = 255, 254, 253
-    _, centres, _, _ = group(maps, Options(join_distance=6.0, join_dip=0.5))
+    _, centres, _, _ = group(maps, Options(merge_distance=6.0, merge_dip=0.5))
     assert centres.tolist() == [[0, 0]]
 
 
@@ -269,14 +273,14 @@ def test_a_dip_between_centres_keeps_both() -> None:
     maps = flat(1, 7)
     maps[0, :, 1] = 255, 200, 200, 179, 200, 200, 200
     maps[0, 6, 1] = 201
-    assert len(group(maps, Options(join_distance=6.0, join_dip=0.1))[1]) == 2
-    assert len(group(maps, Options(join_distance=6.0, join_dip=0.12))[1]) == 1
+    assert len(group(maps, Options(merge_distance=6.0, merge_dip=0.1))[1]) == 2
+    assert len(group(maps, Options(merge_distance=6.0, merge_dip=0.12))[1]) == 1
 
 
 def test_a_pixel_between_two_centres_goes_to_the_first_in_raster_order() -> None:
     maps = flat(1, 7)
     maps[0, [0, 6], 1] = 250, 255
-    labels, *_ = group(maps, Options(snap=3.0))
+    labels, *_ = group(maps, Options(assignment_radius=3.0))
     assert labels.tolist() == [[1, 1, 1, 1, 2, 2, 2]]
 
 
@@ -285,7 +289,7 @@ def test_thresholds_that_name_a_byte_mean_that_byte() -> None:
         maps = flat(1, 2)
         maps[0, :, 1] = byte, 0
         maps[0, :, 0] = byte, byte - 1
-        labels, *_ = group(maps, Options(foreground_threshold=byte / 255, heat_threshold=byte / 255))
+        labels, *_ = group(maps, Options(foreground_threshold=byte / 255, centre_threshold=byte / 255))
         assert labels.tolist() == [[1, 0]]
 
 
@@ -293,7 +297,7 @@ def test_more_nuclei_than_sixteen_bits_can_number() -> None:
     maps = np.zeros((520, 520, 4), np.uint8)
     maps[..., 2:] = 128
     maps[::2, ::2, :2] = 255
-    labels, centres, _, _ = group(maps, Options(window=1, snap=0.0))
+    labels, centres, _, _ = group(maps, Options(window=1, assignment_radius=0.0))
     assert labels.max() == len(centres) == 260 * 260
     assert labels[::2, ::2].ravel().tolist() == list(range(1, 260 * 260 + 1))
 
@@ -304,7 +308,7 @@ def test_arrays_that_are_not_contiguous_give_the_same_result() -> None:
     views = [np.asfortranarray(maps), np.repeat(maps, 2, 1)[:, ::2], maps[::-1, ::-1].copy()[::-1, ::-1]]
     for view, sigma in itertools.product(views, (0.0, 1.5)):
         assert not view.flags.c_contiguous
-        assert_same(group(view, Options(heat_sigma=sigma)), group(maps, Options(heat_sigma=sigma)))
+        assert_same(group(view, Options(centre_sigma=sigma)), group(maps, Options(centre_sigma=sigma)))
 
 
 def test_maps_that_may_not_be_written_are_read() -> None:
@@ -339,15 +343,15 @@ def test_what_is_not_maps_is_refused_with_what_came(maps: object, message: str) 
     [
         ("foreground_threshold", 1.5),
         ("foreground_threshold", math.nan),
-        ("heat_threshold", -0.1),
-        ("heat_sigma", 17.0),
-        ("heat_sigma", math.inf),
+        ("centre_threshold", -0.1),
+        ("centre_sigma", 17.0),
+        ("centre_sigma", math.inf),
         ("window", 0),
         ("window", -1),
-        ("join_distance", 129.0),
-        ("join_dip", 2.0),
-        ("snap", -1.0),
-        ("reach", 65),
+        ("merge_distance", 129.0),
+        ("merge_dip", 2.0),
+        ("assignment_radius", -1.0),
+        ("max_offset", 65),
         ("min_area", -1),
         ("min_score", 1.01),
         ("min_peak", math.nan),
@@ -359,5 +363,5 @@ def test_settings_out_of_range_are_refused_by_name(name: str, value: float) -> N
 
 
 def test_the_margin_adds_up_all_that_a_nucleus_depends_on() -> None:
-    margin = _core.group_margin(heat_sigma=1.5, window=4, join_distance=6.5, snap=3.0, reach=30)
+    margin = _core.group_margin(centre_sigma=1.5, window=4, merge_distance=6.5, assignment_radius=3.0, max_offset=30)
     assert margin == 2 * (30 + 3) + 7 + 4 + 5

@@ -168,9 +168,9 @@ def test_nuclei_are_grouped_as_the_contract_says() -> None:
         maps = exact_targets(labels).astype(np.int64)
         shaken = maps + rng.integers(-6, 7, maps.shape) * (rng.random(maps.shape) < rng.choice([0.0, 0.3, 1.0]))
         options = Options(
-            heat_sigma=float(rng.choice([0.0, 1.0])),
+            centre_sigma=float(rng.choice([0.0, 1.0])),
             window=int(rng.integers(1, 4)),
-            join_distance=float(rng.choice([0.0, 5.0])),
+            merge_distance=float(rng.choice([0.0, 5.0])),
             min_area=int(rng.integers(0, 5)),
             min_score=float(rng.choice([0.0, 0.6])),
         )

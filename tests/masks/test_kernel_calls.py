@@ -108,8 +108,30 @@ small = image[:100, :100], markers[:100, :100]
 assert np.unique(masks.watershed(*small)).tolist() == [1, 2, 61, 62]
 """
 
+BESIDE = """
+from concurrent.futures import ThreadPoolExecutor
+
+image, markers = image[:2100, :2100].copy(), markers[:2100, :2100].copy()
+expected = masks.watershed(image, markers)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with ThreadPoolExecutor(1) as other:
+    beside = other.submit(masks.watershed, image, markers)
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        masks.watershed(image, markers)
+    except KeyboardInterrupt:
+        pass
+    else:
+        raise AssertionError("not interrupted")
+    np.testing.assert_array_equal(beside.result(), expected)
+"""
+
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals come otherwise there")
-@pytest.mark.parametrize("script", [COUNTING, RAISING], ids=["handled while it works", "ended by Ctrl-C"])
+@pytest.mark.parametrize(
+    "script",
+    [COUNTING, RAISING, BESIDE],
+    ids=["handled while it works", "ended by Ctrl-C", "only the call of the main thread"],
+)
 def test_signals_reach_python_during_a_long_call(script):
     run_script(SCENE + script)

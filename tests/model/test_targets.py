@@ -10,7 +10,7 @@ from nucleus_unet.model.targets import nuclei_of, quantise, targets
 from numpy.typing import NDArray
 from scipy import ndimage
 
-EXACT = GroupConfig(heat_sigma=0, join_distance=0, min_area=0, min_score=0, min_peak=0)
+EXACT = GroupConfig(centre_sigma=0, merge_distance=0, min_area=0, min_score=0, min_peak=0)
 Disc = tuple[int, int, int]
 
 

@@ -89,7 +89,7 @@ def test_the_nuclei_are_those_of_the_whole_whose_centres_lie_within(
 def test_blocks_decide_wild_maps_in_regions_as_the_whole(
     tmp_path_factory: pytest.TempPathFactory, maps: NDArray[np.uint8], block: int
 ) -> None:
-    config = GroupConfig(reach=9, snap=5, join_distance=9, min_area=1, min_score=0, min_peak=0)
+    config = GroupConfig(max_offset=9, assignment_radius=5, merge_distance=9, min_area=1, min_score=0, min_peak=0)
     region = Region(read_roi(DRAWN), (230, 250), 32)
     work = StoredMaps(maps, config, tmp_path_factory.mktemp("work"), block=block, region=region)
     run_on_threads(work, workers=1, calls=2)

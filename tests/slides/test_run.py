@@ -111,19 +111,23 @@ def nuclei_on_seams(shape: tuple[int, int], every: int) -> NDArray[np.uint8]:
     return maps
 
 
-SMALL = GroupConfig(reach=12, snap=5, join_distance=6, heat_sigma=1, min_area=1, min_score=0, min_peak=0)
+SMALL = GroupConfig(
+    max_offset=12, assignment_radius=5, merge_distance=6, centre_sigma=1, min_area=1, min_score=0, min_peak=0
+)
 
 
 @given(
     maps=st.builds(random_maps, st.integers(0, 2**32), st.tuples(st.integers(90, 160), st.integers(40, 130))),
     block=st.integers(17, 200),
-    reach=st.integers(0, 30),
+    max_offset=st.integers(0, 30),
 )
 @settings(max_examples=12)
 def test_blocks_decide_wild_maps_as_the_whole(
-    tmp_path_factory: pytest.TempPathFactory, maps: NDArray[np.uint8], block: int, reach: int
+    tmp_path_factory: pytest.TempPathFactory, maps: NDArray[np.uint8], block: int, max_offset: int
 ) -> None:
-    config = GroupConfig(reach=reach, snap=5, join_distance=9, min_area=1, min_score=0, min_peak=0)
+    config = GroupConfig(
+        max_offset=max_offset, assignment_radius=5, merge_distance=9, min_area=1, min_score=0, min_peak=0
+    )
     work = StoredMaps(maps, config, tmp_path_factory.mktemp("work"), block=block)
     run_on_threads(work, workers=2, calls=2)
     np.testing.assert_array_equal(labels_in_blocks(work), group(maps, config).labels)

@@ -158,7 +158,7 @@ def test_int8_may_lose_little_of_every_figure(changes: dict[str, Any], is_little
 
 
 def made(count: int) -> finishing.Finished:
-    group = GroupConfig(heat_sigma=1.0, join_distance=4.0, min_area=5, min_score=0.5)
+    group = GroupConfig(centre_sigma=1.0, merge_distance=4.0, min_area=5, min_score=0.5)
     examples = [discs(number) for number in range(count)]
     weights = weights_of(brightness_network(PLAIN))
     return finish(BundleConfig("made", PLAIN, group), weights, examples, examples, seed=0)

@@ -85,7 +85,7 @@ def test_the_page_shows_each_held_out_image_with_its_truth_and_prediction_and_ev
 def test_the_page_names_command_seed_versions_and_settings(trained: Path, page: Page) -> None:
     assert "nucleus-unet train --out 'model <b>'" in page.text
     bundle = load_bundle(trained)
-    for each in ("seed", __version__, bundle.fingerprint, "augment.crop", "learning_rate", "join_distance"):
+    for each in ("seed", __version__, bundle.fingerprint, "augment.crop", "learning_rate", "merge_distance"):
         assert each in page.text
 
 

@@ -44,13 +44,13 @@ _MAPPING = (
 )
 
 _GROUPING = (
-    "Smooth the heat by a Gaussian of heat_sigma pixels.",
-    "A centre is a pixel whose smoothed heat is at least heat_threshold and the highest within window rows and "
+    "Smooth the heat by a Gaussian of centre_sigma pixels.",
+    "A centre is a pixel whose smoothed heat is at least centre_threshold and the highest within window rows and "
     "columns; of equal ones the first in raster order.",
-    "A centre gives way to a higher one within join_distance pixels, "
-    "unless the heat between them dips by the share join_dip.",
-    "A pixel whose foreground is at least foreground_threshold follows its offset, clipped to reach rows and columns; "
-    "it belongs to the nearest centre within snap pixels of there, else to none.",
+    "A centre yields to a higher one within merge_distance pixels, "
+    "unless the heat between them dips by the share merge_dip.",
+    "A pixel whose foreground is at least foreground_threshold follows its offset, clipped to max_offset rows "
+    "and columns; it belongs to the nearest centre within assignment_radius pixels of there, else to none.",
     "Of each nucleus the largest 4-connected piece stays, and its holes are filled.",
     "A nucleus is dropped if it has fewer than min_area pixels, a mean foreground below min_score, "
     "or a heat below min_peak at its centre.",

@@ -22,17 +22,17 @@ class GroupConfig:
     ----------
     foreground_threshold
         Minimum foreground probability of a pixel of a nucleus, 0 to 1.
-    heat_threshold
+    centre_threshold
         Minimum centre heat of a centre after smoothing, 0 to 1.
-    heat_sigma
+    centre_sigma
         Standard deviation of the Gaussian that smooths the centre heat.
     window
         Radius of the window, in rows and columns, in which a centre is the maximum.
-    join_distance, join_dip
+    merge_distance, merge_dip
         A centre is merged with a higher one within this distance, unless the heat between them falls by this share.
-    snap
+    assignment_radius
         Largest distance from the position to which a pixel's offset points to its centre.
-    reach
+    max_offset
         Largest offset along either axis. Larger offsets are clipped.
     min_area
         Minimum area of a nucleus in pixels.
@@ -43,13 +43,13 @@ class GroupConfig:
     """
 
     foreground_threshold: float = 0.5
-    heat_threshold: float = 0.25
-    heat_sigma: float = 1.5
+    centre_threshold: float = 0.25
+    centre_sigma: float = 1.5
     window: int = 3
-    join_distance: float = 12.0
-    join_dip: float = 0.1
-    snap: float = 16.0
-    reach: int = 63
+    merge_distance: float = 12.0
+    merge_dip: float = 0.1
+    assignment_radius: float = 16.0
+    max_offset: int = 63
     min_area: int = 10
     min_score: float = 0.7
     min_peak: float = 0.3
@@ -63,7 +63,7 @@ class GroupConfig:
     @property
     def margin(self) -> int:
         """Largest distance in pixels from a nucleus's centre at which the maps affect the nucleus. Blocks read it."""
-        return self._margin(self.heat_sigma)
+        return self._margin(self.centre_sigma)
 
     @property
     def least_foreground(self) -> int:
@@ -78,13 +78,13 @@ class GroupConfig:
         """Radius of the smoothing of the centre heat in pixels."""
         return self.margin - self._margin(0)
 
-    def _margin(self, heat_sigma: float) -> int:
+    def _margin(self, centre_sigma: float) -> int:
         return _core.group_margin(
-            heat_sigma=heat_sigma,
+            centre_sigma=centre_sigma,
             window=self.window,
-            join_distance=self.join_distance,
-            snap=self.snap,
-            reach=self.reach,
+            merge_distance=self.merge_distance,
+            assignment_radius=self.assignment_radius,
+            max_offset=self.max_offset,
         )
 
     def to_json(self) -> dict[str, Any]:

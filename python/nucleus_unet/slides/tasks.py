@@ -100,7 +100,7 @@ class SlideTasks:
         config = self._config = GroupConfig.from_json(spec.plan.group)
         self._margin, self._smoothing = config.margin, config.smoothing
         # Largest distance of a nucleus's pixel from its centre, along either axis.
-        self._max_extent = config.reach + math.ceil(config.snap) + 1
+        self._max_extent = config.max_offset + math.ceil(config.assignment_radius) + 1
         self._tissue, self._region = spec.tissue, spec.region
         masks = [spec.tissue, None if spec.region is None else spec.region.mask]
         cells = [mask.cells for mask in masks if mask is not None]

@@ -97,12 +97,12 @@ def _score(predicted: Predicted, config: GroupConfig) -> ImageScore:
 # What is tried for each setting, one setting after another, the rest held: the settings that matter first.
 _CANDIDATES: dict[str, tuple[float, ...]] = {
     "foreground_threshold": (0.4, 0.45, 0.5, 0.55, 0.6, 0.65),
-    "heat_threshold": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4),
+    "centre_threshold": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4),
     "min_score": (0.5, 0.6, 0.7, 0.75, 0.8, 0.85),
     "min_peak": (0.0, 0.2, 0.3, 0.4, 0.5),
-    "join_dip": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3),
-    "join_distance": (0.0, 6.0, 9.0, 12.0, 16.0, 20.0),
-    "heat_sigma": (0.0, 1.0, 1.5, 2.0, 2.5),
+    "merge_dip": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3),
+    "merge_distance": (0.0, 6.0, 9.0, 12.0, 16.0, 20.0),
+    "centre_sigma": (0.0, 1.0, 1.5, 2.0, 2.5),
     "window": (2, 3, 4, 5),
     "min_area": (0, 10, 15, 20, 30),
 }

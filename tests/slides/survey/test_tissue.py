@@ -101,7 +101,9 @@ def random_cells(seed: int, shape: tuple[int, int]) -> NDArray[np.bool_]:
 def test_blocks_decide_wild_maps_in_wild_masks_as_the_whole(
     tmp_path_factory: pytest.TempPathFactory, maps: NDArray[np.uint8], cells: NDArray[np.bool_], block: int
 ) -> None:
-    config = GroupConfig(reach=9, snap=5, join_distance=9, min_area=1, min_score=0, min_peak=0, heat_threshold=0)
+    config = GroupConfig(
+        max_offset=9, assignment_radius=5, merge_distance=9, min_area=1, min_score=0, min_peak=0, centre_threshold=0
+    )
     work = StoredMaps(maps, config, tmp_path_factory.mktemp("work"), block=block, tissue=TissueMask(16, cells))
     run_on_threads(work, workers=1, calls=2)
     inside = np.kron(cells, np.ones((16, 16), bool))[:150, :130]
