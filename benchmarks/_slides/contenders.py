@@ -54,7 +54,7 @@ class SlidePipeline:
 
     def labels(self) -> Labels:
         """See `Contender`."""
-        return tifffile.imread(self._result.labels)
+        return tifffile.imread(self._result.labels_path)
 
 
 class Whole:

@@ -36,8 +36,8 @@ def test_a_label_tiff_is_read_back(tmp_path: Path, labels: NDArray[np.uint32]) -
 
 @pytest.mark.parametrize("labels", [blobs(), CROWD], ids=["few", "many"])
 def test_a_run_length_csv_is_read_back(tmp_path: Path, labels: NDArray[np.uint32]) -> None:
-    made(labels).save(tmp_path / "slide 1.csv")
-    with (tmp_path / "slide 1.csv").open(newline="") as file:
+    made(labels).save(tmp_path / "slide 1.rle.csv")
+    with (tmp_path / "slide 1.rle.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["ImageId"] for row in rows} == {"slide 1"}
     read, _ = kaggle_to_labels([row["EncodedPixels"] for row in rows], labels.shape)

@@ -193,7 +193,7 @@ def test_a_slide_of_an_ome_zarr_has_the_nuclei_of_the_whole_image(
     expected = segmenter.predict(discs).labels
     assert expected.any()
     result = segmenter.predict_slide(path, out=tmp_path / "out", tile=136, block=64)
-    np.testing.assert_array_equal(tifffile.imread(result.labels), expected)
+    np.testing.assert_array_equal(tifffile.imread(result.labels_path), expected)
 
 
 # Arrays of zarr and dask ----------------------------------------------------------------------------------

@@ -176,7 +176,7 @@ def test_nuclei_are_found_under_brown_and_they_are_bluer_than_what_surrounds_the
 
 @pytest.mark.parametrize("dab", ["no", 2, []])
 def test_only_true_false_and_none_decide(segmenter: Segmenter, dab: Any) -> None:
-    with pytest.raises(SettingsError, match="dab: expected True, False or None, got"):
+    with pytest.raises(SettingsError, match="dab: expected True or False, got"):
         segmenter.predict(dyed(0.05, 0.05, 0), dab=dab)
 
 
@@ -196,7 +196,7 @@ def test_a_slide_gives_what_predict_gives(segmenter: Segmenter, tmp_path: Path, 
     result = segmenter.predict_slide(image, out=tmp_path / "out", tile=304, block=90, tissue=False, **options)
     expected = segmenter.predict(image, **options)
     assert expected.plan.dab is not None
-    assert np.array_equal(tifffile.imread(result.labels), expected.labels)
+    assert np.array_equal(tifffile.imread(result.labels_path), expected.labels)
 
 
 def test_a_slide_goes_on_only_if_brown_is_looked_through_as_before(segmenter: Segmenter, tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nucleus_unet.errors import ImageError
-from nucleus_unet.io.channels import DTYPES, prepare_image
+from nucleus_unet.io.channels import prepare_image
 from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise, percentile_range
 from numpy.typing import NDArray
+
+DTYPES = ("bool", "uint8", "uint16", "float32", "float64")
 
 
 @pytest.mark.parametrize("value", [0, 1, 255])

@@ -80,7 +80,7 @@ def test_a_slide_is_magnified_as_an_image_is(segmenter: Segmenter, stained: Imag
     path = told(tmp_path / "image.ome.tif", stained, 0.5)
     slide = segmenter.predict_slide(path, out=tmp_path / "out", tissue=False)
     assert (slide.plan.prediction.scale, slide.plan.mpp) == (2.0, 0.5)
-    np.testing.assert_array_equal(tifffile.imread(slide.labels), segmenter.predict(path).labels)
+    np.testing.assert_array_equal(tifffile.imread(slide.labels_path), segmenter.predict(path).labels)
 
 
 def test_grey_images_are_taken_as_they_are(segmenter: Segmenter, discs: Image, tmp_path: Path) -> None:

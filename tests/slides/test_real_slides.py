@@ -55,4 +55,4 @@ def test_a_real_slide_has_the_nuclei_of_the_whole_image(
     result = embedded.predict_slide(
         region, out=tmp_path, tile=tile, block=block, workers=1, tissue=False, client=workers
     )
-    np.testing.assert_array_equal(tifffile.imread(result.labels), whole)
+    np.testing.assert_array_equal(tifffile.imread(result.labels_path), whole)

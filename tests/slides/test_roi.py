@@ -81,7 +81,7 @@ def test_the_nuclei_are_those_of_the_whole_whose_centres_lie_within(
     assert whole.maps is not None
     expected = only(whole.labels, group(whole.maps, segmenter.bundle.config.group).centres)
     assert 10 < len(result) < len(whole) - 10
-    np.testing.assert_array_equal(tifffile.imread(result.labels), expected)
+    np.testing.assert_array_equal(tifffile.imread(result.labels_path), expected)
 
 
 @given(maps=st.builds(random_maps, st.integers(0, 2**32), st.just((230, 250))), block=st.integers(30, 200))
@@ -108,7 +108,7 @@ def test_a_scaled_slide_is_limited_in_its_own_pixels(
     inside = np.append(False, (grouped.centres[:, 1] + 0.5) / scale <= 125)
     expected = enlarge_labels(np.where(inside[grouped.labels], grouped.labels, np.uint32(0)), mosaic.shape, scale)
     assert 10 < len(result) < len(whole) - 10
-    np.testing.assert_array_equal(tifffile.imread(result.labels) > 0, expected > 0)
+    np.testing.assert_array_equal(tifffile.imread(result.labels_path) > 0, expected > 0)
 
 
 def test_what_is_far_from_the_regions_is_not_looked_at(

@@ -32,7 +32,7 @@ from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.executors.threads import run_on_threads
 from nucleus_unet.slides.grid import TileGrid, widen
 from nucleus_unet.slides.plan import survey
-from nucleus_unet.slides.run import SlideResult
+from nucleus_unet.slides.result import SlideResult
 from nucleus_unet.slides.store import is_whole, read_record, write_record
 from nucleus_unet.slides.tasks import SlideTasks
 from numpy.typing import NDArray
@@ -46,11 +46,11 @@ def mosaic() -> NDArray[np.uint8]:
 
 
 def assert_same(result: SlideResult, expected: Segmentation) -> None:
-    np.testing.assert_array_equal(tifffile.imread(result.labels), expected.labels)
-    table = pyarrow.parquet.read_table(result.table)
+    np.testing.assert_array_equal(tifffile.imread(result.labels_path), expected.labels)
+    table = pyarrow.parquet.read_table(result.table_path)
     for name, values in expected.table.items():
         np.testing.assert_array_equal(table[name].to_numpy(), values, err_msg=name)
-    assert json.loads(gzip.decompress(result.outlines.read_bytes())) == expected.to_geojson()
+    assert json.loads(gzip.decompress(result.outlines_path.read_bytes())) == expected.to_geojson()
     assert len(result) == len(expected)
     assert result.plan.prediction == expected.plan
 
@@ -264,7 +264,7 @@ def test_no_finished_tile_is_predicted_again_but_a_damaged_one_is(
     assert not {int(path.name) for path in stored} & set(asked) - {3}
     assert "damaged or of another version, and will be made anew" in caplog.text
     monkeypatch.undo()
-    np.testing.assert_array_equal(tifffile.imread(result.labels), segmenter.predict(mosaic).labels)
+    np.testing.assert_array_equal(tifffile.imread(result.labels_path), segmenter.predict(mosaic).labels)
 
 
 def test_a_finished_run_does_nothing(
@@ -542,5 +542,5 @@ def test_a_pixel_size_that_is_missing_or_absurd_is_asked_for(
 def test_the_pixel_size_that_is_asked_for_is_that_of_the_results(segmenter: Segmenter, tmp_path: Path) -> None:
     result = segmenter.predict_slide(np.zeros((40, 40), np.uint8), out=tmp_path, mpp=0.4)
     assert result.plan.mpp == 0.4
-    with tifffile.TiffFile(result.labels) as file:
+    with tifffile.TiffFile(result.labels_path) as file:
         assert 'PhysicalSizeX="0.4"' in file.ome_metadata

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    bundle: Annotated[Path, typer.Argument(help="Model bundle; 'embedded' is the package's own.")],
+    bundle: Annotated[Path, typer.Argument(help="Model bundle; 'embedded' is the model of the package.")],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the new model bundle.")],
     groups: Groups = None,
     group_by: GroupBy = None,
     device: Device = "auto",
 ) -> None:
-    """Choose a model's thresholds by what is best on your labelled images, without training it again.
+    """Choose the post-processing settings of a model on your labelled images, without training.
 
-    Give images that the model was not trained on. All that makes nuclei of its maps is tried: least probabilities,
-    heat of centres, when two centres are one, least area. Best is the highest mean of AP50 and mSA, kinds of image
-    weighed by the root of their number.
+    Give images that the model was not trained on. A grid search covers the thresholds of probability and centres, the
+    merging of centres, and the smallest area. It maximises the mean of AP50 and mSA; categories of images are weighted
+    by the square root of their number of images.
     """
     from nucleus_unet.io.atomic import check_new_folder
     from nucleus_unet.model.bundle import load_bundle
@@ -54,7 +54,7 @@ def _print(calibration: Calibration) -> None:
     for setting, (first, second) in calibration.changed.items():
         typer.echo(f"{setting:24}{first:10g}{second:10g}")
     if not calibration.changed:
-        typer.echo("no other setting is better on these images")
+        typer.echo("no other settings are better on these images")
     if before.truths < LEAST_NUCLEI:
-        typer.echo(f"fewer than {LEAST_NUCLEI} nuclei: on other images this grouping may be no better")
-    typer.echo("the figures after are flattered a little: they are of the images that the settings were chosen on")
+        typer.echo(f"fewer than {LEAST_NUCLEI} nuclei: the settings may not be better on other images")
+    typer.echo("the metrics after are optimistically biased: the settings were chosen on these images")

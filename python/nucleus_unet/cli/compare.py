@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 def compare(
     bundles: Annotated[
-        list[Path], typer.Argument(metavar="BUNDLES", help="Model bundles; 'embedded' is the package's own.")
+        list[Path], typer.Argument(metavar="BUNDLES", help="Model bundles; 'embedded' is the model of the package.")
     ],
     data: Data,
     groups: Groups = None,
     group_by: GroupBy = None,
     device: Device = "auto",
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for comparison.html and comparison.json.")] = None,
 ) -> None:
-    """Compare models on images that none has seen: figures side by side, and which differences are more than chance."""
+    """Compare models on images that none was trained on: metrics side by side, with tests of significance."""
     from nucleus_unet.comparison import compare as run
     from nucleus_unet.comparison.page import write_comparison
     from nucleus_unet.segmenter import Segmenter

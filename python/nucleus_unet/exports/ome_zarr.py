@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import tifffile
 
@@ -19,15 +20,24 @@ Region = tuple[int, slice, slice]
 """Number of a level, rows, columns."""
 
 
+class Level(Protocol):
+    """A level of a pyramid: an array that is read by regions."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+
+    def __getitem__(self, region: tuple[slice, slice], /) -> Any: ...
+
+
 def write_label_zarr(
     path: Path,
-    labels: Path,
+    levels: Sequence[Level],
     *,
     version: str,
     mpp: float | None,
     track: Callable[[Sequence[Region]], Iterable[Region]] = iter,
 ) -> None:
-    """Copy a pyramid of labels from an OME-TIFF, region by region.
+    """Write a pyramid of labels, region by region.
 
     The group is a label image by itself: viewers show it as labels, and it may be put into the ``labels`` group of the
     image it belongs to.
@@ -36,12 +46,12 @@ def write_label_zarr(
     ----------
     path
         Folder to be made; it appears at the end, unless there was an error.
-    labels
-        The TIFF.
+    levels
+        Label images from the finest to the coarsest; each has every second row and column of the one before.
     version
         ``0.4`` or ``0.5``.
     mpp
-        Micrometres per pixel, if known.
+        Pixel size in micrometres, if known.
     track
         Wraps the list of regions, to show progress.
 
@@ -49,37 +59,57 @@ def write_label_zarr(
     ------
     MissingExtraError
         If the ``zarr`` extra is not installed.
-    DataError
-        If the TIFF is damaged.
     SettingsError
         If there is something at ``path`` that is not a zarr group.
     """
     zarr = require_zarr()
     _check_replaceable(path)
-    with _opened(labels) as file, folder_written_atomically(path) as folder:
-        levels = file.series[0].levels
+    shapes = [level.shape for level in levels]
+    with folder_written_atomically(path) as folder:
         group = zarr.open_group(folder, mode="w", zarr_format=2 if version == "0.4" else 3)
-        group.attrs.update(_metadata(version, [level.shape for level in levels], mpp))
-        targets = [_make_array(group, str(number), level.shape, version) for number, level in enumerate(levels)]
-        sources = [zarr.open_array(file.series[0].aszarr(level=number), mode="r") for number in range(len(levels))]
-        for number, rows, columns in track([*_regions([level.shape for level in levels])]):
-            try:
-                region = sources[number][rows, columns]
-            except Exception as error:  # codecs raise classes of their own for damaged data
-                raise _damaged(labels, error) from error
-            targets[number][rows, columns] = region
+        group.attrs.update(_metadata(version, shapes, mpp))
+        targets = [_make_array(group, str(number), shape, version) for number, shape in enumerate(shapes)]
+        for number, rows, columns in track([*_regions(shapes)]):
+            targets[number][rows, columns] = levels[number][rows, columns]
+
+
+@contextmanager
+def tiff_levels(path: Path) -> Iterator[list[Level]]:
+    """Open the pyramid of a label TIFF that a run over a slide wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, now or when a region is read.
+    """
+    zarr = require_zarr()
+    try:
+        file = tifffile.TiffFile(path)
+    except tifffile.TiffFileError as error:
+        raise _damaged(path, error) from error
+    with file:
+        series = file.series[0]
+        yield [
+            _TiffLevel(path, zarr.open_array(series.aszarr(level=number), mode="r"))
+            for number in range(len(series.levels))
+        ]
+
+
+class _TiffLevel:
+    def __init__(self, path: Path, array: Any) -> None:
+        self._path, self._array = path, array
+        self.shape: tuple[int, ...] = array.shape
+
+    def __getitem__(self, region: tuple[slice, slice]) -> Any:
+        try:
+            return self._array[region]
+        except Exception as error:  # codecs raise classes of their own for damaged data
+            raise _damaged(self._path, error) from error
 
 
 def require_zarr() -> Any:
     """Import zarr, or say what to install."""
     return require("zarr", "OME-Zarr needs one more package", extra="zarr")
-
-
-def _opened(labels: Path) -> tifffile.TiffFile:
-    try:
-        return tifffile.TiffFile(labels)
-    except tifffile.TiffFileError as error:
-        raise _damaged(labels, error) from error
 
 
 def _damaged(labels: Path, error: Exception) -> DataError:

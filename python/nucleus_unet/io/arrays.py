@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from nucleus_unet.errors import ImageError
-from nucleus_unet.io.channels import DTYPES, prepare_image
+from nucleus_unet.io.channels import prepare_image, working_dtype
 from nucleus_unet.io.segments import LARGEST_SEGMENT
 
 
@@ -64,8 +64,7 @@ class ArraySlide:
         if self.channels:
             assert self._axis is not None
             region = np.moveaxis(region, self._axis, -1)
-        region = np.ascontiguousarray(region, self.dtype)
-        return ~region if self._white_is_zero else region
+        return np.ascontiguousarray(~region if self._white_is_zero else region, self.dtype)
 
 
 def _check_shape_and_chunks(array: ArrayLike) -> None:
@@ -106,11 +105,6 @@ def choose(
 
 def checked_dtype(dtype: DTypeLike | None, shape: tuple[int, int]) -> np.dtype[Any]:
     """Return the dtype in this machine's byte order."""
-    if np.dtype(dtype).name not in DTYPES:
-        raise ImageError(
-            f"slide dtype: expected one of {', '.join(DTYPES)}, got {np.dtype(dtype).name}; "
-            "scale other numbers to uint16 first"
-        )
     if 0 in shape:
         raise ImageError(f"slide: expected at least one pixel, got {shape[0]} x {shape[1]}")
-    return np.dtype(dtype).newbyteorder("=")
+    return working_dtype(np.dtype(dtype))

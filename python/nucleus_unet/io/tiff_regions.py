@@ -79,13 +79,13 @@ class TiffSlide:
                 f"{self._path}: tile or strip {number} (rows {top} to {bottom}, columns {left} to {right}) "
                 f"is damaged ({error})"
             ) from error
-        return ~pixels if self._white_is_zero else pixels
+        return np.asarray(~pixels if self._white_is_zero else pixels, self.dtype)
 
     def _decode_as_stored(self, page: Any, number: int) -> NDArray[Any]:
         if page is not None and number >= min(len(page.dataoffsets), len(page.databytecounts)):
             raise ImageError("the file does not list it")
         if page is None or page.databytecounts[number] == 0:  # never written: empty glass
-            return np.full((*self._side, self._samples), self._page.nodata, self.dtype)
+            return np.full((*self._side, self._samples), self._page.nodata, self._page.dtype)
         offset, count = page.dataoffsets[number], page.databytecounts[number]
         with self._lock:
             handle = page.parent.filehandle
@@ -106,4 +106,4 @@ class TiffSlide:
             raise ImageError(f"{type(error).__name__}: {error}") from error
         if segment is None:
             raise ImageError("it is empty")
-        return np.asarray(segment[0], self.dtype)
+        return np.asarray(segment[0], self._page.dtype)

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.exports.nucleus_table import NucleusTable, empty_table, joined
 from nucleus_unet.slides.nuclei import Nuclei
-from nucleus_unet.slides.nucleus_table import NucleusTable, empty_table, joined
 
 
 @dataclass(frozen=True, eq=False)

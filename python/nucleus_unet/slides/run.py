@@ -27,7 +27,7 @@ from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.normalisation import IntensityRange
 from nucleus_unet.preprocessing.resample import scaled_size
-from nucleus_unet.progress import tracker
+from nucleus_unet.progress import Progress, tracker
 from nucleus_unet.slides.block_events import BlockEvents
 from nucleus_unet.slides.executors.dask import Cluster, run_on_cluster
 from nucleus_unet.slides.executors.shards import (
@@ -44,15 +44,12 @@ from nucleus_unet.slides.grid import TileGrid, check_size
 from nucleus_unet.slides.nuclei import Nuclei
 from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, SlidePlan, Survey, save_or_check_plan, survey
 from nucleus_unet.slides.relabel import RowBand, iter_bands
+from nucleus_unet.slides.result import SlideResult
 from nucleus_unet.slides.roi import Region
 from nucleus_unet.slides.tasks import SlideTasks
 from nucleus_unet.slides.tissue_mask import cell_side
 from nucleus_unet.slides.writers.labels import SIDE
 from nucleus_unet.slides.writers.results import (
-    LABELS,
-    OUTLINES,
-    OVERVIEW,
-    TABLE,
     check_extras,
     count_if_finished,
     write_results,
@@ -67,51 +64,6 @@ logger = logging.getLogger(__name__)
 # Of the slide's pixels that are in memory with a block, a side; and of a block at the model's scale.
 _BLOCK_PIXELS = 4096
 _BLOCK_SIDES = (256, 3072)
-
-
-@dataclass(frozen=True)
-class SlideResult:
-    """The folder of a finished run.
-
-    Attributes
-    ----------
-    folder
-        Holds ``nuclei.parquet`` (GeoParquet: a row for each nucleus, as `Segmentation.table`, and its outline),
-        ``labels.tif`` (OME-TIFF, a pyramid of uint32), ``nuclei.geojson.gz`` (detections for QuPath; beyond some
-        250,000 of them ``nuclei-2.geojson.gz`` and so on), ``overview.png`` (density over a thumbnail) and
-        ``plan.json`` (how they were found).
-    count
-        How many nuclei there are.
-    plan
-        How they were found.
-    """
-
-    folder: Path
-    count: int
-    plan: SlidePlan
-
-    def __len__(self) -> int:
-        return self.count
-
-    @property
-    def table(self) -> Path:
-        """Path of the table."""
-        return self.folder / TABLE
-
-    @property
-    def labels(self) -> Path:
-        """Path of the label image."""
-        return self.folder / LABELS
-
-    @property
-    def outlines(self) -> Path:
-        """Path of the outlines, of the first file if there are several."""
-        return self.folder / OUTLINES
-
-    @property
-    def overview(self) -> Path:
-        """Path of the picture."""
-        return self.folder / OVERVIEW
 
 
 @dataclass(frozen=True)
@@ -158,7 +110,7 @@ class SlideRun:
     sizes
         How to cut it.
     progress
-        Show bars if standard error is a terminal.
+        How the run reports, and how it is cancelled.
     """
 
     def __init__(
@@ -169,7 +121,7 @@ class SlideRun:
         *,
         origin: Mapping[str, object] | None,
         sizes: Sizes,
-        progress: bool,
+        progress: Progress,
     ) -> None:
         check_extras()
         check_size(slide.shape)

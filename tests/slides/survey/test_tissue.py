@@ -64,14 +64,14 @@ def test_the_result_is_that_of_predict_with_all_maps_zero_outside_of_the_tissue(
     assert whole.maps is not None
     expected = group(np.where(tissue[..., None], whole.maps, 0), segmenter.bundle.config.group).labels
     assert 7 < expected.max() < len(whole)
-    np.testing.assert_array_equal(tifffile.imread(result.labels), expected)
+    np.testing.assert_array_equal(tifffile.imread(result.labels_path), expected)
 
 
 def test_without_the_mask_the_result_is_that_of_predict(
     segmenter: Segmenter, islands: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     result = segmenter.predict_slide(islands, out=tmp_path, tissue=False)
-    np.testing.assert_array_equal(tifffile.imread(result.labels), segmenter.predict(islands).labels)
+    np.testing.assert_array_equal(tifffile.imread(result.labels_path), segmenter.predict(islands).labels)
     assert json.loads((tmp_path / "summary.json").read_text())["skipped"] == 0
 
 
@@ -84,7 +84,7 @@ def test_a_scaled_slide_is_cut_by_cells_of_its_own_pixels(
     ]
     assert 0 < seen_by_others(tmp_path / "136", islands.shape).mean() < 1
     assert len(results[0]) >= 7
-    assert results[0].labels.read_bytes() == results[1].labels.read_bytes()
+    assert results[0].labels_path.read_bytes() == results[1].labels_path.read_bytes()
 
 
 def random_cells(seed: int, shape: tuple[int, int]) -> NDArray[np.bool_]:

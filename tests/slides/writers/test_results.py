@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nucleus_unet import _core
+from nucleus_unet.exports.nucleus_table import NucleusTable, empty_table
 from nucleus_unet.exports.wkb import decode_wkb
-from nucleus_unet.slides.nucleus_table import NucleusTable, empty_table
 from nucleus_unet.slides.relabel import RowBand
 from nucleus_unet.slides.writers import labels as results_labels
 from nucleus_unet.slides.writers import outlines as results_outlines

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from nucleus_unet.exports.geojson import HEAD, TAIL, features
+from nucleus_unet.exports.nucleus_table import NucleusTable
 from nucleus_unet.io.atomic import written_atomically
-from nucleus_unet.slides.nucleus_table import NucleusTable
 
 # Of a file's text, before compression. QuPath parses a file into one tree, many times the text's size, before it makes
 # objects of it; with 2^28 bytes (some 250,000 nuclei) that fits a laptop's memory, and most slides are one file.

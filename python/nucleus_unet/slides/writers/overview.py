@@ -9,8 +9,8 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.exports.nucleus_table import NucleusTable
 from nucleus_unet.extras import require
-from nucleus_unet.slides.nucleus_table import NucleusTable
 from nucleus_unet.slides.survey.thumbnail import shrinking
 
 if TYPE_CHECKING:

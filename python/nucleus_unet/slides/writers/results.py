@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.exports.geojson import NAMESPACE
+from nucleus_unet.exports.parquet import TableWriter, pyarrow
 from nucleus_unet.io.atomic import read_json, write_atomically, written_atomically
 from nucleus_unet.slides.plan import SlidePlan
 from nucleus_unet.slides.relabel import RowBand
 from nucleus_unet.slides.writers.labels import write_labels
 from nucleus_unet.slides.writers.outlines import OutlineWriter
 from nucleus_unet.slides.writers.overview import Overview, check_pillow
-from nucleus_unet.slides.writers.table import TableWriter, pyarrow
 
 logger = logging.getLogger(__name__)
 

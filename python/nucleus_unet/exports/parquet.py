@@ -11,9 +11,9 @@ import numpy as np
 
 from nucleus_unet import _core
 from nucleus_unet.errors import DataError
+from nucleus_unet.exports.nucleus_table import NucleusTable, empty_table, joined
 from nucleus_unet.exports.wkb import is_multipolygon
 from nucleus_unet.extras import require
-from nucleus_unet.slides.nucleus_table import NucleusTable, empty_table, joined
 
 # Outlines make rows large: so many of them take some tens of megabytes.
 _ROWS_IN_A_GROUP = 2**14

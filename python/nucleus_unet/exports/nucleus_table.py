@@ -62,6 +62,10 @@ class NucleusTable:
         """All columns, in order."""
         return [getattr(self, each.name) for each in fields(self)]
 
+    def measures(self) -> dict[str, NDArray[Any]]:
+        """Return all columns but the outlines, by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "outline"}
+
     def nuclei(self) -> Iterator[Nucleus]:
         """Yield the nuclei one by one."""
         *numbers, outlines = self.columns
