@@ -39,7 +39,7 @@ types: $(STAMP)
 ## The documentation, in build/site: any broken link, anchor or reference ends it with an error
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group docs
-	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 ## Mend what can be mended by machine
 format: $(STAMP)

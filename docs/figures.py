@@ -61,11 +61,11 @@ def maps(segmenter: Segmenter) -> None:
     part = np.s_[150:310, 60:220]
     foreground, centre, offsets = _maps(nuclei, part)
     labels = nuclei.labels[part]
-    figure, axes = _panels(2, 3, width=9, height=6.4)
+    figure, axes = _panels(2, 3, width=6.6, height=4.9)
     _image(axes[0], nuclei.image[part], "1. input image")
-    _image(axes[1], foreground, "2. foreground probability", cmap="magma")
+    _image(axes[1], foreground, "2. foreground", cmap="magma")
     _image(axes[2], centre, "3. centre heatmap", cmap="magma")
-    _image(axes[3], foreground * 0, "4. offsets to the centre", cmap="gray")
+    _image(axes[3], foreground * 0, "4. offsets", cmap="gray")
     rows, columns = np.mgrid[4 : labels.shape[0] : 7, 4 : labels.shape[1] : 7]
     rows, columns = rows[labels[rows, columns] > 0], columns[labels[rows, columns] > 0]
     down, right = offsets[rows, columns].T
@@ -85,10 +85,10 @@ def grouping(segmenter: Segmenter) -> None:
     foreground, centre, offsets = _maps(nuclei, part)
     labels = nuclei.labels[part]
     colours = _colours(labels)
-    figure, axes = _panels(1, 3, width=9, height=3.4)
-    _image(axes[0], nuclei.image[part], "foreground pixels and centres")
-    _image(axes[1], foreground * 0, "where each pixel's offset points", cmap="gray")
-    _image(axes[2], colours, "each pixel joins the nearest centre")
+    figure, axes = _panels(1, 3, width=6.6, height=2.6)
+    _image(axes[0], nuclei.image[part], "foreground, centres")
+    _image(axes[1], foreground * 0, "where offsets end", cmap="gray")
+    _image(axes[2], colours, "grouped nuclei")
     inside = labels > 0
     rows, columns = np.nonzero(inside)
     axes[0].contour(inside, levels=[0.5], colors=OUTLINE, linewidths=0.8)
@@ -110,12 +110,12 @@ def tiles() -> None:
     field = np.block([[field, field[:, ::-1]], [field[::-1], field[::-1, ::-1]]])
     side, halo = 336, 80
     core = side - 2 * halo
-    figure, axes = _panels(1, 2, width=9, height=4.8)
+    figure, axes = _panels(1, 2, width=6.6, height=3.7)
     for ax, title in zip(axes, ("one tile: core and halo", "cores cover the image once"), strict=True):
         _image(ax, field, title)
     _box(axes[0], 192, 192, side, HALO, fill=0.35)
     _box(axes[0], 192 + halo, 192 + halo, core, CORE, fill=0.45)
-    axes[0].text(192 + side / 2, 192 + halo / 2, "halo: context only", color="white", ha="center", va="center")
+    axes[0].text(192 + side / 2, 192 + halo / 2, "halo: context", color="white", ha="center", va="center")
     axes[0].text(192 + side / 2, 192 + side / 2, "core:\nkept", color="white", ha="center", va="center", size=13)
     edges = [0, halo + core, halo + 2 * core, halo + 3 * core, field.shape[0]]
     for top, bottom in pairwise(edges):
@@ -139,10 +139,10 @@ def seams(segmenter: Segmenter) -> None:
             found = segmenter.predict(image[rows, columns]).labels
             cut[rows, columns] = np.where(found, found + cut.max(), 0)
     tiled = segmenter.predict(path, tile=256).labels
-    figure, axes = _panels(1, 2, width=9, height=3.9)
+    figure, axes = _panels(1, 2, width=6.6, height=3.2)
     for ax, labels, name in ((axes[0], cut, "four separate crops"), (axes[1], tiled, "tiles of nucleus-unet")):
         wrong = _unlike(labels, whole.labels)
-        _image(ax, image, f"{name}: {len(wrong)} of {len(np.unique(labels)) - 1} nuclei wrong")
+        _image(ax, image, f"{name}:\n{len(wrong)} of {len(np.unique(labels)) - 1} nuclei wrong")
         _draw_outlines(ax, np.where(np.isin(labels, wrong), 0, labels))
         _draw_outlines(ax, np.where(np.isin(labels, wrong), labels, 0), colour=FAULT, width=1.6)
         ax.axhline(height - 0.5, color="white", linestyle=":", linewidth=1)
@@ -156,8 +156,8 @@ def blocks(segmenter: Segmenter) -> None:
     top, left, side, margin = 90, 90, 180, 70
     rows, columns = nuclei.table["row"], nuclei.table["column"]
     inside = (rows >= top) & (rows < top + side) & (columns >= left) & (columns < left + side)
-    figure, (ax,) = _panels(1, 1, width=5.2, height=5.4)
-    _image(ax, nuclei.image, "yellow: assigned to this block by their centres")
+    figure, (ax,) = _panels(1, 1, width=4.2, height=4.4)
+    _image(ax, nuclei.image, "yellow: nuclei of this block")
     mine = nuclei.table["label"][inside]
     _draw_outlines(ax, np.where(np.isin(nuclei.labels, mine), 0, nuclei.labels), colour="#9aa4ad")
     _draw_outlines(ax, np.where(np.isin(nuclei.labels, mine), nuclei.labels, 0), width=1.8)
@@ -173,7 +173,7 @@ def blocks(segmenter: Segmenter) -> None:
 def dab(segmenter: Segmenter) -> None:
     """Draw nuclei in immunohistochemistry without and with the second run on the DAB-attenuated image."""
     picture = immunohistochemistry()
-    figure, axes = _panels(1, 2, width=9, height=4.8)
+    figure, axes = _panels(1, 2, width=6.6, height=3.7)
     for ax, wanted in zip(axes, (False, True), strict=True):
         nuclei = segmenter.predict(picture, dab=wanted)
         _image(ax, picture, f"dab={wanted}: {len(nuclei)} nuclei")
@@ -236,7 +236,7 @@ def _box(ax: Axes, left: float, top: float, side: float, colour: str, *, fill: f
 
 def _save(figure: Figure, name: str) -> None:
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110, bbox_inches="tight", pad_inches=0.05)
+    figure.savefig(content, format="png", dpi=150, bbox_inches="tight", pad_inches=0.05)
     _shrink(IMAGES / name, content.getvalue())
 
 
