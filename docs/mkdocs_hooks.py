@@ -38,7 +38,10 @@ _LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)]*)?\))")
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages to those of the folder ``docs``."""
     for source, target in ELSEWHERE.items():
-        files.append(File.generated(config, target, abs_src_path=str(ROOT / source)))
+        text = (ROOT / source).read_text()
+        if not text.startswith("#"):  # a first line with a colon would be taken for metadata
+            text = f"# {Path(source).stem.replace('_', ' ').capitalize()}\n\n{text}"
+        files.append(File.generated(config, target, content=text))
     return files
 
 
