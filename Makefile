@@ -8,7 +8,7 @@ TOOLS := build/tools
 TOOLS_STAMP := $(TOOLS)/.ready
 RUST := $(shell find rust/kernels rust/python -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
-.PHONY: demo benchmark benchmark-slides rust-benchmark fuzz test test-all lint format types rust-test python-test wheel check-wheel clean
+.PHONY: demo benchmark benchmark-slides rust-benchmark fuzz test test-all lint format types docs rust-test python-test wheel check-wheel clean
 
 ## Segment real and synthetic pictures with the embedded model; results go to demo/
 demo: $(STAMP)
@@ -41,6 +41,11 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest nucleus_unet._core
+
+## The documentation, in build/site: any broken link, anchor or reference ends it with an error
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 ## Mend what can be mended by machine
 format: $(STAMP)
