@@ -1,4 +1,4 @@
-"""Run-length encodings, Kaggle's and COCO's."""
+"""Run-length encodings (RLE) in the formats of Kaggle and COCO."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
@@ -21,7 +21,7 @@ class CocoRle(TypedDict):
     size
         Height and width of the image in pixels.
     counts
-        Lengths of background and nucleus in turn, in column-major order; or the same compressed to a string.
+        Lengths of alternating runs of background and nucleus in column-major order, as a list or a compressed string.
     """
 
     size: list[int]
@@ -37,7 +37,7 @@ _SIZE, _COUNTS = itemgetter("size"), itemgetter("counts")
 
 
 def labels_to_kaggle(labels: ArrayLike, *, threads: int | None = None) -> dict[int, str]:
-    """Encode every instance of a label image as the 2018 Data Science Bowl has it.
+    """Encode every instance of a label image in Kaggle's form, that of the 2018 Data Science Bowl.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def labels_to_kaggle(labels: ArrayLike, *, threads: int | None = None) -> dict[i
         Label image, 0 background. A C-contiguous array of bool, uint8, uint16 or uint32 is read as it is, anything else
         is copied once.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -75,11 +75,11 @@ def kaggle_to_labels(
     Parameters
     ----------
     rles : iterable of str
-        One string of `start length` pairs a mask, the pairs in any order; an empty string is an empty mask.
+        One string of `start length` pairs per mask, in any order. An empty string is an empty mask.
     shape
         Height and width of the image in pixels.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def labels_to_coco(labels: ArrayLike, *, compressed: bool = True, threads: int |
     compressed
         Counts as the string that pycocotools makes; else as a list.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -154,11 +154,11 @@ def coco_to_labels(
     Parameters
     ----------
     rles : iterable of mappings
-        `size` and `counts` a mask, as in `CocoRle`; compressed counts may be bytes, as pycocotools has them.
+        `size` and `counts` of each mask, as in `CocoRle`. Compressed counts may be bytes, as in pycocotools.
     shape
-        Height and width of the image in pixels; None to take the size that the masks state.
+        Height and width of the image in pixels; None to use the `size` of the masks.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -204,7 +204,7 @@ def mask_to_coco(mask: ArrayLike, *, compressed: bool = True, threads: int | Non
     compressed
         Counts as the string that pycocotools makes; else as a list.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -274,7 +274,7 @@ def rle_areas(
     shape
         Height and width of the image in pixels; None to take the size that masks in COCO's form state.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -343,7 +343,7 @@ def rle_iou(
     shape
         Height and width of the image in pixels; None to take the size that masks in COCO's form state.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -370,7 +370,10 @@ def rle_iou(
 def _readable(
     rles: Iterable[Rle], shape: Sequence[int] | None, where: str = ""
 ) -> tuple[list[Any], tuple[int, int] | None, bool]:
-    """Masks, the size of the image if known, and whether all masks are COCO's counts; else text is Kaggle's only."""
+    """Return the masks, the size of the image if known, and whether all masks are COCO counts.
+
+    If they are not, strings are Kaggle's form and COCO's compressed counts are bytes.
+    """
     expected = None if shape is None else as_shape(shape)
     rles = _listed(rles, where)
     if (alike := _fields_alike(rles, expected)) is not None:
@@ -386,7 +389,7 @@ def _readable(
 
 
 def _listed(rles: Iterable[T], where: str = "") -> list[T]:
-    """Masks as a list; a single one, or a table by label, would be taken apart."""
+    """Return the masks as a list. Raise `MaskError` for a single mask or a mapping by label."""
     if isinstance(rles, str | bytes | Mapping):
         kind = type(rles).__name__
         raise MaskError(f"{where}expected a list of masks, got a single {kind}; pass [mask], or list(masks.values())")
@@ -400,7 +403,7 @@ def _known(size: tuple[int, int] | None) -> tuple[int, int]:
 
 
 def _fields_alike(rles: Sequence[object], expected: tuple[int, int] | None) -> tuple[list[Any], tuple[int, int]] | None:
-    """Take masks apart into counts and size where all are plain and alike, as long lists mostly are; None otherwise."""
+    """Return counts and size of the masks if all are plain dicts of one size (the fast path), else None."""
     if set(map(type, rles)) != {dict}:
         return None
     plain = cast(Sequence[dict[str, Any]], rles)
@@ -413,7 +416,7 @@ def _fields_alike(rles: Sequence[object], expected: tuple[int, int] | None) -> t
     size = (*sizes[0],)
     try:
         are_alike = sizes.count(sizes[0]) == len(sizes)
-    except ValueError:  # arrays, which do not say whether they are equal
+    except ValueError:  # the comparison of arrays has no truth value
         return None
     if not are_alike or [*map(type, size)] != [int, int] or not is_countable(*size) or expected not in (None, size):
         return None
@@ -421,7 +424,7 @@ def _fields_alike(rles: Sequence[object], expected: tuple[int, int] | None) -> t
 
 
 def _coco_fields(rle: object, expected: tuple[int, int] | None, where: str, place: int) -> tuple[Any, tuple[int, int]]:
-    """Take a mask apart into counts and size, which must be the one expected, if any is."""
+    """Return counts and size of a mask. Raise `MaskError` if another size is expected."""
     if not isinstance(rle, Mapping) or "size" not in rle or "counts" not in rle:
         raise MaskError(f"{where}mask {place}: expected a mapping with 'size' and 'counts', got {brief(rle)}")
     size = as_shape(rle["size"], f"{where}mask {place}, size")
