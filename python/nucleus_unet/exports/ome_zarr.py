@@ -12,11 +12,11 @@ from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.extras import require
 from nucleus_unet.io.atomic import folder_written_atomically
 
-# Side of a chunk, and of what is in memory at a time; in zarr 3 also of a shard, the file that holds many chunks.
+# Side in pixels of a chunk, and of the region in memory. In zarr 3, a region is also a shard, a file of many chunks.
 _CHUNK, _REGION = 512, 4096
 
 Region = tuple[int, slice, slice]
-"""Number of a level, rows, columns."""
+"""Index of a level, rows, columns."""
 
 
 def write_label_zarr(
@@ -27,32 +27,32 @@ def write_label_zarr(
     mpp: float | None,
     track: Callable[[Sequence[Region]], Iterable[Region]] = iter,
 ) -> None:
-    """Copy a pyramid of labels from an OME-TIFF, region by region.
+    """Copy a label pyramid from an OME-TIFF to OME-Zarr, region by region.
 
-    The group is a label image by itself: viewers show it as labels, and it may be put into the ``labels`` group of the
-    image it belongs to.
+    The zarr group is a label image, so viewers show it as labels. It may be copied into the ``labels`` group of its
+    image.
 
     Parameters
     ----------
     path
-        Folder to be made; it appears at the end, unless there was an error.
+        Output folder. It is written atomically.
     labels
-        The TIFF.
+        Path of the OME-TIFF.
     version
-        ``0.4`` or ``0.5``.
+        Version of OME-Zarr: ``0.4`` or ``0.5``.
     mpp
         Micrometres per pixel, if known.
     track
-        Wraps the list of regions, to show progress.
+        Called with the list of regions. Returns an iterable of them that shows progress.
 
     Raises
     ------
     MissingExtraError
-        If the ``zarr`` extra is not installed.
+        The ``zarr`` extra is not installed.
     DataError
-        If the TIFF is damaged.
+        The TIFF is damaged.
     SettingsError
-        If there is something at ``path`` that is not a zarr group.
+        ``path`` exists and is not a zarr group.
     """
     zarr = require_zarr()
     _check_replaceable(path)
@@ -62,16 +62,16 @@ def write_label_zarr(
         group.attrs.update(_metadata(version, [level.shape for level in levels], mpp))
         targets = [_make_array(group, str(number), level.shape, version) for number, level in enumerate(levels)]
         sources = [zarr.open_array(file.series[0].aszarr(level=number), mode="r") for number in range(len(levels))]
-        for number, rows, columns in track([*_regions([level.shape for level in levels])]):
+        for level, rows, columns in track([*_regions([level.shape for level in levels])]):
             try:
-                region = sources[number][rows, columns]
-            except Exception as error:  # codecs raise classes of their own for damaged data
+                region = sources[level][rows, columns]
+            except Exception as error:  # codecs raise their own exception classes for damaged data
                 raise _damaged(labels, error) from error
-            targets[number][rows, columns] = region
+            targets[level][rows, columns] = region
 
 
 def require_zarr() -> Any:
-    """Import zarr, or say what to install."""
+    """Import and return zarr. Raise `MissingExtraError` if it is not installed."""
     return require("zarr", "OME-Zarr needs one more package", extra="zarr")
 
 
@@ -83,14 +83,14 @@ def _opened(labels: Path) -> tifffile.TiffFile:
 
 
 def _damaged(labels: Path, error: Exception) -> DataError:
-    return DataError(f"{labels} is damaged: delete it, and the same run makes it anew ({error})")
+    return DataError(f"{labels} is damaged: delete it and repeat the run to write it again ({error})")
 
 
 def _make_array(group: Any, name: str, shape: tuple[int, ...], version: str) -> Any:
-    facts: dict[str, Any] = {"shape": shape, "dtype": "uint32", "chunks": (_CHUNK, _CHUNK), "fill_value": 0}
+    options: dict[str, Any] = {"shape": shape, "dtype": "uint32", "chunks": (_CHUNK, _CHUNK), "fill_value": 0}
     if version == "0.4":
-        return group.create_array(name, chunk_key_encoding={"name": "v2", "separator": "/"}, **facts)
-    return group.create_array(name, shards=(_REGION, _REGION), dimension_names=("y", "x"), **facts)
+        return group.create_array(name, chunk_key_encoding={"name": "v2", "separator": "/"}, **options)
+    return group.create_array(name, shards=(_REGION, _REGION), dimension_names=("y", "x"), **options)
 
 
 def _regions(shapes: Iterable[tuple[int, ...]]) -> Iterator[Region]:
@@ -105,7 +105,7 @@ def _metadata(version: str, shapes: Sequence[tuple[int, ...]], mpp: float | None
     datasets = [
         {
             "path": str(number),
-            # A level has every second pixel of the one before, the first among them: no translation.
+            # Each level has every second pixel of the previous level, including the first: no translation.
             "coordinateTransformations": [{"type": "scale", "scale": [float((mpp or 1) * 2**number)] * 2}],
         }
         for number in range(len(shapes))
