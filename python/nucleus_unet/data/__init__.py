@@ -1,1 +1,1 @@
-"""Training sets: readers, folds, download."""
+"""Labelled sets: readers, folds and download."""
