@@ -44,7 +44,7 @@ def main() -> None:
         row("- those that share no field with a training image", test["subsets"]["apart"]),
         row("held-out fold of all training sets (grouping calibrated on it)", held_out["overall"]),
     ]
-    kinds = [row(f"held-out: {KINDS.get(kind, kind)}", scores) for kind, scores in held_out["kinds"].items()]
+    kinds = [row(f"held-out: {KINDS.get(kind, kind)}", scores) for kind, scores in held_out["categories"].items()]
     replace(ROOT / "README.md", "scores", "\n".join([HEAD, *short]))
     replace(WEIGHTS / "MODEL_CARD.md", "scores", "\n".join([HEAD, *short, *kinds]))
     replace(WEIGHTS / "MODEL_CARD.md", "size", size())

@@ -17,10 +17,10 @@ from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.model.config import OFFSET_SCALE, NetworkConfig
 from nucleus_unet.training import trainer
 from nucleus_unet.training.augmentation import AugmentConfig, SourceImage, draw_sample
-from nucleus_unet.training.checkpoint import read_facts
+from nucleus_unet.training.checkpoint import read_run_state
 from nucleus_unet.training.losses import losses
-from nucleus_unet.training.magnification import with_fine_texture
-from nucleus_unet.training.sample_stream import SampleStream, stack
+from nucleus_unet.training.magnification import add_fine_texture
+from nucleus_unet.training.sample_stream import SampleStream, collate
 from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, train
 from safetensors.torch import load_file, save_file
 
@@ -46,7 +46,7 @@ def field(seed: int, *, side: int = 64, kind: str = "disc", colour: bool = False
         labels[((rows - row) ** 2 + (columns - column) ** 2 < 25) & (labels == 0)] = number
     image = (30 + 150 * (labels > 0) + rng.integers(0, 20, (side, side))).astype(np.uint8)
     if colour:
-        image = np.stack([255 - image, image, image // 2], axis=-1)
+        image = np.collate([255 - image, image, image // 2], axis=-1)
     return Example(f"{kind}-{seed}", kind, image, labels, str(seed))
 
 
@@ -110,7 +110,7 @@ def test_offsets_of_a_turned_and_scaled_sample_point_at_one_centre_a_nucleus() -
     for seed in range(10):
         found = draw_sample(original, config, np.random.default_rng(seed)).targets
         rows, columns = np.nonzero(found.foreground)
-        ends = np.stack([rows, columns], 1) + found.offset[:, rows, columns].T
+        ends = np.collate([rows, columns], 1) + found.offset[:, rows, columns].T
         assert len(np.unique(ends.round(2), axis=0)) <= 6
 
 
@@ -167,7 +167,7 @@ def test_training_on_images_without_nuclei_is_refused_before_anything_is_written
 
 def test_the_loss_of_the_targets_themselves_is_almost_nothing() -> None:
     stream = SampleStream(FIELDS, AugmentConfig(crop=32, strength=0, negatives=0), seed=0, length=2)
-    batch = stack([stream[0], stream[1]])
+    batch = collate([stream[0], stream[1]])
     perfect = torch.cat(
         [
             ((batch.foreground * 2 - 1) * 30)[:, None],
@@ -182,7 +182,7 @@ def test_the_loss_of_the_targets_themselves_is_almost_nothing() -> None:
 
 def test_pixels_that_do_not_count_do_not_change_the_loss() -> None:
     stream = SampleStream(FIELDS, AugmentConfig(crop=32), seed=0, length=1)
-    batch = stack([stream[0]])
+    batch = collate([stream[0]])
     valid = batch.valid.clone()
     valid[:, :10] = 0
     batch = batch._replace(valid=valid)
@@ -195,7 +195,7 @@ def test_pixels_that_do_not_count_do_not_change_the_loss() -> None:
 def test_a_part_of_the_loss_that_weighs_nothing_teaches_nothing() -> None:
     stream = SampleStream(FIELDS, AugmentConfig(crop=32), seed=0, length=1)
     output = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    losses(output, stack([stream[0]])).total(heat=0).backward()
+    losses(output, collate([stream[0]])).total(heat=0).backward()
     assert output.grad is not None
     assert not output.grad[:, 1].any()
     assert all(output.grad[:, channel].any() for channel in (0, 2, 3))
@@ -256,7 +256,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_very_same_weights(tmp_path: Path)
 
     with pytest.raises(KeyboardInterrupt):
         train(TINY, FIELDS, tmp_path / "parts", device="cpu", workers=0, report=stop)
-    assert read_facts(tmp_path / "parts" / CHECKPOINT)["position"] == 4
+    assert read_run_state(tmp_path / "parts" / CHECKPOINT)["position"] == 4
     train(TINY, FIELDS, tmp_path / "parts", device="cpu", workers=1)
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
 
@@ -318,7 +318,7 @@ def test_a_damaged_checkpoint_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_lacks_something_is_an_error_that_names_it(tmp_path: Path) -> None:
-    save_file({"a": torch.zeros(1)}, tmp_path / CHECKPOINT, metadata={"facts": '{"position": 4}'})
+    save_file({"a": torch.zeros(1)}, tmp_path / CHECKPOINT, metadata={"run_state": '{"position": 4}'})
     with pytest.raises(DataError, match="config"):
         train(TINY, FIELDS, tmp_path, device="cpu", workers=0)
 
@@ -367,6 +367,6 @@ def test_enlarged_nuclei_get_texture_inside_and_none_outside() -> None:
     labels = np.zeros((64, 64), np.uint32)
     labels[16:48, 16:48] = 1
     image = np.full((3, 64, 64), 0.5, np.float32)
-    changed = [with_fine_texture(image, labels, 4.0, True, np.random.default_rng(seed)) for seed in range(12)]
+    changed = [add_fine_texture(image, labels, 4.0, True, np.random.default_rng(seed)) for seed in range(12)]
     assert all(np.array_equal(each[:, labels == 0], image[:, labels == 0]) for each in changed)
     assert sum(float(each[0, labels > 0].std()) > 0.01 for each in changed) >= 6

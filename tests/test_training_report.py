@@ -17,16 +17,16 @@ from nucleus_unet.model.bundle import load_bundle
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.reports.plots import draw_curves
 from nucleus_unet.training import pipeline
-from nucleus_unet.training.checkpoint import read_facts
+from nucleus_unet.training.checkpoint import read_run_state
 from nucleus_unet.training.pipeline import REPORT, train_bundle
-from nucleus_unet.training.report import TrainingRun, report_html
+from nucleus_unet.training.report import TrainingRun, training_report_html
 from nucleus_unet.training.tensorboard import ScalarWriter
 from nucleus_unet.training.trainer import CHECKPOINT
 from test_fine_tuning import brief
 from test_report import NASTY, Page
 from test_training import FIELDS, TINY, field
 
-IMAGES = [*FIELDS, dataclasses.replace(field(9), name=NASTY, kind="o<i>dd", mosaic="nine")]
+IMAGES = [*FIELDS, dataclasses.replace(field(9), name=NASTY, category="o<i>dd", field_id="nine")]
 
 
 @pytest.fixture(scope="module")
@@ -92,15 +92,15 @@ def test_the_page_names_command_seed_versions_and_settings(trained: Path, page: 
 def run_of(trained: Path, tiny_bundle: Path, **changes: Any) -> TrainingRun:
     bundle = load_bundle(trained)
     config = brief(load_bundle(tiny_bundle))
-    history = read_facts(trained / "training" / CHECKPOINT)["history"]
+    history = read_run_state(trained / "training" / CHECKPOINT)["history"]
     predicted = pipeline.predict_examples(open_engine(bundle, device="cpu"), IMAGES)
-    images = pipeline.compare(IMAGES, predicted, bundle.config.group)
+    images = pipeline.evaluate_predictions(IMAGES, predicted, bundle.config.group)
     run = TrainingRun(config, bundle, history, FIELDS, images, load_bundle(tiny_bundle), "cpu", None)
     return dataclasses.replace(run, **changes)
 
 
 def test_best_and_worst_images_are_shown_none_twice(trained: Path, tiny_bundle: Path) -> None:
-    text = Page(report_html(run_of(trained, tiny_bundle))).text
+    text = Page(training_report_html(run_of(trained, tiny_bundle))).text
     best, worst = text.split("The best\n")[1].split("What is lost")[0].split("The worst\n")
     shown = [[image.name for image in IMAGES if f"{image.name} (" in part] for part in (best, worst)]
     assert [len(names) for names in shown] == [3, 2]
@@ -122,7 +122,7 @@ def test_the_page_says_which_entry_is_the_best(
     history = [
         {**entry, "validation_per_image_mean_ap": value} for entry, value in zip(run.history, figures, strict=False)
     ]
-    assert says in " ".join(Page(report_html(dataclasses.replace(run, history=history))).text.split())
+    assert says in " ".join(Page(training_report_html(dataclasses.replace(run, history=history))).text.split())
 
 
 def test_a_run_that_was_over_gets_the_same_page_again(trained: Path, tiny_bundle: Path) -> None:
@@ -169,11 +169,11 @@ def test_each_entry_is_written_once_though_a_killed_run_makes_it_again(tmp_path:
 
     folder = tmp_path / "training" / "tensorboard"
     with pytest.raises(KeyboardInterrupt):
-        train_bundle(config, FIELDS, tmp_path, device="cpu", workers=0, tensorboard=True, say=kill)
+        train_bundle(config, FIELDS, tmp_path, device="cpu", workers=0, tensorboard=True, log=kill)
     assert [step for step, _ in scalars(folder)["train/loss"]] == [8]
     train_bundle(config, FIELDS, tmp_path, device="cpu", workers=0, tensorboard=True)
     found = scalars(folder)
-    history = read_facts(tmp_path / "training" / CHECKPOINT)["history"]
+    history = read_run_state(tmp_path / "training" / CHECKPOINT)["history"]
     for tag, name in (("train/loss", "train_loss"), ("validation/pooled_ap50", "validation_pooled_ap50")):
         assert [step for step, _ in found[tag]] == [8, 16, 24]
         assert [value for _, value in found[tag]] == pytest.approx([entry[name] for entry in history])
@@ -183,11 +183,11 @@ def test_each_entry_is_written_once_though_a_killed_run_makes_it_again(tmp_path:
 def test_a_missing_tensorboard_is_named_before_any_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
 
-    def say(line: str) -> None:
+    def log(line: str) -> None:
         raise AssertionError(line)
 
     with pytest.raises(MissingExtraError, match=r"nucleus-unet\[tensorboard\]"):
-        train_bundle(TINY, FIELDS, tmp_path, device="cpu", workers=0, tensorboard=True, say=say)
+        train_bundle(TINY, FIELDS, tmp_path, device="cpu", workers=0, tensorboard=True, log=log)
     assert list(tmp_path.iterdir()) == []
 
 

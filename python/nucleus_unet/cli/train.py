@@ -114,7 +114,7 @@ def train(
         workers=workers,
         tensorboard=tensorboard,
         command=shlex.join(["nucleus-unet", *sys.argv[1:]]),
-        say=console.log,
+        log=console.log,
     )
     if scores:
         typer.echo(json.dumps(scores, indent=2))
@@ -137,10 +137,10 @@ def _load_origin(name: Path, out: Path) -> Bundle:
 
 
 def _configure(origin: Bundle | None, *, network: dict[str, Any], pretrained: bool | None, **run: Any) -> TrainConfig:
-    from nucleus_unet.training.fine_tuning import fine_tuning
+    from nucleus_unet.training.fine_tuning import fine_tuning_config
     from nucleus_unet.training.trainer import TrainConfig
 
-    base = TrainConfig() if origin is None else fine_tuning(origin)
+    base = TrainConfig() if origin is None else fine_tuning_config(origin)
     shape = dataclasses.replace(base.network, **network)
     if pretrained is None:
         pretrained = base.pretrained and shape.form == "lite0"
