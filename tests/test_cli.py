@@ -207,7 +207,7 @@ def test_train_keeps_a_model_that_was_not_trained_there(tmp_path: Path, tiny_bun
     shutil.copytree(tiny_bundle, tmp_path / "kept")
     result = run("train", "--data", EXAMPLES, "--out", tmp_path / "kept", "--samples", "8", "--device", "cpu")
     assert result.returncode == 2
-    assert "holds a model that was not trained there" in " ".join(result.stderr.split())
+    assert "contains a model that was not trained there" in " ".join(result.stderr.split())
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {path.name for path in tiny_bundle.iterdir()}
 
 

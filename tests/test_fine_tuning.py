@@ -116,9 +116,9 @@ def test_a_run_goes_on_from_the_same_model_only(origin: Bundle, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("network", "names"),
     [
-        (NetworkConfig(form="lite0", width=8, depth=2), r"form plain \(asked for: lite0\)"),
-        (NetworkConfig(form="plain", width=16, depth=2), r"width 8 \(asked for: 16\)"),
-        (NetworkConfig(form="plain", width=8, depth=3), r"depth 2 \(asked for: 3\)"),
+        (NetworkConfig(form="lite0", width=8, depth=2), r"form plain \(requested: lite0\)"),
+        (NetworkConfig(form="plain", width=16, depth=2), r"width 8 \(requested: 16\)"),
+        (NetworkConfig(form="plain", width=8, depth=3), r"depth 2 \(requested: 3\)"),
     ],
 )
 def test_another_shape_of_network_is_refused(origin: Bundle, network: NetworkConfig, names: str) -> None:
@@ -238,9 +238,9 @@ def test_the_card_holds_the_card_of_the_model(origin: Bundle, fine_tuned: Path) 
 
 def test_the_card_says_where_the_model_came_without_one(origin: Bundle) -> None:
     card = fine_tuned_card("mine", dataclasses.replace(origin, card=""), images=5, samples=800)
-    assert "without a model card" in card
+    assert "has no model card" in card
 
 
 def test_images_of_a_model_card_are_of_the_training_fold(fine_tuned: Path) -> None:
     card = load_bundle(fine_tuned).card
-    assert "on 3 images, 24 samples" in card
+    assert "on 3 images with 24 samples" in card

@@ -239,7 +239,7 @@ def test_the_command_says_where_the_files_are(tiny_bundle: Path, tmp_path: Path)
     (tmp_path / "mine.onnx").write_text("mine")
     result = run("export-model", "--model", tiny_bundle, "--format", "onnx", "--out", tmp_path / "mine.onnx")
     assert result.returncode == 2
-    assert "give another --out" in " ".join(result.stderr.split())
+    assert "choose another --out" in " ".join(result.stderr.split())
     assert run("export-model", "--format", "pickle", "--out", tmp_path / "a").returncode == 2
 
 

@@ -69,14 +69,14 @@ def test_a_run_of_two_processes_goes_on_to_the_very_same_weights(trained: Path) 
 
 def test_the_processes_see_each_sample_of_a_batch_once() -> None:
     batch = list(range(12))
-    shares = [batch[ProcessGroup(torch.device("cpu"), rank, 4).share(12)] for rank in range(4)]
+    shares = [batch[ProcessGroup(torch.device("cpu"), rank, 4).batch_slice(12)] for rank in range(4)]
     assert [number for share in shares for number in share] == batch
     assert {len(share) for share in shares} == {3}
 
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     with pytest.raises(SettingsError, match="multiple of the 3 processes, got 8"):
-        ProcessGroup(torch.device("cpu"), 0, 3).share(8)
+        ProcessGroup(torch.device("cpu"), 0, 3).batch_slice(8)
 
 
 def test_a_process_alone_joins_nobody() -> None:

@@ -60,8 +60,8 @@ def test_the_page_is_whole_escaped_and_needs_no_network(trained: Path, page: Pag
     assert "@import" not in text
 
 
-def test_what_it_came_to_is_first_then_pictures_then_curves_then_the_particulars(page: Page) -> None:
-    places = [page.text.index(each) for each in ("AP50", "Held-out images", "Curves", "Particulars")]
+def test_what_it_came_to_is_first_then_pictures_then_curves_then_the_details(page: Page) -> None:
+    places = [page.text.index(each) for each in ("AP50", "Held-out images", "Curves", "Details")]
     assert places == sorted(places)
 
 
@@ -101,7 +101,7 @@ def run_of(trained: Path, tiny_bundle: Path, **changes: Any) -> TrainingRun:
 
 def test_best_and_worst_images_are_shown_none_twice(trained: Path, tiny_bundle: Path) -> None:
     text = Page(training_report_html(run_of(trained, tiny_bundle))).text
-    best, worst = text.split("The best\n")[1].split("What is lost")[0].split("The worst\n")
+    best, worst = text.split("Best images\n")[1].split("Error analysis")[0].split("Worst images\n")
     shown = [[image.name for image in IMAGES if f"{image.name} (" in part] for part in (best, worst)]
     assert [len(names) for names in shown] == [3, 2]
     assert sorted(shown[0] + shown[1]) == sorted(image.name for image in IMAGES)
@@ -111,7 +111,7 @@ def test_best_and_worst_images_are_shown_none_twice(trained: Path, tiny_bundle: 
     ("figures", "says"),
     [
         ([0.5, 0.6, 0.7], "is the last (0.700)"),
-        ([0.5, 0.7, 0.6], "is at 8 samples (0.700); the weights kept are those of the last (0.600)"),
+        ([0.5, 0.7, 0.6], "is at 8 samples (0.700); the saved weights are those of the last (0.600)"),
         ([0.7, 0.6, 0.5], "fine-tuning did not help on these images"),
     ],
 )
@@ -138,7 +138,7 @@ def test_a_run_that_was_over_gets_the_same_page_again(trained: Path, tiny_bundle
 def test_curves_leave_out_what_an_entry_lacks_and_are_equal_for_equal_histories() -> None:
     history = [{"samples": 0.0, "validation_loss": 1.0}, {"samples": 8.0, "validation_loss": 0.5, "train_loss": 0.7}]
     curves = draw_curves(history, marked=8.0)
-    assert list(curves) == ["Loss", "Pixel accuracy", "AP50", "Mean AP", "Learning rate", "Samples a second"]
+    assert list(curves) == ["Loss", "Pixel accuracy", "AP50", "Mean AP", "Learning rate", "Samples per second"]
     assert curves == draw_curves(history, marked=8.0)
     assert b"held out" in curves["Loss"]
     assert b"held out" not in curves["AP50"]

@@ -80,11 +80,11 @@ def image_table(images: Iterable[EvaluatedImage]) -> str:
     for image in sorted(images, key=lambda image: image.mean_average_precision):
         score = image.score
         precision = score.average_precision
-        figures = [precision[0], precision[THRESHOLDS.index(0.75)], image.mean_average_precision]
-        figures += [score.panoptic_quality.quality, score.aggregated_jaccard, score.pixel_accuracy]
+        metrics = [precision[0], precision[THRESHOLDS.index(0.75)], image.mean_average_precision]
+        metrics += [score.panoptic_quality.quality, score.aggregated_jaccard, score.pixel_accuracy]
         counts = [str(score.truths), str(score.predictions)]
         errors = [str(score.errors.false_negatives), str(score.errors.false_positives)]
-        rows.append([image.example.name, image.example.category, *counts, *map(format_metric, figures), *errors])
+        rows.append([image.example.name, image.example.category, *counts, *map(format_metric, metrics), *errors])
     return table(header, rows)
 
 

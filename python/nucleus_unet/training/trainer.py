@@ -151,26 +151,8 @@ def check_origin(config: TrainConfig, origin: Bundle) -> None:
 class Run:
     """State of a training run.
 
-    Attributes
-    ----------
-    config
-        Configuration of the run.
-    network, average
-        Networks with the trained weights and with their moving average.
-    optimiser
-        Optimiser of ``network``.
-    processes
-        Group of the training processes.
-    precision
-        Precision of the computation.
-    wrapped
-        ``network``, wrapped for training in several processes.
-    origin
-        SHA-256 of the model that is fine-tuned, else None.
-    position
-        Number of samples so far.
-    history
-        Entries of the training history.
+    ``wrapped`` is ``network``, wrapped for training in several processes. ``origin`` is the SHA-256 of the fine-tuned
+    model. ``position`` is the number of samples so far.
     """
 
     config: TrainConfig
