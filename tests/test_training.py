@@ -46,7 +46,7 @@ def field(seed: int, *, side: int = 64, kind: str = "disc", colour: bool = False
         labels[((rows - row) ** 2 + (columns - column) ** 2 < 25) & (labels == 0)] = number
     image = (30 + 150 * (labels > 0) + rng.integers(0, 20, (side, side))).astype(np.uint8)
     if colour:
-        image = np.collate([255 - image, image, image // 2], axis=-1)
+        image = np.stack([255 - image, image, image // 2], axis=-1)
     return Example(f"{kind}-{seed}", kind, image, labels, str(seed))
 
 
@@ -110,7 +110,7 @@ def test_offsets_of_a_turned_and_scaled_sample_point_at_one_centre_a_nucleus() -
     for seed in range(10):
         found = draw_sample(original, config, np.random.default_rng(seed)).targets
         rows, columns = np.nonzero(found.foreground)
-        ends = np.collate([rows, columns], 1) + found.offset[:, rows, columns].T
+        ends = np.stack([rows, columns], 1) + found.offset[:, rows, columns].T
         assert len(np.unique(ends.round(2), axis=0)) <= 6
 
 
