@@ -44,7 +44,7 @@ def main() -> None:
         row("- those that share no field with a training image", test["subsets"]["apart"]),
         row("held-out fold of all training sets (grouping calibrated on it)", held_out["overall"]),
     ]
-    kinds = [row(f"held-out: {KINDS.get(kind, kind)}", scores) for kind, scores in held_out["kinds"].items()]
+    kinds = [row(f"held-out: {KINDS.get(kind, kind)}", scores) for kind, scores in held_out["categories"].items()]
     for page in (ROOT / "README.md", ROOT / "docs" / "explanation" / "accuracy.md"):
         replace(page, "scores", "\n".join([HEAD, *short]))
     replace(WEIGHTS / "MODEL_CARD.md", "scores", "\n".join([HEAD, *short, *kinds]))

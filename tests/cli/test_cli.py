@@ -21,7 +21,7 @@ from nucleus_unet import __version__
 from nucleus_unet.cli import main
 from nucleus_unet.cli.train import train
 from nucleus_unet.model.bundle import load_bundle
-from nucleus_unet.training.fine_tuning import fine_tuning
+from nucleus_unet.training.fine_tuning import fine_tuning_config
 from nucleus_unet.training.trainer import TrainConfig
 
 
@@ -182,7 +182,7 @@ def test_evaluate_reports_several_sets_and_chosen_images(tmp_path: Path, tiny_bu
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.html", "report.json", "images.csv"}
     figures = json.loads((tmp_path / "out" / "report.json").read_text())
     assert figures["overall"]["images"] == 2
-    assert figures["subsets"]["chosen"] == figures["kinds"]["two"]
+    assert figures["subsets"]["chosen"] == figures["categories"]["two"]
     assert [image["name"] for image in figures["images"]] == ["one/smear_pink", "two/smear_pink"]
     assert [line.split()[0] for line in result.stdout.splitlines()[2:-1]] == ["one", "two", "chosen", "all"]
 
@@ -202,7 +202,7 @@ def test_train_keeps_a_model_that_was_not_trained_there(tmp_path: Path, tiny_bun
     shutil.copytree(tiny_bundle, tmp_path / "kept")
     result = run("train", "--data", EXAMPLES, "--out", tmp_path / "kept", "--samples", "8", "--device", "cpu")
     assert result.returncode == 2
-    assert "holds a model that was not trained there" in " ".join(result.stderr.split())
+    assert "contains a model that was not trained there" in " ".join(result.stderr.split())
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {path.name for path in tiny_bundle.iterdir()}
 
 
@@ -262,7 +262,7 @@ def test_an_impossible_option_is_refused_before_the_first_image(tmp_path: Path, 
 
 
 def test_train_shows_the_defaults_of_training_and_of_fine_tuning(tiny_bundle: Path) -> None:
-    plain, fine = TrainConfig(), fine_tuning(load_bundle(tiny_bundle))
+    plain, fine = TrainConfig(), fine_tuning_config(load_bundle(tiny_bundle))
     hints = get_type_hints(train, include_extras=True)
     shown = {name: hint.__metadata__[0].show_default for name, hint in hints.items() if hasattr(hint, "__metadata__")}
     for name in ("samples", "batch_size", "learning_rate", "validate_every", "checkpoint_every", "seed"):

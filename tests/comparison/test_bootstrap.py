@@ -101,7 +101,7 @@ def test_equal_seeds_give_equal_intervals_however_much_is_drawn_at_a_time(monkey
     first, second = models(30)
     interval = paired_bootstrap(first, second, resamples=500, seed=7)
     assert paired_bootstrap(first, second, resamples=500, seed=8) != interval
-    monkeypatch.setattr(bootstrap, "_CELLS", 100)
+    monkeypatch.setattr(bootstrap, "_MAX_DRAWS", 100)
     assert paired_bootstrap(first, second, resamples=500, seed=7) == interval
 
 

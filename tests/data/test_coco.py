@@ -93,12 +93,12 @@ def test_images_are_found_wherever_they_lie_and_named_apart(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("segmentation", "says"),
     [
-        (None, "expected polygons or run lengths"),
-        ([], "expected polygons or run lengths"),
-        ([[1, 2, 3, 4]], "three points or more"),
-        ([[1, 2, 3, 4, 5, 6, 7]], "three points or more"),
-        ([["a", 2, 3, 4, 5, 6]], "three points or more"),
-        ([7], "three points or more"),
+        (None, "expected polygons or a run-length encoding"),
+        ([], "expected polygons or a run-length encoding"),
+        ([[1, 2, 3, 4]], "at least 3 points"),
+        ([[1, 2, 3, 4, 5, 6, 7]], "at least 3 points"),
+        ([["a", 2, 3, 4, 5, 6]], "at least 3 points"),
+        ([7], "at least 3 points"),
         ([[0, 0, 1e12, 0, 0, 5]], "far outside"),
         ([[0, 0, float("nan"), 0, 0, 5]], "far outside"),
         ({"size": [30, 41], "counts": [1230]}, "41"),
@@ -119,7 +119,7 @@ def test_an_image_with_a_faulty_annotation_is_left_out_with_the_reason(
 
 def test_an_image_of_another_size_than_the_table_says_is_left_out(tmp_path: Path) -> None:
     listed = [{"id": 7, "file_name": "a.png", "height": 40, "width": 30}, {"id": 8, "file_name": "a.png"}]
-    with pytest.raises(DataError, match=r"\(40, 30\) for height and width, the file \(30, 40\)"):
+    with pytest.raises(DataError, match=r"\(40, 30\) as height and width, but the image has \(30, 40\)"):
         read_examples(write(tmp_path, [], images=listed[:1]))
     with pytest.raises(DataError, match="several images are named"):
         read_examples(write(tmp_path, [], images=listed))
@@ -128,7 +128,7 @@ def test_an_image_of_another_size_than_the_table_says_is_left_out(tmp_path: Path
 @pytest.mark.parametrize(
     ("images", "says"),
     [
-        ([{"id": 1, "file_name": "../missing.png"}], "no file ../missing.png was found"),
+        ([{"id": 1, "file_name": "../missing.png"}], "the file ../missing.png was not found"),
         ([{"id": 1}], "image 0 has no id or no file_name"),
         ([{"id": [], "file_name": "a.png"}], "image 0 has no id or no file_name"),
         ([{"id": 1, "file_name": "a.png"}, {"id": 1, "file_name": "b.png"}], "the same id"),
@@ -153,7 +153,7 @@ def test_two_tables_are_refused_and_hidden_ones_do_not_count(tmp_path: Path) -> 
     (tmp_path / ".notes.json").write_text("{}")
     assert len(read_examples(tmp_path)[0]) == 1
     write(tmp_path, [], table="annotations/val.json")
-    with pytest.raises(DataError, match=r"2 JSON files.*train\.json.*val\.json"):
+    with pytest.raises(DataError, match=r"found 2 JSON files.*train\.json.*val\.json"):
         read_examples(tmp_path)
 
 

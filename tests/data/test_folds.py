@@ -25,7 +25,7 @@ def counts(examples: list[Example], folds: list[int], count: int) -> dict[str, l
     """Images of each kind in each fold."""
     found: dict[str, list[int]] = defaultdict(lambda: [0] * count)
     for one, fold in zip(examples, folds, strict=True):
-        found[one.kind][fold] += 1
+        found[one.category][fold] += 1
     return found
 
 
@@ -43,7 +43,7 @@ folds_and_seed = {"count": st.integers(2, 5), "seed": st.integers(0, 9)}
 
 
 def enough(examples: list[Example], count: int) -> None:
-    assume(len({one.mosaic for one in examples}) >= count)
+    assume(len({one.field_id for one in examples}) >= count)
 
 
 @given(examples=sets(mixed=True), **folds_and_seed)
@@ -51,8 +51,8 @@ def test_no_mosaic_is_split_and_no_fold_is_empty(examples: list[Example], count:
     enough(examples, count)
     folds = assign_folds(examples, count, seed=seed)
     assert set(folds) == set(range(count))
-    homes = {(one.mosaic, fold) for one, fold in zip(examples, folds, strict=True)}
-    assert len(homes) == len({one.mosaic for one in examples})
+    homes = {(one.field_id, fold) for one, fold in zip(examples, folds, strict=True)}
+    assert len(homes) == len({one.field_id for one in examples})
 
 
 @given(examples=sets(mixed=False), **folds_and_seed)
@@ -60,7 +60,7 @@ def test_folds_differ_in_a_kind_by_its_largest_mosaic_at_most(examples: list[Exa
     enough(examples, count)
     folds = assign_folds(examples, count, seed=seed)
     largest: Counter[str] = Counter()
-    for (kind, _), images in Counter((one.kind, one.mosaic) for one in examples).items():
+    for (kind, _), images in Counter((one.category, one.field_id) for one in examples).items():
         largest[kind] = max(largest[kind], images)
     for kind, spread in counts(examples, folds, count).items():
         assert max(spread) - min(spread) <= largest[kind]
@@ -88,7 +88,7 @@ def test_another_seed_gives_another_assignment() -> None:
 
 
 def test_fewer_mosaics_than_folds_are_an_error() -> None:
-    with pytest.raises(DataError, match="1 mosaics cannot fill 5 folds"):
+    with pytest.raises(DataError, match="1 fields cannot fill 5 folds"):
         assign_folds([example(index, "a", "same") for index in range(9)])
 
 
@@ -116,15 +116,15 @@ def of_kind(kind: str, number: int) -> Example:
 
 def test_a_whole_kind_can_be_held_out() -> None:
     examples = [of_kind(kind, number) for number in range(5) for kind in "ab"]
-    training, held_out = hold_out_images(examples, folds=10, kind="b", seed=0)
-    assert {example.kind for example in training} == {"a"}
-    assert {example.kind for example in held_out} == {"b"}
+    training, held_out = hold_out_images(examples, folds=10, category="b", seed=0)
+    assert {example.category for example in training} == {"a"}
+    assert {example.category for example in held_out} == {"b"}
     assert len(training) + len(held_out) == len(examples)
 
 
 def test_without_a_kind_the_first_fold_is_held_out() -> None:
     examples = [of_kind("a", number) for number in range(20)]
-    training, held_out = hold_out_images(examples, folds=5, kind=None, seed=0)
+    training, held_out = hold_out_images(examples, folds=5, category=None, seed=0)
     folds = assign_folds(examples, 5, seed=0)
     assert [example.name for example in held_out] == [
         example.name for example, fold in zip(examples, folds, strict=True) if fold == 0
@@ -134,8 +134,8 @@ def test_without_a_kind_the_first_fold_is_held_out() -> None:
 
 @pytest.mark.parametrize("kind", ["c", "a"])
 def test_holding_out_no_image_or_every_image_is_an_error_that_names_the_kinds(kind: str) -> None:
-    with pytest.raises(SettingsError, match="the kinds are a"):
-        hold_out_images([of_kind("a", number) for number in range(4)], folds=2, kind=kind, seed=0)
+    with pytest.raises(SettingsError, match=r"several categories \(a\), got"):
+        hold_out_images([of_kind("a", number) for number in range(4)], folds=2, category=kind, seed=0)
 
 
 def test_mosaics_that_hold_the_same_image_share_a_fold_in_whatever_order_they_come() -> None:
@@ -147,17 +147,17 @@ def test_mosaics_that_hold_the_same_image_share_a_fold_in_whatever_order_they_co
     assert folds[examples[12]] == folds[examples[0]]
     backwards = dict(zip(examples[::-1], assign_folds(examples[::-1], 4), strict=True))
     assert backwards == folds
-    with pytest.raises(DataError, match="5 mosaics cannot fill 6 folds"):
+    with pytest.raises(DataError, match="5 fields cannot fill 6 folds"):
         assign_folds(examples, 6)
 
 
 def test_a_mosaic_of_the_kind_held_out_is_not_trained_on_under_another_kind_or_name() -> None:
     examples = [example(0, "a", "m0"), example(1, "b", "m1"), example(2, "b", "m2", pixel=0), example(3, "b", "m0")]
-    training, held_out = hold_out_images(examples, folds=None, kind="a", seed=0)
+    training, held_out = hold_out_images(examples, folds=None, category="a", seed=0)
     assert (training, held_out) == ([examples[1]], [examples[0]])
 
 
 def test_where_nothing_is_left_to_train_on_it_is_said() -> None:
     examples = [example(0, "a", "m0"), example(1, "b", "m1", pixel=0)]
-    with pytest.raises(SettingsError, match="all mosaics of the other kinds have images of 'a' too"):
-        hold_out_images(examples, folds=None, kind="a", seed=0)
+    with pytest.raises(SettingsError, match="all fields of the other categories have images of 'a' too"):
+        hold_out_images(examples, folds=None, category="a", seed=0)

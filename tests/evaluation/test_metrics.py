@@ -74,7 +74,7 @@ def test_an_image_with_nothing_to_find_scores_one_if_nothing_was_found_else_zero
 
 def test_pixel_accuracy_counts_nucleus_or_not() -> None:
     score = score_image(np.array([[1, 2, 0, 0]]), np.array([[2, 0, 0, 7]]))
-    assert (score.right_pixels, score.pixels) == (2, 4)
+    assert (score.correct_pixels, score.pixels) == (2, 4)
 
 
 def test_thresholds_below_one_half_are_refused() -> None:
@@ -206,6 +206,6 @@ def test_figures_where_nothing_is_true_or_nothing_was_found(truth: int, predicti
 
 def test_shares_of_no_nuclei_are_none() -> None:
     scores = summarise([score_image(np.zeros((3, 3), int), np.eye(3, dtype=int))])
-    assert scores.errors.empty_ground == 1
+    assert scores.errors.background == 1
     assert scores.error_shares is None
     assert scores.to_json()["error_shares"] is None

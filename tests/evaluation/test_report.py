@@ -21,7 +21,7 @@ from nucleus_unet.errors import DataError, NucleusError, SettingsError
 from nucleus_unet.evaluation.evaluate import Evaluation, evaluate
 from nucleus_unet.evaluation.metrics import score_image, summarise
 from nucleus_unet.evaluation.overlays import error_panels
-from nucleus_unet.evaluation.page import report_html
+from nucleus_unet.evaluation.page import evaluation_html
 from nucleus_unet.evaluation.report import worst_images, write_report
 from nucleus_unet.evaluation.subsets import read_names
 
@@ -51,21 +51,21 @@ def evaluation(segmenter: Segmenter) -> Evaluation:
 def test_images_that_the_model_was_trained_on_are_told_of(segmenter: Segmenter, evaluation: Evaluation) -> None:
     metrics = {"seen": {"training": [EXAMPLES[0].digest, "0" * 16]}}
     trained = Segmenter(dataclasses.replace(segmenter.bundle, metrics=metrics), device="cpu", precision="float32")
-    said = "The model was trained on 1 of these 2 images: they flatter it."
-    assert said in report_html(evaluate(trained, EXAMPLES[:2]), [])
-    assert "was trained on" not in report_html(evaluation, [])
+    said = "The model was trained on 1 of these 2 images: its scores are optimistically biased."
+    assert said in evaluation_html(evaluate(trained, EXAMPLES[:2]), [])
+    assert "was trained on" not in evaluation_html(evaluation, [])
 
 
 def test_figures_are_of_all_images_and_of_every_kind_field_and_subset(evaluation: Evaluation) -> None:
     scores = {image.example.name: image.score for image in evaluation.images}
     assert list(scores) == ["good", NASTY, "empty"]
     assert evaluation.overall == summarise(list(scores.values()))
-    assert evaluation.kinds == {
+    assert evaluation.categories == {
         "bright": summarise([scores["good"], scores[NASTY]]),
         "d<i>m": summarise([scores["empty"]]),
     }
     assert evaluation.subsets == {"chosen <b>": summarise([scores[NASTY], scores["empty"]])}
-    assert list(evaluation.mosaics) == ["one"]  # a field that one image shows is that image
+    assert list(evaluation.fields) == ["one"]  # a field that one image shows is that image
     for image in evaluation.images:
         assert image.score == score_image(image.example.labels, image.prediction)
 
@@ -74,7 +74,7 @@ def test_a_subset_of_unknown_images_is_refused_before_the_first_prediction(segme
     def track(examples: object) -> list[Example]:
         raise AssertionError("predicted")
 
-    with pytest.raises(DataError, match=r"'new': 1 of 2 names are of no image that was read, such as 'god'"):
+    with pytest.raises(DataError, match=r"'new': 1 of 2 names are not those of an image, such as 'god'"):
         evaluate(segmenter, EXAMPLES, subsets={"new": ["good", "god"]}, track=track)
     with pytest.raises(DataError, match="'none': expected at least one name"):
         evaluate(segmenter, EXAMPLES, subsets={"none": []}, track=track)
@@ -108,8 +108,8 @@ def test_the_page_says_the_figures(evaluation: Evaluation, tmp_path: Path) -> No
     assert overall[-3:] == ["3", "3", "5"]
     assert overall[1] == f"{evaluation.overall.pooled[0.5]:.3f}"
     assert overall[-4] == f"{evaluation.overall.pixel_accuracy:.3f}"
-    causes = [row for row in rows if row[:1] == ["all"]][-1]
-    assert causes[6] == f"{2 / 3:.1%}"  # two predictions on what the truth has as empty ground, three true nuclei
+    errors = [row for row in rows if row[:1] == ["all"]][-1]
+    assert errors[6] == f"{2 / 3:.1%}"  # two predictions on what the truth has as background, three true nuclei
 
 
 def test_a_subset_called_all_does_not_stand_in_for_all_images(segmenter: Segmenter, tmp_path: Path) -> None:
@@ -127,11 +127,11 @@ def test_the_json_holds_every_figure_and_every_image(evaluation: Evaluation, tmp
         "fingerprint",
         "augment",
         "training_images",
-        "choice_images",
+        "calibration_images",
         "overall",
         "subsets",
-        "kinds",
-        "mosaics",
+        "categories",
+        "fields",
         "images",
     }
     for convention in ("pooled", "per_image"):
@@ -146,7 +146,7 @@ def test_the_table_has_a_row_for_every_image(evaluation: Evaluation, tmp_path: P
         rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == ["good", NASTY, "empty"]
     assert [row["truths"] for row in rows] == ["2", "1", "0"]
-    assert (rows[1]["empty_ground"], rows[1]["kind"], rows[1]["height"]) == ("2", "bright", "70")
+    assert (rows[1]["background"], rows[1]["category"], rows[1]["height"]) == ("2", "bright", "70")
     assert float(rows[1]["ap_0.50"]) == pytest.approx(1 / 3, abs=1e-5)
 
 

@@ -21,10 +21,10 @@ from nucleus_unet.cli.shared import read_reported_sets
 from nucleus_unet.data.dataset import Example, ReadReport
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.exploration import explore, write_page
-from nucleus_unet.exploration.clustering import find_kinds
-from nucleus_unet.exploration.contact_sheet import choose, thumbnail
-from nucleus_unet.exploration.data_checks import Fault
-from nucleus_unet.exploration.nucleus_statistics import measure_nuclei
+from nucleus_unet.exploration.clustering import cluster_images
+from nucleus_unet.exploration.contact_sheet import choose_images, thumbnail
+from nucleus_unet.exploration.data_checks import ProblemType
+from nucleus_unet.exploration.nucleus_statistics import compute_nucleus_statistics
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import ConvexHull
@@ -47,7 +47,7 @@ def in_order(labels: NDArray[np.uint32]) -> list[int]:
 
 @given(labels_of_blobs)
 def test_areas_intensities_and_eccentricities_are_scikit_images(labels: NDArray[np.uint32]) -> None:
-    nuclei = measure_nuclei(labels, noise(labels))
+    nuclei = compute_nucleus_statistics(labels, noise(labels))
     regions = {region.label: region for region in regionprops(labels.astype(int), noise(labels))}
     assert nuclei.area.tolist() == [regions[label].area for label in in_order(labels)]
     for measured, name in [
@@ -65,7 +65,7 @@ def test_solidity_is_the_share_of_the_convex_hull_of_the_pixels_squares(labels: 
         pixels = np.argwhere(labels == label)
         corners = (pixels[:, None] + np.array([[0, 0], [0, 1], [1, 0], [1, 1]])).reshape(-1, 2)
         expected.append(len(pixels) / ConvexHull(corners).volume)
-    np.testing.assert_allclose(measure_nuclei(labels, noise(labels)).solidity, expected)
+    np.testing.assert_allclose(compute_nucleus_statistics(labels, noise(labels)).solidity, expected)
 
 
 @given(labels_of_blobs)
@@ -74,20 +74,20 @@ def test_neighbours_are_the_nuclei_that_one_more_pixel_all_around_would_reach(la
     for label in in_order(labels):
         reached = labels[ndimage.binary_dilation(labels == label, np.ones((3, 3)))]
         expected.append(len(set(reached.tolist()) - {0, label}))
-    assert measure_nuclei(labels, noise(labels)).neighbours.tolist() == expected
+    assert compute_nucleus_statistics(labels, noise(labels)).neighbours.tolist() == expected
 
 
 @given(labels_of_blobs)
 def test_pieces_are_scipys(labels: NDArray[np.uint32]) -> None:
     expected = [ndimage.label(labels == label, np.ones((3, 3)))[1] for label in in_order(labels)]
-    assert measure_nuclei(labels, noise(labels)).pieces.tolist() == expected
+    assert compute_nucleus_statistics(labels, noise(labels)).pieces.tolist() == expected
 
 
 @given(labels_of_blobs)
 def test_a_lone_nucleus_has_the_holes_that_scipy_fills(labels: NDArray[np.uint32]) -> None:
     lone = (labels == 1).astype(np.uint32)
     expected = [(ndimage.binary_fill_holes(lone) & (lone == 0)).sum()] if lone.any() else []
-    assert measure_nuclei(lone, noise(lone)).hole_pixels.tolist() == expected
+    assert compute_nucleus_statistics(lone, noise(lone)).hole_pixels.tolist() == expected
 
 
 def test_contrast_is_against_the_background_at_most_three_pixels_away() -> None:
@@ -98,12 +98,12 @@ def test_contrast_is_against_the_background_at_most_three_pixels_away() -> None:
     for label in (7, 3):
         ring = (labels == 0) & (ndimage.distance_transform_edt(labels != label) <= 3)
         expected.append(grey[labels == label].mean() - grey[ring].mean())
-    np.testing.assert_allclose(measure_nuclei(labels, grey).contrast, expected, rtol=1e-5)
+    np.testing.assert_allclose(compute_nucleus_statistics(labels, grey).contrast, expected, rtol=1e-5)
 
 
 def test_a_nucleus_without_background_around_it_has_no_contrast() -> None:
     labels = np.ones((4, 4), np.uint32)
-    assert np.isnan(measure_nuclei(labels, noise(labels)).contrast).all()
+    assert np.isnan(compute_nucleus_statistics(labels, noise(labels)).contrast).all()
 
 
 def test_eccentricity_does_not_depend_on_where_in_a_large_image_a_nucleus_lies() -> None:
@@ -112,7 +112,7 @@ def test_eccentricity_does_not_depend_on_where_in_a_large_image_a_nucleus_lies()
     ellipse = (rows / 4) ** 2 + (columns / 8) ** 2 <= 1
     for label, left in enumerate((0, 29_900), 1):
         labels[1:18, left : left + 17][ellipse] = label
-    near, far = measure_nuclei(labels, noise(labels)).eccentricity
+    near, far = compute_nucleus_statistics(labels, noise(labels)).eccentricity
     assert near == pytest.approx(far, abs=1e-6)
 
 
@@ -137,28 +137,28 @@ def test_images_of_one_kind_are_sorted_into_kinds_by_their_look() -> None:
     dark = [example("d" * number, DISCS[:number]) for number in (1, 2)] + [example("ddd", [(30, 30, 9)])]
     stained = [example("s" * number, DISCS[:number], colour=PURPLE) for number in (1, 2)]
     exploration = explore([dark[0], stained[0], *dark[1:], stained[1]])
-    assert exploration.kinds_found
+    assert exploration.categories_are_clusters
     a, b = "A: grey on dark", "B: coloured on light"
-    assert exploration.kinds == [a, b, a, a, b]
+    assert exploration.categories == [a, b, a, a, b]
 
 
 def test_kinds_that_the_examples_name_are_kept() -> None:
     exploration = explore([example("a", DISCS, kind="x"), example("b", DISCS, kind="y")])
-    assert not exploration.kinds_found
-    assert exploration.kinds == ["x", "y"]
+    assert not exploration.categories_are_clusters
+    assert exploration.categories == ["x", "y"]
 
 
 @given(st.lists(st.tuples(*[st.floats(0, 1)] * 5, st.one_of(st.just(float("nan")), st.floats(0, 2))), min_size=1))
 def test_every_image_has_a_kind_and_equal_looks_have_the_same(looks: list[tuple[float, ...]]) -> None:
-    kinds = find_kinds([*looks, looks[0]])  # type: ignore[arg-type, list-item]
+    kinds = cluster_images([*looks, looks[0]])  # type: ignore[arg-type, list-item]
     assert len(kinds) == len(looks) + 1
     assert kinds[0] == kinds[-1]
 
 
-def faults(examples: list[Example], report: ReadReport | None = None) -> dict[Fault, dict[str, str]]:
-    found: dict[Fault, dict[str, str]] = {}
+def faults(examples: list[Example], report: ReadReport | None = None) -> dict[ProblemType, dict[str, str]]:
+    found: dict[ProblemType, dict[str, str]] = {}
     for problem in explore(examples, report=report).problems:
-        found.setdefault(problem.fault, {})[problem.image] = problem.detail
+        found.setdefault(problem.type, {})[problem.image] = problem.detail
     return found
 
 
@@ -174,10 +174,10 @@ def test_what_looks_wrong_in_masks_is_named_with_its_image_and_size() -> None:
     nothing.labels[:] = 0
     speck.labels[58, 70:73] = 3
     assert faults([holes, pieces, nothing, speck]) == {
-        Fault.HOLE: {"holes": "1 nucleus: holes of 4 pixels"},
-        Fault.PIECES: {"pieces": "1 nucleus in up to 2 pieces"},
-        Fault.NO_NUCLEI: {"nothing": "0 nuclei"},
-        Fault.SPECK: {"one speck": "1 speck: 3 pixels"},
+        ProblemType.HOLE: {"holes": "1 nucleus: 4 pixels"},
+        ProblemType.PIECES: {"pieces": "1 nucleus in up to 2 pieces"},
+        ProblemType.NO_NUCLEI: {"nothing": "0 nuclei"},
+        ProblemType.SPECK: {"one speck": "1 speck: 3 pixels"},
     }
 
 
@@ -192,22 +192,25 @@ def test_duplicates_are_told_with_whether_their_masks_agree() -> None:
     first, same, other = (example(name, DISCS) for name in ("abc", "xyz", "pqr"))
     other.labels[other.labels == 2] = 0
     assert faults([first, same, other]) == {
-        Fault.DUPLICATE: {"xyz": "as abc, with the same masks", "pqr": "as abc, with other masks"}
+        ProblemType.DUPLICATE: {
+            "xyz": "same as abc, with the same masks",
+            "pqr": "same as abc, with different masks",
+        }
     }
 
 
 def test_flat_images_are_named() -> None:
     flat = Example("flat", "set", np.full((9, 9), 7, np.uint8), np.eye(9, dtype=np.uint32), "flat")
-    assert Fault.FLAT in faults([flat])
+    assert ProblemType.CONSTANT in faults([flat])
 
 
 def test_what_reading_met_is_listed_too() -> None:
     report = ReadReport(1, 2, {"a": 6}, {"b": 1}, {"c": 2}, {"d": "damaged"})
     assert faults([example("a", DISCS)], report) == {
-        Fault.UNREADABLE: {"d": "damaged"},
-        Fault.EMPTY_MASK: {"b": "1 mask"},
-        Fault.OVERLAP: {"a": "6 pixels"},
-        Fault.HIDDEN_MASK: {"c": "2 masks"},
+        ProblemType.UNREADABLE: {"d": "damaged"},
+        ProblemType.EMPTY_MASK: {"b": "1 mask"},
+        ProblemType.OVERLAP: {"a": "6 pixels"},
+        ProblemType.HIDDEN_MASK: {"c": "2 masks"},
     }
 
 
@@ -247,7 +250,7 @@ def test_the_page_is_whole_escaped_and_needs_no_network(odd_page: bytes) -> None
     assert page.tags.isdisjoint({"script", "i", "link", "iframe"})
     assert NASTY in page.text
     assert "<i>odd</i>" in page.text
-    pictures = [source for source in page.sources if source != "#wrong"]
+    pictures = [source for source in page.sources if source != "#problems"]
     assert len(pictures) == len(ODD) + 8
     for source in pictures:
         media_type, _, content = source.removeprefix("data:").partition(";base64,")
@@ -266,7 +269,7 @@ def test_the_page_says_what_there_is(odd_page: bytes) -> None:
     assert re.findall(r"<b>(\d+)</b>([a-z ]+)", text) == [
         ("4", "images"),
         ("4", "nuclei"),
-        ("3", "kinds"),
+        ("3", "categories"),
         ("3", "fields or patients"),
     ]
     rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", text)]
@@ -280,7 +283,7 @@ def test_an_equal_set_gives_an_equal_page(odd_page: bytes, tmp_path: Path) -> No
 
 def test_more_kinds_than_colours_are_drawn_together(tmp_path: Path) -> None:
     many = [example("i" * number, DISCS, kind=f"kind {number}") for number in range(1, 11)]
-    assert "other kinds" in write_page(explore(many), tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "other categories" in write_page(explore(many), tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_a_page_never_takes_the_place_of_data(tmp_path: Path) -> None:
@@ -292,7 +295,7 @@ def test_a_page_never_takes_the_place_of_data(tmp_path: Path) -> None:
 
 @given(st.lists(st.integers(0, 100), min_size=1), st.integers(1, 12))
 def test_the_contact_sheet_shows_the_sparsest_and_the_most_crowded(counts: list[int], most: int) -> None:
-    chosen = choose(counts, most)
+    chosen = choose_images(counts, most)
     assert len(set(chosen)) == len(chosen) == min(most, len(counts))
     shown = [counts[position] for position in chosen]
     assert shown == sorted(shown)

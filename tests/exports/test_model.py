@@ -134,7 +134,7 @@ def test_what_cannot_be_is_refused(tiny: Bundle, tmp_path: Path) -> None:
         export_model(tiny, tmp_path / "model", "openvino", precision="float16")  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="no int8 form"):
         export_model(tiny, tmp_path / "model", "openvino", precision="int8")
-    with pytest.raises(SettingsError, match="int8 is for the format openvino"):
+    with pytest.raises(SettingsError, match="int8 needs the format openvino"):
         export_model(load_bundle(), tmp_path / "model", "onnx", precision="int8")
     assert list(tmp_path.iterdir()) == []
 
@@ -170,7 +170,7 @@ def test_an_earlier_export_is_replaced_whole(tiny: Bundle, tmp_path: Path) -> No
 def test_what_no_export_made_stays(name: str, tiny: Bundle, tmp_path: Path) -> None:
     foreign = tmp_path / name
     foreign.write_text("{}")
-    with pytest.raises(SettingsError, match=f"{name}: expected nothing, or an earlier export"):
+    with pytest.raises(SettingsError, match=f"{name} exists and is not the unchanged file"):
         export_model(tiny, tmp_path / "model", "openvino")
     assert foreign.read_text() == "{}"
     assert list(tmp_path.iterdir()) == [foreign]
@@ -180,7 +180,7 @@ def test_an_export_that_somebody_changed_stays(tiny: Bundle, tmp_path: Path) -> 
     file, _ = export_model(tiny, tmp_path / "model", "onnx")
     changed = file.read_bytes() + b"mine"
     file.write_bytes(changed)
-    with pytest.raises(SettingsError, match=r"model\.onnx: expected nothing, or an earlier export"):
+    with pytest.raises(SettingsError, match=r"model\.onnx exists and is not the unchanged file"):
         export_model(tiny, tmp_path / "model", "onnx")
     assert file.read_bytes() == changed
 
@@ -238,7 +238,7 @@ def test_the_command_says_where_the_files_are(tiny_bundle: Path, tmp_path: Path)
     (tmp_path / "mine.onnx").write_text("mine")
     result = run("export-model", "--model", tiny_bundle, "--format", "onnx", "--out", tmp_path / "mine.onnx")
     assert result.returncode == 2
-    assert "give another --out" in " ".join(result.stderr.split())
+    assert "choose another --out" in " ".join(result.stderr.split())
     assert run("export-model", "--format", "pickle", "--out", tmp_path / "a").returncode == 2
 
 

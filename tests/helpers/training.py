@@ -11,7 +11,7 @@ from nucleus_unet.data.dataset import Example
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.training.augmentation import AugmentConfig
-from nucleus_unet.training.fine_tuning import fine_tuning
+from nucleus_unet.training.fine_tuning import fine_tuning_config
 from nucleus_unet.training.trainer import CHECKPOINT, TrainConfig
 from safetensors.torch import load_file
 
@@ -58,7 +58,7 @@ def assert_same_weights(one: Path, other: Path) -> None:
 def brief(origin: Bundle) -> TrainConfig:
     """A fine-tuning of a few small samples."""
     return dataclasses.replace(
-        fine_tuning(origin),
+        fine_tuning_config(origin),
         augment=AugmentConfig(crop=32),
         samples=24,
         batch_size=2,

@@ -37,7 +37,7 @@ from nucleus_unet.masks import (
     merge_mask_pngs,
     overlap_table,
     regionprops_table,
-    relabel_sequential,
+    relabel_by_position,
     rle_areas,
     rle_boxes,
     rle_iou,
@@ -244,7 +244,7 @@ def test_filled_outlines_are_the_labels() -> None:
 
 def test_labels_in_sequence_count_first_pixels_and_are_undone_by_their_table() -> None:
     for labels, _ in images(64):
-        sequential, old = relabel_sequential(labels)
+        sequential, old = relabel_by_position(labels)
         assert [*dict.fromkeys(sequential[sequential > 0].tolist())] == [*range(1, len(present(labels)) + 1)]
         np.testing.assert_array_equal(old[sequential], labels)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from helpers.paths import TESTS
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.training.distributed import Processes, join_processes
+from nucleus_unet.training.distributed import ProcessGroup, join_process_group
 from safetensors.torch import load_file
 
 # One launch does for all that is looked at: a run, and another that goes on from a checkpoint of the first.
@@ -20,10 +20,10 @@ import shutil, sys
 from pathlib import Path
 from safetensors.torch import save_file
 from helpers.training import FIELDS, TINY
-from nucleus_unet.training.distributed import join_processes
+from nucleus_unet.training.distributed import join_process_group
 from nucleus_unet.training.trainer import CHECKPOINT, train
 
-folder, processes = Path(sys.argv[1]), join_processes("cpu")
+folder, processes = Path(sys.argv[1]), join_process_group("cpu")
 
 def keep_checkpoint(run):
     if run.position == 16:
@@ -70,15 +70,15 @@ def test_a_run_of_two_processes_goes_on_to_the_very_same_weights(trained: Path) 
 
 def test_the_processes_see_each_sample_of_a_batch_once() -> None:
     batch = list(range(12))
-    shares = [batch[Processes(torch.device("cpu"), rank, 4).share(12)] for rank in range(4)]
+    shares = [batch[ProcessGroup(torch.device("cpu"), rank, 4).batch_slice(12)] for rank in range(4)]
     assert [number for share in shares for number in share] == batch
     assert {len(share) for share in shares} == {3}
 
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     with pytest.raises(SettingsError, match="multiple of the 3 processes, got 8"):
-        Processes(torch.device("cpu"), 0, 3).share(8)
+        ProcessGroup(torch.device("cpu"), 0, 3).batch_slice(8)
 
 
 def test_a_process_alone_joins_nobody() -> None:
-    assert join_processes("cpu") == Processes(torch.device("cpu"))
+    assert join_process_group("cpu") == ProcessGroup(torch.device("cpu"))

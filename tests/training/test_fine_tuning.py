@@ -17,11 +17,16 @@ from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.network import network_of
 from nucleus_unet.model.targets import targets
-from nucleus_unet.training.checkpoint import read_facts
-from nucleus_unet.training.fine_tuning import fine_tuned_card, fine_tuned_config, fine_tuning
+from nucleus_unet.training.checkpoint import read_run_state
+from nucleus_unet.training.fine_tuning import fine_tuned_card, fine_tuned_config, fine_tuning_config
 from nucleus_unet.training.pipeline import train_bundle
 from nucleus_unet.training.trainer import CHECKPOINT, Run, check_origin, train
-from nucleus_unet.training.validation import LEAST_NUCLEI, Predicted, has_enough_nuclei, watch
+from nucleus_unet.training.validation import (
+    MIN_CALIBRATION_NUCLEI,
+    PredictedMaps,
+    has_enough_nuclei,
+    training_subset_metrics,
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +82,7 @@ def test_a_fine_tuning_that_was_stopped_goes_on_to_the_very_same_weights(origin:
     train(config, FIELDS, tmp_path / "whole", origin=origin, device="cpu", workers=0)
     with pytest.raises(KeyboardInterrupt):
         train(config, FIELDS, tmp_path / "parts", origin=origin, device="cpu", workers=0, report=stop)
-    assert read_facts(tmp_path / "parts" / CHECKPOINT)["position"] == 4
+    assert read_run_state(tmp_path / "parts" / CHECKPOINT)["position"] == 4
     train(config, FIELDS, tmp_path / "parts", origin=origin, device="cpu", workers=0)
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
 
@@ -96,24 +101,24 @@ def test_a_run_goes_on_from_the_same_model_only(origin: Bundle, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("network", "names"),
     [
-        (NetworkConfig(form="lite0", width=8, depth=2), r"form plain \(asked for: lite0\)"),
-        (NetworkConfig(form="plain", width=16, depth=2), r"width 8 \(asked for: 16\)"),
-        (NetworkConfig(form="plain", width=8, depth=3), r"depth 2 \(asked for: 3\)"),
+        (NetworkConfig(form="lite0", width=8, depth=2), r"form plain \(requested: lite0\)"),
+        (NetworkConfig(form="plain", width=16, depth=2), r"width 8 \(requested: 16\)"),
+        (NetworkConfig(form="plain", width=8, depth=3), r"depth 2 \(requested: 3\)"),
     ],
 )
 def test_another_shape_of_network_is_refused(origin: Bundle, network: NetworkConfig, names: str) -> None:
     with pytest.raises(SettingsError, match=names):
-        check_origin(dataclasses.replace(fine_tuning(origin), network=network), origin)
+        check_origin(dataclasses.replace(fine_tuning_config(origin), network=network), origin)
 
 
 def test_imagenet_weights_beside_those_of_the_model_are_refused(origin: Bundle) -> None:
     with pytest.raises(SettingsError, match="pretrained"):
-        check_origin(dataclasses.replace(fine_tuning(origin), pretrained=True), origin)
+        check_origin(dataclasses.replace(fine_tuning_config(origin), pretrained=True), origin)
 
 
 def test_dropout_may_be_chosen_anew(origin: Bundle) -> None:
     network = dataclasses.replace(origin.config.network, dropout=0.2)
-    check_origin(dataclasses.replace(fine_tuning(origin), network=network), origin)
+    check_origin(dataclasses.replace(fine_tuning_config(origin), network=network), origin)
 
 
 # --- few images --------------------------------------------------------------------------------------------
@@ -121,18 +126,18 @@ def test_dropout_may_be_chosen_anew(origin: Bundle) -> None:
 
 @pytest.mark.parametrize(("fields", "held_out"), [(2, 1), (5, 1), (9, 1), (10, 1), (20, 2)])
 def test_a_tenth_of_the_fields_is_held_out_and_at_least_one(fields: int, held_out: int) -> None:
-    images = [dataclasses.replace(field(number, side=16), mosaic=str(number)) for number in range(fields)]
-    training, outside = hold_out_images(images, folds=None, kind=None, seed=0)
+    images = [dataclasses.replace(field(number, side=16), field_id=str(number)) for number in range(fields)]
+    training, outside = hold_out_images(images, folds=None, category=None, seed=0)
     assert (len(training), len(outside)) == (fields - held_out, held_out)
 
 
 def test_images_of_a_single_field_cannot_be_divided() -> None:
-    images = [dataclasses.replace(field(number, side=16), mosaic="one") for number in range(5)]
-    with pytest.raises(DataError, match=r"expected images of two fields or patients at least.*got one"):
-        hold_out_images(images, folds=None, kind=None, seed=0)
+    images = [dataclasses.replace(field(number, side=16), field_id="one") for number in range(5)]
+    with pytest.raises(DataError, match="expected images of at least 2 fields or patients, as one is held out, got 1"):
+        hold_out_images(images, folds=None, category=None, seed=0)
 
 
-def dotted(count: int) -> Predicted:
+def dotted(count: int) -> PredictedMaps:
     """Perfect maps of so many discs."""
     side = 16
     rows, columns = np.mgrid[:side, :side]
@@ -143,16 +148,19 @@ def dotted(count: int) -> Predicted:
     found = targets(labels)
     offsets = np.moveaxis(np.rint(found.offset * 2 + 128), 0, -1)
     maps = np.dstack([found.foreground * 255, found.heat * 255, offsets]).astype(np.uint8)
-    return Predicted("made up", maps, labels, 0.0)
+    return PredictedMaps("made up", maps, labels, 0.0)
 
 
-@pytest.mark.parametrize(("nuclei", "chosen"), [(LEAST_NUCLEI - 1, False), (LEAST_NUCLEI, True)])
+@pytest.mark.parametrize(("nuclei", "chosen"), [(MIN_CALIBRATION_NUCLEI - 1, False), (MIN_CALIBRATION_NUCLEI, True)])
 def test_nuclei_are_counted_over_all_held_out_images(nuclei: int, chosen: bool) -> None:
     assert has_enough_nuclei([dotted(nuclei - 100), dotted(100)]) == chosen
 
 
 def test_perfect_maps_of_training_images_join_the_history_as_such() -> None:
-    assert watch([dotted(5)], GroupConfig()) == {"train_pooled_ap50": 1.0, "train_pooled_mean_ap": 1.0}
+    assert training_subset_metrics([dotted(5)], GroupConfig()) == {
+        "train_pooled_ap50": 1.0,
+        "train_pooled_mean_ap": 1.0,
+    }
 
 
 # --- what the bundle says ----------------------------------------------------------------------------------
@@ -200,7 +208,7 @@ def test_a_nucleus_has_as_many_micrometres_as_before(origin: Bundle) -> None:
 def test_the_metrics_name_the_model_and_its_figures_on_the_same_images(origin: Bundle, fine_tuned: Path) -> None:
     metrics = json.loads((fine_tuned / "metrics.json").read_text())
     assert metrics["origin"]["fingerprint"] == origin.fingerprint
-    first = read_facts(fine_tuned / "training" / CHECKPOINT)["history"][0]
+    first = read_run_state(fine_tuned / "training" / CHECKPOINT)["history"][0]
     assert first["samples"] == 0
     for name in ("validation_pooled_ap50", "validation_per_image_mean_ap", "validation_pixel_accuracy"):
         assert metrics["origin"][name] == pytest.approx(first[name], abs=1e-5)
@@ -215,9 +223,9 @@ def test_the_card_holds_the_card_of_the_model(origin: Bundle, fine_tuned: Path) 
 
 def test_the_card_says_where_the_model_came_without_one(origin: Bundle) -> None:
     card = fine_tuned_card("mine", dataclasses.replace(origin, card=""), images=5, samples=800)
-    assert "without a model card" in card
+    assert "has no model card" in card
 
 
 def test_images_of_a_model_card_are_of_the_training_fold(fine_tuned: Path) -> None:
     card = load_bundle(fine_tuned).card
-    assert "on 3 images, 24 samples" in card
+    assert "on 3 images with 24 samples" in card

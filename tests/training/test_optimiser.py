@@ -6,13 +6,13 @@ import pytest
 import torch
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.network import Network
-from nucleus_unet.training.optimiser import make_optimiser, orthogonalised
+from nucleus_unet.training.optimiser import make_optimiser, orthogonalise
 
 
 @pytest.mark.parametrize("shape", [(8, 3, 3, 3), (24, 4, 1, 1), (16, 16), (5, 40)])
 def test_an_update_points_as_far_in_every_direction(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    update = orthogonalised(torch.randn(shape))
+    update = orthogonalise(torch.randn(shape))
     assert update.shape == shape
     matrix = update.flatten(1)
     values = torch.linalg.svdvals(matrix) / (0.2 * max(matrix.shape) ** 0.5)
@@ -22,18 +22,18 @@ def test_an_update_points_as_far_in_every_direction(shape: tuple[int, ...]) -> N
 
 def test_an_update_does_not_depend_on_the_size_of_the_gradient() -> None:
     gradient = torch.randn(6, 20, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(orthogonalised(gradient), orthogonalised(1000 * gradient), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(orthogonalise(gradient), orthogonalise(1000 * gradient), rtol=1e-3, atol=1e-4)
 
 
 def test_a_gradient_of_zero_moves_nothing() -> None:
-    assert not orthogonalised(torch.zeros(4, 9)).any()
+    assert not orthogonalise(torch.zeros(4, 9)).any()
 
 
 def test_an_update_keeps_the_directions_of_the_gradient() -> None:
     torch.manual_seed(0)
     gradient = torch.randn(6, 20)
     left, _, right = torch.linalg.svd(gradient, full_matrices=False)
-    inner = left.T @ orthogonalised(gradient) @ right.T
+    inner = left.T @ orthogonalise(gradient) @ right.T
     off_diagonal = inner - torch.diag(inner.diagonal())
     assert off_diagonal.abs().max() < 1e-3 * inner.diagonal().min()
 

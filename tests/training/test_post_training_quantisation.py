@@ -19,7 +19,7 @@ from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.network import weights_of
 from nucleus_unet.model.quantisation import quantise_weight
 from nucleus_unet.training import finishing
-from nucleus_unet.training.finishing import finish, loses_little
+from nucleus_unet.training.finishing import finish_model, is_nearly_as_good
 from nucleus_unet.training.post_training_quantisation import calibration_crops, quantise
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -154,14 +154,14 @@ def scores(**changes: Any) -> Scores:
     ids=str,
 )
 def test_int8_may_lose_little_of_every_figure(changes: dict[str, Any], is_little: bool) -> None:
-    assert loses_little(scores(), scores(**changes)) is is_little
+    assert is_nearly_as_good(scores(), scores(**changes)) is is_little
 
 
 def made(count: int) -> finishing.Finished:
     group = GroupConfig(centre_sigma=1.0, merge_distance=4.0, min_area=5, min_score=0.5)
     examples = [discs(number) for number in range(count)]
     weights = weights_of(brightness_network(PLAIN))
-    return finish(BundleConfig("made", PLAIN, group), weights, examples, examples, seed=0)
+    return finish_model(BundleConfig("made", PLAIN, group), weights, examples, examples, seed=0)
 
 
 def test_int8_is_the_default_of_a_model_that_it_costs_nothing() -> None:
@@ -180,5 +180,5 @@ def test_with_few_held_out_nuclei_int8_is_there_but_not_the_default() -> None:
 
 
 def test_int8_is_not_the_default_of_a_model_that_it_costs_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finishing, "loses_little", lambda _exact, _quantised: False)
+    monkeypatch.setattr(finishing, "is_nearly_as_good", lambda _exact, _quantised: False)
     assert not made(6).bundle.config.int8_is_default

@@ -19,13 +19,13 @@ from nucleus_unet.model.bundle import load_bundle
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.reports.plots import draw_curves
 from nucleus_unet.training import pipeline
-from nucleus_unet.training.checkpoint import read_facts
+from nucleus_unet.training.checkpoint import read_run_state
 from nucleus_unet.training.pipeline import REPORT, train_bundle
-from nucleus_unet.training.report import TrainingRun, report_html
+from nucleus_unet.training.report import TrainingRun, training_report_html
 from nucleus_unet.training.tensorboard import ScalarWriter
 from nucleus_unet.training.trainer import CHECKPOINT
 
-IMAGES = [*FIELDS, dataclasses.replace(field(9), name=NASTY, kind="o<i>dd", mosaic="nine")]
+IMAGES = [*FIELDS, dataclasses.replace(field(9), name=NASTY, category="o<i>dd", field_id="nine")]
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +60,8 @@ def test_the_page_is_whole_escaped_and_needs_no_network(trained: Path, page: Pag
     assert "@import" not in text
 
 
-def test_what_it_came_to_is_first_then_pictures_then_curves_then_the_particulars(page: Page) -> None:
-    places = [page.text.index(each) for each in ("AP50", "Held-out images", "Curves", "Particulars")]
+def test_what_it_came_to_is_first_then_pictures_then_curves_then_the_details(page: Page) -> None:
+    places = [page.text.index(each) for each in ("AP50", "Held-out images", "Curves", "Details")]
     assert places == sorted(places)
 
 
@@ -92,16 +92,16 @@ def test_the_page_names_command_seed_versions_and_settings(trained: Path, page: 
 def run_of(trained: Path, tiny_bundle: Path, **changes: Any) -> TrainingRun:
     bundle = load_bundle(trained)
     config = brief(load_bundle(tiny_bundle))
-    history = read_facts(trained / "training" / CHECKPOINT)["history"]
+    history = read_run_state(trained / "training" / CHECKPOINT)["history"]
     predicted = pipeline.predict_examples(open_engine(bundle, device="cpu"), IMAGES)
-    images = pipeline.compare(IMAGES, predicted, bundle.config.group)
+    images = pipeline.evaluate_predictions(IMAGES, predicted, bundle.config.group)
     run = TrainingRun(config, bundle, history, FIELDS, images, load_bundle(tiny_bundle), "cpu", None)
     return dataclasses.replace(run, **changes)
 
 
 def test_best_and_worst_images_are_shown_none_twice(trained: Path, tiny_bundle: Path) -> None:
-    text = Page(report_html(run_of(trained, tiny_bundle))).text
-    best, worst = text.split("The best\n")[1].split("What is lost")[0].split("The worst\n")
+    text = Page(training_report_html(run_of(trained, tiny_bundle))).text
+    best, worst = text.split("Best images\n")[1].split("Error analysis")[0].split("Worst images\n")
     shown = [[image.name for image in IMAGES if f"{image.name} (" in part] for part in (best, worst)]
     assert [len(names) for names in shown] == [3, 2]
     assert sorted(shown[0] + shown[1]) == sorted(image.name for image in IMAGES)
@@ -111,7 +111,7 @@ def test_best_and_worst_images_are_shown_none_twice(trained: Path, tiny_bundle: 
     ("figures", "says"),
     [
         ([0.5, 0.6, 0.7], "is the last (0.700)"),
-        ([0.5, 0.7, 0.6], "is at 8 samples (0.700); the weights kept are those of the last (0.600)"),
+        ([0.5, 0.7, 0.6], "is at 8 samples (0.700); the saved weights are those of the last (0.600)"),
         ([0.7, 0.6, 0.5], "fine-tuning did not help on these images"),
     ],
 )
@@ -122,7 +122,7 @@ def test_the_page_says_which_entry_is_the_best(
     history = [
         {**entry, "validation_per_image_mean_ap": value} for entry, value in zip(run.history, figures, strict=False)
     ]
-    assert says in " ".join(Page(report_html(dataclasses.replace(run, history=history))).text.split())
+    assert says in " ".join(Page(training_report_html(dataclasses.replace(run, history=history))).text.split())
 
 
 def test_a_run_that_was_over_gets_the_same_page_again(trained: Path, tiny_bundle: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_run_that_was_over_gets_the_same_page_again(trained: Path, tiny_bundle
 def test_curves_leave_out_what_an_entry_lacks_and_are_equal_for_equal_histories() -> None:
     history = [{"samples": 0.0, "validation_loss": 1.0}, {"samples": 8.0, "validation_loss": 0.5, "train_loss": 0.7}]
     curves = draw_curves(history, marked=8.0)
-    assert list(curves) == ["Loss", "Pixel accuracy", "AP50", "Mean AP", "Learning rate", "Samples a second"]
+    assert list(curves) == ["Loss", "Pixel accuracy", "AP50", "Mean AP", "Learning rate", "Samples per second"]
     assert curves == draw_curves(history, marked=8.0)
     assert b"held out" in curves["Loss"]
     assert b"held out" not in curves["AP50"]
@@ -169,11 +169,11 @@ def test_each_entry_is_written_once_though_a_killed_run_makes_it_again(tmp_path:
 
     folder = tmp_path / "training" / "tensorboard"
     with pytest.raises(KeyboardInterrupt):
-        train_bundle(config, FIELDS, tmp_path, device="cpu", workers=0, tensorboard=True, say=kill)
+        train_bundle(config, FIELDS, tmp_path, device="cpu", workers=0, tensorboard=True, log=kill)
     assert [step for step, _ in scalars(folder)["train/loss"]] == [8]
     train_bundle(config, FIELDS, tmp_path, device="cpu", workers=0, tensorboard=True)
     found = scalars(folder)
-    history = read_facts(tmp_path / "training" / CHECKPOINT)["history"]
+    history = read_run_state(tmp_path / "training" / CHECKPOINT)["history"]
     for tag, name in (("train/loss", "train_loss"), ("validation/pooled_ap50", "validation_pooled_ap50")):
         assert [step for step, _ in found[tag]] == [8, 16, 24]
         assert [value for _, value in found[tag]] == pytest.approx([entry[name] for entry in history])
@@ -183,11 +183,11 @@ def test_each_entry_is_written_once_though_a_killed_run_makes_it_again(tmp_path:
 def test_a_missing_tensorboard_is_named_before_any_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
 
-    def say(line: str) -> None:
+    def log(line: str) -> None:
         raise AssertionError(line)
 
     with pytest.raises(MissingExtraError, match=r"nucleus-unet\[tensorboard\]"):
-        train_bundle(TINY, FIELDS, tmp_path, device="cpu", workers=0, tensorboard=True, say=say)
+        train_bundle(TINY, FIELDS, tmp_path, device="cpu", workers=0, tensorboard=True, log=log)
     assert list(tmp_path.iterdir()) == []
 
 

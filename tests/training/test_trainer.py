@@ -18,10 +18,10 @@ from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.model.config import OFFSET_SCALE
 from nucleus_unet.training import trainer
 from nucleus_unet.training.augmentation import AugmentConfig, SourceImage, draw_sample
-from nucleus_unet.training.checkpoint import read_facts
+from nucleus_unet.training.checkpoint import read_run_state
 from nucleus_unet.training.losses import losses
-from nucleus_unet.training.magnification import with_fine_texture
-from nucleus_unet.training.sample_stream import SampleStream, stack
+from nucleus_unet.training.magnification import add_fine_texture
+from nucleus_unet.training.sample_stream import SampleStream, collate
 from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, train
 from safetensors.torch import save_file
 
@@ -128,7 +128,7 @@ def test_training_on_images_without_nuclei_is_refused_before_anything_is_written
 
 def test_the_loss_of_the_targets_themselves_is_almost_nothing() -> None:
     stream = SampleStream(FIELDS, AugmentConfig(crop=32, strength=0, negatives=0), seed=0, length=2)
-    batch = stack([stream[0], stream[1]])
+    batch = collate([stream[0], stream[1]])
     perfect = torch.cat(
         [
             ((batch.foreground * 2 - 1) * 30)[:, None],
@@ -143,7 +143,7 @@ def test_the_loss_of_the_targets_themselves_is_almost_nothing() -> None:
 
 def test_pixels_that_do_not_count_do_not_change_the_loss() -> None:
     stream = SampleStream(FIELDS, AugmentConfig(crop=32), seed=0, length=1)
-    batch = stack([stream[0]])
+    batch = collate([stream[0]])
     valid = batch.valid.clone()
     valid[:, :10] = 0
     batch = batch._replace(valid=valid)
@@ -156,7 +156,7 @@ def test_pixels_that_do_not_count_do_not_change_the_loss() -> None:
 def test_a_part_of_the_loss_that_weighs_nothing_teaches_nothing() -> None:
     stream = SampleStream(FIELDS, AugmentConfig(crop=32), seed=0, length=1)
     output = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    losses(output, stack([stream[0]])).total(heat=0).backward()
+    losses(output, collate([stream[0]])).total(heat=0).backward()
     assert output.grad is not None
     assert not output.grad[:, 1].any()
     assert all(output.grad[:, channel].any() for channel in (0, 2, 3))
@@ -217,7 +217,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_very_same_weights(tmp_path: Path)
 
     with pytest.raises(KeyboardInterrupt):
         train(TINY, FIELDS, tmp_path / "parts", device="cpu", workers=0, report=stop)
-    assert read_facts(tmp_path / "parts" / CHECKPOINT)["position"] == 4
+    assert read_run_state(tmp_path / "parts" / CHECKPOINT)["position"] == 4
     train(TINY, FIELDS, tmp_path / "parts", device="cpu", workers=1)
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
 
@@ -279,7 +279,7 @@ def test_a_damaged_checkpoint_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_lacks_something_is_an_error_that_names_it(tmp_path: Path) -> None:
-    save_file({"a": torch.zeros(1)}, tmp_path / CHECKPOINT, metadata={"facts": '{"position": 4}'})
+    save_file({"a": torch.zeros(1)}, tmp_path / CHECKPOINT, metadata={"run_state": '{"position": 4}'})
     with pytest.raises(DataError, match="config"):
         train(TINY, FIELDS, tmp_path, device="cpu", workers=0)
 
@@ -328,6 +328,6 @@ def test_enlarged_nuclei_get_texture_inside_and_none_outside() -> None:
     labels = np.zeros((64, 64), np.uint32)
     labels[16:48, 16:48] = 1
     image = np.full((3, 64, 64), 0.5, np.float32)
-    changed = [with_fine_texture(image, labels, 4.0, True, np.random.default_rng(seed)) for seed in range(12)]
+    changed = [add_fine_texture(image, labels, 4.0, True, np.random.default_rng(seed)) for seed in range(12)]
     assert all(np.array_equal(each[:, labels == 0], image[:, labels == 0]) for each in changed)
     assert sum(float(each[0, labels > 0].std()) > 0.01 for each in changed) >= 6

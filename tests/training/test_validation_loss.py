@@ -8,7 +8,7 @@ import torch
 from nucleus_unet.model.targets import targets
 from nucleus_unet.training.augmentation import Sample
 from nucleus_unet.training.losses import losses
-from nucleus_unet.training.sample_stream import stack
+from nucleus_unet.training.sample_stream import collate
 from nucleus_unet.training.validation_loss import validation_loss
 
 
@@ -22,6 +22,6 @@ def test_it_is_the_loss_that_torch_computes(seed: int, spread: float) -> None:
         labels[row : row + size, column : column + size] = label
     output = (rng.standard_normal((4, 60, 70)) * spread).astype(np.float32)
     wanted = targets(labels)
-    batch = stack([Sample(np.zeros((3, 60, 70), np.float32), wanted, np.ones((60, 70), bool))])
+    batch = collate([Sample(np.zeros((3, 60, 70), np.float32), wanted, np.ones((60, 70), bool))])
     expected = float(losses(torch.from_numpy(output)[None], batch).total())
     assert validation_loss(output, wanted) == pytest.approx(expected, rel=1e-4, abs=1e-4)

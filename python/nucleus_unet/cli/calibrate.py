@@ -39,7 +39,7 @@ def calibrate(
 
 
 def _print(calibration: Calibration) -> None:
-    from nucleus_unet.training.validation import LEAST_NUCLEI
+    from nucleus_unet.training.validation import MIN_CALIBRATION_NUCLEI
 
     before, after = calibration.before, calibration.after
     typer.echo(f"{before.images} images, {before.truths} nuclei")
@@ -54,7 +54,9 @@ def _print(calibration: Calibration) -> None:
     for setting, (first, second) in calibration.changed.items():
         typer.echo(f"{setting:24}{first:10g}{second:10g}")
     if not calibration.changed:
-        typer.echo("no other settings are better on these images")
-    if before.truths < LEAST_NUCLEI:
-        typer.echo(f"fewer than {LEAST_NUCLEI} nuclei: the settings may not be better on other images")
-    typer.echo("the metrics after are optimistically biased: the settings were chosen on these images")
+        typer.echo("no other setting is better on these images")
+    if before.truths < MIN_CALIBRATION_NUCLEI:
+        typer.echo(f"fewer than {MIN_CALIBRATION_NUCLEI} nuclei: on other images this grouping may be no better")
+    typer.echo(
+        "the metrics after calibration are optimistically biased: they are measured on the images of the calibration"
+    )

@@ -59,7 +59,7 @@ def evaluate(
     evaluation = run(segmenter, examples, subsets=subsets, augment=augment, track=lambda items: show(items, "images"))
     if evaluation.warning:
         typer.echo(evaluation.warning)
-    _print_scores([*evaluation.kinds.items(), *evaluation.subsets.items(), ("all", evaluation.overall)])
+    _print_scores([*evaluation.categories.items(), *evaluation.subsets.items(), ("all", evaluation.overall)])
     if out is not None:
         typer.echo(f"report: {write_report(evaluation, out)}")
 

@@ -32,4 +32,4 @@ def explore(
     names = ", ".join(path.stem for path in data)
     page = write_page(exploration, out, title=f"Labelled images: {names}")
     nuclei = sum(len(image.nuclei) for image in exploration.images)
-    typer.echo(f"{len(examples)} images, {nuclei} nuclei, {len(set(exploration.kinds))} kinds: {page}")
+    typer.echo(f"{len(examples)} images, {nuclei} nuclei, {len(set(exploration.categories))} categories: {page}")

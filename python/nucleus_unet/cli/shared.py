@@ -88,7 +88,7 @@ def read_reported_sets(
         )
         console.log(f"{path}: {report.images} images, {report.nuclei} nuclei")
         # Field 1 of one set is not field 1 of another.
-        found = [dataclasses.replace(each, mosaic=f"{path.stem}/{each.mosaic}") for each in found]
+        found = [dataclasses.replace(each, field_id=f"{path.stem}/{each.field_id}") for each in found]
         if name_by_set:
             found = [dataclasses.replace(each, name=f"{path.stem}/{each.name}") for each in found]
             report = report.of_set(path.stem)

@@ -121,7 +121,7 @@ def train(
         workers=workers,
         tensorboard=tensorboard,
         command=shlex.join(["nucleus-unet", *sys.argv[1:]]),
-        say=console.log,
+        log=console.log,
     )
     if scores:
         typer.echo(json.dumps(scores, indent=2))
@@ -147,11 +147,11 @@ def _configure(
     origin: Bundle | None, settings: Path | None, *, network: dict[str, Any], pretrained: bool | None, **run: Any
 ) -> TrainConfig:
     """Return the defaults, with the settings of a study, with the options that were typed."""
-    from nucleus_unet.training.fine_tuning import fine_tuning
+    from nucleus_unet.training.fine_tuning import fine_tuning_config
     from nucleus_unet.training.trainer import TrainConfig
     from nucleus_unet.tuning.search_space import configured, read_settings
 
-    base = TrainConfig() if origin is None else fine_tuning(origin)
+    base = TrainConfig() if origin is None else fine_tuning_config(origin)
     if settings is not None:
         base = configured(base, read_settings(settings))
     shape = dataclasses.replace(base.network, **network)

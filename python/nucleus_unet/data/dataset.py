@@ -1,7 +1,7 @@
-"""Reading training sets: images with their nuclei, from a folder or straight from a zip.
+"""Read labelled sets: images and their nuclei, from a folder or a zip archive.
 
-Understood are the layouts of `nucleus_unet.data.sources`. Images come back as stored, without colour or
-alpha channels that say nothing; masks come back as one label image.
+`nucleus_unet.data.sources` lists the supported layouts. Images keep their stored values; an alpha channel is dropped,
+and so are colour channels that are all equal. Masks are merged into one label image.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from nucleus_unet.data.sources import Entry, Source, find_entries, open_source
 from nucleus_unet.data.tables import Membership, membership_finder, read_encodings
 from nucleus_unet.errors import DataError, ImageError, MaskError, SettingsError
 from nucleus_unet.io.pictures import decode_image
-from nucleus_unet.masks import MergeReport, kaggle_to_labels, merge_mask_pngs
+from nucleus_unet.masks import MergeReport, kaggle_to_labels, merge_mask_pngs, relabel_by_position
 from nucleus_unet.progress import tracker
 
 logger = logging.getLogger(__name__)
@@ -38,49 +38,55 @@ class Example:
     Attributes
     ----------
     name
-        The image's id, unique within its source.
-    kind
-        What images are balanced by: the experiment's cluster where a groups table names one, else the
-        source's name.
-    image
-        (H, W) or (H, W, 3), uint8 or uint16 as stored. Grey stored as RGB is (H, W); alpha is dropped.
-    labels
-        (H, W) uint32: 0 background, 1..N the nuclei by raster order of their first pixel.
-    mosaic
-        Examples that share it show one field or patient and stay in one fold; the name itself where unknown.
+        Name of the image, unique within its set.
+    category
+        Category of the image, such as its staining. Training draws the categories in a balanced way. It is the cluster
+        in the groups table, or the name of the set.
+    image : NDArray[np.uint8] or NDArray[np.uint16], (H, W) or (H, W, 3)
+        The image as stored. Grey images that are stored as RGB are (H, W). An alpha channel is dropped.
+    labels : NDArray[np.uint32] (H, W)
+        Label image: 0 background, nuclei 1 to N in raster order of their first pixels.
+    field_id
+        Field of view or patient. Examples of one field are never split between folds. It is the name of the image if
+        the field is unknown.
     """
 
     name: str
-    kind: str
+    category: str
     image: NDArray[Any]
     labels: NDArray[np.uint32]
-    mosaic: str
+    field_id: str
 
     @cached_property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that tell the image's pixels from others, whatever set and name they come with."""
-        shape = f"{self.image.dtype.str}{self.image.shape}".encode()
-        return hashlib.sha256(shape + np.ascontiguousarray(self.image).tobytes()).hexdigest()[:16]
+        """The `array_digest` of the image. It does not depend on the name or the set."""
+        return array_digest(self.image)
+
+
+def array_digest(array: NDArray[Any]) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of an array's dtype, shape and values."""
+    header = f"{array.dtype.str}{array.shape}".encode()
+    return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class ReadReport:
-    """What was read, and what was not as it should be.
+    """Number of images and nuclei that were read, and the problems of their masks.
 
     Attributes
     ----------
     images
-        Examples read.
+        Number of examples.
     nuclei
-        Nuclei in their label images.
+        Number of nuclei in their label images.
     overlaps
-        Name of each image whose masks overlap -> pixels claimed more than once (the earlier mask keeps them).
+        Name of each image with overlapping masks, and the number of pixels in several masks.
     empty_masks
-        Name of each image with masks that hold no pixel -> how many of them.
+        Name of each image with masks without any pixel, and the number of these masks.
     hidden_masks
-        Name of each image with masks that lie in earlier ones and so are lost -> how many of them.
+        Name of each image with masks that lie completely in earlier masks, and the number of these masks.
     skipped
-        Name of each image that was left out -> why.
+        Name of each skipped image, and the reason.
     """
 
     images: int
@@ -91,13 +97,13 @@ class ReadReport:
     skipped: dict[str, str]
 
     def of_set(self, name: str) -> "ReadReport":
-        """Return the report with every image named after its set, as `name/image`."""
+        """Return the report with the images named `name/image`, where `name` is that of the set."""
         by_image = (self.overlaps, self.empty_masks, self.hidden_masks, self.skipped)
-        named: list[Any] = [{f"{name}/{image}": said for image, said in each.items()} for each in by_image]
+        named: list[Any] = [{f"{name}/{image}": value for image, value in each.items()} for each in by_image]
         return ReadReport(self.images, self.nuclei, *named)
 
     def __add__(self, other: "ReadReport") -> "ReadReport":
-        """Return the report of both sets together, whose images have different names."""
+        """Return the report of both sets together. Their images have different names."""
         return ReadReport(
             self.images + other.images,
             self.nuclei + other.nuclei,
@@ -113,7 +119,7 @@ class _Masks(NamedTuple):
     merging: MergeReport = MergeReport((), (), ())
 
 
-# From an image's name and shape, and the threads to use, to its masks.
+# Takes an image's name, its shape and the number of threads, and returns its label image and the report of merging.
 _MaskTable = Callable[[str, tuple[int, int], int | None], tuple[NDArray[np.uint32], MergeReport]]
 
 
@@ -126,43 +132,43 @@ def read_examples(
     threads: int | None = None,
     progress: bool = False,
 ) -> tuple[list[Example], ReadReport]:
-    r"""Read a training set from a folder or a zip archive, which is not unpacked.
+    r"""Read a labelled set from a folder or a zip archive. The archive is not unpacked.
 
-    An image that cannot be used (no masks, masks of another shape, a damaged file) is left out, logged and
-    named in the report; overlapping and empty masks are logged and reported too.
+    An image that cannot be used (no masks, masks of another shape, a damaged file) is skipped. Skipped images and
+    overlapping, empty or hidden masks are logged and listed in the report.
 
     Parameters
     ----------
     source
-        Folder or zip in one of these layouts, or one folder above: `<id>/images/<id>.png` with
-        `<id>/masks/*.png` (Kaggle), or `images/NAME.tif` with label images `masks/NAME.tif` (or PNG).
+        Folder or zip archive in a supported layout, or the folder above it: `<id>/images/<id>.png` with
+        `<id>/masks/*.png` (Kaggle), `images/NAME.tif` with label images `masks/NAME.tif` (or PNG), or COCO JSON.
     groups
-        CSV table with the columns `image_id`, `cluster` and `mosaic` (and `foreground`, `background`, which
-        name the kind where the cluster is empty).
+        CSV table with the columns `image_id`, `cluster` (category) and `mosaic` (field or patient). If a cluster is
+        empty, the optional columns `foreground` and `background` name the category.
     labels_csv
-        CSV table of Kaggle run-length encodings, `ImageId,EncodedPixels`, to be used instead of mask files.
+        CSV table of Kaggle run-length encodings, `ImageId,EncodedPixels`. It replaces the mask files.
     group_by
-        Regular expression that finds the mosaic in the names of images the groups table does not place: its
-        first group, or all of the match. `r"^[^_]+"` keeps patient 01 of 01_1, 01_2, ... together.
+        Regular expression for the names of images without a field in the groups table. Its first group, or the whole
+        match, is the field. For example, `r"^[^_]+"` gives field 01 to the images 01_1, 01_2, ...
     threads
-        Images read at a time; None for all cores. The result does not depend on it.
+        Number of images read at a time. None for one per core. The result does not depend on it.
     progress
         Show a progress bar if standard error is a terminal.
 
     Returns
     -------
     list of Example
-        Sorted by name.
+        The examples, sorted by name.
     ReadReport
-        Counts, and what was not as it should be.
+        Number of images and nuclei, and the problems of the masks.
 
     Raises
     ------
     DataError
-        The source is laid out in no way that is understood or is damaged, a table lacks its columns or
-        names no image of the source, `group_by` fits not every name, or no image could be used.
+        The layout of the source is not supported, the source is damaged, a table lacks a column or names no image of
+        the source, `group_by` does not match every name, or no image can be used.
     SettingsError
-        `group_by` is no regular expression, or `threads` is less than 1.
+        `group_by` is not a regular expression, or `threads` is less than 1.
     MissingExtraError
         Annotations are polygons, and pycocotools is missing.
     OSError
@@ -181,15 +187,15 @@ def read_examples(
     """
     if threads is not None and threads < 1:
         raise SettingsError(f"threads: expected at least 1 or None for all cores, got {threads}")
-    # Images are read side by side, so a kernel needs threads of its own only where it may take all anyway.
+    # Images are read in parallel, so each kernel uses one thread if the number of threads is limited.
     kernel_threads = None if threads is None else 1
     with open_source(Path(source)) as files:
-        entries, tabled = _find(files, labels_csv)
+        entries, mask_table = _find(files, labels_csv)
         place = membership_finder(files.name, entries, groups, group_by)
 
         def read(entry: Entry) -> tuple[Example, _Masks] | str:
             try:
-                return _read_example(files, entry, tabled, place, kernel_threads)
+                return _read_example(files, entry, mask_table, place, kernel_threads)
             except (ImageError, MaskError) as error:
                 return str(error)
 
@@ -200,7 +206,7 @@ def read_examples(
 
 
 def _find(files: Source, labels_csv: Path | None) -> tuple[list[Entry], _MaskTable | None]:
-    """List the images, and make the function that decodes their masks where a table holds them."""
+    """List the images. Return the function that decodes their masks if a table contains them, else None."""
     members = files.members()
     if labels_csv is None and (table := find_coco(members)) is not None:
         coco = read_coco(files.read(table), table, members)
@@ -215,7 +221,7 @@ def _find(files: Source, labels_csv: Path | None) -> tuple[list[Entry], _MaskTab
 def _read_example(
     files: Source,
     entry: Entry,
-    tabled: _MaskTable | None,
+    mask_table: _MaskTable | None,
     place: Callable[[str], Membership],
     threads: int | None,
 ) -> tuple[Example, _Masks]:
@@ -223,20 +229,20 @@ def _read_example(
         raise MaskError(entry.problem)
     image = _as_stored(_decode(files.read(entry.image), entry.image), entry.image)
     shape = (image.shape[0], image.shape[1])
-    if tabled is not None:
-        labels, merging = tabled(entry.name, shape, threads)
-        masks = _Masks(_numbered(labels), merging)
+    if mask_table is not None:
+        labels, merging = mask_table(entry.name, shape, threads)
+        masks = _Masks(relabel_by_position(labels)[0], merging)
     elif entry.label_image is not None:
         labels = _decode(files.read(entry.label_image), entry.label_image)
         masks = _masks_of_label_image(labels, entry.label_image, shape)
     else:
         masks = _masks_of_pngs(files, entry.masks, shape, threads)
-    kind, mosaic = place(entry.name)
-    return Example(entry.name, kind, image, masks.labels, mosaic), masks
+    category, field_id = place(entry.name)
+    return Example(entry.name, category, image, masks.labels, field_id), masks
 
 
 def _decode(content: bytes, member: str) -> NDArray[Any]:
-    """Pixels of an image file, channels last."""
+    """Return the pixels of an image file, channels last."""
     try:
         if not member.lower().endswith((".tif", ".tiff")):
             return decode_image(content)
@@ -245,11 +251,11 @@ def _decode(content: bytes, member: str) -> NDArray[Any]:
             pixels = series.asarray()
             return np.moveaxis(pixels, series.axes.index("S"), -1) if "S" in series.axes else pixels
     except (ValueError, RuntimeError, IndexError, MemoryError, struct.error, tifffile.TiffFileError) as error:
-        raise ImageError(f"{member} is no readable image: {error}") from error
+        raise ImageError(f"{member} is not a readable image: {error}") from error
 
 
 def _as_stored(pixels: NDArray[Any], member: str) -> NDArray[Any]:
-    """Take away the channels that say nothing: alpha, and colour where red, green and blue are equal."""
+    """Drop an alpha channel, and colour channels that are all equal."""
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     if pixels.ndim not in (2, 3) or channels not in (1, 2, 3, 4) or pixels.size == 0:
         raise ImageError(f"{member}: expected (H, W) or (H, W, C) with C from 1 to 4, got {pixels.shape}")
@@ -270,33 +276,20 @@ def _masks_of_label_image(labels: NDArray[Any], member: str, shape: tuple[int, i
         raise MaskError(f"{member}: expected labels as integers, got {labels.dtype}")
     if labels.min() < 0:
         raise MaskError(f"{member}: expected 0 and positive labels, got {labels.min()}")
-    return _Masks(_numbered(labels))
-
-
-def _numbered(labels: NDArray[Any]) -> NDArray[np.uint32]:
-    """Renumber the instances 1..N by raster order of their first pixel."""
-    # The pixels where the label changes along a row are enough, and far fewer to sort.
-    flat = labels.ravel()
-    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-    values, first, inverse = np.unique(flat[starts], return_index=True, return_inverse=True)
-    numbers = np.zeros(len(values), dtype=np.uint32)
-    order = np.argsort(first)
-    instances = order[values[order] != 0]
-    numbers[instances] = np.arange(1, len(instances) + 1)
-    return np.repeat(numbers[inverse], np.diff(starts, append=flat.size)).reshape(labels.shape)
+    return _Masks(relabel_by_position(labels)[0])
 
 
 def _masks_of_encodings(
     name: str, encodings: dict[str, list[str]], shape: tuple[int, int], threads: int | None
 ) -> tuple[NDArray[np.uint32], MergeReport]:
     if name not in encodings:
-        raise MaskError("no row in the table of encodings (an image without nuclei needs one, with no pixels)")
+        raise MaskError("no row in the table of encodings (an image without nuclei needs a row without pixels)")
     return kaggle_to_labels(encodings[name], shape, threads=threads)
 
 
 def _masks_of_pngs(files: Source, members: Sequence[str], shape: tuple[int, int], threads: int | None) -> _Masks:
     labels, merging = merge_mask_pngs([files.read(member) for member in members], shape, threads=threads)
-    return _Masks(_numbered(labels), merging)
+    return _Masks(relabel_by_position(labels)[0], merging)
 
 
 def _collect(
@@ -307,20 +300,20 @@ def _collect(
     overlaps, empty_masks, hidden_masks, skipped = {}, {}, {}, {}
     for entry, result in zip(entries, results, strict=True):
         if isinstance(result, str):
-            logger.warning("%s is left out: %s", entry.name, result)
+            logger.warning("%s is skipped: %s", entry.name, result)
             skipped[entry.name] = result
             continue
         example, masks = result
         examples.append(example)
         nuclei += int(masks.labels.max())
         if lost := masks.merging.lost_pixels:
-            logger.warning("%s: %d pixels belong to several masks; the first keeps them", entry.name, lost)
+            logger.warning("%s: %d pixels are in several masks and are assigned to the first", entry.name, lost)
             overlaps[entry.name] = lost
         if empty := len(masks.merging.empty):
             logger.warning("%s: %d masks are empty", entry.name, empty)
             empty_masks[entry.name] = empty
         if hidden := len(masks.merging.hidden):
-            logger.warning("%s: %d masks lie in earlier ones and are lost", entry.name, hidden)
+            logger.warning("%s: %d masks lie completely in earlier masks and are lost", entry.name, hidden)
             hidden_masks[entry.name] = hidden
     if not examples:
         reasons = "\n".join(f"  {name}: {why}" for name, why in list(skipped.items())[:5])

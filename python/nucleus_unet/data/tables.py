@@ -14,10 +14,10 @@ logger = logging.getLogger(__name__)
 
 
 class Membership(NamedTuple):
-    """What an image is balanced by, and what it must not be parted from."""
+    """The category and the field of an image. Images of one field stay in one fold."""
 
-    kind: str
-    mosaic: str
+    category: str
+    field_id: str
 
 
 def read_encodings(table: Path, entries: Sequence[Entry]) -> dict[str, list[str]]:
@@ -32,7 +32,7 @@ def read_encodings(table: Path, entries: Sequence[Entry]) -> dict[str, list[str]
 def membership_finder(
     source: str, entries: Sequence[Entry], groups: Path | None, group_by: str | None
 ) -> Callable[[str], Membership]:
-    """Make the function that tells an image's kind and mosaic from its name."""
+    """Return the function from the name of an image to its category and field."""
     table = {} if groups is None else _read_groups(Path(groups), source)
     if groups is not None:
         _refuse_strange(groups, table.keys(), entries)
@@ -40,8 +40,8 @@ def membership_finder(
     pattern = None if group_by is None else _compiled(group_by)
 
     def place(name: str) -> Membership:
-        kind, mosaic = table.get(name, Membership(source, ""))
-        return Membership(kind, mosaic or _mosaic_by_name(name, pattern, source))
+        category, field_id = table.get(name, Membership(source, ""))
+        return Membership(category, field_id or _field_by_name(name, pattern, source))
 
     for entry in entries:
         place(entry.name)
@@ -52,12 +52,12 @@ def _read_groups(table: Path, source: str) -> dict[str, Membership]:
     memberships = {}
     for row in _rows(table, ("image_id", "cluster", "mosaic")):
         colours = row.get("foreground"), row.get("background")
-        kind = row["cluster"] or (" on ".join(map(str, colours)) if all(colours) else source)
-        memberships[row["image_id"]] = Membership(kind, row["mosaic"])
+        category = row["cluster"] or (" on ".join(map(str, colours)) if all(colours) else source)
+        memberships[row["image_id"]] = Membership(category, row["mosaic"])
     return memberships
 
 
-def _mosaic_by_name(name: str, pattern: re.Pattern[str] | None, source: str) -> str:
+def _field_by_name(name: str, pattern: re.Pattern[str] | None, source: str) -> str:
     if pattern is None:
         return name
     match = pattern.search(name)

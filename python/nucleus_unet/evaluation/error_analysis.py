@@ -1,22 +1,23 @@
-"""Why nuclei are lost, and where predictions that fit no nucleus come from.
+"""Error analysis: the causes of false negatives and false positives (compare TIDE, Bolya et al. 2020).
 
-At an intersection over union of .5 a true nucleus is *found* or lost by one of four causes, and a prediction is *right*
-or wrong by one of three. That a nucleus *lies mostly* in another means: with at least half of its pixels.
+Instances are matched at an intersection over union (IoU) of 0.5. An instance *lies mostly* in another one if at least
+half of its pixels lie in it.
 
-Of true nuclei that match no prediction, the first that applies:
+The cause of a false negative, a true nucleus without a match, is the first of these that applies:
 
-- *missed*: predictions cover less than a quarter of it;
-- *merged*: it lies mostly in a prediction in which another true nucleus lies mostly too;
-- *split*: two predictions or more lie mostly in it;
-- *outline*: it is covered, but with another outline.
+- *missed*: predictions cover less than 1/4 of the nucleus;
+- *merged*: the nucleus lies mostly in a prediction in which another true nucleus lies mostly too;
+- *split*: at least two predictions lie mostly in the nucleus;
+- *outline*: all other cases. The nucleus is covered, but the outline differs.
 
-Of predictions that match no true nucleus, likewise:
+The cause of a false positive, a prediction without a match, is the first of these that applies:
 
-- *empty ground*: true nuclei cover less than a quarter of it;
-- *piece*: it lies mostly in a true nucleus in which another prediction lies mostly too;
-- *bad outline*: anything else: those that merge nuclei are here.
+- *background*: true nuclei cover less than 1/4 of the prediction;
+- *piece*: the prediction lies mostly in a true nucleus in which another prediction lies mostly too;
+- *bad outline*: all other cases. Predictions that merge nuclei belong here.
 
-So a merged pair that one prediction covers costs two nuclei, or one where the prediction still fits the larger.
+If one prediction merges two nuclei, both are false negatives, or only the smaller one if the prediction still matches
+the larger one.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from nucleus_unet.masks import OverlapTable
 
 
 class GroundTruthOutcome(IntEnum):
-    """What became of a true nucleus."""
+    """Outcome of a true nucleus: found, or the cause of the false negative."""
 
     FOUND = 0
     MERGED = 1
@@ -41,31 +42,31 @@ class GroundTruthOutcome(IntEnum):
 
 
 class PredictionOutcome(IntEnum):
-    """What a prediction turned out to be."""
+    """Outcome of a prediction: correct, or the cause of the false positive."""
 
-    RIGHT = 0
-    EMPTY_GROUND = 1
+    CORRECT = 0
+    BACKGROUND = 1
     PIECE = 2
     BAD_OUTLINE = 3
 
 
 @dataclass(frozen=True)
 class ErrorBreakdown:
-    """How many nuclei were lost and how many predictions are wrong, by cause.
+    """Number of false negatives and false positives of each cause.
 
     Attributes
     ----------
     merged, split, outline, missed
-        True nuclei.
-    empty_ground, piece, bad_outline
-        Predictions.
+        Number of false negatives of each cause.
+    background, piece, bad_outline
+        Number of false positives of each cause.
     """
 
     merged: int = 0
     split: int = 0
     outline: int = 0
     missed: int = 0
-    empty_ground: int = 0
+    background: int = 0
     piece: int = 0
     bad_outline: int = 0
 
@@ -73,19 +74,19 @@ class ErrorBreakdown:
         return ErrorBreakdown(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
     @property
-    def lost(self) -> int:
-        """True nuclei that were not found."""
+    def false_negatives(self) -> int:
+        """Number of true nuclei without a match."""
         return self.merged + self.split + self.outline + self.missed
 
     @property
-    def wrong(self) -> int:
-        """Predictions that are no true nucleus."""
-        return self.empty_ground + self.piece + self.bad_outline
+    def false_positives(self) -> int:
+        """Number of predictions without a match."""
+        return self.background + self.piece + self.bad_outline
 
 
 @dataclass(frozen=True, eq=False)
 class MatchOutcomes:
-    """The fate of every instance of two label images.
+    """Outcome of every instance of two label images.
 
     Attributes
     ----------
@@ -100,21 +101,21 @@ class MatchOutcomes:
 
     @property
     def errors(self) -> ErrorBreakdown:
-        """How many there are of each cause."""
-        lost = np.bincount(self.truths, minlength=len(GroundTruthOutcome))[1:]
-        wrong = np.bincount(self.predictions, minlength=len(PredictionOutcome))[1:]
-        return ErrorBreakdown(*lost.tolist(), *wrong.tolist())
+        """Number of errors of each cause."""
+        negatives = np.bincount(self.truths, minlength=len(GroundTruthOutcome))[1:]
+        positives = np.bincount(self.predictions, minlength=len(PredictionOutcome))[1:]
+        return ErrorBreakdown(*negatives.tolist(), *positives.tolist())
 
 
 def match_outcomes(table: OverlapTable, matches: NDArray[np.intp]) -> MatchOutcomes:
-    """Tell what became of every true nucleus, and what every prediction is.
+    """Determine the outcome of every true nucleus and of every prediction.
 
     Parameters
     ----------
     table
-        Of the overlaps of the true (``a``) with the predicted label image (``b``).
+        Overlap table of the true (``a``) and the predicted label image (``b``).
     matches : NDArray[np.intp] (M, 2)
-        Positions of matched instances in the table, from `nucleus_unet.evaluation.metrics.match`.
+        Indices of matched instances in the table, from `nucleus_unet.evaluation.metrics.match`.
 
     Examples
     --------
@@ -122,7 +123,7 @@ def match_outcomes(table: OverlapTable, matches: NDArray[np.intp]) -> MatchOutco
     >>> from nucleus_unet.masks import overlap_table
     >>> table = overlap_table([[1, 1, 2, 2, 0, 3]], [[7, 7, 7, 7, 0, 0]])
     >>> found = match_outcomes(table, match(table, 0.55))
-    >>> [GroundTruthOutcome(fate).name for fate in found.truths], found.errors.bad_outline
+    >>> [GroundTruthOutcome(outcome).name for outcome in found.truths], found.errors.bad_outline
     (['MERGED', 'MERGED', 'MISSED'], 1)
     """
     count_a, count_b = len(table.areas_a), len(table.areas_b)
@@ -141,8 +142,8 @@ def match_outcomes(table: OverlapTable, matches: NDArray[np.intp]) -> MatchOutco
 
     predictions = np.full(count_b, PredictionOutcome.BAD_OUTLINE, np.uint8)
     predictions[table.index_b[piece]] = PredictionOutcome.PIECE
-    predictions[_hardly_covered(table.index_b, table.pixels, table.areas_b)] = PredictionOutcome.EMPTY_GROUND
-    predictions[matches[:, 1]] = PredictionOutcome.RIGHT
+    predictions[_hardly_covered(table.index_b, table.pixels, table.areas_b)] = PredictionOutcome.BACKGROUND
+    predictions[matches[:, 1]] = PredictionOutcome.CORRECT
     return MatchOutcomes(truths, predictions)
 
 

@@ -1,4 +1,4 @@
-"""What pages about a model's errors share: figures as text, causes as a table, images with their errors in colour."""
+"""HTML fragments of the pages on a model's errors: metrics, tables, and pictures with coloured errors."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import imagecodecs
 
 from nucleus_unet.evaluation.evaluate import EvaluatedImage
 from nucleus_unet.evaluation.metrics import THRESHOLDS, Scores
-from nucleus_unet.evaluation.overlays import PREDICTED_COLOURS, TRUE_COLOURS, Colour, error_panels
-from nucleus_unet.reports.page import embedded, key, table
+from nucleus_unet.evaluation.overlays import PREDICTION_COLOURS, TRUTH_COLOURS, Colour, error_panels
+from nucleus_unet.reports.page import colour_swatch, embedded, table
 
-Groups = Iterable[tuple[str, Scores]]
+NamedScores = Iterable[tuple[str, Scores]]
 
 STYLE = """\
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .3rem .25rem; color: #666; }
@@ -23,89 +23,89 @@ STYLE = """\
 """
 
 AVERAGES_NOTE = """\
-A prediction and a true nucleus match at a threshold if their intersection over union (IoU) reaches it. Average
-precision is TP / (TP + FP + FN). <b>Pooled</b>: counts are added over all images first. <b>Mean per image</b>: each
-image counts alike; mSA is that at .50 to .95. Pixels: share of the pixels, pooled, of which nucleus or not is right."""
+A prediction and a true nucleus match if their intersection over union (IoU) is at least the threshold. Average
+precision (AP) is TP / (TP + FP + FN). <b>Pooled</b>: from the counts of all images together. <b>Mean per image</b>: the
+mean over images of each image's value. mSA: AP, mean per image and over the thresholds 0.50 to 0.95. Pixels: share of
+the pixels, pooled, that are correctly classified as nucleus or background."""
 
-CAUSES_NOTE = """\
-<p class="note">At IoU .5, as shares of the true nuclei. Lost nuclei: <b>merged</b>: at least half of it lies in a
-prediction that holds half of another nucleus too; <b>split</b>: at least half of each of two predictions lies in it;
-<b>missed</b>: less than a quarter of it is covered; <b>outline</b>: the rest. Wrong predictions: on <b>empty
-ground</b>: less than a quarter lies in nuclei; a <b>piece</b>: one of several predictions in one nucleus; <b>bad
-outline</b>: the rest, those that merge nuclei too.</p>"""
+ERRORS_NOTE = """\
+<p class="note">At IoU 0.5, as shares of the true nuclei. False negatives: <b>merged</b>: at least half of the nucleus
+lies in a prediction that contains at least half of another nucleus; <b>split</b>: at least half of each of two
+predictions lies in the nucleus; <b>missed</b>: predictions cover less than 1/4 of the nucleus; <b>outline</b>: all
+others. False positives: <b>background</b>: less than 1/4 of the prediction lies in nuclei; <b>piece</b>: one of several
+predictions in one nucleus; <b>bad outline</b>: all others, including predictions that merge nuclei.</p>"""
 
-_FIGURE = """<figure>
-<figcaption><b>{name}</b> ({kind}): {truths} nuclei, {predictions} predicted;
+_ERROR_PICTURE = """<figure>
+<figcaption><b>{name}</b> ({category}): {truths} nuclei, {predictions} predicted;
 AP50 {ap50}, mean AP {mean}, PQ {pq}, AJI {aji}.
 {errors}</figcaption>
 <div class="panels">{panels}</div>
 </figure>"""
 
 
-def figure(value: float) -> str:
-    """Write a figure with three digits."""
+def format_metric(value: float) -> str:
+    """Return a metric as text with three decimal places."""
     return f"{value:.3f}"
 
 
-def causes_table(groups: Groups) -> str:
-    """Lay out what is lost and wrong, by cause, as shares of the true nuclei; `CAUSES_NOTE` explains it."""
-    above = '<tr><th></th><th colspan="5">lost nuclei</th><th colspan="4">wrong predictions</th></tr>'
-    header = ["", "merged", "split", "outline", "missed", "together"]
-    header += ["on empty ground", "piece of a nucleus", "bad outline", "together"]
+def error_table(groups: NamedScores) -> str:
+    """Return a table of the errors by cause, as shares of the true nuclei. `ERRORS_NOTE` explains the causes."""
+    above = '<tr><th></th><th colspan="5">false negatives</th><th colspan="4">false positives</th></tr>'
+    header = ["", "merged", "split", "outline", "missed", "total", "background", "piece", "bad outline", "total"]
     rows = []
     for name, scores in groups:
         errors = scores.errors
-        lost = [errors.merged, errors.split, errors.outline, errors.missed, errors.lost]
-        wrong = [errors.empty_ground, errors.piece, errors.bad_outline, errors.wrong]
-        rows.append([name, *(_share(count, scores.truths) for count in [*lost, *wrong])])
+        counts = [errors.merged, errors.split, errors.outline, errors.missed, errors.false_negatives]
+        counts += [errors.background, errors.piece, errors.bad_outline, errors.false_positives]
+        rows.append([name, *(_share(count, scores.truths) for count in counts)])
     return table(header, rows, above=above)
 
 
 def error_legend() -> str:
-    """Tell what the colours of `error_figures` mean."""
-    truths = _legend("Truth", {fate.name: colour for fate, colour in TRUE_COLOURS.items()})
-    predictions = _legend("Prediction", {fate.name: colour for fate, colour in PREDICTED_COLOURS.items()})
+    """Return the legend of the colours of `error_pictures`."""
+    truths = _legend("Truth", {outcome.name: colour for outcome, colour in TRUTH_COLOURS.items()})
+    predictions = _legend("Prediction", {outcome.name: colour for outcome, colour in PREDICTION_COLOURS.items()})
     return f'<p class="legend">{truths}<br>{predictions}</p>'
 
 
-def error_figures(images: Sequence[EvaluatedImage]) -> str:
-    """Show images with their true and their predicted nuclei; wants `STYLE`."""
-    return "\n".join(map(_figure_of, images)) or "<p>None to show.</p>"
+def error_pictures(images: Sequence[EvaluatedImage]) -> str:
+    """Return pictures of images with their true and their predicted nuclei. The page needs `STYLE`."""
+    return "\n".join(map(_error_picture, images)) or "<p>None to show.</p>"
 
 
-def images_table(images: Iterable[EvaluatedImage]) -> str:
-    """Lay out the figures of every image, worst first."""
-    header = ["image", "kind", "nuclei", "predicted", "AP50", "AP75", "mean AP", "PQ", "AJI", "pixels", "lost", "wrong"]
+def image_table(images: Iterable[EvaluatedImage]) -> str:
+    """Return a table of the metrics of every image, worst first."""
+    header = ["image", "category", "nuclei", "predicted", "AP50", "AP75", "mean AP", "PQ", "AJI", "pixels", "FN", "FP"]
     rows = []
     for image in sorted(images, key=lambda image: image.mean_average_precision):
         score = image.score
         precision = score.average_precision
-        figures = [precision[0], precision[THRESHOLDS.index(0.75)], image.mean_average_precision]
-        figures += [score.panoptic_quality.quality, score.aggregated_jaccard, score.pixel_accuracy]
+        metrics = [precision[0], precision[THRESHOLDS.index(0.75)], image.mean_average_precision]
+        metrics += [score.panoptic_quality.quality, score.aggregated_jaccard, score.pixel_accuracy]
         counts = [str(score.truths), str(score.predictions)]
-        errors = [str(score.errors.lost), str(score.errors.wrong)]
-        rows.append([image.example.name, image.example.kind, *counts, *map(figure, figures), *errors])
+        errors = [str(score.errors.false_negatives), str(score.errors.false_positives)]
+        rows.append([image.example.name, image.example.category, *counts, *map(format_metric, metrics), *errors])
     return table(header, rows)
 
 
 def _legend(title: str, colours: Mapping[str, Colour]) -> str:
-    keys = (f"<span>{key(colour)}{name.lower().replace('_', ' ')}</span>" for name, colour in colours.items())
+    keys = (f"<span>{colour_swatch(colour)}{name.lower().replace('_', ' ')}</span>" for name, colour in colours.items())
     return f"{title}: " + " ".join(keys)
 
 
-def _figure_of(image: EvaluatedImage) -> str:
+def _error_picture(image: EvaluatedImage) -> str:
     example, score = image.example, image.score
     causes = (f"{count} {cause.replace('_', ' ')}" for cause, count in asdict(score.errors).items() if count)
     panels = error_panels(example.image, example.labels, image.prediction)
-    return _FIGURE.format(
+    return _ERROR_PICTURE.format(
         name=escape(example.name),
-        kind=escape(example.kind),
+        category=escape(example.category),
         truths=score.truths,
         predictions=score.predictions,
-        ap50=figure(score.average_precision[0]),
-        mean=figure(image.mean_average_precision),
-        pq=figure(score.panoptic_quality.quality),
-        aji=figure(score.aggregated_jaccard),
+        ap50=format_metric(score.average_precision[0]),
+        mean=format_metric(image.mean_average_precision),
+        pq=format_metric(score.panoptic_quality.quality),
+        aji=format_metric(score.aggregated_jaccard),
         errors=", ".join(causes),
         panels="".join(
             f'<span>{name}<img alt="{name}" src="{embedded(bytes(imagecodecs.png_encode(picture)))}"></span>'

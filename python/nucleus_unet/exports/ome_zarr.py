@@ -13,11 +13,11 @@ from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.extras import require
 from nucleus_unet.io.atomic import folder_written_atomically
 
-# Side of a chunk, and of what is in memory at a time; in zarr 3 also of a shard, the file that holds many chunks.
+# Side in pixels of a chunk, and of the region in memory. In zarr 3, a region is also a shard, a file of many chunks.
 _CHUNK, _REGION = 512, 4096
 
 Region = tuple[int, slice, slice]
-"""Number of a level, rows, columns."""
+"""Index of a level, rows, columns."""
 
 
 class Level(Protocol):
@@ -39,8 +39,8 @@ def write_label_zarr(
 ) -> None:
     """Write a pyramid of labels, region by region.
 
-    The group is a label image by itself: viewers show it as labels, and it may be put into the ``labels`` group of the
-    image it belongs to.
+    The zarr group is a label image, so viewers show it as labels. It may be copied into the ``labels`` group of its
+    image.
 
     Parameters
     ----------
@@ -49,18 +49,18 @@ def write_label_zarr(
     levels
         Label images from the finest to the coarsest; each has every second row and column of the one before.
     version
-        ``0.4`` or ``0.5``.
+        Version of OME-Zarr: ``0.4`` or ``0.5``.
     mpp
         Pixel size in micrometres, if known.
     track
-        Wraps the list of regions, to show progress.
+        Called with the list of regions. Returns an iterable of them that shows progress.
 
     Raises
     ------
     MissingExtraError
         If the ``zarr`` extra is not installed.
     SettingsError
-        If there is something at ``path`` that is not a zarr group.
+        ``path`` exists and is not a zarr group.
     """
     zarr = require_zarr()
     _check_replaceable(path)
@@ -108,19 +108,19 @@ class _TiffLevel:
 
 
 def require_zarr() -> Any:
-    """Import zarr, or say what to install."""
+    """Import and return zarr. Raise `MissingExtraError` if it is not installed."""
     return require("zarr", "OME-Zarr needs one more package", extra="zarr")
 
 
 def _damaged(labels: Path, error: Exception) -> DataError:
-    return DataError(f"{labels} is damaged: delete it, and the same run makes it anew ({error})")
+    return DataError(f"{labels} is damaged: delete it and repeat the run to write it again ({error})")
 
 
 def _make_array(group: Any, name: str, shape: tuple[int, ...], version: str) -> Any:
-    facts: dict[str, Any] = {"shape": shape, "dtype": "uint32", "chunks": (_CHUNK, _CHUNK), "fill_value": 0}
+    options: dict[str, Any] = {"shape": shape, "dtype": "uint32", "chunks": (_CHUNK, _CHUNK), "fill_value": 0}
     if version == "0.4":
-        return group.create_array(name, chunk_key_encoding={"name": "v2", "separator": "/"}, **facts)
-    return group.create_array(name, shards=(_REGION, _REGION), dimension_names=("y", "x"), **facts)
+        return group.create_array(name, chunk_key_encoding={"name": "v2", "separator": "/"}, **options)
+    return group.create_array(name, shards=(_REGION, _REGION), dimension_names=("y", "x"), **options)
 
 
 def _regions(shapes: Iterable[tuple[int, ...]]) -> Iterator[Region]:
@@ -135,7 +135,7 @@ def _metadata(version: str, shapes: Sequence[tuple[int, ...]], mpp: float | None
     datasets = [
         {
             "path": str(number),
-            # A level has every second pixel of the one before, the first among them: no translation.
+            # Each level has every second pixel of the previous level, including the first: no translation.
             "coordinateTransformations": [{"type": "scale", "scale": [float((mpp or 1) * 2**number)] * 2}],
         }
         for number in range(len(shapes))

@@ -1,4 +1,4 @@
-"""Polygons as well-known binary (OGC 06-103r4), little-endian: the form in which GeoParquet holds them."""
+"""Decoding of polygons in little-endian well-known binary (WKB, OGC 06-103r4), the encoding of GeoParquet."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _MULTIPOLYGON = 6
 _HEADER, _COUNT = struct.Struct("<BII"), struct.Struct("<I")
 
 Polygons = Sequence[Sequence[NDArray[np.int32]]]
-"""Pieces, each an exterior ring and its holes, of (K, 2) vertices (x, y), the last one equal to the first."""
+"""Polygons, each an exterior ring and its holes. A ring has (K, 2) vertices (x, y); the last one equals the first."""
 
 
 def is_multipolygon(outline: bytes) -> bool:
-    """Tell whether an outline is of several pieces."""
+    """Return whether an outline is a MultiPolygon."""
     return outline[1] == _MULTIPOLYGON
 
 
 def decode_wkb(data: bytes) -> list[list[NDArray[np.int32]]]:
-    """Decode what `nucleus_unet._core.contours_wkb` made.
+    """Decode an outline from `nucleus_unet._core.contours_wkb`.
 
     Examples
     --------

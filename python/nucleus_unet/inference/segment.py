@@ -12,7 +12,7 @@ from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.planning import choose_group_config, choose_scale, make_plan
 from nucleus_unet.inference.predict import predict_maps
 from nucleus_unet.inference.test_time_augmentation import build_predictor
-from nucleus_unet.masks import filter_by_area, relabel_sequential
+from nucleus_unet.masks import filter_by_area, relabel_by_position
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.options import PredictOptions
 from nucleus_unet.plan import Plan
@@ -128,5 +128,5 @@ def _renumbered(
     labels: NDArray[np.uint32], probabilities: NDArray[np.float32], min_area: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
     """Renumber labels where scaling lost a nucleus, made it too small, or changed which pixel comes first."""
-    renumbered, old_labels = relabel_sequential(filter_by_area(labels, min_area=min_area))
+    renumbered, old_labels = relabel_by_position(filter_by_area(labels, min_area=min_area))
     return renumbered, probabilities[old_labels[1:].astype(np.intp) - 1]

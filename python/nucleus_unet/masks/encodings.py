@@ -1,4 +1,4 @@
-"""Run-length encodings, Kaggle's and COCO's."""
+"""Run-length encodings (RLE) in the formats of Kaggle and COCO."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
@@ -21,7 +21,7 @@ class CocoRle(TypedDict):
     size
         Height and width of the image in pixels.
     counts
-        Lengths of background and nucleus in turn, in column-major order; or the same compressed to a string.
+        Lengths of alternating runs of background and nucleus in column-major order, as a list or a compressed string.
     """
 
     size: list[int]
@@ -37,7 +37,7 @@ _SIZE, _COUNTS = itemgetter("size"), itemgetter("counts")
 
 
 def labels_to_kaggle(labels: ArrayLike, *, threads: int | None = None) -> dict[int, str]:
-    """Encode every instance of a label image as the 2018 Data Science Bowl has it.
+    """Encode every instance of a label image in Kaggle's form, that of the 2018 Data Science Bowl.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def labels_to_kaggle(labels: ArrayLike, *, threads: int | None = None) -> dict[i
         Label image, 0 background. A C-contiguous array of bool, uint8, uint16 or uint32 is read as it is, anything else
         is copied once.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -75,11 +75,11 @@ def kaggle_to_labels(
     Parameters
     ----------
     rles : iterable of str
-        One string of `start length` pairs a mask, the pairs in any order; an empty string is an empty mask.
+        One string of `start length` pairs per mask, in any order. An empty string is an empty mask.
     shape
         Height and width of the image in pixels.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def labels_to_coco(labels: ArrayLike, *, compressed: bool = True, threads: int |
     compressed
         Counts as the string that pycocotools makes; else as a list.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -154,11 +154,11 @@ def coco_to_labels(
     Parameters
     ----------
     rles : iterable of mappings
-        `size` and `counts` a mask, as in `CocoRle`; compressed counts may be bytes, as pycocotools has them.
+        `size` and `counts` of each mask, as in `CocoRle`. Compressed counts may be bytes, as in pycocotools.
     shape
-        Height and width of the image in pixels; None to take the size that the masks state.
+        Height and width of the image in pixels; None to use the `size` of the masks.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -204,7 +204,7 @@ def mask_to_coco(mask: ArrayLike, *, compressed: bool = True, threads: int | Non
     compressed
         Counts as the string that pycocotools makes; else as a list.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -291,7 +291,7 @@ def fields_alike(rles: Sequence[object], expected: tuple[int, int] | None) -> tu
     size = (*sizes[0],)
     try:
         are_alike = sizes.count(sizes[0]) == len(sizes)
-    except ValueError:  # arrays, which do not say whether they are equal
+    except ValueError:  # the comparison of arrays has no truth value
         return None
     if not are_alike or [*map(type, size)] != [int, int] or not is_countable(*size) or expected not in (None, size):
         return None

@@ -1,4 +1,4 @@
-"""Pages for people: one HTML file each that opens without a network, on a laptop and on a phone."""
+"""HTML pages: each is one file that works offline, on a laptop and on a phone."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ summary { cursor: pointer; font-weight: 600; margin: .5rem 0; }
 
 
 def page(title: str, body: str, *, style: str = "") -> str:
-    """Write a page.
+    """Return an HTML page.
 
     Parameters
     ----------
     title
-        Plain text.
+        Title as plain text.
     body
         HTML below the title.
     style
-        CSS beyond what all pages share.
+        CSS in addition to the common style.
 
     Examples
     --------
@@ -70,12 +70,12 @@ def page(title: str, body: str, *, style: str = "") -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, above: str = "") -> str:
-    """Lay out a table that scrolls by itself where the page is narrower.
+    """Return an HTML table, which scrolls horizontally if the page is narrower.
 
     Parameters
     ----------
     header, rows
-        Plain text; the first column is left-aligned and wraps.
+        Cells as plain text. The first column is left-aligned and wraps.
     above
         HTML of a row above the header.
     """
@@ -84,17 +84,17 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, above: str = 
     return f'<div class="wide"><table><thead>{above}<tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n'
 
 
-def facts(values: Mapping[str, str]) -> str:
-    """Show a few figures large, each above its name; both plain text."""
+def metric_tiles(values: Mapping[str, str]) -> str:
+    """Return a row of tiles, each with a value in large type above its name. Both are plain text."""
     items = "".join(f"<li><b>{escape(value)}</b>{escape(name)}</li>" for name, value in values.items())
     return f'<ul class="facts">{items}</ul>'
 
 
-def key(colour: tuple[int, int, int]) -> str:
-    """Draw a small square of a colour, for a legend."""
+def colour_swatch(colour: tuple[int, int, int]) -> str:
+    """Return a small square of a colour, for a legend."""
     return f'<span class="key" style="background: rgb{colour}"></span>'
 
 
 def embedded(picture: bytes, media_type: str = "image/png") -> str:
-    """Return the address of a picture that the page itself holds."""
+    """Return the data URI of a picture, which embeds it in the page."""
     return f"data:{media_type};base64," + base64.b64encode(picture).decode()
