@@ -123,7 +123,7 @@ def test_a_comb_is_not_simplified_into_one_that_crosses_itself():
 @pytest.mark.parametrize(
     ("ring", "message"),
     [
-        ([[0, 0], [1, 0], [1, 1], [0, 1]], "the last one equal to the first, got an open one"),
+        ([[0, 0], [1, 0], [1, 1], [0, 1]], "the last one equal to the first, got an open ring"),
         ([[0, 0], [1, 0], [0, 0]], "at least 4 vertices, .* got 3 vertices"),
         ([[0, 0], [2, 2], [2, 0], [0, 2], [0, 0]], "no edge to cross or touch another"),
         ([[1, 1], [1, 1], [1, 1], [1, 1]], "no edge to cross or touch another"),

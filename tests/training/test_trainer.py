@@ -306,7 +306,7 @@ def test_a_run_does_not_go_on_with_other_images(tmp_path: Path) -> None:
 
 
 def test_two_runs_do_not_train_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "_LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr(trainer, "_LOCK_TIMEOUT", 0.1)
 
     def start_another(run: Run) -> None:
         with pytest.raises(SettingsError, match="another process is training"):

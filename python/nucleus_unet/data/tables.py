@@ -63,8 +63,10 @@ def _field_by_name(name: str, pattern: re.Pattern[str] | None, source: str) -> s
     match = pattern.search(name)
     found = match and (match[1] if pattern.groups else match[0])
     if not found:
-        raise DataError(f"group_by: {pattern.pattern!r} finds nothing in {name!r}; expected it to fit every name")
-    # Patient 01 of one source is not patient 01 of another.
+        raise DataError(
+            f"group_by: expected a match in every name, but {pattern.pattern!r} matches nothing in {name!r}"
+        )
+    # Field 01 of one source is not field 01 of another.
     return f"{source}/{found}"
 
 
@@ -72,7 +74,7 @@ def _compiled(expression: str) -> re.Pattern[str]:
     try:
         return re.compile(expression)
     except re.error as error:
-        raise SettingsError(f"group_by: {expression!r} is no regular expression: {error}") from error
+        raise SettingsError(f"group_by: {expression!r} is not a regular expression: {error}") from error
 
 
 def _rows(table: Path, columns: Sequence[str]) -> Iterable[dict[str, str]]:
@@ -85,12 +87,12 @@ def _rows(table: Path, columns: Sequence[str]) -> Iterable[dict[str, str]]:
                 raise DataError(f"{table}: expected the columns {expected}, found {', '.join(found) or 'none'}")
             yield from reader
         except (csv.Error, UnicodeDecodeError) as error:
-            raise DataError(f"{table} is no readable CSV table near line {reader.line_num}: {error}") from error
+            raise DataError(f"{table} is not a readable CSV table near line {reader.line_num}: {error}") from error
 
 
 def _refuse_strange(table: Path, names: Iterable[str], entries: Sequence[Entry]) -> None:
     if {entry.name for entry in entries}.isdisjoint(names):
-        raise DataError(f"{table} names none of the {len(entries)} images, such as {entries[0].name}: another set's?")
+        raise DataError(f"{table} names none of the {len(entries)} images, such as {entries[0].name}: wrong table?")
 
 
 def _log_unplaced(table: Path, names: Sequence[str]) -> None:
