@@ -19,7 +19,7 @@ from nucleus_unet.training.augmentation import AugmentConfig
 from nucleus_unet.training.trainer import TrainConfig
 from nucleus_unet.tuning import Space, study, tune
 from nucleus_unet.tuning.search_space import Range
-from nucleus_unet.tuning.training_job import Ended, Job, Report
+from nucleus_unet.tuning.training_job import Job, Report
 
 from helpers.images import draw_discs
 
@@ -61,14 +61,14 @@ class PlayedJob(Job):
 
     scene: Path
 
-    def run(self, settings: Mapping[str, Any], folder: Path, report: Report, *, device: str | None = None) -> Ended:
+    def run(self, settings: Mapping[str, Any], folder: Path, report: Report, *, device: str | None = None) -> float:
         dropout = settings["dropout"]
         folder.mkdir(parents=True, exist_ok=True)
         with (self.scene / "begun").open("a") as file:
             file.write(f"{os.getpid()},{folder.name},{dropout},{torch.get_num_threads()},{device}\n")
         self.play(folder.name)
         report(4, dropout)
-        return Ended(dropout)
+        return float(dropout)
 
     def play(self, name: str) -> None:
         """Do what the test is about, in the trial whose folder has that name."""

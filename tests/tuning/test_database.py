@@ -22,6 +22,8 @@ from helpers.paths import TESTS
 from helpers.studies import (
     EXAMPLES,
     PATIENCE,
+    SPACE,
+    TINY,
     KillerJob,
     PlayedJob,
     begun,
@@ -32,9 +34,10 @@ from helpers.studies import (
 )
 from nucleus_unet.errors import DatabaseError, MissingExtraError, SettingsError
 from nucleus_unet.tuning import Database, Space
-from nucleus_unet.tuning.database import Sharing, open_database, taking_turns
+from nucleus_unet.tuning.database import open_database, taking_turns
 from nucleus_unet.tuning.search_space import Range
-from nucleus_unet.tuning.trials import ask, count_begun, open_study
+from nucleus_unet.tuning.study_runner import StudyRunner
+from nucleus_unet.tuning.trials import open_study
 
 PATHS = os.pathsep.join(
     [os.environ["PATH"], *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
@@ -153,24 +156,22 @@ def test_machines_that_were_given_different_things_do_not_share_a_study(
         EXAMPLES[0].labels[0, 0] -= 1
 
 
-def test_machines_that_start_together_on_an_empty_database_share_one_study_and_its_budget(server: Server) -> None:
+def test_machines_that_start_together_on_an_empty_database_share_one_study_and_its_budget(
+    server: Server, tmp_path: Path
+) -> None:
     database = Database(server.new_database("empty"))
     together = Barrier(6)
+    job = PlayedJob(EXAMPLES, SPACE, TINY, folds=2, device="cpu", workers=0)
+    job.scene = tmp_path
 
-    def work(_: int) -> int:
+    def work(number: int) -> int:
+        begun: list[int] = []
         together.wait()
         storage = open_database(database)
         with taking_turns(storage.engine):
             study = open_study(storage, "together", seed=None)
-        begun = 0
-        with Sharing(study, storage) as sharing:
-            while True:
-                with sharing.turn():
-                    if count_begun(study) >= 9:
-                        return begun
-                    trial = ask(study)
-                study.tell(trial, 0.5)
-                begun += 1
+        StudyRunner(job, tmp_path / str(number), 9, None).run(study, begun.append)
+        return len(begun)
 
     with ThreadPoolExecutor(6) as machines:
         assert sum(machines.map(work, range(6))) == 9

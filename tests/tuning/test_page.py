@@ -14,7 +14,7 @@ from nucleus_unet.tuning.page import study_page
 from nucleus_unet.tuning.plots import Axis, draw_history
 from nucleus_unet.tuning.search_space import Range
 from nucleus_unet.tuning.training_job import Job
-from nucleus_unet.tuning.trials import ERROR, give_up
+from nucleus_unet.tuning.trials import ERROR, cut_off_running
 from optuna import Study
 from optuna.trial import TrialState
 
@@ -64,12 +64,12 @@ def test_the_page_says_so_where_nothing_is_better_than_the_defaults(study: Study
 
 def test_every_trial_is_in_the_table_with_its_state(study: Study, job: Job) -> None:
     add(study, [0.3])
-    stopped, failed, left = study.ask(), study.ask(), study.ask()
+    stopped, failed, _ = study.ask(), study.ask(), study.ask()
     stopped.report(0.1, 2)
     study.tell(stopped, state=TrialState.PRUNED)
     failed.set_user_attr(ERROR, "<lost> & gone")
     study.tell(failed, state=TrialState.FAIL)
-    give_up(study, left.number)
+    cut_off_running(study)
     page = study_page(study, job, "mine")
     states = re.findall(r"<tr><td>(\d)</td><td>([^<]*)</td>", page)
     assert states == [

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,14 +17,24 @@ import optuna
 import pytest
 import torch
 from helpers.commands import run_script
-from helpers.studies import TINY, rows, run
+from helpers.studies import SPACE, TINY, rows, run
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.model.network import Network
 from nucleus_unet.training.trainer import TrainConfig
 from nucleus_unet.tuning import Space, read_space, training_job
+from nucleus_unet.tuning.journal import open_journal
 from nucleus_unet.tuning.search_space import Range, configured, read_settings
+from nucleus_unet.tuning.study_runner import StudyRunner
 from nucleus_unet.tuning.training_job import FIGURE
-from nucleus_unet.tuning.trials import ERROR, ask, bury, count_ended, give_up_all, open_study, state_of
+from nucleus_unet.tuning.trials import (
+    MAX_RETRIES,
+    WORKER,
+    count_ended,
+    cut_off_running,
+    errors_of,
+    open_study,
+    states_of,
+)
 from optuna.storages import InMemoryStorage
 
 Figures = Callable[[TrainConfig], list[float]]
@@ -182,18 +196,27 @@ def test_settings_whose_process_dies_again_and_again_fail_for_good() -> None:
     study = open_study(InMemoryStorage(), "study", seed=0)
     dropouts = []
     for _ in range(3):
-        trial = ask(study)
+        trial = study.ask()
+        trial.set_user_attr(WORKER, "killed")
         dropouts.append(trial.suggest_float("dropout", 0, 1))
-        bury(study, trial, "its process died")
+        cut_off_running(study, workers=["killed"], max_retry=MAX_RETRIES)
     assert len(set(dropouts)) == 1
-    assert [state_of(trial) for trial in study.trials] == ["cut off", "cut off", "fail"]
-    assert study.trials[2].user_attrs[ERROR] == "its process died, as in the 2 attempts before"
+    assert states_of(study.trials) == ["cut off", "cut off", "fail"]
+    assert errors_of(study.trials) == {2: "its process died, as in the 2 attempts before"}
     assert count_ended(study) == 1
+
+
+def test_the_trials_of_other_processes_are_not_cut_off() -> None:
+    study = open_study(InMemoryStorage(), "study", seed=0)
+    study.ask().set_user_attr(WORKER, "alive")
+    study.ask()
+    cut_off_running(study, workers=["killed"])
+    assert states_of(study.trials) == ["running", "running"]
 
 
 def test_a_trial_is_queued_once_even_if_the_process_is_killed_as_it_does_so(monkeypatch: pytest.MonkeyPatch) -> None:
     study = open_study(InMemoryStorage(), "study", seed=0)
-    ask(study)
+    study.ask()
 
     def be_killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -201,22 +224,88 @@ def test_a_trial_is_queued_once_even_if_the_process_is_killed_as_it_does_so(monk
     with monkeypatch.context() as patch:
         patch.setattr(study, "tell", be_killed)
         with pytest.raises(KeyboardInterrupt):
-            give_up_all(study)
-    give_up_all(study)
-    assert [state_of(trial) for trial in study.trials] == ["cut off", "waiting"]
+            cut_off_running(study)
+    cut_off_running(study)
+    assert states_of(study.trials) == ["cut off", "waiting"]
+
+
+def test_a_budget_is_kept_by_processes_that_begin_its_last_trial_at_once(tmp_path: Path) -> None:
+    study = open_study(InMemoryStorage(), "study", seed=0)
+    other = optuna.load_study(study_name="study", storage=study._storage)
+    played = SimpleNamespace(base=TINY, space=SPACE)
+
+    def run_other_first(settings: Any, folder: Path, report: Any, **_: Any) -> float:
+        if len(other.trials) == 1:
+            other.tell(other.ask(), 0.5)
+        return 0.4
+
+    def ask_at_once() -> optuna.Trial:
+        if len(other.trials) == 2:  # after this process has counted two trials, and before it begins the third
+            other.tell(other.ask(), 0.5)
+        return ask()
+
+    played.run, ask, study.ask = run_other_first, study.ask, ask_at_once  # type: ignore[method-assign]
+    StudyRunner(played, tmp_path, 3, None).run(study, lambda _: None)  # type: ignore[arg-type]
+    assert states_of(study.trials) == ["complete"] * 3 + ["cut off", "waiting"]
+    assert count_ended(study) == 3
+
+
+def test_a_trial_that_another_machine_took_over_is_left_to_it(
+    tmp_path: Path, train_to: Callable[[Figures], list[Path]]
+) -> None:
+    calls: list[int] = []
+
+    def figures(config: TrainConfig) -> list[float]:
+        calls.append(1)
+        if len(calls) == 1:
+            cut_off_running(open_study(open_journal(tmp_path), "study", seed=None))
+        return [0.5]
+
+    train_to(figures)
+    run(tmp_path, trials=2)
+    assert [row["state"] for row in rows(tmp_path)] == ["cut off", "complete", "complete"]
+
+
+@pytest.mark.parametrize("error", [OSError("no space left"), ValueError("a fault of the program")])
+def test_an_error_that_no_settings_would_mend_ends_the_study(
+    tmp_path: Path, train_to: Callable[[Figures], list[Path]], error: Exception
+) -> None:
+    def figures(config: TrainConfig) -> list[float]:
+        raise error
+
+    train_to(figures)
+    with pytest.raises(type(error), match=str(error)):
+        run(tmp_path, trials=2)
 
 
 def test_a_journal_whose_writer_was_killed_is_not_waited_for(
     tmp_path: Path, train_to: Callable[[Figures], list[Path]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train_to(lambda _: [0.5])
-    (tmp_path / "journal.log.lock").symlink_to("journal.log")
-
-    def refuse(*_: object) -> None:
-        raise AssertionError("waits for a process that is gone")
-
-    monkeypatch.setattr(optuna.storages.journal._file.time, "sleep", refuse)
+    script = """
+import json, os, signal, sys
+from pathlib import Path
+from unittest.mock import patch
+from nucleus_unet.tuning.journal import open_journal
+from nucleus_unet.tuning.trials import open_study
+open_study(open_journal(Path(sys.argv[1])), "other", seed=None)
+with patch("os.fsync", lambda _: os.kill(os.getpid(), signal.SIGKILL)):  # while it holds the lock
+    open_study(open_journal(Path(sys.argv[1])), "another", seed=None)
+"""
+    assert subprocess.run([sys.executable, "-c", script, tmp_path], check=False).returncode == -signal.SIGKILL
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waits for a process that is gone"))
     assert run(tmp_path, trials=1)["trial"] == 0
+
+
+def test_half_a_line_in_a_journal_is_removed_before_any_process_writes(tmp_path: Path) -> None:
+    one, two = (open_study(open_journal(tmp_path), "study", seed=None) for _ in range(2))
+    one.tell(one.ask(), 0.1)
+    with (tmp_path / "journal.log").open("a") as file:
+        file.write('{"op_code": 6, "wor')
+    two.tell(two.ask(), 0.2)
+    one.tell(one.ask(), 0.3)
+    again = open_study(open_journal(tmp_path), "study", seed=None)
+    assert [trial.value for trial in again.trials] == [0.1, 0.2, 0.3]
 
 
 def test_a_folder_keeps_to_one_study(tmp_path: Path, train_to: Callable[[Figures], list[Path]]) -> None:

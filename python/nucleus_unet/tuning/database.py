@@ -1,25 +1,20 @@
-"""The database that machines share a study through: they take turns, and signs of life tell a dead one from a slow."""
+"""A PostgreSQL database through which machines share a study; heartbeats tell a dead machine from a slow one."""
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from nucleus_unet.errors import DatabaseError, SettingsError
 from nucleus_unet.extras import require
-from nucleus_unet.tuning.trials import fail_silent, queue_dead
+from nucleus_unet.tuning.trials import MAX_RETRIES, retry
 
 if TYPE_CHECKING:
-    from optuna import Study, Trial
     from optuna.storages import RDBStorage
     from sqlalchemy import Engine
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,9 +29,9 @@ class Database:
     study
         Name of the study; None for that of the folder of the call.
     heartbeat
-        Every so many seconds a trial gives a sign of life.
+        Seconds between two heartbeats of a trial.
     patience
-        A trial that has given none for so many seconds is failed, and its settings are queued again.
+        Seconds without a heartbeat after which a trial is failed and its settings are queued again.
     """
 
     url: str = field(repr=False)
@@ -85,7 +80,7 @@ def open_database(database: Database) -> RDBStorage:
             engine_kwargs={"pool_pre_ping": True},
             heartbeat_interval=database.heartbeat,
             grace_period=database.patience,
-            heartbeat_stale_trial_callback=queue_dead,
+            heartbeat_stale_trial_callback=retry(max_retry=MAX_RETRIES),
         )
 
 
@@ -107,65 +102,13 @@ def errors_for_people() -> Iterator[None]:
 
     try:
         yield
-    except (SQLAlchemyError, StorageInternalError) as error:
-        cause = getattr(error, "orig", None) or error.__cause__ or error
+    # The last: where the storage fails as a trial ends, Optuna 5.0 trips over a variable of its own.
+    except (SQLAlchemyError, StorageInternalError, UnboundLocalError) as error:
+        known: BaseException | None = error.__context__ if isinstance(error, UnboundLocalError) else error
+        if not isinstance(known, SQLAlchemyError | StorageInternalError):
+            raise
+        cause = getattr(known, "orig", None) or known.__cause__ or known
         what = str(cause).strip().partition("\n")[0]
         raise DatabaseError(
             f"the database of the study could not be used ({what}): the same command goes on with the study"
         ) from error
-
-
-class Sharing:
-    """What it takes to share a study: a thread gives signs of life for the trials of this process.
-
-    It also looks for trials that give none, and fails them; see `queue_dead`.
-
-    Parameters
-    ----------
-    study, storage
-        The study, and where it is kept.
-    """
-
-    def __init__(self, study: Study, storage: RDBStorage) -> None:
-        self._study, self._storage = study, storage
-        self._running: set[int] = set()
-        self._over = Event()
-        self._thread = Thread(target=self._beat, daemon=True)
-
-    def __enter__(self) -> Sharing:
-        self._look_for_the_dead()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def turn(self) -> AbstractContextManager[None]:
-        """Keep the other machines from beginning a trial."""
-        return taking_turns(self._storage.engine)
-
-    def add(self, trial: Trial) -> None:
-        """Give signs of life for a trial; the first at once, as nobody misses one that never gave any."""
-        self._storage.record_heartbeat(trial._trial_id)
-        self._running.add(trial._trial_id)
-
-    def drop(self, trial: Trial) -> None:
-        """Give no more of them."""
-        self._running.discard(trial._trial_id)
-
-    def _beat(self) -> None:
-        while not self._over.wait(self._storage.heartbeat_interval):
-            try:
-                with errors_for_people():
-                    # Its own first: a machine that slept would take itself for dead.
-                    for trial in tuple(self._running):
-                        self._storage.record_heartbeat(trial)
-                    self._look_for_the_dead()
-            except DatabaseError as error:
-                logger.warning("no sign of life was given: %s", error)
-
-    def _look_for_the_dead(self) -> None:
-        # In turn: nobody begins a new trial in the stead of one that is failed, and not yet queued again.
-        with self.turn():
-            fail_silent(self._study)

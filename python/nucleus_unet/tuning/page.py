@@ -11,7 +11,7 @@ from nucleus_unet.reports.page import embedded, page, table
 from nucleus_unet.tuning.plots import Axis, draw_history, draw_importances, draw_parallel
 from nucleus_unet.tuning.search_space import Range, value_in
 from nucleus_unet.tuning.training_job import Job
-from nucleus_unet.tuning.trials import ERROR, state_of
+from nucleus_unet.tuning.trials import errors_of, states_of
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -85,7 +85,7 @@ def study_page(study: Study, job: Job, name: str) -> str:
 
 
 def _counts(trials: list[FrozenTrial]) -> str:
-    counted = Counter(_STATES[state_of(trial)] for trial in trials)
+    counted = Counter(_STATES[state] for state in states_of(trials))
     states = ", ".join(f"{counted[state]} {state}" for state in _STATES.values() if counted[state])
     return f"{len(trials)} trials: {states}" if trials else "No trial has begun"
 
@@ -163,18 +163,14 @@ def _parallel(finished: list[FrozenTrial], job: Job) -> str:
 
 def _trials(trials: list[FrozenTrial], job: Job) -> str:
     rows = []
-    for trial in trials:
+    for trial, state in zip(trials, states_of(trials), strict=True):
         samples = str(trial.last_step) if trial.last_step is not None else ""
         figure = "" if trial.value is None else f"{trial.value:.4f}"
         values = job.space.values_of(trial.params)
         settings = (_value(values[name]) if name in values else "" for name in job.space.settings)
-        rows.append([str(trial.number), _STATES[state_of(trial)], figure, samples, *settings])
+        rows.append([str(trial.number), _STATES[state], figure, samples, *settings])
     header = ["trial", "state", "mSA", "samples", *job.space.settings]
-    failed = [
-        f"<li>Trial {each.number} failed: {escape(each.user_attrs[ERROR])}.</li>"
-        for each in trials
-        if ERROR in each.user_attrs
-    ]
+    failed = [f"<li>Trial {number} failed: {escape(error)}.</li>" for number, error in errors_of(trials).items()]
     reasons = "<ul>\n{}\n</ul>".format("\n".join(failed)) if failed else ""
     return f'<div class="trials">{table(header, rows)}</div>{reasons}'
 

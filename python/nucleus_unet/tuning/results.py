@@ -13,7 +13,7 @@ from nucleus_unet.training.checkpoint import plain
 from nucleus_unet.tuning.page import study_page
 from nucleus_unet.tuning.search_space import configured
 from nucleus_unet.tuning.training_job import FIGURE, Job
-from nucleus_unet.tuning.trials import state_of
+from nucleus_unet.tuning.trials import states_of
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -50,8 +50,9 @@ def _write_table(study: Study, job: Job, path: Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["trial", "state", FIGURE, "samples", *names])
-    for trial in study.trials:
+    trials = study.trials
+    for trial, state in zip(trials, states_of(trials), strict=True):
         samples, figure = max(trial.intermediate_values.items(), default=("", trial.value))
         settings = (trial.params.get(name, "") for name in names)
-        writer.writerow([trial.number, state_of(trial), figure, samples, *settings])
+        writer.writerow([trial.number, state, figure, samples, *settings])
     write_atomically(path, text.getvalue())

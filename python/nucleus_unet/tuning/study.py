@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +21,18 @@ from nucleus_unet.io.atomic import read_json, write_atomically
 from nucleus_unet.io.locks import locked
 from nucleus_unet.reports.plots import require_matplotlib
 from nucleus_unet.training.trainer import TrainConfig
-from nucleus_unet.tuning.database import Database, Sharing, errors_for_people, open_database, taking_turns
+from nucleus_unet.tuning.database import Database, errors_for_people, open_database, taking_turns
 from nucleus_unet.tuning.journal import open_journal
 from nucleus_unet.tuning.results import write_results
 from nucleus_unet.tuning.search_space import Space
-from nucleus_unet.tuning.study_runner import TRIALS, Desk
+from nucleus_unet.tuning.study_runner import TRIALS, StudyRunner
 from nucleus_unet.tuning.training_job import Job
-from nucleus_unet.tuning.trials import ERROR, give_up_all, open_study, require_optuna
+from nucleus_unet.tuning.trials import count_ended, cut_off_running, errors_of, open_study, require_optuna
+from nucleus_unet.tuning.worker_pool import run_in_processes
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.trial import FrozenTrial
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +101,7 @@ def tune(
     DataError
         No trial could be finished.
     MissingExtraError
-        Optuna or matplotlib is missing, or psycopg for a database.
+        Optuna, matplotlib or Jinja2 is missing, or psycopg for a database.
     """
     if trials < 1 or (hours is not None and not hours > 0) or processes < 1:
         raise SettingsError(
@@ -107,49 +109,69 @@ def tune(
         )
     require_optuna()
     require_matplotlib()
-    end = None if hours is None else time.monotonic() + 3600 * hours
+    end = None if hours is None else time.time() + 3600 * hours
     job = Job(examples, space, base or TrainConfig(), folds=folds, device=device, workers=workers)
     if (out / TRIALS).exists() and not (out / _STATED).exists():  # folders of trials that have ended are deleted
         raise SettingsError(f"out: {out / TRIALS} is no study's: choose a new folder")
     out.mkdir(parents=True, exist_ok=True)
     busy = f"another process is busy with the study in {out}: wait for it"
-    with locked(out, patience=_LOCK_PATIENCE, busy=busy), _opened(job, out, database, say) as desk:
-        desk.work(trials, end, processes)
-        best = write_results(desk.study, job, out)
+    with locked(out, patience=_LOCK_PATIENCE, busy=busy), errors_for_people():
+        study = _open_folder(job, out, processes) if database is None else _open_shared(job, out, database)
+
+        def ended(number: int) -> None:
+            write_results(study, job, out)
+            say(_line(study.trials[number]))
+
+        processes = min(processes, trials - count_ended(study))
+        runner = StudyRunner(job, out, trials, end)
+        if processes > 1:
+            open_again = partial(_open_again, out, study.study_name, database)
+            run_in_processes(runner, study, open_again, ended, count=processes, say=say)
+        else:
+            runner.run(study, ended)
+        best = write_results(study, job, out)
         if best is None:
-            lines = [
-                f"  trial {each.number}: {each.user_attrs[ERROR]}"
-                for each in desk.study.trials
-                if ERROR in each.user_attrs
-            ]
+            lines = [f"  trial {number}: {error}" for number, error in errors_of(study.trials).items()]
             raise DataError("\n".join([f"no trial of the study in {out} was finished", *lines[:5]]))
     return best
 
 
-@contextmanager
-def _opened(job: Job, out: Path, database: Database | None, say: Callable[[str], object]) -> Iterator[Desk]:
-    """Open the study, sure that it is this one, with nothing left of processes that are gone."""
+def _open_folder(job: Job, out: Path, processes: int) -> Study:
+    """Open the study of a folder that no other process works on, and queue again what was cut off."""
+    stated = {**job.stated(), "storage": "journal"}
+    _agree_with_folder(out, stated)
+    _state(out, stated)
+    study = open_study(open_journal(out), "study", seed=job.base.seed if processes == 1 else None)
+    cut_off_running(study)
+    _propose_defaults(study, job)
+    return study
+
+
+def _open_shared(job: Job, out: Path, database: Database) -> Study:
+    """Open the study of a database, sure that all machines were given the same."""
     stated = job.stated()
-    if database is None:
-        stated["storage"] = "journal"
-        _agree_with_folder(out, stated)
-        _state(out, stated)
-        study = open_study(open_journal(out), "study", seed=job.base.seed)
-        give_up_all(study)
-        yield Desk(study, job, out, say)
-        return
     name = database.study or out.resolve().name
     in_folder = {**stated, "storage": f"database, study {name}"}
-    with errors_for_people():
-        storage = open_database(database)
-        _agree_with_folder(out, in_folder)
-        with taking_turns(storage.engine):
-            # No seed: machines that start together would propose the same.
-            study = open_study(storage, name, seed=None)
-            _agree_with_study(study, stated)
-        _state(out, in_folder)
-        with Sharing(study, storage) as sharing:
-            yield Desk(study, job, out, say, sharing=sharing)
+    storage = open_database(database)
+    _agree_with_folder(out, in_folder)
+    with taking_turns(storage.engine):
+        study = open_study(storage, name, seed=None)
+        _agree_with_study(study, stated)
+        _propose_defaults(study, job)
+    _state(out, in_folder)
+    return study
+
+
+def _open_again(out: Path, name: str, database: Database | None) -> Study:
+    """Open a study that exists, in a process that shares it with others."""
+    return open_study(open_journal(out) if database is None else open_database(database), name, seed=None)
+
+
+def _propose_defaults(study: Study, job: Job) -> None:
+    """Let the first trial have the settings that the others are to be better than."""
+    parameters = job.space.parameters_of(job.base)
+    if parameters is not None and not study.trials:
+        study.enqueue_trial(parameters)
 
 
 def _state(out: Path, stated: dict[str, Any]) -> None:
@@ -190,3 +212,11 @@ def _differing(before: object, stated: dict[str, Any]) -> str:
     return ", ".join(
         sorted(name for name in stated if not isinstance(before, dict) or before.get(name) != stated[name])
     )
+
+
+def _line(trial: FrozenTrial) -> str:
+    settings = ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in trial.params.items()
+    )
+    state = {"COMPLETE": f"mSA {trial.value or 0:.4f}", "PRUNED": "stopped early"}.get(trial.state.name, "failed")
+    return f"trial {trial.number}: {state}; {settings}"

@@ -1,171 +1,141 @@
-"""What stands between a study and those who run its trials: hands trials out, and writes down what becomes of them."""
+"""Runs the trials of a study in this process, with `optuna.Study.optimize`."""
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nucleus_unet.tuning.database import Sharing
-from nucleus_unet.tuning.results import write_results
-from nucleus_unet.tuning.training_job import Ended, Job
-from nucleus_unet.tuning.trials import ask, bury, count_begun, count_ended, fail, folder_of, give_up
-from nucleus_unet.tuning.worker_pool import Alone, Crew, Workers
+import torch
+
+from nucleus_unet.errors import DataError
+from nucleus_unet.tuning.training_job import Job
+from nucleus_unet.tuning.trials import (
+    ERROR,
+    WORKER,
+    count_begun,
+    count_ended,
+    cut_off,
+    fail_stale,
+    folder_of,
+    queue_again,
+)
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
 
-# In a study's folder: one for each trial that has not ended.
+logger = logging.getLogger(__name__)
+
+# In a study's folder: one folder for each trial that has not ended.
 TRIALS = "trials"
 _LOOK_EVERY = 1.0
 
 
-class Desk:
-    """Hands out the trials of a study, and writes down what becomes of them.
+class _BudgetSpentError(Exception):
+    """Two processes began the last trial of the budget at once; this is the second of them."""
 
-    Parameters
+
+@dataclass(frozen=True)
+class StudyRunner:
+    """Runs trials until the budget is spent; several processes may do so for one study.
+
+    Attributes
     ----------
-    study
-        Open.
     job
         How a trial is run.
     out
-        Folder for checkpoints and results.
-    say
-        Gets a line for every trial.
-    sharing
-        With other machines, where there are any.
+        Folder of the checkpoints.
+    trials
+        How many trials are to end, those of all processes and earlier calls together.
+    end
+        Time of `time.time` after which no trial is begun; None for no limit.
     """
 
-    def __init__(
-        self, study: Study, job: Job, out: Path, say: Callable[[str], object], *, sharing: Sharing | None = None
-    ) -> None:
-        self.study, self._job, self._out, self._say, self._sharing = study, job, out, say, sharing
-        self._running: dict[int, Trial] = {}
+    job: Job
+    out: Path
+    trials: int
+    end: float | None
 
-    def work(self, trials: int, end: float | None, processes: int) -> None:
-        """Run trials until so many have ended in all, or none may be begun any more.
+    def run(self, study: Study, ended: Callable[[int], object], *, worker: str = "", device: str | None = None) -> None:
+        """Run trials in this process.
 
         Parameters
         ----------
-        trials
-            Of this and other machines, earlier calls included.
-        end
-            Monotonic time after which no trial is begun.
-        processes
-            How many run at once here.
+        study
+            Open.
+        ended
+            Gets the number of each trial that has ended.
+        worker
+            Name of this process, for `cut_off_running`.
+        device
+            Device of this process; None for that of the job.
         """
-        left = trials - count_ended(self.study)
-        if left <= 0:
-            return
-        self._propose_defaults()
-        try:
-            if processes == 1:
-                self._hand_out(Alone(self._job, self), trials, end)
-            else:
-                with Workers(self._job, self, min(processes, left)) as crew:
-                    self._hand_out(crew, trials, end)
-        except BaseException:
-            for number in tuple(self._running):
-                give_up(self.study, number)
-            raise
-        self._tidy()
+        from optuna import TrialPruned
 
-    def report(self, number: int, position: int, figure: float) -> bool:
-        """Write down a trial's figure after so many samples; tell whether to stop."""
-        from optuna.exceptions import UpdateFinishedTrialError
+        taken_over = waiting = False
 
-        trial = self._running[number]
-        try:
-            trial.report(figure, position)
-        except UpdateFinishedTrialError:  # another machine took it for dead, and queued it again
-            return True
-        return trial.should_prune()
+        def objective(trial: Trial) -> float:
+            nonlocal taken_over
+            trial.set_user_attr(WORKER, worker)
 
-    def ended(self, number: int, end: Ended) -> None:
-        """Write down how a trial ended."""
-        from optuna.trial import TrialState
+            def report(position: int, figure: float) -> None:
+                trial.report(figure, position)
+                if position < self.job.base.samples and trial.should_prune():
+                    raise TrialPruned
 
-        trial = self._running[number]
-        if end.error is not None:
-            fail(self.study, trial, end.error)
-        elif end.figure is None:
-            self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
-        else:
-            self.study.tell(trial, end.figure, skip_if_finished=True)
-        self._forget(trial)
-        shutil.rmtree(self._folder(trial), ignore_errors=True)
-        self._say(_line(self.study.trials[number]))
+            try:
+                if count_begun(study, before=trial.number) >= self.trials:
+                    raise _BudgetSpentError
+                folder = self._checkpoints(study.trials[trial.number])
+                return self.job.run(self.job.space.suggest(trial), folder, report, device=device)
+            except TrialPruned:
+                raise
+            except (DataError, torch.OutOfMemoryError) as error:  # other settings may do
+                trial.set_user_attr(ERROR, str(error))
+                raise
+            except BaseException:
+                frozen = study.trials[trial.number]
+                # A machine that slept was taken for dead by another, which has queued the trial again.
+                taken_over = frozen.state.is_finished()
+                queue_again(study, frozen)
+                raise
 
-    def lost(self, number: int, why: str) -> None:
-        """Queue a trial again whose process died."""
-        trial = self._running[number]
-        bury(self.study, trial, why)
-        self._forget(trial)
-        self._say(f"trial {number}: {why}")
+        def after(study: Study, trial: FrozenTrial) -> None:
+            if trial.number not in cut_off(study.trials):
+                shutil.rmtree(self._checkpoints(trial), ignore_errors=True)
+                ended(trial.number)
+            if count_begun(study) >= self.trials:
+                study.stop()
 
-    def _hand_out(self, crew: Crew, trials: int, end: float | None) -> None:
-        told = False
-        while True:
-            while crew.free and (trial := self._next(trials, end)) is not None:
-                crew.begin(trial.number, self._job.space.suggest(trial), self._folder(trial))
-            # Trials that other machines run are waited for: if one dies, it is run here.
-            if not crew.busy and (_is_over(end) or count_ended(self.study) >= trials):
-                return
-            if crew.free and not crew.busy and not told:
-                self._say("waiting for the last trials of other machines")
-                told = True
-            crew.attend(_LOOK_EVERY)
+        caught = (_BudgetSpentError, DataError, torch.OutOfMemoryError)
+        while count_ended(study) < self.trials and not (self.end is not None and time.time() >= self.end):
+            if count_begun(study) >= self.trials:
+                # Trials that other processes run are waited for: if one dies, its trial is run here.
+                if not waiting:
+                    logger.info("waiting for the last trials of other processes")
+                waiting = True
+                time.sleep(_LOOK_EVERY)
+                fail_stale(study)
+                continue
+            timeout = None if self.end is None else self.end - time.time()
+            try:
+                study.optimize(objective, timeout=timeout, catch=caught, callbacks=[after])
+            except ValueError:  # Optuna's, for the result of a trial that has ended
+                if not taken_over:
+                    raise
+        self._remove_checkpoints(study)
 
-    def _next(self, trials: int, end: float | None) -> Trial | None:
-        """Begin a trial, if one more may be begun."""
-        with self._turn():
-            if _is_over(end) or count_begun(self.study) >= trials:
-                return None
-            trial = ask(self.study)
-        self._running[trial.number] = trial
-        if self._sharing is not None:
-            self._sharing.add(trial)
-        return trial
+    def _checkpoints(self, trial: FrozenTrial) -> Path:
+        return self.out / TRIALS / folder_of(trial)
 
-    def _propose_defaults(self) -> None:
-        """Let the first trial have the settings that the others are to be better than."""
-        parameters = self._job.space.parameters_of(self._job.base)
-        with self._turn():
-            if parameters is not None and not self.study.trials:
-                self.study.enqueue_trial(parameters)
-
-    def _turn(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._sharing is None else self._sharing.turn()
-
-    def _forget(self, trial: Trial) -> None:
-        del self._running[trial.number]
-        if self._sharing is not None:
-            self._sharing.drop(trial)
-        write_results(self.study, self._job, self._out)
-
-    def _folder(self, trial: Trial) -> Path:
-        return self._out / TRIALS / folder_of(trial)
-
-    def _tidy(self) -> None:
-        """Remove checkpoints of trials that ended on another machine."""
-        wanted = {folder_of(trial) for trial in self.study.trials if not trial.state.is_finished()}
-        for folder in (self._out / TRIALS).glob("*"):
-            if folder.name not in wanted:
+    def _remove_checkpoints(self, study: Study) -> None:
+        """Remove the checkpoints of trials that ended in another process."""
+        needed = {folder_of(trial) for trial in study.trials if not trial.state.is_finished()}
+        for folder in (self.out / TRIALS).glob("*"):
+            if folder.name not in needed:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_over(end: float | None) -> bool:
-    return end is not None and time.monotonic() >= end
-
-
-def _line(trial: FrozenTrial) -> str:
-    settings = ", ".join(
-        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in trial.params.items()
-    )
-    state = {"COMPLETE": f"mSA {trial.value or 0:.4f}", "PRUNED": "stopped early"}.get(trial.state.name, "failed")
-    return f"trial {trial.number}: {state}; {settings}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import torch
 
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.data.folds import hold_out_images
-from nucleus_unet.errors import DataError
 from nucleus_unet.inference.devices import choose_device
 from nucleus_unet.inference.torch import TorchNetwork, choose_precision
 from nucleus_unet.model.group_config import GroupConfig
@@ -23,20 +21,8 @@ from nucleus_unet.tuning.search_space import Space, configured
 
 FIGURE = "validation_per_image_mean_ap"
 
-Report = Callable[[int, float], bool]
-"""Gets the samples seen and the figure; tells whether to stop."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a trial ended: with a figure, with an error, or stopped early (neither)."""
-
-    figure: float | None = None
-    error: str | None = None
-
-
-class _StoppedError(Exception):
-    """Leaves a training that does not promise enough."""
+Report = Callable[[int, float], None]
+"""Gets the samples seen and the figure; raises `optuna.TrialPruned` to stop the trial."""
 
 
 class Job:
@@ -66,19 +52,24 @@ class Job:
             "held-out images": fingerprint(sorted(self.held_out, key=lambda example: example.name)),
         }
 
-    def run(self, settings: Mapping[str, Any], folder: Path, report: Report, *, device: str | None = None) -> Ended:
-        """Train with a trial's settings, or go on training.
+    def run(self, settings: Mapping[str, Any], folder: Path, report: Report, *, device: str | None = None) -> float:
+        """Train with a trial's settings, or go on training, and return the figure of the model.
 
         Parameters
         ----------
         settings
-            By name.
+            Settings by name.
         folder
-            Of its checkpoints.
+            Folder of the checkpoints.
         report
             Called at every validation.
         device
-            Another than that of all trials.
+            Device of this trial; None for that of all trials.
+
+        Raises
+        ------
+        DataError, torch.OutOfMemoryError
+            These settings cannot be trained with; others may do.
         """
         config = configured(self.base, settings)
         chosen = torch.device(choose_device(device or self.device))
@@ -91,16 +82,10 @@ class Job:
         def follow(run: Run) -> None:
             nonlocal figure
             figure = run.history[-1][FIGURE]
-            if report(run.position, figure) and run.position < config.samples:
-                raise _StoppedError
+            report(run.position, figure)
 
-        try:
-            network = train(
-                config, self.training, folder, validate=measure, device=str(chosen), workers=self.workers, report=follow
-            )
-        except _StoppedError:
-            return Ended()
-        except (DataError, torch.OutOfMemoryError) as error:  # other settings may do
-            return Ended(error=str(error))
+        network = train(
+            config, self.training, folder, validate=measure, device=str(chosen), workers=self.workers, report=follow
+        )
         # A trial that was killed after its last sample has nothing more to report.
-        return Ended(measure(network.to(chosen))[FIGURE] if figure is None else figure)
+        return measure(network.to(chosen))[FIGURE] if figure is None else figure

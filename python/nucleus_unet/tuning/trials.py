@@ -1,31 +1,31 @@
-"""The trials of a study: how they are proposed, which have ended, and how those that were cut off are taken up again.
+"""The trials of a study: how many have begun, which were cut off, and how those are queued again.
 
-A trial that fails for a reason of its own says which (`ERROR`). One that failed without a reason was cut off: its
-process was stopped, killed, or not heard of any more. Its settings are queued again under a new number.
+A trial whose process was stopped or died is cut off: Optuna queues its settings again under a new number, and keeps
+the numbers of the earlier attempts in the new trial. A trial that fails for a reason of its own has it as `ERROR`.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from nucleus_unet.extras import require
 
 if TYPE_CHECKING:
-    from optuna import Study, Trial
-    from optuna.storages import BaseStorage
+    from optuna import Study
+    from optuna.storages import BaseStorage, RetryHeartbeatStaleTrialCallback
     from optuna.trial import FrozenTrial
 
 ERROR = "error"
 """User attribute of a trial that failed: why."""
-FOLDER = "folder"
-"""User attribute of a trial that is taken up again: where the first one trained."""
+WORKER = "worker"
+"""User attribute of a trial: name of the worker process that runs it; empty where there is no pool."""
 
-_AGAIN = "again"
-_DEATHS = "deaths"
 # Settings that need too much memory would otherwise kill one process after another.
-_MOST_DEATHS = 3
+MAX_RETRIES = 2
 _STARTUP_TRIALS = 5
+_DIED = f"its process died, as in the {MAX_RETRIES} attempts before"
 
 
 def require_optuna() -> None:
@@ -39,15 +39,16 @@ def open_study(storage: BaseStorage, name: str, *, seed: int | None) -> Study:
     Parameters
     ----------
     storage
-        That keeps it.
+        Where the study is kept.
     name
-        Of the study in the storage.
+        Name of the study in the storage.
     seed
-        Of the proposals, together with the number of trials there are; None for none.
+        Seed of the proposals, together with the number of trials there are. Processes that share a study take None:
+        with the same seed they would propose the same settings.
     """
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         storage=storage,
         study_name=name,
@@ -63,106 +64,96 @@ def open_study(storage: BaseStorage, name: str, *, seed: int | None) -> Study:
     return study
 
 
-def ask(study: Study) -> Trial:
-    """Begin a trial: one that is queued, or a new one."""
-    with warnings.catch_warnings():
-        # Optuna thinks that nobody gives signs of life but its own loop.
-        warnings.filterwarnings("ignore", message="Heartbeat of storage")
-        return study.ask()
+def folder_of(trial: FrozenTrial) -> str:
+    """Return the name of a trial's checkpoint folder: the number of the first attempt."""
+    return str([*_earlier_attempts(trial), trial.number][0])
 
 
-def folder_of(trial: FrozenTrial | Trial) -> str:
-    """Return the name of the folder that a trial trains in, or would go on in."""
-    return str(trial.user_attrs.get(FOLDER, trial.number))
+def cut_off(trials: Iterable[FrozenTrial]) -> set[int]:
+    """Return the numbers of the trials that were queued again."""
+    return {number for trial in trials for number in _earlier_attempts(trial)}
 
 
-def was_cut_off(trial: FrozenTrial) -> bool:
-    """Whether a trial failed for no reason of its own."""
-    return trial.state.name == "FAIL" and ERROR not in trial.user_attrs
+def states_of(trials: Iterable[FrozenTrial]) -> list[str]:
+    """Return the state of each trial: waiting, running, complete, pruned, fail or cut off."""
+    again = cut_off(trials := list(trials))
+    return ["cut off" if trial.number in again else trial.state.name.lower() for trial in trials]
 
 
-def state_of(trial: FrozenTrial) -> str:
-    """Say how a trial stands: waiting, running, complete, pruned, fail or cut off."""
-    return "cut off" if was_cut_off(trial) else trial.state.name.lower()
+def errors_of(trials: Iterable[FrozenTrial]) -> dict[int, str]:
+    """Return why trials failed, by their numbers."""
+    states = zip(trials := list(trials), states_of(trials), strict=True)
+    return {trial.number: trial.user_attrs.get(ERROR, _DIED) for trial, state in states if state == "fail"}
 
 
 def count_ended(study: Study) -> int:
     """Count the trials that finished, were stopped early or failed; those that were cut off are not among them."""
-    return sum(map(_has_ended, study.trials))
+    return _count(study, "complete", "pruned", "fail")
 
 
-def count_begun(study: Study) -> int:
-    """Count the trials that run, here or elsewhere, or have ended."""
-    # One look at all of them: one that ends between two looks would be missed by both.
-    return sum(_has_ended(trial) or trial.state.name == "RUNNING" for trial in study.trials)
+def count_begun(study: Study, *, before: int | None = None) -> int:
+    """Count the trials that run or have ended, in any process; with `before`, only those of lower numbers."""
+    return _count(study, "running", "complete", "pruned", "fail", before=before)
 
 
-def give_up(study: Study, number: int) -> None:
-    """Queue the settings of a running trial again, and fail it."""
-    from optuna.trial import TrialState
+def retry(*, max_retry: int | None = None) -> RetryHeartbeatStaleTrialCallback:
+    """Return what queues a trial again, unless it has been queued `max_retry` times before."""
+    from optuna.storages import RetryHeartbeatStaleTrialCallback
 
-    trial = study.trials[number]
-    # Queued first: killed in between, the next start finds it running still, and queues it no second time.
-    if trial.state == TrialState.RUNNING and number not in _taken_up(study):
-        _queue_again(study, trial)
-    study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+    with _experiments_allowed():
+        return RetryHeartbeatStaleTrialCallback(max_retry=max_retry)
 
 
-def bury(study: Study, trial: Trial, why: str) -> None:
-    """Do as `give_up` for a trial whose process died, but let it fail for good where that happens too often."""
-    from optuna.trial import TrialState
-
-    if study.trials[trial.number].state != TrialState.RUNNING:
-        return  # another machine took it for dead before
-    if _queue_again(study, trial, died=True):
-        study.tell(trial, state=TrialState.FAIL)
-    else:
-        fail(study, trial, f"{why}, as in the {_MOST_DEATHS - 1} attempts before")
+def queue_again(study: Study, trial: FrozenTrial, *, max_retry: int | None = None) -> None:
+    """Queue the settings of a trial again, once."""
+    if trial.number not in cut_off(study.trials):
+        retry(max_retry=max_retry)(study, trial)
 
 
-def fail(study: Study, trial: Trial, why: str) -> None:
-    """End a trial for a reason of its own."""
-    from optuna.trial import TrialState
+def cut_off_running(study: Study, *, workers: Iterable[str] | None = None, max_retry: int | None = None) -> None:
+    """Queue running trials again and fail them, where their processes are gone.
 
-    if study.trials[trial.number].state != TrialState.RUNNING:
-        return  # another machine took it for dead before
-    trial.set_user_attr(ERROR, why)
-    study.tell(trial, state=TrialState.FAIL)
-
-
-def give_up_all(study: Study) -> None:
-    """Do as `give_up` for every running trial; only for a study that no other process works on."""
-    for trial in study.trials:
-        if trial.state.name == "RUNNING":
-            give_up(study, trial.number)
-
-
-def queue_dead(study: Study, trial: FrozenTrial) -> None:
-    """Queue the settings of a trial that has given no sign of life, and that was failed for it."""
-    _queue_again(study, trial, died=True)
-
-
-def fail_silent(study: Study) -> None:
-    """Fail trials of other machines that have given no sign of life for too long; see `queue_dead`."""
+    Parameters
+    ----------
+    study
+        Open.
+    workers
+        Names of the processes that are gone; None for all processes.
+    max_retry
+        A trial that was queued so often before fails for good.
+    """
     import optuna
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    names = None if workers is None else set(workers)
+    for trial in study.trials:
+        if trial.state.name == "RUNNING" and (names is None or trial.user_attrs.get(WORKER) in names):
+            # Queued first: killed in between, the next start finds it running still, and queues it no second time.
+            queue_again(study, trial, max_retry=max_retry)
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+
+
+def fail_stale(study: Study) -> None:
+    """Let Optuna queue the trials of other machines again whose heartbeats have stopped."""
+    import optuna
+
+    with _experiments_allowed():
         optuna.storages.fail_stale_trials(study)
 
 
-def _queue_again(study: Study, trial: FrozenTrial | Trial, *, died: bool = False) -> bool:
-    deaths = trial.user_attrs.get(_DEATHS, 0) + died
-    if deaths >= _MOST_DEATHS:
-        return False
-    attributes = {_AGAIN: trial.number, FOLDER: folder_of(trial), _DEATHS: deaths}
-    study.enqueue_trial(trial.params, user_attrs=attributes)
-    return True
+def _count(study: Study, *states: str, before: int | None = None) -> int:
+    # One look at all trials: a trial that ends between two looks would be missed by both.
+    return sum(state in states for state in states_of(study.trials)[:before])
 
 
-def _has_ended(trial: FrozenTrial) -> bool:
-    return trial.state.is_finished() and not was_cut_off(trial)
+def _earlier_attempts(trial: FrozenTrial) -> list[int]:
+    from optuna.storages import RetryHeartbeatStaleTrialCallback
+
+    with _experiments_allowed():
+        return RetryHeartbeatStaleTrialCallback.retry_history(trial)
 
 
-def _taken_up(study: Study) -> set[int]:
-    return {trial.user_attrs[_AGAIN] for trial in study.trials if _AGAIN in trial.user_attrs}
+def _experiments_allowed() -> warnings.catch_warnings[None]:
+    """Silence Optuna's warnings about interfaces that it calls experimental, in the context of a ``with``."""
+    from optuna.exceptions import ExperimentalWarning
+
+    return warnings.catch_warnings(action="ignore", category=ExperimentalWarning)

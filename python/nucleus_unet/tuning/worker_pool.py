@@ -1,183 +1,123 @@
-"""Who runs the trials: this very process, or several that it starts, feeds and replaces when they die.
-
-Only the process that holds the study writes to its storage; the others train, and tell it over a pipe. So a worker may
-be killed at any moment without harm to the study, and a worker whose parent is gone has nothing to go on for.
-"""
+"""Several processes of one machine that run the trials of a study, and are replaced when they die."""
 
 from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from threading import Thread
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import torch
 
 from nucleus_unet.errors import NucleusError, SettingsError
 from nucleus_unet.inference.devices import choose_device
-from nucleus_unet.tuning.training_job import Ended, Job
+from nucleus_unet.tuning.database import errors_for_people
+from nucleus_unet.tuning.study_runner import StudyRunner
+from nucleus_unet.tuning.trials import MAX_RETRIES, cut_off_running
+
+if TYPE_CHECKING:
+    from optuna import Study
 
 _SPAWN = get_context("spawn")  # a fork would take torch's threads and CUDA's state along
+_LOOK_EVERY = 1.0
 _NO_START = (
     "a worker process died before its first trial: see above; a script that asks for several processes must do so "
     "under if __name__ == '__main__':"
 )
 
 
-class Listener(Protocol):
-    """Whom a crew tells what becomes of trials, by their numbers."""
-
-    def report(self, number: int, position: int, figure: float) -> bool:
-        """Take a figure after so many samples; tell whether to stop."""
-
-    def ended(self, number: int, end: Ended) -> None:
-        """Take the end of a trial."""
-
-    def lost(self, number: int, why: str) -> None:
-        """Take the death of the process that ran a trial."""
-
-
-class Crew(Protocol):
-    """Runs trials."""
-
-    @property
-    def free(self) -> bool:
-        """Whether another trial can be begun."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether trials are running."""
-
-    def begin(self, number: int, settings: Mapping[str, Any], folder: Path) -> None:
-        """Run a trial."""
-
-    def attend(self, seconds: float) -> None:
-        """Wait so long for what running trials have to tell."""
-
-
-class Alone:
-    """Runs each trial at once, in this process."""
-
-    free, busy = True, False
-
-    def __init__(self, job: Job, listener: Listener) -> None:
-        self._job, self._listener = job, listener
-
-    def begin(self, number: int, settings: Mapping[str, Any], folder: Path) -> None:
-        """Run a trial to its end."""
-        self._listener.ended(number, self._job.run(settings, folder, partial(self._listener.report, number)))
-
-    def attend(self, seconds: float) -> None:
-        """Wait; there is nothing to be told."""
-        time.sleep(seconds)
-
-
 @dataclass
 class _Worker:
     process: BaseProcess
     pipe: Connection
+    name: str
     device: str
     ready: bool = False
-    trial: int | None = None
 
 
-class Workers:
-    """Processes that run a trial each, in the context of a ``with``.
+def run_in_processes(
+    runner: StudyRunner,
+    study: Study,
+    open_again: Callable[[], Study],
+    ended: Callable[[int], object],
+    *,
+    count: int,
+    say: Callable[[str], object],
+) -> None:
+    """Run trials in several processes, each in an `optuna.Study.optimize` of its own.
 
     Parameters
     ----------
-    job, listener
-        What is run, and who is told.
+    runner
+        Runs the trials of a process.
+    study
+        Open in this process.
+    open_again
+        Opens the study in each of the others.
+    ended
+        Gets the number of each trial that has ended.
     count
         How many processes. They share the threads of torch, and the GPUs where there are several.
+    say
+        Gets a line for each process that died.
+
+    Raises
+    ------
+    SettingsError
+        A process could not be started.
+    NucleusError, OSError
+        A trial ended with an error that no other settings would mend.
     """
+    workers: list[_Worker] = []
 
-    def __init__(self, job: Job, listener: Listener, count: int) -> None:
-        self._job, self._listener = job, listener
-        self._threads = max(1, torch.get_num_threads() // count)
-        self._devices = share_devices(job.device, count)
-        self._workers: list[_Worker] = []
-
-    def __enter__(self) -> Workers:
-        try:
-            for device in self._devices:
-                self._start(device)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.process.join()
-
-    @property
-    def free(self) -> bool:
-        """Whether another trial can be begun."""
-        return any(worker.ready and worker.trial is None for worker in self._workers)
-
-    @property
-    def busy(self) -> bool:
-        """Whether trials are running."""
-        return any(worker.trial is not None for worker in self._workers)
-
-    def begin(self, number: int, settings: Mapping[str, Any], folder: Path) -> None:
-        """Hand a trial to a worker that has none."""
-        worker = next(worker for worker in self._workers if worker.ready and worker.trial is None)
-        worker.trial = number
-        _send(worker.pipe, (settings, folder))
-
-    def attend(self, seconds: float) -> None:
-        """Wait so long for what workers have to tell, and replace those that died."""
-        wait([worker.pipe for worker in self._workers], timeout=seconds)
-        for worker in tuple(self._workers):
-            # Looked at first: what it said before it died is read all the same.
-            dead = not worker.process.is_alive()
-            for message in _messages(worker.pipe):
-                self._hear(worker, message)
-            if dead:
-                self._replace(worker)
-
-    def _hear(self, worker: _Worker, message: object) -> None:
-        match message:
-            case "ready":
-                worker.ready = True
-            case (int(position), float(figure)) if worker.trial is not None:
-                _send(worker.pipe, self._listener.report(worker.trial, position, figure))
-            case Ended() as end if worker.trial is not None:
-                number, worker.trial = worker.trial, None
-                self._listener.ended(number, end)
-            case NucleusError() | OSError() as error:
-                raise error
-
-    def _replace(self, worker: _Worker) -> None:
-        if not worker.ready:
-            raise SettingsError(_NO_START)
-        self._workers.remove(worker)
-        if worker.trial is not None:
-            self._listener.lost(worker.trial, f"its process died (exit code {worker.process.exitcode})")
-        self._start(worker.device)
-
-    def _start(self, device: str) -> None:
-        pipe, theirs = _SPAWN.Pipe()
-        process = _SPAWN.Process(target=_work, args=(theirs, self._job, device, self._threads))
+    def start(device: str) -> None:
+        pipe, theirs = _SPAWN.Pipe(duplex=False)
+        name, threads = uuid4().hex, max(1, torch.get_num_threads() // count)
+        process = _SPAWN.Process(target=_work, args=(theirs, runner, open_again, name, device, threads))
         try:
             process.start()
         except BrokenPipeError as error:
             raise SettingsError(_NO_START) from error
-        self._workers.append(_Worker(process, pipe, device))
+        workers.append(_Worker(process, pipe, name, device))
         theirs.close()
+
+    def end(worker: _Worker) -> None:
+        workers.remove(worker)
+        if not worker.process.exitcode:
+            return
+        if not worker.ready:
+            raise SettingsError(_NO_START)
+        cut_off_running(study, workers=[worker.name], max_retry=MAX_RETRIES)
+        say(f"a process died (exit code {worker.process.exitcode}); its trial is run again")
+        start(worker.device)
+
+    try:
+        for device in share_devices(runner.job.device, count):
+            start(device)
+        while workers:
+            wait([worker.pipe for worker in workers], timeout=_LOOK_EVERY)
+            for worker in tuple(workers):
+                alive = worker.process.is_alive()  # asked first: what it sent before it died is read all the same
+                for message in _messages(worker.pipe):
+                    worker.ready = True
+                    if isinstance(message, Exception):
+                        raise message
+                    if isinstance(message, int):
+                        ended(message)
+                if not alive:
+                    end(worker)
+    finally:
+        for worker in workers:
+            worker.process.kill()
+            worker.process.join()
+        cut_off_running(study, workers=[worker.name for worker in workers])
 
 
 def share_devices(device: str, count: int) -> list[str]:
@@ -195,35 +135,25 @@ def share_devices(device: str, count: int) -> list[str]:
 
 
 def _messages(pipe: Connection) -> Iterator[object]:
-    with suppress(EOFError, OSError):  # of one that died
+    with suppress(EOFError, OSError):  # of a process that died
         while pipe.poll():
             yield pipe.recv()
 
 
-def _send(pipe: Connection, message: object) -> None:
-    with suppress(OSError):  # it died; `Workers.attend` finds out
-        pipe.send(message)
-
-
-def _work(pipe: Connection, job: Job, device: str, threads: int) -> None:
-    """Run the trials that come, as long as the parent lives."""
+def _work(
+    pipe: Connection, runner: StudyRunner, open_again: Callable[[], Study], name: str, device: str, threads: int
+) -> None:
     # Ctrl-C reaches all processes of a terminal; the parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-
-    def report(position: int, figure: float) -> bool:
-        pipe.send((position, figure))
-        return bool(pipe.recv())
-
-    with suppress(EOFError):  # the parent is gone
-        pipe.send("ready")
-        while True:
-            settings, folder = pipe.recv()
-            try:
-                pipe.send(job.run(settings, folder, report, device=device))
-            except (NucleusError, OSError) as error:  # no trial would fare better; anything else ends this process
-                pipe.send(error)
+    try:
+        with errors_for_people():
+            study = open_again()
+            pipe.send("ready")
+            runner.run(study, pipe.send, worker=name, device=device)
+    except (NucleusError, OSError) as error:  # no trial would fare better; anything else ends this process
+        pipe.send(error)
 
 
 def _end_with_parent() -> None:
