@@ -8,33 +8,44 @@ TOOLS := build/tools
 TOOLS_STAMP := $(TOOLS)/.ready
 RUST := $(shell find rust/kernels rust/python -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
-.PHONY: demo benchmark benchmark-slides rust-benchmark fuzz test lint format types rust-test python-test wheel check-wheel clean
+.PHONY: demo benchmark benchmark-slides rust-benchmark fuzz test test-all lint format types docs rust-test python-test wheel check-wheel clean
 
 ## Segment real and synthetic pictures with the embedded model; results go to demo/
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py demo
 
-## All tests, Rust and Python
+## All tests that CI runs, Rust and Python: minutes on two cores. Skipped tests are listed at the end with their reasons
 test: rust-test python-test
+
+## Heavy tests too. Huge images map some 20 GB of memory. Tests of a database need a PostgreSQL server to start.
+## Tests of real data sets look for them in the folder NUCLEUS_DATA
+test-all: rust-test $(STAMP)
+	NUCLEUS_HUGE=1 $(BIN)/python -m pytest --quiet --numprocesses 2
 
 rust-test:
 	cargo test --release --quiet --package nucleus-kernels
 
 python-test: $(STAMP)
-	$(BIN)/python -m pytest --quiet --numprocesses 2
+	$(BIN)/python -m pytest --quiet --numprocesses 2 -m "not heavy"
 
-## Formatting, lints and types, as CI checks them
+## Formatting, lints and layers, as CI checks them
 lint: $(STAMP)
 	cargo fmt --check
 	cargo clippy --quiet --release --all-targets -- -D warnings
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.citation-file-format CITATION.cff
 
 types: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest nucleus_unet._core
+
+## The documentation, in build/site: any broken link, anchor or reference ends it with an error
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 ## Mend what can be mended by machine
 format: $(STAMP)

@@ -53,7 +53,7 @@ def kernels(labels: Labels) -> dict[str, tuple[Call, int]]:
         "overlap table": (lambda n: masks.overlap_table(labels, shifted, threads=n), 2 * four),
         "expand": (lambda n: masks.expand_labels(labels, 5, threads=n), 2 * four),
         "contours": (lambda _: _core.contours(labels), four),
-        "relabel": (lambda _: masks.relabel_sequential(labels), 2 * four),
+        "relabel": (lambda _: masks.relabel_by_position(labels), 2 * four),
         "filter by area": (lambda _: masks.filter_by_area(labels, min_area=30), 2 * four),
         "fill holes": (lambda _: masks.fill_holes(labels), 2 * four),
     }

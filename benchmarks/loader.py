@@ -24,7 +24,7 @@ from nucleus_unet.inference.devices import autocast, choose_device, choose_preci
 from nucleus_unet.model.network import Network
 from nucleus_unet.training.augmentation import AugmentConfig
 from nucleus_unet.training.losses import losses
-from nucleus_unet.training.sample_stream import SampleStream, load_batches, stack
+from nucleus_unet.training.sample_stream import SampleStream, collate, load_batches
 from nucleus_unet.training.trainer import TrainConfig
 
 _CONFIG = TrainConfig()
@@ -52,9 +52,9 @@ def main() -> None:
     for name, rates in rows.items():
         print(f"| {name} | {statistics.median(rates):.1f} | {min(rates):.1f} | {max(rates):.1f} |")
     if options.json:
-        facts: dict[str, Any] = {"cpu": cpu(), "cores": os.cpu_count(), "device": str(device), "rows": rows}
-        facts["versions"] = {name: installed_version(name) for name in ("nucleus-unet", "torch", "numpy")}
-        options.json.write_text(json.dumps(facts, indent=1) + "\n")
+        run_state: dict[str, Any] = {"cpu": cpu(), "cores": os.cpu_count(), "device": str(device), "rows": rows}
+        run_state["versions"] = {name: installed_version(name) for name in ("nucleus-unet", "torch", "numpy")}
+        options.json.write_text(json.dumps(run_state, indent=1) + "\n")
 
 
 def _options() -> argparse.Namespace:
@@ -91,7 +91,7 @@ def _network_rate(stream: SampleStream, samples: int, device: torch.device) -> f
     torch.manual_seed(0)
     network = Network(_CONFIG.network).to(device).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-6)
-    batch = stack([stream[number] for number in range(_CONFIG.batch_size)]).to(device)
+    batch = collate([stream[number] for number in range(_CONFIG.batch_size)]).to(device)
     precision = choose_precision(device)
 
     def step() -> None:

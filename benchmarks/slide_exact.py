@@ -59,7 +59,7 @@ def _differing(
     """Count the pixels that have another label on the slide than in the whole."""
     with tempfile.TemporaryDirectory() as out:
         result = segmenter.predict_slide(slide, out=out, tile=tile, workers=1, tissue=False, client=client)
-        return int(np.count_nonzero(tifffile.imread(result.labels) != whole))
+        return int(np.count_nonzero(tifffile.imread(result.labels_path) != whole))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write the score tables of the README and the model card from the embedded bundle's figures.
+"""Write the score tables of the README, the documentation and the model card from the embedded bundle's figures.
 
 ``python docs/scores.py [report.json]``: the report is what ``nucleus-unet evaluate --subset apart=...`` wrote of the
 embedded bundle on the StarDist test split (see the model card); its figures join the bundle's ``metrics.json``.
@@ -32,7 +32,7 @@ HEAD = """\
 
 
 def main() -> None:
-    """Bring metrics.json, README and model card up to date."""
+    """Bring metrics.json, README, documentation and model card up to date."""
     metrics = json.loads((WEIGHTS / "metrics.json").read_text())
     if len(sys.argv) > 1:
         report = json.loads(Path(sys.argv[1]).read_text())
@@ -44,8 +44,9 @@ def main() -> None:
         row("- those that share no field with a training image", test["subsets"]["apart"]),
         row("held-out fold of all training sets (grouping calibrated on it)", held_out["overall"]),
     ]
-    kinds = [row(f"held-out: {KINDS.get(kind, kind)}", scores) for kind, scores in held_out["kinds"].items()]
-    replace(ROOT / "README.md", "scores", "\n".join([HEAD, *short]))
+    kinds = [row(f"held-out: {KINDS.get(kind, kind)}", scores) for kind, scores in held_out["categories"].items()]
+    for page in (ROOT / "README.md", ROOT / "docs" / "explanation" / "accuracy.md"):
+        replace(page, "scores", "\n".join([HEAD, *short]))
     replace(WEIGHTS / "MODEL_CARD.md", "scores", "\n".join([HEAD, *short, *kinds]))
     replace(WEIGHTS / "MODEL_CARD.md", "size", size())
     grouping = json.loads((WEIGHTS / "config.json").read_text())["group"]

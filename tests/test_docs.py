@@ -1,4 +1,4 @@
-"""What the README shows, runs."""
+"""What the README and the documentation show, runs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,16 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from skimage.data import immunohistochemistry
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "dsb2018"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-
-def commands() -> list[str]:
-    lines = [line.split("#")[0].strip() for block in blocks("console") for line in block.splitlines()]
-    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
-
+# What is not run, by the program or the command of ours: it installs, builds, or needs a network.
+NOT_RUN = {"pip", "make", "conda", "download"}
 
 # Only as long as it takes to see that it works.
 SHORTER = {
@@ -36,20 +33,139 @@ SHORTER = {
     "tune": " --form plain --samples 8 --validate-every 8 --folds 3 --trials 1",
 }
 
+START = """
+import subprocess, sys
 
-def run(command: str, folder: Path) -> None:
-    arguments = command.replace("nucleus-unet", f"{sys.executable} -c 'from nucleus_unet.cli import main; main()'", 1)
-    result = subprocess.run(arguments, shell=True, cwd=folder, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+def run_command(command):
+    print("$", command, flush=True)
+    command = command.replace("nucleus-unet", f"{sys.executable} -m nucleus_unet", 1)
+    subprocess.run(command, shell=True, check=True)
+"""
 
 
-def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    tifffile.imwrite("cells.tif", imagecodecs.imread(str(EXAMPLES / "images" / "fluorescence_small.png")))
-    (code,) = blocks("python")
-    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
-    assert Path("cells.geojson").exists()
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Language and content of the blocks of a page, in order."""
+    found: list[tuple[str, str]] = re.findall(
+        r"^ *```(\w*)[^\n]*\n(.*?)^ *```$", page.read_text(), flags=re.DOTALL | re.MULTILINE
+    )
+    return found
+
+
+def commands(block: str) -> list[str]:
+    lines = [re.sub(r"\s+#.*", "", line) for line in block.splitlines()]
+    return [line.removeprefix("$ ").strip() for line in lines if line.startswith("$ ")]
+
+
+def program(command: str) -> str:
+    """The command of ours, or the program."""
+    words = command.split()
+    return words[1] if words[0] == "nucleus-unet" else words[0]
+
+
+def script(page: Path) -> str:
+    """What a reader does who follows a page from top to bottom."""
+    steps = []
+    for language, block in blocks(page):
+        if language == "python":
+            steps.append(block)
+        elif language == "console":
+            shown = [command for command in commands(block) if program(command) not in NOT_RUN]
+            steps += [f"run_command({command + SHORTER.get(program(command), '')!r})" for command in shown]
+    return "\n".join(steps)
+
+
+@pytest.fixture
+def folder_of_a_reader(tmp_path: Path) -> Path:
+    """The files that the pages name (docs/tutorials/index.md lists them)."""
+    picture = imagecodecs.imread(str(EXAMPLES / "images" / "fluorescence_small.png"))
+    labels = imagecodecs.imread(str(EXAMPLES / "masks" / "fluorescence_small.png"))
+    for each in ("plates", "images"):
+        (tmp_path / each).mkdir()
+        shutil.copy(EXAMPLES / "images" / "fluorescence_small.png", tmp_path / each / "cells.png")
+    shutil.copy(EXAMPLES / "images" / "fluorescence_small.png", tmp_path / "cells.png")
+    for each in ("cells.tif", "slide.svs"):
+        tifffile.imwrite(tmp_path / each, picture)
+    for each in ("truth.tif", "other-tool.tif"):
+        tifffile.imwrite(tmp_path / each, labels)
+    channels = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP"]}}
+    tifffile.imwrite(tmp_path / "channels.ome.tif", np.stack([picture, picture // 2]), metadata=channels)
+    (tmp_path / "channels.ome.tif").rename(tmp_path / "channels.tif")
+    brown = np.ascontiguousarray(immunohistochemistry()[:256, :256])
+    (tmp_path / "ihc.png").write_bytes(bytes(imagecodecs.png_encode(brown)))
+    corners = [[20, 20], [200, 20], [200, 200], [20, 200], [20, 20]]
+    region = {"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": [corners]}}
+    (tmp_path / "drawn.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [region]}))
+    # Corners of the examples: as many images, in a quarter of the time.
+    (tmp_path / "data").mkdir()
+    with zipfile.ZipFile(tmp_path / "data" / "stage1_train.zip", "w") as archive:
+        for path in sorted((EXAMPLES / "images").iterdir()):
+            image = np.ascontiguousarray(imagecodecs.imread(str(path))[:128, :128])
+            masks = np.ascontiguousarray(imagecodecs.imread(str(EXAMPLES / "masks" / path.name))[:128, :128])
+            for each in ("my-data", "other-laboratory"):
+                for folder, pixels in (("images", image), ("masks", masks)):
+                    (tmp_path / each / folder).mkdir(parents=True, exist_ok=True)
+                    (tmp_path / each / folder / path.name).write_bytes(bytes(imagecodecs.png_encode(pixels)))
+            archive.writestr(f"{path.stem}/images/{path.name}", bytes(imagecodecs.png_encode(image)))
+            for label in np.unique(masks[masks > 0]):
+                mask = np.where(masks == label, 255, 0).astype(np.uint8)
+                archive.writestr(f"{path.stem}/masks/{label}.png", bytes(imagecodecs.png_encode(mask)))
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if script(page)], ids=name)
+def test_a_page_can_be_followed_from_top_to_bottom(page: Path, folder_of_a_reader: Path) -> None:
+    variables = {**os.environ, "MPLBACKEND": "agg"}
+    result = subprocess.run(
+        [sys.executable, "-c", START + script(page)],
+        cwd=folder_of_a_reader,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_command_is_shown() -> None:
+    shown = {
+        program(each)
+        for page in PAGES
+        for language, block in blocks(page)
+        if language == "console"
+        for each in commands(block)
+    }
+    assert shown >= {
+        "predict",
+        "slide",
+        "export",
+        "export-model",
+        "download",
+        "explore",
+        "tune",
+        "train",
+        "calibrate",
+        "evaluate",
+        "compare",
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_no_snippet_escapes(page: Path) -> None:
+    assert {language for language, _ in blocks(page)} <= {"python", "console", "text"}
+    assert page.read_text().count("```") == 2 * len(blocks(page))
+    for language, block in blocks(page):
+        if language == "console":
+            assert len(commands(block)) == len([line for line in block.splitlines() if line.strip()])
+
+
+def test_the_readme_is_short_and_its_example_writes_a_file() -> None:
+    readme = ROOT / "README.md"
+    assert len(readme.read_text().splitlines()) <= 120
+    assert any(language == "python" and "cells.geojson" in block for language, block in blocks(readme))
 
 
 def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
@@ -67,47 +183,16 @@ def test_the_notebook_holds_no_results() -> None:
         assert not cell.get("outputs")
 
 
-def test_the_commands_for_training_evaluating_and_predicting_run(tmp_path: Path) -> None:
-    for name in ("plates", "images"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "cells.png").write_bytes((EXAMPLES / "images" / "fluorescence_small.png").read_bytes())
-    tifffile.imwrite(tmp_path / "slide.svs", imagecodecs.imread(str(EXAMPLES / "images" / "fluorescence_small.png")))
-    (tmp_path / "data").mkdir()
-    shutil.copytree(EXAMPLES, tmp_path / "other-laboratory")
-    with zipfile.ZipFile(tmp_path / "data" / "stage1_train.zip", "w") as archive:
-        for path in sorted((EXAMPLES / "images").iterdir()):
-            archive.write(path, f"{path.stem}/images/{path.name}")
-            labels = imagecodecs.imread(str(EXAMPLES / "masks" / path.name))
-            for label in np.unique(labels[labels > 0]):
-                mask = np.where(labels == label, 255, 0).astype(np.uint8)
-                archive.writestr(f"{path.stem}/masks/{label}.png", bytes(imagecodecs.png_encode(mask)))
-    shown = [command for command in commands() if command.startswith("nucleus-unet")]
-    names = [
-        "predict",
-        "slide",
-        "export",
-        "download",
-        "explore",
-        "tune",
-        "train",
-        "calibrate",
-        "evaluate",
-        "compare",
-        "predict",
-    ]
-    assert [command.split()[1] for command in shown] == names
-    for command in shown:
-        if " download " in command:
-            continue  # needs a network; tests/test_download.py has a server
-        run(command + SHORTER.get(command.split()[1], ""), tmp_path)
-    assert (tmp_path / "slide.nuclei" / "nuclei.parquet").exists()
-    assert (tmp_path / "results" / "cells.tif").exists()
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+        assert link.startswith("http") or (page.parent / link).exists(), link
 
 
-def test_links_within_the_repository_lead_somewhere() -> None:
-    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
-        for link in re.findall(r"\]\(([^)#]+)", page.read_text()):
-            assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
+def test_every_page_is_named_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        assert page.relative_to(ROOT / "docs").as_posix() in navigation, name(page)
 
 
 def test_the_make_targets_that_are_shown_exist() -> None:

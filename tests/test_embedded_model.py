@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import numpy as np
 import pytest
+from helpers.paths import EXAMPLES
 from nucleus_unet import Segmenter
 from nucleus_unet.data.dataset import read_examples
 from nucleus_unet.evaluation.evaluate import evaluate
-from nucleus_unet.model.graph import MAXIMUM_RADIUS, multiply_adds_per_pixel
+from nucleus_unet.model.graph import MAX_RADIUS, multiply_adds_per_pixel
 from numpy.typing import NDArray
-
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "dsb2018"
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +35,7 @@ def cells() -> NDArray[np.uint8]:
 def test_it_is_small_local_and_light(embedded: Segmenter) -> None:
     folder = resources.files("nucleus_unet") / "weights" / "dsb2018"
     assert sum(len(file.read_bytes()) for file in folder.iterdir() if file.is_file()) <= 16 * 2**20
-    assert embedded.engine.receptive_radius <= MAXIMUM_RADIUS
+    assert embedded.engine.receptive_radius <= MAX_RADIUS
     assert multiply_adds_per_pixel(embedded.bundle.config.network) <= 50_000
 
 

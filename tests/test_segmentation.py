@@ -1,37 +1,16 @@
 """What a segmentation says of its nuclei, and how it is saved by suffix."""
 
+import base64
 import sys
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
+from helpers.segmentations import blobs, made
 from nucleus_unet.errors import MissingExtraError, SettingsError
-from nucleus_unet.plan import Plan
-from nucleus_unet.segmentation import Segmentation
-from numpy.typing import NDArray
+from nucleus_unet.exports.overlay import overlay
 from skimage.measure import regionprops
-
-PLAN = Plan(
-    "tiny", "0" * 64, 0.0, 1.0, 1.0, False, None, None, "openvino 1", "cpu", "float32", "x86-64", None, None, None, {}
-)
-
-
-def blobs() -> NDArray[np.uint32]:
-    """Label image with a ring, its inside, neighbours and a nucleus of two pieces that meet in a corner."""
-    labels = np.zeros((24, 31), np.uint32)
-    labels[2:9, 3:11] = 1
-    labels[4:7, 5:9] = 2
-    labels[2:6, 11:20] = 3
-    labels[12, 1] = labels[13, 2] = 4
-    labels[15:24, 20:31] = 5
-    return labels
-
-
-def made(labels: NDArray[np.uint32], image: NDArray[np.generic] | None = None) -> Segmentation:
-    scores = np.linspace(0.5, 1, int(labels.max(initial=0)), dtype=np.float32)
-    if image is None:
-        image = np.random.default_rng(0).integers(0, 255, labels.shape).astype(np.uint8)
-    return Segmentation(labels, scores, PLAN, image)
 
 
 @pytest.mark.parametrize("colour", [False, True])
@@ -57,21 +36,63 @@ def test_the_table_makes_a_data_frame() -> None:
 
 
 def test_a_segmentation_says_how_many_nuclei_it_has() -> None:
-    assert repr(made(blobs())) == "Segmentation(5 nuclei in 24 x 31 pixels)"
+    assert repr(made(blobs())) == "Segmentation(5 nuclei of 6.8 pixels in diameter (median), in 24 x 31 pixels)"
+    assert repr(made(np.zeros((5, 7), np.uint32))) == "Segmentation(0 nuclei, in 5 x 7 pixels)"
 
 
-@pytest.mark.parametrize("name", ["a.tif", "a.TIFF", "a.csv", "a.geojson", "a.geojson.gz", "a.png"])
+def test_a_segmentation_is_true_also_without_nuclei_and_is_its_label_image_as_an_array() -> None:
+    empty = made(np.zeros((5, 7), np.uint32))
+    assert empty
+    assert len(empty) == 0
+    np.testing.assert_array_equal(np.asarray(made(blobs())), blobs())
+    assert np.asarray(made(blobs()), dtype=np.uint16).dtype == np.uint16
+
+
+def test_a_notebook_shows_the_outlines() -> None:
+    html = made(blobs())._repr_html_()
+    encoded = html.partition("base64,")[2].partition('"')[0]
+    picture = imagecodecs.png_decode(base64.b64decode(encoded))
+    np.testing.assert_array_equal(picture, overlay(made(blobs()).image, blobs()))
+    assert "5 nuclei" in html
+
+
+NAMES = [
+    "a.tif",
+    "a.TIFF",
+    "a.csv",
+    "a.rle.csv",
+    "a.coco.json",
+    "a.json",
+    "a.parquet",
+    "a.geojson",
+    "a.geojson.gz",
+    "a.png",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("as_text", [False, True])
 def test_the_suffix_chooses_the_format(tmp_path: Path, name: str, as_text: bool) -> None:
     target = tmp_path / "new folder" / name
     assert made(blobs()).save(str(target) if as_text else target) == target
-    starts = {"tif": b"II", "csv": b"ImageId", "geojson": b'{"type"', "gz": b"\x1f\x8b", "png": b"\x89PNG"}
-    assert target.read_bytes().startswith(starts[name.lower().replace("tiff", "tif").rsplit(".", 1)[1]])
+    starts = {
+        "tif": b"II",
+        "tiff": b"II",
+        "csv": b"label,row,column,",
+        "rle.csv": b"ImageId",
+        "coco.json": b'{"images"',
+        "json": b'{"type"',
+        "parquet": b"PAR1",
+        "geojson": b'{"type"',
+        "geojson.gz": b"\x1f\x8b",
+        "png": b"\x89PNG",
+    }
+    assert target.read_bytes().startswith(starts[name.lower().partition(".")[2]])
 
 
 @pytest.mark.parametrize("name", ["a.xyz", "a", "a.gz", "geojson"])
 def test_another_suffix_is_refused_with_the_known_ones(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SettingsError, match=r"expected a name ending in \.tif, .*\.csv, .*\.png"):
+    with pytest.raises(SettingsError, match=r"expected a name that ends in one of \.tif, .*\.csv, .*\.png"):
         made(blobs()).save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 

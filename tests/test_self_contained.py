@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import draw_discs
+from helpers.images import draw_discs
 from numpy.typing import NDArray
 from scipy import ndimage
 

@@ -12,7 +12,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-Work = Callable[[], Any]
+Task = Callable[[], Any]
 
 SERIES = 0.003
 """Seconds for which short work is called again and again."""
@@ -57,8 +57,8 @@ class Contest:
     kernel: str
     case: str
     threads: int
-    ours: Work
-    peers: Mapping[str, Work]
+    ours: Task
+    peers: Mapping[str, Task]
     agree: Callable[[Any, str, Any], None]
     target: float | None
     against: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ def run(contest: Contest, *, rounds: tuple[int, int], seconds: float) -> dict[st
     return _row(contest, times, failed)
 
 
-def timed(work: Work) -> tuple[Any, float]:
+def timed(work: Task) -> tuple[Any, float]:
     """Return what work returns, and the mean time of its calls."""
     gc.collect()
     gc.disable()

@@ -10,7 +10,7 @@ import numpy as np
 from nucleus_unet import masks
 from numpy.typing import NDArray
 
-from _kernels.contest import Contest, Work, installed
+from _kernels.contest import Contest, Task, installed
 from _kernels.scenes import Labels, Scenes
 
 TARGET = 8.0
@@ -19,7 +19,7 @@ TARGET = 8.0
 def contests(scenes: Scenes, threads: int) -> Iterator[Contest]:
     """Rows of this family."""
     files = scenes.field.files
-    peers: dict[str, Work] = {}
+    peers: dict[str, Task] = {}
     if installed("PIL"):
         from PIL import Image
 

@@ -11,7 +11,7 @@ from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.targets import OFFSET_STEPS, OFFSET_ZERO, quantise, targets
 from numpy.typing import NDArray
 
-from _kernels.contest import Contest, Work, installed
+from _kernels.contest import Contest, Task, installed
 from _kernels.scenes import Labels, Scenes
 
 
@@ -21,7 +21,7 @@ def contests(scenes: Scenes, threads: int) -> Iterator[Contest]:
         if case not in ("mosaic", "8192 x 8192", "empty"):
             continue  # not what a network could say of nuclei
         maps = quantise(*targets(labels)[:3])
-        peers: dict[str, Work] = {}
+        peers: dict[str, Task] = {}
         if installed("scipy"):
             peers["numpy and scipy"] = lambda maps=maps: _group_by_scipy(maps, GroupConfig())
         yield Contest(
@@ -36,12 +36,12 @@ def contests(scenes: Scenes, threads: int) -> Iterator[Contest]:
 
 
 def _group_by_scipy(maps: NDArray[np.uint8], config: GroupConfig) -> Labels:
-    """Smooth, find peaks, snap pixels to the nearest, clean up: without the joining of centres and all tie-breaking."""
+    """Smooth, find peaks, assign pixels to the nearest, clean up; centres are not merged and ties not broken."""
     from scipy import ndimage
     from scipy.spatial import KDTree
 
-    heat = ndimage.gaussian_filter(maps[..., 1].astype(np.float32), config.heat_sigma, truncate=2)
-    peaks = (heat == ndimage.maximum_filter(heat, 2 * config.window + 1)) & (heat >= config.heat_threshold * 255)
+    heat = ndimage.gaussian_filter(maps[..., 1].astype(np.float32), config.centre_sigma, truncate=2)
+    peaks = (heat == ndimage.maximum_filter(heat, 2 * config.window + 1)) & (heat >= config.centre_threshold * 255)
     centres = np.argwhere(peaks)
     labels = np.zeros(maps.shape[:2], np.uint32)
     if not len(centres):
@@ -49,7 +49,7 @@ def _group_by_scipy(maps: NDArray[np.uint8], config: GroupConfig) -> Labels:
     rows, columns = np.nonzero(maps[..., 0] >= config.foreground_threshold * 255)
     offsets = (maps[rows, columns, 2:].astype(np.float32) - OFFSET_ZERO) / OFFSET_STEPS
     away, nearest = KDTree(centres).query(np.column_stack((rows, columns)) + offsets)
-    near = away <= config.snap
+    near = away <= config.assignment_radius
     labels[rows[near], columns[near]] = nearest[near] + 1
     for label, box in enumerate(ndimage.find_objects(labels.view(np.int32)), 1):
         if box is None:
@@ -66,7 +66,7 @@ def _group_by_scipy(maps: NDArray[np.uint8], config: GroupConfig) -> Labels:
 
 
 def _alike(ours: Grouped, _: str, theirs: Labels) -> None:
-    """Nearly all nuclei are found by both, with nearly the same pixels: the peer has neither joins nor ties."""
+    """Both find nearly all nuclei, with nearly the same pixels: the peer neither merges centres nor breaks ties."""
     table = masks.overlap_table(ours.labels, theirs)
     found = np.count_nonzero(table.iou > 0.5)
     most = max(table.labels_a.size, table.labels_b.size)

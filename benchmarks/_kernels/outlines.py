@@ -9,7 +9,7 @@ import numpy as np
 from nucleus_unet import _core
 from numpy.typing import NDArray
 
-from _kernels.contest import Contest, Work, installed
+from _kernels.contest import Contest, Task, installed
 from _kernels.scenes import Labels, Scenes
 
 TARGET = 1.0
@@ -22,7 +22,7 @@ def contests(scenes: Scenes, threads: int) -> Iterator[Contest]:
     cases = scenes.cases(threads)
     for case, labels in cases.items():
         pixels = int(np.count_nonzero(labels))
-        peers: dict[str, Work] = {}
+        peers: dict[str, Task] = {}
         # There cv2's time goes with more than the square of the pixels: a quarter of an hour for this size. So does
         # scikit-image's on the spiral.
         cv2 = installed("cv2") if case != "checkerboard" else None

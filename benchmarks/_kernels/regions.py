@@ -9,7 +9,7 @@ import numpy as np
 from nucleus_unet import masks
 from numpy.typing import NDArray
 
-from _kernels.contest import Contest, Work, installed
+from _kernels.contest import Contest, Task, installed
 from _kernels.scenes import Labels, Scenes
 
 COMPONENTS = {1: 1.0, 2: 1.6}
@@ -36,7 +36,7 @@ def contests(scenes: Scenes, threads: int) -> Iterator[Contest]:
 def _components_of_binary(case: str, labels: Labels, connectivity: int, threads: int) -> Contest:
     image = (labels > 0).astype(np.uint8)
     neighbours = {1: 4, 2: 8}[connectivity]
-    peers: dict[str, Work] = {}
+    peers: dict[str, Task] = {}
     if cv2 := installed("cv2"):
         peers["cv2"] = lambda: cv2.connectedComponents(image, connectivity=neighbours, ltype=cv2.CV_32S)[1]
     if cc3d := installed("cc3d"):
@@ -62,7 +62,7 @@ def _components_of_binary(case: str, labels: Labels, connectivity: int, threads:
 
 
 def _components_of_labels(case: str, labels: Labels, threads: int) -> Contest:
-    peers: dict[str, Work] = {}
+    peers: dict[str, Task] = {}
     if cc3d := installed("cc3d"):
         peers["cc3d"] = lambda: cc3d.connected_components(labels, connectivity=4)
     if installed("skimage"):
@@ -85,7 +85,7 @@ def _binary_distance(case: str, labels: Labels, threads: int) -> Contest:
     if image.all():
         # Without any background there is no distance, and peers disagree on what to say.
         image[0, 0] = 0
-    peers: dict[str, Work] = {}
+    peers: dict[str, Task] = {}
     if edt := installed("edt"):
         peers["edt"] = lambda: edt.edt(image, parallel=threads)
     if cv2 := installed("cv2"):
@@ -94,17 +94,17 @@ def _binary_distance(case: str, labels: Labels, threads: int) -> Contest:
         from scipy import ndimage
 
         peers["scipy"] = lambda: ndimage.distance_transform_edt(image)
-    work: Work = lambda: masks.distance(image, threads=threads)  # noqa: E731
+    work: Task = lambda: masks.distance(image, threads=threads)  # noqa: E731
     return Contest("distance, binary", case, threads, work, peers, _close, DISTANCE)
 
 
 def _distance_by_label(case: str, labels: Labels, threads: int) -> Contest:
-    peers: dict[str, Work] = {}
+    peers: dict[str, Task] = {}
     if edt := installed("edt"):
         peers["edt"] = lambda: edt.edt(labels, parallel=threads)
     if installed("scipy") and labels.max() < 10_000 and labels.size < 1 << 24:
         peers["scipy, label by label"] = lambda: _distance_label_by_label(labels)
-    work: Work = lambda: masks.distance(labels, threads=threads)  # noqa: E731
+    work: Task = lambda: masks.distance(labels, threads=threads)  # noqa: E731
     return Contest("distance, by label", case, threads, work, peers, _close, DISTANCE)
 
 
@@ -129,7 +129,7 @@ def _watersheds(case: str, labels: Labels) -> Iterator[Contest]:
     markers = masks.label(distances >= 4)
     levels = {"float32": -distances, "uint8": (255 - np.minimum(distances * 8, 255)).astype(np.uint8)}
     for dtype, image in levels.items():
-        peers: dict[str, Work] = {}
+        peers: dict[str, Task] = {}
         if installed("skimage"):
             from skimage.segmentation import watershed
 

@@ -9,7 +9,7 @@ import numpy as np
 from nucleus_unet import masks
 from numpy.typing import NDArray
 
-from _kernels.contest import Contest, Work, installed
+from _kernels.contest import Contest, Task, installed
 from _kernels.scenes import Labels, Scenes
 
 ALL_INSTANCES = 10.0
@@ -31,7 +31,7 @@ def contests(scenes: Scenes, threads: int) -> Iterator[Contest]:
 
 
 def _encoding(case: str, labels: Labels, threads: int, *, by_mask: bool) -> Iterator[Contest]:
-    kaggle: dict[str, Work] = {"numpy, one pass": lambda: _kaggle_by_numpy(labels)}
+    kaggle: dict[str, Task] = {"numpy, one pass": lambda: _kaggle_by_numpy(labels)}
     yield Contest(
         "labels to Kaggle strings",
         case,
@@ -41,8 +41,8 @@ def _encoding(case: str, labels: Labels, threads: int, *, by_mask: bool) -> Iter
         _equal,
         ALL_INSTANCES,
     )
-    counts: dict[str, Work] = {"numpy, one pass": lambda: _counts_by_numpy(labels)}
-    strings: dict[str, Work] = {}
+    counts: dict[str, Task] = {"numpy, one pass": lambda: _counts_by_numpy(labels)}
+    strings: dict[str, Task] = {}
     if pycocotools := _pycocotools():
         strings["numpy, one pass, and pycocotools"] = lambda: _strings(labels, _counts_by_numpy(labels))
     if by_mask and pycocotools:
@@ -85,7 +85,7 @@ def _decoding(case: str, labels: Labels, threads: int, *, by_mask: bool) -> Iter
         _equal_arrays,
         ALL_INSTANCES,
     )
-    strings: dict[str, Work] = {}
+    strings: dict[str, Task] = {}
     if by_mask and (coder := _pycocotools()):
         strings["pycocotools"] = lambda: (
             coder.decode(as_bytes) * np.arange(1, len(as_bytes) + 1, dtype=np.uint32)
@@ -110,9 +110,9 @@ def _measuring(labels: Labels, threads: int) -> Iterator[Contest]:
     ]
     moved = masks.labels_to_coco(np.roll(labels, (2, 3), (0, 1)))
     others = [{"size": list(labels.shape), "counts": str(rle["counts"]).encode()} for rle in moved.values()]
-    areas: dict[str, Work] = {}
-    boxes: dict[str, Work] = {}
-    ious: dict[str, Work] = {}
+    areas: dict[str, Task] = {}
+    boxes: dict[str, Task] = {}
+    ious: dict[str, Task] = {}
     if coder := _pycocotools():
         areas["pycocotools"] = lambda: coder.area(ours)
         boxes["pycocotools"] = lambda: _sides(coder.toBbox(ours))
@@ -124,7 +124,7 @@ def _measuring(labels: Labels, threads: int) -> Iterator[Contest]:
         ious["rlemasklib"] = lambda: rlemasklib.RLEMask.iou_matrix(
             [read(mask) for mask in ours], [read(mask) for mask in others]
         )
-    rows: list[tuple[str, Work, dict[str, Work]]] = [
+    rows: list[tuple[str, Task, dict[str, Task]]] = [
         ("areas of COCO strings", lambda: masks.rle_areas(ours, threads=threads), areas),
         ("boxes of COCO strings", lambda: masks.rle_boxes(ours, threads=threads), boxes),
         ("IoU of COCO strings", lambda: masks.rle_iou(ours, others, threads=threads), ious),
@@ -138,8 +138,8 @@ def _one_mask(labels: Labels, threads: int) -> Iterator[Contest]:
     mask = (labels > 0).astype(np.uint8)
     rle = masks.labels_to_coco(mask)[1]
     as_bytes = {"size": list(mask.shape), "counts": str(rle["counts"]).encode()}
-    encoders: dict[str, Work] = {}
-    decoders: dict[str, Work] = {}
+    encoders: dict[str, Task] = {}
+    decoders: dict[str, Task] = {}
     if coder := _pycocotools():
         encoders["pycocotools"] = lambda: coder.encode(np.asfortranarray(mask))["counts"].decode()
         decoders["pycocotools"] = lambda: coder.decode(as_bytes)

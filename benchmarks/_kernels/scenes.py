@@ -35,9 +35,9 @@ class Scenes:
 
     def __init__(self, *, quick: bool) -> None:
         self._quick = quick
-        default = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
-        archive = Path(os.environ.get("NUCLEUS_DATA", default)) / "dsb2018" / "stage1_train.zip"
-        self._archive = archive if archive.exists() else None
+        folder = os.environ.get("NUCLEUS_DATA")
+        archive = Path(folder) / "dsb2018" / "stage1_train.zip" if folder else None
+        self._archive = archive if archive is not None and archive.exists() else None
 
     @property
     def origin(self) -> str:

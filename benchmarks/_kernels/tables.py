@@ -9,7 +9,7 @@ import numpy as np
 from nucleus_unet import _core, masks
 from numpy.typing import NDArray
 
-from _kernels.contest import Contest, Work, installed
+from _kernels.contest import Contest, Task, installed
 from _kernels.scenes import Labels, Scenes
 
 MEASURE = 10.0
@@ -28,7 +28,7 @@ def contests(scenes: Scenes, threads: int) -> Iterator[Contest]:
 
 
 def _measuring(case: str, labels: Labels, threads: int) -> Contest:
-    peers: dict[str, Work] = {}
+    peers: dict[str, Task] = {}
     if cc3d := installed("cc3d"):
         peers["cc3d"] = lambda: cc3d.statistics(labels, no_slice_conversion=True)["voxel_counts"]
     if cv2 := installed("cv2"):
@@ -54,7 +54,7 @@ def _measuring(case: str, labels: Labels, threads: int) -> Contest:
 
 def _measuring_intensity(case: str, labels: Labels, threads: int) -> Contest:
     intensity = np.random.default_rng(0).random(labels.shape, np.float32)
-    peers: dict[str, Work] = {}
+    peers: dict[str, Task] = {}
     if installed("skimage"):
         from skimage.measure import regionprops_table
 
@@ -84,7 +84,7 @@ def _measuring_shape(case: str, labels: Labels, threads: int) -> Contest:
         "perimeter",
         "solidity",
     )
-    peers: dict[str, Work] = {}
+    peers: dict[str, Task] = {}
     if installed("skimage"):
         from skimage.measure import regionprops_table
 
@@ -128,7 +128,7 @@ def _same_areas(ours: tuple[Any, ...], name: str, theirs: Any) -> None:
 
 def _overlap(case: str, labels: Labels, threads: int) -> Contest:
     other = np.roll(labels, (2, 3), (0, 1))
-    peers: dict[str, Work] = {"numpy, unique pairs": lambda: _pairs_by_numpy(labels, other)}
+    peers: dict[str, Task] = {"numpy, unique pairs": lambda: _pairs_by_numpy(labels, other)}
     if int(labels.max() + 1) * int(other.max() + 1) < 1 << 26:
         peers["numpy, dense table as stardist's matching"] = lambda: _dense_by_numpy(labels, other)
     if installed("skimage"):

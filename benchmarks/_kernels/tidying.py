@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from nucleus_unet import masks
 
-from _kernels.contest import Contest, Work, installed
+from _kernels.contest import Contest, Task, installed
 from _kernels.scenes import Labels, Scenes
 
 TARGET = 1.0
@@ -37,26 +37,26 @@ def contests(scenes: Scenes, threads: int) -> Iterator[Contest]:
 
 
 def _relabel(case: str, labels: Labels) -> Contest:
-    peers: dict[str, Work] = {}
+    peers: dict[str, Task] = {}
     if fastremap := installed("fastremap"):
         peers["fastremap"] = lambda: fastremap.renumber(labels)[0]
     if installed("skimage") and labels.max() < 1 << 26:
         from skimage.segmentation import relabel_sequential
 
         peers["scikit-image (keeps the order of numbers)"] = lambda: relabel_sequential(labels)[0]
-    work: Work = lambda: masks.relabel_sequential(labels)[0]  # noqa: E731
+    work: Task = lambda: masks.relabel_by_position(labels)[0]  # noqa: E731
     return Contest("relabel", case, 1, work, peers, _same_numbers, TARGET)
 
 
 def _filter(case: str, labels: Labels) -> Contest:
-    peers: dict[str, Work] = {"numpy": lambda: _filtered_by_numpy(labels)}
+    peers: dict[str, Task] = {"numpy": lambda: _filtered_by_numpy(labels)}
     if fastremap := installed("fastremap"):
         peers["fastremap"] = lambda: _filtered_by_fastremap(fastremap, labels)
     if installed("skimage"):
         from skimage.morphology import remove_small_objects
 
         peers["scikit-image"] = lambda: remove_small_objects(labels, max_size=_MIN_AREA - 1)
-    work: Work = lambda: masks.filter_by_area(labels, min_area=_MIN_AREA)  # noqa: E731
+    work: Task = lambda: masks.filter_by_area(labels, min_area=_MIN_AREA)  # noqa: E731
     return Contest("filter by area", case, 1, work, peers, _equal, TARGET)
 
 
@@ -82,7 +82,7 @@ def _punctured(labels: Labels) -> Labels:
 
 
 def _fill(case: str, labels: Labels) -> Contest:
-    peers: dict[str, Work] = {}
+    peers: dict[str, Task] = {}
     if installed("scipy"):
         peers["scipy, nucleus by nucleus"] = lambda: _filled_by_scipy(labels)
     return Contest("fill holes", case, 1, lambda: masks.fill_holes(labels), peers, _equal, TARGET)
@@ -100,12 +100,12 @@ def _filled_by_scipy(labels: Labels) -> Labels:
 
 
 def _expand(case: str, labels: Labels, threads: int) -> Contest:
-    peers: dict[str, Work] = {}
+    peers: dict[str, Task] = {}
     if installed("skimage"):
         from skimage.segmentation import expand_labels
 
         peers["scikit-image"] = lambda: expand_labels(labels, _DISTANCE)
-    work: Work = lambda: masks.expand_labels(labels, _DISTANCE, threads=threads)  # noqa: E731
+    work: Task = lambda: masks.expand_labels(labels, _DISTANCE, threads=threads)  # noqa: E731
     return Contest("expand", case, threads, work, peers, _same_reach, TARGET)
 
 

@@ -14,7 +14,7 @@ from nucleus_unet import Segmenter
 from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.predict import maps_of_output, padded_size, read_padded
 from nucleus_unet.inference.tiles import lay_tiles
-from nucleus_unet.preprocessing.normalisation import measure_levels, normalise
+from nucleus_unet.preprocessing.normalisation import normalise, percentile_range
 from numpy.typing import NDArray
 
 Labels = NDArray[np.uint32]
@@ -54,7 +54,7 @@ class SlidePipeline:
 
     def labels(self) -> Labels:
         """See `Contender`."""
-        return tifffile.imread(self._result.labels)
+        return tifffile.imread(self._result.labels_path)
 
 
 class Whole:
@@ -141,7 +141,7 @@ class Monai:
 
 def _normalised(path: Path) -> NDArray[np.float32]:
     image = tifffile.imread(path)
-    levels = measure_levels(image)
+    levels = percentile_range(image)
     assert levels is not None  # as there are nuclei in it
     return normalise(image, levels)
 

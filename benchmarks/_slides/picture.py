@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 _CELL = 256
 _ROOT = Path(__file__).resolve().parents[2]
-_DATA = Path(os.environ.get("NUCLEUS_DATA", _ROOT / ".." / "shared" / "data"))
-ARCHIVE = _DATA / "dsb2018" / "stage1_train.zip"
+# Without NUCLEUS_DATA this is a path that does not exist: the examples are used instead.
+ARCHIVE = Path(os.environ.get("NUCLEUS_DATA", _ROOT / "data")) / "dsb2018" / "stage1_train.zip"
 
 
 def origin() -> str:

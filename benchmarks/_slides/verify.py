@@ -16,10 +16,10 @@ import zarr
 from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.predict import predict_maps
-from nucleus_unet.masks import relabel_sequential
+from nucleus_unet.masks import relabel_by_position
 from nucleus_unet.model.bundle import load_bundle
 from nucleus_unet.model.group_config import GroupConfig
-from nucleus_unet.preprocessing.normalisation import Levels, normalise
+from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise
 from numpy.typing import NDArray
 
 from _slides.sparse import MARGIN, SparseSlide
@@ -49,7 +49,7 @@ def verify(slide: SparseSlide, folder: Path, model: Path | None) -> dict[str, An
         top, left = place.row - MARGIN, place.column - MARGIN
         found = labels[top : top + expected.shape[0], left : left + expected.shape[1]]
         nuclei += int(expected.max())
-        if not np.array_equal(relabel_sequential(found)[0], expected):
+        if not np.array_equal(relabel_by_position(found)[0], expected):
             wrong.append([place.row, place.column])
     return {"pictures": len(slide.places), "nuclei": nuclei, "wrong": wrong}
 
@@ -57,7 +57,7 @@ def verify(slide: SparseSlide, folder: Path, model: Path | None) -> dict[str, An
 def _predict(crop: NDArray[np.uint8], plan: dict[str, Any], model: Path | None) -> NDArray[np.uint32]:
     """Do what `Segmenter.predict` does, with the slide's levels, which the crop would not have."""
     engine = open_engine(load_bundle(model), device=plan["device"], precision=plan["precision"])
-    image = normalise(crop, Levels(plan["black"], plan["white"]))
+    image = normalise(crop, IntensityRange(*plan["intensity_range"]))
     maps = predict_maps(engine, lambda *part: image[part], crop.shape[:2], tile=max(crop.shape))
     return group(maps, GroupConfig.from_json(plan["group"])).labels
 

@@ -1,28 +1,54 @@
 """Find every nucleus in a microscopy image of any size, out of the box, offline.
 
-`Segmenter` finds nuclei, `Segmentation` is what it returns. Both load on first use, so that importing the package
-stays quick.
+`Segmenter` finds nuclei. `Segmentation` is its result for an image, `SlideResult` for a slide. All names load on first
+use, so that importing the package stays quick.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nucleus_unet._core import __version__
+from nucleus_unet.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from nucleus_unet import errors, masks
+    from nucleus_unet.errors import NucleusError
+    from nucleus_unet.model.bundle import Bundle, load_bundle
+    from nucleus_unet.options import PredictOptions, SlideOptions
     from nucleus_unet.segmentation import Segmentation
     from nucleus_unet.segmenter import Segmenter
+    from nucleus_unet.slides.export import export_slide
+    from nucleus_unet.slides.result import SlideResult
 
-__all__ = ["Segmentation", "Segmenter", "__version__"]
+__all__ = [
+    "Bundle",
+    "NucleusError",
+    "PredictOptions",
+    "Segmentation",
+    "Segmenter",
+    "SlideOptions",
+    "SlideResult",
+    "__version__",
+    "errors",
+    "export_slide",
+    "load_bundle",
+    "masks",
+]
 
-
-def __getattr__(name: str) -> Any:
-    if name in ("Segmentation", "Segmenter"):
-        return getattr(import_module(f"nucleus_unet.{name.lower()}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Bundle": "nucleus_unet.model.bundle",
+        "NucleusError": "nucleus_unet.errors",
+        "PredictOptions": "nucleus_unet.options",
+        "Segmentation": "nucleus_unet.segmentation",
+        "Segmenter": "nucleus_unet.segmenter",
+        "SlideOptions": "nucleus_unet.options",
+        "SlideResult": "nucleus_unet.slides.result",
+        "errors": "nucleus_unet.errors",
+        "export_slide": "nucleus_unet.slides.export",
+        "load_bundle": "nucleus_unet.model.bundle",
+        "masks": "nucleus_unet.masks",
+    },
+)

@@ -53,19 +53,22 @@ def group(
     maps: NDArray[np.uint8],
     *,
     foreground_threshold: float,
-    heat_threshold: float,
-    heat_sigma: float,
+    centre_threshold: float,
+    centre_sigma: float,
     window: int,
-    join_distance: float,
-    join_dip: float,
-    snap: float,
-    reach: int,
+    merge_distance: float,
+    merge_dip: float,
+    assignment_radius: float,
+    max_offset: int,
     min_area: int,
     min_score: float,
     min_peak: float,
     threads: int | None = None,
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-    """Find the nuclei in maps.
+    """Find the nuclei in maps by centre-offset grouping (Panoptic-DeepLab, Cheng et al. 2020).
+
+    Centres are peaks of the centre heatmap, and each foreground pixel joins the centre nearest to where its offset
+    points. See https://arxiv.org/abs/1911.10194.
 
     All decisions are made in integers and look no further than `group_margin`, so the result is the same to
     the bit on every machine, and a block read with that margin decides the nuclei whose centres lie in it as
@@ -78,24 +81,24 @@ def group(
         pixel to its nucleus's centre in half pixels plus 128. Other memory orders than C work, slower.
     foreground_threshold : float
         Least foreground probability of a pixel that may belong to a nucleus.
-    heat_threshold : float
-        Least heat, as a probability, of a centre. No heat at all is never a centre.
-    heat_sigma : float
+    centre_threshold : float
+        Least heat, as a probability, of a centre. A pixel without heat is never a centre.
+    centre_sigma : float
         Standard deviation of the integer Gaussian (cut at 3 sigma, edges replicated) that smooths the heat,
-        0 to 16 pixels; 0 for none.
+        0 to 16 pixels; 0 for no smoothing.
     window : int
         A centre ranks first, by heat, then smaller row, then smaller column, among the pixels that are at
         most this many rows and columns away; 1 to 128.
-    join_distance : float
-        A centre yields to any higher-ranked one, kept itself or not, at most this many pixels away, 0 to
-        128...
-    join_dip : float
-        ...if the heat on the Bresenham line from it to the other is nowhere below its own times ``1 -
-        join_dip``.
-    snap : float
+    merge_distance : float
+        Largest distance in pixels, 0 to 128, at which a centre may yield to a higher-ranked one. Whether that one
+        is itself kept does not matter.
+    merge_dip : float
+        A centre yields where the heat on the Bresenham line from it to the other is nowhere below its own times
+        ``1 - merge_dip``.
+    assignment_radius : float
         A foreground pixel goes to the nearest kept centre (of equals the first in raster order) at most this
         many pixels, 0 to 128, from where its offset points. Without one it is background.
-    reach : int
+    max_offset : int
         Offsets are clipped to this many rows and columns, 0 to 64.
     min_area : int
         Least number of pixels of a nucleus.
@@ -133,8 +136,8 @@ def group(
     >>> maps[..., 0] = 255
     >>> maps[..., 1] = [255, 0, 0, 0, 255]
     >>> labels, centres, scores, peaks = group(
-    ...     maps, foreground_threshold=0.5, heat_threshold=0.5, heat_sigma=0, window=2,
-    ...     join_distance=0, join_dip=0, snap=1, reach=64, min_area=0, min_score=0, min_peak=0,
+    ...     maps, foreground_threshold=0.5, centre_threshold=0.5, centre_sigma=0, window=2,
+    ...     merge_distance=0, merge_dip=0, assignment_radius=1, max_offset=64, min_area=0, min_score=0, min_peak=0,
     ... )
     >>> labels
     array([[1, 1, 0, 2, 2]], dtype=uint32)
@@ -142,19 +145,21 @@ def group(
     [[0, 0], [0, 4]]
     """
 
-def group_margin(*, heat_sigma: float, window: int, join_distance: float, snap: float, reach: int) -> int:
-    """Tell how many pixels around its centre, on every side, can influence which pixels a nucleus has.
+def group_margin(
+    *, centre_sigma: float, window: int, merge_distance: float, assignment_radius: float, max_offset: int
+) -> int:
+    """Return the margin of grouping: how far from its centre, on every side, the maps can change a nucleus.
 
     Parameters
     ----------
-    heat_sigma, window, join_distance, snap, reach
+    centre_sigma, window, merge_distance, assignment_radius, max_offset
         As `group` takes them.
 
     Returns
     -------
     int
-        Twice (reach + snap), for a nucleus's own pixels and the centres that compete for them, plus join
-        distance, window and smoothing radius, for whether such a centre is kept.
+        ``2 * (max_offset + assignment_radius)``, for the pixels of a nucleus and the centres that compete for
+        them, plus ``merge_distance``, ``window`` and the radius of smoothing, for whether such a centre is kept.
 
     Raises
     ------
@@ -163,7 +168,7 @@ def group_margin(*, heat_sigma: float, window: int, join_distance: float, snap: 
 
     Examples
     --------
-    >>> group_margin(heat_sigma=1.0, window=5, join_distance=8, snap=4, reach=48)
+    >>> group_margin(centre_sigma=1.0, window=5, merge_distance=8, assignment_radius=4, max_offset=48)
     120
     """
 

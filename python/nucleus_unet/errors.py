@@ -35,3 +35,7 @@ class SettingsError(NucleusError, ValueError):
 
 class MissingExtraError(NucleusError, ImportError):
     """An optional package is needed; the message names the pip command."""
+
+
+class CancelledError(NucleusError):
+    """A call that its caller cancelled."""

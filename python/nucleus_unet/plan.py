@@ -19,8 +19,8 @@ class Plan:
         Name of the bundle.
     fingerprint
         SHA-256 of its configuration and weights.
-    black, white
-        Pixel values that became 0 and 1; both None for an image whose pixels are all equal.
+    intensity_range
+        Pixel values that became 0 and 1; None for an image whose pixels are all equal.
     scale
         Magnification from the image to what the network saw.
     augment
@@ -40,8 +40,7 @@ class Plan:
 
     model: str
     fingerprint: str
-    black: float | None
-    white: float | None
+    intensity_range: list[float] | None
     scale: float
     augment: bool
     dab: list[float] | None

@@ -1,12 +1,14 @@
-"""What was found in an image: a label image, a table with a row for each nucleus, and ways to keep both."""
+"""What was found in an image: a label image, a table with a row for each nucleus, and ways to save and show both."""
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +19,29 @@ from nucleus_unet.errors import SettingsError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from nucleus_unet.exports.nucleus_table import NucleusTable
     from nucleus_unet.plan import Plan
 
-SAVE_SUFFIXES = (".tif", ".tiff", ".csv", ".geojson", ".geojson.gz", ".png")
+# Largest side of the picture that a notebook shows, in pixels.
+_SHOWN = 512
+
+
+class Result(Protocol):
+    """What the results of an image and of a slide have in common."""
+
+    def __len__(self) -> int:
+        """Return the number of nuclei."""
+
+    @property
+    def plan(self) -> Any:
+        """How the nuclei were found."""
+
+    @property
+    def table(self) -> dict[str, NDArray[Any]]:
+        """One row for each nucleus, as columns."""
+
+    def save(self, path: Path | str) -> Path:
+        """Write the nuclei to a file, in the format that its suffix names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +59,10 @@ class Segmentation:
     image : NDArray[Any] (H, W) or (H, W, 3)
         The image they were found in (not a copy).
     maps : NDArray[np.uint8] (h, w, 4) or None
-        What the network said, at its scale, if that was asked for: foreground and heat times 255, row and column
-        offset in half pixels plus 128.
+        The network's output at its scale, if ``maps=True`` was given: foreground and centre heat times 255, row and
+        column offset in half pixels plus 128.
+    mpp : float or None
+        Pixel size of the image in micrometres, if an option or the file gives it.
     """
 
     labels: NDArray[np.uint32]
@@ -46,13 +70,42 @@ class Segmentation:
     plan: Plan
     image: NDArray[Any] = field(repr=False)
     maps: NDArray[np.uint8] | None = field(default=None, repr=False)
+    mpp: float | None = None
 
     def __len__(self) -> int:
         return len(self.probabilities)
 
+    def __bool__(self) -> bool:
+        """Return True, also for an image without nuclei."""
+        return True
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the label image."""
+        return np.array(self.labels, dtype=dtype, copy=copy)
+
     def __repr__(self) -> str:
         height, width = self.labels.shape
-        return f"Segmentation({len(self)} nuclei in {height} x {width} pixels)"
+        nuclei = f"{len(self)} nuclei"
+        if len(self):
+            diameter = np.median(2 * np.sqrt(self.table["area"] / np.pi))
+            nuclei += f" of {diameter:.1f} pixels in diameter (median)"
+        return f"Segmentation({nuclei}, in {height} x {width} pixels)"
+
+    def _repr_html_(self) -> str:
+        """Return the outlines on the image, which notebooks show."""
+        picture = base64.b64encode(self._thumbnail()).decode()
+        caption = html.escape(repr(self))
+        return f'<img src="data:image/png;base64,{picture}" alt="{caption}"><br>{caption}'
+
+    def _thumbnail(self) -> bytes:
+        import imagecodecs
+
+        from nucleus_unet.exports.overlay import overlay
+
+        step = max(1, -(-max(self.labels.shape) // _SHOWN))
+        if not self.labels.size:
+            return bytes(imagecodecs.png_encode(np.zeros((1, 1, 3), np.uint8)))
+        return bytes(imagecodecs.png_encode(overlay(self.image[::step, ::step], self.labels[::step, ::step])))
 
     @cached_property
     def table(self) -> dict[str, NDArray[Any]]:
@@ -132,11 +185,26 @@ class Segmentation:
         parsed: dict[str, Any] = json.loads(collection)
         return parsed
 
-    def save(self, path: Path | str) -> Path:
-        """Write to a file; its suffix chooses the format.
+    @cached_property
+    def outlined(self) -> NucleusTable:
+        """The table with the outline of every nucleus, as exports take it."""
+        from nucleus_unet.exports.nucleus_table import NucleusTable
 
-        ``.tif`` or ``.tiff``: the label image, uint32. ``.csv``: run-length encoding. ``.geojson``, ``.geojson.gz``:
-        polygons. ``.png``: the image with outlines drawn on it.
+        return NucleusTable(**self.table, outline=_core.contours_wkb(self.labels, (0, 0)))
+
+    def save(self, path: Path | str) -> Path:
+        """Write the nuclei to a file; its suffix chooses the format.
+
+        ================================== ==================================================================
+        ``.tif``, ``.tiff``                label image, uint32, with the pixel size
+        ``.csv``                           table, one row for each nucleus
+        ``.rle.csv``                       run-length encoding of the 2018 Data Science Bowl
+        ``.geojson``, ``.json``, and .gz   polygons, which QuPath opens as detections
+        ``.coco.json``                     COCO instances
+        ``.parquet``                       GeoParquet: table and outlines (needs the ``slides`` extra)
+        ``.ome.zarr``, ``.zarr``           label image as OME-Zarr 0.5 (needs the ``zarr`` extra)
+        ``.png``                           the image with outlines drawn on it
+        ================================== ==================================================================
 
         Returns
         -------
@@ -146,27 +214,14 @@ class Segmentation:
         Raises
         ------
         SettingsError
-            If the suffix is another.
+            If no format has this suffix.
+        MissingExtraError
+            If the format needs an extra that is not installed.
         """
-        target = Path(path)
-        name = target.name.lower()
-        if name.endswith((".tif", ".tiff")):
-            from nucleus_unet.exports.tiff import write_label_tiff
+        from nucleus_unet.exports.formats import save
 
-            write_label_tiff(target, self.labels)
-        elif name.endswith(".csv"):
-            self.to_rle(target, image_id=target.name.removesuffix(".csv"))
-        elif name.endswith((".geojson", ".geojson.gz")):
-            from nucleus_unet.exports.geojson import feature_collection, write_geojson
-
-            write_geojson(target, feature_collection(self.labels, self.table))
-        elif name.endswith(".png"):
-            from nucleus_unet.exports.overlay import write_overlay_png
-
-            write_overlay_png(target, self.image, self.labels)
-        else:
-            raise SettingsError(f"{target}: expected a name ending in {', '.join(SAVE_SUFFIXES)}")
-        return target
+        save(Path(path), self.labels, self.outlined, self.image, mpp=self.mpp)
+        return Path(path)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the image with the outline of every nucleus (needs the ``plot`` extra).

@@ -30,14 +30,14 @@ from nucleus_unet.cli.train import train
 from nucleus_unet.cli.tune import tune
 from nucleus_unet.errors import NucleusError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+app = typer.Typer(no_args_is_help=True, add_completion=True)
 for command in (predict, slide, export, export_model, explore, train, tune, calibrate, evaluate, compare, download):
     # Line by line, as written, paragraphs but the first would be broken twice.
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     app.command(help="\n\n".join(" ".join(each.split()) for each in paragraphs))(command)
 
 
-def _say_version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"nucleus-unet {__version__}")
         raise typer.Exit
@@ -46,7 +46,7 @@ def _say_version(wanted: bool) -> None:
 @app.callback()
 def _any_command(
     version: Annotated[
-        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version, and end.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Find every nucleus in microscopy images."""

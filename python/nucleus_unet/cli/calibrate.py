@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    bundle: Annotated[Path, typer.Argument(help="Model bundle; 'embedded' is the package's own.")],
+    bundle: Annotated[Path, typer.Argument(help="Model bundle; 'embedded' is the model of the package.")],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the new model bundle.")],
     groups: Groups = None,
     group_by: GroupBy = None,
     device: Device = "auto",
 ) -> None:
-    """Choose a model's thresholds by what is best on your labelled images, without training it again.
+    """Choose the post-processing settings of a model on your labelled images, without training.
 
-    Give images that the model was not trained on. All that makes nuclei of its maps is tried: least probabilities,
-    heat of centres, when two centres are one, least area. Best is the highest mean of AP50 and mSA, kinds of image
-    weighed by the root of their number.
+    Give images that the model was not trained on. A grid search covers the thresholds of probability and centres, the
+    merging of centres, and the smallest area. It maximises the mean of AP50 and mSA; categories of images are weighted
+    by the square root of their number of images.
     """
     from nucleus_unet.io.atomic import check_new_folder
     from nucleus_unet.model.bundle import load_bundle
@@ -39,7 +39,7 @@ def calibrate(
 
 
 def _print(calibration: Calibration) -> None:
-    from nucleus_unet.training.validation import LEAST_NUCLEI
+    from nucleus_unet.training.validation import MIN_CALIBRATION_NUCLEI
 
     before, after = calibration.before, calibration.after
     typer.echo(f"{before.images} images, {before.truths} nuclei")
@@ -55,6 +55,8 @@ def _print(calibration: Calibration) -> None:
         typer.echo(f"{setting:24}{first:10g}{second:10g}")
     if not calibration.changed:
         typer.echo("no other setting is better on these images")
-    if before.truths < LEAST_NUCLEI:
-        typer.echo(f"fewer than {LEAST_NUCLEI} nuclei: on other images this grouping may be no better")
-    typer.echo("the figures after are flattered a little: they are of the images that the settings were chosen on")
+    if before.truths < MIN_CALIBRATION_NUCLEI:
+        typer.echo(f"fewer than {MIN_CALIBRATION_NUCLEI} nuclei: on other images this grouping may be no better")
+    typer.echo(
+        "the metrics after calibration are optimistically biased: they are measured on the images of the calibration"
+    )

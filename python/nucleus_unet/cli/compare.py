@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 def compare(
     bundles: Annotated[
-        list[Path], typer.Argument(metavar="BUNDLES", help="Model bundles; 'embedded' is the package's own.")
+        list[Path], typer.Argument(metavar="BUNDLES", help="Model bundles; 'embedded' is the model of the package.")
     ],
     data: Data,
     groups: Groups = None,
     group_by: GroupBy = None,
     device: Device = "auto",
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for comparison.html and comparison.json.")] = None,
 ) -> None:
-    """Compare models on images that none has seen: figures side by side, and which differences are more than chance."""
+    """Compare models on images that none was trained on: metrics side by side, with tests of significance."""
     from nucleus_unet.comparison import compare as run
     from nucleus_unet.comparison.page import check_comparison_folder, write_comparison
     from nucleus_unet.segmenter import Segmenter
@@ -58,20 +58,20 @@ def _names(bundles: Sequence[Path]) -> list[str]:
 
 
 def _print(comparison: Comparison) -> None:
-    from nucleus_unet.comparison.metric_values import FIGURES
-    from nucleus_unet.comparison.page import figures_of, said_of_images, titles_of_figures
+    from nucleus_unet.comparison.metric_values import METRICS
+    from nucleus_unet.comparison.page import describe_images, metric_cells, metric_titles
 
-    typer.echo(said_of_images(comparison))
+    typer.echo(describe_images(comparison))
     table = Table(box=None)
     table.add_column("model")
-    for title in titles_of_figures(comparison):
+    for title in metric_titles(comparison):
         table.add_column(title, justify="right")
     for model in comparison.models:
-        table.add_row(model.name, *figures_of(model))
+        table.add_row(model.name, *metric_cells(model))
     Console(width=None if sys.stdout.isatty() else 160, markup=False).print(table)
     for each in comparison.differences:
         low, high = each.interval.low, each.interval.high
         typer.echo(
-            f"{each.second} against {each.first}, {FIGURES[each.figure].title}: {each.interval.difference:+.4f} "
+            f"{each.second} against {each.first}, {METRICS[each.metric].title}: {each.interval.difference:+.4f} "
             f"({low:+.4f} to {high:+.4f}): {each.verdict}"
         )

@@ -33,16 +33,19 @@ def evaluate(
     group_by: GroupBy = None,
     subset: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=FILE: report the images that FILE lists (a name a line, or CSV) on their own too."),
+        typer.Option(
+            help="NAME=FILE: also report the images that FILE lists on their own (one name on each line, or CSV)."
+        ),
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
     augment: Augment = False,
     out: Annotated[Path | None, typer.Option(help="Folder for a report: report.html, report.json, images.csv.")] = None,
 ) -> None:
-    """Compare a model with the truth: figures in both conventions, what is lost and why, the worst images.
+    """Compare a model with the ground truth: metrics in both conventions, error analysis, the worst images.
 
-    Figures are of all images, of every kind, and of every --subset. Given several sets, images are named SET/NAME.
+    Metrics are given for all images, for each category and for each --subset. With several sets, images are named
+    SET/NAME.
     """
     from nucleus_unet.evaluation.evaluate import evaluate as run
     from nucleus_unet.evaluation.report import check_report_folder, write_report
@@ -56,7 +59,7 @@ def evaluate(
     evaluation = run(segmenter, examples, subsets=subsets, augment=augment, track=lambda items: show(items, "images"))
     if evaluation.warning:
         typer.echo(evaluation.warning)
-    _print_scores([*evaluation.kinds.items(), *evaluation.subsets.items(), ("all", evaluation.overall)])
+    _print_scores([*evaluation.categories.items(), *evaluation.subsets.items(), ("all", evaluation.overall)])
     if out is not None:
         typer.echo(f"report: {write_report(evaluation, out)}")
 

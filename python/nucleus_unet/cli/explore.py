@@ -12,13 +12,13 @@ from nucleus_unet.cli.shared import GroupBy, Groups, read_reported_sets, show
 
 def explore(
     data: Annotated[list[Path], typer.Argument(help="Labelled sets: folders or zips in a known layout.")],
-    out: Annotated[Path, typer.Option(help="The page, ending in .html; replaced if it exists.")],
+    out: Annotated[Path, typer.Option(help="Path of the page, which ends in .html; an existing page is replaced.")],
     groups: Groups = None,
     group_by: GroupBy = None,
 ) -> None:
-    """Show what labelled sets hold, on a page that opens offline: kinds, sizes, shapes, and what looks wrong.
+    """Write a page about labelled sets: categories, sizes and shapes of nuclei, and possible errors.
 
-    Kinds are those of --groups, or the sets where there are several; else like images are found by clustering.
+    The categories come from --groups, or are the sets where there are several. Otherwise images are clustered.
     """
     from nucleus_unet.exploration import explore as run
     from nucleus_unet.exploration import write_page
@@ -32,4 +32,4 @@ def explore(
     names = ", ".join(path.stem for path in data)
     page = write_page(exploration, out, title=f"Labelled images: {names}")
     nuclei = sum(len(image.nuclei) for image in exploration.images)
-    typer.echo(f"{len(examples)} images, {nuclei} nuclei, {len(set(exploration.kinds))} kinds: {page}")
+    typer.echo(f"{len(examples)} images, {nuclei} nuclei, {len(set(exploration.categories))} categories: {page}")

@@ -11,20 +11,20 @@ from nucleus_unet.cli.shared import Model, bundle_path
 
 
 def export_model(
-    out: Annotated[Path, typer.Option(help="The model's file; .onnx, .xml or .zip is added if missing.")],
+    out: Annotated[Path, typer.Option(help="Path of the file; .onnx, .xml or .zip is added if it is missing.")],
     kind: Annotated[
         Literal["onnx", "openvino", "bioimageio"],
-        typer.Option("--format", help="bioimageio is a package for bioimage.io, with ONNX inside."),
+        typer.Option("--format", help="Format of the model; bioimageio is a package for bioimage.io that holds ONNX."),
     ],
     model: Model = None,
     precision: Annotated[
         Literal["auto", "int8", "float32"],
-        typer.Option(help="Of openvino; auto is int8 if the model says so. The others are in float32."),
+        typer.Option(help="Precision of openvino; auto is the default of the model. The other formats are float32."),
     ] = "auto",
 ) -> None:
-    """Write a model for programs that do not know this package, and beside it how to prepare images and group.
+    """Write a model for other programs, with a description of how to prepare images and how to group.
 
-    ONNX takes images of any size, any number of them at once. Files of an earlier export are replaced.
+    The ONNX model takes batches of images of any size. Files of an earlier export are replaced.
     """
     from nucleus_unet.exports.model import export_model as export
     from nucleus_unet.model.bundle import load_bundle

@@ -1,4 +1,4 @@
-"""What the commands share: options, the console, the reading of labelled sets."""
+"""Shared by the commands: options, the console, reading of labelled sets."""
 
 from __future__ import annotations
 
@@ -20,54 +20,39 @@ if TYPE_CHECKING:
 console = Console(stderr=True, markup=False, log_path=False)
 
 Model = Annotated[Path | None, typer.Option(help="Model bundle (folder or zip); by default the embedded one.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="Where the network runs; by default on a GPU if torch sees one.", metavar="[auto|cpu|cuda|cuda:N|mps]"
+    ),
+]
 Precision = Annotated[
     Literal["auto", "int8", "bfloat16", "float32"],
-    typer.Option(help="In which the network computes; by default as suits model and device."),
+    typer.Option(help="Number format of the network; the default suits the model and the device."),
 ]
 Data = Annotated[
-    list[Path], typer.Option(help="Labelled set: folder or zip in a known layout. May be given several times.")
+    list[Path], typer.Option(help="Labelled set: folder or zip in a known layout. Can be given several times.")
 ]
 Groups = Annotated[
     list[str] | None,
     typer.Option(
-        help="SET=TABLE: CSV with image_id, cluster (kind) and mosaic (field or patient) for the set of that name."
+        help="SET=TABLE: CSV with the columns image_id, cluster (category) and mosaic (field or patient) for this set."
     ),
 ]
 GroupBy = Annotated[
     list[str] | None,
-    typer.Option(help="SET=REGEX: images of that set whose names agree in what REGEX finds show one field or patient."),
-]
-Dab = Annotated[
-    bool | None,
     typer.Option(
-        "--dab/--no-dab", help="Look for nuclei under brown dye too, in twice the time.", show_default="as colours say"
+        help="SET=REGEX: images of this set whose names have the same match of REGEX show one field or patient."
     ),
 ]
-Augment = Annotated[bool, typer.Option("--augment", help="Average over turns and mirrors: better, 8 x slower.")]
-Threshold = Annotated[float | None, typer.Option(help="Least foreground probability.")]
-MinArea = Annotated[int | None, typer.Option(help="Drop smaller nuclei (pixels).")]
-Diameter = Annotated[
-    float | None, typer.Option(help="Typical nuclear diameter in pixels; the image is scaled to what the model knows.")
-]
-Mpp = Annotated[
-    float | None, typer.Option(help="Micrometres per pixel, in place of --diameter and what the file says.")
-]
-Channel = Annotated[str | None, typer.Option(help="Number or name of the channel to use.")]
-TileSide = Annotated[
-    int | None, typer.Option(help="Side of a tile in pixels, at most; by default as suits the device.")
-]
+Augment = Annotated[bool, typer.Option("--augment", help="Test-time augmentation: better, and 8 times slower.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 T = TypeVar("T")
 
 
 def show(items: Iterable[T], what: str) -> Iterable[T]:
     """Go through ``items`` with a progress bar, where there is a terminal to show it."""
     return track(items, what, console=console, transient=True, disable=not console.is_terminal)
-
-
-def read_channel(channel: str | None) -> int | str | None:
-    """Tell a channel's number from its name."""
-    return int(channel) if channel is not None and channel.isdecimal() else channel
 
 
 def bundle_path(name: Path | None) -> Path | None:
@@ -103,7 +88,7 @@ def read_reported_sets(
         )
         console.log(f"{path}: {report.images} images, {report.nuclei} nuclei")
         # Field 1 of one set is not field 1 of another.
-        found = [dataclasses.replace(each, mosaic=f"{path.stem}/{each.mosaic}") for each in found]
+        found = [dataclasses.replace(each, field_id=f"{path.stem}/{each.field_id}") for each in found]
         if name_by_set:
             found = [dataclasses.replace(each, name=f"{path.stem}/{each.name}") for each in found]
             report = report.of_set(path.stem)

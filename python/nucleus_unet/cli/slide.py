@@ -9,24 +9,13 @@ from typing import Annotated
 import typer
 
 from nucleus_unet.cli.inputs import each_in_turn, end_with, expand, with_targets
-from nucleus_unet.cli.shared import (
-    Augment,
-    Channel,
-    Dab,
-    Device,
-    Diameter,
-    MinArea,
-    Model,
-    Mpp,
-    Precision,
-    Threshold,
-    TileSide,
-    bundle_path,
-    read_channel,
-)
+from nucleus_unet.cli.options import with_options
+from nucleus_unet.cli.shared import Device, Model, Precision, bundle_path
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.options import SlideOptions
 
 
+@with_options(SlideOptions)
 def slide(
     images: Annotated[
         list[str],
@@ -34,42 +23,32 @@ def slide(
     ],
     out: Annotated[
         Path,
-        typer.Option(help="Folder for the results; of many slides, for a folder each. The same command goes on."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for the results; with several slides, for one folder each. The same command resumes.",
+        ),
     ],
+    options: SlideOptions,
     model: Model = None,
     device: Device = "auto",
     precision: Precision = "auto",
-    threshold: Threshold = None,
-    min_area: MinArea = None,
-    diameter: Diameter = None,
-    mpp: Mpp = None,
-    channel: Channel = None,
-    augment: Augment = False,
-    dab: Dab = None,
-    tissue: Annotated[bool, typer.Option("--tissue/--no-tissue", help="Pass over empty glass, or look at all.")] = True,
-    roi: Annotated[
-        Path | None, typer.Option(help="GeoJSON with the regions to look at, in pixels of the full resolution.")
-    ] = None,
-    tile: TileSide = None,
-    block: Annotated[
-        int | None, typer.Option(help="Side of what one grouping step decides, in pixels, at most.")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(help="Threads beside the network's; by default up to four.")] = None,
     shard: Annotated[
-        str | None, typer.Option(help="3/20: do the third of twenty shares, at once with others on shared storage.")
+        str | None, typer.Option(help="3/20: do the third of twenty shares, at the same time as others.")
     ] = None,
     merge: Annotated[bool, typer.Option("--merge", help="Write the results when all shares are done.")] = False,
     scheduler: Annotated[
-        str | None, typer.Option(help="tcp://...: spread over the workers of this dask scheduler, on shared storage.")
+        str | None, typer.Option(help="tcp://...: use the workers of this dask scheduler, on shared storage.")
     ] = None,
 ) -> None:
-    """Find the nuclei of images of any size, in bounded memory; killed or stopped, it goes on where it was.
+    """Find the nuclei of images of any size, in bounded memory. The same command resumes a run that was stopped.
 
-    One slide's results go to the output folder itself. Of several slides, a folder of slides or a pattern, each gets a
-    folder in it; one that is bad is passed over, and the command then ends with a list of those and exit code 1.
+    The results of one slide go to the output folder itself. Of several slides, of a folder of slides or of a pattern,
+    each gets a folder in it. A slide that cannot be read is skipped. The command then ends with a list of these
+    and exit code 1.
     """
     from nucleus_unet.io.source import FOUND_SUFFIXES, is_slide
-    from nucleus_unet.segmenter import Segmenter, SlideOptions
+    from nucleus_unet.segmenter import Segmenter
     from nucleus_unet.slides.executors.dask import connect
     from nucleus_unet.slides.plan import PLAN
     from nucleus_unet.slides.writers.results import LABELS, OVERVIEW, check_extras
@@ -78,31 +57,17 @@ def slide(
     if (shard is not None) + merge + (scheduler is not None) > 1:
         raise SettingsError("give one of --shard, --merge and --scheduler: shards are merged when all are done")
     share = None if shard is None else _read_shard(shard)
-    options: SlideOptions = {
-        "threshold": threshold,
-        "min_area": min_area,
-        "diameter": diameter,
-        "mpp": mpp,
-        "channel": read_channel(channel),
-        "augment": augment,
-        "dab": dab,
-        "tissue": tissue,
-        "roi": roi,
-        "tile": tile,
-        "block": block,
-        "workers": workers,
-        "progress": True,
-    }
+    keywords = {**options.keywords(), "progress": True}
     segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
-    segmenter.check_options(**options)
+    segmenter.check_options(options)
     client = None if scheduler is None else connect(scheduler)
 
     def find(path: Path, folder: Path) -> int:
         if share is not None:
-            segmenter.predict_slide(path, out=folder, shard=share, **options)
+            segmenter.predict_slide(path, out=folder, shard=share, **keywords)
             typer.echo(f"{folder}: shard {shard} is done; when all are: the same with --merge in place of --shard")
             return 0
-        found = len(segmenter.predict_slide(path, out=folder, merge=merge, client=client, **options))
+        found = len(segmenter.predict_slide(path, out=folder, merge=merge, client=client, **keywords))
         typer.echo(f"{found} nuclei, written to {folder}")
         return found
 
@@ -114,7 +79,7 @@ def slide(
     if len(images) == 1 and not searched and (first.exists() or not glob.has_magic(images[0])):
         find(first, out)
         return
-    if roi is not None:
+    if options.roi is not None:
         raise SettingsError("roi: regions are of one slide; give slides one by one")
     slides = list(with_targets(expand(images, wanted), out))
     if not slides:

@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,71 +22,80 @@ if TYPE_CHECKING:
 
 def train(
     data: Data,
-    out: Annotated[Path, typer.Option(help="Folder for the model bundle; the run's own files go to OUT/training.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the model bundle. Checkpoints and the report go to OUT/training.")
+    ],
     origin: Annotated[
         Path | None,
-        typer.Option(
-            "--from", metavar="BUNDLE", help="Fine-tune this model on your images; 'embedded' is the package's own."
-        ),
+        typer.Option("--from", metavar="BUNDLE", help="Fine-tune this model; 'embedded' is the model of the package."),
     ] = None,
     groups: Groups = None,
     group_by: GroupBy = None,
     samples: Annotated[
-        int | None, typer.Option(help="How many samples to train on.", show_default="48000; 800 with --from")
+        int | None, typer.Option(help="Number of training samples.", show_default="48000; 800 with --from")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Samples a step.", show_default="8")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Batch size, over all processes.", show_default="8")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Plateau of the learning rate.", show_default="0.005; 0.0003 with --from")
+        float | None, typer.Option(help="Peak learning rate.", show_default="0.005; 0.0003 with --from")
     ] = None,
-    form: Annotated[str | None, typer.Option(help="lite0 (pretrained encoder) or plain.", show_default="lite0")] = None,
+    form: Annotated[
+        Literal["lite0", "plain"] | None,
+        typer.Option(help="Form of the network: with a pretrained encoder, or a plain U-Net.", show_default="lite0"),
+    ] = None,
     width: Annotated[
-        int | None, typer.Option(help="First level's channels, of the plain form.", show_default="32")
+        int | None, typer.Option(help="Number of channels of the first level (plain form).", show_default="32")
     ] = None,
-    depth: Annotated[int | None, typer.Option(help="Levels, of the plain form.", show_default="3")] = None,
-    dropout: Annotated[float | None, typer.Option(help="Dropout at the bottom of the U.", show_default="0")] = None,
+    depth: Annotated[int | None, typer.Option(help="Number of levels (plain form).", show_default="3")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Dropout rate at the lowest level.", show_default="0")] = None,
     pretrained: Annotated[
         bool | None,
         typer.Option(
-            "--pretrained/--no-pretrained", help="Start from ImageNet weights (lite0).", show_default="pretrained"
+            "--pretrained/--no-pretrained",
+            help="Start the encoder from ImageNet weights (lite0).",
+            show_default="pretrained",
         ),
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option(help="One of so many folds is held out for validation.", show_default="10, or one a field"),
+        typer.Option(help="Number of folds; one is held out for validation.", show_default="10, or one for each field"),
     ] = None,
     hold_out: Annotated[
-        str | None, typer.Option(help="Hold out all images of this kind (cluster or set) instead of a fold.")
+        str | None, typer.Option(help="Hold out all images of this category (cluster or set) instead of a fold.")
     ] = None,
     validate_every: Annotated[
-        int | None, typer.Option(help="In samples.", show_default="8000; 200 with --from")
+        int | None,
+        typer.Option(help="Number of samples between validations.", show_default="8000; 200 with --from"),
     ] = None,
     checkpoint_every: Annotated[
-        int | None, typer.Option(help="In samples.", show_default="1600; 160 with --from")
+        int | None,
+        typer.Option(help="Number of samples between checkpoints.", show_default="1600; 160 with --from"),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of initialisation, samples and folds.", show_default="0")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed of initialisation, samples and folds.", show_default="0")
+    ] = None,
     settings: Annotated[
-        Path | None, typer.Option(help="best.json of a study: its settings stand in for those given here.")
+        Path | None, typer.Option(help="best.json of a study. Options that are given here override its settings.")
     ] = None,
     device: Device = "auto",
-    workers: Annotated[int, typer.Option(help="Processes that draw samples.", min=0)] = 1,
+    workers: Annotated[int, typer.Option(help="Number of processes that draw samples.", min=0)] = 1,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write curves for TensorBoard too, to OUT/training/tensorboard.")
+        bool, typer.Option("--tensorboard", help="Write event files for TensorBoard to OUT/training/tensorboard.")
     ] = False,
 ) -> None:
-    """Train a model, or fine-tune one; the same command goes on with a run that was stopped.
+    """Train a model, or fine-tune one. The same command resumes a run that was stopped.
 
-    At the end OUT/training/report.html tells what came of it.
+    The report is OUT/training/report.html.
 
-    On several GPUs: torchrun --nproc-per-node 4 -m nucleus_unet train ... (a batch is shared between them).
+    On several GPUs: torchrun --nproc-per-node 4 -m nucleus_unet train ... (each batch is divided between them).
     """
     require("torch", "training needs torch", extra="train")
     from nucleus_unet.training.pipeline import REPORT, train_bundle
     from nucleus_unet.training.trainer import check_origin
-    from nucleus_unet.tuning.search_space import configured, read_settings
 
     bundle = None if origin is None else _load_origin(origin, out)
     config = _configure(
         bundle,
+        settings,
         network=_given(form=form, width=width, depth=depth, dropout=dropout),
         pretrained=pretrained,
         **_given(
@@ -98,8 +107,6 @@ def train(
             seed=seed,
         ),
     )
-    if settings is not None:
-        config = configured(config, read_settings(settings))
     if bundle is not None:
         check_origin(config, bundle)
     examples = read_sets(data, groups, group_by)
@@ -114,7 +121,7 @@ def train(
         workers=workers,
         tensorboard=tensorboard,
         command=shlex.join(["nucleus-unet", *sys.argv[1:]]),
-        say=console.log,
+        log=console.log,
     )
     if scores:
         typer.echo(json.dumps(scores, indent=2))
@@ -136,11 +143,17 @@ def _load_origin(name: Path, out: Path) -> Bundle:
     return load_bundle(path)
 
 
-def _configure(origin: Bundle | None, *, network: dict[str, Any], pretrained: bool | None, **run: Any) -> TrainConfig:
-    from nucleus_unet.training.fine_tuning import fine_tuning
+def _configure(
+    origin: Bundle | None, settings: Path | None, *, network: dict[str, Any], pretrained: bool | None, **run: Any
+) -> TrainConfig:
+    """Return the defaults, with the settings of a study, with the options that were typed."""
+    from nucleus_unet.training.fine_tuning import fine_tuning_config
     from nucleus_unet.training.trainer import TrainConfig
+    from nucleus_unet.tuning.search_space import configured, read_settings
 
-    base = TrainConfig() if origin is None else fine_tuning(origin)
+    base = TrainConfig() if origin is None else fine_tuning_config(origin)
+    if settings is not None:
+        base = configured(base, read_settings(settings))
     shape = dataclasses.replace(base.network, **network)
     if pretrained is None:
         pretrained = base.pretrained and shape.form == "lite0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,20 +15,27 @@ from nucleus_unet.extras import require
 
 def tune(
     data: Data,
-    out: Annotated[Path, typer.Option(help="Folder of the study; the same command goes on with it.")],
+    out: Annotated[Path, typer.Option(help="Folder of the study. The same command resumes it.")],
     groups: Groups = None,
     group_by: GroupBy = None,
-    space: Annotated[Path | None, typer.Option(help="What is tried, as TOML; by default the package's own.")] = None,
-    trials: Annotated[int, typer.Option(help="How many trials are finished in all.")] = 20,
-    hours: Annotated[float | None, typer.Option(help="No trial is begun after so many hours.")] = None,
-    samples: Annotated[int, typer.Option(help="How many samples a trial trains on.")] = 4_800,
-    form: Annotated[str, typer.Option(help="lite0 (pretrained encoder) or plain.")] = "lite0",
-    folds: Annotated[int, typer.Option(help="One of so many folds is held out for validation.")] = 10,
-    validate_every: Annotated[int, typer.Option(help="In samples; poor trials are stopped then.")] = 1_600,
-    seed: Annotated[int, typer.Option(help="Of proposals, initialisation, samples and folds.")] = 0,
+    space: Annotated[Path | None, typer.Option(help="Search space, as TOML; by default that of the package.")] = None,
+    trials: Annotated[int, typer.Option(help="Number of finished trials at which the study ends.")] = 20,
+    hours: Annotated[float | None, typer.Option(help="Number of hours after which no trial is started.")] = None,
+    samples: Annotated[int, typer.Option(help="Number of training samples of a trial.")] = 4_800,
+    form: Annotated[
+        Literal["lite0", "plain"],
+        typer.Option(help="Form of the network: with a pretrained encoder, or a plain U-Net."),
+    ] = "lite0",
+    folds: Annotated[int, typer.Option(help="Number of folds; one is held out for validation.")] = 10,
+    validate_every: Annotated[
+        int, typer.Option(help="Number of samples between validations, at which poor trials are stopped.")
+    ] = 1_600,
+    seed: Annotated[int, typer.Option(help="Random seed of proposals, initialisation, samples and folds.")] = 0,
     device: Device = "auto",
-    workers: Annotated[int, typer.Option(help="Processes that draw a trial's samples.", min=0)] = 1,
-    processes: Annotated[int, typer.Option(help="How many trials run at once, on this machine.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="Number of processes that draw the samples of a trial.", min=0)] = 1,
+    processes: Annotated[
+        int, typer.Option(help="Number of trials that run at the same time on this machine.", min=1)
+    ] = 1,
     storage: Annotated[
         str | None,
         typer.Option(
@@ -36,11 +43,13 @@ def tune(
             "the password is taken from ~/.pgpass or PGPASSWORD."
         ),
     ] = None,
-    study: Annotated[str | None, typer.Option(help="Name of the study in the database; by default OUT's.")] = None,
+    study: Annotated[
+        str | None, typer.Option(help="Name of the study in the database; by default the name of OUT.")
+    ] = None,
 ) -> None:
-    """Look for the settings that suit your images, in short trials; the same command goes on where it was stopped.
+    """Search the training settings that suit your images, in short trials. The same command resumes.
 
-    OUT/report.html shows what was found.
+    The report is OUT/report.html.
     """
     require("torch", "training needs torch", extra="train")
     from nucleus_unet.model.config import NetworkConfig
@@ -55,7 +64,7 @@ def tune(
         raise SettingsError("study: only a database has studies by name, give --storage too")
     database = None if storage is None else Database(storage, study)
     base = TrainConfig(
-        network=NetworkConfig(form=form),  # type: ignore[arg-type]
+        network=NetworkConfig(form=form),
         pretrained=form == "lite0",
         samples=samples,
         validate_every=validate_every,

@@ -1,4 +1,4 @@
-"""Which of several models is better on a labelled set, and whether the difference is more than chance."""
+"""Comparison of several models on one labelled set, with confidence intervals of the differences."""
 
 from nucleus_unet.comparison.compare import Comparison, compare
 

@@ -1,8 +1,8 @@
-"""How far a difference between two models may be chance: the paired bootstrap.
+"""Paired bootstrap: a confidence interval of the difference between two models.
 
-The images that were measured are one draw from all there might have been. Drawing as many anew from them, with
-replacement and the same for both models, over and over, shows how far the difference varies from draw to draw (Efron
-1979; for the comparison of systems, Koehn 2004). The interval is made of percentiles of those differences.
+The measured images are a sample of all possible images. The bootstrap draws as many units again from this sample, with
+replacement, and draws the same units for both models (Efron 1979; for the comparison of systems, Koehn 2004). It
+repeats this many times. The interval consists of percentiles of the resulting differences.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import SettingsError
 
-_CELLS = 4_000_000
+_MAX_DRAWS = 4_000_000
 
 
 class Interval(NamedTuple):
-    """A difference, and between which values it lies."""
+    """A difference and its confidence interval."""
 
     difference: float
     low: float
@@ -29,33 +29,39 @@ class Interval(NamedTuple):
 def paired_bootstrap(
     first: NDArray[np.float64],
     second: NDArray[np.float64],
-    divisors_of_first: NDArray[np.float64] | None = None,
-    divisors_of_second: NDArray[np.float64] | None = None,
+    first_denominators: NDArray[np.float64] | None = None,
+    second_denominators: NDArray[np.float64] | None = None,
     *,
     resamples: int = 10_000,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Estimate how much higher a figure is of the second model than of the first.
+    """Estimate how much higher a metric of the second model is than that of the first.
 
     Parameters
     ----------
     first, second : NDArray[np.float64] (N,)
-        What each model got on each unit (image or field), in one order.
-    divisors_of_first, divisors_of_second : NDArray[np.float64] (N,), optional
-        The figure is the sum of what was got over the sum of these, as for pooled average precision; without them, the
-        mean over units. Where they add up to 0 the figure is 1: there was nothing to find, and nothing was found.
+        Each model's value for each unit (image or field). Both arrays have the units in the same order.
+    first_denominators, second_denominators : NDArray[np.float64] (N,), optional
+        Denominators of pooled metrics such as average precision. The metric is the sum of the values divided by the
+        sum of the denominators. It is 1 if the denominators add up to 0. Without denominators, the metric is the mean
+        over units.
     resamples
-        How often units are drawn anew.
+        Number of bootstrap resamples.
     confidence
-        Probability that the interval is to cover, between 0 and 1.
+        Confidence level of the interval, between 0 and 1.
     seed
-        Of the draws; equal seeds give equal intervals.
+        Seed of the random draws. Equal seeds give equal intervals.
+
+    Returns
+    -------
+    Interval
+        The difference (second minus first) and the bounds of its confidence interval.
 
     Raises
     ------
     SettingsError
-        There are no units, numbers of units differ, or an option is out of range.
+        There are no units, the numbers of units differ, or an option is out of range.
 
     Examples
     --------
@@ -66,9 +72,9 @@ def paired_bootstrap(
     ones = np.ones(len(first))
     parts = [
         first,
-        ones if divisors_of_first is None else divisors_of_first,
+        ones if first_denominators is None else first_denominators,
         second,
-        ones if divisors_of_second is None else divisors_of_second,
+        ones if second_denominators is None else second_denominators,
     ]
     if not len(first) or len({len(part) for part in parts}) > 1:
         raise SettingsError(f"expected as many values of both models, got {[len(part) for part in parts]}")
@@ -84,10 +90,10 @@ def paired_bootstrap(
 
 
 def _draws(units: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield how often each unit is drawn, some resamples at a time so that memory stays bounded."""
+    """Yield how often each unit is drawn, in batches of resamples that bound the memory."""
     generator = np.random.default_rng(seed)
     share = np.full(units, 1 / units)
-    step = max(1, _CELLS // units)
+    step = max(1, _MAX_DRAWS // units)
     for start in range(0, resamples, step):
         yield generator.multinomial(units, share, size=min(step, resamples - start))
 
@@ -97,6 +103,6 @@ def _differences(sums: NDArray[np.float64]) -> NDArray[np.float64]:
         np.divide(sums[:, part], sums[:, part + 1], out=np.ones(len(sums)), where=sums[:, part + 1] > 0)
         for part in (0, 2)
     )
-    # What is left of equal figures by rounding is no difference.
+    # Equal metrics may differ by rounding errors; these are no difference.
     difference: NDArray[np.float64] = np.round(second - first, 12)
     return difference

@@ -1,4 +1,4 @@
-"""Models side by side on one labelled set: figures of each, and the differences between any two."""
+"""Compare models on one labelled set: the metrics of each model and the differences between each pair."""
 
 from __future__ import annotations
 
@@ -13,139 +13,140 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.comparison.bootstrap import Interval, paired_bootstrap
-from nucleus_unet.comparison.metric_values import FIGURES, Figure, Measured
+from nucleus_unet.comparison.metric_values import METRICS, ImageResult, Metric
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.evaluation.metrics import score_image
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.training.validation import predict_examples
 
-TRAINING_FIGURES = ("loss", "pixel_accuracy")
-"""What is measured on training images, too: far better there than on unseen ones, a model has learned by heart."""
+TRAINING_METRICS = ("loss", "pixel_accuracy")
+"""Metrics that are also measured on training images. A model that is far better there is overfitted."""
 
-# They are looked at for two figures only.
-_MOST_TRAINING_IMAGES = 100
+# Limits the time: training images contribute two metrics only.
+_MAX_TRAINING_IMAGES = 100
 
-LEAST_UNITS = 10
-"""With fewer fields than this an interval says too little, and no difference is called real."""
+MIN_FIELDS = 10
+"""With fewer fields the interval is unreliable, and no difference is called significant."""
 
 
 @dataclass(frozen=True)
 class ComparedModel:
-    """A model and its figures.
+    """A model and its metrics.
 
     Attributes
     ----------
     name
-        By which it was given.
+        Name of the model in the comparison.
     fingerprint
         SHA-256 of its configuration and weights.
     parameters
-        Numbers that were trained.
+        Number of trained parameters.
     milliseconds
-        For an image: the median, of finding nuclei alone, without the reading of files.
-    figures
-        By the names of `nucleus_unet.comparison.metric_values.FIGURES`, on images that no model was trained on.
-    training
-        Those of `TRAINING_FIGURES`, on images that all models were trained on; empty where there are none.
+        Median prediction time of an image in milliseconds, without reading the file.
+    metrics
+        The metrics of `nucleus_unet.comparison.metric_values.METRICS` by name, on images that no model was trained on.
+    training_metrics
+        The metrics of `TRAINING_METRICS` by name, on images that all models were trained on. Empty if there are no
+        such images.
     """
 
     name: str
     fingerprint: str
     parameters: int
     milliseconds: float
-    figures: dict[str, float]
-    training: dict[str, float]
+    metrics: dict[str, float]
+    training_metrics: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How much higher a figure is of the second model than of the first.
+    """The difference in one metric between two models.
 
     Attributes
     ----------
-    figure
-        By its name in `nucleus_unet.comparison.metric_values.FIGURES`.
+    metric
+        Name of the metric in `nucleus_unet.comparison.metric_values.METRICS`.
     first, second
         Names of the models.
     interval
-        The difference, and where it lies with a probability of 95 %.
-    doubt
-        Why these images cannot tell whether it is real; empty where they can.
+        Value of the second model minus that of the first, with the 95 % confidence interval.
+    caveat
+        Why the images do not allow a verdict on significance. Empty if they do.
     """
 
-    figure: str
+    metric: str
     first: str
     second: str
     interval: Interval
-    doubt: str
+    caveat: str
 
     @property
-    def is_real(self) -> bool:
-        """Whether the interval leaves out 0, and rests on images that can tell."""
-        return not self.doubt and (self.interval.low > 0 or self.interval.high < 0)
+    def is_significant(self) -> bool:
+        """Whether the 95 % confidence interval excludes 0 and there is no caveat."""
+        return not self.caveat and (self.interval.low > 0 or self.interval.high < 0)
 
     @property
     def verdict(self) -> str:
-        """Say which model is better, or that the images do not tell."""
+        """Which model is better, or why no model is called better."""
         if not any(self.interval):
             return "no difference"
-        if self.doubt:
-            return self.doubt
-        if not self.is_real:
-            return "may well be chance"
-        better = (self.interval.difference > 0) == FIGURES[self.figure].higher_is_better
-        return f"real: {self.second if better else self.first} is better"
+        if self.caveat:
+            return self.caveat
+        if not self.is_significant:
+            return "not significant (95 % CI includes 0)"
+        better = (self.interval.difference > 0) == METRICS[self.metric].higher_is_better
+        return f"significant: {self.second if better else self.first} is better"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Models compared on one set.
+    """A comparison of models on one labelled set.
 
     Attributes
     ----------
     models
-        In the order given.
+        The models, in the order given.
     differences
-        Of every two models, in every figure.
-    unseen
-        Whether no model was trained on the images, as far as the bundles tell.
+        The difference in each metric, for each pair of models.
+    held_out
+        Whether no model was trained on the compared images, as far as the bundles record it.
     images, fields
-        How many images the models were compared on, and how many fields or patients they show.
+        Number of compared images, and of the fields or patients that they show.
     training_images
-        How many images were looked at that all models were trained on.
-    left_out
-        How many images were not looked at, since they come twice, or some of the models were trained on them or on
-        others of their field.
-    choice_images
-        On how many of the compared images settings of a model were chosen, which favours it.
-    silent
-        The models whose bundles do not tell what they were trained on.
+        Number of images for the training metrics. All models were trained on them.
+    excluded_images
+        Number of excluded images. An image is excluded if it is a duplicate, or if some models but not all were
+        trained on it or on another image of its field.
+    calibration_images
+        Number of compared images on which settings of a model were chosen. Its metrics are optimistically biased.
+    unknown_training_data
+        Names of the models whose bundles do not record their training images.
     resamples, seed
-        Of the bootstrap.
+        Number of bootstrap resamples, and seed of the draws.
     """
 
     models: list[ComparedModel]
     differences: list[Difference]
-    unseen: bool
+    held_out: bool
     images: int
     fields: int
     training_images: int
-    left_out: int
-    choice_images: int
-    silent: list[str]
+    excluded_images: int
+    calibration_images: int
+    unknown_training_data: list[str]
     resamples: int
     seed: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON types."""
+        """Return the comparison as JSON types."""
         differences = [
             {
-                "figure": each.figure,
+                "metric": each.metric,
                 "first": each.first,
                 "second": each.second,
                 **each.interval._asdict(),
-                "real": each.is_real,
+                "significant": each.is_significant,
                 "verdict": each.verdict,
             }
             for each in self.differences
@@ -161,24 +162,29 @@ def compare(
     seed: int = 0,
     track: Callable[[Sequence[Example], str], Iterable[Example]] = lambda examples, _: examples,
 ) -> Comparison:
-    """Measure models on the same images, and tell which differences are more than chance.
+    """Evaluate models on the same images, and find the significant differences.
 
-    What is drawn anew are fields or patients (`Example.mosaic`) with all their images: images of one field are alike,
-    and taken one by one they would make intervals too narrow.
+    The bootstrap draws whole fields or patients (`Example.field_id`). Images of one field are similar, so drawing
+    single images would make the intervals too narrow.
 
     Parameters
     ----------
     segmenters
-        By name, at least two.
+        At least two models, by name.
     examples
-        Images with their nuclei. Models are compared on those that none was trained on, as far as the bundles tell
-        (those that `nucleus_unet.training.pipeline.train_bundle` made do), and some of those that all were trained on
-        give the figures of training. Where all are known to a model, all are looked at, and no difference is called
-        real.
+        Labelled images. The models are compared on the images that no model was trained on. Up to 100 images that all
+        models were trained on give the training metrics. Bundles from
+        `nucleus_unet.training.pipeline.train_bundle` record their training images. If every image was in the training
+        data of some model, all images are compared, and no difference is called significant.
     resamples, seed
-        Of the bootstrap.
+        Number of bootstrap resamples, and seed of the draws.
     track
-        Wraps the examples for each model, given its name, to show progress.
+        Called with the examples and the name of each model. Returns an iterable of the examples that shows progress.
+
+    Returns
+    -------
+    Comparison
+        The metrics of the models and their differences.
 
     Raises
     ------
@@ -194,7 +200,7 @@ def compare(
     >>> example = Example("disc", "made up", disc.astype(np.uint8) * 100, disc.astype(np.uint32), "disc")
     >>> segmenter = Segmenter.from_pretrained(device="cpu")
     >>> comparison = compare({"mine": segmenter, "yours": segmenter}, [example])
-    >>> comparison.models[0].figures["pooled_ap50"], comparison.differences[0].is_real
+    >>> comparison.models[0].metrics["pooled_ap50"], comparison.differences[0].is_significant
     (1.0, False)
     """
     if len(segmenters) < 2:
@@ -202,34 +208,36 @@ def compare(
     if not examples:
         raise DataError("expected at least one image to compare models on, got none")
     seen = {name: segmenter.bundle.seen for name, segmenter in segmenters.items()}
-    unseen, known = _split(examples, [each.training for each in seen.values()])
-    compared, known = (unseen, known) if unseen else (list(examples), [])
-    shown = known[:: math.ceil(len(known) / _MOST_TRAINING_IMAGES)] if known else []
-    fields, field_of_image = np.unique([example.mosaic for example in compared], return_inverse=True)
-    both = {name: _measure(segmenter, [*compared, *shown], name, track) for name, segmenter in segmenters.items()}
-    measured = {name: images[: len(compared)] for name, images in both.items()}
-    doubt = _doubt(bool(unseen), len(fields))
+    held_out, known = _split(examples, [each.training for each in seen.values()])
+    compared, known = (held_out, known) if held_out else (list(examples), [])
+    training = known[:: math.ceil(len(known) / _MAX_TRAINING_IMAGES)] if known else []
+    fields, field_of_image = np.unique([example.field_id for example in compared], return_inverse=True)
+    results = {name: _measure(segmenter, [*compared, *training], name, track) for name, segmenter in segmenters.items()}
+    compared_results = {name: images[: len(compared)] for name, images in results.items()}
+    caveat = _caveat(bool(held_out), len(fields))
     differences = []
     for first, second in combinations(segmenters, 2):
-        for name, figure in FIGURES.items():
-            a, b = (_sums(figure, measured[model], field_of_image, len(fields)) for model in (first, second))
+        for name, metric in METRICS.items():
+            a, b = (
+                _field_sums(metric, compared_results[model], field_of_image, len(fields)) for model in (first, second)
+            )
             interval = paired_bootstrap(a[0], b[0], a[1], b[1], resamples=resamples, seed=seed)
-            differences.append(Difference(name, first, second, interval, doubt))
+            differences.append(Difference(name, first, second, interval, caveat))
     models = [
-        _summarise(name, segmenter, images[: len(compared)], images[len(compared) :])
-        for (name, segmenter), images in zip(segmenters.items(), both.values(), strict=True)
+        _summarise(name, segmenter, compared_results[name], results[name][len(compared) :])
+        for name, segmenter in segmenters.items()
     ]
     choice = frozenset[str]().union(*(each.choice for each in seen.values()))
     return Comparison(
         models=models,
         differences=differences,
-        unseen=bool(unseen),
+        held_out=bool(held_out),
         images=len(compared),
         fields=len(fields),
-        training_images=len(shown),
-        left_out=len(examples) - len(compared) - len(known),
-        choice_images=sum(example.digest in choice for example in compared),
-        silent=[name for name, each in seen.items() if not each.training],
+        training_images=len(training),
+        excluded_images=len(examples) - len(compared) - len(known),
+        calibration_images=sum(example.digest in choice for example in compared),
+        unknown_training_data=[name for name, each in seen.items() if not each.training],
         resamples=resamples,
         seed=seed,
     )
@@ -238,19 +246,22 @@ def compare(
 def _split(
     examples: Sequence[Example], training_images: Sequence[frozenset[str]]
 ) -> tuple[list[Example], list[Example]]:
-    """Return the examples of fields that no model was trained on, and those that all were trained on, each once."""
+    """Return the examples of fields that no model was trained on, and those that all models were trained on.
+
+    Duplicates are dropped.
+    """
     once = {example.digest: example for example in examples}
     to_some = {digest for digest in once if any(digest in images for images in training_images)}
-    fields_to_some = {once[digest].mosaic for digest in to_some}
-    unseen = [example for example in once.values() if example.mosaic not in fields_to_some]
+    fields_to_some = {once[digest].field_id for digest in to_some}
+    held_out = [example for example in once.values() if example.field_id not in fields_to_some]
     known = [once[digest] for digest in once if all(digest in images for images in training_images)]
-    return unseen, known
+    return held_out, known
 
 
-def _doubt(unseen: bool, fields: int) -> str:
-    if not unseen:
-        return "a model was trained on these images: they cannot tell"
-    return "" if fields >= LEAST_UNITS else f"fewer than {LEAST_UNITS} fields: too few to tell"
+def _caveat(held_out: bool, fields: int) -> str:
+    if not held_out:
+        return "no verdict: a model was trained on these images"
+    return "" if fields >= MIN_FIELDS else f"no verdict: fewer than {MIN_FIELDS} fields"
 
 
 def _measure(
@@ -258,41 +269,41 @@ def _measure(
     examples: Sequence[Example],
     name: str,
     track: Callable[[Sequence[Example], str], Iterable[Example]],
-) -> list[Measured]:
-    segmenter.predict(examples[0].image)  # the first call also pays for what is set up once
-    measured = []
+) -> list[ImageResult]:
+    segmenter.predict(examples[0].image)  # warm up: the first call includes one-time initialisation
+    results = []
     for example in track(examples, name):
         start = time.perf_counter()
         labels = segmenter.predict(example.image).labels
         milliseconds = 1000 * (time.perf_counter() - start)
-        (answer,) = predict_examples(segmenter.engine, [example])
-        measured.append(Measured(answer.loss, score_image(example.labels, labels), milliseconds))
-    return measured
+        (prediction,) = predict_examples(segmenter.engine, [example])
+        results.append(ImageResult(prediction.loss, score_image(example.labels, labels), milliseconds))
+    return results
 
 
-def _sums(
-    figure: Figure, measured: Sequence[Measured], field_of_image: NDArray[np.intp], fields: int
+def _field_sums(
+    metric: Metric, results: Sequence[ImageResult], field_of_image: NDArray[np.intp], fields: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Add up each field's share of the dividend and of the divisor."""
-    shares = np.array([figure.parts(image) for image in measured], np.float64)
+    """Add up the terms of numerator and denominator over the images of each field."""
+    terms = np.array([metric.terms(image) for image in results], np.float64)
     sums = np.zeros((fields, 2))
-    np.add.at(sums, field_of_image, shares)
+    np.add.at(sums, field_of_image, terms)
     return sums[:, 0], sums[:, 1]
 
 
-def _figure(name: str, measured: Sequence[Measured]) -> float:
-    dividend, divisor = np.sum([FIGURES[name].parts(image) for image in measured], axis=0)
-    return float(dividend / divisor) if divisor else 1.0
+def _value(name: str, results: Sequence[ImageResult]) -> float:
+    numerator, denominator = np.sum([METRICS[name].terms(image) for image in results], axis=0)
+    return float(numerator / denominator) if denominator else 1.0
 
 
 def _summarise(
-    name: str, segmenter: Segmenter, compared: Sequence[Measured], known: Sequence[Measured]
+    name: str, segmenter: Segmenter, compared: Sequence[ImageResult], known: Sequence[ImageResult]
 ) -> ComparedModel:
     return ComparedModel(
         name=name,
         fingerprint=segmenter.bundle.fingerprint,
         parameters=segmenter.bundle.parameters,
         milliseconds=float(np.median([image.milliseconds for image in compared])),
-        figures={figure: _figure(figure, compared) for figure in FIGURES},
-        training={figure: _figure(figure, known) for figure in TRAINING_FIGURES if known},
+        metrics={metric: _value(metric, compared) for metric in METRICS},
+        training_metrics={metric: _value(metric, known) for metric in TRAINING_METRICS if known},
     )

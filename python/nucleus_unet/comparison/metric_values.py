@@ -1,4 +1,4 @@
-"""The figures that models are compared by, each a quotient of sums over images."""
+"""The metrics by which models are compared. Each is a quotient of two sums over images."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from nucleus_unet.evaluation.metrics import ImageScore
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a model did on one image.
+class ImageResult:
+    """A model's result on one image.
 
     Attributes
     ----------
     loss
-        Of the network's answer, as in training.
+        Loss of the network's output, with the standard loss weights.
     score
-        Of the nuclei found.
+        Score of the predicted nuclei.
     milliseconds
-        That finding them took.
+        Prediction time in milliseconds.
     """
 
     loss: float
@@ -30,50 +30,50 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A figure, and of what it is made.
+class Metric:
+    """A metric by which models are compared.
 
     Attributes
     ----------
     title
-        Name for people.
+        Name shown to users.
     meaning
-        How it is defined.
+        Definition shown to users.
     higher_is_better
-        Else lower is.
-    parts
-        From an image, its share of the dividend and of the divisor.
+        False if lower values are better.
+    terms
+        Returns an image's terms of the numerator and of the denominator.
     """
 
     title: str
     meaning: str
     higher_is_better: bool
-    parts: Callable[[Measured], tuple[float, float]]
+    terms: Callable[[ImageResult], tuple[float, float]]
 
 
-def _pooled_ap50(image: Measured) -> tuple[float, float]:
+def _pooled_ap50(image: ImageResult) -> tuple[float, float]:
     matched = image.score.matches[0]
     return matched, image.score.truths + image.score.predictions - matched
 
 
-FIGURES = {
-    "loss": Figure("loss", "as in training, mean over images, lower is better", False, lambda image: (image.loss, 1)),
-    "pixel_accuracy": Figure(
+METRICS = {
+    "loss": Metric("loss", "mean over images, lower is better", False, lambda image: (image.loss, 1)),
+    "pixel_accuracy": Metric(
         "pixel accuracy",
-        "share of the pixels, pooled, of which nucleus or not is right",
+        "share of the pixels, pooled, that are correctly classified as nucleus or background",
         True,
-        lambda image: (image.score.right_pixels, image.score.pixels),
+        lambda image: (image.score.correct_pixels, image.score.pixels),
     ),
-    "pooled_ap50": Figure("AP50, pooled", "TP / (TP + FP + FN) at IoU .5, counts added first", True, _pooled_ap50),
-    "per_image_ap50": Figure(
+    "pooled_ap50": Metric("AP50, pooled", "TP / (TP + FP + FN) at IoU 0.5, of pooled counts", True, _pooled_ap50),
+    "per_image_ap50": Metric(
         "AP50, per image",
-        "the same for each image, then the mean",
+        "the same for each image, then the mean over images",
         True,
         lambda image: (image.score.average_precision[0], 1),
     ),
-    "msa": Figure(
+    "msa": Metric(
         "mSA",
-        "average precision over thresholds .50 to .95, mean over images: the score of the 2018 Data Science Bowl",
+        "average precision, mean over IoU 0.50 to 0.95 and over images: score of the 2018 Data Science Bowl",
         True,
         lambda image: (float(np.mean(image.score.average_precision)), 1),
     ),

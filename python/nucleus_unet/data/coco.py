@@ -1,8 +1,7 @@
-"""Training sets annotated as COCO JSON: one table of images and instances beside the images.
+"""Labelled sets with COCO JSON annotations: one file lists all images and instances.
 
-Instances come as polygons or run-length encodings (https://cocodataset.org/#format-data). Polygons are rasterised by
-pycocotools (the ``coco`` extra), whose pixels are by definition those that COCO means; everything after that is the
-business of `nucleus_unet.masks`.
+Instances are polygons or run-length encodings (https://cocodataset.org/#format-data). pycocotools (the ``coco`` extra)
+rasterises polygons, as it is COCO's reference implementation. `nucleus_unet.masks` decodes the run-length encodings.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Image:
-    """What the table says of an image: the size, where it says one, and its instances."""
+    """An image in the annotation file: its size, if given, and its instances."""
 
     height: int | None
     width: int | None
@@ -36,12 +35,13 @@ class _Image:
 
 
 class CocoSet:
-    """The images of a COCO table, and their instances.
+    """The images of a COCO annotation file and their instances.
 
     Attributes
     ----------
     entries
-        One for each image, sorted by name: the file name without suffix, with its folders where names repeat.
+        One entry for each image, sorted by name. The name is the file name without suffix. It includes the folders if
+        file names repeat.
     """
 
     entries: list[Entry]
@@ -53,58 +53,72 @@ class CocoSet:
     def masks(
         self, name: str, shape: tuple[int, int], *, threads: int | None = None
     ) -> tuple[NDArray[np.uint32], MergeReport]:
-        """Decode the instances of an image; regions that are marked as crowds are none.
+        """Decode the instances of an image. Crowd regions (``iscrowd``) are ignored.
+
+        Parameters
+        ----------
+        name
+            Name of the image.
+        shape
+            Height and width of the image in pixels.
+        threads
+            Number of threads. None for one per core.
+
+        Returns
+        -------
+        labels : NDArray[np.uint32] (H, W)
+            Label image, 0 background.
+        report : MergeReport
+            Overlapping, empty and hidden instances.
 
         Raises
         ------
         MaskError
-            The table has another size for the image, or an instance has no outline or a faulty one.
+            The annotation file gives another size for the image, or an instance has no valid segmentation.
         MissingExtraError
-            An instance is a polygon and pycocotools is missing.
+            An instance is a polygon, and pycocotools is missing.
         """
         image = self._images[name]
         stated = (image.height, image.width)
         if None not in stated and stated != shape:
-            raise MaskError(f"the table of annotations has {stated} for height and width, the file {shape}")
+            raise MaskError(f"the annotation file gives {stated} as height and width, but the image has {shape}")
         instances = [each for each in image.annotations if not each.get("iscrowd")]
         if len(instances) < len(image.annotations):
-            logger.warning("%s: %d crowds are left out", name, len(image.annotations) - len(instances))
+            logger.warning("%s: %d crowd regions are ignored", name, len(image.annotations) - len(instances))
         return coco_to_labels([_run_lengths(each, shape) for each in instances], shape, threads=threads)
 
 
 def find_coco(members: Iterable[str]) -> str | None:
-    """Return the table of a set that is laid out as COCO has it: its JSON file, if no masks lie beside it.
+    """Return the path of the COCO annotation file of a set. None if it has no JSON file or has masks as images.
 
     Raises
     ------
     DataError
-        There are several.
+        There are several JSON files.
     """
     paths = [path for path in map(PurePosixPath, members) if not is_hidden(path)]
     tables = sorted(str(path) for path in paths if path.suffix.lower() == ".json")
     if not tables or any("masks" in path.parts for path in paths):
         return None
     if len(tables) > 1:
-        raise DataError(
-            f"{len(tables)} JSON files in one source ({', '.join(tables[:5])}): expected one table in COCO's form"
-        )
+        raise DataError(f"expected one COCO annotation file, found {len(tables)} JSON files ({', '.join(tables[:5])})")
     return tables[0]
 
 
 def read_coco(content: bytes, table: str, members: Sequence[str]) -> CocoSet:
-    """Read a COCO table.
+    """Read a COCO annotation file.
 
     Parameters
     ----------
     content, table
-        The JSON file's bytes and its path in the source.
+        Bytes of the JSON file, and its path in the source.
     members
-        Paths of all files of the source. An image is the file whose path ends as its ``file_name`` says.
+        Paths of all files of the source. The file of an image is the one whose path ends with its ``file_name``.
 
     Raises
     ------
     DataError
-        The file is no COCO table, or lists no image.
+        The file is not a COCO annotation file, or lists no image.
     """
     images, annotations = _parse(content, table)
     by_image: dict[object, list[Mapping[str, Any]]] = defaultdict(list)
@@ -120,8 +134,8 @@ def read_coco(content: bytes, table: str, members: Sequence[str]) -> CocoSet:
         for name, image in zip(names, images, strict=True)
     }
     if by_image:
-        strange = sum(map(len, by_image.values()))
-        logger.warning("%s: %d annotations are of images that it does not list", table, strange)
+        unknown = sum(map(len, by_image.values()))
+        logger.warning("%s: %d annotations have the id of an image that is not listed", table, unknown)
     entries = [_entry(name, _path(image["file_name"]), files) for name, image in zip(names, images, strict=True)]
     return CocoSet(sorted(entries, key=lambda entry: entry.name), described)
 
@@ -130,7 +144,7 @@ def _parse(content: bytes, table: str) -> tuple[list[Mapping[str, Any]], list[Ma
     try:
         parsed = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{table} is no readable JSON: {error}") from error
+        raise DataError(f"{table} is not readable JSON: {error}") from error
     images, annotations = (_rows(parsed, part, table) for part in ("images", "annotations"))
     if not images:
         raise DataError(f"{table} lists no images")
@@ -148,7 +162,7 @@ def _parse(content: bytes, table: str) -> tuple[list[Mapping[str, Any]], list[Ma
 def _rows(parsed: object, part: str, table: str) -> list[Mapping[str, Any]]:
     rows = parsed.get(part) if isinstance(parsed, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{table}: expected a table in COCO's form, with a list of {part}")
+        raise DataError(f"{table}: expected a COCO annotation file with a list of {part}")
     return rows
 
 
@@ -162,16 +176,16 @@ def _names(file_names: Sequence[str]) -> list[str]:
     names = stems if len(set(stems)) == len(stems) else [str(path.parent / path.stem) for path in paths]
     if len(set(names)) < len(names):
         repeated = next(name for number, name in enumerate(names) if name in names[:number])
-        raise DataError(f"several images are named {repeated}: expected a name of its own for each")
+        raise DataError(f"several images are named {repeated}: expected unique names")
     return names
 
 
-def _entry(name: str, wanted: PurePosixPath, files: Mapping[str, Sequence[PurePosixPath]]) -> Entry:
-    parts = tuple(part for part in wanted.parts if part not in ("/", ".", ".."))
-    found = [path for path in files.get(wanted.name, ()) if path.parts[-len(parts) :] == parts]
+def _entry(name: str, file_name: PurePosixPath, files: Mapping[str, Sequence[PurePosixPath]]) -> Entry:
+    parts = tuple(part for part in file_name.parts if part not in ("/", ".", ".."))
+    found = [path for path in files.get(file_name.name, ()) if path.parts[-len(parts) :] == parts]
     if len(found) == 1:
         return Entry(name, str(found[0]))
-    problem = f"no file {wanted} was found" if not found else f"{len(found)} files are called {wanted}"
+    problem = f"the file {file_name} was not found" if not found else f"{len(found)} files are named {file_name}"
     return Entry(name, problem=problem)
 
 
@@ -179,26 +193,31 @@ def _run_lengths(annotation: Mapping[str, Any], shape: tuple[int, int]) -> Mappi
     segmentation = annotation.get("segmentation")
     if isinstance(segmentation, dict):
         return segmentation
-    called = f"annotation {annotation.get('id', 'without id')}"
+    annotation_name = f"annotation {annotation.get('id', 'without id')}"
     if not isinstance(segmentation, list) or not segmentation:
-        raise MaskError(f"{called}: expected polygons or run lengths as its segmentation (a box says no pixels)")
-    polygons = [_checked(polygon, shape, called) for polygon in segmentation]
+        raise MaskError(
+            f"{annotation_name}: expected polygons or a run-length encoding as segmentation (a box is not enough)"
+        )
+    polygons = [_check_polygon(polygon, shape, annotation_name) for polygon in segmentation]
     mask = require("pycocotools.mask", "polygons of COCO JSON need pycocotools", extra="coco").mask
     merged: Mapping[str, Any] = mask.merge(mask.frPyObjects(polygons, *shape))
     return merged
 
 
-def _checked(polygon: object, shape: tuple[int, int], called: str) -> list[float]:
-    """Refuse what would crash the rasteriser, whose memory goes with how far an outline reaches."""
+def _check_polygon(polygon: object, shape: tuple[int, int], annotation_name: str) -> list[float]:
+    """Return the coordinates, or raise `MaskError` for a polygon that would crash the rasteriser.
+
+    The memory of the rasteriser grows with the extent of the polygon.
+    """
     try:
         numbers = np.asarray(polygon, np.float64)
     except (TypeError, ValueError):
         numbers = np.empty(0)
     if numbers.ndim != 1 or numbers.size < 6 or numbers.size % 2:
-        raise MaskError(f"{called}: expected a polygon as x, y, x, y, ... of three points or more")
+        raise MaskError(f"{annotation_name}: expected a polygon as x, y, x, y, ... of at least 3 points")
     height, width = shape
     x, y = numbers[::2], numbers[1::2]
     if not ((-width <= x) & (x <= 2 * width) & (-height <= y) & (y <= 2 * height)).all():
-        raise MaskError(f"{called}: its polygon lies far outside of the image's {height} x {width} pixels")
+        raise MaskError(f"{annotation_name}: its polygon lies far outside the image of {height} x {width} pixels")
     coordinates: list[float] = numbers.tolist()
     return coordinates

@@ -1,17 +1,15 @@
-"""Reading training sets: images with their nuclei, from a folder or straight from a zip.
+"""Read labelled sets: images and their nuclei, from a folder or a zip archive.
 
-Understood are the layouts of `nucleus_unet.data.sources`. Images come back as stored, without colour or
-alpha channels that say nothing; masks come back as one label image.
+`nucleus_unet.data.sources` lists the supported layouts. Images keep their stored values; an alpha channel is dropped,
+and so are colour channels that are all equal. Masks are merged into one label image.
 """
 
-import csv
 import hashlib
 import io
 import logging
 import os
-import re
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,9 +22,10 @@ from numpy.typing import NDArray
 
 from nucleus_unet.data.coco import find_coco, read_coco
 from nucleus_unet.data.sources import Entry, Source, find_entries, open_source
+from nucleus_unet.data.tables import Membership, membership_finder, read_encodings
 from nucleus_unet.errors import DataError, ImageError, MaskError, SettingsError
 from nucleus_unet.io.pictures import decode_image
-from nucleus_unet.masks import MergeReport, kaggle_to_labels, merge_mask_pngs
+from nucleus_unet.masks import MergeReport, kaggle_to_labels, merge_mask_pngs, relabel_by_position
 from nucleus_unet.progress import tracker
 
 logger = logging.getLogger(__name__)
@@ -39,49 +38,55 @@ class Example:
     Attributes
     ----------
     name
-        The image's id, unique within its source.
-    kind
-        What images are balanced by: the experiment's cluster where a groups table names one, else the
-        source's name.
-    image
-        (H, W) or (H, W, 3), uint8 or uint16 as stored. Grey stored as RGB is (H, W); alpha is dropped.
-    labels
-        (H, W) uint32: 0 background, 1..N the nuclei by raster order of their first pixel.
-    mosaic
-        Examples that share it show one field or patient and stay in one fold; the name itself where unknown.
+        Name of the image, unique within its set.
+    category
+        Category of the image, such as its staining. Training draws the categories in a balanced way. It is the cluster
+        in the groups table, or the name of the set.
+    image : NDArray[np.uint8] or NDArray[np.uint16], (H, W) or (H, W, 3)
+        The image as stored. Grey images that are stored as RGB are (H, W). An alpha channel is dropped.
+    labels : NDArray[np.uint32] (H, W)
+        Label image: 0 background, nuclei 1 to N in raster order of their first pixels.
+    field_id
+        Field of view or patient. Examples of one field are never split between folds. It is the name of the image if
+        the field is unknown.
     """
 
     name: str
-    kind: str
+    category: str
     image: NDArray[Any]
     labels: NDArray[np.uint32]
-    mosaic: str
+    field_id: str
 
     @cached_property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that tell the image's pixels from others, whatever set and name they come with."""
-        shape = f"{self.image.dtype.str}{self.image.shape}".encode()
-        return hashlib.sha256(shape + np.ascontiguousarray(self.image).tobytes()).hexdigest()[:16]
+        """The `array_digest` of the image. It does not depend on the name or the set."""
+        return array_digest(self.image)
+
+
+def array_digest(array: NDArray[Any]) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of an array's dtype, shape and values."""
+    header = f"{array.dtype.str}{array.shape}".encode()
+    return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class ReadReport:
-    """What was read, and what was not as it should be.
+    """Number of images and nuclei that were read, and the problems of their masks.
 
     Attributes
     ----------
     images
-        Examples read.
+        Number of examples.
     nuclei
-        Nuclei in their label images.
+        Number of nuclei in their label images.
     overlaps
-        Name of each image whose masks overlap -> pixels claimed more than once (the earlier mask keeps them).
+        Name of each image with overlapping masks, and the number of pixels in several masks.
     empty_masks
-        Name of each image with masks that hold no pixel -> how many of them.
+        Name of each image with masks without any pixel, and the number of these masks.
     hidden_masks
-        Name of each image with masks that lie in earlier ones and so are lost -> how many of them.
+        Name of each image with masks that lie completely in earlier masks, and the number of these masks.
     skipped
-        Name of each image that was left out -> why.
+        Name of each skipped image, and the reason.
     """
 
     images: int
@@ -92,13 +97,13 @@ class ReadReport:
     skipped: dict[str, str]
 
     def of_set(self, name: str) -> "ReadReport":
-        """Return the report with every image named after its set, as `name/image`."""
+        """Return the report with the images named `name/image`, where `name` is that of the set."""
         by_image = (self.overlaps, self.empty_masks, self.hidden_masks, self.skipped)
-        named: list[Any] = [{f"{name}/{image}": said for image, said in each.items()} for each in by_image]
+        named: list[Any] = [{f"{name}/{image}": value for image, value in each.items()} for each in by_image]
         return ReadReport(self.images, self.nuclei, *named)
 
     def __add__(self, other: "ReadReport") -> "ReadReport":
-        """Return the report of both sets together, whose images have different names."""
+        """Return the report of both sets together. Their images have different names."""
         return ReadReport(
             self.images + other.images,
             self.nuclei + other.nuclei,
@@ -114,13 +119,8 @@ class _Masks(NamedTuple):
     merging: MergeReport = MergeReport((), (), ())
 
 
-# From an image's name and shape, and the threads to use, to its masks.
+# Takes an image's name, its shape and the number of threads, and returns its label image and the report of merging.
 _MaskTable = Callable[[str, tuple[int, int], int | None], tuple[NDArray[np.uint32], MergeReport]]
-
-
-class _Membership(NamedTuple):
-    kind: str
-    mosaic: str
 
 
 def read_examples(
@@ -132,43 +132,43 @@ def read_examples(
     threads: int | None = None,
     progress: bool = False,
 ) -> tuple[list[Example], ReadReport]:
-    r"""Read a training set from a folder or a zip archive, which is not unpacked.
+    r"""Read a labelled set from a folder or a zip archive. The archive is not unpacked.
 
-    An image that cannot be used (no masks, masks of another shape, a damaged file) is left out, logged and
-    named in the report; overlapping and empty masks are logged and reported too.
+    An image that cannot be used (no masks, masks of another shape, a damaged file) is skipped. Skipped images and
+    overlapping, empty or hidden masks are logged and listed in the report.
 
     Parameters
     ----------
     source
-        Folder or zip in one of these layouts, or one folder above: `<id>/images/<id>.png` with
-        `<id>/masks/*.png` (Kaggle), or `images/NAME.tif` with label images `masks/NAME.tif` (or PNG).
+        Folder or zip archive in a supported layout, or the folder above it: `<id>/images/<id>.png` with
+        `<id>/masks/*.png` (Kaggle), `images/NAME.tif` with label images `masks/NAME.tif` (or PNG), or COCO JSON.
     groups
-        CSV table with the columns `image_id`, `cluster` and `mosaic` (and `foreground`, `background`, which
-        name the kind where the cluster is empty).
+        CSV table with the columns `image_id`, `cluster` (category) and `mosaic` (field or patient). If a cluster is
+        empty, the optional columns `foreground` and `background` name the category.
     labels_csv
-        CSV table of Kaggle run-length encodings, `ImageId,EncodedPixels`, to be used instead of mask files.
+        CSV table of Kaggle run-length encodings, `ImageId,EncodedPixels`. It replaces the mask files.
     group_by
-        Regular expression that finds the mosaic in the names of images the groups table does not place: its
-        first group, or all of the match. `r"^[^_]+"` keeps patient 01 of 01_1, 01_2, ... together.
+        Regular expression for the names of images without a field in the groups table. Its first group, or the whole
+        match, is the field. For example, `r"^[^_]+"` gives field 01 to the images 01_1, 01_2, ...
     threads
-        Images read at a time; None for all cores. The result does not depend on it.
+        Number of images read at a time. None for one per core. The result does not depend on it.
     progress
         Show a progress bar if standard error is a terminal.
 
     Returns
     -------
     list of Example
-        Sorted by name.
+        The examples, sorted by name.
     ReadReport
-        Counts, and what was not as it should be.
+        Number of images and nuclei, and the problems of the masks.
 
     Raises
     ------
     DataError
-        The source is laid out in no way that is understood or is damaged, a table lacks its columns or
-        names no image of the source, `group_by` fits not every name, or no image could be used.
+        The layout of the source is not supported, the source is damaged, a table lacks a column or names no image of
+        the source, `group_by` does not match every name, or no image can be used.
     SettingsError
-        `group_by` is no regular expression, or `threads` is less than 1.
+        `group_by` is not a regular expression, or `threads` is less than 1.
     MissingExtraError
         Annotations are polygons, and pycocotools is missing.
     OSError
@@ -187,15 +187,15 @@ def read_examples(
     """
     if threads is not None and threads < 1:
         raise SettingsError(f"threads: expected at least 1 or None for all cores, got {threads}")
-    # Images are read side by side, so a kernel needs threads of its own only where it may take all anyway.
+    # Images are read in parallel, so each kernel uses one thread if the number of threads is limited.
     kernel_threads = None if threads is None else 1
     with open_source(Path(source)) as files:
-        entries, tabled = _find(files, labels_csv)
-        place = _placing(files.name, entries, groups, group_by)
+        entries, mask_table = _find(files, labels_csv)
+        place = membership_finder(files.name, entries, groups, group_by)
 
         def read(entry: Entry) -> tuple[Example, _Masks] | str:
             try:
-                return _read_example(files, entry, tabled, place, kernel_threads)
+                return _read_example(files, entry, mask_table, place, kernel_threads)
             except (ImageError, MaskError) as error:
                 return str(error)
 
@@ -206,7 +206,7 @@ def read_examples(
 
 
 def _find(files: Source, labels_csv: Path | None) -> tuple[list[Entry], _MaskTable | None]:
-    """List the images, and make the function that decodes their masks where a table holds them."""
+    """List the images. Return the function that decodes their masks if a table contains them, else None."""
     members = files.members()
     if labels_csv is None and (table := find_coco(members)) is not None:
         coco = read_coco(files.read(table), table, members)
@@ -214,35 +214,35 @@ def _find(files: Source, labels_csv: Path | None) -> tuple[list[Entry], _MaskTab
     entries = find_entries(members, need_masks=labels_csv is None)
     if labels_csv is None:
         return entries, None
-    encodings = _read_encodings(Path(labels_csv), entries)
+    encodings = read_encodings(Path(labels_csv), entries)
     return entries, lambda name, shape, threads: _masks_of_encodings(name, encodings, shape, threads)
 
 
 def _read_example(
     files: Source,
     entry: Entry,
-    tabled: _MaskTable | None,
-    place: Callable[[str], _Membership],
+    mask_table: _MaskTable | None,
+    place: Callable[[str], Membership],
     threads: int | None,
 ) -> tuple[Example, _Masks]:
     if entry.problem is not None:
         raise MaskError(entry.problem)
     image = _as_stored(_decode(files.read(entry.image), entry.image), entry.image)
     shape = (image.shape[0], image.shape[1])
-    if tabled is not None:
-        labels, merging = tabled(entry.name, shape, threads)
-        masks = _Masks(_numbered(labels), merging)
+    if mask_table is not None:
+        labels, merging = mask_table(entry.name, shape, threads)
+        masks = _Masks(relabel_by_position(labels)[0], merging)
     elif entry.label_image is not None:
         labels = _decode(files.read(entry.label_image), entry.label_image)
         masks = _masks_of_label_image(labels, entry.label_image, shape)
     else:
         masks = _masks_of_pngs(files, entry.masks, shape, threads)
-    kind, mosaic = place(entry.name)
-    return Example(entry.name, kind, image, masks.labels, mosaic), masks
+    category, field_id = place(entry.name)
+    return Example(entry.name, category, image, masks.labels, field_id), masks
 
 
 def _decode(content: bytes, member: str) -> NDArray[Any]:
-    """Pixels of an image file, channels last."""
+    """Return the pixels of an image file, channels last."""
     try:
         if not member.lower().endswith((".tif", ".tiff")):
             return decode_image(content)
@@ -251,11 +251,11 @@ def _decode(content: bytes, member: str) -> NDArray[Any]:
             pixels = series.asarray()
             return np.moveaxis(pixels, series.axes.index("S"), -1) if "S" in series.axes else pixels
     except (ValueError, RuntimeError, IndexError, MemoryError, struct.error, tifffile.TiffFileError) as error:
-        raise ImageError(f"{member} is no readable image: {error}") from error
+        raise ImageError(f"{member} is not a readable image: {error}") from error
 
 
 def _as_stored(pixels: NDArray[Any], member: str) -> NDArray[Any]:
-    """Take away the channels that say nothing: alpha, and colour where red, green and blue are equal."""
+    """Drop an alpha channel, and colour channels that are all equal."""
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     if pixels.ndim not in (2, 3) or channels not in (1, 2, 3, 4) or pixels.size == 0:
         raise ImageError(f"{member}: expected (H, W) or (H, W, C) with C from 1 to 4, got {pixels.shape}")
@@ -276,110 +276,20 @@ def _masks_of_label_image(labels: NDArray[Any], member: str, shape: tuple[int, i
         raise MaskError(f"{member}: expected labels as integers, got {labels.dtype}")
     if labels.min() < 0:
         raise MaskError(f"{member}: expected 0 and positive labels, got {labels.min()}")
-    return _Masks(_numbered(labels))
-
-
-def _numbered(labels: NDArray[Any]) -> NDArray[np.uint32]:
-    """Renumber the instances 1..N by raster order of their first pixel."""
-    # The pixels where the label changes along a row are enough, and far fewer to sort.
-    flat = labels.ravel()
-    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-    values, first, inverse = np.unique(flat[starts], return_index=True, return_inverse=True)
-    numbers = np.zeros(len(values), dtype=np.uint32)
-    order = np.argsort(first)
-    instances = order[values[order] != 0]
-    numbers[instances] = np.arange(1, len(instances) + 1)
-    return np.repeat(numbers[inverse], np.diff(starts, append=flat.size)).reshape(labels.shape)
+    return _Masks(relabel_by_position(labels)[0])
 
 
 def _masks_of_encodings(
     name: str, encodings: dict[str, list[str]], shape: tuple[int, int], threads: int | None
 ) -> tuple[NDArray[np.uint32], MergeReport]:
     if name not in encodings:
-        raise MaskError("no row in the table of encodings (an image without nuclei needs one, with no pixels)")
+        raise MaskError("no row in the table of encodings (an image without nuclei needs a row without pixels)")
     return kaggle_to_labels(encodings[name], shape, threads=threads)
 
 
 def _masks_of_pngs(files: Source, members: Sequence[str], shape: tuple[int, int], threads: int | None) -> _Masks:
     labels, merging = merge_mask_pngs([files.read(member) for member in members], shape, threads=threads)
-    return _Masks(_numbered(labels), merging)
-
-
-def _read_encodings(table: Path, entries: Sequence[Entry]) -> dict[str, list[str]]:
-    encodings: dict[str, list[str]] = {}
-    for row in _rows(table, ("ImageId", "EncodedPixels")):
-        encodings.setdefault(row["ImageId"], []).append(row["EncodedPixels"])
-    _refuse_strange(table, encodings.keys(), entries)
-    return encodings
-
-
-def _placing(
-    source: str, entries: Sequence[Entry], groups: Path | None, group_by: str | None
-) -> Callable[[str], _Membership]:
-    """Make the function that tells an image's kind and mosaic from its name."""
-    table = {} if groups is None else _read_groups(Path(groups), source)
-    if groups is not None:
-        _refuse_strange(groups, table.keys(), entries)
-        _log_unplaced(groups, [entry.name for entry in entries if entry.name not in table])
-    pattern = None if group_by is None else _compiled(group_by)
-
-    def place(name: str) -> _Membership:
-        kind, mosaic = table.get(name, _Membership(source, ""))
-        return _Membership(kind, mosaic or _mosaic_by_name(name, pattern, source))
-
-    for entry in entries:
-        place(entry.name)
-    return place
-
-
-def _read_groups(table: Path, source: str) -> dict[str, _Membership]:
-    memberships = {}
-    for row in _rows(table, ("image_id", "cluster", "mosaic")):
-        colours = row.get("foreground"), row.get("background")
-        kind = row["cluster"] or (" on ".join(map(str, colours)) if all(colours) else source)
-        memberships[row["image_id"]] = _Membership(kind, row["mosaic"])
-    return memberships
-
-
-def _mosaic_by_name(name: str, pattern: re.Pattern[str] | None, source: str) -> str:
-    if pattern is None:
-        return name
-    match = pattern.search(name)
-    found = match and (match[1] if pattern.groups else match[0])
-    if not found:
-        raise DataError(f"group_by: {pattern.pattern!r} finds nothing in {name!r}; expected it to fit every name")
-    # Patient 01 of one source is not patient 01 of another.
-    return f"{source}/{found}"
-
-
-def _compiled(expression: str) -> re.Pattern[str]:
-    try:
-        return re.compile(expression)
-    except re.error as error:
-        raise SettingsError(f"group_by: {expression!r} is no regular expression: {error}") from error
-
-
-def _rows(table: Path, columns: Sequence[str]) -> Iterable[dict[str, str]]:
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, restval="")
-        try:
-            found = reader.fieldnames or []
-            if not set(columns) <= set(found):
-                expected = ", ".join(columns)
-                raise DataError(f"{table}: expected the columns {expected}, found {', '.join(found) or 'none'}")
-            yield from reader
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise DataError(f"{table} is no readable CSV table near line {reader.line_num}: {error}") from error
-
-
-def _refuse_strange(table: Path, names: Iterable[str], entries: Sequence[Entry]) -> None:
-    if {entry.name for entry in entries}.isdisjoint(names):
-        raise DataError(f"{table} names none of the {len(entries)} images, such as {entries[0].name}: another set's?")
-
-
-def _log_unplaced(table: Path, names: Sequence[str]) -> None:
-    if names:
-        logger.warning("%s does not name %d images, such as %s", table, len(names), names[0])
+    return _Masks(relabel_by_position(labels)[0], merging)
 
 
 def _collect(
@@ -390,20 +300,20 @@ def _collect(
     overlaps, empty_masks, hidden_masks, skipped = {}, {}, {}, {}
     for entry, result in zip(entries, results, strict=True):
         if isinstance(result, str):
-            logger.warning("%s is left out: %s", entry.name, result)
+            logger.warning("%s is skipped: %s", entry.name, result)
             skipped[entry.name] = result
             continue
         example, masks = result
         examples.append(example)
         nuclei += int(masks.labels.max())
         if lost := masks.merging.lost_pixels:
-            logger.warning("%s: %d pixels belong to several masks; the first keeps them", entry.name, lost)
+            logger.warning("%s: %d pixels are in several masks and are assigned to the first", entry.name, lost)
             overlaps[entry.name] = lost
         if empty := len(masks.merging.empty):
             logger.warning("%s: %d masks are empty", entry.name, empty)
             empty_masks[entry.name] = empty
         if hidden := len(masks.merging.hidden):
-            logger.warning("%s: %d masks lie in earlier ones and are lost", entry.name, hidden)
+            logger.warning("%s: %d masks lie completely in earlier masks and are lost", entry.name, hidden)
             hidden_masks[entry.name] = hidden
     if not examples:
         reasons = "\n".join(f"  {name}: {why}" for name, why in list(skipped.items())[:5])

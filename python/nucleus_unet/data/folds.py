@@ -1,4 +1,4 @@
-"""Cross-validation folds that keep every field of view whole and every kind of image spread out."""
+"""Cross-validation folds that do not split fields of view and that balance the image categories."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -11,22 +11,24 @@ _FOLDS = 10
 
 
 def assign_folds(examples: Sequence[Example], count: int = 5, *, seed: int = 0) -> list[int]:
-    """Assign each example to a fold: mosaics whole, kinds as even as whole mosaics allow.
+    """Assign each example to a fold. All images of a field (`Example.field_id`) are in one fold.
 
-    Mosaics are placed one by one, those of several kinds first, then large before small, each where its kinds
-    are fewest so far (greedy, as in the longest-processing-time rule of scheduling; ties to the smaller
-    fold). So within a kind whose mosaics hold no other, folds differ by its largest mosaic at most, and no
-    fold is empty. The folds depend on the seed and on the names of kinds and mosaics, not on the order of
-    the examples. Mosaics that hold the same image are one, as two sets may have it.
+    The categories are distributed as evenly as whole fields allow. The algorithm is greedy, as the
+    longest-processing-time rule of scheduling. It assigns the fields one by one, those of several categories first,
+    then large before small. Each field goes to the fold with the fewest images of its categories, in a tie to the
+    smaller fold. If each field of a category has images of this category only, the numbers of its images in two folds
+    differ at most by the size of its largest field. No fold is empty. The folds depend on the seed and on the names of
+    categories and fields, but not on the order of the examples. Fields with an identical image count as one field, as
+    two sets may contain the same image.
 
     Parameters
     ----------
     examples
-        The training set; of several sources too.
+        Labelled images of one or several sets.
     count
         Number of folds.
     seed
-        Which of the equally good assignments.
+        Seed that breaks ties between fields of equal size.
 
     Returns
     -------
@@ -38,7 +40,7 @@ def assign_folds(examples: Sequence[Example], count: int = 5, *, seed: int = 0) 
     SettingsError
         `count` is less than 2.
     DataError
-        There are fewer mosaics than folds.
+        There are fewer fields than folds.
 
     Examples
     --------
@@ -51,97 +53,102 @@ def assign_folds(examples: Sequence[Example], count: int = 5, *, seed: int = 0) 
     """
     if count < 2:
         raise SettingsError(f"count: expected at least 2 folds, got {count}")
-    mosaics: dict[str, Counter[str]] = defaultdict(Counter)
-    homes = _mosaics(examples)
-    for example, mosaic in zip(examples, homes, strict=True):
-        mosaics[mosaic][example.kind] += 1
-    if len(mosaics) < count:
-        raise DataError(f"{len(mosaics)} mosaics cannot fill {count} folds: ask for fewer folds or give more images")
-    folds = _place(mosaics, count, seed)
-    return [folds[mosaic] for mosaic in homes]
+    fields: dict[str, Counter[str]] = defaultdict(Counter)
+    field_ids = _field_ids(examples)
+    for example, field_id in zip(examples, field_ids, strict=True):
+        fields[field_id][example.category] += 1
+    if len(fields) < count:
+        raise DataError(f"{len(fields)} fields cannot fill {count} folds: ask for fewer folds or give more images")
+    folds = _place(fields, count, seed)
+    return [folds[field_id] for field_id in field_ids]
 
 
-def _mosaics(examples: Sequence[Example]) -> list[str]:
-    """Name the mosaic of each example; of those that share an image, the first by name stands for all."""
+def _field_ids(examples: Sequence[Example]) -> list[str]:
+    """Return the field of each example. Fields with an identical image are joined under the first of their names."""
     joined: dict[str, str] = {}
 
-    def first(mosaic: str) -> str:
-        while mosaic in joined:
-            # Every second one is passed over from now on, so that long chains are not gone through again and again.
-            joined[mosaic] = joined.get(joined[mosaic], joined[mosaic])
-            mosaic = joined[mosaic]
-        return mosaic
+    def first(field_id: str) -> str:
+        while field_id in joined:
+            # Path halving: each visited name skips to its grandparent, which keeps the chains short.
+            joined[field_id] = joined.get(joined[field_id], joined[field_id])
+            field_id = joined[field_id]
+        return field_id
 
-    homes: dict[str, str] = {}
+    by_digest: dict[str, str] = {}
     for example in examples:
-        one, other = sorted((first(example.mosaic), first(homes.setdefault(example.digest, example.mosaic))))
+        one, other = sorted((first(example.field_id), first(by_digest.setdefault(example.digest, example.field_id))))
         if one != other:
             joined[other] = one
-    return [first(example.mosaic) for example in examples]
+    return [first(example.field_id) for example in examples]
 
 
-def _place(mosaics: dict[str, Counter[str]], count: int, seed: int) -> dict[str, int]:
-    kind_totals: Counter[str] = sum(mosaics.values(), Counter())
-    fold_kinds: list[Counter[str]] = [Counter() for _ in range(count)]
+def _place(fields: dict[str, Counter[str]], count: int, seed: int) -> dict[str, int]:
+    totals: Counter[str] = sum(fields.values(), Counter())
+    in_fold: list[Counter[str]] = [Counter() for _ in range(count)]
 
-    def urgency(mosaic: str) -> tuple[bool, int, bytes]:
-        kinds = mosaics[mosaic]
-        shuffle = hashlib.sha256(f"{seed}/{mosaic}".encode()).digest()
-        return len(kinds) == 1, -kinds.total(), shuffle
+    def priority(field_id: str) -> tuple[bool, int, bytes]:
+        categories = fields[field_id]
+        shuffle = hashlib.sha256(f"{seed}/{field_id}".encode()).digest()
+        return len(categories) == 1, -categories.total(), shuffle
 
     folds = {}
-    for mosaic in sorted(mosaics, key=urgency):
-        kinds = sorted(mosaics[mosaic].items())
+    for field_id in sorted(fields, key=priority):
+        categories = sorted(fields[field_id].items())
 
-        def crowding(fold: int, kinds: Sequence[tuple[str, int]] = kinds) -> tuple[float, int, int]:
-            # How much placing the mosaic here adds to the squared shares of its kinds, up to a constant.
-            shares = sum(images * fold_kinds[fold][kind] / kind_totals[kind] ** 2 for kind, images in kinds)
-            return shares, fold_kinds[fold].total(), fold
+        def crowding(fold: int, categories: Sequence[tuple[str, int]] = categories) -> tuple[float, int, int]:
+            # The increase of the sum of squared category shares of the folds, up to a constant.
+            shares = sum(images * in_fold[fold][category] / totals[category] ** 2 for category, images in categories)
+            return shares, in_fold[fold].total(), fold
 
-        folds[mosaic] = min(range(count), key=crowding)
-        fold_kinds[folds[mosaic]].update(mosaics[mosaic])
+        folds[field_id] = min(range(count), key=crowding)
+        in_fold[folds[field_id]].update(fields[field_id])
     return folds
 
 
 def hold_out_images(
-    examples: Sequence[Example], *, folds: int | None, kind: str | None, seed: int
+    examples: Sequence[Example], *, folds: int | None, category: str | None, seed: int
 ) -> tuple[list[Example], list[Example]]:
-    """Return what to train on and what to validate on: the first fold, or a whole kind.
+    """Split examples into training and held-out images. The first fold or a whole category is held out.
 
     Parameters
     ----------
     examples
         The labelled images.
     folds
-        Of which the first is held out; None for ten, or one a mosaic where there are fewer, so that even of five images
-        one is held out.
-    kind
-        Held out whole instead, if not None. What other kinds have of its mosaics is not trained on either.
+        Number of folds, of which the first is held out. None for 10, or for the number of fields if there are fewer.
+    category
+        Category to hold out instead of a fold. Images of other categories that share a field with a held-out image are
+        in neither part.
     seed
-        See `assign_folds`.
+        Seed of `assign_folds`.
+
+    Returns
+    -------
+    training, held_out : list of Example
+        The two parts.
 
     Raises
     ------
     SettingsError
-        If no image is of that kind, or every image is, under whatever name.
+        No image or every image is of the category to hold out.
     DataError
-        If there are fewer mosaics than folds, or a single one.
+        There are fewer fields than folds, or there is only one field.
     """
-    homes = _mosaics(examples)
-    if kind is None:
-        mosaics = len(set(homes))
-        if mosaics == 1:
-            raise DataError("expected images of two fields or patients at least, of which one is held out, got one")
-        count = max(2, min(_FOLDS, mosaics)) if folds is None else folds
-        outside = [fold == 0 for fold in assign_folds(examples, count, seed=seed)]
+    field_ids = _field_ids(examples)
+    if category is None:
+        fields = len(set(field_ids))
+        if fields == 1:
+            raise DataError("expected images of at least 2 fields or patients, as one is held out, got 1")
+        count = max(2, min(_FOLDS, fields)) if folds is None else folds
+        is_held_out = [fold == 0 for fold in assign_folds(examples, count, seed=seed)]
     else:
-        outside = [example.kind == kind for example in examples]
-        if not 0 < sum(outside) < len(examples):
-            kinds = ", ".join(sorted({example.kind for example in examples}))
-            raise SettingsError(f"kind to hold out: expected one kind of several, got {kind!r}; the kinds are {kinds}")
-    held_out = [example for example, held in zip(examples, outside, strict=True) if held]
-    known = {mosaic for mosaic, held in zip(homes, outside, strict=True) if held}
-    training = [example for example, mosaic in zip(examples, homes, strict=True) if mosaic not in known]
+        is_held_out = [example.category == category for example in examples]
+        if not 0 < sum(is_held_out) < len(examples):
+            categories = ", ".join(sorted({example.category for example in examples}))
+            raise SettingsError(f"hold_out: expected one of several categories ({categories}), got {category!r}")
+    held_out = [example for example, held in zip(examples, is_held_out, strict=True) if held]
+    excluded = {field_id for field_id, held in zip(field_ids, is_held_out, strict=True) if held}
+    training = [example for example, field_id in zip(examples, field_ids, strict=True) if field_id not in excluded]
     if not training:
-        raise SettingsError(f"kind to hold out: all mosaics of the other kinds have images of {kind!r} too")
+        raise SettingsError(f"hold_out: all fields of the other categories have images of {category!r} too")
     return training, held_out

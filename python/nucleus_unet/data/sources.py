@@ -1,7 +1,7 @@
-"""Where the files of a training set lie: a folder or a zip, in one of the layouts that are understood.
+"""Sources of labelled sets: folders and zip archives, and the supported layouts of their files.
 
-A source only lists files and hands out their bytes; a zip is never unpacked. What the bytes mean is the
-business of `nucleus_unet.data.dataset`.
+A source lists its files and reads their bytes. A zip archive is never unpacked. `nucleus_unet.data.dataset` decodes
+the bytes.
 """
 
 import os
@@ -18,10 +18,10 @@ from typing import Protocol, Self
 from nucleus_unet.errors import DataError
 
 LAYOUTS = """\
-  <id>/images/<id>.png with <id>/masks/*.png, one mask a nucleus (Kaggle's layout)
+  <id>/images/<id>.png with <id>/masks/*.png, one mask per nucleus (Kaggle's layout)
   images/NAME.tif with masks/NAME.tif, label images of integers (.tif, .tiff or .png)
   <id>/images/<id>.png with the masks as run-length encoding in a CSV table (from Python: labels_csv=)
-  images in any folder with one table of annotations in COCO's form (.json): polygons or run lengths"""
+  images in any folder with one COCO annotation file (.json): polygons or run-length encodings"""
 
 _SUFFIXES = (".png", ".tif", ".tiff")
 _DEEPEST = 4  # folder/<id>/images/<id>.png
@@ -30,10 +30,20 @@ _WRITTEN_BY_SYSTEMS = ("__MACOSX",)
 
 @dataclass(frozen=True)
 class Entry:
-    """One image of a source, before anything of it is read.
+    """The files of one image of a source.
 
-    Its nuclei are in `masks`, one file each and sorted by name, or all in one `label_image`, or elsewhere;
-    `problem` says why the image cannot be used.
+    Attributes
+    ----------
+    name
+        Name of the image.
+    image
+        Path of the image in the source.
+    masks
+        Paths of the masks, one for each nucleus, sorted by name.
+    label_image
+        Path of the label image, if the source has label images instead of masks.
+    problem
+        Why the image cannot be used. None if it can.
     """
 
     name: str
@@ -45,7 +55,7 @@ class Entry:
 
 @dataclass
 class _Group:
-    """An `images` folder and the `masks` folder beside it."""
+    """An `images` folder and the `masks` folder next to it."""
 
     images: list[PurePosixPath] = field(default_factory=list)
     masks: list[PurePosixPath] = field(default_factory=list)
@@ -55,7 +65,7 @@ class _Group:
 
 
 class Source(AbstractContextManager["Source"], Protocol):
-    """Named files with contents; `read` may be called from several threads."""
+    """A set of named files. `read` is thread-safe."""
 
     name: str
 
@@ -95,7 +105,7 @@ class _ZipSource(AbstractContextManager["_ZipSource"]):
         try:
             self._zip = zipfile.ZipFile(file)
         except zipfile.BadZipFile as error:
-            raise DataError(f"{file} is neither a folder nor a zip archive: {error}") from error
+            raise DataError(f"{file} is neither a folder nor a readable zip archive: {error}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -110,13 +120,13 @@ class _ZipSource(AbstractContextManager["_ZipSource"]):
 
     def read(self, member: str) -> bytes:
         try:
-            # One archive for all threads: to parse its directory of 27,000 masks again would cost more.
+            # All threads share one archive: parsing its directory of 27,000 masks again would take longer.
             with self._lock:
                 return self._zip.read(member)
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise DataError(f"{self._path} is damaged at {member}: {error}; download or copy it again") from error
         except (NotImplementedError, RuntimeError) as error:
-            raise DataError(f"{self._path}: {member} cannot be read: {error}; unpack it and give the folder") from error
+            raise DataError(f"{self._path}: {member} cannot be read: {error}; unpack it and use the folder") from error
 
 
 def open_source(path: Path) -> Source:
@@ -125,9 +135,9 @@ def open_source(path: Path) -> Source:
     Raises
     ------
     FileNotFoundError
-        Nothing lies at `path`.
+        `path` does not exist.
     DataError
-        What lies there is neither a folder nor a zip archive.
+        `path` is neither a folder nor a zip archive.
     """
     return _FolderSource(path) if path.is_dir() else _ZipSource(path)
 
@@ -140,16 +150,21 @@ def find_entries(members: Sequence[str], *, need_masks: bool = True) -> list[Ent
     members
         Paths of the files, relative to the source, with `/` between folders.
     need_masks
-        False where the masks come from elsewhere: an image without them is then as good as any.
+        False if the masks are not files of the source. An image without mask files can then be used.
+
+    Returns
+    -------
+    list of Entry
+        The images and their masks.
 
     Raises
     ------
     DataError
-        The files are laid out in no way that is understood, in several folders at once, or share names.
+        The layout is not supported, there are several sets, or two images share a name.
     """
     groups = _groups(members)
     if not any(group.images for group in groups.values()):
-        raise DataError(f"no training set found; understood are:\n{LAYOUTS}\n{_found(members)}")
+        raise DataError(f"no labelled set found. The supported layouts are:\n{LAYOUTS}\n{_found(members)}")
     if _is_kaggle(groups):
         _refuse_several({parent.parent for parent in groups})
         entries = [_kaggle_entry(parent, group) for parent, group in groups.items()]
@@ -173,7 +188,7 @@ def _groups(members: Sequence[str]) -> dict[PurePosixPath, _Group]:
 
 
 def is_hidden(path: PurePosixPath) -> bool:
-    """Tell whether a file is none of the user's: hidden, or written by an operating system."""
+    """Return whether a file is hidden or was written by an operating system."""
     return any(part.startswith(".") or part in _WRITTEN_BY_SYSTEMS for part in path.parts)
 
 
@@ -199,7 +214,7 @@ def _label_image_entries(group: _Group) -> list[Entry]:
     entries = []
     for name in images.keys() | masks.keys():
         if name not in images:
-            entries.append(Entry(name, problem=f"{masks[name]} belongs to no image"))
+            entries.append(Entry(name, problem=f"{masks[name]} has no image"))
         elif name not in masks:
             problem = f"no label image masks/{name}.tif, .tiff or .png"
             entries.append(Entry(name, images[name], problem=problem))
@@ -212,7 +227,7 @@ def _by_stem(paths: Sequence[PurePosixPath]) -> dict[str, str]:
     stems: dict[str, str] = {}
     for path in paths:
         if path.stem in stems:
-            raise DataError(f"{stems[path.stem]} and {path} share a name: keep one of them")
+            raise DataError(f"{stems[path.stem]} and {path} have the same name: delete or rename one of them")
         stems[path.stem] = str(path)
     return stems
 
@@ -220,7 +235,7 @@ def _by_stem(paths: Sequence[PurePosixPath]) -> dict[str, str]:
 def _refuse_several(roots: set[PurePosixPath]) -> None:
     if len(roots) > 1:
         names = ", ".join(sorted(str(root) for root in roots)[:5])
-        raise DataError(f"{len(roots)} sets in one source ({names}): unpack it and give the folder of one")
+        raise DataError(f"expected one set, found {len(roots)} ({names}): unpack them and use the folder of one set")
 
 
 def _found(members: Sequence[str]) -> str:

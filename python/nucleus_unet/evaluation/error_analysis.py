@@ -1,22 +1,23 @@
-"""Why nuclei are lost, and where predictions that fit no nucleus come from.
+"""Error analysis: the causes of false negatives and false positives (compare TIDE, Bolya et al. 2020).
 
-At an intersection over union of .5 a true nucleus is *found* or lost by one of four causes, and a prediction is *right*
-or wrong by one of three. That a nucleus *lies mostly* in another means: with at least half of its pixels.
+Instances are matched at an intersection over union (IoU) of 0.5. An instance *lies mostly* in another one if at least
+half of its pixels lie in it.
 
-Of true nuclei that match no prediction, the first that applies:
+The cause of a false negative, a true nucleus without a match, is the first of these that applies:
 
-- *missed*: predictions cover less than a quarter of it;
-- *merged*: it lies mostly in a prediction in which another true nucleus lies mostly too;
-- *split*: two predictions or more lie mostly in it;
-- *outline*: it is covered, but with another outline.
+- *missed*: predictions cover less than 1/4 of the nucleus;
+- *merged*: the nucleus lies mostly in a prediction in which another true nucleus lies mostly too;
+- *split*: at least two predictions lie mostly in the nucleus;
+- *outline*: all other cases. The nucleus is covered, but the outline differs.
 
-Of predictions that match no true nucleus, likewise:
+The cause of a false positive, a prediction without a match, is the first of these that applies:
 
-- *empty ground*: true nuclei cover less than a quarter of it;
-- *piece*: it lies mostly in a true nucleus in which another prediction lies mostly too;
-- *bad outline*: anything else: those that merge nuclei are here.
+- *background*: true nuclei cover less than 1/4 of the prediction;
+- *piece*: the prediction lies mostly in a true nucleus in which another prediction lies mostly too;
+- *bad outline*: all other cases. Predictions that merge nuclei belong here.
 
-So a merged pair that one prediction covers costs two nuclei, or one where the prediction still fits the larger.
+If one prediction merges two nuclei, both are false negatives, or only the smaller one if the prediction still matches
+the larger one.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from numpy.typing import NDArray
 from nucleus_unet.masks import OverlapTable
 
 
-class TrueFate(IntEnum):
-    """What became of a true nucleus."""
+class GroundTruthOutcome(IntEnum):
+    """Outcome of a true nucleus: found, or the cause of the false negative."""
 
     FOUND = 0
     MERGED = 1
@@ -40,89 +41,89 @@ class TrueFate(IntEnum):
     MISSED = 4
 
 
-class PredictedFate(IntEnum):
-    """What a prediction turned out to be."""
+class PredictionOutcome(IntEnum):
+    """Outcome of a prediction: correct, or the cause of the false positive."""
 
-    RIGHT = 0
-    EMPTY_GROUND = 1
+    CORRECT = 0
+    BACKGROUND = 1
     PIECE = 2
     BAD_OUTLINE = 3
 
 
 @dataclass(frozen=True)
-class Errors:
-    """How many nuclei were lost and how many predictions are wrong, by cause.
+class ErrorBreakdown:
+    """Number of false negatives and false positives of each cause.
 
     Attributes
     ----------
     merged, split, outline, missed
-        True nuclei.
-    empty_ground, piece, bad_outline
-        Predictions.
+        Number of false negatives of each cause.
+    background, piece, bad_outline
+        Number of false positives of each cause.
     """
 
     merged: int = 0
     split: int = 0
     outline: int = 0
     missed: int = 0
-    empty_ground: int = 0
+    background: int = 0
     piece: int = 0
     bad_outline: int = 0
 
-    def __add__(self, other: Errors) -> Errors:
-        return Errors(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+    def __add__(self, other: ErrorBreakdown) -> ErrorBreakdown:
+        return ErrorBreakdown(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
     @property
-    def lost(self) -> int:
-        """True nuclei that were not found."""
+    def false_negatives(self) -> int:
+        """Number of true nuclei without a match."""
         return self.merged + self.split + self.outline + self.missed
 
     @property
-    def wrong(self) -> int:
-        """Predictions that are no true nucleus."""
-        return self.empty_ground + self.piece + self.bad_outline
+    def false_positives(self) -> int:
+        """Number of predictions without a match."""
+        return self.background + self.piece + self.bad_outline
 
 
 @dataclass(frozen=True, eq=False)
-class Fates:
-    """The fate of every instance of two label images.
+class MatchOutcomes:
+    """Outcome of every instance of two label images.
 
     Attributes
     ----------
     truths : NDArray[np.uint8] (A,)
-        A `TrueFate` for each of the overlap table's ``labels_a``.
+        A `GroundTruthOutcome` for each of the overlap table's ``labels_a``.
     predictions : NDArray[np.uint8] (B,)
-        A `PredictedFate` for each of its ``labels_b``.
+        A `PredictionOutcome` for each of its ``labels_b``.
     """
 
     truths: NDArray[np.uint8]
     predictions: NDArray[np.uint8]
 
     @property
-    def errors(self) -> Errors:
-        """How many there are of each cause."""
-        lost = np.bincount(self.truths, minlength=len(TrueFate))[1:]
-        wrong = np.bincount(self.predictions, minlength=len(PredictedFate))[1:]
-        return Errors(*lost.tolist(), *wrong.tolist())
+    def errors(self) -> ErrorBreakdown:
+        """Number of errors of each cause."""
+        negatives = np.bincount(self.truths, minlength=len(GroundTruthOutcome))[1:]
+        positives = np.bincount(self.predictions, minlength=len(PredictionOutcome))[1:]
+        return ErrorBreakdown(*negatives.tolist(), *positives.tolist())
 
 
-def fates(table: OverlapTable, matches: NDArray[np.intp]) -> Fates:
-    """Tell what became of every true nucleus, and what every prediction is.
+def match_outcomes(table: OverlapTable, matches: NDArray[np.intp]) -> MatchOutcomes:
+    """Determine the outcome of every true nucleus and of every prediction.
 
     Parameters
     ----------
     table
-        Of the overlaps of the true (``a``) with the predicted label image (``b``).
+        Overlap table of the true (``a``) and the predicted label image (``b``).
     matches : NDArray[np.intp] (M, 2)
-        Positions of matched instances in the table, from `nucleus_unet.evaluation.metrics.match`.
+        Indices of matched instances in the table, from `nucleus_unet.evaluation.metrics.match`.
 
     Examples
     --------
     >>> from nucleus_unet.evaluation.metrics import match
     >>> from nucleus_unet.masks import overlap_table
     >>> table = overlap_table([[1, 1, 2, 2, 0, 3]], [[7, 7, 7, 7, 0, 0]])
-    >>> found = fates(table, match(table, 0.55))
-    >>> [TrueFate(fate).name for fate in found.truths], found.errors.bad_outline
+    >>> found = match_outcomes(table, match(table, 0.55))
+    >>> [GroundTruthOutcome(outcome).name for outcome in found.truths], found.errors.bad_outline
     (['MERGED', 'MERGED', 'MISSED'], 1)
     """
     count_a, count_b = len(table.areas_a), len(table.areas_b)
@@ -133,17 +134,17 @@ def fates(table: OverlapTable, matches: NDArray[np.intp]) -> Fates:
     merged = a_mostly_in_b & (truths_in[table.index_b] >= 2)
     piece = b_mostly_in_a & (pieces_of[table.index_a] >= 2)
 
-    truths = np.full(count_a, TrueFate.OUTLINE, np.uint8)
-    truths[pieces_of >= 2] = TrueFate.SPLIT
-    truths[table.index_a[merged]] = TrueFate.MERGED
-    truths[_hardly_covered(table.index_a, table.pixels, table.areas_a)] = TrueFate.MISSED
-    truths[matches[:, 0]] = TrueFate.FOUND
+    truths = np.full(count_a, GroundTruthOutcome.OUTLINE, np.uint8)
+    truths[pieces_of >= 2] = GroundTruthOutcome.SPLIT
+    truths[table.index_a[merged]] = GroundTruthOutcome.MERGED
+    truths[_hardly_covered(table.index_a, table.pixels, table.areas_a)] = GroundTruthOutcome.MISSED
+    truths[matches[:, 0]] = GroundTruthOutcome.FOUND
 
-    predictions = np.full(count_b, PredictedFate.BAD_OUTLINE, np.uint8)
-    predictions[table.index_b[piece]] = PredictedFate.PIECE
-    predictions[_hardly_covered(table.index_b, table.pixels, table.areas_b)] = PredictedFate.EMPTY_GROUND
-    predictions[matches[:, 1]] = PredictedFate.RIGHT
-    return Fates(truths, predictions)
+    predictions = np.full(count_b, PredictionOutcome.BAD_OUTLINE, np.uint8)
+    predictions[table.index_b[piece]] = PredictionOutcome.PIECE
+    predictions[_hardly_covered(table.index_b, table.pixels, table.areas_b)] = PredictionOutcome.BACKGROUND
+    predictions[matches[:, 1]] = PredictionOutcome.CORRECT
+    return MatchOutcomes(truths, predictions)
 
 
 def _hardly_covered(index: NDArray[np.intp], pixels: NDArray[np.int64], areas: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""A model on a labelled set: figures for all of it, for every kind of image, every field, and chosen images."""
+"""Evaluate a model on a labelled set: scores of all images, of each category, of each field and of chosen subsets."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from nucleus_unet.segmenter import Segmenter
 
 @dataclass(frozen=True, eq=False)
 class EvaluatedImage:
-    """An image, what was predicted, and how it was scored.
+    """An image, its prediction and its score.
 
     Attributes
     ----------
     example
-        The image and its nuclei.
+        The image and its true nuclei.
     prediction : NDArray[np.uint32] (H, W)
-        Label image.
+        Predicted label image.
     score
-        The one compared with the other.
+        Score of the prediction.
     """
 
     example: Example
@@ -36,14 +36,14 @@ class EvaluatedImage:
 
     @property
     def mean_average_precision(self) -> float:
-        """Average precision, mean over thresholds .50 to .95."""
+        """Average precision, mean over the IoU thresholds 0.50 to 0.95."""
         return float(np.mean(self.score.average_precision))
 
     def to_row(self) -> dict[str, str | int | float]:
-        """Return all that is known of the image as a row of a table, figures rounded to five digits."""
+        """Return names, counts and metrics as a row of a table. Metrics are rounded to five digits."""
         score = self.score
         height, width = self.prediction.shape
-        figures = {
+        metrics = {
             **{f"ap_{t:.2f}": value for t, value in zip(THRESHOLDS, score.average_precision, strict=True)},
             "mean_ap": self.mean_average_precision,
             **{f"f1_{t:.2f}": value for t, value in zip(THRESHOLDS, score.f1, strict=True)},
@@ -53,69 +53,69 @@ class EvaluatedImage:
         }
         return {
             "name": self.example.name,
-            "kind": self.example.kind,
-            "mosaic": self.example.mosaic,
+            "category": self.example.category,
+            "field_id": self.example.field_id,
             "height": height,
             "width": width,
             "truths": score.truths,
             "predictions": score.predictions,
-            **{name: round(value, 5) for name, value in figures.items()},
+            **{name: round(value, 5) for name, value in metrics.items()},
             **asdict(score.errors),
         }
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Figures of a model on a labelled set.
+    """Scores of a model on a labelled set.
 
     Attributes
     ----------
     model, fingerprint
         Name of the bundle, and SHA-256 of its configuration and weights.
     augment
-        Whether predictions were averaged over turns and mirrors.
-    training_images, choice_images
-        How many of the images the model was trained on, and on how many its settings were chosen, as far as its bundle
-        tells: they flatter it.
+        Whether predictions were averaged over rotations and reflections.
+    training_images, calibration_images
+        Number of images on which the model was trained, and on which its settings were chosen, as recorded in its
+        bundle. The scores of these images are optimistically biased.
     overall
-        Of all images.
+        Scores of all images.
     subsets : dict of str to Scores
-        Of the images that were asked for on their own.
-    kinds : dict of str to Scores
-        Of every kind of image.
-    mosaics : dict of str to Scores
-        Of every field or patient that several images show.
+        Scores of each chosen subset.
+    categories : dict of str to Scores
+        Scores of each category.
+    fields : dict of str to Scores
+        Scores of each field or patient with several images.
     images : list of EvaluatedImage
-        Every image, in the order given.
+        The images, in the order given.
     """
 
     model: str
     fingerprint: str
     augment: bool
     training_images: int
-    choice_images: int
+    calibration_images: int
     overall: Scores
     subsets: dict[str, Scores]
-    kinds: dict[str, Scores]
-    mosaics: dict[str, Scores]
+    categories: dict[str, Scores]
+    fields: dict[str, Scores]
     images: list[EvaluatedImage]
 
     @property
     def warning(self) -> str:
-        """A sentence on images that the model knows; empty where there are none."""
-        known = {"was trained on": self.training_images, "had its settings chosen on": self.choice_images}
-        said = " and ".join(f"{how} {count}" for how, count in known.items() if count)
-        return f"The model {said} of these {len(self.images)} images: they flatter it." if said else ""
+        """A warning if the model was trained or calibrated on some of the images, else an empty string."""
+        uses = {"was trained on": self.training_images, "had its settings chosen on": self.calibration_images}
+        text = " and ".join(f"{use} {count}" for use, count in uses.items() if count)
+        return text and f"The model {text} of these {len(self.images)} images: its scores are optimistically biased."
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        groups = {"subsets": self.subsets, "kinds": self.kinds, "mosaics": self.mosaics}
+        """Return the evaluation as JSON types."""
+        groups = {"subsets": self.subsets, "categories": self.categories, "fields": self.fields}
         return {
             "model": self.model,
             "fingerprint": self.fingerprint,
             "augment": self.augment,
             "training_images": self.training_images,
-            "choice_images": self.choice_images,
+            "calibration_images": self.calibration_images,
             "overall": self.overall.to_json(),
             **{name: {each: scores.to_json() for each, scores in group.items()} for name, group in groups.items()},
             "images": [image.to_row() for image in self.images],
@@ -130,25 +130,30 @@ def evaluate(
     augment: bool = False,
     track: Callable[[Sequence[Example]], Iterable[Example]] = iter,
 ) -> Evaluation:
-    """Predict every image with the model's own settings, and compare with the truth.
+    """Predict every image with the model's own settings, and score the predictions.
 
     Parameters
     ----------
     segmenter
         The model.
     examples
-        Images with their nuclei.
+        Labelled images.
     subsets
-        By name, the names of images to be summarised on their own too.
+        Names of the images of each subset, by the name of the subset. Each subset gets its own scores.
     augment
-        Average predictions over turns and mirrors; see `Segmenter.predict`.
+        Average predictions over rotations and reflections. See `Segmenter.predict`.
     track
-        Wraps the examples, to show progress.
+        Called with the examples. Returns an iterable of them that shows progress.
+
+    Returns
+    -------
+    Evaluation
+        The scores.
 
     Raises
     ------
     DataError
-        There are no examples, or a subset names an image that is not among them.
+        There are no examples, or a subset names an unknown image.
 
     Examples
     --------
@@ -165,18 +170,18 @@ def evaluate(
     members = find_members([each.name for each in examples], subsets or {})
     images = [_evaluate_one(segmenter, each, augment=augment) for each in track(examples)]
     scores = [image.score for image in images]
-    fields = Counter(each.mosaic for each in examples)
-    in_fields = [image for image in images if fields[image.example.mosaic] > 1]
+    field_sizes = Counter(each.field_id for each in examples)
+    in_fields = [image for image in images if field_sizes[image.example.field_id] > 1]
     return Evaluation(
         model=segmenter.bundle.config.name,
         fingerprint=segmenter.bundle.fingerprint,
         augment=augment,
         training_images=sum(digest in seen.training for digest in digests),
-        choice_images=sum(digest in seen.choice for digest in digests),
+        calibration_images=sum(digest in seen.choice for digest in digests),
         overall=summarise(scores),
         subsets={name: summarise([scores[i] for i in positions]) for name, positions in members.items()},
-        kinds=summarise_by([each.kind for each in examples], scores),
-        mosaics=summarise_by([image.example.mosaic for image in in_fields], [image.score for image in in_fields]),
+        categories=summarise_by([each.category for each in examples], scores),
+        fields=summarise_by([image.example.field_id for image in in_fields], [image.score for image in in_fields]),
         images=images,
     )
 

@@ -1,23 +1,23 @@
-"""How well predicted nuclei fit the true ones.
+"""Metrics of instance segmentation.
 
-A predicted and a true nucleus *match* at a threshold if their intersection over union (IoU) reaches it; each takes part
-in one match at most. With TP matches, FN true nuclei without one and FP predictions without one:
+A predicted and a true nucleus *match* if their intersection over union (IoU) is at least the threshold. Each nucleus
+and each prediction has at most one match. With TP matches, FN true nuclei and FP predictions without a match:
 
 - *average precision* (AP) is TP / (TP + FP + FN), as in the 2018 Data Science Bowl and in StarDist (Schmidt et al.
   2018);
 - *F1* is 2 TP / (2 TP + FP + FN);
-- *panoptic quality* (PQ; Kirillov et al. 2019) is segmentation quality (SQ: the mean IoU of the matches at .5, or 0
-  without any) times recognition quality (RQ: F1 at .5). A match at exactly .5 counts, as in StarDist;
+- *panoptic quality* (PQ; Kirillov et al. 2019) is segmentation quality (SQ: the mean IoU of the matches at 0.5, or 0
+  without matches) times recognition quality (RQ: F1 at 0.5). A match at exactly 0.5 counts, as in StarDist;
 - the *aggregated Jaccard index* (AJI; Kumar et al. 2017: the original, not the later AJI+) pairs every true nucleus
-  with the prediction of highest IoU, a prediction several times if need be. It divides the pixels that pairs share by
-  the pixels of their unions and of the nuclei and predictions that are in no pair.
+  with the prediction of highest IoU. A prediction may be in several pairs. AJI is the number of pixels that pairs share
+  divided by the number of pixels of the unions of pairs, of unpaired nuclei and of unpaired predictions.
 
-Each is published in two conventions, which differ by several percent:
+Each metric is published in two conventions, which differ by several percent:
 
-- *pooled*: counts are added over all images first;
-- *mean per image*: each image's figure counts alike.
+- *pooled*: computed from the counts of all images together;
+- *mean per image*: the mean over images of each image's value.
 
-Where there is nothing to find and nothing was found, a figure is 1.
+A metric is 1 if there are neither nuclei nor predictions.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nucleus_unet.errors import DataError
-from nucleus_unet.evaluation.error_analysis import Errors, fates
+from nucleus_unet.evaluation.error_analysis import ErrorBreakdown, match_outcomes
 from nucleus_unet.masks import OverlapTable, overlap_table
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 
 
 class PanopticQuality(NamedTuple):
-    """PQ, SQ and RQ. Of one image or of pooled counts PQ is SQ times RQ; of means over images it is not."""
+    """PQ, SQ and RQ. PQ is SQ times RQ for one image and for pooled counts, but not for means over images."""
 
     quality: float
     segmentation: float
@@ -47,22 +47,22 @@ class PanopticQuality(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageScore:
-    """Counts of one image, or of several together.
+    """Counts of one image or of several images together. The metrics follow from them.
 
     Attributes
     ----------
     truths, predictions
-        Number of true and predicted nuclei.
+        Number of true and of predicted nuclei.
     matches : tuple of int
-        Matches at each of `THRESHOLDS`.
+        Number of matches at each of `THRESHOLDS`.
     matched_iou
-        Sum of the intersections over union of the matches at .5.
+        Sum of the IoU of the matches at 0.5.
     shared_pixels, union_pixels
-        Dividend and divisor of the aggregated Jaccard index.
-    right_pixels, pixels
-        Pixels of which nucleus or not is right, and all of them.
+        Numerator and denominator of the aggregated Jaccard index.
+    correct_pixels, pixels
+        Number of pixels that are correctly classified as nucleus or background, and number of all pixels.
     errors
-        What is lost or wrong at .5, by cause.
+        Number of errors of each cause at IoU 0.5.
     """
 
     truths: int
@@ -71,9 +71,9 @@ class ImageScore:
     matched_iou: float
     shared_pixels: int
     union_pixels: int
-    right_pixels: int
+    correct_pixels: int
     pixels: int
-    errors: Errors
+    errors: ErrorBreakdown
 
     @property
     def average_precision(self) -> tuple[float, ...]:
@@ -89,7 +89,7 @@ class ImageScore:
     def panoptic_quality(self) -> PanopticQuality:
         """PQ, SQ and RQ."""
         recognition = self.f1[0]
-        # Without a match recognition is 0, or 1 if there was nothing to match: so is segmentation.
+        # Without matches, SQ equals RQ: 0, or 1 if there is nothing to match.
         segmentation = self.matched_iou / self.matches[0] if self.matches[0] else recognition
         return PanopticQuality(segmentation * recognition, segmentation, recognition)
 
@@ -100,18 +100,18 @@ class ImageScore:
 
     @property
     def pixel_accuracy(self) -> float:
-        """Share of the pixels of which nucleus or not is right."""
-        return _ratio(self.right_pixels, self.pixels)
+        """Share of the pixels that are correctly classified as nucleus or background."""
+        return _ratio(self.correct_pixels, self.pixels)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Figures of a set of images.
+    """Metrics of a set of images.
 
     Attributes
     ----------
     pooled, per_image : dict of float to float
-        Average precision by threshold: counts pooled over images, and mean over images.
+        Average precision by threshold: pooled, and mean per image.
     pooled_f1, per_image_f1 : dict of float to float
         F1 by threshold.
     pooled_pq, per_image_pq
@@ -119,11 +119,11 @@ class Scores:
     pooled_aji, per_image_aji
         Aggregated Jaccard index.
     pixel_accuracy
-        Share of pixels, pooled, of which nucleus or not is right.
+        Share of the pixels, pooled, that are correctly classified as nucleus or background.
     images, truths, predictions
-        How many there were.
+        Number of images, of true nuclei and of predictions.
     errors
-        What is lost or wrong at .5, by cause.
+        Number of errors of each cause at IoU 0.5.
     """
 
     pooled: dict[float, float]
@@ -138,25 +138,25 @@ class Scores:
     images: int
     truths: int
     predictions: int
-    errors: Errors
+    errors: ErrorBreakdown
 
     @property
     def pooled_mean(self) -> float:
-        """Pooled average precision, mean over thresholds .50 to .95."""
+        """Pooled average precision, mean over the thresholds 0.50 to 0.95."""
         return float(np.mean(list(self.pooled.values())))
 
     @property
     def per_image_mean(self) -> float:
-        """Per-image average precision, mean over thresholds: the contest's score ("mSA")."""
+        """Average precision, mean per image and over thresholds: mSA, the score of the 2018 Data Science Bowl."""
         return float(np.mean(list(self.per_image.values())))
 
     @property
     def error_shares(self) -> dict[str, float] | None:
-        """Each of `errors` as a share of the true nuclei; None where there is no true nucleus."""
+        """The errors of each cause as shares of the true nuclei. None if there is no true nucleus."""
         return {cause: count / self.truths for cause, count in asdict(self.errors).items()} if self.truths else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON types, rounded to five digits."""
+        """Return the scores as JSON types, rounded to five digits."""
         shares = self.error_shares
         return {
             "images": self.images,
@@ -179,12 +179,17 @@ class Scores:
 
 
 def score_image(truth: ArrayLike, prediction: ArrayLike) -> ImageScore:
-    """Compare two label images.
+    """Score a predicted label image.
 
     Parameters
     ----------
     truth, prediction : (H, W) arrays of integers
-        0 background.
+        Label images of the same shape, 0 background.
+
+    Returns
+    -------
+    ImageScore
+        The counts, from which the metrics follow.
 
     Examples
     --------
@@ -205,26 +210,31 @@ def score_image(truth: ArrayLike, prediction: ArrayLike) -> ImageScore:
         matched_iou=_sum_of_iou(table, pairs[0]),
         shared_pixels=shared,
         union_pixels=union,
-        right_pixels=int(np.count_nonzero((true_image > 0) == (predicted_image > 0))),
+        correct_pixels=int(np.count_nonzero((true_image > 0) == (predicted_image > 0))),
         pixels=true_image.size,
-        errors=fates(table, pairs[0]).errors,
+        errors=match_outcomes(table, pairs[0]).errors,
     )
 
 
 def match(table: OverlapTable, threshold: float) -> NDArray[np.intp]:
-    """Pair instances whose intersection over union is at least ``threshold``, best pairs first.
+    """Match instances whose intersection over union is at least ``threshold``, best pairs first.
 
     Parameters
     ----------
     table
-        Of the overlaps of two label images.
+        Overlap table of two label images.
     threshold
-        At least 0.5: above it no instance has two partners, and at it ties go to the earlier instance.
+        IoU threshold, 0.5 to 1. Above 0.5 no instance can have two matches. At 0.5 ties go to the earlier instance.
 
     Returns
     -------
     NDArray[np.intp] (M, 2)
-        Positions in the table's ``labels_a`` and ``labels_b``.
+        Indices in the table's ``labels_a`` and ``labels_b``.
+
+    Raises
+    ------
+    ValueError
+        ``threshold`` is out of range.
     """
     if not 0.5 <= threshold <= 1:
         raise ValueError(f"threshold: expected 0.5 to 1, got {threshold}")
@@ -241,14 +251,14 @@ def match(table: OverlapTable, threshold: float) -> NDArray[np.intp]:
 
 
 def _sum_of_iou(table: OverlapTable, pairs: NDArray[np.intp]) -> float:
-    # The table is sorted by its pairs, so their ranks are too.
-    ranks = table.index_a * len(table.areas_b) + table.index_b
-    wanted = pairs[:, 0] * len(table.areas_b) + pairs[:, 1]
-    return float(table.iou[np.searchsorted(ranks, wanted)].sum())
+    # The table is sorted by its pairs, so their keys are sorted too.
+    keys = table.index_a * len(table.areas_b) + table.index_b
+    pair_keys = pairs[:, 0] * len(table.areas_b) + pairs[:, 1]
+    return float(table.iou[np.searchsorted(keys, pair_keys)].sum())
 
 
 def _aggregate(table: OverlapTable) -> tuple[int, int]:
-    """Return dividend and divisor of the aggregated Jaccard index; ties go to the earlier prediction."""
+    """Return numerator and denominator of the aggregated Jaccard index. Ties go to the earlier prediction."""
     best_first = np.lexsort((table.index_b, -table.iou, table.index_a))
     _, first = np.unique(table.index_a[best_first], return_index=True)
     best = best_first[first]
@@ -261,16 +271,16 @@ def _aggregate(table: OverlapTable) -> tuple[int, int]:
 
 
 def summarise(scores: Sequence[ImageScore]) -> Scores:
-    """Pool and average the scores of images.
+    """Compute the pooled and the mean metrics of several images.
 
     Raises
     ------
     DataError
-        If there are none: a figure of no images would mean nothing.
+        ``scores`` is empty.
     """
     if not scores:
         raise DataError("expected the scores of at least one image, got none")
-    total = _together(scores)
+    total = _pool(scores)
     return Scores(
         pooled=_by_threshold(total.average_precision),
         per_image=_by_threshold(np.mean([score.average_precision for score in scores], axis=0)),
@@ -289,17 +299,17 @@ def summarise(scores: Sequence[ImageScore]) -> Scores:
 
 
 def summarise_by(groups: Sequence[str], scores: Sequence[ImageScore]) -> dict[str, Scores]:
-    """Summarise the scores of every group of images.
+    """Summarise the scores of each group of images.
 
     Parameters
     ----------
     groups, scores
-        Of every image, in one order.
+        Group and score of each image, in the same order.
 
     Returns
     -------
     dict of str to Scores
-        By group, sorted.
+        Scores of each group, sorted by its name.
     """
     members: dict[str, list[ImageScore]] = defaultdict(list)
     for group, score in zip(groups, scores, strict=True):
@@ -307,7 +317,7 @@ def summarise_by(groups: Sequence[str], scores: Sequence[ImageScore]) -> dict[st
     return {group: summarise(members[group]) for group in sorted(members)}
 
 
-def _together(scores: Sequence[ImageScore]) -> ImageScore:
+def _pool(scores: Sequence[ImageScore]) -> ImageScore:
     return ImageScore(
         truths=sum(score.truths for score in scores),
         predictions=sum(score.predictions for score in scores),
@@ -315,9 +325,9 @@ def _together(scores: Sequence[ImageScore]) -> ImageScore:
         matched_iou=sum(score.matched_iou for score in scores),
         shared_pixels=sum(score.shared_pixels for score in scores),
         union_pixels=sum(score.union_pixels for score in scores),
-        right_pixels=sum(score.right_pixels for score in scores),
+        correct_pixels=sum(score.correct_pixels for score in scores),
         pixels=sum(score.pixels for score in scores),
-        errors=sum((score.errors for score in scores), Errors()),
+        errors=sum((score.errors for score in scores), ErrorBreakdown()),
     )
 
 

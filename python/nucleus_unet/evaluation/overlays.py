@@ -1,4 +1,4 @@
-"""An image, its truth and a prediction, with what is wrong in colour."""
+"""Pictures of an image, its ground truth and a prediction, with coloured errors."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.evaluation.error_analysis import PredictedFate, TrueFate, fates
+from nucleus_unet.evaluation.error_analysis import GroundTruthOutcome, PredictionOutcome, match_outcomes
 from nucleus_unet.evaluation.metrics import match
-from nucleus_unet.exports.overlay import displayable, outlines
+from nucleus_unet.exports.overlay import inner_boundaries, to_display_rgb
 from nucleus_unet.masks import overlap_table
 from nucleus_unet.reports.plots import PALETTE
 
 Colour = tuple[int, int, int]
 
 _, _, _GREEN, _PURPLE, _BLUE, _VERMILION, _YELLOW, _ = PALETTE
-TRUE_COLOURS: dict[TrueFate, Colour] = {
-    TrueFate.FOUND: _BLUE,
-    TrueFate.MERGED: _YELLOW,
-    TrueFate.SPLIT: _PURPLE,
-    TrueFate.OUTLINE: _GREEN,
-    TrueFate.MISSED: _VERMILION,
+TRUTH_COLOURS: dict[GroundTruthOutcome, Colour] = {
+    GroundTruthOutcome.FOUND: _BLUE,
+    GroundTruthOutcome.MERGED: _YELLOW,
+    GroundTruthOutcome.SPLIT: _PURPLE,
+    GroundTruthOutcome.OUTLINE: _GREEN,
+    GroundTruthOutcome.MISSED: _VERMILION,
 }
-PREDICTED_COLOURS: dict[PredictedFate, Colour] = {
-    PredictedFate.RIGHT: _BLUE,
-    PredictedFate.EMPTY_GROUND: _VERMILION,
-    PredictedFate.PIECE: _PURPLE,
-    PredictedFate.BAD_OUTLINE: _GREEN,
+PREDICTION_COLOURS: dict[PredictionOutcome, Colour] = {
+    PredictionOutcome.CORRECT: _BLUE,
+    PredictionOutcome.BACKGROUND: _VERMILION,
+    PredictionOutcome.PIECE: _PURPLE,
+    PredictionOutcome.BAD_OUTLINE: _GREEN,
 }
 _WIDEST = 512
 _FILL = 0.5
 
 
 class Panels(NamedTuple):
-    """An image, and the same with its true and with its predicted nuclei; each of them (h, w, 3), uint8."""
+    """Pictures of an image, of its true nuclei and of its predicted nuclei. Each is (h, w, 3), uint8."""
 
     image: NDArray[np.uint8]
     truth: NDArray[np.uint8]
@@ -45,16 +45,20 @@ class Panels(NamedTuple):
 def error_panels(image: NDArray[Any], truth: NDArray[np.uint32], prediction: NDArray[np.uint32]) -> Panels:
     """Draw an image, its true and its predicted nuclei.
 
-    Nuclei are outlined, and those that are lost or wrong at an intersection over union of .5 are filled, in the colours
-    of `TRUE_COLOURS` and `PREDICTED_COLOURS`. Of images wider or higher than 512 pixels, every second, third, ... pixel
-    is drawn.
+    Nuclei are outlined in the colours of `TRUTH_COLOURS` and `PREDICTION_COLOURS`. False negatives and false positives
+    at an IoU of 0.5 are filled too. Images of more than 512 pixels in height or width are subsampled.
 
     Parameters
     ----------
     image : (H, W) or (H, W, 3) array
-        Of any dtype of the contract.
+        Image of any supported dtype.
     truth, prediction : NDArray[np.uint32] (H, W)
-        0 background.
+        Label images, 0 background.
+
+    Returns
+    -------
+    Panels
+        The three pictures.
 
     Examples
     --------
@@ -64,31 +68,31 @@ def error_panels(image: NDArray[Any], truth: NDArray[np.uint32], prediction: NDA
     ((8, 8, 3), [213, 94, 0])
     """
     table = overlap_table(truth, prediction)
-    found = fates(table, match(table, 0.5))
+    found = match_outcomes(table, match(table, 0.5))
     step = -(-max(truth.shape) // _WIDEST)
-    shown = np.ascontiguousarray(displayable(image)[::step, ::step])
+    picture = np.ascontiguousarray(to_display_rgb(image)[::step, ::step])
     return Panels(
-        shown,
-        _coloured(shown, truth[::step, ::step], table.labels_a, found.truths, TRUE_COLOURS),
-        _coloured(shown, prediction[::step, ::step], table.labels_b, found.predictions, PREDICTED_COLOURS),
+        picture,
+        _coloured(picture, truth[::step, ::step], table.labels_a, found.truths, TRUTH_COLOURS),
+        _coloured(picture, prediction[::step, ::step], table.labels_b, found.predictions, PREDICTION_COLOURS),
     )
 
 
 def _coloured(
-    shown: NDArray[np.uint8],
+    picture: NDArray[np.uint8],
     labels: NDArray[np.uint32],
     instances: NDArray[np.uint32],
-    instance_fates: NDArray[np.uint8],
+    instance_outcomes: NDArray[np.uint8],
     colours: Mapping[Any, Colour],
 ) -> NDArray[np.uint8]:
-    canvas = shown.copy()
+    canvas = picture.copy()
     nuclei = labels > 0
-    fate = instance_fates[np.searchsorted(instances, labels[nuclei])]
+    outcome = instance_outcomes[np.searchsorted(instances, labels[nuclei])]
     tint = np.zeros_like(canvas)
-    tint[nuclei] = np.array([colours[each] for each in sorted(colours)], np.uint8)[fate]
+    tint[nuclei] = np.array([colours[each] for each in sorted(colours)], np.uint8)[outcome]
     bad = np.zeros(labels.shape, bool)
-    bad[nuclei] = fate > 0
+    bad[nuclei] = outcome > 0
     canvas[bad] = np.rint((1 - _FILL) * canvas[bad] + _FILL * tint[bad])
-    edge = outlines(labels)
+    edge = inner_boundaries(labels)
     canvas[edge] = tint[edge]
     return canvas

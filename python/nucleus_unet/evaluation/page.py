@@ -1,4 +1,4 @@
-"""The page of an evaluation: one HTML file with everything in it, pictures too."""
+"""The HTML page of an evaluation. It is one file with embedded pictures."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from nucleus_unet.evaluation.error_tables import (
     IMAGE_HEADER,
     LEGENDS,
-    Groups,
-    cause_rows,
-    error_figures,
-    figure,
+    NamedScores,
+    error_pictures,
+    error_rows,
+    format_metric,
     image_rows,
 )
 from nucleus_unet.evaluation.evaluate import EvaluatedImage, Evaluation
@@ -19,49 +19,49 @@ from nucleus_unet.reports.page import render
 from nucleus_unet.reports.plots import draw_precision
 
 
-def report_html(evaluation: Evaluation, worst: Sequence[EvaluatedImage]) -> str:
-    """Write the page.
+def evaluation_html(evaluation: Evaluation, worst: Sequence[EvaluatedImage]) -> str:
+    """Return the page of an evaluation.
 
     Parameters
     ----------
     evaluation
-        Its figures.
+        The evaluation.
     worst
-        The images to show.
+        The images of which the page has pictures.
     """
-    # Pairs, as a subset or a kind may be called "all" too.
+    # Pairs instead of a dict, as a subset or a category may also be named "all".
     groups = [("all", evaluation.overall), *evaluation.subsets.items()]
     return render(
         "evaluation/page.html",
         title=f"{evaluation.model}: evaluation",
         evaluation=evaluation,
-        key_figures=_facts(evaluation.overall),
+        tiles=_tiles(evaluation.overall),
         overall=_score_rows([("all", evaluation.overall)]),
         subsets=_score_rows(evaluation.subsets.items()),
-        kinds=_score_rows(evaluation.kinds.items()),
-        mosaics=_score_rows(evaluation.mosaics.items()),
+        categories=_score_rows(evaluation.categories.items()),
+        fields=_score_rows(evaluation.fields.items()),
         curves=draw_precision(_curves(groups)),
         thresholds=[_thresholds(name, scores) for name, scores in groups],
-        causes=cause_rows([*groups, *evaluation.kinds.items()]),
+        error_rows=error_rows([*groups, *evaluation.categories.items()]),
         legends=LEGENDS,
-        worst=error_figures(worst),
+        worst=error_pictures(worst),
         image_header=IMAGE_HEADER,
         images=image_rows(evaluation.images),
     )
 
 
-def _facts(overall: Scores) -> dict[str, str]:
+def _tiles(overall: Scores) -> dict[str, str]:
     return {
-        "AP50": figure(overall.pooled[0.5]),
-        "mean AP": figure(overall.pooled_mean),
-        "PQ": figure(overall.pooled_pq.quality),
+        "AP50": format_metric(overall.pooled[0.5]),
+        "mean AP": format_metric(overall.pooled_mean),
+        "PQ": format_metric(overall.pooled_pq.quality),
         "images": f"{overall.images:,}",
         "true nuclei": f"{overall.truths:,}",
         "predicted": f"{overall.predictions:,}",
     }
 
 
-def _score_rows(groups: Groups) -> list[list[str]]:
+def _score_rows(groups: NamedScores) -> list[list[str]]:
     rows = []
     for name, scores in groups:
         counts = map(str, (scores.images, scores.truths, scores.predictions))
@@ -69,11 +69,11 @@ def _score_rows(groups: Groups) -> list[list[str]]:
         pooled += [*scores.pooled_pq, scores.pooled_aji]
         single = [scores.per_image[0.5], scores.per_image_mean, scores.per_image_f1[0.5]]
         single += [scores.per_image_pq.quality, scores.per_image_aji]
-        rows.append([name, *map(figure, [*pooled, *single, scores.pixel_accuracy]), *counts])
+        rows.append([name, *map(format_metric, [*pooled, *single, scores.pixel_accuracy]), *counts])
     return rows
 
 
-def _curves(groups: Groups) -> list[tuple[str, dict[float, float]]]:
+def _curves(groups: NamedScores) -> list[tuple[str, dict[float, float]]]:
     curves: list[tuple[str, dict[float, float]]] = []
     for name, scores in groups:
         curves += [(f"{name}, pooled", scores.pooled), (f"{name}, mean per image", scores.per_image)]
@@ -88,7 +88,7 @@ def _thresholds(name: str, scores: Scores) -> tuple[list[str], list[list[str]]]:
         "F1, mean per image": scores.per_image_f1,
     }
     rows = [
-        [measure, *map(figure, curve.values()), figure(sum(curve.values()) / len(curve))]
+        [measure, *map(format_metric, curve.values()), format_metric(sum(curve.values()) / len(curve))]
         for measure, curve in measures.items()
     ]
     return [name, *(f"{threshold:.2f}" for threshold in THRESHOLDS), "mean"], rows

@@ -1,23 +1,23 @@
-"""An evaluation as files: a page for people, JSON for machines, and a table of the images."""
+"""Write an evaluation as an HTML page, as JSON and as a CSV table of the images."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+from dataclasses import astuple
 from pathlib import Path
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.evaluation.evaluate import EvaluatedImage, Evaluation
-from nucleus_unet.evaluation.page import report_html
+from nucleus_unet.evaluation.page import evaluation_html
 from nucleus_unet.io.atomic import check_output_folder, write_atomically
+from nucleus_unet.reports.csv_table import csv_text
 from nucleus_unet.reports.page import require_page_packages
 
-PAGE, FIGURES, TABLE = "report.html", "report.json", "images.csv"
+PAGE, JSON_FILE, TABLE = "report.html", "report.json", "images.csv"
 
 
 def check_report_folder(folder: Path) -> None:
-    """Find out before a long evaluation whether its report could be written.
+    """Check before a long evaluation that its report can be written.
 
     Raises
     ------
@@ -31,21 +31,21 @@ def check_report_folder(folder: Path) -> None:
 
 
 def write_report(evaluation: Evaluation, folder: Path, *, worst: int = 12) -> Path:
-    """Write ``report.html``, ``report.json`` and ``images.csv``; they replace those of an earlier report.
+    """Write ``report.html``, ``report.json`` and ``images.csv``. Existing files of these names are replaced.
 
     Parameters
     ----------
     evaluation
-        From `nucleus_unet.evaluation.evaluate.evaluate`.
+        Evaluation from `nucleus_unet.evaluation.evaluate.evaluate`.
     folder
-        Made if missing.
+        Output folder. It is created if missing.
     worst
-        How many images the page shows at most.
+        Maximum number of images of which the page has pictures.
 
     Returns
     -------
     Path
-        Of the page: it holds its pictures, and needs neither the other files nor a network.
+        Path of the page. It contains its pictures, and works offline and without the other files.
 
     Raises
     ------
@@ -71,31 +71,22 @@ def write_report(evaluation: Evaluation, folder: Path, *, worst: int = 12) -> Pa
     if worst < 0:
         raise SettingsError(f"worst: expected 0 or more images, got {worst}")
     check_report_folder(folder)
-    page = report_html(evaluation, worst_images(evaluation, worst))
-    write_atomically(folder / FIGURES, json.dumps(evaluation.to_json(), indent=2) + "\n")
-    write_atomically(folder / TABLE, _table(evaluation))
+    page = evaluation_html(evaluation, worst_images(evaluation, worst))
+    write_atomically(folder / JSON_FILE, json.dumps(evaluation.to_json(), indent=2) + "\n")
+    write_atomically(folder / TABLE, csv_text([image.to_row() for image in evaluation.images]))
     write_atomically(folder / PAGE, page)
     return folder / PAGE
 
 
 def worst_images(evaluation: Evaluation, count: int) -> list[EvaluatedImage]:
-    """Choose the images of lowest mean average precision; ties go to the one with more nuclei lost, then by name.
+    """Return the images of lowest mean average precision. Ties are ordered by number of errors, then by name.
 
-    Images in which nothing is lost or wrong at an intersection over union of 0.5 are not among them.
+    Images without errors at an IoU of 0.5 are left out.
     """
 
-    def goodness(image: EvaluatedImage) -> tuple[float, int, str]:
+    def sort_key(image: EvaluatedImage) -> tuple[float, int, str]:
         errors = image.score.errors
-        return image.mean_average_precision, -errors.lost - errors.wrong, image.example.name
+        return image.mean_average_precision, -errors.false_negatives - errors.false_positives, image.example.name
 
-    faulty = [image for image in evaluation.images if image.score.errors.lost + image.score.errors.wrong]
-    return sorted(faulty, key=goodness)[:count]
-
-
-def _table(evaluation: Evaluation) -> str:
-    rows = [image.to_row() for image in evaluation.images]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    faulty = [image for image in evaluation.images if any(astuple(image.score.errors))]
+    return sorted(faulty, key=sort_key)[:count]

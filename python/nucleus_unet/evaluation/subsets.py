@@ -1,4 +1,4 @@
-"""Images that are also reported on their own: lists of names, and whom they name."""
+"""Subsets of images that are evaluated separately: reading lists of names, and finding the images."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ def read_names(path: Path) -> list[str]:
     Parameters
     ----------
     path
-        Of a text file with one name a line (empty lines do not count), or of a CSV table with a column ``image_id``.
+        Path of a text file with one name per line (empty lines are ignored), or of a CSV table with a column
+        ``image_id``.
 
     Returns
     -------
     list of str
-        In the order of the file, each once.
+        The names in the order of the file, without duplicates.
 
     Raises
     ------
     DataError
-        The file is no text, or names nothing.
+        The file is not a text file, or has no names.
     OSError
-        It cannot be opened.
+        The file cannot be opened.
 
     Examples
     --------
@@ -44,43 +45,42 @@ def read_names(path: Path) -> list[str]:
         header = next(csv.reader(lines[:1]), [])
         named = [row[_COLUMN] or "" for row in csv.DictReader(lines)] if _COLUMN in header else lines
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no readable list of names: {error}") from error
+        raise DataError(f"{path} is not a readable list of names: {error}") from error
     names = list(dict.fromkeys(stripped for name in named if (stripped := name.strip())))
     if not names:
-        raise DataError(f"{path}: expected names of images, one a line or in a column {_COLUMN}, found none")
+        raise DataError(f"{path}: expected names of images, one per line or in a column {_COLUMN}, found none")
     return names
 
 
 def find_members(names: Sequence[str], subsets: Mapping[str, Collection[str]]) -> dict[str, list[int]]:
-    """Find the images that subsets name.
+    """Find the images of each subset.
 
     Parameters
     ----------
     names
-        Of all images. A name that several images have is theirs together.
+        Names of all images. If several images have the same name, a subset with this name contains all of them.
     subsets
-        By subset, the names of its images.
+        Names of the images of each subset.
 
     Returns
     -------
     dict of str to list of int
-        By subset, the positions of its images, ascending.
+        Indices of the images of each subset, ascending.
 
     Raises
     ------
     DataError
-        A subset names an image that is not there, or none at all.
+        A subset is empty or names an unknown image.
     """
     known = set(names)
     members = {}
-    for subset, wanted in subsets.items():
-        if not wanted:
+    for subset, subset_names in ((subset, set(listed)) for subset, listed in subsets.items()):
+        if not subset_names:
             raise DataError(f"subset {subset!r}: expected at least one name")
-        if strange := sorted(set(wanted) - known):
+        if unknown := sorted(subset_names - known):
             raise DataError(
-                f"subset {subset!r}: {len(strange)} of {len(wanted)} names are of no image that was read, such as "
-                f"{strange[0]!r}; names are like {min(known, default='')!r}"
+                f"subset {subset!r}: {len(unknown)} of {len(subset_names)} names are not those of an image, such as "
+                f"{unknown[0]!r}; an image is named {min(known, default='')!r}"
             )
-        chosen = set(wanted)
-        members[subset] = [position for position, name in enumerate(names) if name in chosen]
+        members[subset] = [index for index, name in enumerate(names) if name in subset_names]
     return members

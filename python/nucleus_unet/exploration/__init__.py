@@ -1,4 +1,4 @@
-"""What a labelled set holds, before anything is trained on it: kinds of image, sizes and shapes of nuclei, faults."""
+"""Exploration of a labelled set before training: image categories, nucleus statistics and data problems."""
 
 from nucleus_unet.exploration.page import write_page
 from nucleus_unet.exploration.summary import Exploration, explore

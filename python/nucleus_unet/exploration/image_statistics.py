@@ -1,55 +1,54 @@
-"""What is known of one image of a labelled set once it has been looked at."""
+"""Statistics of one image of a labelled set."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 
-from nucleus_unet.data.dataset import Example
-from nucleus_unet.exploration.clustering import Look, look
-from nucleus_unet.exploration.nucleus_statistics import Nuclei, measure_nuclei
-from nucleus_unet.preprocessing.normalisation import measure_levels, normalise
+from nucleus_unet.data.dataset import Example, array_digest
+from nucleus_unet.exploration.clustering import ImageFeatures, image_features
+from nucleus_unet.exploration.nucleus_statistics import NucleusStatistics, compute_nucleus_statistics
+from nucleus_unet.preprocessing.normalisation import normalise_image
 
 
 @dataclass(frozen=True, eq=False)
-class ImageFacts:
-    """What is known of one image.
+class ImageStatistics:
+    """Statistics of one image and its nuclei.
 
     Attributes
     ----------
-    name, kind, mosaic
-        As the example has them.
+    name, category, field_id
+        Those of the example.
     height, width, channels
-        Of the image.
+        Size of the image in pixels, and its number of channels.
     dtype
-        Of its pixels.
-    flat
-        Whether all its pixels are equal.
+        Name of the image's dtype.
+    is_constant
+        Whether all pixels are equal.
     nuclei
-        Every nucleus, measured; brightness is 0 to 1, as the network sees the image.
-    look
-        What images are clustered by.
-    pixels_digest, labels_digest
-        Of image and label image: equal if these are.
+        Statistics of every nucleus. Intensities are those of the normalised image, 0 to 1.
+    features
+        Features by which images are clustered.
+    image_digest, labels_digest
+        Digests of the image and of the label image. Equal arrays have equal digests.
     """
 
     name: str
-    kind: str
-    mosaic: str
+    category: str
+    field_id: str
     height: int
     width: int
     channels: int
     dtype: str
-    flat: bool
-    nuclei: Nuclei
-    look: Look
-    pixels_digest: bytes
-    labels_digest: bytes
+    is_constant: bool
+    nuclei: NucleusStatistics
+    features: ImageFeatures
+    image_digest: str
+    labels_digest: str
 
 
-def examine(example: Example, *, threads: int | None = None) -> ImageFacts:
+def measure_image(example: Example, *, threads: int | None = None) -> ImageStatistics:
     """Measure one image and its nuclei.
 
     Parameters
@@ -57,29 +56,23 @@ def examine(example: Example, *, threads: int | None = None) -> ImageFacts:
     example
         The image and its label image.
     threads
-        Of a kernel; None for all cores.
+        Number of threads of each kernel. None for one per core.
     """
     image, labels = example.image, example.labels
-    levels = measure_levels(image)
-    shown = normalise(image, levels) if levels else np.zeros(image.shape, np.float32)
-    grey = shown if shown.ndim == 2 else shown.mean(axis=-1)
-    nuclei = measure_nuclei(labels, grey, threads=threads)
-    return ImageFacts(
+    normalised = normalise_image(image)
+    grey = normalised if normalised.ndim == 2 else normalised.mean(axis=-1)
+    nuclei = compute_nucleus_statistics(labels, grey, threads=threads)
+    return ImageStatistics(
         name=example.name,
-        kind=example.kind,
-        mosaic=example.mosaic,
+        category=example.category,
+        field_id=example.field_id,
         height=labels.shape[0],
         width=labels.shape[1],
         channels=1 if image.ndim == 2 else image.shape[2],
         dtype=image.dtype.name,
-        flat=levels is None,
+        is_constant=not normalised.any(),
         nuclei=nuclei,
-        look=look(shown, float(np.median(nuclei.diameter)) if len(nuclei) else None),
-        pixels_digest=_digest(image),
-        labels_digest=_digest(labels),
+        features=image_features(normalised, grey, float(np.median(nuclei.diameter)) if len(nuclei) else None),
+        image_digest=example.digest,
+        labels_digest=array_digest(labels),
     )
-
-
-def _digest(pixels: np.ndarray) -> bytes:
-    header = f"{pixels.dtype.str}{pixels.shape}".encode()
-    return hashlib.blake2b(header + np.ascontiguousarray(pixels).tobytes(), digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""Every nucleus of one image, measured: size, shape, neighbours, brightness, and what is odd about its mask."""
+"""Statistics of every nucleus of one image: size, shape, neighbours, intensity, and properties of its mask."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
-from nucleus_unet.masks import expand_labels, fill_holes, label, overlap_table, regionprops_table, relabel_sequential
+from nucleus_unet.masks import expand_labels, fill_holes, label, overlap_table, regionprops_table, relabel_by_position
 
 RING = 3.0
-"""How many pixels wide the surroundings are that a nucleus is compared with."""
+"""Width in pixels of the background ring with which a nucleus is compared."""
 
-_NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
+_NEIGHBOUR_OFFSETS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
 @dataclass(frozen=True, eq=False)
-class Nuclei:
-    """Measurements of the N nuclei of an image, by raster order of their first pixel.
+class NucleusStatistics:
+    """Statistics of the N nuclei of an image, in raster order of their first pixels.
 
     Attributes
     ----------
     area : NDArray[np.int64] (N,)
-        Pixels.
+        Area in pixels.
     diameter : NDArray[np.float64] (N,)
-        Of a disc of that area, in pixels.
+        Diameter in pixels of the disc of the same area.
     eccentricity : NDArray[np.float64] (N,)
-        Of the ellipse with the same second moments: 0 for a circle, towards 1 for a line.
+        Eccentricity of the ellipse with the same second moments: 0 for a circle, near 1 for a line.
     solidity : NDArray[np.float64] (N,)
-        Area over the area of the convex hull of the pixels' squares: 1 if convex. Corners of pixels count, so that
-        small round nuclei have about .9.
+        Area divided by the area of the convex hull of the pixel squares: 1 if convex. The hull includes the corners of
+        the pixels, so small round nuclei have about 0.9.
     neighbours : NDArray[np.int64] (N,)
-        How many other nuclei share an edge or corner of a pixel with it.
+        Number of nuclei that share a pixel edge or corner with it.
     intensity : NDArray[np.float64] (N,)
-        Mean of the image.
+        Mean intensity.
     contrast : NDArray[np.float64] (N,)
-        `intensity` minus the mean of the background at most `RING` pixels away; not a number without any.
+        `intensity` minus the mean of the background at most `RING` pixels away. NaN if there is no such background.
     hole_pixels : NDArray[np.int64] (N,)
-        Pixels of background that it encloses.
+        Number of enclosed background pixels.
     pieces : NDArray[np.int64] (N,)
-        Of its pixels that do not hang together, not even over corners.
+        Number of 8-connected components.
     """
 
     area: NDArray[np.int64]
@@ -57,32 +57,34 @@ class Nuclei:
         return len(self.area)
 
 
-def measure_nuclei(labels: NDArray[np.uint32], grey: NDArray[np.float32], *, threads: int | None = None) -> Nuclei:
-    """Measure every nucleus of a label image.
+def compute_nucleus_statistics(
+    labels: NDArray[np.uint32], grey: NDArray[np.float32], *, threads: int | None = None
+) -> NucleusStatistics:
+    """Compute the statistics of every nucleus of a label image.
 
     Parameters
     ----------
     labels : NDArray[np.uint32] (H, W)
-        0 background.
+        Label image, 0 background.
     grey : NDArray[np.float32] (H, W)
-        The image, of one channel.
+        Image of one channel.
     threads
-        Of a kernel; None for all cores.
+        Number of threads of each kernel. None for one per core.
 
     Examples
     --------
     >>> labels = np.array([[1, 1, 0, 0], [1, 1, 2, 0]], np.uint32)
-    >>> nuclei = measure_nuclei(labels, (labels == 1).astype(np.float32))
+    >>> nuclei = compute_nucleus_statistics(labels, (labels == 1).astype(np.float32))
     >>> nuclei.area.tolist(), nuclei.solidity.tolist(), nuclei.neighbours.tolist(), nuclei.contrast.tolist()
     ([4, 1], [1.0, 1.0], [1, 1], [1.0, 0.0])
     """
-    labels, _ = relabel_sequential(labels)
+    labels, _ = relabel_by_position(labels)
     properties = ("area", "eccentricity", "solidity", "intensity_mean")
     table = regionprops_table(labels, grey, properties=properties, threads=threads)
     area, intensity = table["area"], table["intensity_mean"]
     count = len(area)
     ring = np.where(labels == 0, expand_labels(labels, RING, threads=threads), 0)
-    return Nuclei(
+    return NucleusStatistics(
         area=area,
         diameter=2 * np.sqrt(area / np.pi),
         eccentricity=table["eccentricity"],
@@ -98,10 +100,10 @@ def measure_nuclei(labels: NDArray[np.uint32], grey: NDArray[np.float32], *, thr
 def _neighbours(labels: NDArray[np.uint32], count: int, threads: int | None) -> NDArray[np.int64]:
     height, width = labels.shape
     pairs = []
-    for down, right in _NEIGHBOURS:
-        here = labels[: height - down, max(-right, 0) : width - max(right, 0)]
-        there = labels[down:, max(right, 0) : width + min(right, 0)]
-        table = overlap_table(here, there, threads=threads)
+    for down, right in _NEIGHBOUR_OFFSETS:
+        pixels = labels[: height - down, max(-right, 0) : width - max(right, 0)]
+        neighbours = labels[down:, max(right, 0) : width + min(right, 0)]
+        table = overlap_table(pixels, neighbours, threads=threads)
         a, b = table.labels_a[table.index_a], table.labels_b[table.index_b]
         pairs.append(np.stack([np.minimum(a, b), np.maximum(a, b)], axis=1)[a != b])
     touching = np.unique(np.concatenate(pairs), axis=0)

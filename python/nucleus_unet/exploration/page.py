@@ -1,4 +1,4 @@
-"""The page of an exploration: one HTML file with everything in it, pictures too."""
+"""The HTML page of an exploration. It is one file with embedded pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.exploration.contact_sheet import MEDIA_TYPE, choose, thumbnail
+from nucleus_unet.exploration.contact_sheet import THUMBNAIL_MEDIA_TYPE, choose_images, thumbnail
 from nucleus_unet.exploration.data_checks import counted
 from nucleus_unet.exploration.nucleus_statistics import RING
 from nucleus_unet.exploration.summary import Exploration
@@ -20,8 +20,8 @@ from nucleus_unet.io.atomic import check_writable, write_atomically
 from nucleus_unet.reports.page import render
 from nucleus_unet.reports.plots import PALETTE, draw_histogram
 
-_SHOWN = 8
-_LISTED = 200
+_PICTURES_PER_CATEGORY = 8
+_MAX_LISTED = 200
 
 
 class _Quantity(NamedTuple):
@@ -33,31 +33,31 @@ class _Quantity(NamedTuple):
 
 _QUANTITIES = {
     "area": _Quantity("Area", "pixels", logarithmic=True),
-    "diameter": _Quantity("Diameter", "pixels, of a disc of the same area", logarithmic=True),
-    "eccentricity": _Quantity("Eccentricity", "0 round, 1 a line"),
+    "diameter": _Quantity("Diameter", "pixels (disc of the same area)", logarithmic=True),
+    "eccentricity": _Quantity("Eccentricity", "0: circle, 1: line"),
     "solidity": _Quantity("Solidity", "area / area of the convex hull"),
     "neighbours": _Quantity("Touching neighbours", "nuclei", whole=True),
-    "intensity": _Quantity("Intensity", "mean; 0 black, 1 white"),
-    "contrast": _Quantity("Contrast", f"intensity minus that of the {RING:.0f} pixels around"),
+    "intensity": _Quantity("Intensity", "mean; 0: black, 1: white"),
+    "contrast": _Quantity("Contrast", f"intensity minus that of a ring of {RING:.0f} pixels"),
 }
 
 
 def write_page(exploration: Exploration, path: Path, *, title: str = "Training set") -> Path:
-    """Write the page of an exploration; it replaces an earlier one whole or not at all.
+    """Write the page of an exploration atomically. An existing page is replaced.
 
     Parameters
     ----------
     exploration
-        From `nucleus_unet.exploration.explore`.
+        Exploration from `nucleus_unet.exploration.explore`.
     path
-        Of the page, ending in ``.html`` or ``.htm``.
+        Path of the page. It ends in ``.html`` or ``.htm``.
     title
-        What the set is called.
+        Title of the page.
 
     Returns
     -------
     Path
-        Of the page.
+        Path of the page.
 
     Raises
     ------
@@ -76,66 +76,77 @@ def write_page(exploration: Exploration, path: Path, *, title: str = "Training s
     'set.html'
     """
     check_page_path(path)
-    write_atomically(path, page_html(exploration, title=title))
+    write_atomically(path, exploration_html(exploration, title=title))
     return path
 
 
 def check_page_path(path: Path) -> None:
-    """Find out before long work whether ``path`` is one for a page; raise `SettingsError` or `OSError` if not."""
+    """Check before a long computation that a page can be written to ``path``.
+
+    Raises
+    ------
+    SettingsError
+        ``path`` is a folder or has another suffix than ``.html`` or ``.htm``.
+    OSError
+        Its folder is not writable.
+    """
     if path.suffix.lower() not in (".html", ".htm") or path.is_dir():
-        raise SettingsError(f"{path}: expected the name of a page that ends in .html")
+        raise SettingsError(f"{path}: expected a file name that ends in .html")
     check_writable(path.absolute().parent)
 
 
-def page_html(exploration: Exploration, *, title: str) -> str:
-    """Return the page of an exploration; equal sets give equal pages."""
-    # The most frequent first, so that they get the colours.
-    kinds = [kind for kind, _ in sorted(Counter(exploration.kinds).items(), key=lambda each: (-each[1], each[0]))]
+def exploration_html(exploration: Exploration, *, title: str) -> str:
+    """Return the page of an exploration. Equal sets give equal pages."""
+    # The most frequent categories come first, so that they get their own colours.
+    counts = Counter(exploration.categories)
+    categories = sorted(counts, key=lambda category: (-counts[category], category))
     nuclei = exploration.nuclei
-    problems = groupby(exploration.problems, key=lambda problem: problem.fault)
+    problems = groupby(exploration.problems, key=lambda problem: problem.type)
     return render(
         "exploration/page.html",
         title=title,
-        counts=_counts(exploration, kinds),
-        faults=[(fault, [(each.image, each.detail) for each in of_fault]) for fault, of_fault in problems],
-        kinds_found=exploration.kinds_found,
-        kinds=[_kind(exploration, kind, nuclei) for kind in kinds],
-        shown=_SHOWN,
-        sheets=[(kind, _sheet(exploration, kind)) for kind in kinds],
-        media_type=MEDIA_TYPE,
-        legend=_legend(kinds),
-        charts=_charts(exploration, kinds, nuclei),
+        counts=_counts(exploration, categories),
+        problem_types=[
+            (problem_type, [(each.image, each.detail) for each in found]) for problem_type, found in problems
+        ],
+        clustered=exploration.categories_are_clusters,
+        categories=[_category(exploration, category, nuclei) for category in categories],
+        shown=_PICTURES_PER_CATEGORY,
+        sheets=[(category, _sheet(exploration, category)) for category in categories],
+        media_type=THUMBNAIL_MEDIA_TYPE,
+        legend=_legend(categories),
+        charts=_charts(exploration, categories, nuclei),
         formats=_formats(exploration),
-        listed=_LISTED,
+        listed=_MAX_LISTED,
     )
 
 
-def _counts(exploration: Exploration, kinds: Sequence[str]) -> dict[str, str]:
+def _counts(exploration: Exploration, categories: Sequence[str]) -> dict[str, str]:
     counts = {
         "images": len(exploration.images),
         "nuclei": sum(len(image.nuclei) for image in exploration.images),
-        "kinds": len(kinds),
+        "categories": len(categories),
     }
-    fields = len({image.mosaic for image in exploration.images})
-    if fields < len(exploration.images):  # else nobody has said which images show one field
+    fields = len({image.field_id for image in exploration.images})
+    if fields < len(exploration.images):  # otherwise the fields are unknown
         counts["fields or patients"] = fields
     return {name: f"{count:,}" for name, count in counts.items()}
 
 
-def _kind(exploration: Exploration, kind: str, nuclei: dict[str, NDArray[np.float64]]) -> list[str]:
-    positions = exploration.of_kind(kind)
+def _category(exploration: Exploration, category: str, nuclei: dict[str, NDArray[np.float64]]) -> list[str]:
+    positions = exploration.in_category(category)
     counts = np.array([len(exploration.images[position].nuclei) for position in positions])
-    of_kind = np.isin(nuclei["image"], positions)
-    columns = {name: values[of_kind] for name, values in nuclei.items()}
+    in_category = np.isin(nuclei["image"], positions)
+    columns = {name: values[in_category] for name, values in nuclei.items()}
     return [
-        kind,
+        category,
         f"{len(positions):,}",
         f"{counts.sum():,}",
         _spread(counts, ".0f"),
         _spread(columns["diameter"], ".1f"),
         _spread(columns["eccentricity"], ".2f"),
         _spread(columns["solidity"], ".2f"),
-        f"{(columns['neighbours'] > 0).mean():.0%}" if of_kind.any() else "none",
+        f"{(columns['neighbours'] > 0).mean():.0%}" if in_category.any() else "none",
         _spread(columns["contrast"], ".2f"),
     ]
 
@@ -148,29 +159,29 @@ def _spread(values: NDArray[np.float64] | NDArray[np.int64], form: str) -> str:
     return f"{middle:{form}} ({low:{form}} to {high:{form}})"
 
 
-def _sheet(exploration: Exploration, kind: str) -> list[tuple[str, str, bytes]]:
-    positions = exploration.of_kind(kind)
+def _sheet(exploration: Exploration, category: str) -> list[tuple[str, str, bytes]]:
+    positions = exploration.in_category(category)
     counts = [len(exploration.images[position].nuclei) for position in positions]
     figures = []
-    for chosen in choose(counts, _SHOWN):
+    for chosen in choose_images(counts, _PICTURES_PER_CATEGORY):
         example = exploration.examples[positions[chosen]]
         figures.append((example.name, counted(counts[chosen], "nucleus"), thumbnail(example.image, example.labels)))
     return figures
 
 
-def _legend(kinds: Sequence[str]) -> list[tuple[str, tuple[int, int, int]]]:
-    """Name the groups that charts draw: the most frequent kinds, and all others as one."""
+def _legend(categories: Sequence[str]) -> list[tuple[str, tuple[int, int, int]]]:
+    """Return name and colour of the groups in the charts: the most frequent categories, and the rest as one group."""
     own = len(PALETTE) - 1
-    names = [*kinds[:own], "other kinds"] if len(kinds) > own else list(kinds)
+    names = [*categories[:own], "other categories"] if len(categories) > own else list(categories)
     return list(zip(names, PALETTE, strict=False))
 
 
 def _charts(
-    exploration: Exploration, kinds: Sequence[str], nuclei: dict[str, NDArray[np.float64]]
+    exploration: Exploration, categories: Sequence[str], nuclei: dict[str, NDArray[np.float64]]
 ) -> list[tuple[str, bytes]]:
-    groups = len(_legend(kinds))
-    rank = {kind: min(number, groups - 1) for number, kind in enumerate(kinds)}
-    group = np.array([rank[kind] for kind in exploration.kinds])
+    groups = len(_legend(categories))
+    rank = {category: min(number, groups - 1) for number, category in enumerate(categories)}
+    group = np.array([rank[category] for category in exploration.categories])
     counts = np.array([len(image.nuclei) for image in exploration.images], np.float64)
     charts = [_chart(_Quantity("Nuclei per image", "nuclei", whole=True), counts, group, groups)]
     group_of_nucleus = group[nuclei["image"].astype(np.intp)]

@@ -1,4 +1,4 @@
-"""A labelled set explored: all its images measured, sorted into kinds, and searched for what looks wrong."""
+"""Explore a labelled set: measure all images, sort them into categories, and list possible problems."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from numpy.typing import NDArray
 
 from nucleus_unet.data.dataset import Example, ReadReport
 from nucleus_unet.errors import DataError
-from nucleus_unet.exploration.clustering import find_kinds
+from nucleus_unet.exploration.clustering import cluster_images
 from nucleus_unet.exploration.data_checks import Problem, find_problems
-from nucleus_unet.exploration.image_statistics import ImageFacts, examine
-from nucleus_unet.exploration.nucleus_statistics import Nuclei
+from nucleus_unet.exploration.image_statistics import ImageStatistics, measure_image
+from nucleus_unet.exploration.nucleus_statistics import NucleusStatistics
 
 
 @dataclass(frozen=True, eq=False)
 class Exploration:
-    """What a labelled set holds.
+    """Statistics and possible problems of a labelled set.
 
     Attributes
     ----------
     examples
         The images, in the order given.
     images
-        What is known of each, in the same order.
-    kinds
-        Of each image, likewise.
-    kinds_found
-        Whether kinds were found by clustering; else they are the examples' own.
+        Statistics of each image, in the same order.
+    categories
+        Category of each image, in the same order.
+    categories_are_clusters
+        Whether the categories were found by clustering. If not, they are those of the examples.
     problems
-        What looks wrong, sorted by fault, then image.
+        Possible problems, sorted by type and image.
     """
 
     examples: Sequence[Example]
-    images: list[ImageFacts]
-    kinds: list[str]
-    kinds_found: bool
+    images: list[ImageStatistics]
+    categories: list[str]
+    categories_are_clusters: bool
     problems: list[Problem]
 
     @property
     def nuclei(self) -> dict[str, NDArray[np.float64]]:
-        """Every nucleus of the set, a row each, as columns by the names of `Nuclei`, and ``image``: its position."""
+        """Statistics of all nuclei: one column for each attribute of `NucleusStatistics`, and ``image``, the index."""
         columns: dict[str, NDArray[np.float64]] = {
             field.name: np.concatenate([getattr(image.nuclei, field.name) for image in self.images])
-            for field in fields(Nuclei)
+            for field in fields(NucleusStatistics)
         }
         counts = [len(image.nuclei) for image in self.images]
         return {"image": np.repeat(np.arange(len(counts)), counts), **columns}
 
-    def of_kind(self, kind: str) -> list[int]:
-        """Positions of the images of a kind, ascending."""
-        return [position for position, each in enumerate(self.kinds) if each == kind]
+    def in_category(self, category: str) -> list[int]:
+        """Return the indices of the images of a category, ascending."""
+        return [position for position, each in enumerate(self.categories) if each == category]
 
 
 def explore(
@@ -64,21 +64,26 @@ def explore(
     threads: int | None = None,
     track: Callable[[Sequence[Example]], Iterable[Example]] = iter,
 ) -> Exploration:
-    """Measure every image and nucleus of a labelled set, and look for what is wrong.
+    """Measure every image and nucleus of a labelled set, and list possible problems.
 
-    Kinds of image are the examples' own where they have several (a groups table, or several sets); else images are
-    clustered by simple features of their looks. The result depends on the examples alone.
+    If the examples have several categories (from a groups table or several sets), these are used. Otherwise the images
+    are clustered by their appearance. The result is deterministic.
 
     Parameters
     ----------
     examples
-        Images with their nuclei, from `nucleus_unet.data.dataset.read_examples`.
+        Labelled images from `nucleus_unet.data.dataset.read_examples`.
     report
-        What reading them met: masks that are empty, overlap or are hidden can be told only then.
+        Report of reading them. Without it, skipped images and lost masks are not listed.
     threads
-        Images measured at a time; None for all cores.
+        Number of images measured at a time. None for one per core.
     track
-        Wraps the examples, to show progress.
+        Called with the examples. Returns an iterable of them that shows progress.
+
+    Returns
+    -------
+    Exploration
+        Statistics and possible problems.
 
     Raises
     ------
@@ -93,15 +98,17 @@ def explore(
     >>> exploration = explore([Example("a", "squares", (labels * 60).astype(np.uint8), labels, "a")])
     >>> exploration.nuclei["area"].tolist()
     [100, 100, 1]
-    >>> [(problem.fault.title, problem.detail) for problem in exploration.problems]
+    >>> [(problem.type.title, problem.detail) for problem in exploration.problems]
     [('specks', '1 speck: 1 pixel')]
     """
     if not examples:
         raise DataError("expected at least one image to explore, got none")
-    # Images are measured side by side, so a kernel needs no threads of its own.
+    # Images are measured in parallel, so each kernel uses one thread.
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        futures = [pool.submit(examine, example, threads=1) for example in examples]
+        futures = [pool.submit(measure_image, example, threads=1) for example in examples]
         images = [future.result() for future, _ in zip(futures, track(examples), strict=True)]
-    named = {example.kind for example in examples}
-    kinds = find_kinds([image.look for image in images]) if len(named) == 1 else [image.kind for image in images]
-    return Exploration(examples, images, kinds, len(named) == 1, find_problems(images, report))
+    are_clusters = len({example.category for example in examples}) == 1
+    categories = (
+        cluster_images([each.features for each in images]) if are_clusters else [each.category for each in images]
+    )
+    return Exploration(examples, images, categories, are_clusters, find_problems(images, report))

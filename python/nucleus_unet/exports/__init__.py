@@ -1,1 +1,1 @@
-"""Segmentations as files: one module a format."""
+"""Export of segmentations and models to files, one module per format."""

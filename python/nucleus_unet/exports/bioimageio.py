@@ -1,4 +1,4 @@
-"""A package for bioimage.io: the model as ONNX, described by model specification 0.5, with test tensors."""
+"""bioimage.io packages: the model as ONNX, a description by model specification 0.5, and test tensors."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from numpy.typing import NDArray
 
 from nucleus_unet import __version__
 from nucleus_unet.errors import BundleError
-from nucleus_unet.exports.model_description import CHANNELS, in_words
+from nucleus_unet.exports.model_description import CHANNELS, to_markdown
 from nucleus_unet.exports.overlay import overlay
 from nucleus_unet.extras import require
 from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.predict import maps_of_output
 from nucleus_unet.model.bundle import CARD, Bundle
 from nucleus_unet.model.onnx_graph import INPUT, OPSET, OUTPUT
-from nucleus_unet.preprocessing.normalisation import PERCENTILES, Levels, measure_levels, normalise
+from nucleus_unet.preprocessing.normalisation import PERCENTILES, normalise_image
 
 WEIGHTS, TEST_INPUT, TEST_OUTPUT = "model.onnx", "test_inputs.npy", "test_outputs.npy"
 SAMPLE, COVER, README, DESCRIPTION = "sample_input.png", "cover.png", "README.md", "rdf.yaml"
 AUTHORS = "The nucleus-unet developers"
 
-# Least side of a block: smaller ones are mostly border.
+# Minimum side of a block in pixels. Smaller blocks consist mostly of border.
 _LEAST_SIDE = 256
 _CITED = (
     ("Ronneberger et al. 2015, U-Net", "10.1007/978-3-319-24574-4_28"),
@@ -41,53 +41,61 @@ _CITED = (
 
 
 def write_package(bundle: Bundle, path: Path, description: dict[str, Any], weights: bytes) -> None:
-    """Write a package, after `bioimageio.spec` found it valid; nothing is asked of the internet.
+    """Write a package after `bioimageio.spec` has validated it. No network access is needed.
 
     Parameters
     ----------
     bundle
         The model.
     path
-        The zip.
+        Path of the zip archive.
     description
-        From `nucleus_unet.exports.model_description.describe`.
+        Description from `nucleus_unet.exports.model_description.describe`.
     weights
         The model as an ONNX file.
 
     Raises
     ------
     BundleError
-        If the specification does not allow what the bundle says.
+        The package does not conform to the specification.
     """
     step, radius = description["tiles"]["stride"], description["tiles"]["receptive_radius"]
     halo = -(-radius // step) * step
     least = max(-(-_LEAST_SIDE // step) * step, 2 * halo + step)
-    picture = drawn_nuclei((least, least + step), bundle.config.diameter)
+    picture = synthetic_image((least, least + step), bundle.config.diameter)
     image = np.moveaxis(np.repeat(picture[..., None], 3, axis=-1), -1, 0)[None].astype(np.float32)
     output = _run(weights, picture)
     labels = group(maps_of_output(output[0]), bundle.config.group).labels
-    side = (slice(least), slice(least))  # covers are as high as wide, or half as high
-    cover = np.hstack([overlay(picture[side], labels[side] * np.uint32(shown)) for shown in (0, 1)])
+    side = (slice(least), slice(least))  # the aspect ratio of a cover is 1:1 or 2:1
+    cover = np.hstack([overlay(picture[side], labels[side] * np.uint32(outlined)) for outlined in (0, 1)])
     files: dict[str, bytes] = {
         WEIGHTS: weights,
         TEST_INPUT: _npy(image),
         TEST_OUTPUT: _npy(output),
         SAMPLE: bytes(imagecodecs.png_encode(np.ascontiguousarray(np.moveaxis(image[0], 0, -1).astype(np.uint8)))),
         COVER: bytes(imagecodecs.png_encode(cover)),
-        README: in_words(bundle, description).encode(),
+        README: to_markdown(bundle, description).encode(),
     }
     if bundle.card:
         files[CARD] = bundle.card.encode()
-    said = _specification(bundle, description, halo=halo, least=least)
+    specification = _specification(bundle, description, halo=halo, least=least)
     with TemporaryDirectory() as temporary, _quiet():
         folder = Path(temporary)
-        for name, content in {**files, DESCRIPTION: json.dumps(said, indent=2).encode()}.items():
+        for name, content in {**files, DESCRIPTION: json.dumps(specification, indent=2).encode()}.items():
             (folder / name).write_bytes(content)
         _check_and_pack(folder / DESCRIPTION, path)
 
 
-def drawn_nuclei(shape: tuple[int, int], diameter: float) -> NDArray[np.uint8]:
-    """Draw bright nuclei of about one diameter on a dark, noisy ground: a picture that nobody else has rights to."""
+def synthetic_image(shape: tuple[int, int], diameter: float) -> NDArray[np.uint8]:
+    """Return a synthetic image of bright nuclei on a dark, noisy background, which is free of third-party rights.
+
+    Parameters
+    ----------
+    shape
+        Height and width in pixels.
+    diameter
+        Mean diameter of the nuclei in pixels.
+    """
     random = np.random.default_rng(0)
     rows, columns = np.indices(shape)
     image = random.normal(20.0, 4.0, shape)
@@ -98,13 +106,13 @@ def drawn_nuclei(shape: tuple[int, int], diameter: float) -> NDArray[np.uint8]:
             high, wide = diameter / 2 * random.uniform(0.8, 1.2, 2)
             distance = np.hypot((rows - row - down) / high, (columns - column - right) / wide)
             image += random.uniform(60, 160) / (1 + np.exp((distance - 1) * diameter / 2))
-    drawn: NDArray[np.uint8] = np.rint(image.clip(0, 255)).astype(np.uint8)
-    return drawn
+    result: NDArray[np.uint8] = np.rint(image.clip(0, 255)).astype(np.uint8)
+    return result
 
 
 def _run(weights: bytes, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     onnxruntime = require("onnxruntime", "test tensors need onnxruntime", extra="bioimageio")
-    planes = normalise(picture, measure_levels(picture) or Levels(0, 1))
+    planes = normalise_image(picture)
     session = onnxruntime.InferenceSession(weights, providers=["CPUExecutionProvider"])
     image = np.ascontiguousarray(np.broadcast_to(planes, (1, 3, *planes.shape)))
     output: NDArray[np.float32] = session.run([OUTPUT], {INPUT: image})[0]
@@ -122,12 +130,12 @@ def _specification(bundle: Bundle, description: dict[str, Any], *, halo: int, le
     low, high = PERCENTILES
     space = ("y", "x")
     step = description["tiles"]["stride"]
-    together = ["channel", *space]  # not the batch: every image has its own black and white
-    said: dict[str, Any] = {
+    axes = ["channel", *space]  # not the batch: every image is normalised by its own percentiles
+    specification: dict[str, Any] = {
         "type": "model",
         "format_version": "0.5.3",
         "name": f"nucleus-unet {re.sub(r'[^A-Za-z0-9_+()-]', '-', config.name)}"[:64],
-        "description": "Finds nuclei in microscopy images: foreground, centres and offsets, to be grouped.",
+        "description": "Finds nuclei in microscopy images. Output: foreground, centres and offsets, for grouping.",
         "version": __version__,
         "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
         "authors": [{"name": AUTHORS}],
@@ -145,7 +153,7 @@ def _specification(bundle: Bundle, description: dict[str, Any], *, halo: int, le
         "inputs": [
             {
                 "id": INPUT,
-                "description": "Light or fluorescence, as it came; grey three times.",
+                "description": "Brightfield or fluorescence image. A grey image is repeated as three channels.",
                 "axes": [
                     {"type": "batch"},
                     {"type": "channel", "channel_names": description["input"]["channels"]},
@@ -153,7 +161,7 @@ def _specification(bundle: Bundle, description: dict[str, Any], *, halo: int, le
                 ],
                 "data": {"type": "float32"},
                 "preprocessing": [
-                    {"id": "scale_range", "kwargs": {"axes": together, "min_percentile": low, "max_percentile": high}},
+                    {"id": "scale_range", "kwargs": {"axes": axes, "min_percentile": low, "max_percentile": high}},
                     {"id": "clip", "kwargs": {"min": 0.0, "max": 1.0}},
                 ],
                 "test_tensor": {"source": TEST_INPUT},
@@ -180,14 +188,14 @@ def _specification(bundle: Bundle, description: dict[str, Any], *, halo: int, le
         "config": {"nucleus_unet": {name: each for name, each in description.items() if name != "model_card"}},
     }
     if (identifier := _spdx(description["licence"])) is not None:
-        said["license"] = identifier
+        specification["license"] = identifier
     if bundle.card:
-        said["attachments"] = [{"source": CARD}]
-    return said
+        specification["attachments"] = [{"source": CARD}]
+    return specification
 
 
 def _spdx(licence: str) -> str | None:
-    """Return the SPDX identifier that a licence's text begins with, if it does."""
+    """Return the SPDX identifier at the beginning of a licence's text, if there is one."""
     from bioimageio.spec.generic.v0_3 import LicenseId
 
     (names,) = (field.annotation for field in LicenseId.root_model.model_fields.values())
@@ -202,7 +210,7 @@ def _check_and_pack(description: Path, path: Path) -> None:
     if isinstance(loaded, InvalidDescr):
         raise BundleError(
             f"bioimageio.spec finds the package invalid: {loaded.get_reason()}; "
-            "pip install 'nucleus-unet[bioimageio]' gets the versions that go together"
+            "pip install 'nucleus-unet[bioimageio]' installs compatible versions"
         )
     save_bioimageio_package(loaded, output_path=path)
     with zipfile.ZipFile(path) as archive:
@@ -213,7 +221,7 @@ def _check_and_pack(description: Path, path: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep bioimageio's words on what else could be said of a model from the console."""
+    """Suppress bioimageio's hints on optional metadata on the console."""
     from loguru import logger
 
     logger.disable("bioimageio")

@@ -1,4 +1,4 @@
-"""Annotations of one image in COCO's form, nucleus by nucleus (https://cocodataset.org/#format-data)."""
+"""COCO annotations of one image, written nucleus by nucleus (https://cocodataset.org/#format-data)."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from nucleus_unet.exports.geojson import Polygons
 
 
 class CocoWriter:
-    """Writes a table of one image and its instances.
+    """Writes an annotation file of one image and its instances.
 
-    Outlines are polygons: COCO's run lengths count in 32 bits, which a slide's pixels exceed.
+    Instances are polygons, as a slide has more pixels than the 32-bit counts of COCO's run-length encoding allow.
 
     Parameters
     ----------
     file
-        Where to.
+        Binary file to write to.
     shape
-        Height and width of the image.
+        Height and width of the image in pixels.
     name
-        Its ``file_name``.
+        The image's ``file_name``.
     """
 
     def __init__(self, file: BinaryIO, *, shape: tuple[int, int], name: str) -> None:
@@ -44,18 +44,18 @@ class CocoWriter:
             self._file.write(b"]}")
 
     def add(self, polygons: Polygons, *, area: int, box: tuple[int, int, int, int], probability: float) -> None:
-        """Write one instance; they are numbered from 1.
+        """Write one instance. Instances are numbered from 1.
 
         Parameters
         ----------
         polygons
-            Its outline.
+            Outline of the instance.
         area
-            In pixels.
+            Area in pixels.
         box
             First row and column, and the row and column after the last ones.
         probability
-            Its ``score``.
+            Mean foreground probability, written as ``score``.
         """
         self._count += 1
         top, left, bottom, right = box
@@ -74,10 +74,10 @@ class CocoWriter:
 
 
 def _one_ring(rings: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
-    """Join an exterior and its holes, as COCO's polygons have none.
+    """Join an exterior and its holes into one ring, as COCO polygons cannot have holes.
 
-    From the exterior's first vertex a line leads to each hole and back. What is drawn twice encloses nothing by the
-    even-odd rule, which is that of pycocotools.
+    A line leads from the exterior's first vertex to each hole and back. By the even-odd rule, which pycocotools uses,
+    a line that is drawn twice encloses nothing.
     """
     exterior, *holes = rings
     if not holes:

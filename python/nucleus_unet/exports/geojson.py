@@ -1,4 +1,4 @@
-"""Polygons in GeoJSON (RFC 7946), as QuPath reads and writes detections."""
+"""GeoJSON (RFC 7946) of detections, in the form that QuPath reads and writes."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from numpy.typing import NDArray
 from nucleus_unet import _core
 from nucleus_unet.io.atomic import write_atomically
 
-# Ids derive from where a nucleus begins, so that the same result gives the same file.
+# The id of a nucleus derives from the position of its first vertex, so that equal results give equal files.
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "nucleus-unet")
 
 Polygons = Sequence[Sequence[NDArray[np.int32]]]
 """Pieces, each an exterior ring and its holes, of (K, 2) vertices (x, y), the last one equal to the first."""
 
 HEAD, TAIL = b'{"type":"FeatureCollection","features":[', b"]}"
-"""What stands before and after a file's features, which commas part."""
+"""Bytes before and after the comma-separated features of a file."""
 
 
 def feature_collection(labels: NDArray[np.uint32], table: Mapping[str, NDArray[Any]]) -> bytes:
-    """Write a FeatureCollection with one detection for each nucleus.
+    """Return a FeatureCollection with one detection for each nucleus.
 
     Parameters
     ----------
     labels : NDArray[np.uint32] (H, W)
-        0 background; 1..N.
+        Label image, 0 background, nuclei 1 to N.
     table
-        As `nucleus_unet.Segmentation.table` has it.
+        Columns of `nucleus_unet.Segmentation.table`.
     """
     outlines = _core.contours_wkb(labels, (0, 0))
     probability = np.asarray(table["probability"], np.float32)
@@ -48,14 +48,14 @@ def features(
     intensity: NDArray[np.float64],
     probability: NDArray[np.float32],
 ) -> list[bytes]:
-    """Write the detections of some nuclei.
+    """Return the GeoJSON feature of each nucleus.
 
     Parameters
     ----------
     outlines
-        Well-known binary, as `nucleus_unet._core.contours_wkb` makes it.
+        Outlines as well-known binary, from `nucleus_unet._core.contours_wkb`.
     area, intensity, probability
-        As `nucleus_unet.Segmentation.table` has them.
+        Columns of `nucleus_unet.Segmentation.table`.
     """
     return _core.geojson_features(
         outlines, area=area, intensity=intensity, probability=probability, namespace=NAMESPACE.bytes
@@ -80,5 +80,5 @@ def decode_outlines(outlines: list[bytes]) -> Iterator[Polygons]:
 
 
 def write_geojson(path: Path, collection: bytes) -> None:
-    """Write a FeatureCollection, compressed if the name ends in ``.gz``; the bytes hold no time."""
+    """Write a FeatureCollection. It is compressed if the name ends in ``.gz``, without a timestamp."""
     write_atomically(path, gzip.compress(collection, mtime=0) if path.suffix.lower() == ".gz" else collection)

@@ -1,4 +1,4 @@
-"""A model for programs that know nothing of this package: ONNX, OpenVINO, or a package for bioimage.io."""
+"""Export of models for other programs: ONNX, OpenVINO, or a bioimage.io package."""
 
 from __future__ import annotations
 
@@ -15,73 +15,76 @@ from nucleus_unet.extras import require
 from nucleus_unet.io.atomic import TEMPORARY, check_writable, read_json, write_atomically
 from nucleus_unet.model.bundle import Bundle
 
-Kind = Literal["onnx", "openvino", "bioimageio"]
+Format = Literal["onnx", "openvino", "bioimageio"]
 ExportPrecision = Literal["auto", "int8", "float32"]
 
-_SUFFIXES: dict[Kind, str] = {"onnx": ".onnx", "openvino": ".xml", "bioimageio": ".zip"}
+_SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "bioimageio": ".zip"}
 
 
-def export_model(bundle: Bundle, out: Path, kind: Kind, *, precision: ExportPrecision = "auto") -> list[Path]:
-    """Write a model in another format, and beside it a description of all that belongs to it.
+def export_model(bundle: Bundle, out: Path, file_format: Format, *, precision: ExportPrecision = "auto") -> list[Path]:
+    """Write a model in another format, with a description of its input, output and grouping.
 
-    The files are there whole or not at all. Those of an earlier export are replaced.
+    The files are written atomically. Files of an earlier export are replaced.
 
     Parameters
     ----------
     bundle
         The model.
     out
-        The model's file; its suffix, ``.onnx``, ``.xml`` (OpenVINO) or ``.zip`` (bioimage.io), is added if missing.
-        The description goes to the same name with ``.json`` behind it.
-    kind
-        The format.
+        Path of the model's file. The suffix ``.onnx``, ``.xml`` (OpenVINO) or ``.zip`` (bioimage.io) is added if
+        missing. The description has the same name with ``.json`` appended.
+    file_format
+        Format of the file.
     precision
-        Of OpenVINO's graph: ``"int8"``, ``"float32"``; ``"auto"`` takes int8 if the bundle says so. The other formats
-        are in single precision.
+        Precision of the OpenVINO graph: ``"int8"``, ``"float32"``, or ``"auto"`` for the bundle's default. The other
+        formats are in single precision.
 
     Returns
     -------
     list of Path
-        The files, the model's own first, the description last.
+        The written files. The model's file is the first, the description is the last.
 
     Raises
     ------
     SettingsError
-        If an option is none, or at ``out`` is something that no export made.
+        An option is invalid, or a file at ``out`` was not written by an export.
     MissingExtraError
-        If the format needs a package that is not installed.
+        The format needs a package that is not installed.
     """
-    if kind not in _SUFFIXES:
-        raise SettingsError(f"format: expected {', '.join(_SUFFIXES)}, got {kind!r}")
+    if file_format not in _SUFFIXES:
+        raise SettingsError(f"format: expected {', '.join(_SUFFIXES)}, got {file_format!r}")
     if out.name in ("", ".."):
         raise SettingsError(f"out: expected the name of a file, got {str(out)!r}")
-    chosen = _choose_precision(bundle, kind, precision)
-    target = out if out.suffix == _SUFFIXES[kind] else out.with_name(out.name + _SUFFIXES[kind])
-    _check_packages(kind)
-    names = [target.name, target.with_suffix(".bin").name] if kind == "openvino" else [target.name]
-    _refuse_foreign(target, names)
+    chosen = _choose_precision(bundle, file_format, precision)
+    target = out if out.suffix == _SUFFIXES[file_format] else out.with_name(out.name + _SUFFIXES[file_format])
+    _check_packages(file_format)
+    names = [target.name, target.with_suffix(".bin").name] if file_format == "openvino" else [target.name]
+    _check_replaceable(target, names)
     check_writable(target.absolute().parent)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=target.parent) as temporary:
         staged = Path(temporary) / target.name
         description = describe(
-            bundle, kind, precision=chosen, layout="NHWC, N = 1" if kind == "openvino" else "NCHW, N is free"
+            bundle,
+            file_format,
+            precision=chosen,
+            layout="NHWC, N = 1" if file_format == "openvino" else "NCHW, N is free",
         )
-        if kind == "onnx":
+        if file_format == "onnx":
             write_atomically(staged, onnx_bytes(bundle, description))
-        elif kind == "openvino":
+        elif file_format == "openvino":
             _write_openvino(bundle, staged, description)
         else:
             from nucleus_unet.exports.bioimageio import write_package
 
             write_package(bundle, staged, description, onnx_bytes(bundle, description))
         digests = {name: _digest(staged.with_name(name)) for name in names}
-        write_atomically(_beside(staged), json.dumps({**description, "files": digests}, indent=2) + "\n")
-        return _put_in_place(staged.parent, target.parent, [*names, _beside(target).name])
+        write_atomically(_description_path(staged), json.dumps({**description, "files": digests}, indent=2) + "\n")
+        return _move_into_place(staged.parent, target.parent, [*names, _description_path(target).name])
 
 
 def onnx_bytes(bundle: Bundle, description: dict[str, Any]) -> bytes:
-    """Return a model as the bytes of an ONNX file, with its description inside."""
+    """Return a model as the bytes of an ONNX file. The file contains its description."""
     from nucleus_unet.model.onnx_graph import build_onnx
 
     graph = build_onnx(bundle.config.network, bundle.weights, metadata=metadata(description))
@@ -89,29 +92,29 @@ def onnx_bytes(bundle: Bundle, description: dict[str, Any]) -> bytes:
     return content
 
 
-def _choose_precision(bundle: Bundle, kind: Kind, precision: ExportPrecision) -> Literal["int8", "float32"]:
+def _choose_precision(bundle: Bundle, file_format: Format, precision: ExportPrecision) -> Literal["int8", "float32"]:
     if precision not in get_args(ExportPrecision):
         raise SettingsError(f"precision: expected {', '.join(get_args(ExportPrecision))}, got {precision!r}")
-    if precision == "int8" and kind != "openvino":
-        raise SettingsError(f"precision: int8 is for the format openvino; {kind} is in float32")
+    if precision == "int8" and file_format != "openvino":
+        raise SettingsError(f"precision: int8 needs the format openvino, {file_format} is in float32")
     if precision == "int8" and bundle.quantisation is None:
-        raise SettingsError(f"precision: the model {bundle.config.name!r} has no int8 form; take 'auto' or 'float32'")
+        raise SettingsError(f"precision: the model {bundle.config.name!r} has no int8 form; use 'auto' or 'float32'")
     if precision == "auto":
-        return "int8" if kind == "openvino" and bundle.config.int8_is_default else "float32"
+        return "int8" if file_format == "openvino" and bundle.config.int8_is_default else "float32"
     return precision
 
 
-def _check_packages(kind: Kind) -> None:
-    if kind == "openvino":
+def _check_packages(file_format: Format) -> None:
+    if file_format == "openvino":
         from nucleus_unet.inference.devices import openvino_is_installed
 
         if not openvino_is_installed():
-            raise SettingsError("format: openvino is not installed, as there is none for this platform; take 'onnx'")
+            raise SettingsError("format: openvino is not available for this platform; use 'onnx'")
         return
-    require("onnx", f"the format {kind} needs onnx", extra=kind)
-    if kind == "bioimageio":
+    require("onnx", f"the format {file_format} needs onnx", extra=file_format)
+    if file_format == "bioimageio":
         for module in ("bioimageio.spec", "onnxruntime"):
-            require(module, f"the format {kind} needs {module}", extra=kind)
+            require(module, f"the format {file_format} needs {module}", extra=file_format)
 
 
 def _write_openvino(bundle: Bundle, path: Path, description: dict[str, Any]) -> None:
@@ -129,8 +132,8 @@ def _write_openvino(bundle: Bundle, path: Path, description: dict[str, Any]) -> 
     openvino.save_model(graph, path, compress_to_fp16=False)
 
 
-def _beside(target: Path) -> Path:
-    """Where the description of a model's file is."""
+def _description_path(target: Path) -> Path:
+    """Return the path of the description of a model's file."""
     return target.with_name(target.name + ".json")
 
 
@@ -138,35 +141,33 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _refuse_foreign(target: Path, names: Sequence[str]) -> None:
-    """Raise `SettingsError` unless all files that would be replaced are as an export wrote them."""
-    description = _beside(target)
+def _check_replaceable(target: Path, names: Sequence[str]) -> None:
+    """Raise `SettingsError` if a file that would be replaced is not the unchanged file of an earlier export."""
+    description = _description_path(target)
     recorded: dict[str, str] = {}
     if description.exists():
         try:
-            said = read_json(description)
+            content = read_json(description)
         except (ValueError, OSError):
-            said = None
-        files = said.get("files") if isinstance(said, dict) and said.get("made_by") == MADE_BY else None
+            content = None
+        files = content.get("files") if isinstance(content, dict) and content.get("made_by") == MADE_BY else None
         if not isinstance(files, dict):
-            raise _foreign(description)
+            raise _not_an_export(description)
         recorded = files
     for path in (target.with_name(name) for name in names):
         if path.exists() and (not path.is_file() or recorded.get(path.name) != _digest(path)):
-            raise _foreign(path)
+            raise _not_an_export(path)
 
 
-def _foreign(path: Path) -> SettingsError:
-    return SettingsError(
-        f"{path}: expected nothing, or an earlier export as it was written, found something else: give another --out"
-    )
+def _not_an_export(path: Path) -> SettingsError:
+    return SettingsError(f"{path} exists and is not the unchanged file of an earlier export: choose another --out")
 
 
-def _put_in_place(staged: Path, folder: Path, names: Sequence[str]) -> list[Path]:
-    """Move files, the model's own first in ``names``, in place of those of an earlier export.
+def _move_into_place(staged: Path, folder: Path, names: Sequence[str]) -> list[Path]:
+    """Replace the files of an earlier export. The model's own file is the first of ``names``.
 
-    The model's own file goes first and comes last, the description the other way round. So whoever finds a model finds
-    all that belongs to it, and an export that was cut off here can be made again.
+    The old model's file is deleted first, and the new one is moved last. So a model's file is always complete with its
+    description, and an interrupted export can be repeated.
     """
     for name in names:
         (folder / name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What somebody who runs an exported model without this package must know: numbers in JSON, and the same in words."""
+"""Description of an exported model for use without this package, as JSON and as Markdown."""
 
 from __future__ import annotations
 
@@ -17,40 +17,41 @@ MADE_BY = "nucleus-unet export-model"
 CHANNELS = ("foreground logit", "centre heat logit", "row offset", "column offset")
 
 _CHANNEL_MEANINGS = (
-    "sigmoid of it: probability that the pixel belongs to a nucleus",
-    "sigmoid of it: 1 on the centre of a nucleus, falling off around it",
-    f"rows from the pixel to its nucleus's centre, in units of {OFFSET_SCALE:g} pixels",
-    f"columns from the pixel to its nucleus's centre, in units of {OFFSET_SCALE:g} pixels",
+    "its sigmoid is the probability that the pixel belongs to a nucleus",
+    "its sigmoid is 1 at the centre of a nucleus and decreases around it",
+    f"rows from the pixel to the centre of its nucleus, in units of {OFFSET_SCALE:g} pixels",
+    f"columns from the pixel to the centre of its nucleus, in units of {OFFSET_SCALE:g} pixels",
 )
 
 _BLACK, _WHITE = (f"{percentile:g}" for percentile in PERCENTILES)
 _NORMALISING = (
-    f"Take percentiles {_BLACK} and {_WHITE} of all pixels and colours of the whole image together, "
-    "interpolated linearly.",
-    "Map the first to 0 and the second to 1, linearly, and clip to 0..1.",
-    "If the two are equal, take the least and the most number instead; if these are equal too, there are no nuclei.",
-    "A grey image is shown three times, as red, green and blue.",
+    f"Compute percentiles {_BLACK} and {_WHITE} of all values of the whole image, over all channels together, "
+    "with linear interpolation.",
+    "Map the first percentile to 0 and the second to 1, linearly, and clip to the range 0 to 1.",
+    "If the percentiles are equal, use the minimum and the maximum instead. If these are equal, there are no nuclei.",
+    "Repeat a grey image as red, green and blue.",
 )
 
 _PADDING = (
-    "Add rows below and columns to the right until height and width are multiples of the stride: repeat the last ones.",
-    "Drop what is said of them.",
+    "Pad at the bottom and at the right, by repeating the last row and column, until height and width are multiples of "
+    "the stride.",
+    "Remove the padding from the output.",
 )
 
 _MAPPING = (
-    "Foreground and heat: sigmoid, times 255, rounded.",
-    f"Offsets: times {OFFSET_SCALE * OFFSET_STEPS:g}, plus {OFFSET_ZERO}, rounded, clipped to 0..255, "
-    f"so that a step is 1/{OFFSET_STEPS} pixel.",
+    "Foreground and heat: sigmoid, multiplied by 255, rounded.",
+    f"Offsets: multiplied by {OFFSET_SCALE * OFFSET_STEPS:g}, plus {OFFSET_ZERO}, rounded, clipped to 0..255. "
+    f"A step is 1/{OFFSET_STEPS} pixel.",
 )
 
 _GROUPING = (
-    "Smooth the heat by a Gaussian of heat_sigma pixels.",
-    "A centre is a pixel whose smoothed heat is at least heat_threshold and the highest within window rows and "
+    "Smooth the heat by a Gaussian of centre_sigma pixels.",
+    "A centre is a pixel whose smoothed heat is at least centre_threshold and the highest within window rows and "
     "columns; of equal ones the first in raster order.",
-    "A centre gives way to a higher one within join_distance pixels, "
-    "unless the heat between them dips by the share join_dip.",
-    "A pixel whose foreground is at least foreground_threshold follows its offset, clipped to reach rows and columns; "
-    "it belongs to the nearest centre within snap pixels of there, else to none.",
+    "A centre yields to a higher one within merge_distance pixels, "
+    "unless the heat between them dips by the share merge_dip.",
+    "A pixel whose foreground is at least foreground_threshold follows its offset, clipped to max_offset rows "
+    "and columns; it belongs to the nearest centre within assignment_radius pixels of there, else to none.",
     "Of each nucleus the largest 4-connected piece stays, and its holes are filled.",
     "A nucleus is dropped if it has fewer than min_area pixels, a mean foreground below min_score, "
     "or a heat below min_peak at its centre.",
@@ -58,31 +59,31 @@ _GROUPING = (
 )
 
 
-def describe(bundle: Bundle, kind: str, *, precision: str = "float32", layout: str = "NCHW") -> dict[str, Any]:
+def describe(bundle: Bundle, file_format: str, *, precision: str = "float32", layout: str = "NCHW") -> dict[str, Any]:
     """Describe an exported model.
 
     Parameters
     ----------
     bundle
         The model.
-    kind
+    file_format
         Format of the export.
     precision
-        In which it computes.
+        Precision of the exported graph.
     layout
-        Order of its input's axes.
+        Order of the input's axes.
 
     Returns
     -------
     dict
-        Plain JSON types.
+        The description as JSON types.
     """
     config = bundle.config
     step, radius = stride(config.network), receptive_radius(config.network)
     return {
         "made_by": MADE_BY,
         "version": __version__,
-        "format": kind,
+        "format": file_format,
         "precision": precision,
         "name": config.name,
         "fingerprint": bundle.fingerprint,
@@ -110,7 +111,7 @@ def describe(bundle: Bundle, kind: str, *, precision: str = "float32", layout: s
             "receptive_radius": radius,
             "how": [
                 f"A tile begins at a multiple of {step} rows and columns of the image.",
-                f"What is said of pixels within {radius} of a tile's edge holds only where that is the image's edge.",
+                f"The output within {radius} pixels of a tile's edge is valid only if this edge is the image's edge.",
             ],
         },
         "grouping": {
@@ -123,41 +124,41 @@ def describe(bundle: Bundle, kind: str, *, precision: str = "float32", layout: s
 
 
 def metadata(description: dict[str, Any]) -> dict[str, str]:
-    """Bring a description to text by name, as ONNX files hold it; what is no text becomes JSON."""
+    """Return a description as strings by name, for the metadata of ONNX files. Other types than str become JSON."""
     return {name: each if isinstance(each, str) else json.dumps(each) for name, each in description.items()}
 
 
 def licence(bundle: Bundle) -> str:
-    """Return what a bundle's model card says of its licence, in one line."""
+    """Return the licence section of a bundle's model card, in one line."""
     found = re.search(r"^## Licence\s*\n(.*?)(?=^#|\Z)", bundle.card, flags=re.MULTILINE | re.DOTALL)
-    said = " ".join(found[1].split()) if found else ""
-    return said or "The model came without a word on it: ask whoever made it."
+    text = " ".join(found[1].split()) if found else ""
+    return text or "The model card states no licence: ask the author of the model."
 
 
-def in_words(bundle: Bundle, description: dict[str, Any]) -> str:
-    """Return a description as Markdown, with what the bundle's card and metrics say at the end.
+def to_markdown(bundle: Bundle, description: dict[str, Any]) -> str:
+    """Return a description as Markdown, with the validation metrics and the model card at the end.
 
     Parameters
     ----------
     bundle
         The model.
     description
-        From `describe`.
+        Description from `describe`.
     """
     given, output, grouping = description["input"], description["output"], description["grouping"]
     size = given["micrometres_per_pixel"]
-    suits = f"Nuclei about {given['nuclear_diameter']:g} pixels wide suit it best" + (
-        "." if size is None else f": stained tissue at {size:g} micrometres a pixel."
+    suits = f"The best nuclear diameter is about {given['nuclear_diameter']:g} pixels" + (
+        "." if size is None else f", which is that of stained tissue at {size:g} micrometres per pixel."
     )
     settings = ["| setting | value |", "|---|---|"]
     settings += [f"| {name} | {value:g} |" for name, value in grouping["settings"].items()]
     parts = [
         f"# {description['name']}",
-        "Finds nuclei in microscopy images. The network says four numbers of every pixel. Grouping the pixels, which "
-        "the network does not do, makes nuclei of them.",
-        f"Made by `{MADE_BY}`, version {description['version']}. Fingerprint: `{description['fingerprint']}`.",
+        "Finds nuclei in microscopy images. The network predicts four numbers for every pixel. The grouping, which is "
+        "not part of the network, assigns the pixels to nuclei.",
+        f"Written by `{MADE_BY}`, version {description['version']}. Fingerprint: `{description['fingerprint']}`.",
         "## Input",
-        f"`{given['name']}`: {given['layout']}, float32, 0 to 1. Height and width are multiples of "
+        f"`{given['name']}`: {given['layout']}, float32, values 0 to 1. Height and width are multiples of "
         f"{given['padding']['multiple_of']}. {suits}",
         _numbered([*given["normalisation"]["how"], *given["padding"]["how"]]),
         "## Output",
@@ -166,7 +167,7 @@ def in_words(bundle: Bundle, description: dict[str, Any]) -> str:
         "## Tiles",
         " ".join(description["tiles"]["how"]),
         "## Grouping",
-        "Maps are made of the output, as bytes:",
+        "Convert the output to maps of bytes:",
         _numbered(grouping["maps"]),
         "Then:",
         _numbered(grouping["how"]),
@@ -175,7 +176,7 @@ def in_words(bundle: Bundle, description: dict[str, Any]) -> str:
         "## Validation",
         _measured(bundle),
         "## Licence",
-        description["licence"] + (" These words are from the model card below." if bundle.card else ""),
+        description["licence"] + (" This text is from the model card below." if bundle.card else ""),
     ]
     if bundle.card:
         parts += ["## Model card", re.sub(r"^#", "###", bundle.card, flags=re.MULTILINE).strip()]
@@ -192,8 +193,8 @@ def _measured(bundle: Bundle) -> str:
         images, truths = int(overall["images"]), int(overall["truths"])
         precision, mean = float(overall["pooled_ap"]["0.50"]), float(overall["pooled_mean_ap"])
     except (KeyError, TypeError, ValueError):
-        return "The model holds no figures of images that it was not trained on."
+        return "The model has no metrics on held-out images."
     return (
-        f"On {images} images with {truths} nuclei that it was not trained on: average precision {precision:.3f} at an "
-        f"IoU of 0.5, {mean:.3f} as a mean over 0.5 to 0.95, all images pooled; measured when it was trained."
+        f"On {images} held-out images with {truths} nuclei: pooled average precision {precision:.3f} at an IoU of 0.5, "
+        f"and {mean:.3f} as the mean over 0.5 to 0.95. Measured at the end of training."
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import tifffile
 
@@ -12,85 +13,114 @@ from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.extras import require
 from nucleus_unet.io.atomic import folder_written_atomically
 
-# Side of a chunk, and of what is in memory at a time; in zarr 3 also of a shard, the file that holds many chunks.
+# Side in pixels of a chunk, and of the region in memory. In zarr 3, a region is also a shard, a file of many chunks.
 _CHUNK, _REGION = 512, 4096
 
 Region = tuple[int, slice, slice]
-"""Number of a level, rows, columns."""
+"""Index of a level, rows, columns."""
+
+
+class Level(Protocol):
+    """A level of a pyramid: an array that is read by regions."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+
+    def __getitem__(self, region: tuple[slice, slice], /) -> Any: ...
 
 
 def write_label_zarr(
     path: Path,
-    labels: Path,
+    levels: Sequence[Level],
     *,
     version: str,
     mpp: float | None,
     track: Callable[[Sequence[Region]], Iterable[Region]] = iter,
 ) -> None:
-    """Copy a pyramid of labels from an OME-TIFF, region by region.
+    """Write a pyramid of labels, region by region.
 
-    The group is a label image by itself: viewers show it as labels, and it may be put into the ``labels`` group of the
-    image it belongs to.
+    The zarr group is a label image, so viewers show it as labels. It may be copied into the ``labels`` group of its
+    image.
 
     Parameters
     ----------
     path
         Folder to be made; it appears at the end, unless there was an error.
-    labels
-        The TIFF.
+    levels
+        Label images from the finest to the coarsest; each has every second row and column of the one before.
     version
-        ``0.4`` or ``0.5``.
+        Version of OME-Zarr: ``0.4`` or ``0.5``.
     mpp
-        Micrometres per pixel, if known.
+        Pixel size in micrometres, if known.
     track
-        Wraps the list of regions, to show progress.
+        Called with the list of regions. Returns an iterable of them that shows progress.
 
     Raises
     ------
     MissingExtraError
         If the ``zarr`` extra is not installed.
-    DataError
-        If the TIFF is damaged.
     SettingsError
-        If there is something at ``path`` that is not a zarr group.
+        ``path`` exists and is not a zarr group.
     """
     zarr = require_zarr()
     _check_replaceable(path)
-    with _opened(labels) as file, folder_written_atomically(path) as folder:
-        levels = file.series[0].levels
+    shapes = [level.shape for level in levels]
+    with folder_written_atomically(path) as folder:
         group = zarr.open_group(folder, mode="w", zarr_format=2 if version == "0.4" else 3)
-        group.attrs.update(_metadata(version, [level.shape for level in levels], mpp))
-        targets = [_make_array(group, str(number), level.shape, version) for number, level in enumerate(levels)]
-        sources = [zarr.open_array(file.series[0].aszarr(level=number), mode="r") for number in range(len(levels))]
-        for number, rows, columns in track([*_regions([level.shape for level in levels])]):
-            try:
-                region = sources[number][rows, columns]
-            except Exception as error:  # codecs raise classes of their own for damaged data
-                raise _damaged(labels, error) from error
-            targets[number][rows, columns] = region
+        group.attrs.update(_metadata(version, shapes, mpp))
+        targets = [_make_array(group, str(number), shape, version) for number, shape in enumerate(shapes)]
+        for number, rows, columns in track([*_regions(shapes)]):
+            targets[number][rows, columns] = levels[number][rows, columns]
+
+
+@contextmanager
+def tiff_levels(path: Path) -> Iterator[list[Level]]:
+    """Open the pyramid of a label TIFF that a run over a slide wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, now or when a region is read.
+    """
+    zarr = require_zarr()
+    try:
+        file = tifffile.TiffFile(path)
+    except tifffile.TiffFileError as error:
+        raise _damaged(path, error) from error
+    with file:
+        series = file.series[0]
+        yield [
+            _TiffLevel(path, zarr.open_array(series.aszarr(level=number), mode="r"))
+            for number in range(len(series.levels))
+        ]
+
+
+class _TiffLevel:
+    def __init__(self, path: Path, array: Any) -> None:
+        self._path, self._array = path, array
+        self.shape: tuple[int, ...] = array.shape
+
+    def __getitem__(self, region: tuple[slice, slice]) -> Any:
+        try:
+            return self._array[region]
+        except Exception as error:  # codecs raise classes of their own for damaged data
+            raise _damaged(self._path, error) from error
 
 
 def require_zarr() -> Any:
-    """Import zarr, or say what to install."""
+    """Import and return zarr. Raise `MissingExtraError` if it is not installed."""
     return require("zarr", "OME-Zarr needs one more package", extra="zarr")
 
 
-def _opened(labels: Path) -> tifffile.TiffFile:
-    try:
-        return tifffile.TiffFile(labels)
-    except tifffile.TiffFileError as error:
-        raise _damaged(labels, error) from error
-
-
 def _damaged(labels: Path, error: Exception) -> DataError:
-    return DataError(f"{labels} is damaged: delete it, and the same run makes it anew ({error})")
+    return DataError(f"{labels} is damaged: delete it and repeat the run to write it again ({error})")
 
 
 def _make_array(group: Any, name: str, shape: tuple[int, ...], version: str) -> Any:
-    facts: dict[str, Any] = {"shape": shape, "dtype": "uint32", "chunks": (_CHUNK, _CHUNK), "fill_value": 0}
+    options: dict[str, Any] = {"shape": shape, "dtype": "uint32", "chunks": (_CHUNK, _CHUNK), "fill_value": 0}
     if version == "0.4":
-        return group.create_array(name, chunk_key_encoding={"name": "v2", "separator": "/"}, **facts)
-    return group.create_array(name, shards=(_REGION, _REGION), dimension_names=("y", "x"), **facts)
+        return group.create_array(name, chunk_key_encoding={"name": "v2", "separator": "/"}, **options)
+    return group.create_array(name, shards=(_REGION, _REGION), dimension_names=("y", "x"), **options)
 
 
 def _regions(shapes: Iterable[tuple[int, ...]]) -> Iterator[Region]:
@@ -105,7 +135,7 @@ def _metadata(version: str, shapes: Sequence[tuple[int, ...]], mpp: float | None
     datasets = [
         {
             "path": str(number),
-            # A level has every second pixel of the one before, the first among them: no translation.
+            # Each level has every second pixel of the previous level, including the first: no translation.
             "coordinateTransformations": [{"type": "scale", "scale": [float((mpp or 1) * 2**number)] * 2}],
         }
         for number in range(len(shapes))

@@ -1,4 +1,4 @@
-"""The image with the outline of every nucleus drawn on it, as a PNG."""
+"""Overlay of the outlines of nuclei on the image, as an array or as a PNG."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.io.atomic import write_atomically
-from nucleus_unet.preprocessing.normalisation import measure_levels, normalise
+from nucleus_unet.preprocessing.normalisation import normalise_image
 
 _OUTLINE = (255, 200, 0)
 
@@ -28,31 +28,31 @@ def overlay(
     Parameters
     ----------
     image : NDArray[Any] (H, W) or (H, W, 3)
-        Of any dtype of the contract.
+        Image of any supported dtype.
     labels : NDArray[np.uint32] (H, W)
-        0 background.
+        Label image, 0 background.
     colour
-        Red, green and blue.
+        Red, green and blue, 0 to 255.
 
     Returns
     -------
     NDArray[np.uint8] (H, W, 3)
+        The overlay in RGB.
     """
-    canvas = displayable(image)
-    canvas[outlines(labels)] = colour
+    canvas = to_display_rgb(image)
+    canvas[inner_boundaries(labels)] = colour
     return canvas
 
 
-def displayable(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """Bring an image to RGB bytes, stretched as the network sees it."""
-    levels = measure_levels(image)
-    shown = normalise(image, levels) if levels else np.zeros(image.shape, np.float32)
-    shown = shown if shown.ndim == 3 else np.repeat(shown[..., None], 3, axis=-1)
-    return np.rint(shown * 255).astype(np.uint8)
+def to_display_rgb(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Convert an image to RGB bytes, (H, W, 3), with the normalisation of the network's input."""
+    normalised = normalise_image(image)
+    colours = normalised if normalised.ndim == 3 else np.repeat(normalised[..., None], 3, axis=-1)
+    return np.rint(colours * 255).astype(np.uint8)
 
 
-def outlines(labels: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Pixels of nuclei that have a neighbour above, below, left or right of another label."""
+def inner_boundaries(labels: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Return a mask of the pixels of nuclei that have a 4-connected neighbour of another label."""
     edge = np.zeros(labels.shape, bool)
     vertical = labels[1:] != labels[:-1]
     horizontal = labels[:, 1:] != labels[:, :-1]

@@ -1,4 +1,4 @@
-"""Run-length encodings in the CSV form of the 2018 Data Science Bowl."""
+"""Run-length encodings (RLE) in the CSV format of the 2018 Data Science Bowl."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _HEADER = ("ImageId", "EncodedPixels")
 
 
 def write_rle_csv(path: Path, images: Mapping[str, Sequence[str]]) -> None:
-    """Write one line for each nucleus; an image without any keeps a line with no pixels, as the contest asks.
+    """Write one line for each nucleus. An image without nuclei has a line without pixels, as the contest requires.
 
     Parameters
     ----------
     path
-        Replaced if it exists.
+        Path of the CSV file. An existing file is replaced.
     images
-        Encodings by image id.
+        Encodings of each image, by image id.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -40,11 +40,11 @@ class RleCsvWriter:
     Parameters
     ----------
     file
-        Where to.
+        Binary file to write to.
     height
-        Of the image in pixels.
+        Height of the image in pixels.
     image_id
-        For the first column.
+        Id of the image, for the first column.
     """
 
     def __init__(self, file: BinaryIO, *, height: int, image_id: str) -> None:
@@ -69,14 +69,14 @@ class RleCsvWriter:
 
 
 def encode_outline(polygons: Polygons, height: int) -> str:
-    """Encode what an outline on pixel edges encloses as `nucleus_unet.masks.labels_to_kaggle` does.
+    """Encode the pixels that an outline encloses, in the form of `nucleus_unet.masks.labels_to_kaggle`.
 
     Parameters
     ----------
     polygons
-        With sides along rows and columns only.
+        Outline along pixel edges: all sides are horizontal or vertical.
     height
-        Of the image in pixels.
+        Height of the image in pixels.
 
     Examples
     --------
@@ -91,9 +91,9 @@ def encode_outline(polygons: Polygons, height: int) -> str:
     left, right = np.minimum(begins, ends)[level, 0], np.maximum(begins, ends)[level, 0]
     lengths = right - left
     columns = np.repeat(left - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
-    # Down a column, every other crossing of the outline goes in, and the one after it out again.
+    # Down a column, the crossings of the outline alternately enter and leave the nucleus.
     crossings = np.sort(columns * height + np.repeat(begins[level, 1], lengths))
     starts, stops = crossings[::2], crossings[1::2]
-    apart = stops[:-1] != starts[1:]  # a run may go on from the foot of a column to the head of the next
+    apart = stops[:-1] != starts[1:]  # a run may continue from the end of a column to the start of the next
     starts, stops = starts[np.append(True, apart)], stops[np.append(apart, True)]
     return " ".join(map(str, np.column_stack([starts + 1, stops - starts]).ravel().tolist()))

@@ -12,16 +12,28 @@ from numpy.typing import NDArray
 from nucleus_unet.io.atomic import write_atomically
 
 
-def write_label_tiff(path: Path, labels: NDArray[np.uint32]) -> None:
-    """Write a label image, losslessly compressed; Fiji, QuPath, napari and scikit-image read it.
+def write_label_tiff(path: Path, labels: NDArray[np.uint32], *, mpp: float | None = None) -> None:
+    """Write a label image with lossless compression. Fiji, QuPath, napari and scikit-image can read it.
 
     Parameters
     ----------
     path
-        Replaced if it exists.
+        Path of the TIFF file. An existing file is replaced.
     labels : NDArray[np.uint32] (H, W)
-        0 background.
+        Label image, 0 background.
+    mpp
+        Pixel size in micrometres, which the file then holds.
     """
     content = io.BytesIO()
-    tifffile.imwrite(content, labels, compression="zlib", metadata={"axes": "YX"}, software="nucleus-unet")
+    resolution = None if mpp is None else (1e4 / mpp, 1e4 / mpp)
+    unit = None if mpp is None else "CENTIMETER"
+    tifffile.imwrite(
+        content,
+        labels,
+        compression="zlib",
+        metadata={"axes": "YX"},
+        software="nucleus-unet",
+        resolution=resolution,
+        resolutionunit=unit,
+    )
     write_atomically(path, content.getvalue())

@@ -1,4 +1,4 @@
-"""Which devices a machine has. Torch, which takes seconds to import, is asked only where there may be a GPU."""
+"""Choose the device. Torch takes seconds to import, so it is imported only if the machine may have a GPU."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from nucleus_unet.extras import require
 
 logger = logging.getLogger(__name__)
 
-# Devices that drivers of NVIDIA, of AMD, and of Windows for Linux guests make.
+# Files that the drivers of NVIDIA, of AMD, and of Windows (for Linux guests) create.
 _GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
 
 def choose_device(device: str = "auto") -> str:
-    """Return the name of a device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+    """Return the name of an available device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
 
     Parameters
     ----------
     device
-        ``"auto"`` takes CUDA, else MPS, if torch is installed and sees one; else the CPU.
+        Name of the device. ``"auto"``: CUDA, else MPS, if torch is installed and finds it; else the CPU.
 
     Raises
     ------
@@ -37,9 +37,9 @@ def choose_device(device: str = "auto") -> str:
     if device == "cpu":
         return "cpu"
     if device == "auto":
-        return _found_gpu() or "cpu"
-    kind = str(device).partition(":")[0]
-    if not isinstance(device, str) or kind not in ("cuda", "mps"):
+        return _find_gpu() or "cpu"
+    device_type = str(device).partition(":")[0]
+    if not isinstance(device, str) or device_type not in ("cuda", "mps"):
         raise SettingsError(f"device: expected 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps', got {device!r}")
     torch = import_torch(f"device {device!r} needs torch")
     try:
@@ -50,31 +50,31 @@ def choose_device(device: str = "auto") -> str:
 
 
 def import_torch(why: str) -> Any:
-    """Import torch.
+    """Import torch. ``why`` is the beginning of the message if it is missing.
 
     Raises
     ------
     MissingExtraError
-        If it is not installed; ``why`` says what needs it.
+        If torch is not installed.
     """
     return require("torch", why, extra="torch")
 
 
 def openvino_is_installed() -> bool:
-    """Whether CPUs run the network by OpenVINO; there is none for some platforms, which use torch."""
+    """Whether OpenVINO is installed. It is not available on all platforms; torch replaces it there."""
     return find_spec("openvino") is not None
 
 
 def processor_threads() -> int:
-    """Return how many threads may compute: ``OMP_NUM_THREADS`` if it says so, else one a processor."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked) > 0:
-        return int(asked)
+    """Return the number of threads for computation: ``OMP_NUM_THREADS`` if set, else the available processors."""
+    setting = os.environ.get("OMP_NUM_THREADS", "")
+    if setting.isdecimal() and int(setting) > 0:
+        return int(setting)
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return available or 1
 
 
-def _found_gpu() -> str | None:
+def _find_gpu() -> str | None:
     if not _may_have_gpu():
         return None
     if find_spec("torch") is None:
@@ -87,7 +87,7 @@ def _found_gpu() -> str | None:
 
 
 def _may_have_gpu() -> bool:
-    """Whether there are signs of a GPU that torch might use."""
+    """Whether the machine may have a GPU that torch can use."""
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
     if sys.platform == "win32":

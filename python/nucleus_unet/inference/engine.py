@@ -1,7 +1,6 @@
-"""The protocol of engines: what runs the network.
+"""Protocols of the objects that run the network.
 
-An engine takes tiles and gives the network's raw output. All that comes after it, in numpy or Rust, is the same for
-every engine.
+An engine takes tiles and returns the raw output of the network. All later steps are the same for every engine.
 """
 
 from __future__ import annotations
@@ -17,22 +16,22 @@ from nucleus_unet.model.precision import Precision
 
 @dataclass(frozen=True)
 class Identity:
-    """What the last bit of a network's output may depend on, beside the model; the plan names it.
+    """All that may change the last bit of the network's output, in addition to the model. The plan contains it.
 
     Attributes
     ----------
     engine
-        Name and version.
+        Name and version of the library.
     device
-        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
     precision
-        In which the network computes.
+        Numbers in which the network computes.
     hardware
-        Kind of processor, as far as it matters.
+        Type of processor, as far as it changes the output.
     threads
-        How many compute; None where that changes nothing.
+        Number of threads that compute. None if it does not change the output.
     exact
-        Whether a tile's output is that of the whole image, bit for bit, however it is cut, in any batch.
+        Whether the output of a tile equals that of the whole image, bit for bit, for all tile sides and batch sizes.
     """
 
     engine: str
@@ -44,18 +43,18 @@ class Identity:
 
 
 class Predictor(Protocol):
-    """What gives the network's output for images: an engine, or test-time augmentation around one."""
+    """Returns the network's output for images: an engine, or test-time augmentation around one."""
 
     @property
     def stride(self) -> int:
-        """Height and width of an image must be multiples of it."""
+        """Height and width of an image must be multiples of this number of pixels."""
 
     @property
     def receptive_radius(self) -> int:
-        """An output depends on no pixel further away than this, along either axis."""
+        """Largest distance in pixels, along either axis, of an input pixel that changes an output pixel."""
 
     def run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run the network. Any number of threads may call it at once; other threads go on meanwhile.
+        """Run the network. Several threads may call it at once.
 
         Parameters
         ----------
@@ -65,8 +64,8 @@ class Predictor(Protocol):
         Returns
         -------
         NDArray[np.float32] (N, 4, H, W)
-            Logits of foreground and centre heat, row and column offsets in units of `OFFSET_SCALE` pixels. The next
-            call of the same thread may overwrite it.
+            Logits of foreground and centre heat, and row and column offsets in units of `OFFSET_SCALE` pixels. The next
+            call by the same thread may overwrite the array.
         """
 
 
@@ -75,21 +74,21 @@ class Engine(Predictor, Protocol):
 
     @property
     def identity(self) -> Identity:
-        """What its output may depend on."""
+        """All that may change the engine's output."""
 
     @property
     def streams(self) -> int:
-        """How many calls of `run` may usefully go on at once."""
+        """Number of simultaneous calls of `run` that increase the speed."""
 
     @property
     def default_tile(self) -> int:
-        """Side in pixels of a tile that suits it."""
+        """Default side of a tile in pixels."""
 
     def parallel(self) -> Engine:
-        """Return an engine for many tiles of one height and width: as many streams as help, with the same output."""
+        """Return an engine for many tiles of one size, with more streams if that is faster. Its output is the same."""
 
     def prepare(self, size: tuple[int, int]) -> None:
-        """Do what `run` would do first for images of this height and width; any thread may, while others go on."""
+        """Do the setup of `run` for images of this height and width. Other threads may call `run` meanwhile."""
 
     def release(self) -> None:
-        """Give memory back that is only kept for the next call, unless a call of `run` is going on."""
+        """Release the memory that is cached for the next call, unless a call of `run` is in progress."""

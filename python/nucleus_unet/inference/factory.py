@@ -12,25 +12,25 @@ if TYPE_CHECKING:
 
 
 def open_engine(bundle: Bundle, *, device: str = "auto", precision: Precision | Literal["auto"] = "auto") -> Engine:
-    """Make a model ready to run.
+    """Open the engine for a model.
 
     Parameters
     ----------
     bundle
         The model.
     device
-        ``"auto"`` (CUDA, else MPS, where torch is installed and sees one; else the CPU), ``"cpu"``, ``"cuda"``,
-        ``"cuda:1"``, ``"mps"``.
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``. ``"auto"``: CUDA, else MPS, if torch is installed and finds
+        it; else the CPU.
     precision
-        ``"int8"``, ``"bfloat16"``, ``"float32"``; ``"auto"`` takes int8 on x86-64 processors if the bundle
-        says so, else bfloat16 where the hardware computes in it, else float32.
+        ``"int8"``, ``"bfloat16"`` or ``"float32"``. ``"auto"``: int8 on x86-64 processors if it is the bundle's
+        default, else bfloat16 if the hardware computes in it, else float32.
 
     Raises
     ------
     SettingsError
-        If the machine has no such device, or it does not compute in that precision.
+        If the machine does not have the device, or if the device does not compute in the precision.
     MissingExtraError
-        If what the device needs is not installed.
+        If a package that the device needs is not installed.
     """
     from nucleus_unet.inference.devices import choose_device, import_torch, openvino_is_installed
 

@@ -1,4 +1,4 @@
-"""Maps to nuclei, by the Rust kernel."""
+"""Group the pixels of maps into nuclei."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ class Grouped(NamedTuple):
     Attributes
     ----------
     labels : NDArray[np.uint32] (H, W)
-        0 background; 1..N by raster order of each nucleus's first pixel.
+        0 is background. Nuclei are numbered 1 to N in raster order of their first pixels.
     centres : NDArray[np.int64] (N, 2)
-        Row and column of the heat's peak.
-    scores : NDArray[np.float32] (N,)
-        Mean foreground probability.
+        Row and column of each nucleus's centre.
+    probabilities : NDArray[np.float32] (N,)
+        Mean foreground probability, 0 to 1.
     peaks : NDArray[np.float32] (N,)
-        Heat at the centre.
+        Centre heat at the centre, 0 to 1.
     """
 
     labels: NDArray[np.uint32]
     centres: NDArray[np.int64]
-    scores: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
     peaks: NDArray[np.float32]
 
 
 def group(maps: NDArray[np.uint8], config: GroupConfig, *, threads: int | None = None) -> Grouped:
     """Group the pixels of maps into nuclei.
 
-    A centre is a pixel whose heat is highest within a window; a foreground pixel belongs to the centre nearest to
-    where its offset points. Each nucleus is decided by the maps within a margin of its centre, so that an image cut
-    into blocks gives the very nuclei of the whole.
+    A centre is a pixel whose centre heat is the maximum within a window. A foreground pixel belongs to the centre
+    nearest to the position to which its offset points. Each nucleus depends only on the maps within a margin of its
+    centre. An image that is cut into blocks thus gives the same nuclei as the whole image.
 
     Parameters
     ----------
     maps : NDArray[np.uint8] (H, W, 4)
-        Foreground and heat times 255, row and column offset in half pixels plus 128.
+        Foreground and centre heat times 255; row and column offsets in half pixels plus 128.
     config
-        Thresholds and lengths.
+        Thresholds and distances.
     threads
-        None for all cores; the result is the same for any number.
+        Number of threads. None: one per core. It does not change the result.
     """
     return Grouped(*_core.group(maps, threads=threads, **config.to_json()))

@@ -1,4 +1,4 @@
-"""The network on CPUs, by OpenVINO."""
+"""Run the network on CPUs with OpenVINO."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from nucleus_unet.model.graph import receptive_radius, stride
 from nucleus_unet.model.openvino_graph import build_graph
 from nucleus_unet.model.precision import PRECISIONS, Precision
 
-# Streams beyond which memory grows and the rate does not.
-_MOST_STREAMS = 4
-# Sides of tiles, by how much memory the widest features of one take.
-_TILES: dict[Precision, int] = {"int8": 2048, "bfloat16": 1664, "float32": 1280}
-# What OpenVINO does in single precision beside the layers in bytes gives the same bits on every processor; its own
-# choice would be bfloat16 where the processor has it.
-_HINTS: dict[Precision, str] = {"int8": "f32", "bfloat16": "bf16", "float32": "f32"}
+# More streams need more memory and are not faster.
+_MAX_STREAMS = 4
+# Default sides of tiles. They are chosen by the memory that the widest features of a tile need.
+_DEFAULT_TILES: dict[Precision, int] = {"int8": 2048, "bfloat16": 1664, "float32": 1280}
+# The float32 operations beside the int8 layers give the same bits on every processor. OpenVINO's default would be
+# bfloat16 on processors that support it.
+_PRECISION_HINTS: dict[Precision, str] = {"int8": "f32", "bfloat16": "bf16", "float32": "f32"}
 
 
 class OpenVinoEngine:
@@ -41,15 +41,15 @@ class OpenVinoEngine:
     precision
         See `nucleus_unet.inference.factory.open_engine`.
     streams
-        How many images are computed at once, each by an equal share of the threads.
+        Number of images that are computed at once. Each uses an equal share of the threads.
     few_sizes
-        Compile the network for each height and width that it is shown, instead of once for all: takes half the memory,
-        and 0.2 to 0.3 s for each size.
+        Whether to compile the network for each height and width, instead of once for all. It halves the memory, and
+        takes 0.2 to 0.3 s for each size.
 
     Raises
     ------
     SettingsError
-        If the bundle or the processor lacks the precision.
+        If the bundle or the processor does not support the precision.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class OpenVinoEngine:
         )
         config = bundle.config.network
         self.stride, self.receptive_radius = stride(config), receptive_radius(config)
-        self.default_tile = _TILES[chosen]
+        self.default_tile = _DEFAULT_TILES[chosen]
         self._compiled: dict[tuple[int, int] | None, _Compiled] = {}
         self._compiling, self._few_sizes = threading.Lock(), few_sizes
         if not few_sizes:
@@ -84,7 +84,7 @@ class OpenVinoEngine:
         height, width = images.shape[1:3]
         try:
             compiled = self._for_size((height, width))
-            # In a call of its own each: the graph is for one image.
+            # One call per image, because the graph has a batch size of 1.
             outputs = [compiled.run(image[None]) for image in images]
         except RuntimeError as error:
             if "alloc" not in str(error):
@@ -106,20 +106,20 @@ class OpenVinoEngine:
         if size is not None:
             graph.reshape([1, *size, 3])
         settings = {
-            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "INFERENCE_PRECISION_HINT": _PRECISION_HINTS[precision],
             "INFERENCE_NUM_THREADS": max(self.streams, processor_threads()),
             "NUM_STREAMS": self.streams,
             "ENABLE_CPU_PINNING": False,
-            # It would keep what it made for every size of image, hundreds of megabytes for a few hundred sizes.
+            # A cache would hold hundreds of megabytes for a few hundred image sizes.
             "CPU_RUNTIME_CACHE_CAPACITY": 0,
-            # For images of one size it would compile fused element-wise layers, which round in another way.
+            # For images of one size OpenVINO would compile fused element-wise layers, which round differently.
             "SNIPPETS_MODE": "DISABLE",
         }
         return _Compiled(core().compile_model(graph, "CPU", settings), size)
 
     def parallel(self) -> OpenVinoEngine:
         """See `nucleus_unet.inference.engine.Engine`."""
-        streams = min(_MOST_STREAMS, processor_threads())
+        streams = min(_MAX_STREAMS, processor_threads())
         return OpenVinoEngine(self._bundle, self.identity.precision, streams=streams, few_sizes=True)
 
     def prepare(self, size: tuple[int, int]) -> None:
@@ -133,24 +133,24 @@ class OpenVinoEngine:
 
 
 class _Compiled:
-    """A network that OpenVINO compiled, with a request for each thread that runs it.
+    """A compiled network with one inference request per thread.
 
     Parameters
     ----------
     model
-        Compiled.
+        The compiled network.
     size
-        Height and width of images; None for any.
+        Height and width of images. None: any size.
     """
 
     def __init__(self, model: openvino.CompiledModel, size: tuple[int, int] | None) -> None:
         self._model, self._size = model, size
         self._requests = threading.local()
-        self._running, self._counting = 0, threading.Lock()
+        self._running, self._lock = 0, threading.Lock()
 
     def run(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the output for an image (1, H, W, 3)."""
-        with self._counting:
+        """Return the output (1, 4, H, W) for an image (1, H, W, 3)."""
+        with self._lock:
             self._running += 1
         try:
             request = getattr(self._requests, "own", None)
@@ -158,28 +158,28 @@ class _Compiled:
                 request = self._requests.own = self._request()
             return request(image)
         finally:
-            with self._counting:
+            with self._lock:
                 self._running -= 1
 
     def _request(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
         request = self._model.create_infer_request()
         if self._size is None:
             return lambda image: request.infer({0: image}, share_inputs=True)[0]
-        # New arrays of such a size for every tile would cost more than filling them: the system clears their pages.
-        shown, output = (np.empty(port.shape, np.float32) for port in (self._model.input(), self._model.output()))
-        request.set_input_tensor(openvino.Tensor(shown, shared_memory=True))
+        # Reusing the arrays is faster. The system clears the pages of every new array.
+        pixels, output = (np.empty(port.shape, np.float32) for port in (self._model.input(), self._model.output()))
+        request.set_input_tensor(openvino.Tensor(pixels, shared_memory=True))
         request.set_output_tensor(openvino.Tensor(output, shared_memory=True))
 
         def run(image: NDArray[np.float32]) -> NDArray[np.float32]:
-            np.copyto(shown, image)
+            np.copyto(pixels, image)
             request.infer()
             return output
 
         return run
 
     def release(self) -> None:
-        """Give memory back, unless a call is going on."""
-        with self._counting:  # whoever calls `run` meanwhile waits; memory in use cannot be given back
+        """Release memory, unless a call is in progress."""
+        with self._lock:  # calls of `run` wait, because memory in use cannot be released
             if not self._running:
                 self._requests = threading.local()
                 self._model.release_memory()
@@ -187,13 +187,13 @@ class _Compiled:
 
 @lru_cache(maxsize=1)
 def core() -> openvino.Core:
-    """Return OpenVINO's entry point, which is made once a process."""
+    """Return OpenVINO's core object, which is created once per process."""
     return openvino.Core()
 
 
 if hasattr(os, "register_at_fork"):
-    # Threads of models that were closed wait in it for the next one. In a forked child they would not be there, and the
-    # next model would wait for them for ever.
+    # Threads of closed models wait in the core object for the next model. A forked child would not have these threads,
+    # and its next model would wait for them forever.
     os.register_at_fork(before=core.cache_clear)
 
 
@@ -207,15 +207,17 @@ def _choose_precision(bundle: Bundle, precision: Precision | Literal["auto"]) ->
         raise SettingsError(f"precision: expected 'auto', 'int8', 'bfloat16' or 'float32', got {precision!r}")
     if precision == "int8" and bundle.quantisation is None:
         raise SettingsError(
-            f"precision: the model {bundle.config.name!r} has no int8 form; take 'auto', 'bfloat16' or 'float32'"
+            f"precision: the model {bundle.config.name!r} has no int8 form; choose 'auto', 'bfloat16' or 'float32'"
         )
     if precision == "bfloat16" and not computes_bfloat16:
-        raise SettingsError("precision: this processor does not compute in bfloat16; take 'auto', 'int8' or 'float32'")
+        raise SettingsError(
+            "precision: this processor does not compute in bfloat16; choose 'auto', 'int8' or 'float32'"
+        )
     return precision
 
 
 def _hardware(precision: Precision) -> str:
-    """Return what of the processor decides on bits: its family, and for bfloat16 its name."""
+    """Return the properties of the processor that change the output: its family, and for bfloat16 its name."""
     family = "x86-64" if _is_exact() else platform.machine().lower()
     if precision == "bfloat16" or not _is_exact():
         return f"{family}, {core().get_property('CPU', 'FULL_DEVICE_NAME').strip()}"
@@ -223,5 +225,5 @@ def _hardware(precision: Precision) -> str:
 
 
 def _is_exact() -> bool:
-    """Whether bits depend on neither tile, threads nor processor: seen on x86-64 with AVX2 and more."""
+    """Whether the output is independent of tile, threads and processor. It was tested on x86-64 with AVX2 and later."""
     return platform.machine().lower() in ("x86_64", "amd64") and _core.has_avx2()

@@ -1,4 +1,4 @@
-"""Work on threads that stays a bounded number of steps ahead of who takes the results."""
+"""Map a function over items on threads, a bounded number of items ahead of the consumer."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def map_ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], *, depth: int) -> Iterator[R]:
-    """Yield ``function`` of the items in order, at most ``depth`` of them begun before they are asked for."""
+def prefetch_map(
+    pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], *, depth: int
+) -> Iterator[R]:
+    """Yield the results of ``function`` in the order of the items. At most ``depth`` calls are pending."""
     remaining = iter(items)
-    begun: deque[Future[R]] = deque(pool.submit(function, item) for item in islice(remaining, depth))
+    pending: deque[Future[R]] = deque(pool.submit(function, item) for item in islice(remaining, depth))
     try:
-        while begun:
-            result = begun.popleft().result()
-            begun.extend(pool.submit(function, item) for item in islice(remaining, 1))
+        while pending:
+            result = pending.popleft().result()
+            pending.extend(pool.submit(function, item) for item in islice(remaining, 1))
             yield result
     finally:
-        for future in begun:
+        for future in pending:
             future.cancel()

@@ -1,6 +1,6 @@
-"""Images that are shown to the network in several ways: test-time augmentation, and the second look at brown stain.
+"""Run the network on several versions of an image: test-time augmentation, and attenuation of DAB stain.
 
-All is done pixel by pixel on raw outputs, so the result does not depend on the tile, as the network's own does not.
+The outputs are combined pixel by pixel, so the result is as independent of the tile as the network's output.
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ from numpy.typing import NDArray
 
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.plan import Plan
-from nucleus_unet.preprocessing.dab import thin_brown
-from nucleus_unet.preprocessing.normalisation import Levels
+from nucleus_unet.preprocessing.dab import attenuate_dab
+from nucleus_unet.preprocessing.normalisation import IntensityRange
 
 
-class AveragedViews:
-    """Test-time augmentation: the mean of what the network says of an image, turned by quarters, and mirrored.
+class DihedralTTA:
+    """Test-time augmentation: the mean output for the eight rotations by quarter turns and reflections of an image.
 
-    Outputs are turned back, offsets with them. Quarter turns and mirrors map the stride's grid of a tile onto itself.
+    The outputs, including the offsets, are transformed back. The transformations map the stride's grid of a tile onto
+    itself.
 
     Parameters
     ----------
     network
-        That is asked eight times.
+        Runs the network, eight times per image.
     """
 
     def __init__(self, network: Predictor) -> None:
@@ -33,61 +34,62 @@ class AveragedViews:
         """See `nucleus_unet.inference.engine.Predictor`."""
         total: NDArray[np.float32] | None = None
         for mirrored in (False, True):
-            seen = images[:, :, ::-1] if mirrored else images
-            for turns in range(4):
-                view = np.ascontiguousarray(np.rot90(seen, turns, (1, 2)))
-                output = _turned_back(self._network.run(view), turns)
+            flipped = images[:, :, ::-1] if mirrored else images
+            for quarter_turns in range(4):
+                view = np.ascontiguousarray(np.rot90(flipped, quarter_turns, (1, 2)))
+                output = _rotate_back(self._network.run(view), quarter_turns)
                 if mirrored:
-                    output = _mirrored(output)
+                    output = _mirror_back(output)
                 total = output if total is None else total + output
         assert total is not None  # there are eight views
         return total / np.float32(8)
 
 
-class BrownViews:
-    """The image as it is and with its brown thinned; for each pixel, the output with more foreground stands.
+class DabAttenuatedEnsemble:
+    """Runs the network on the image and on the image with attenuated DAB.
 
-    What nuclei hide under is thinned, and nuclei that are brown themselves are still seen in the image as it is.
+    Each pixel gets the output with the higher foreground. Attenuation reveals nuclei under the stain. The original
+    image shows nuclei that are brown themselves.
 
     Parameters
     ----------
     network
-        That is asked twice.
-    thinned
-        Levels of the normalised image once its brown is thinned: without the dark brown its nuclei are pale.
+        Runs the network, twice per image.
+    attenuated_range
+        Intensity range of the normalised image after its DAB is attenuated. It restores the contrast of the nuclei.
     """
 
-    def __init__(self, network: Predictor, thinned: Levels) -> None:
-        self._network, self._thinned = network, thinned
+    def __init__(self, network: Predictor, attenuated_range: IntensityRange) -> None:
+        self._network, self._attenuated_range = network, attenuated_range
         self.stride, self.receptive_radius = network.stride, network.receptive_radius
 
     def run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `nucleus_unet.inference.engine.Predictor`."""
-        black, white = (np.float32(level) for level in self._thinned)
-        stretched = thin_brown(images)
-        stretched -= black
-        stretched /= white - black
+        low, high = (np.float32(value) for value in self._attenuated_range)
+        stretched = attenuate_dab(images)
+        stretched -= low
+        stretched /= high - low
         np.clip(stretched, 0, 1, out=stretched)
         output = self._network.run(images).copy()
-        of_thinned = self._network.run(stretched)
-        return np.where(of_thinned[:, :1] > output[:, :1], of_thinned, output)
+        attenuated_output = self._network.run(stretched)
+        return np.where(attenuated_output[:, :1] > output[:, :1], attenuated_output, output)
 
 
-def network_for(engine: Predictor, plan: Plan) -> Predictor:
-    """Return what an image of that plan is shown to: the engine itself, or what asks it several times."""
-    once = engine if plan.dab is None else BrownViews(engine, Levels(*plan.dab))
-    return AveragedViews(once) if plan.augment else once
+def build_predictor(engine: Predictor, plan: Plan) -> Predictor:
+    """Return the predictor for a plan: the engine, or an ensemble that calls it several times."""
+    predictor = engine if plan.dab is None else DabAttenuatedEnsemble(engine, IntensityRange(*plan.dab))
+    return DihedralTTA(predictor) if plan.augment else predictor
 
 
-def _turned_back(output: NDArray[np.float32], turns: int) -> NDArray[np.float32]:
-    """Undo quarter turns, each of which took a step down for a step right and a step right for a step up."""
-    output = np.rot90(output, -turns, (2, 3))
+def _rotate_back(output: NDArray[np.float32], quarter_turns: int) -> NDArray[np.float32]:
+    """Undo quarter turns of an output, and rotate its offsets back."""
+    output = np.rot90(output, -quarter_turns, (2, 3))
     logits, row, column = output[:, :2], output[:, 2:3], output[:, 3:]
-    for _ in range(turns):
+    for _ in range(quarter_turns):
         row, column = column, -row
     return np.concatenate([logits, row, column], axis=1)
 
 
-def _mirrored(output: NDArray[np.float32]) -> NDArray[np.float32]:
+def _mirror_back(output: NDArray[np.float32]) -> NDArray[np.float32]:
     output = output[..., ::-1]
     return np.concatenate([output[:, :3], -output[:, 3:]], axis=1)

@@ -1,7 +1,8 @@
-"""Cut an image into tiles whose kept parts meet without a seam.
+"""Cut an image into tiles whose cores partition it.
 
-A *tile* is what one network call sees, its *core* what is kept of it, and between them lies a *halo* at least as wide
-as the network looks. Tiles lie on the network's stride grid; those at the far edge shift inwards.
+A *tile* is the input of one network call. Its *core* is the part of the output that is used. The *halo* between them is
+at least as wide as the network's receptive radius. Tiles lie on the network's stride grid. The last tiles are shifted
+inwards.
 """
 
 from __future__ import annotations
@@ -10,91 +11,91 @@ from typing import NamedTuple
 
 from nucleus_unet.errors import SettingsError
 
-# Tiles, and the blocks of a slide, are listed in memory.
-_MOST_PARTS = 2**20
+# Largest number of tiles, or of blocks of a slide, which are listed in memory.
+_MAX_PARTS = 2**20
 
 
 class Span(NamedTuple):
-    """Pixels ``start`` to ``stop`` are read; of them, ``keep_start`` to ``keep_stop`` are kept."""
+    """Pixels ``start`` to ``stop`` are read. Pixels ``core_start`` to ``core_stop`` are used."""
 
     start: int
     stop: int
-    keep_start: int
-    keep_stop: int
+    core_start: int
+    core_stop: int
 
 
 class Tile(NamedTuple):
-    """A tile's rows and columns."""
+    """The rows and columns of a tile."""
 
     rows: Span
     columns: Span
 
 
 def round_up(size: int, stride: int) -> int:
-    """Least multiple of ``stride`` that is not below ``size``."""
+    """Return the smallest multiple of ``stride`` that is at least ``size``."""
     return -(-size // stride) * stride
 
 
 def check_parts(option: str, side: int, shape: tuple[int, int], counts: tuple[int, int]) -> None:
-    """Find out before an image is cut into parts whether they can be listed in bounded memory.
+    """Check, before an image is divided, that its parts can be listed in memory.
 
     Parameters
     ----------
     option, side
-        Name and value of what says how large a part is.
+        Name and value of the option for the side of a part.
     shape
         Height and width of the image.
     counts
-        How many parts there are down and across.
+        Number of parts down and across.
 
     Raises
     ------
     SettingsError
-        If they are too many.
+        If there are too many parts.
     """
     count = counts[0] * counts[1]
-    if count > _MOST_PARTS:
+    if count > _MAX_PARTS:
         raise SettingsError(
-            f"{option}: expected a side that cuts {shape[0]} x {shape[1]} pixels into at most {_MOST_PARTS:,} parts, "
+            f"{option}: expected a side that cuts {shape[0]} x {shape[1]} pixels into at most {_MAX_PARTS:,} parts, "
             f"got {side}, which makes {count:,}; give a larger one"
         )
 
 
 def lay_tiles(height: int, width: int, *, tile: int, radius: int, stride: int) -> list[Tile]:
-    """Cover an image with tiles.
+    """Divide an image into tiles.
 
     Parameters
     ----------
     height, width
-        Of the image, padded to multiples of ``stride``.
+        Height and width of the image, padded to multiples of ``stride``.
     tile
-        Side of a tile in pixels, at most: as many tiles as such ones would be are made as small as covers the image.
+        Largest side of a tile in pixels. Tiles are made as small as possible without increasing their number.
     radius
-        How far the network looks, in pixels.
+        Receptive radius of the network in pixels.
     stride
-        Of the network.
+        Stride of the network in pixels.
 
     Returns
     -------
     list of Tile
-        By rows. The kept parts partition the image.
+        All tiles, row by row. Their cores partition the image.
 
     Raises
     ------
     SettingsError
-        If halos would leave no core, or there would be too many tiles.
+        If the tile is too small for a core between its halos, or if there are too many tiles.
 
     Examples
     --------
-    >>> [(rows.start, rows.stop, rows.keep_stop) for rows, _ in lay_tiles(128, 16, tile=96, radius=10, stride=16)]
+    >>> [(rows.start, rows.stop, rows.core_stop) for rows, _ in lay_tiles(128, 16, tile=96, radius=10, stride=16)]
     [(0, 80, 64), (48, 128, 128)]
     """
-    # Tiles overlap by twice the halo, which has to be a multiple of the stride; the halo itself need not be.
+    # Tiles overlap by twice the halo. Twice the halo is a multiple of the stride; the halo need not be.
     side, halo = tile // stride * stride, round_up(2 * radius, stride) // 2
-    least = 2 * halo + stride
-    if side < least and max(height, width) > side:
+    min_side = 2 * halo + stride
+    if side < min_side and max(height, width) > side:
         raise SettingsError(
-            f"tile: expected at least {least} pixels (the network looks {radius} pixels beyond what it keeps), "
+            f"tile: expected at least {min_side} pixels (the network's receptive radius is {radius} pixels), got {tile}"
             f"got {tile}"
         )
     counts = _count_spans(height, side, halo), _count_spans(width, side, halo)
@@ -112,11 +113,11 @@ def _lay_spans(size: int, count: int, halo: int, stride: int) -> list[Span]:
         return [Span(0, size, 0, size)]
     side = 2 * halo + round_up(-(-(size - 2 * halo) // count), stride)
     spans = []
-    kept = 0
-    while kept < size:
-        start = min(max(kept - halo, 0), size - side)
+    covered = 0
+    while covered < size:
+        start = min(max(covered - halo, 0), size - side)
         stop = start + side
-        keep_stop = size if stop == size else stop - halo
-        spans.append(Span(start, stop, kept, keep_stop))
-        kept = keep_stop
+        core_stop = size if stop == size else stop - halo
+        spans.append(Span(start, stop, covered, core_stop))
+        covered = core_stop
     return spans

@@ -1,4 +1,4 @@
-"""The network on GPUs, by torch; and on CPUs for which there is no OpenVINO."""
+"""Run the network with torch: on GPUs, and on CPUs without OpenVINO."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.network import Network, for_inference
 from nucleus_unet.model.precision import Precision
 
-# Larger tiles save little of their border; smaller ones than the least are nearly all border.
-_TILE, _LEAST_TILE = 2560, 640
-# Of a device whose memory torch does not tell.
-_MODEST_TILE = 1856
-# What the widest features of a tile take, in single precision.
-_BYTES_A_PIXEL = 600
+# Bounds of the default side of a tile. Larger tiles save little computation. Smaller ones are mostly halo.
+_MAX_TILE, _MIN_TILE = 2560, 640
+# Default side of a tile on devices whose memory torch does not report.
+_DEFAULT_TILE = 1856
+# Memory that the widest features need per pixel of a tile, in float32.
+_BYTES_PER_PIXEL = 600
 
 
 class TorchNetwork:
-    """A network of torch, such as one in training; see `nucleus_unet.inference.engine.Predictor`.
+    """A torch network, such as one in training; see `nucleus_unet.inference.engine.Predictor`.
 
     Parameters
     ----------
     network
-        In evaluation mode, on its device.
+        The network in evaluation mode, on its device.
     device, precision
-        Where and how it computes.
+        Device and precision of the computation.
     """
 
     def __init__(self, network: Network, device: torch.device, precision: Precision) -> None:
@@ -66,63 +66,63 @@ class TorchNetwork:
 
 
 class TorchEngine(TorchNetwork):
-    """A model on a device of torch; see `nucleus_unet.inference.engine.Engine`.
+    """A model on a torch device; see `nucleus_unet.inference.engine.Engine`.
 
     Parameters
     ----------
     bundle
         The model.
     device
-        From `nucleus_unet.inference.devices.choose_device`.
+        Name from `nucleus_unet.inference.devices.choose_device`.
     precision
-        ``"bfloat16"`` or ``"float32"``; ``"auto"`` takes bfloat16 where the device computes in it.
+        ``"bfloat16"`` or ``"float32"``. ``"auto"``: bfloat16 if the device computes in it, else float32.
 
     Raises
     ------
     SettingsError
-        If the precision is another.
+        If the precision is not supported.
     """
 
     def __init__(self, bundle: Bundle, device: str, precision: Precision | Literal["auto"] = "auto") -> None:
-        place = torch.device(device)
-        chosen = choose_precision(place, precision)
-        super().__init__(for_inference(bundle).to(place), place, chosen)
+        torch_device = torch.device(device)
+        chosen = choose_precision(torch_device, precision)
+        super().__init__(for_inference(bundle).to(torch_device), torch_device, chosen)
         self.streams = 1 if device == "cpu" else 2
         self.identity = Identity(
             engine=f"torch {torch.__version__}",
             device=device,
             precision=chosen,
-            hardware=_hardware(place),
+            hardware=_hardware(torch_device),
             threads=torch.get_num_threads() if device == "cpu" else None,
             exact=False,
         )
 
     def parallel(self) -> TorchEngine:
-        """Return itself: a second call fills the gaps in which the first is copied to the GPU and back."""
+        """Return this engine. A second simultaneous call computes while the first one copies to or from the GPU."""
         return self
 
     def prepare(self, size: tuple[int, int]) -> None:
-        """Do nothing: torch takes images of any size as they come."""
+        """Do nothing: torch needs no setup for an image size."""
 
     def release(self) -> None:
-        """Do nothing: torch keeps memory for all its users."""
+        """Do nothing: torch shares its cached memory among all its users."""
 
     @cached_property
     def default_tile(self) -> int:
-        """Side of a tile of which two, at once, fit into half of the memory, and whose border is a fifth of it."""
+        """Default side of a tile in pixels. Two such tiles fit into half of the GPU's memory."""
         if self._device.type != "cuda":
-            return _MODEST_TILE
-        for_one = torch.cuda.get_device_properties(self._device).total_memory // 4
-        return max(_LEAST_TILE, min(_TILE, math.isqrt(for_one // _BYTES_A_PIXEL) // 32 * 32))
+            return _DEFAULT_TILE
+        bytes_per_tile = torch.cuda.get_device_properties(self._device).total_memory // 4
+        return max(_MIN_TILE, min(_MAX_TILE, math.isqrt(bytes_per_tile // _BYTES_PER_PIXEL) // 32 * 32))
 
 
 def choose_precision(device: torch.device, precision: Precision | Literal["auto"] = "auto") -> Precision:
-    """Return the precision of that name; ``"auto"`` takes bfloat16 where the hardware computes in it, else float32.
+    """Return a precision that torch supports. ``"auto"``: bfloat16 if the hardware computes in it, else float32.
 
     Raises
     ------
     SettingsError
-        If it is another: torch runs no network in int8.
+        If the precision is another one. Torch does not run the network in int8.
     """
     if precision == "bfloat16" or precision == "float32":
         return precision
@@ -136,7 +136,7 @@ def choose_precision(device: torch.device, precision: Precision | Literal["auto"
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
-    """Compute convolutions in that precision."""
+    """Return a context in which torch computes convolutions in the precision."""
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)

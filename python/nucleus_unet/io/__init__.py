@@ -1,1 +1,1 @@
-"""Read images and write files whole: every format is one module here."""
+"""Read images and write files atomically. Each file format has its own module."""

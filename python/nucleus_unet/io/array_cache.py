@@ -1,4 +1,4 @@
-"""Arrays that were made last, as neighbours ask for the same ones soon after each other."""
+"""A cache of the most recently used arrays."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ from typing import Any
 from numpy.typing import NDArray
 
 
-class RecentArrays:
-    """Keeps arrays as long as there is room, those that were asked for last; may be asked by several threads.
+class ArrayCache:
+    """Thread-safe cache of arrays that removes the least recently used ones.
 
     Parameters
     ----------
-    most_bytes
-        Of all arrays together; the last one stays even if it is larger.
+    max_bytes
+        Largest total size in bytes. The last array stays even if it is larger.
 
     Examples
     --------
     >>> import numpy as np
-    >>> recent = RecentArrays(10)
-    >>> recent.keep("a", np.zeros(6, np.uint8))
-    >>> recent.keep("b", np.zeros(6, np.uint8))
-    >>> recent.get("a"), recent.get("b").nbytes
+    >>> cache = ArrayCache(10)
+    >>> cache.put("a", np.zeros(6, np.uint8))
+    >>> cache.put("b", np.zeros(6, np.uint8))
+    >>> cache.get("a"), cache.get("b").nbytes
     (None, 6)
     """
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes, self._bytes = most_bytes, 0
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes, self._bytes = max_bytes, 0
         self._arrays: OrderedDict[Hashable, NDArray[Any]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def keep(self, key: Hashable, array: NDArray[Any]) -> None:
-        """Keep an array, and of the others no more than there is room for."""
-        self.forget(key)
+    def put(self, key: Hashable, array: NDArray[Any]) -> None:
+        """Store an array, and remove the least recently used ones if the cache is too large."""
+        self.discard(key)
         with self._lock:
             self._arrays[key] = array
             self._bytes += array.nbytes
-            while self._bytes > self._most_bytes and len(self._arrays) > 1:
+            while self._bytes > self._max_bytes and len(self._arrays) > 1:
                 self._bytes -= self._arrays.popitem(last=False)[1].nbytes
 
     def get(self, key: Hashable) -> NDArray[Any] | None:
-        """Return an array, which is not to be changed; None if it is not there any more."""
+        """Return an array, which must not be modified. None if it is not in the cache."""
         with self._lock:
             if key in self._arrays:
                 self._arrays.move_to_end(key)
             return self._arrays.get(key)
 
-    def forget(self, key: Hashable) -> None:
-        """Drop an array."""
+    def discard(self, key: Hashable) -> None:
+        """Remove an array if it is in the cache."""
         with self._lock:
             if key in self._arrays:
                 self._bytes -= self._arrays.pop(key).nbytes

@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one, and reading those that somebody may have damaged."""
+"""Write files atomically, and read files that may be damaged."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ TEMPORARY = ".nucleus-unet-"
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write beside the target, flush to disk, then rename onto it.
+    """Write a file atomically: to a temporary file in the same folder, which is flushed to disk and then renamed.
 
     Parameters
     ----------
     path
-        Its folder is made if missing; an existing file is replaced whole or not at all.
+        Path of the file. Its folder is created if it is missing. An existing file is replaced.
     content
-        Text is written as UTF-8; a file name's bytes that are none are written as they were.
+        Text is encoded as UTF-8. Surrogate escapes, which stand for undecodable bytes of file names, become these
+        bytes.
     """
     with written_atomically(path) as file:
         file.write(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; raise `ValueError` if it is damaged in whatever way."""
+    """Read a JSON file. Raise `ValueError` if it is damaged."""
     try:
         return json.loads(path.read_bytes())
     except RecursionError as error:
@@ -42,14 +43,14 @@ def read_json(path: Path) -> Any:
 
 
 def check_writable(folder: Path) -> None:
-    """Find out before long work whether a folder, which may be missing, takes files.
+    """Check before long work that files can be written to a folder, which may not exist yet.
 
     Raises
     ------
     OSError
-        It does not.
+        If the folder is not writable.
     """
-    existing = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
     if not os.access(existing, os.W_OK | os.X_OK):
@@ -57,38 +58,38 @@ def check_writable(folder: Path) -> None:
 
 
 def check_output_folder(folder: Path, what: str) -> None:
-    """Find out before long work whether files can go to a folder.
+    """Check before long work that a path can be a folder for output. ``what`` names the output in the message.
 
     Raises
     ------
     SettingsError
-        It is a file; ``what`` says for what it was wanted.
+        If the path is a file.
     OSError
-        It takes no files.
+        If the folder is not writable.
     """
     if folder.exists() and not folder.is_dir():
-        raise SettingsError(f"{folder}: expected a folder for {what}, found a file")
+        raise SettingsError(f"{folder}: expected a folder for {what}, got a file")
     check_writable(folder)
 
 
 def check_new_folder(folder: Path, what: str) -> None:
-    """Find out before long work whether a folder can be made whole.
+    """Check before long work that a new folder can be created. ``what`` names its content in the message.
 
     Raises
     ------
     SettingsError
-        There is something already; ``what`` says for what it was wanted.
+        If the path exists and is not an empty folder.
     OSError
-        The folder around it takes no files.
+        If the parent folder is not writable.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise SettingsError(f"{folder}: expected a new or empty folder for {what}, found something already there")
+        raise SettingsError(f"{folder}: expected a new or empty folder for {what}, got one that is not empty")
     check_writable(folder.absolute().parent)
 
 
 @contextmanager
 def folder_written_atomically(folder: Path) -> Iterator[Path]:
-    """Fill a folder that appears at ``folder`` at the end, in place of an earlier one, unless there was an error."""
+    """Yield a temporary folder, which replaces ``folder`` at the end unless there was an error."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent) as temporary:
         filled = Path(temporary) / "filled"
@@ -101,21 +102,21 @@ def folder_written_atomically(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to be written piece by piece; it appears at ``path`` at the end, unless there was an error."""
+    """Open a temporary file for writing, which replaces ``path`` at the end unless there was an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
     temporary = Path(name)
     try:
         os.close(handle)
-        with temporary.open("w+b") as file:  # unlike one opened by its handle, this one knows its name
+        with temporary.open("w+b") as file:  # a file opened by its handle would not know its name
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files private; the result gets what the user's umask gives every other file.
+        # mkstemp restricts the permissions. The result gets those that the user's umask gives to new files.
         temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None and error.filename is None:
-            error.filename = str(path)  # a full disk's says no place
+            error.filename = str(path)  # the error of a full disk names no file
         raise

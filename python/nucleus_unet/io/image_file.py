@@ -1,4 +1,4 @@
-"""What a reader returns for an image file."""
+"""The content of an image file."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file's pixels and what the file says of them.
+    """The pixels of an image file and its metadata.
 
     Attributes
     ----------
     pixels : NDArray[Any]
-        (H, W) or (H, W, C) if ``channel_axis`` is None, else with channels along that axis.
+        (H, W) or (H, W, C) if ``channel_axis`` is None, else an array with channels along that axis.
     channel_axis : int or None
-        Where the file's metadata says the channels are.
+        Axis of the channels, if the metadata contain it.
     channel_names : tuple of str
-        One for each channel that is a channel of its own, not a part of a colour: its name, or its number where the
-        file gives none. Empty for colours.
+        Name of each channel, or its number if it has no name. Empty for colour channels.
     mpp : float or None
-        Micrometres per pixel, where the file says.
+        Micrometres per pixel. None if the file does not contain it.
     """
 
     pixels: NDArray[Any]

@@ -1,4 +1,4 @@
-"""One process at a time in a folder that long work fills."""
+"""Locks for folders that one process at a time may write to."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ LOCK = "lock"
 
 @contextmanager
 def locked(folder: Path, *, patience: float, busy: str, name: str = LOCK) -> Iterator[None]:
-    """Hold a folder, which must exist. The system lets go of it when the process is killed.
+    """Lock an existing folder. The operating system releases the lock if the process is killed.
 
     Parameters
     ----------
     folder
-        Gets the lock's file, which stays.
+        Folder for the lock file, which is not deleted.
     patience
-        Seconds to wait for another process.
+        Seconds to wait if another process holds the lock.
     busy
-        What to say if that one does not let go.
+        Error message if the other process does not release the lock.
     name
-        Of the lock, where a folder has several.
+        Name of the lock file.
 
     Raises
     ------
     SettingsError
-        With ``busy`` as its message.
+        If another process holds the lock. The message is ``busy``.
     """
     lock = FileLock(folder / name, timeout=patience)
     try:

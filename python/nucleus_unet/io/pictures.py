@@ -1,4 +1,4 @@
-"""Read image files whole: PNG, JPEG, JPEG 2000, WebP, BMP, NumPy and TIFF."""
+"""Read complete image files: PNG, JPEG, JPEG 2000, WebP, BMP, NumPy and TIFF."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".jp2", ".webp", ".bmp", ".
 def read_image(path: Path) -> ImageFile:
     """Read an image file.
 
-    Axes, channel names and pixel size come from the file's metadata (TIFF, OME-TIFF, ImageJ, SVS). Of a pyramid, the
-    full resolution is read.
+    Axes, channel names and pixel size come from the file's metadata (TIFF, OME-TIFF, ImageJ, SVS). The full resolution
+    of a pyramid is read.
 
     Parameters
     ----------
     path
-        A file with one of the suffixes `SUFFIXES`.
+        Path of a file with one of `SUFFIXES`.
 
     Raises
     ------
     ImageError
-        If the file is no image, is damaged, or holds a stack or time series.
+        If the file is not an image, is damaged, or contains a stack or time series.
     OSError
-        If it cannot be opened.
+        If the file cannot be opened.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -40,7 +40,7 @@ def read_image(path: Path) -> ImageFile:
     if path.exists() and not path.is_file() and not path.is_dir():
         raise ImageError(f"{path}: expected a file, got a pipe or device")
     with path.open("rb"):
-        pass  # a missing or forbidden file is an OSError, before any codec can blur it
+        pass  # a missing or unreadable file raises an OSError, which a codec might hide
     try:
         if suffix in TIFF_SUFFIXES:
             return read_tiff(path)
@@ -50,11 +50,11 @@ def read_image(path: Path) -> ImageFile:
         return ImageFile(decode_image(path.read_bytes()))
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
-    except Exception as error:  # codecs raise classes of their own for damaged files, and MemoryError for huge ones
+    except Exception as error:  # codecs raise exceptions of their own classes, and MemoryError for huge images
         raise ImageError(f"{path}: cannot be read as an image ({type(error).__name__}: {error})") from error
 
 
-# By what files begin with. Only these codecs see a stranger's bytes, whatever the file's name.
+# Codecs by the first bytes of files. The name of an untrusted file thus cannot select another codec.
 _CODECS = {
     b"\x89PNG": "png",
     b"\xff\xd8\xff": "jpeg8",
@@ -66,11 +66,11 @@ _CODECS = {
 
 
 def decode_image(content: bytes) -> NDArray[Any]:
-    """Decode the bytes of a PNG, JPEG, JPEG 2000, WebP or BMP file; raise `ImageError` for anything else."""
+    """Decode the bytes of a PNG, JPEG, JPEG 2000, WebP or BMP file. Raise `ImageError` for other content."""
     codec = next((codec for start, codec in _CODECS.items() if content.startswith(start)), None)
     if codec is None:
-        raise ImageError("cannot be read as an image: it is empty or does not begin as a known image file does")
+        raise ImageError("cannot be read as an image: it is empty or does not start like a known image format")
     if codec == "jpeg8" and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
         raise ImageError("cannot be read as an image: its end is missing")  # the codec would fill it with grey
     pixels = np.asarray(getattr(imagecodecs, f"{codec}_decode")(content))
-    return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 2 else pixels  # grey and alpha
+    return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 2 else pixels  # grey with alpha

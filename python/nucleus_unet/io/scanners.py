@@ -1,4 +1,4 @@
-"""Slides as scanners write them (NDPI, MRXS, SCN, CZI, BIF, DICOM), through OpenSlide."""
+"""Read slides in the formats of scanners (NDPI, MRXS, SCN, CZI, BIF, DICOM) with OpenSlide."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError, MissingExtraError
-from nucleus_unet.io.arrays import choose
-from nucleus_unet.io.segments import Segments
+from nucleus_unet.io.arrays import select_channels
+from nucleus_unet.io.segments import SegmentCache
 from nucleus_unet.io.tiff import plausible_pixel_size
 
 if TYPE_CHECKING:
     import openslide
     from PIL.Image import Image
 
-SCAN_SUFFIXES = (".bif", ".czi", ".dcm", ".mrxs", ".ndpi", ".scn", ".svslide", ".vms", ".vmu")
-# Some of these formats lay pictures over each other at fractions of a pixel. Cells of a fixed grid make a pixel the
-# same whatever region asks for it.
-_CELL = 1024
+SCANNER_SUFFIXES = (".bif", ".czi", ".dcm", ".mrxs", ".ndpi", ".scn", ".svslide", ".vms", ".vmu")
+# Some formats place overlapping images at fractions of a pixel. Reading cells of a fixed grid gives each pixel the same
+# value in every region.
+_CELL_SIDE = 1024
 
 
-class ScanSlide:
-    """The full resolution of a scan; what the scanner left out is white.
+class OpenSlideImage:
+    """The full resolution of a scanned slide. Areas that were not scanned are white.
 
     Parameters
     ----------
     path
-        Of the file, or of one of the files.
+        Path of the file, or of one of several files.
     channel, channel_axis
         See `open_slide`.
     """
@@ -37,28 +37,28 @@ class ScanSlide:
     def __init__(self, path: Path, *, channel: int | str | None, channel_axis: int | None) -> None:
         library = _openslide(path)
         try:
-            self._scan: openslide.OpenSlide = library.OpenSlide(path)
+            self._slide: openslide.OpenSlide = library.OpenSlide(path)
         except library.OpenSlideError as error:
             raise ImageError(f"OpenSlide cannot read it ({error})") from error
         self._path, self._error = path, library.OpenSlideError
-        width, height = self._scan.dimensions
-        axis, self._chosen = choose((height, width, 3), channel, channel_axis, ())
+        width, height = self._slide.dimensions
+        axis, self._selection = select_channels((height, width, 3), channel, channel_axis, ())
         if axis != 2:
-            raise ImageError(f"channel_axis: the colours of a scan are its last axis, got {channel_axis}")
+            raise ImageError(f"channel_axis: the colours of a scanned slide are its last axis, got {channel_axis}")
         self.shape, self.dtype = (height, width), np.dtype(np.uint8)
-        self.channels = 3 if isinstance(self._chosen, slice) else None
-        self.mpp = plausible_pixel_size(self._scan.properties.get("openslide.mpp-x"), 1.0)
-        self._segments = Segments((_CELL, _CELL), 3, self.dtype, self._decode)
+        self.channels = 3 if isinstance(self._selection, slice) else None
+        self.mpp = plausible_pixel_size(self._slide.properties.get("openslide.mpp-x"), 1.0)
+        self._segments = SegmentCache((_CELL_SIDE, _CELL_SIDE), 3, self.dtype, self._decode)
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """See `Slide`."""
-        return np.ascontiguousarray(self._segments.read(0, rows, columns)[..., self._chosen])
+        return np.ascontiguousarray(self._segments.read(0, rows, columns)[..., self._selection])
 
     def _decode(self, _plane: int, row: int, column: int) -> NDArray[Any]:
-        top, left = row * _CELL, column * _CELL
-        bottom, right = min(top + _CELL, self.shape[0]), min(left + _CELL, self.shape[1])
+        top, left = row * _CELL_SIDE, column * _CELL_SIDE
+        bottom, right = min(top + _CELL_SIDE, self.shape[0]), min(left + _CELL_SIDE, self.shape[1])
         try:
-            region = self._scan.read_region((left, top), 0, (right - left, bottom - top))
+            region = self._slide.read_region((left, top), 0, (right - left, bottom - top))
         except self._error as error:
             raise ImageError(
                 f"{self._path}: rows {top} to {bottom}, columns {left} to {right} are damaged ({error})"
@@ -67,7 +67,7 @@ class ScanSlide:
 
 
 def _on_white(region: Image) -> NDArray[np.uint8]:
-    """Lay colours with alpha on white."""
+    """Blend an image with alpha over white."""
     from PIL import Image
 
     white = Image.new("RGBA", region.size, "white")
@@ -80,10 +80,10 @@ def _openslide(path: Path) -> Any:
     Raises
     ------
     MissingExtraError
-        If it, or the library it wraps, is not installed.
+        If the Python package or the OpenSlide library is not installed.
     """
     try:
         import openslide
-    except (ImportError, OSError) as error:  # OSError: the wrapper is there without the library
+    except (ImportError, OSError) as error:  # OSError: the package is installed without the library
         raise MissingExtraError(f"{path} needs OpenSlide: pip install 'nucleus-unet[openslide]'") from error
     return openslide

@@ -1,4 +1,4 @@
-"""Images whose pixels come in tiles or strips: regions are put together, and what was decoded last is kept."""
+"""Read regions of images that are stored in segments (tiles or strips), with a cache of decoded segments."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.io.array_cache import RecentArrays
+from nucleus_unet.io.array_cache import ArrayCache
 
-# A tile, strip or chunk that is larger when decoded would break the promise of bounded memory.
+# Largest decoded size of a segment or chunk in bytes. Larger ones cannot be read in bounded memory.
 LARGEST_SEGMENT = 2**30
-# Of decoded ones that are kept: neighbouring regions share some.
-_RECENT_BYTES = 2**27
+# Bytes of decoded segments in the cache. Neighbouring regions share segments.
+_CACHE_BYTES = 2**27
 
 
-class Segments:
-    """Planes of an image, cut into segments of one size; may be read by several threads at once.
+class SegmentCache:
+    """Reads regions from planes of an image that are cut into segments of one size. It is thread-safe.
 
     Parameters
     ----------
     side
-        Height and width of a segment; those at the bottom and right may be cut short.
+        Height and width of a segment. Those at the bottom and right may be smaller.
     samples
-        Values of a pixel that lie side by side.
+        Number of values per pixel in a segment.
     dtype
-        Of the values.
+        Type of the values.
     decode
-        Gives a segment (h, w, ``samples``) for a plane, and the row and column of the segment among the others.
+        Returns a segment (h, w, ``samples``) for the plane and the segment's row and column.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class Segments:
         decode: Callable[[int, int, int], NDArray[Any]],
     ) -> None:
         self._side, self._samples, self._dtype, self._decode = side, samples, dtype, decode
-        self._recent = RecentArrays(_RECENT_BYTES)
+        self._cache = ArrayCache(_CACHE_BYTES)
 
     def read(self, plane: int, rows: slice, columns: slice) -> NDArray[Any]:
-        """Return the pixels of a region: (h, w, samples)."""
+        """Return the pixels of a region, (h, w, samples)."""
         region = np.empty((rows.stop - rows.start, columns.stop - columns.start, self._samples), self._dtype)
         height, width = self._side
         for row in range(rows.start // height, -(-rows.stop // height)):
@@ -58,8 +58,8 @@ class Segments:
 
     def _segment(self, plane: int, row: int, column: int) -> NDArray[Any]:
         key = (plane, row, column)
-        segment = self._recent.get(key)
+        segment = self._cache.get(key)
         if segment is None:
             segment = self._decode(*key)
-            self._recent.keep(key, segment)
+            self._cache.put(key, segment)
         return segment

@@ -1,4 +1,4 @@
-"""Read TIFF files: axes, channels, pixel size and pixels of their first image."""
+"""Read TIFF files: axes, channels, pixel size and pixels of the first image."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ TIFF_SUFFIXES = (".tif", ".tiff", ".svs", ".lsm", ".stk")
 
 @dataclass(frozen=True)
 class TiffLayout:
-    """What a TIFF file says of its first image.
+    """The metadata of the first image of a TIFF file.
 
     Attributes
     ----------
-    axes, shape
-        Without axes of length one, but for Y and X.
+    axes
+        Letters of the axes, without axes of length 1 other than Y and X.
+    shape
+        Lengths of these axes.
     channel_axis
-        Where the metadata says the channels are.
+        Axis of the channels, if the metadata contain it.
     channel_names, mpp
-        As in `ImageFile`.
+        See `ImageFile`.
     white_is_zero
-        Stored as ink on paper: each bit is to be turned.
+        Whether 0 is white, so that every bit must be inverted.
     """
 
     axes: str
@@ -45,33 +47,34 @@ class TiffLayout:
 
 
 def tiff_layout(file: tifffile.TiffFile) -> TiffLayout:
-    """Read what a TIFF file says of its first image; raise `ImageError` if that is no picture of one plane."""
+    """Return the metadata of the first image. Raise `ImageError` if it is not a single plane."""
     series = file.series[0]
-    kept = [(axis, size) for axis, size in zip(series.axes, series.shape, strict=True) if size > 1 or axis in "YX"]
-    axes = "".join(axis for axis, _ in kept)
+    axes_and_sizes = [
+        (axis, size) for axis, size in zip(series.axes, series.shape, strict=True) if size > 1 or axis in "YX"
+    ]
+    axes = "".join(axis for axis, _ in axes_and_sizes)
     extra = axes.replace("Y", "").replace("X", "")
-    # Q and I are axes of which the file says nothing: the caller may know them for channels.
+    # The meaning of the axes Q and I is unknown. The caller may give one of them as the channel axis.
     if len(extra) > 1 or extra not in "CSQI":
         raise ImageError(f"expected one plane, got axes {series.axes} of shape {series.shape}; choose one plane first")
-    ink = file.pages.first.photometric
-    if ink in (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB):
-        raise ImageError(
-            f"expected grey, RGB or channels, got colours as {tifffile.PHOTOMETRIC(ink).name}; convert it to RGB"
-        )
+    photometric = file.pages.first.photometric
+    if photometric in (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB):
+        name = tifffile.PHOTOMETRIC(photometric).name
+        raise ImageError(f"expected grey, RGB or channels, got colours as {name}; convert it to RGB")
     _check_segments(file)
-    names = _channel_names(file, dict(kept).get("C", 1)) if extra in ("", "C") else ()
+    names = _channel_names(file, dict(axes_and_sizes).get("C", 1)) if extra in ("", "C") else ()
     return TiffLayout(
         axes,
-        tuple(size for _, size in kept),
+        tuple(size for _, size in axes_and_sizes),
         axes.find(extra) if extra and extra in "CS" else None,
         names,
         _pixel_size(file),
-        white_is_zero=ink == tifffile.PHOTOMETRIC.MINISWHITE and series.dtype.kind in "bu",
+        white_is_zero=photometric == tifffile.PHOTOMETRIC.MINISWHITE and series.dtype.kind in "bu",
     )
 
 
 def open_tiff(path: Path) -> tifffile.TiffFile:
-    """Open a TIFF file; tiles that a slide scanner left out are white."""
+    """Open a TIFF file. Tiles that a slide scanner omitted become white."""
     file = tifffile.TiffFile(path)
     if file.is_svs or file.is_philips:
         series = file.series[0]
@@ -94,14 +97,14 @@ def read_tiff(path: Path) -> ImageFile:
 
 
 def _pages_in_pieces(file: tifffile.TiffFile) -> Iterator[Any]:
-    """Yield the pages of the first series that this file holds, unless all of it lies in one piece, uncompressed."""
+    """Yield the pages of the first series in this file, unless the series is one contiguous, uncompressed array."""
     series = file.series[0]
     if series.dataoffset is None:
         yield from (page for page in series.pages if page is not None and page.parent is file)
 
 
 def _check_segments(file: tifffile.TiffFile) -> None:
-    """Raise `ImageError` if the file does not list all tiles or strips: tifffile would leave the others empty."""
+    """Raise `ImageError` if the file does not list all tiles or strips, because tifffile would leave them empty."""
     for page in _pages_in_pieces(file):
         expected = math.prod(file.series[0].keyframe.chunked)
         if (listed := min(len(page.dataoffsets), len(page.databytecounts))) < expected:
@@ -109,23 +112,23 @@ def _check_segments(file: tifffile.TiffFile) -> None:
 
 
 def _check_ends(file: tifffile.TiffFile) -> None:
-    """Raise `ImageError` if tiles or strips lie beyond the file's end: some codecs would fill them with grey."""
+    """Raise `ImageError` if tiles or strips extend beyond the file, because some codecs would fill them with grey."""
     for page in _pages_in_pieces(file):
         end = max(offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False))
         if page.compression != tifffile.COMPRESSION.NONE and end > file.filehandle.size:
             raise ImageError(
-                f"it is damaged: expected {end} bytes at least, the file ends after {file.filehandle.size}"
+                f"it is damaged: expected at least {end} bytes, the file ends after {file.filehandle.size}"
             )
 
 
 def palette(file: tifffile.TiffFile) -> NDArray[np.uint16] | None:
-    """Return the colours of which a file's pixels are the numbers; ImageJ's are not, whatever they say."""
+    """Return the colour table of an image with indexed colours. Tables of ImageJ files are for display only."""
     page = file.pages.first
     return page.colormap if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not file.is_imagej else None
 
 
 def _channel_names(file: tifffile.TiffFile, count: int) -> tuple[str, ...]:
-    """Name the channels of an image's own axis of channels, by number where the file does not."""
+    """Return the names of the channels, or their numbers if the file has no names."""
     names: list[str] = []
     if (pixels := _ome_pixels(file)) is not None:
         names = [channel.get("Name", "") for channel in pixels.iterfind("{*}Channel")]
@@ -137,7 +140,7 @@ def _channel_names(file: tifffile.TiffFile, count: int) -> tuple[str, ...]:
 
 
 def _ome_pixels(file: tifffile.TiffFile) -> ElementTree.Element | None:
-    """Return what an OME-TIFF says of its first image."""
+    """Return the ``Pixels`` element of the first image of an OME-TIFF."""
     if not (file.is_ome and file.ome_metadata):
         return None
     return ElementTree.fromstring(file.ome_metadata).find("{*}Image/{*}Pixels")
@@ -152,7 +155,7 @@ _MICROMETRES = (
 
 
 def _pixel_size(file: tifffile.TiffFile) -> float | None:
-    """Micrometres per pixel, where the file says so plausibly."""
+    """Return the micrometres per pixel. None if the file does not contain a plausible value."""
     if (pixels := _ome_pixels(file)) is not None:
         return plausible_pixel_size(pixels.get("PhysicalSizeX"), micrometres_in(pixels.get("PhysicalSizeXUnit", "µm")))
     if file.is_svs:
@@ -167,12 +170,12 @@ def _pixel_size(file: tifffile.TiffFile) -> float | None:
 
 
 def micrometres_in(unit: str) -> float:
-    """Tell how many micrometres a unit is; 0 if that is not known."""
+    """Return the length of a unit in micrometres, or 0 if the unit is unknown."""
     return _MICROMETRES.get(unit.replace("\\u00B5", "µ").replace("\N{GREEK SMALL LETTER MU}", "µ"), 0.0)
 
 
 def plausible_pixel_size(size: str | float | None, micrometres: float) -> float | None:
-    """Return micrometres per pixel from a size and its unit in micrometres; None if no microscope would have it."""
+    """Return micrometres per pixel from a size and its unit in micrometres. None if the value is implausible."""
     try:
         mpp = float(size or 0) * micrometres
     except ValueError:

@@ -1,7 +1,7 @@
-"""Masks and label images: the forms that others keep them in, how they overlap, what they measure, how they are tidied.
+"""Masks and label images: encodings, overlaps, measurements and cleaning.
 
-Masks come as a list. Mask `i`, counted from 0, becomes label `i + 1` of a label image. Where two masks claim
-a pixel the earlier keeps it, and the `MergeReport` that comes with the label image says what the later lost.
+Masks are passed as a list. Mask `i`, counted from 0, becomes label `i + 1` of a label image. A pixel in two masks is
+assigned to the earlier mask. The `MergeReport` lists the pixels that the later masks lost.
 """
 
 from nucleus_unet.masks.blending import blend_tiles
@@ -10,7 +10,7 @@ from nucleus_unet.masks.cleaning import (
     expand_labels,
     fill_holes,
     filter_by_area,
-    relabel_sequential,
+    relabel_by_position,
     remove_small_objects,
 )
 from nucleus_unet.masks.encodings import (
@@ -21,9 +21,6 @@ from nucleus_unet.masks.encodings import (
     labels_to_coco,
     labels_to_kaggle,
     mask_to_coco,
-    rle_areas,
-    rle_boxes,
-    rle_iou,
 )
 from nucleus_unet.masks.measures import regionprops_table
 from nucleus_unet.masks.merging import MergeReport, Overlap
@@ -31,6 +28,7 @@ from nucleus_unet.masks.outlines import contours, simplify_ring, smooth_labels
 from nucleus_unet.masks.overlaps import OverlapTable, overlap_table
 from nucleus_unet.masks.pngs import merge_mask_pngs
 from nucleus_unet.masks.regions import distance, label, watershed
+from nucleus_unet.masks.rle_measures import rle_areas, rle_boxes, rle_iou
 
 __all__ = [
     "CocoRle",
@@ -54,7 +52,7 @@ __all__ = [
     "merge_mask_pngs",
     "overlap_table",
     "regionprops_table",
-    "relabel_sequential",
+    "relabel_by_position",
     "remove_small_objects",
     "rle_areas",
     "rle_boxes",

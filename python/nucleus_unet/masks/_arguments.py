@@ -1,4 +1,4 @@
-"""Arguments as the kernels take them, or an error that says what came instead."""
+"""Validation and conversion of the kernels' arguments."""
 
 import operator
 from collections.abc import Mapping, Sequence, Set
@@ -10,7 +10,7 @@ from nucleus_unet.errors import MaskError
 
 
 def as_label_image(labels: ArrayLike, name: str = "labels") -> NDArray[np.uint32]:
-    """Label image as the kernels take it: without a copy where it is so already."""
+    """Return a label image as a C-contiguous uint32 array, without a copy if it already is one."""
     image = np.asarray(labels)
     if image.ndim != 2:
         raise MaskError(f"{name}: expected a label image of shape (H, W), got shape {image.shape}")
@@ -25,7 +25,7 @@ def as_label_image(labels: ArrayLike, name: str = "labels") -> NDArray[np.uint32
 
 
 def as_pixels(image: ArrayLike, name: str = "labels") -> NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]:
-    """Binary image or label image in a width that some kernels take: without a copy where it is so already."""
+    """Return a binary or label image as a C-contiguous uint8, uint16 or uint32 array, if possible without a copy."""
     pixels = np.asarray(image)
     if pixels.dtype == np.bool_:
         pixels = pixels.view(np.uint8)
@@ -35,7 +35,7 @@ def as_pixels(image: ArrayLike, name: str = "labels") -> NDArray[np.uint8] | NDA
 
 
 def as_intensity(image: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Image of one channel, as float32, of the shape of the label image that it belongs to."""
+    """Return an image of one channel as float32, after a check that it has the shape of its label image."""
     values = np.asarray(image)
     if values.dtype.kind not in "biuf":
         raise MaskError(f"intensity: expected real numbers, got {values.dtype}")
@@ -46,9 +46,9 @@ def as_intensity(image: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float32
 
 
 def as_shape(shape: Sequence[int], name: str = "shape") -> tuple[int, int]:
-    """Height and width as integers."""
+    """Return height and width as integers."""
     try:
-        if isinstance(shape, bytes | Mapping | Set):  # which have numbers too, but in no order, or not as such
+        if isinstance(shape, bytes | Mapping | Set):  # iterables of integers that are not a shape
             raise TypeError
         height, width = (operator.index(length) for length in shape)
     except (TypeError, ValueError):
@@ -61,11 +61,11 @@ def as_shape(shape: Sequence[int], name: str = "shape") -> tuple[int, int]:
 
 
 def is_countable(height: int, width: int) -> bool:
-    """Whether an image can be of this size, and an area in it be told as int64."""
+    """Return whether an image may have this size, and an area in it fits int64."""
     return min(height, width) >= 0 and max(height, width, height * width) < 2**63
 
 
 def brief(value: object) -> str:
-    """Show a wrong value in an error, cut if long."""
+    """Return the repr of a value for an error message, truncated if long."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,4 +1,4 @@
-"""Tiles of real numbers laid over each other."""
+"""Blending of overlapping tiles."""
 
 from collections.abc import Sequence
 
@@ -18,36 +18,36 @@ def blend_tiles(
     weights: ArrayLike | None = None,
     threads: int | None = None,
 ) -> NDArray[np.float32]:
-    """Blend tiles that overlap into one image: to each pixel the weighted mean of the tiles that lie on it.
+    """Blend overlapping tiles into one image. Each pixel is the weighted mean of the tiles that cover it.
 
     Parameters
     ----------
     tiles : (N, h, w) or (N, h, w, C) array of floats
         The tiles; a float32 array is read as it is, anything else is copied once.
     corners : (N, 2) array of integers
-        Row and column of each tile's first pixel, which may lie outside: what is beside the image is left out.
+        Row and column of each tile's first pixel. It may lie outside the image. Pixels outside the image are ignored.
     shape
         Height and width of the image in pixels.
     weights : (h, w) array of floats, optional
-        How much each pixel of a tile counts, finite and 0 or more; 1 by default.
+        Weight of each pixel of a tile, finite and at least 0. By default 1.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
     (H, W) or (H, W, C) ndarray of float32
-        The image; not-a-number where no tile lies with a weight above 0.
+        The image. It is NaN at pixels that no tile covers with a weight above 0.
 
     Raises
     ------
     MaskError
-        If shapes do not fit each other, corners are no integers, or a weight is negative or not finite.
+        If shapes do not match, corners are not integers, or a weight is negative or not finite.
     SettingsError
         If `threads` is not 1 to 1024.
 
     Notes
     -----
-    Sums are of double precision and in the order of the tiles.
+    Sums are computed in double precision, in the order of the tiles.
 
     Examples
     --------

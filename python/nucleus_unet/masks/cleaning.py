@@ -1,7 +1,7 @@
-"""Label images tidied: numbers without gaps, nuclei dropped as a whole, holes filled, nuclei grown.
+"""Cleaning of label images: relabelling, removing nuclei, filling holes, expanding nuclei.
 
-Each function returns a new label image; all but `relabel_sequential` leave the nuclei their numbers. A nucleus is all
-pixels of one label, in one piece or several.
+Each function returns a new label image. Only `relabel_by_position` changes the labels of nuclei. A nucleus consists of
+all pixels of one label, in one or several pieces.
 """
 
 import operator
@@ -14,10 +14,11 @@ from nucleus_unet.errors import SettingsError
 from nucleus_unet.masks._arguments import as_label_image, brief
 
 
-def relabel_sequential(labels: ArrayLike) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Renumber the labels 1..N by raster order of each nucleus's first pixel, as the labels of this library are.
+def relabel_by_position(labels: ArrayLike) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Renumber the labels from 1 to N in raster order of each nucleus's first pixel.
 
-    Unlike scikit-image's function of this name, which keeps the order of the numbers.
+    All label images of this library are numbered like this. `skimage.segmentation.relabel_sequential` keeps the order
+    of the labels instead.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ def relabel_sequential(labels: ArrayLike) -> tuple[NDArray[np.uint32], NDArray[n
     renumbered : (H, W) ndarray of uint32
         The label image with labels 1..N.
     old_labels : (N + 1,) ndarray of uint32
-        The old label of each new one, so that `old_labels[renumbered]` is `labels`; the first is 0.
+        The old label of each new label, so that `old_labels[renumbered]` is `labels`. The first is 0.
 
     Raises
     ------
@@ -38,7 +39,7 @@ def relabel_sequential(labels: ArrayLike) -> tuple[NDArray[np.uint32], NDArray[n
 
     Examples
     --------
-    >>> renumbered, old_labels = relabel_sequential([[0, 7, 7], [3, 0, 7]])
+    >>> renumbered, old_labels = relabel_by_position([[0, 7, 7], [3, 0, 7]])
     >>> renumbered
     array([[0, 1, 1],
            [2, 0, 1]], dtype=uint32)
@@ -49,28 +50,28 @@ def relabel_sequential(labels: ArrayLike) -> tuple[NDArray[np.uint32], NDArray[n
 
 
 def filter_by_area(labels: ArrayLike, *, min_area: int = 0, max_area: int | None = None) -> NDArray[np.uint32]:
-    """Drop the nuclei that are too small or too large.
+    """Remove the nuclei that are too small or too large.
 
     Parameters
     ----------
     labels : (H, W) array of integers
         Label image, 0 background. A C-contiguous uint32 array is read as it is, anything else is copied once.
     min_area
-        Least number of pixels of a nucleus that stays, all its pieces together.
+        Minimum area of a nucleus in pixels, all its pieces together.
     max_area
-        Largest number of pixels; None for no limit.
+        Maximum area in pixels; None for no limit.
 
     Returns
     -------
     (H, W) ndarray of uint32
-        The label image without the others.
+        The label image without the removed nuclei.
 
     Raises
     ------
     MaskError
         If `labels` is not two-dimensional, not of integers, or holds values below 0 or beyond 32 bits.
     SettingsError
-        If an area is no whole number of 0 or more, or `max_area` is below `min_area`.
+        If an area is not an integer of at least 0, or `max_area` is below `min_area`.
 
     Examples
     --------
@@ -85,43 +86,42 @@ def filter_by_area(labels: ArrayLike, *, min_area: int = 0, max_area: int | None
     return _core.filter_by_area(as_label_image(labels), min_area=least, max_area=most)
 
 
-def remove_small_objects(labels: ArrayLike, min_area: int) -> NDArray[np.uint32]:
-    """Drop the nuclei of fewer than `min_area` pixels: `filter_by_area` by the name that scikit-image has for it.
-
-    scikit-image's `max_size` is the largest area that goes, one less than `min_area`.
+def remove_small_objects(ar: ArrayLike, *, max_size: int = 64) -> NDArray[np.uint32]:
+    """Remove the nuclei of at most `max_size` pixels, as `skimage.morphology.remove_small_objects` does.
 
     Parameters
     ----------
-    labels : (H, W) array of integers
+    ar : (H, W) array of integers
         Label image, 0 background. A C-contiguous uint32 array is read as it is, anything else is copied once.
-    min_area
-        Least number of pixels of a nucleus that stays, all its pieces together.
+    max_size
+        Maximum area in pixels of a removed nucleus, all its pieces together.
 
     Returns
     -------
     (H, W) ndarray of uint32
-        The label image without the small ones.
+        The label image without the small nuclei.
 
     Raises
     ------
     MaskError
-        If `labels` is not two-dimensional, not of integers, or holds values below 0 or beyond 32 bits.
+        If `ar` is not two-dimensional, not of integers, or holds values below 0 or beyond 32 bits.
     SettingsError
-        If `min_area` is no whole number of 0 or more.
+        If `max_size` is not an integer of at least 0.
 
     Examples
     --------
-    >>> remove_small_objects([[1, 2, 2], [4, 4, 4]], 3)
+    >>> remove_small_objects([[1, 2, 2], [4, 4, 4]], max_size=2)
     array([[0, 0, 0],
            [4, 4, 4]], dtype=uint32)
     """
-    return filter_by_area(labels, min_area=min_area)
+    return filter_by_area(ar, min_area=_area("max_size", max_size) + 1)
 
 
 def clear_border(labels: ArrayLike) -> NDArray[np.uint32]:
-    """Drop the nuclei that have a pixel in the first or last row or column: the image may have cut them.
+    """Remove the nuclei that have a pixel in the first or last row or column, as the image may have cut them.
 
-    A nucleus goes with all its pieces; scikit-image's function keeps those that do not touch the border themselves.
+    All pieces of such a nucleus are removed. `skimage.segmentation.clear_border` keeps the pieces that do not touch the
+    border.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def clear_border(labels: ArrayLike) -> NDArray[np.uint32]:
     Returns
     -------
     (H, W) ndarray of uint32
-        The label image without them.
+        The label image without these nuclei.
 
     Raises
     ------
@@ -149,12 +149,12 @@ def clear_border(labels: ArrayLike) -> NDArray[np.uint32]:
 
 
 def fill_holes(labels: ArrayLike) -> NDArray[np.uint32]:
-    """Give the background pixels in holes of a nucleus to it, all nuclei at once.
+    """Fill the holes of all nuclei: assign the enclosed background pixels to the nucleus.
 
-    A hole is what `scipy.ndimage.binary_fill_holes` fills, given that nucleus alone: no path of pixels beside each
-    other (4-connected) leads out of it without crossing the nucleus. Other nuclei in a hole stay as they are and the
-    background around them is filled. Background in holes of several nuclei, one around the other, goes to the inner:
-    the one whose 8-connected piece around it encloses the fewest pixels, of equals the smaller label.
+    The holes of a nucleus are those that `scipy.ndimage.binary_fill_holes` fills in its mask: no 4-connected path leads
+    out of a hole without crossing the nucleus. Other nuclei in a hole do not change, and the background around them is
+    filled. Background in the holes of several nested nuclei is assigned to the innermost: the nucleus whose 8-connected
+    piece around it encloses the fewest pixels, or in a tie the smaller label.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def fill_holes(labels: ArrayLike) -> NDArray[np.uint32]:
     Returns
     -------
     (H, W) ndarray of uint32
-        The label image with holes filled; no labelled pixel has changed.
+        The label image with filled holes. No labelled pixel has changed.
 
     Raises
     ------
@@ -173,8 +173,8 @@ def fill_holes(labels: ArrayLike) -> NDArray[np.uint32]:
 
     Notes
     -----
-    One pass over the image finds the outlines of all nuclei; only those that have holes are looked at again. So the
-    time does not go with the number of labels.
+    One pass over the image finds the outlines of all nuclei. A second pass visits only the nuclei with holes. The time
+    does not depend on the number of labels.
 
     Examples
     --------
@@ -187,22 +187,22 @@ def fill_holes(labels: ArrayLike) -> NDArray[np.uint32]:
 
 
 def expand_labels(labels: ArrayLike, distance: float = 1, *, threads: int | None = None) -> NDArray[np.uint32]:
-    """Grow the nuclei by a distance, without one growing into another.
+    """Expand the nuclei by a distance without overlaps.
 
     Parameters
     ----------
     labels : (H, W) array of integers
         Label image, 0 background. A C-contiguous uint32 array is read as it is, anything else is copied once.
     distance
-        Background pixels at most this many pixels (Euclidean, centre to centre) from a labelled pixel take the label
-        of the nearest; infinity for all. Of several that are as near, the first by row, then column, counts.
+        Maximum Euclidean distance in pixels, between pixel centres. A background pixel within this distance of a
+        labelled pixel takes the label of the nearest one; in a tie, the first by row, then column. May be infinite.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
     (H, W) ndarray of uint32
-        The label image with nuclei grown.
+        The label image with expanded nuclei.
 
     Raises
     ------
@@ -214,8 +214,9 @@ def expand_labels(labels: ArrayLike, distance: float = 1, *, threads: int | None
 
     Notes
     -----
-    Exact, in integers, and as quick for any distance: the separable distance transform of Meijster, Roerdink and
-    Hesselink (2000). scikit-image's function of this name leaves open which label has a pixel that is as near to two.
+    The distances are exact integers, from the separable distance transform of Meijster, Roerdink and Hesselink (2000).
+    The time does not depend on the distance. `skimage.segmentation.expand_labels` does not define the label of a pixel
+    that is equally near to two nuclei.
 
     Examples
     --------
@@ -226,14 +227,14 @@ def expand_labels(labels: ArrayLike, distance: float = 1, *, threads: int | None
 
 
 _LARGEST_AREA = 2**64 - 1
-"""More pixels than any image has."""
+"""Larger than the area of any image, in pixels."""
 
 
 def _area(name: str, pixels: int) -> int:
     try:
         area = operator.index(pixels)
     except TypeError:
-        raise SettingsError(f"{name}: expected a whole number of pixels, got {brief(pixels)}") from None
+        raise SettingsError(f"{name}: expected an integer number of pixels, got {brief(pixels)}") from None
     if area < 0:
         raise SettingsError(f"{name}: expected 0 or more, got {area}")
     return min(area, _LARGEST_AREA)

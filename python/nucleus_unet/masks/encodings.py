@@ -1,4 +1,4 @@
-"""Run-length encodings, Kaggle's and COCO's."""
+"""Run-length encodings (RLE) in the formats of Kaggle and COCO."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
@@ -21,7 +21,7 @@ class CocoRle(TypedDict):
     size
         Height and width of the image in pixels.
     counts
-        Lengths of background and nucleus in turn, in column-major order; or the same compressed to a string.
+        Lengths of alternating runs of background and nucleus in column-major order, as a list or a compressed string.
     """
 
     size: list[int]
@@ -37,7 +37,7 @@ _SIZE, _COUNTS = itemgetter("size"), itemgetter("counts")
 
 
 def labels_to_kaggle(labels: ArrayLike, *, threads: int | None = None) -> dict[int, str]:
-    """Encode every instance of a label image as the 2018 Data Science Bowl has it.
+    """Encode every instance of a label image in Kaggle's form, that of the 2018 Data Science Bowl.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def labels_to_kaggle(labels: ArrayLike, *, threads: int | None = None) -> dict[i
         Label image, 0 background. A C-contiguous array of bool, uint8, uint16 or uint32 is read as it is, anything else
         is copied once.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -75,11 +75,11 @@ def kaggle_to_labels(
     Parameters
     ----------
     rles : iterable of str
-        One string of `start length` pairs a mask, the pairs in any order; an empty string is an empty mask.
+        One string of `start length` pairs per mask, in any order. An empty string is an empty mask.
     shape
         Height and width of the image in pixels.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def kaggle_to_labels(
     >>> report.overlaps
     (Overlap(earlier=0, later=1, pixels=1),)
     """
-    return merged(_core.kaggle_to_labels(_listed(rles), as_shape(shape), threads=threads))
+    return merged(_core.kaggle_to_labels(as_list(rles), as_shape(shape), threads=threads))
 
 
 def labels_to_coco(labels: ArrayLike, *, compressed: bool = True, threads: int | None = None) -> dict[int, CocoRle]:
@@ -120,7 +120,7 @@ def labels_to_coco(labels: ArrayLike, *, compressed: bool = True, threads: int |
     compressed
         Counts as the string that pycocotools makes; else as a list.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -154,11 +154,11 @@ def coco_to_labels(
     Parameters
     ----------
     rles : iterable of mappings
-        `size` and `counts` a mask, as in `CocoRle`; compressed counts may be bytes, as pycocotools has them.
+        `size` and `counts` of each mask, as in `CocoRle`. Compressed counts may be bytes, as in pycocotools.
     shape
-        Height and width of the image in pixels; None to take the size that the masks state.
+        Height and width of the image in pixels; None to use the `size` of the masks.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -184,14 +184,14 @@ def coco_to_labels(
            [0, 1, 0]], dtype=uint32)
     """
     expected = None if shape is None else as_shape(shape)
-    masks = _listed(rles)
-    if (alike := _fields_alike(masks, expected)) is not None:
+    masks = as_list(rles)
+    if (alike := fields_alike(masks, expected)) is not None:
         return merged(_core.coco_to_labels(*alike, threads=threads))
     counts = []
     for place, rle in enumerate(masks):
-        mask_counts, expected = _coco_fields(rle, expected, "", place)
+        mask_counts, expected = coco_fields(rle, expected, "", place)
         counts.append(mask_counts)
-    return merged(_core.coco_to_labels(counts, _known(expected), threads=threads))
+    return merged(_core.coco_to_labels(counts, known_size(expected), threads=threads))
 
 
 def mask_to_coco(mask: ArrayLike, *, compressed: bool = True, threads: int | None = None) -> CocoRle:
@@ -204,7 +204,7 @@ def mask_to_coco(mask: ArrayLike, *, compressed: bool = True, threads: int | Non
     compressed
         Counts as the string that pycocotools makes; else as a list.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -258,134 +258,11 @@ def coco_to_mask(rle: Mapping[str, Any]) -> NDArray[np.bool_]:
     array([[0, 1, 1],
            [0, 1, 0]])
     """
-    counts, size = _coco_fields(rle, None, "", 0)
+    counts, size = coco_fields(rle, None, "", 0)
     return _core.coco_to_mask(counts, size).T.view(np.bool_)
 
 
-def rle_areas(
-    rles: Iterable[Rle], shape: Sequence[int] | None = None, *, threads: int | None = None
-) -> NDArray[np.int64]:
-    """Count the pixels of encoded masks, without decoding them.
-
-    Parameters
-    ----------
-    rles : iterable of str or mappings
-        Masks of one image in Kaggle's form (strings), COCO's (mappings) or both.
-    shape
-        Height and width of the image in pixels; None to take the size that masks in COCO's form state.
-    threads
-        Threads to use; None for one a core. The result is the same for any number.
-
-    Returns
-    -------
-    (N,) ndarray of int64
-        The areas in pixels, 0 for an empty mask.
-
-    Raises
-    ------
-    MaskError
-        As `kaggle_to_labels` and `coco_to_labels` do; or if `shape` is missing and no mask states it.
-    SettingsError
-        If `threads` is not 1 to 1024.
-
-    Examples
-    --------
-    >>> rle_areas(["3 3", "2 2 6 1"], (2, 3))
-    array([3, 3])
-    """
-    masks, size, coco = _readable(rles, shape)
-    return _core.rle_areas(masks, _known(size), coco=coco, threads=threads).view(np.int64)
-
-
-def rle_boxes(
-    rles: Iterable[Rle], shape: Sequence[int] | None = None, *, threads: int | None = None
-) -> NDArray[np.int64]:
-    """Find the bounding boxes of encoded masks, without decoding them.
-
-    Parameters
-    ----------
-    rles, shape, threads
-        As `rle_areas` takes them.
-
-    Returns
-    -------
-    (N, 4) ndarray of int64
-        First row, first column, and the row and column after the last ones; zeros for an empty mask.
-
-    Raises
-    ------
-    MaskError
-        As `rle_areas` does.
-    SettingsError
-        If `threads` is not 1 to 1024.
-
-    Examples
-    --------
-    >>> rle_boxes(["3 3", ""], (2, 3))
-    array([[0, 1, 2, 3],
-           [0, 0, 0, 0]])
-    """
-    masks, size, coco = _readable(rles, shape)
-    return _core.rle_boxes(masks, _known(size), coco=coco, threads=threads)
-
-
-def rle_iou(
-    a: Iterable[Rle], b: Iterable[Rle], shape: Sequence[int] | None = None, *, threads: int | None = None
-) -> NDArray[np.float64]:
-    """Intersection over union of every mask of one list with every mask of another, without decoding them.
-
-    Unlike `overlap_table`, this allows for masks of a list that overlap each other.
-
-    Parameters
-    ----------
-    a, b : iterables of str or mappings
-        Masks of one image in Kaggle's form (strings), COCO's (mappings) or both.
-    shape
-        Height and width of the image in pixels; None to take the size that masks in COCO's form state.
-    threads
-        Threads to use; None for one a core. The result is the same for any number.
-
-    Returns
-    -------
-    (A, B) ndarray of float64
-        0 to 1; 0 where both masks are empty.
-
-    Raises
-    ------
-    MaskError
-        As `rle_areas` does. The message names the list too.
-    SettingsError
-        If `threads` is not 1 to 1024.
-
-    Examples
-    --------
-    >>> rle_iou(["1 4"], ["1 2", "3 4"], (2, 3))
-    array([[0.5       , 0.33333333]])
-    """
-    masks_a, size, coco_a = _readable(a, shape, "a: ")
-    masks_b, size, coco_b = _readable(b, size, "b: ")
-    return _core.rle_iou(masks_a, masks_b, _known(size), coco=(coco_a, coco_b), threads=threads)
-
-
-def _readable(
-    rles: Iterable[Rle], shape: Sequence[int] | None, where: str = ""
-) -> tuple[list[Any], tuple[int, int] | None, bool]:
-    """Masks, the size of the image if known, and whether all masks are COCO's counts; else text is Kaggle's only."""
-    expected = None if shape is None else as_shape(shape)
-    rles = _listed(rles, where)
-    if (alike := _fields_alike(rles, expected)) is not None:
-        return *alike, True
-    masks: list[Any] = []
-    for place, rle in enumerate(rles):
-        if isinstance(rle, str):
-            masks.append(rle)
-            continue
-        counts, expected = _coco_fields(rle, expected, where, place)
-        masks.append(counts.encode(errors="surrogatepass") if isinstance(counts, str) else counts)
-    return masks, expected, False
-
-
-def _listed(rles: Iterable[T], where: str = "") -> list[T]:
+def as_list(rles: Iterable[T], where: str = "") -> list[T]:
     """Masks as a list; a single one, or a table by label, would be taken apart."""
     if isinstance(rles, str | bytes | Mapping):
         kind = type(rles).__name__
@@ -393,13 +270,14 @@ def _listed(rles: Iterable[T], where: str = "") -> list[T]:
     return list(rles)
 
 
-def _known(size: tuple[int, int] | None) -> tuple[int, int]:
+def known_size(size: tuple[int, int] | None) -> tuple[int, int]:
+    """Return the size of the image, and refuse masks of which none states it."""
     if size is None:
         raise MaskError("shape: expected (height, width), got None; no mask states the size of the image")
     return size
 
 
-def _fields_alike(rles: Sequence[object], expected: tuple[int, int] | None) -> tuple[list[Any], tuple[int, int]] | None:
+def fields_alike(rles: Sequence[object], expected: tuple[int, int] | None) -> tuple[list[Any], tuple[int, int]] | None:
     """Take masks apart into counts and size where all are plain and alike, as long lists mostly are; None otherwise."""
     if set(map(type, rles)) != {dict}:
         return None
@@ -413,14 +291,14 @@ def _fields_alike(rles: Sequence[object], expected: tuple[int, int] | None) -> t
     size = (*sizes[0],)
     try:
         are_alike = sizes.count(sizes[0]) == len(sizes)
-    except ValueError:  # arrays, which do not say whether they are equal
+    except ValueError:  # the comparison of arrays has no truth value
         return None
     if not are_alike or [*map(type, size)] != [int, int] or not is_countable(*size) or expected not in (None, size):
         return None
     return counts, size
 
 
-def _coco_fields(rle: object, expected: tuple[int, int] | None, where: str, place: int) -> tuple[Any, tuple[int, int]]:
+def coco_fields(rle: object, expected: tuple[int, int] | None, where: str, place: int) -> tuple[Any, tuple[int, int]]:
     """Take a mask apart into counts and size, which must be the one expected, if any is."""
     if not isinstance(rle, Mapping) or "size" not in rle or "counts" not in rle:
         raise MaskError(f"{where}mask {place}: expected a mapping with 'size' and 'counts', got {brief(rle)}")

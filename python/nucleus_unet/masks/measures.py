@@ -1,4 +1,4 @@
-"""Nuclei measured: size, place, shape and brightness."""
+"""Measurements of nuclei: size, position, shape and intensity."""
 
 from collections.abc import Collection
 from typing import Any
@@ -39,25 +39,26 @@ def regionprops_table(
     labels : (H, W) array of integers
         Label image, 0 background. A C-contiguous uint32 array is read as it is, anything else is copied once.
     intensity : (H, W) array of numbers
-        Image to take intensities of, as float32.
+        Intensity image. It is converted to float32.
     properties
-        Some of those below; None for all, without intensities where there is no image of them.
+        Names of the properties below, without their numbers. None for all; without `intensity`, the intensities are
+        left out.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
     dict of str to (N,) ndarray
-        By labels, ascending:
+        One column for each property, in ascending order of the labels:
 
         ``label``, and ``area`` in pixels.
         ``bbox-0`` to ``bbox-3``: first row and column, and the row and column after the last ones.
         ``centroid-0``, ``centroid-1``: mean row and column.
         ``axis_major_length``, ``axis_minor_length``, ``eccentricity``, ``orientation``: of the ellipse with the same
-        second moments; the angle is from the rows' axis to the longer axis, counter-clockwise, from -pi/2 to pi/2.
-        ``perimeter``: length of the line through the centres of border pixels, of which diagonal steps count sqrt(2)
-        (Benkrid and Crookes 2000).
-        ``area_convex``: area of the convex hull of the pixels' squares; ``solidity``: `area` over that.
+        second moments. The angle is measured counter-clockwise from the row axis to the major axis, from -pi/2 to pi/2.
+        ``perimeter``: length of the line through the centres of the border pixels, in which diagonal steps count
+        sqrt(2) (Benkrid and Crookes 2000).
+        ``area_convex``: area of the convex hull of the pixel squares. ``solidity``: `area` divided by `area_convex`.
         ``intensity_mean``, ``intensity_min``, ``intensity_max``.
 
     Raises
@@ -66,12 +67,13 @@ def regionprops_table(
         If `labels` is not two-dimensional, not of integers, or holds values below 0 or beyond 32 bits; or if
         `intensity` is not of real numbers, or has another shape.
     SettingsError
-        If a property is unknown, or of intensities that are not there; or if `threads` is not 1 to 1024.
+        If a property is unknown, an intensity is requested without `intensity`, or `threads` is not 1 to 1024.
 
     Notes
     -----
-    All are equal to scikit-image's but `area_convex` and `solidity`: scikit-image counts the pixels of a hull through
-    the middles of the pixels' sides, here it is the exact area of the hull through their corners.
+    All properties except `area_convex` and `solidity` equal those of scikit-image. scikit-image counts the pixels of a
+    hull through the midpoints of the pixel edges. This function computes the exact area of the hull through the pixel
+    corners.
 
     Examples
     --------
@@ -79,21 +81,21 @@ def regionprops_table(
     >>> table["area"], table["centroid-1"], table["solidity"]
     (array([4, 1]), array([0.5, 2. ]), array([1., 1.]))
     """
-    asked = set(
+    requested = set(
         _PROPERTIES[: None if intensity is not None else -len(_INTENSITIES)] if properties is None else properties
     )
-    if unknown := asked.difference(_PROPERTIES):
+    if unknown := requested.difference(_PROPERTIES):
         raise SettingsError(
             f"properties: expected some of {', '.join(_PROPERTIES)}, got {', '.join(map(repr, sorted(unknown)))}"
         )
-    if intensity is None and (missing := asked.intersection(_INTENSITIES)):
+    if intensity is None and (missing := requested.intersection(_INTENSITIES)):
         raise SettingsError(f"intensity: expected an image for {', '.join(sorted(missing))}, got None")
     image = as_label_image(labels)
-    bright = None if intensity is None else as_intensity(intensity, image.shape)
-    found = _sizes(image, bright if "intensity_mean" in asked else None, threads)
-    if not asked.isdisjoint((*_SHAPES, *_RANGE)):
-        found |= _shapes(image, None if asked.isdisjoint(_RANGE) else bright, threads)
-    return {name: column for name, column in found.items() if name.split("-")[0] in asked}
+    values = None if intensity is None else as_intensity(intensity, image.shape)
+    columns = _sizes(image, values if "intensity_mean" in requested else None, threads)
+    if not requested.isdisjoint((*_SHAPES, *_RANGE)):
+        columns |= _shapes(image, None if requested.isdisjoint(_RANGE) else values, threads)
+    return {name: column for name, column in columns.items() if name.split("-")[0] in requested}
 
 
 def _sizes(

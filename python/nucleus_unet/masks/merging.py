@@ -1,4 +1,4 @@
-"""Masks merged into one label image, and what that cost."""
+"""Report of merging masks into one label image."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Overlap:
-    """Pixels that one mask lost to another that came earlier in the list. Masks are counted from 0.
+    """Overlap of two masks. Its pixels are assigned to the earlier mask of the list. Masks are counted from 0.
 
     Attributes
     ----------
     earlier
-        The mask that keeps the pixels.
+        Index of the mask that keeps the pixels.
     later
-        The mask that loses them.
+        Index of the mask that loses the pixels.
     pixels
-        How many they are.
+        Number of lost pixels.
     """
 
     earlier: int
@@ -27,17 +27,17 @@ class Overlap:
 
 @dataclass(frozen=True)
 class MergeReport:
-    """What merging masks into one label image had to give up. Masks are counted from 0.
+    """Overlapping, empty and hidden masks of a merged label image. Masks are counted from 0.
 
     Attributes
     ----------
     overlaps
-        Pixels lost, one entry a pair of masks, sorted by (earlier, later). A pixel that three masks claim is
-        lost by the second and by the third, each to the first.
+        Lost pixels of each pair of overlapping masks, sorted by (earlier, later). A pixel of three masks is lost by the
+        second and by the third, each to the first.
     empty
-        Masks without a pixel. Their labels are absent.
+        Indices of the masks without any pixel. Their labels are absent.
     hidden
-        Masks that lost every pixel to earlier ones. Their labels are absent too.
+        Indices of the masks that lost every pixel to earlier masks. Their labels are absent.
     """
 
     overlaps: tuple[Overlap, ...]
@@ -46,13 +46,13 @@ class MergeReport:
 
     @property
     def lost_pixels(self) -> int:
-        """Pixels lost in all; 0 where the label image holds every mask exactly."""
+        """Total number of lost pixels. It is 0 if the label image contains every mask exactly."""
         return sum(overlap.pixels for overlap in self.overlaps)
 
 
 def merged(
     parts: tuple[NDArray[np.uint32], list[tuple[int, int, int]], list[int], list[int]],
 ) -> tuple[NDArray[np.uint32], MergeReport]:
-    """Put in words what a kernel returned."""
+    """Return the label image and the `MergeReport` of a kernel's result."""
     labels, overlaps, empty, hidden = parts
     return labels, MergeReport(tuple(Overlap(*overlap) for overlap in overlaps), tuple(empty), tuple(hidden))

@@ -1,4 +1,4 @@
-"""Outlines: traced, smoothed, and made of fewer vertices."""
+"""Outlines of nuclei: tracing, smoothing and simplification."""
 
 import operator
 
@@ -13,8 +13,8 @@ from nucleus_unet.masks._arguments import as_label_image, brief
 def contours(labels: ArrayLike) -> dict[int, list[list[NDArray[np.int32]]]]:
     """Trace the outline of every instance along pixel edges, as polygons with holes.
 
-    The pixel of row r and column c covers [c, c + 1] x [r, r + 1] in (x, y): rasterising an outline gives back the very
-    mask, to the pixel.
+    The pixel of row r and column c covers [c, c + 1] x [r, r + 1] in (x, y). Rasterising an outline reproduces the mask
+    exactly.
 
     Parameters
     ----------
@@ -24,10 +24,10 @@ def contours(labels: ArrayLike) -> dict[int, list[list[NDArray[np.int32]]]]:
     Returns
     -------
     dict of int to list of list of (K, 2) ndarray of int32
-        By label, ascending: its polygons, one for each 4-connected piece; of each the exterior ring, then its holes, of
-        vertices (x, y), the last one equal to the first, with a turn at every one. By the shoelace formula the signed
-        area of an exterior is positive, that of a hole negative. Rings are simple; a hole may touch another ring of
-        its polygon in single points.
+        The polygons of each label, in ascending order of the labels. There is one polygon for each 4-connected piece.
+        It consists of the exterior ring and the rings of its holes. A ring has vertices (x, y); the last one equals the
+        first, and the ring turns at each vertex. By the shoelace formula, the signed area of an exterior is positive
+        and that of a hole is negative. Rings are simple. A hole may touch another ring of its polygon in single points.
 
     Raises
     ------
@@ -46,23 +46,23 @@ def contours(labels: ArrayLike) -> dict[int, list[list[NDArray[np.int32]]]]:
 
 
 def smooth_labels(labels: ArrayLike, radius: int = 1, *, threads: int | None = None) -> NDArray[np.uint32]:
-    """Smooth the outlines of nuclei by a vote of the pixels around each pixel; nuclei are never merged.
+    """Smooth the outlines of nuclei by a majority filter. Nuclei are never merged.
 
     Parameters
     ----------
     labels : (H, W) array of integers
         Label image, 0 background. A C-contiguous uint32 array is read as it is, anything else is copied once.
     radius
-        Pixels at most this many rows and columns away, 0 to 64, have a vote; those outside of the image have none.
+        Radius of the square window in pixels, 0 to 64. Pixels outside the image are ignored.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
     (H, W) ndarray of uint32
-        To each pixel the label, background being one, that most of the window's pixels have; of several its own if
-        that is among them, else the smallest. A nucleus much smaller than the window may vanish, and one thinner than
-        its radius be cut in two pieces of one label.
+        Each pixel has the most frequent label of its window, where background counts as a label. In a tie it keeps its
+        own label if that is among the most frequent, else it takes the smallest of them. A nucleus much smaller than
+        the window may vanish. A nucleus thinner than the radius may be cut into two pieces of one label.
 
     Raises
     ------
@@ -92,20 +92,20 @@ def smooth_labels(labels: ArrayLike, radius: int = 1, *, threads: int | None = N
 
 
 def simplify_ring(ring: ArrayLike, tolerance: float) -> NDArray[np.int32]:
-    """Leave out vertices of a closed ring, as many as a bound on the error allows, without letting it cross itself.
+    """Remove vertices of a closed ring within a bound on the error. The result does not cross itself.
 
     Parameters
     ----------
     ring : (K, 2) array of integers
         Vertices, the last one equal to the first, of a ring that neither crosses nor touches itself, in pixels.
     tolerance
-        Largest distance in pixels, 0 or more, of a vertex that is left out from the edge that takes its place.
+        Maximum distance in pixels, at least 0, of a removed vertex from the edge that replaces it.
 
     Returns
     -------
     (L, 2) ndarray of int32
-        Some of the vertices in their order, the first among them, closed: a simple ring again. No point of either ring
-        is further than `tolerance` from the other.
+        A subset of the vertices in their order, with the first vertex, as a closed simple ring. No point of either ring
+        is farther than `tolerance` from the other ring.
 
     Raises
     ------
@@ -117,9 +117,9 @@ def simplify_ring(ring: ArrayLike, tolerance: float) -> NDArray[np.int32]:
 
     Notes
     -----
-    Each ring is simplified by itself: two that run along each other, as those of touching nuclei do, may come to
-    overlap by `tolerance`, and a hole to cross its exterior. The algorithm is that of Douglas and Peucker (1973),
-    https://doi.org/10.3138/FM57-6770-U75U-7727; edges that cross are split again until none does.
+    Each ring is simplified independently. Two adjacent rings, such as those of touching nuclei, may then overlap by
+    `tolerance`, and a hole may cross its exterior. The algorithm is that of Douglas and Peucker (1973),
+    https://doi.org/10.3138/FM57-6770-U75U-7727. Crossing edges are split again until no edges cross.
 
     Examples
     --------

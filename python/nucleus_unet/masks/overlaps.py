@@ -1,4 +1,4 @@
-"""Which instances of two label images share pixels, and how many."""
+"""Overlaps of the instances of two label images."""
 
 from dataclasses import dataclass
 
@@ -11,22 +11,22 @@ from nucleus_unet.masks._arguments import as_label_image
 
 @dataclass(frozen=True, eq=False)
 class OverlapTable:
-    """Which instances of two label images share pixels, and how many: a sparse matrix in coordinate form.
+    """Number of pixels that the instances of two label images share, as a sparse matrix in coordinate form.
 
     Attributes
     ----------
     labels_a, labels_b : (A,) and (B,) ndarray of uint32
-        The instances of each image, ascending, background left out.
+        The labels of each image, ascending, without the background.
     areas_a, areas_b : (A,) and (B,) ndarray of int64
-        Their areas in pixels.
+        Areas of the instances in pixels.
     index_a, index_b : (K,) ndarray of intp
-        The pairs of instances that share pixels, as positions in `labels_a` and `labels_b`, sorted.
+        The pairs of instances that share pixels, as indices in `labels_a` and `labels_b`, sorted.
     pixels : (K,) ndarray of int64
-        How many pixels each pair shares, at least 1.
+        Number of pixels that each pair shares, at least 1.
 
     See Also
     --------
-    overlap_table : Makes one.
+    overlap_table : Computes the table.
     """
 
     labels_a: NDArray[np.uint32]
@@ -39,27 +39,26 @@ class OverlapTable:
 
     @property
     def iou(self) -> NDArray[np.float64]:
-        """Intersection over union of each pair, (K,) float64 in (0, 1]. Pairs not in the table have 0."""
+        """Intersection over union of each pair, (K,) float64 in (0, 1]. It is 0 for pairs that are not in the table."""
         union = self.areas_a[self.index_a] + self.areas_b[self.index_b] - self.pixels
         return self.pixels / union
 
 
 def overlap_table(a: ArrayLike, b: ArrayLike, *, threads: int | None = None) -> OverlapTable:
-    """Count the pixels that the instances of two label images share: what IoU, AP, PQ and AJI are made of.
+    """Count the pixels that the instances of two label images share. IoU, AP, PQ and AJI follow from these counts.
 
     Parameters
     ----------
     a, b : (H, W) arrays of integers
-        Label images of one shape, 0 background. C-contiguous uint32 arrays are read as they are, anything
-        else is copied once. Memory goes with the number of pairs that share pixels, more or less, whatever their
-        labels.
+        Label images of the same shape, 0 background. C-contiguous uint32 arrays are read as they are, anything else is
+        copied once. The memory is about proportional to the number of pairs that share pixels.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
     OverlapTable
-        Areas of all instances and shared pixels of all pairs that share any.
+        Areas of all instances, and number of shared pixels of all pairs that share any.
 
     Raises
     ------

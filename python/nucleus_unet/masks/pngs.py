@@ -1,4 +1,4 @@
-"""One PNG a nucleus."""
+"""Masks as PNG files, one per nucleus."""
 
 from collections.abc import Iterable, Sequence
 
@@ -18,12 +18,12 @@ def merge_mask_pngs(
     Parameters
     ----------
     files : iterable of bytes
-        Contents of PNG files of any colour type and bit depth. Pixels whose grey, or any of whose red, green
-        and blue, is not zero belong to the nucleus; alpha is ignored.
+        Contents of PNG files of any colour type and bit depth. A pixel belongs to the nucleus if its grey value, or any
+        of red, green and blue, is not 0. Alpha is ignored.
     shape
-        Height and width of the image in pixels; None to take the first file's, up to 2**28 pixels.
+        Height and width of the image in pixels; None to use those of the first file, up to 2**28 pixels.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Connected components, distances to other labels, and the watershed."""
+"""Connected components, distance transform and watershed."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,12 +14,12 @@ def label(image: ArrayLike, *, connectivity: int = 1, threads: int | None = None
     Parameters
     ----------
     image : (H, W) array of bool or integers
-        0 is background; neighbours of equal value are of one component. A C-contiguous array of bool, uint8,
+        Image, 0 background. Neighbours of equal value form one component. A C-contiguous array of bool, uint8,
         uint16 or uint32 is read as it is, anything else is copied once.
     connectivity
-        1 if pixels that share an edge are neighbours, 2 if those that share only a corner are too.
+        1 if pixels that share an edge are neighbours; 2 if pixels that share a corner are neighbours too.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def label(image: ArrayLike, *, connectivity: int = 1, threads: int | None = None
 
 
 def distance(image: ArrayLike, *, threads: int | None = None) -> NDArray[np.float32]:
-    """Measure how far each pixel of a nucleus is from the nearest pixel that is not of that nucleus.
+    """Compute the distance of each pixel of a nucleus from the nearest pixel outside that nucleus.
 
     Parameters
     ----------
@@ -63,15 +63,14 @@ def distance(image: ArrayLike, *, threads: int | None = None) -> NDArray[np.floa
         Binary image or label image, 0 background. A C-contiguous array of bool, uint8, uint16 or uint32 is read
         as it is, anything else is copied once.
     threads
-        Threads to use; None for one a core. The result is the same for any number.
+        Number of threads; None for one per core. The result is the same for any number.
 
     Returns
     -------
     (H, W) ndarray of float32
-        Euclidean distances in pixels between pixel centres, exact but for one rounding: to the nearest pixel of
-        background or of another label. 0 for background. What lies outside of the image is unknown and ends
-        nothing, so that pixels at the border are not near to anything on account of it; an image of a single
-        label without any background is infinitely far from everything.
+        Euclidean distances in pixels between pixel centres, to the nearest pixel of background or of another label.
+        They are exact except for one rounding. The distance of background is 0. Pixels outside the image are ignored.
+        The distances in an image of a single label without any background are infinite.
 
     Raises
     ------
@@ -83,10 +82,10 @@ def distance(image: ArrayLike, *, threads: int | None = None) -> NDArray[np.floa
 
     Notes
     -----
-    For a binary image with background the distances are those of `scipy.ndimage.distance_transform_edt`, for a
-    label image those that it gives label by label. The algorithm is that of Meijster, Roerdink and
-    Hesselink, A general algorithm for computing distance transforms in linear time, 2000,
-    https://doi.org/10.1007/0-306-47025-X_36, whose time goes with the number of pixels alone.
+    For a binary image with background, the distances are those of `scipy.ndimage.distance_transform_edt`. For a label
+    image, they are those of that function for each label. The algorithm is that of Meijster, Roerdink and Hesselink,
+    A general algorithm for computing distance transforms in linear time, 2000,
+    https://doi.org/10.1007/0-306-47025-X_36. Its time is proportional to the number of pixels.
 
     Examples
     --------
@@ -102,39 +101,39 @@ def distance(image: ArrayLike, *, threads: int | None = None) -> NDArray[np.floa
 def watershed(
     image: ArrayLike, markers: ArrayLike, *, mask: ArrayLike | None = None, connectivity: int = 1
 ) -> NDArray[np.uint32]:
-    """Flood an image from markers: every pixel gets the label of the marker whose flood comes to it first.
+    """Flood an image from markers. Each pixel takes the label of the marker whose flood reaches it first.
 
     Parameters
     ----------
     image : (H, W) array of bool, integers or floats
-        Levels; the lowest are flooded first. uint8, uint16, float32 and float64 are read as they are, float16
-        is taken to float32, other integers to float64, as scikit-image takes all.
+        Levels of the pixels. The lowest are flooded first. uint8, uint16, float32 and float64 are read as they are.
+        float16 is converted to float32, and other integers are converted to float64, as scikit-image does.
     markers : (H, W) array of integers
-        Label image of the pixels to start from, 0 elsewhere. Those outside of the mask are left out.
+        Label image of the pixels where floods start, 0 elsewhere. Markers outside the mask are ignored.
     mask : (H, W) array of bool or integers, optional
-        Where there may be labels; everywhere by default.
+        Pixels that may be flooded, by default all.
     connectivity
-        1 if floods go over edges of pixels, 2 if over corners too.
+        1 if floods cross pixel edges, 2 if they cross corners too.
 
     Returns
     -------
     (H, W) ndarray of uint32
-        Label image; 0 outside of the mask and where no flood came.
+        Label image. It is 0 outside the mask and at pixels that no flood reaches.
 
     Raises
     ------
     MaskError
-        If shapes differ or are not two-dimensional, dtypes are others, markers are below 0 or beyond 32 bits,
-        a pixel in the mask is not a number, or there are 2**32 pixels or more.
+        If shapes differ or are not two-dimensional, a dtype is not supported, markers are below 0 or beyond 32 bits,
+        a pixel in the mask is NaN, or there are 2**32 pixels or more.
     SettingsError
         If `connectivity` is neither 1 nor 2.
 
     Notes
     -----
-    Equal label for label to `skimage.segmentation.watershed` of scikit-image 0.26 without compactness or lines:
-    pixels are taken by level, then by age in the queue, markers of one level in the order of its binary
-    heap. One flood is one thread's work. The algorithm is that of Beucher and Meyer, The morphological approach
-    to segmentation: the watershed transformation, 1993.
+    The labels equal those of `skimage.segmentation.watershed` of scikit-image 0.26 without compactness or watershed
+    lines. Pixels are processed by level, then by age in the queue; markers of one level in the order of its binary
+    heap. The function uses one thread. The algorithm is that of Beucher and Meyer, The morphological approach to
+    segmentation: the watershed transformation, 1993.
 
     Examples
     --------
@@ -152,7 +151,7 @@ def watershed(
 def _levels(
     image: ArrayLike,
 ) -> NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64]:
-    """Image in a dtype that the watershed takes, in which its pixels have the same order."""
+    """Return the image in a dtype that the watershed supports. The order of its pixel values is the same."""
     levels = np.asarray(image)
     if levels.dtype.kind not in "biuf" or levels.dtype.itemsize > 8:
         raise MaskError(f"image: expected bool, integers or floats up to 64 bits, got {levels.dtype}")

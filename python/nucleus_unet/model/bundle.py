@@ -1,9 +1,9 @@
-"""Model bundles: a folder, or a zip of one, with JSON and safetensors inside. Nothing in it is ever executed.
+"""Model bundles: a folder, or a zip of one, with JSON and safetensors files. Nothing in a bundle is executed.
 
-config.json          shape of the network, scale it likes, how its maps are grouped
-weights.safetensors  weights in half precision; beside them, what the int8 form needs
-metrics.json         what was measured of it
-MODEL_CARD.md        data, licence, recipe, limits
+config.json          configuration of the network, its scale, settings of the grouping
+weights.safetensors  weights in half precision, and the quantisation of the int8 form
+metrics.json         evaluation results
+MODEL_CARD.md        data, licence, recipe, limitations
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.quantisation import INT8_PREFIX, Quantisation
 
 FORMAT = 2
-_LARGEST_ZIP = 2**30
+_MAX_ZIP_BYTES = 2**30
 EMBEDDED = "dsb2018"
 CONFIG, WEIGHTS, METRICS, CARD = "config.json", "weights.safetensors", "metrics.json", "MODEL_CARD.md"
 
 
 @dataclass(frozen=True)
 class BundleConfig:
-    """What a bundle says of its model.
+    """Configuration of a model.
 
     Attributes
     ----------
     name
-        For people.
+        Name of the model.
     network
-        Shape of the network.
+        Configuration of the network.
     group
-        How its maps become nuclei.
+        Settings of the grouping.
     diameter
-        Nuclear diameter in pixels that the model is at home with.
+        The model's reference diameter: typical diameter of nuclei in pixels.
     mpp
-        Micrometres per pixel at which tissue has that diameter.
+        The model's training resolution: micrometres per pixel at which tissue has that diameter.
     mpp_known
-        Whether that was measured, so that stained tissue whose file tells its pixel size can be brought to it.
+        Whether ``mpp`` was measured. If so, stained tissue whose file contains its pixel size is scaled to ``mpp``.
     int8_is_default
-        Whether x86-64 processors compute in int8 unless they are told otherwise: so if held-out images show that it
-        loses next to nothing.
+        Whether int8 is the default precision on x86-64 processors. It should be if the loss on held-out images is
+        negligible.
     """
 
     name: str
@@ -90,12 +90,14 @@ class BundleConfig:
         Raises
         ------
         BundleError
-            If the format is another, or something is missing or unknown.
+            If the format is unknown, or if a value is missing, unknown or invalid.
         """
         if not isinstance(values, dict) or values.get("format") != FORMAT:
-            found = values.get("format") if isinstance(values, dict) else None
-            raise BundleError(f"{CONFIG}: expected format {FORMAT}, got {found}; is nucleus-unet up to date?")
-        known = {"format", *(each.name for each in fields(cls))}
+            version = values.get("format") if isinstance(values, dict) else None
+            raise BundleError(
+                f"{CONFIG}: expected format {FORMAT}, got {version}; update nucleus-unet if the model is newer"
+            )
+        known = {"format", *(field.name for field in fields(cls))}
         for problem, names in ("missing", known - values.keys()), ("unknown", values.keys() - known):
             if names:
                 raise BundleError(f"{CONFIG}: {problem}: {', '.join(sorted(names))}")
@@ -125,58 +127,58 @@ def _boolean(values: Mapping[str, Any], name: str) -> bool:
 
 @dataclass(frozen=True)
 class SeenImages:
-    """Images that a model knows, by `nucleus_unet.data.dataset.Example.digest`.
+    """Images on which a model was trained or tuned, identified by `nucleus_unet.data.dataset.Example.digest`.
 
     Attributes
     ----------
     training
-        Those that its weights, or those of the model it came from, were trained on. Empty if nothing tells.
+        Images on which its weights, or those of the model it was fine-tuned from, were trained. Empty if unknown.
     choice
-        Those that its grouping or its settings were chosen on.
+        Images on which its settings were chosen.
     """
 
     training: frozenset[str] = frozenset()
     choice: frozenset[str] = frozenset()
 
     def to_json(self) -> dict[str, list[str]]:
-        """Return what ``metrics.json`` says under ``seen``."""
+        """Return the content of ``seen`` in ``metrics.json``."""
         return {"training": sorted(self.training), "choice": sorted(self.choice)}
 
     @classmethod
     def from_metrics(cls, metrics: dict[str, Any]) -> SeenImages:
-        """Find in metrics what `to_json` made.
+        """Return the object from the content of ``metrics.json``.
 
         Raises
         ------
         BundleError
-            There is something else.
+            If ``seen`` is malformed.
         """
-        said = metrics.get("seen", {})
-        lists = [said.get("training", []), said.get("choice", [])] if isinstance(said, dict) else [said]
-        for each in lists:
-            if not isinstance(each, list) or not all(isinstance(digest, str) for digest in each):
+        seen = metrics.get("seen", {})
+        lists = [seen.get("training", []), seen.get("choice", [])] if isinstance(seen, dict) else [seen]
+        for digests in lists:
+            if not isinstance(digests, list) or not all(isinstance(digest, str) for digest in digests):
                 raise BundleError(f"{METRICS}: expected lists of digests in seen.training and seen.choice")
         return cls(*map(frozenset, lists))
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model as loaded: numbers alone, which engines make networks of.
+    """A loaded model: arrays and settings, from which engines build networks.
 
     Attributes
     ----------
     config
-        What the bundle says of it.
+        Configuration of the model.
     weights : mapping of str to NDArray[np.float32]
-        By the names of `nucleus_unet.model.graph.weight_shapes`.
+        Weights, named as in `nucleus_unet.model.graph.weight_shapes`.
     quantisation
-        What its int8 form needs; None if it has none.
+        Quantisation of the int8 form. None if the model has none.
     fingerprint
-        SHA-256 of configuration and weights: two equal ones give equal results.
+        SHA-256 of configuration and weights, hexadecimal. Equal fingerprints give equal results.
     metrics
-        What was measured of it; empty if nothing was.
+        Evaluation results. Empty if there are none.
     card
-        Its model card, in Markdown; empty if it has none.
+        Model card in Markdown. Empty if there is none.
     """
 
     config: BundleConfig
@@ -188,13 +190,13 @@ class Bundle:
 
     @property
     def parameters(self) -> int:
-        """How many numbers were trained."""
+        """Number of trained parameters."""
         statistics = ("running_mean", "running_var")
-        return sum(each.size for name, each in self.weights.items() if not name.endswith(statistics))
+        return sum(weight.size for name, weight in self.weights.items() if not name.endswith(statistics))
 
     @property
     def seen(self) -> SeenImages:
-        """Images that the model knows, as far as its metrics tell."""
+        """Images on which the model was trained or tuned, from its metrics."""
         return SeenImages.from_metrics(self.metrics)
 
 
@@ -204,14 +206,14 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
     Parameters
     ----------
     path
-        A folder or a zip; None for the model that comes with the package.
+        Path of a folder or a zip. None: the model of the package.
 
     Raises
     ------
     BundleError
-        If it is none, is damaged, or does not fit this version.
+        If it is not a bundle, is damaged, or does not fit this version.
     FileNotFoundError
-        If there is nothing at ``path``.
+        If ``path`` does not exist.
     """
     where = path or "the embedded model"
     try:
@@ -228,7 +230,7 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
         raise BundleError(f"{where}: the zip archive is damaged or encrypted: {error}") from error
     try:
         config = BundleConfig.from_json(json.loads(config_bytes))
-        receptive_radius(config.network)  # refuses a network that looks too far
+        receptive_radius(config.network)  # raises an error if the radius is too large
         weights, quantisation = read_tensors(config.network, weights_bytes)
         if config.int8_is_default and quantisation is None:
             raise BundleError(f"{CONFIG}: int8_is_default is true, but {WEIGHTS} has no int8 form")
@@ -248,39 +250,39 @@ def read_tensors(config: NetworkConfig, content: bytes) -> tuple[Weights, Quanti
     Raises
     ------
     BundleError
-        If a tensor is missing or unknown, has another shape, or holds what no network can.
+        If a tensor is missing or unknown, has a wrong shape, or contains invalid numbers.
     """
     tensors = load(content)
     expected = weight_shapes(config)
-    weights = {name: each for name, each in tensors.items() if not name.startswith(INT8_PREFIX)}
+    weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(INT8_PREFIX)}
     for problem, names in ("missing", expected.keys() - weights.keys()), ("unknown", weights.keys() - expected.keys()):
         if names:
-            raise BundleError(f"{WEIGHTS}: {problem}: {_listed(names)}")
+            raise BundleError(f"{WEIGHTS}: {problem}: {_list_names(names)}")
     for name, shape in expected.items():
         if weights[name].shape != shape or weights[name].dtype.kind != "f":
             raise BundleError(
                 f"{WEIGHTS}: expected floating-point numbers of shape {shape} in {name}, "
                 f"got {weights[name].dtype} of shape {weights[name].shape}"
             )
-    with np.errstate(over="ignore"):  # found below
-        weights = {name: each.astype(np.float32) for name, each in weights.items()}
+    with np.errstate(over="ignore"):  # infinite values are reported below
+        weights = {name: weight.astype(np.float32) for name, weight in weights.items()}
     _check_numbers(weights)
     return weights, Quantisation.from_tensors(tensors, result_channels(config))
 
 
-def _listed(names: Iterable[str]) -> str:
+def _list_names(names: Iterable[str]) -> str:
     first = sorted(names)
     return ", ".join(first[:5]) + (f" and {len(first) - 5} more" if len(first) > 5 else "")
 
 
 def _check_numbers(weights: Mapping[str, NDArray[np.floating]]) -> None:
-    for name, each in weights.items():
-        if not np.isfinite(each).all():
+    for name, weight in weights.items():
+        if not np.isfinite(weight).all():
             raise BundleError(
-                f"{WEIGHTS}: expected finite numbers, which half precision holds, got NaN or infinity in {name}"
+                f"{WEIGHTS}: expected finite numbers in the range of half precision, got NaN or infinity in {name}"
             )
-        if name.endswith("running_var") and each.min() < 0:
-            raise BundleError(f"{WEIGHTS}: expected variances of at least 0, got {float(each.min())} in {name}")
+        if name.endswith("running_var") and weight.min() < 0:
+            raise BundleError(f"{WEIGHTS}: expected variances of at least 0, got {float(weight.min())} in {name}")
 
 
 def _open(path: Path | str | None) -> Traversable:
@@ -295,9 +297,9 @@ def _open(path: Path | str | None) -> Traversable:
         raise BundleError(f"{folder}: expected a folder or a zip archive")
     root: zipfile.Path = zipfile.Path(folder)
     size = sum(member.file_size for member in root.root.infolist())
-    if size > _LARGEST_ZIP:
-        raise BundleError(f"{folder}: expected at most {_LARGEST_ZIP:,} bytes when unpacked, got {size:,}")
-    inside = [each for each in root.iterdir() if each.name != "__MACOSX"]
+    if size > _MAX_ZIP_BYTES:
+        raise BundleError(f"{folder}: expected at most {_MAX_ZIP_BYTES:,} bytes when unpacked, got {size:,}")
+    inside = [member for member in root.iterdir() if member.name != "__MACOSX"]
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else root
 
 
@@ -310,26 +312,27 @@ def save_bundle(
     metrics: dict[str, Any] | None = None,
     card: str | None = None,
 ) -> None:
-    """Write a bundle; weights go to half precision.
+    """Write a bundle, with its weights in half precision.
 
     Parameters
     ----------
     folder
-        Made if missing. Files of an earlier bundle in it are replaced one by one, the configuration last.
+        Folder of the bundle, created if missing. Files of an earlier bundle are replaced one by one, the configuration
+        last.
     weights, config, quantisation
-        The model; ranges of its int8 form where it has one.
+        The model, and the quantisation of its int8 form if it has one.
     metrics, card
-        What was measured of it, and its model card, where there are any.
+        Evaluation results and model card. None: not written.
 
     Raises
     ------
     BundleError
-        If a weight is NaN, or too large for half precision.
+        If a weight is NaN or outside of the range of half precision.
     """
-    with np.errstate(over="ignore"):  # found below
-        halves: dict[str, NDArray[Any]] = {name: each.astype(np.float16) for name, each in weights.items()}
-    _check_numbers(halves)
-    tensors = halves | ({} if quantisation is None else quantisation.to_tensors())
+    with np.errstate(over="ignore"):  # infinite values are reported below
+        half_precision: dict[str, NDArray[Any]] = {name: weight.astype(np.float16) for name, weight in weights.items()}
+    _check_numbers(half_precision)
+    tensors = half_precision | ({} if quantisation is None else quantisation.to_tensors())
     write_atomically(folder / WEIGHTS, save(tensors))
     if metrics is not None:
         write_atomically(folder / METRICS, json.dumps(metrics, indent=2) + "\n")
@@ -339,7 +342,7 @@ def save_bundle(
 
 
 def copy_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write a loaded bundle, with all it holds, to another folder; its fingerprint stays."""
+    """Write a loaded bundle to another folder. The copy has the same fingerprint."""
     save_bundle(
         folder,
         bundle.weights,

@@ -1,4 +1,4 @@
-"""The shape of the network, as a model bundle stores it; nothing here needs torch."""
+"""Configuration of the network, which a model bundle stores. This module does not need torch."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from typing import Any, Literal
 from nucleus_unet.errors import SettingsError
 
 OFFSET_SCALE = 16.0
-"""The network gives offsets in units of so many pixels."""
+"""Unit of the network's offsets, in pixels."""
 OUTPUT_CHANNELS = 4
-"""Foreground logit, centre heat logit, row offset, column offset."""
+"""Number of output channels: foreground logit, centre heat logit, row offset, column offset."""
 INPUT_MEAN, INPUT_SCALE = 0.45, 0.225
-"""Inputs are percentiles in 0..1; the pretrained encoder was trained on standardised ones."""
+"""Mean and standard deviation that standardise the input, as for the pretrained encoder."""
 RELU_LIMIT = 6.0
-"""Where ReLU6 ends."""
+"""Upper limit of ReLU6."""
 NORM_EPSILON = 1e-3
-"""What batch normalisation adds to a variance."""
+"""Constant that batch normalisation adds to the variance."""
 
-_MAXIMUM_SIZE = 4096
-_MAXIMUM_CHANNELS = 2**16
+_MAX_SIZE = 4096
+_MAX_CHANNELS = 2**16
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Shape of the network; a model bundle stores it.
+    """Configuration of the network.
 
     Attributes
     ----------
     form
-        ``"lite0"``: the first eight blocks of an EfficientNet-Lite0 as encoder, which can start from ImageNet
-        weights. ``"plain"``: the classic U-Net of plain convolutions.
+        ``"lite0"``: the encoder is the first eight blocks of an EfficientNet-Lite0, which can start from ImageNet
+        weights. ``"plain"``: the original U-Net of plain convolutions.
     width
-        Channels of the plain form's first level; each level doubles them.
+        Channels of the first level of the plain form. Each further level has twice as many.
     depth
-        How often the plain form halves the resolution behind its stem.
+        Number of times that the plain form halves the resolution after its stem.
     stem_stride
-        1, or 2 for a space-to-depth in front of the plain form's first level (and its inverse behind the last).
+        1, or 2 for a space-to-depth before the first level of the plain form, with its inverse after the last level.
     decoder
-        Channels of the lite0 form's decoder at strides 8, 4, 2 and 1.
+        Channels of the decoder of the lite0 form at strides 8, 4, 2 and 1.
     dropout
-        Probability with which a channel is dropped at the bottom of the U, while training.
+        Probability that a channel of the deepest features is dropped in training, 0 to 1.
     """
 
     form: Literal["lite0", "plain"] = "lite0"
@@ -56,14 +56,14 @@ class NetworkConfig:
         if self.stem_stride not in (1, 2):
             raise SettingsError(f"stem_stride: expected 1 or 2, got {self.stem_stride}")
         sizes = (self.width, self.depth, *self.decoder)
-        if not all(isinstance(size, int) and 1 <= size <= _MAXIMUM_SIZE for size in sizes) or len(sizes) != 6:
+        if not all(isinstance(size, int) and 1 <= size <= _MAX_SIZE for size in sizes) or len(sizes) != 6:
             raise SettingsError(
-                f"width, depth and the four channel counts of decoder: expected whole numbers of 1 to {_MAXIMUM_SIZE}, "
+                f"width, depth and the four channel counts of decoder: expected whole numbers of 1 to {_MAX_SIZE}, "
                 f"got width={self.width}, depth={self.depth}, decoder={self.decoder}"
             )
-        if self.width << self.depth > _MAXIMUM_CHANNELS:
+        if self.width << self.depth > _MAX_CHANNELS:
             raise SettingsError(
-                f"width and depth: expected at most {_MAXIMUM_CHANNELS:,} channels at the bottom of the U, "
+                f"width and depth: expected at most {_MAX_CHANNELS:,} channels at the bottom of the U, "
                 f"width * 2 ** depth, got width={self.width}, depth={self.depth}"
             )
         if not 0 <= self.dropout < 1:
@@ -75,7 +75,7 @@ class NetworkConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> NetworkConfig:
-        """Inverse of `to_json`; unknown or missing names raise `SettingsError`."""
+        """Inverse of `to_json`. Unknown or missing names raise `SettingsError`."""
         try:
             return cls(**{**values, "decoder": tuple(values["decoder"])})
         except (KeyError, TypeError) as error:

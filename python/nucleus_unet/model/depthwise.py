@@ -1,8 +1,8 @@
-"""Depthwise convolutions that train at full speed on a CPU.
+"""Depthwise convolutions with fast gradients on CPUs.
 
-In bfloat16, oneDNN takes twenty times as long for the gradients of strided and of 5 x 5 depthwise convolutions as
-for the convolutions themselves (a third of a training step of the lite0 network). The same gradients are one
-convolution of the spread-out gradient, and a weight gradient in float32.
+In bfloat16, oneDNN needs twenty times as long for the gradients of strided and of 5 x 5 depthwise convolutions as for
+the convolutions themselves, which is a third of a training step of the lite0 network. Here the input gradient is one
+convolution of the dilated output gradient, and the weight gradient is computed in float32.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from torch.nn import functional
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """`torch.nn.Conv2d` that filters each channel alone, with an odd kernel and as much padding as keeps the size.
+    """Depthwise `torch.nn.Conv2d` with an odd kernel and padding of half the kernel.
 
     Parameters
     ----------
     channels
-        Of input and output.
+        Number of channels of input and output.
     kernel
-        Height and width of the filters; odd.
+        Height and width of the filters in pixels, odd.
     stride
-        Every how many pixels a filter is applied.
+        Distance in pixels between filter positions.
     """
 
     def __init__(self, channels: int, kernel: int, stride: int) -> None:
         super().__init__(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch names it so
-        """(N, channels, H, W) to (N, channels, H / stride, W / stride)."""
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+        """Map (N, channels, H, W) to (N, channels, H / stride, W / stride)."""
         slow = input.device.type == "cpu" and (self.stride[0] > 1 or self.kernel_size[0] > 3)
         if not (slow and torch.is_grad_enabled()):
             return super().forward(input)
@@ -44,7 +44,7 @@ class _Depthwise(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor, weight: Tensor, stride: int) -> Tensor:
         ctx.save_for_backward(features, weight)
         ctx.stride = stride
-        return _convolved(features, weight.to(features.dtype), stride)
+        return _convolve(features, weight.to(features.dtype), stride)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
@@ -54,11 +54,11 @@ class _Depthwise(torch.autograd.Function):
         if stride > 1:
             spread = torch.zeros_like(features)
             spread[..., ::stride, ::stride] = gradient
-        of_features = _convolved(spread, weight.to(features.dtype).flip(2, 3), 1)
+        features_gradient = _convolve(spread, weight.to(features.dtype).flip(2, 3), 1)
         kernel = weight.shape[-1]
         if kernel > 3:
             features, gradient = features.float(), gradient.float()
-        of_weight = torch.ops.aten.convolution_backward(
+        weight_gradient = torch.ops.aten.convolution_backward(
             gradient,
             features,
             weight.to(features.dtype),
@@ -71,8 +71,8 @@ class _Depthwise(torch.autograd.Function):
             features.shape[1],
             [False, True, False],
         )[1]
-        return of_features, of_weight.to(weight.dtype), None
+        return features_gradient, weight_gradient.to(weight.dtype), None
 
 
-def _convolved(features: Tensor, weight: Tensor, stride: int) -> Tensor:
+def _convolve(features: Tensor, weight: Tensor, stride: int) -> Tensor:
     return functional.conv2d(features, weight, None, stride, weight.shape[-1] // 2, 1, features.shape[1])

@@ -1,8 +1,8 @@
-"""The network's forward pass, written once for every engine that runs it without torch.
+"""The forward pass of the network, defined once for all engines without torch.
 
-`forward` says which layers there are and how they connect. What a layer *is*, the given `Layers` decides: nodes of an
-OpenVINO or ONNX graph, or only how far the network looks. `nucleus_unet.model.network` has the same network as torch
-modules, for training; a test holds the two equal.
+`forward` defines the layers and their connections. The given `Layers` define what a layer is: nodes of an OpenVINO or
+ONNX graph, or a computation of the receptive field. `nucleus_unet.model.network` defines the same network as torch
+modules for training. A test compares the two.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from nucleus_unet.errors import SettingsError
 from nucleus_unet.model.config import NORM_EPSILON, OUTPUT_CHANNELS, NetworkConfig
 from nucleus_unet.model.receptive_field import Footprint
 
-MAXIMUM_RADIUS = 128
-"""A network may look so many pixels far: tiles of large images need a border of that width."""
+MAX_RADIUS = 128
+"""Largest receptive radius in pixels. Tiles need a halo of this width."""
 
-# expansion, channels, kernel, stride of blocks 0 to 7 of EfficientNet-Lite0 (Tan and Le 2019; "Lite": no
-# squeeze-and-excitation, ReLU6).
+# Expansion, channels, kernel and stride of blocks 0 to 7 of EfficientNet-Lite0 (Tan and Le 2019). The "Lite" variants
+# have ReLU6 and no squeeze-and-excitation.
 LITE0_BLOCKS = (
     (1, 16, 3, 1),
     (6, 24, 3, 2),
@@ -34,41 +34,41 @@ LITE0_BLOCKS = (
     (6, 80, 3, 1),
     (6, 80, 3, 1),
 )
-# The last block at strides 2, 4, 8 and 16.
+# Index of the last block at strides 2, 4, 8 and 16.
 LITE0_LEVELS = (0, 2, 4, 7)
 
 NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
-"""Tensors of a batch normalisation: gain, shift, and the statistics it divides by."""
+"""Tensors of a batch normalisation: scale, shift, mean and variance."""
 
 Features = TypeVar("Features")
 Weights = Mapping[str, NDArray[np.float32]]
 
 
 class Layers(Protocol[Features]):
-    """The layers that `forward` connects. Every result that has a name may be quantised."""
+    """The layers that `forward` connects. Results with a name may be quantised."""
 
     def convolve(
         self, name: str, features: Features, outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
     ) -> Features:
-        """Convolve, padded by half the kernel; then add the bias and, if asked, apply ReLU6."""
+        """Convolve with padding of half the kernel, add the bias, and optionally apply ReLU6."""
 
     def filter(self, name: str, features: Features, kernel: int, *, stride: int) -> Features:
-        """Convolve each channel alone (a depthwise convolution), else as `convolve`."""
+        """Apply a depthwise convolution, a bias and ReLU6."""
 
     def add(self, name: str, first: Features, second: Features) -> Features:
-        """Add two features of one shape."""
+        """Add two features of equal shape."""
 
     def concatenate(self, *features: Features) -> Features:
-        """Lay the channels of features of one size beside each other."""
+        """Concatenate the channels of features of equal height and width."""
 
     def repeat(self, features: Features) -> Features:
-        """Double the resolution by repetition: exact in every precision and place, as interpolation is not."""
+        """Double the resolution by repetition. Unlike interpolation it is exact in every precision and position."""
 
     def space_to_depth(self, name: str, features: Features) -> Features:
-        """Fold 2 x 2 pixels into the channels of one: channel, row, column, from slow to fast."""
+        """Move 2 x 2 pixels into the channels of one pixel, ordered by channel, row, column."""
 
     def depth_to_space(self, features: Features) -> Features:
-        """Unfold: the inverse of `space_to_depth`."""
+        """Inverse of `space_to_depth`."""
 
 
 def forward(config: NetworkConfig, layers: Layers[Features], image: Features) -> Features:
@@ -77,61 +77,61 @@ def forward(config: NetworkConfig, layers: Layers[Features], image: Features) ->
     Parameters
     ----------
     config
-        Shape of the network.
+        Configuration of the network.
     layers
-        What the layers are.
+        Implementation of the layers.
     image
-        The input, standardised; three channels.
+        The standardised input, with three channels.
 
     Returns
     -------
     Features
-        The output, `OUTPUT_CHANNELS` channels.
+        The output, with `OUTPUT_CHANNELS` channels.
     """
     return _lite0(config, layers, image) if config.form == "lite0" else _plain(config, layers, image)
 
 
 def stride(config: NetworkConfig) -> int:
-    """Return what height and width of an input must be multiples of."""
+    """Return the stride of the network in pixels. Height and width of an input must be multiples of it."""
     return 16 if config.form == "lite0" else config.stem_stride * 2**config.depth
 
 
 def receptive_radius(config: NetworkConfig) -> int:
-    """Return how many pixels away, along either axis, an output may depend on the input.
+    """Return the receptive radius in pixels: the largest distance, along an axis, of an input that changes an output.
 
     Raises
     ------
     SettingsError
-        If that is more than `MAXIMUM_RADIUS`.
+        If it exceeds `MAX_RADIUS`.
     """
     footprint = forward(config, _Footprints(), Footprint(1, 0, 0))
     radius = max(footprint.before, footprint.after)
-    if radius > MAXIMUM_RADIUS:
+    if radius > MAX_RADIUS:
         raise SettingsError(
-            f"this network looks {radius} pixels far, and tiles of large images allow {MAXIMUM_RADIUS}: "
+            f"this network has a receptive radius of {radius} pixels, but tiles allow at most {MAX_RADIUS}: "
             "choose a smaller depth or stem_stride"
         )
     return radius
 
 
 def weight_shapes(config: NetworkConfig) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every weight of a network, by name, as a bundle stores them."""
-    return _counted(config).shapes
+    """Return the shape of every weight of a network by its name in a bundle."""
+    return _count(config).shapes
 
 
 def result_channels(config: NetworkConfig) -> dict[str, int]:
-    """Return how many channels every named result of a layer has; the input is ``image``."""
-    return _counted(config).channels
+    """Return the number of channels of every named result of a layer. The input is named ``image``."""
+    return _count(config).channels
 
 
 def multiply_adds_per_pixel(config: NetworkConfig) -> float:
-    """Return how many multiply-adds the network's convolutions spend on one pixel of an image."""
-    return _counted(config).multiply_adds
+    """Return the number of multiply-adds of the convolutions per pixel of an image."""
+    return _count(config).multiply_adds
 
 
-def _counted(config: NetworkConfig) -> _Counts:
+def _count(config: NetworkConfig) -> _Counts:
     counts = _Counts()
-    forward(config, counts, _Sizes(3, 1.0))
+    forward(config, counts, _Shape(3, 1.0))
     return counts
 
 
@@ -155,7 +155,7 @@ def _lite0(config: NetworkConfig, layers: Layers[Features], image: Features) -> 
     half, quarter, eighth, deep = levels
     features = _upward(layers, "form.up8", config.decoder[0], deep, eighth)
     features = _upward(layers, "form.up4", config.decoder[1], features, quarter)
-    # The image itself, folded to stride 2, joins here: outlines need the pixels that the stem strides over.
+    # The image joins at stride 2 by space-to-depth, because the strided stem loses details of outlines.
     features = _upward(layers, "form.up2", config.decoder[2], features, half, layers.space_to_depth("folded", image))
     features = layers.concatenate(layers.depth_to_space(features), image)
     features = layers.convolve("form.refine", features, config.decoder[3], 3)
@@ -163,7 +163,7 @@ def _lite0(config: NetworkConfig, layers: Layers[Features], image: Features) -> 
 
 
 def _plain(config: NetworkConfig, layers: Layers[Features], image: Features) -> Features:
-    """U-Net of Ronneberger et al. (2015) with batch normalisation and, if asked, a space-to-depth stem."""
+    """U-Net of Ronneberger et al. (2015) with batch normalisation and an optional space-to-depth stem."""
     features = layers.space_to_depth("folded", image) if config.stem_stride == 2 else image
     widths = [config.width * 2**level for level in range(config.depth + 1)]
     levels = []
@@ -179,106 +179,106 @@ def _plain(config: NetworkConfig, layers: Layers[Features], image: Features) -> 
 
 
 def _upward(layers: Layers[Features], name: str, outputs: int, deep: Features, *skipped: Features) -> Features:
-    """One step up the U: repeat the deeper features, lay the skipped ones beside them, mix."""
+    """Upsample the deeper features, concatenate the skip connections, and convolve twice."""
     features = layers.concatenate(layers.repeat(deep), *skipped)
     features = layers.convolve(f"{name}.mix.0", features, outputs, 3)
     return layers.convolve(f"{name}.mix.1", features, outputs, 3)
 
 
 class _Footprints:
-    """Layers that only tell how far they look."""
+    """Layers that compute the receptive field."""
 
     def convolve(
         self, _name: str, features: Footprint, _outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
     ) -> Footprint:
         del relu
-        return features.convolved(kernel, stride)
+        return features.convolve(kernel, stride)
 
     def filter(self, _name: str, features: Footprint, kernel: int, *, stride: int) -> Footprint:
-        return features.convolved(kernel, stride)
+        return features.convolve(kernel, stride)
 
     def add(self, _name: str, first: Footprint, second: Footprint) -> Footprint:
-        return first.joined(second)
+        return first.union(second)
 
     def concatenate(self, *features: Footprint) -> Footprint:
-        return reduce(Footprint.joined, features)
+        return reduce(Footprint.union, features)
 
     def repeat(self, features: Footprint) -> Footprint:
-        return features.repeated()
+        return features.repeat()
 
     def space_to_depth(self, _name: str, features: Footprint) -> Footprint:
-        return features.folded()
+        return features.fold()
 
     def depth_to_space(self, features: Footprint) -> Footprint:
-        return features.repeated()
+        return features.repeat()
 
 
-class _Sizes(NamedTuple):
+class _Shape(NamedTuple):
     channels: int
-    pixels: float  # of one input pixel
+    pixels: float  # number of pixels per input pixel
 
 
 class _Counts:
-    """Layers that only tell the shapes of their weights and results, and what they cost."""
+    """Layers that record the shapes of weights and results, and count multiply-adds."""
 
     def __init__(self) -> None:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.channels = {"image": 3}
         self.multiply_adds = 0.0
 
-    def _named(self, name: str, sizes: _Sizes) -> _Sizes:
+    def _record(self, name: str, sizes: _Shape) -> _Shape:
         self.channels[name] = sizes.channels
         return sizes
 
     def convolve(
-        self, name: str, features: _Sizes, outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
-    ) -> _Sizes:
+        self, name: str, features: _Shape, outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
+    ) -> _Shape:
         del relu
-        return self._weighed(name, features, (outputs, features.channels, kernel, kernel), stride)
+        return self._add_weights(name, features, (outputs, features.channels, kernel, kernel), stride)
 
-    def filter(self, name: str, features: _Sizes, kernel: int, *, stride: int) -> _Sizes:
-        return self._weighed(name, features, (features.channels, 1, kernel, kernel), stride)
+    def filter(self, name: str, features: _Shape, kernel: int, *, stride: int) -> _Shape:
+        return self._add_weights(name, features, (features.channels, 1, kernel, kernel), stride)
 
-    def _weighed(self, name: str, features: _Sizes, weight: tuple[int, ...], stride: int) -> _Sizes:
+    def _add_weights(self, name: str, features: _Shape, weight: tuple[int, ...], stride: int) -> _Shape:
         pixels = features.pixels / stride**2
         self.multiply_adds += math.prod(weight) * pixels
-        if name == "form.head":  # nothing is normalised behind the last layer
+        if name == "form.head":  # the last layer has no normalisation
             self.shapes |= {f"{name}.weight": weight, f"{name}.bias": weight[:1]}
         else:
             self.shapes[f"{name}.0.weight"] = weight
             self.shapes |= {f"{name}.1.{part}": weight[:1] for part in NORM_PARTS}
-        return self._named(name, _Sizes(weight[0], pixels))
+        return self._record(name, _Shape(weight[0], pixels))
 
-    def add(self, name: str, first: _Sizes, _second: _Sizes) -> _Sizes:
-        return self._named(name, first)
+    def add(self, name: str, first: _Shape, _second: _Shape) -> _Shape:
+        return self._record(name, first)
 
-    def concatenate(self, *features: _Sizes) -> _Sizes:
-        return _Sizes(sum(each.channels for each in features), features[0].pixels)
+    def concatenate(self, *features: _Shape) -> _Shape:
+        return _Shape(sum(part.channels for part in features), features[0].pixels)
 
-    def repeat(self, features: _Sizes) -> _Sizes:
-        return _Sizes(features.channels, features.pixels * 4)
+    def repeat(self, features: _Shape) -> _Shape:
+        return _Shape(features.channels, features.pixels * 4)
 
-    def space_to_depth(self, name: str, features: _Sizes) -> _Sizes:
-        return self._named(name, _Sizes(features.channels * 4, features.pixels / 4))
+    def space_to_depth(self, name: str, features: _Shape) -> _Shape:
+        return self._record(name, _Shape(features.channels * 4, features.pixels / 4))
 
-    def depth_to_space(self, features: _Sizes) -> _Sizes:
-        return _Sizes(features.channels // 4, features.pixels * 4)
+    def depth_to_space(self, features: _Shape) -> _Shape:
+        return _Shape(features.channels // 4, features.pixels * 4)
 
 
 class FoldedWeights:
-    """Weights for inference: batch normalisation folded into the convolution before it.
+    """Weights for inference, with each batch normalisation folded into the preceding convolution.
 
     Parameters
     ----------
     tensors
-        As a bundle stores them, by the names of `nucleus_unet.model.network`.
+        Weights of a bundle, with the names of `nucleus_unet.model.network`.
     """
 
     def __init__(self, tensors: Weights) -> None:
         self._tensors = tensors
 
     def convolution(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return weight (outputs, inputs of a group, kernel, kernel) and bias (outputs,) of a convolution."""
+        """Return the weight (outputs, inputs of a group, kernel, kernel) and bias (outputs,) of a convolution."""
         if f"{name}.0.weight" not in self._tensors:  # the last layer has no normalisation
             return self._tensors[f"{name}.weight"], self._tensors[f"{name}.bias"]
         weight = self._tensors[f"{name}.0.weight"]

@@ -1,4 +1,4 @@
-"""The settings that turn maps into nuclei, as a model bundle stores them."""
+"""Settings of the grouping of maps into nuclei, which a model bundle stores."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from nucleus_unet.errors import SettingsError
 
 @dataclass(frozen=True)
 class GroupConfig:
-    """How maps become nuclei; calibrated on validation images and stored in the bundle.
+    """Settings of the grouping, calibrated on validation images.
 
-    All lengths are pixels at model scale.
+    All lengths are in pixels at the model's scale.
 
     Attributes
     ----------
     foreground_threshold
-        Least foreground probability of a nucleus's pixel.
-    heat_threshold
-        Least heat of a centre.
-    heat_sigma
-        Smoothing of the heat before centres are looked for.
+        Minimum foreground probability of a pixel of a nucleus, 0 to 1.
+    centre_threshold
+        Minimum centre heat of a centre after smoothing, 0 to 1.
+    centre_sigma
+        Standard deviation of the Gaussian that smooths the centre heat.
     window
-        No two centres lie within this many rows and columns of each other.
-    join_distance, join_dip
-        A centre gives way to a higher one within this distance, unless the heat between them dips by this share.
-    snap
-        A pixel belongs to the nearest centre within this distance of where its offset points.
-    reach
-        Offsets are clipped to this many rows and columns.
+        Radius of the window, in rows and columns, in which a centre is the maximum.
+    merge_distance, merge_dip
+        A centre is merged with a higher one within this distance, unless the heat between them falls by this share.
+    assignment_radius
+        Largest distance from the position to which a pixel's offset points to its centre.
+    max_offset
+        Largest offset along either axis. Larger offsets are clipped.
     min_area
-        Least area of a nucleus, in pixels.
+        Minimum area of a nucleus in pixels.
     min_score
-        Least mean foreground probability of a nucleus.
+        Minimum mean foreground probability of a nucleus, 0 to 1.
     min_peak
-        Least heat of a nucleus's centre.
+        Minimum centre heat at the centre of a nucleus, 0 to 1.
     """
 
     foreground_threshold: float = 0.5
-    heat_threshold: float = 0.25
-    heat_sigma: float = 1.5
+    centre_threshold: float = 0.25
+    centre_sigma: float = 1.5
     window: int = 3
-    join_distance: float = 12.0
-    join_dip: float = 0.1
-    snap: float = 16.0
-    reach: int = 63
+    merge_distance: float = 12.0
+    merge_dip: float = 0.1
+    assignment_radius: float = 16.0
+    max_offset: int = 63
     min_area: int = 10
     min_score: float = 0.7
     min_peak: float = 0.3
@@ -62,29 +62,29 @@ class GroupConfig:
 
     @property
     def margin(self) -> int:
-        """How far from a nucleus's centre the maps can change which pixels it has: so much a block reads around it."""
-        return self._margin(self.heat_sigma)
+        """Largest distance in pixels from a nucleus's centre at which the maps affect the nucleus. Blocks read it."""
+        return self._margin(self.centre_sigma)
 
     @property
     def least_foreground(self) -> int:
-        """`group` never looks at the offsets of pixels whose foreground, in a map, is less.
+        """Foreground value of a map (0 to 255) below which `group` ignores the offset of a pixel.
 
-        What the network says there is noise: without it, maps compress to half the bytes in half the time.
+        Such offsets are noise. Setting them to 0 halves the size of compressed maps and the time for compression.
         """
         return math.floor(255 * self.foreground_threshold)
 
     @property
     def smoothing(self) -> int:
-        """How far smoothing carries heat."""
+        """Radius of the smoothing of the centre heat in pixels."""
         return self.margin - self._margin(0)
 
-    def _margin(self, heat_sigma: float) -> int:
+    def _margin(self, centre_sigma: float) -> int:
         return _core.group_margin(
-            heat_sigma=heat_sigma,
+            centre_sigma=centre_sigma,
             window=self.window,
-            join_distance=self.join_distance,
-            snap=self.snap,
-            reach=self.reach,
+            merge_distance=self.merge_distance,
+            assignment_radius=self.assignment_radius,
+            max_offset=self.max_offset,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -93,8 +93,8 @@ class GroupConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> GroupConfig:
-        """Inverse of `to_json`; missing and unknown names raise `SettingsError`."""
-        expected = {each.name for each in fields(cls)}
+        """Inverse of `to_json`. Missing and unknown names raise `SettingsError`."""
+        expected = {field.name for field in fields(cls)}
         if not isinstance(values, dict) or set(values) != expected:
             raise SettingsError(f"grouping: expected the settings {', '.join(sorted(expected))}, got {values}")
         return cls(**values)

@@ -1,13 +1,13 @@
-"""The U-Net in its two forms, as torch modules: for training, and for GPUs.
+"""The two forms of the U-Net as torch modules, for training and for GPUs.
 
-Both forms map a normalised image to four numbers a pixel, at full resolution:
+Both forms map a normalised image to four channels at full resolution:
 
-0. logit of "this pixel is nucleus",
-1. logit of the centre heat (1 on a nucleus's centre, falling off around it),
-2. and 3. the row and column offset from the pixel to the centre of its nucleus, in units of `OFFSET_SCALE` pixels.
+0. foreground logit,
+1. centre heat logit (the heat is 1 at the centre of a nucleus and decreases around it),
+2. and 3. row and column offset from the pixel to the centre of its nucleus, in units of `OFFSET_SCALE` pixels.
 
-Every layer is local and no upsampling interpolates, so a tile with enough of its surroundings gives the very numbers of
-the whole image; `nucleus_unet.model.graph` tells how much is enough.
+Every layer is local, and upsampling does not interpolate. The output of a tile with a sufficient halo thus equals that
+of the whole image. `nucleus_unet.model.graph` computes the width of the halo.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from nucleus_unet.model.config import INPUT_MEAN, INPUT_SCALE, NORM_EPSILON, OUT
 from nucleus_unet.model.depthwise import DepthwiseConv2d
 from nucleus_unet.model.graph import LITE0_BLOCKS, LITE0_LEVELS, Weights, receptive_radius, stride
 
-# Far below what half precision holds (65,504), far above the 1e-3 that normalisation adds to a variance.
-_MODERATE_VARIANCE = 4096.0
+# Far below the maximum of half precision (65,504), and far above the 1e-3 that normalisation adds to a variance.
+_MAX_VARIANCE = 4096.0
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution, batch normalisation and, unless it is a projection, ReLU6."""
+    """Convolution, batch normalisation and optional ReLU6."""
 
     def __init__(
         self,
@@ -46,8 +46,8 @@ class ConvNorm(nn.Sequential):
         depthwise: bool = False,
         activate: bool = True,
     ) -> None:
-        # TensorFlow, where the pretrained weights come from, pads strided layers unevenly. Padding evenly shifts
-        # their grid by a pixel, which the features do not notice, and spares a copy of every large layer.
+        # TensorFlow, which trained the pretrained weights, pads strided layers asymmetrically. Symmetric padding shifts
+        # their grid by a pixel, which does not matter to the features, and avoids a copy of every large layer.
         convolution = (
             DepthwiseConv2d(inputs, kernel, stride)
             if depthwise
@@ -59,30 +59,30 @@ class ConvNorm(nn.Sequential):
         super().__init__(*layers)
 
     def fuse(self) -> None:
-        """Fold the normalisation into the convolution: the same function, one pass over memory less."""
+        """Fold the normalisation into the convolution. The function stays the same and needs less memory traffic."""
         self[0] = fuse_conv_bn_eval(cast(nn.Conv2d, self[0]), cast(nn.BatchNorm2d, self[1]))
         self[1] = nn.Identity()
 
     @torch.no_grad()
-    def moderate(self) -> None:
-        """Shrink weights and statistics alike until half precision holds them: the same function.
+    def rescale_for_half_precision(self) -> None:
+        """Scale weights and statistics down to the range of half precision. The function stays the same.
 
-        Normalisation undoes any factor on the convolution, so training lets the weights grow, and variances with their
-        square. The factor is a power of two, exact in every precision.
+        Normalisation cancels any factor of the convolution, so weights and variances may grow in training. The factor
+        is a power of two, which is exact in every precision.
         """
         convolution, norm = cast(nn.Conv2d, self[0]), cast(nn.BatchNorm2d, self[1])
         mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
         largest = float(variance.max())
-        if not _MODERATE_VARIANCE < largest < math.inf:
+        if not _MAX_VARIANCE < largest < math.inf:
             return
-        factor = 2.0 ** math.ceil(math.log(largest / _MODERATE_VARIANCE, 4))
+        factor = 2.0 ** math.ceil(math.log(largest / _MAX_VARIANCE, 4))
         convolution.weight /= factor
         mean /= factor
         variance /= factor**2
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter each channel, project (Sandler et al. 2018, MobileNetV2), as in EfficientNet-Lite."""
+    """Expansion, depthwise convolution and projection (Sandler et al. 2018, MobileNetV2), as in EfficientNet-Lite."""
 
     def __init__(self, inputs: int, outputs: int, *, expansion: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -93,27 +93,27 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
+        """Map (N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
         result: Tensor = self.project(self.depthwise(self.expand(features)))
         return features + result if self.residual else result
 
 
 class Upward(nn.Module):
-    """One step up the U: repeat the deeper features, lay the skipped ones beside them, mix."""
+    """Decoder stage: upsample the deeper features, concatenate the skip connections, and convolve twice."""
 
     def __init__(self, deep: int, skipped: int, outputs: int) -> None:
         super().__init__()
         self.mix = nn.Sequential(ConvNorm(deep + skipped, outputs), ConvNorm(outputs, outputs))
 
     def forward(self, deep: Tensor, *skipped: Tensor) -> Tensor:
-        """(N, deep, H, W) and (N, skipped, 2 H, 2 W) to (N, outputs, 2 H, 2 W)."""
-        # By repetition: exact in every dtype and at every place, as interpolation is not.
+        """Map (N, deep, H, W) and (N, skipped, 2 H, 2 W) to (N, outputs, 2 H, 2 W)."""
+        # Unlike interpolation, repetition is exact in every precision and position.
         repeated = functional.interpolate(deep, scale_factor=2, mode="nearest")
         return cast(Tensor, self.mix(torch.cat([repeated, *skipped], dim=1)))
 
 
 def channels_last(features: Tensor) -> Tensor:
-    """Lay the channels of a pixel side by side, which shuffling between space and depth undoes."""
+    """Return features in channels-last memory format, which pixel shuffling does not preserve."""
     return features.contiguous(memory_format=torch.channels_last)
 
 
@@ -133,13 +133,13 @@ class LiteUNet(nn.Module):
         eighth, quarter, half, full = config.decoder
         self.up8 = Upward(80, 40, eighth)
         self.up4 = Upward(eighth, 24, quarter)
-        # The image itself, folded to stride 2, joins here: outlines need the pixels that the stem strides over.
+        # The image joins at stride 2 by space-to-depth, because the strided stem loses details of outlines.
         self.up2 = Upward(quarter, 16 + 12, half)
         self.refine = ConvNorm(half // 4 + 3, full)
         self.head = nn.Conv2d(full, OUTPUT_CHANNELS, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) to (N, 4, H, W); H and W are multiples of 16."""
+        """Map (N, 3, H, W) to (N, 4, H, W). H and W are multiples of 16."""
         features = self.stem(image)
         levels = []
         for number, block in enumerate(self.blocks):
@@ -149,13 +149,13 @@ class LiteUNet(nn.Module):
         half, quarter, eighth, deep = levels
         features = self.up8(self.dropout(deep), eighth)
         features = self.up4(features, quarter)
-        image = image.to(features.dtype)  # mixing dtypes in a concatenation would promote all of it
+        image = image.to(features.dtype)  # a concatenation of different types would convert all of it
         features = self.up2(features, half, channels_last(functional.pixel_unshuffle(image, 2)))
         unfolded = channels_last(functional.pixel_shuffle(features, 2))
         return cast(Tensor, self.head(self.refine(torch.cat([unfolded, image], dim=1))))
 
     def load_imagenet(self) -> None:
-        """Start the encoder from ImageNet weights (Apache-2.0), which the ``train`` extra installs.
+        """Load ImageNet weights (Apache-2.0) of the ``train`` extra into the encoder.
 
         Raises
         ------
@@ -183,7 +183,7 @@ def _load_conv_norm(target: ConvNorm, stored: dict[str, Tensor], convolution: st
 
 
 class PlainUNet(nn.Module):
-    """The U-Net of Ronneberger et al. (2015) with batch normalisation and, if asked, a space-to-depth stem."""
+    """U-Net of Ronneberger et al. (2015) with batch normalisation and an optional space-to-depth stem."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -201,7 +201,7 @@ class PlainUNet(nn.Module):
         self.head = nn.Conv2d(widths[0], OUTPUT_CHANNELS * self.fold**2, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) to (N, 4, H, W); H and W are multiples of the stride."""
+        """Map (N, 3, H, W) to (N, 4, H, W). H and W are multiples of the stride."""
         features = channels_last(functional.pixel_unshuffle(image, self.fold))
         levels = []
         for block in self.down:
@@ -214,24 +214,24 @@ class PlainUNet(nn.Module):
 
 
 class Network(nn.Module):
-    """Input scaling and one of the two forms, always in channels-last layout.
+    """The network: standardisation of the input, and one of the two forms, in channels-last memory format.
 
     Parameters
     ----------
     config
-        The shape of the network.
+        Configuration of the network.
 
     Attributes
     ----------
     stride : int
-        Height and width of an input must be multiples of it.
+        Height and width of an input must be multiples of this number of pixels.
     receptive_radius : int
-        An output depends on no input pixel further away than this, along either axis.
+        Largest distance in pixels, along either axis, of an input that changes an output.
 
     Raises
     ------
     SettingsError
-        If it looks too far for tiles of large images.
+        If the receptive radius is too large for tiles.
 
     Examples
     --------
@@ -249,7 +249,7 @@ class Network(nn.Module):
         self.receptive_radius = receptive_radius(config)
         self.stride = stride(config)
         self.form: LiteUNet | PlainUNet = (LiteUNet if config.form == "lite0" else PlainUNet)(config)
-        # A forgiving start: nothing is nucleus, so that the rare positive pixels lead the first steps.
+        # All pixels start as background, so that the rare pixels of nuclei dominate the first steps.
         with torch.no_grad():
             bias = cast(Tensor, self.form.head.bias)
             bias.zero_()
@@ -267,22 +267,22 @@ class Network(nn.Module):
         Returns
         -------
         Tensor (N, 4, H, W)
-            Logits of foreground and centre heat, row and column offsets (see the module's page).
+            Logits of foreground and centre heat, and row and column offsets; see the description of the module.
         """
         scaled = (image - INPUT_MEAN) / INPUT_SCALE
         return cast(Tensor, self.form(channels_last(scaled)))
 
 
 def network_of(bundle: Bundle) -> Network:
-    """Make a bundle's network, in evaluation mode and single precision."""
+    """Return the network of a bundle, in evaluation mode and float32."""
     network = Network(bundle.config.network)
-    # Counts of batches are no weights, and no bundle has them.
-    network.load_state_dict({name: torch.tensor(each) for name, each in bundle.weights.items()}, strict=False)
+    # Bundles do not contain the batch counters of normalisations.
+    network.load_state_dict({name: torch.tensor(weight) for name, weight in bundle.weights.items()}, strict=False)
     return network.to(memory_format=torch.channels_last).eval()
 
 
 def for_inference(bundle: Bundle) -> Network:
-    """Make a bundle's network with every normalisation folded into its convolution."""
+    """Return the network of a bundle with every normalisation folded into its convolution."""
     network = network_of(bundle).requires_grad_(False)
     for module in network.modules():
         if isinstance(module, ConvNorm):
@@ -291,11 +291,11 @@ def for_inference(bundle: Bundle) -> Network:
 
 
 def weights_of(network: Network) -> Weights:
-    """Return a network's weights as a bundle stores them: the same function, within the range of half precision."""
+    """Return the weights of a network for a bundle, scaled to the range of half precision."""
     copied = copy.deepcopy(network).cpu()
     for module in copied.modules():
         if isinstance(module, ConvNorm):
-            module.moderate()
+            module.rescale_for_half_precision()
     weights: dict[str, NDArray[np.float32]] = {
         name: tensor.detach().float().contiguous().numpy()
         for name, tensor in copied.state_dict().items()

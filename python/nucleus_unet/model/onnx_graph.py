@@ -1,4 +1,4 @@
-"""The network as an ONNX graph, built in code from a bundle's configuration and tensors."""
+"""Build the network as an ONNX graph from the configuration and weights of a bundle."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from nucleus_unet.model.config import INPUT_MEAN, INPUT_SCALE, OUTPUT_CHANNELS, 
 from nucleus_unet.model.graph import FoldedWeights, Weights, forward
 
 OPSET = 17
-"""Version of the operators: old enough for runtimes of 2022, and nothing newer is needed."""
+"""Version of the operator set. Runtimes since 2022 support it."""
 INPUT, OUTPUT = "image", "output"
-_IR_VERSION = 8  # the file format that came with these operators
+_IR_VERSION = 8  # the file format of this operator set
 
 
 class Features(NamedTuple):
@@ -25,9 +25,9 @@ class Features(NamedTuple):
     Attributes
     ----------
     name
-        Of the tensor, (N, C, H, W).
+        Name of the tensor (N, C, H, W).
     channels
-        How many.
+        Number of channels.
     """
 
     name: str
@@ -40,36 +40,36 @@ class OnnxLayers:
     Parameters
     ----------
     weights
-        Of the convolutions.
+        Weights of the convolutions.
 
     Attributes
     ----------
     nodes : list of NodeProto
-        In the order in which they are computed.
+        All nodes, in the order of computation.
     constants : list of TensorProto
-        What the nodes read beside features.
+        Constants that the nodes read.
     """
 
     def __init__(self, weights: FoldedWeights) -> None:
         self._weights = weights
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
-        self._made: set[str] = set()
+        self._constant_names: set[str] = set()
 
     def node(self, operator: str, name: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node of one output, and return the output's name, which is the node's own."""
+        """Add a node with one output. Return the name of the output, which is that of the node."""
         self.nodes.append(helper.make_node(operator, list(inputs), [name], name=name, **attributes))
         return name
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
-        """Add a constant, unless there is one of that name, and return its name."""
-        if name not in self._made:
-            self._made.add(name)
+        """Add a constant unless one with the name exists. Return its name."""
+        if name not in self._constant_names:
+            self._constant_names.add(name)
             self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
     def standardise(self, image: str) -> Features:
-        """Take the mean from an image and scale it, as training did; three channels."""
+        """Subtract the mean from an image (three channels) and scale it, as in training."""
         mean = self.constant("input.mean", np.array(INPUT_MEAN, np.float32))
         scale = self.constant("input.scale", np.array(1 / INPUT_SCALE, np.float32))
         return Features(self.node("Mul", "standardised", self.node("Sub", "centred", image, mean), scale), 3)
@@ -78,13 +78,13 @@ class OnnxLayers:
         self, name: str, features: Features, outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
     ) -> Features:
         """See `nucleus_unet.model.graph.Layers`."""
-        return self._convolved(name, features, outputs, kernel, stride, groups=1, relu=relu)
+        return self._convolve(name, features, outputs, kernel, stride, groups=1, relu=relu)
 
     def filter(self, name: str, features: Features, kernel: int, *, stride: int) -> Features:
         """See `nucleus_unet.model.graph.Layers`."""
-        return self._convolved(name, features, features.channels, kernel, stride, groups=features.channels, relu=True)
+        return self._convolve(name, features, features.channels, kernel, stride, groups=features.channels, relu=True)
 
-    def _convolved(
+    def _convolve(
         self, name: str, features: Features, outputs: int, kernel: int, stride: int, *, groups: int, relu: bool
     ) -> Features:
         weight, bias = self._weights.convolution(name)
@@ -111,8 +111,8 @@ class OnnxLayers:
 
     def concatenate(self, *features: Features) -> Features:
         """See `nucleus_unet.model.graph.Layers`."""
-        joined = self.node("Concat", self._numbered("joined"), *(each.name for each in features), axis=1)
-        return Features(joined, sum(each.channels for each in features))
+        concatenated = self.node("Concat", self._numbered("joined"), *(part.name for part in features), axis=1)
+        return Features(concatenated, sum(part.channels for part in features))
 
     def repeat(self, features: Features) -> Features:
         """See `nucleus_unet.model.graph.Layers`."""
@@ -124,7 +124,7 @@ class OnnxLayers:
             "",  # no region of interest
             scales,
             mode="nearest",
-            # Other ways to place the pixels would move them by half of one.
+            # Other modes would shift the pixels by half a pixel.
             coordinate_transformation_mode="asymmetric",
             nearest_mode="floor",
         )
@@ -132,8 +132,7 @@ class OnnxLayers:
 
     def space_to_depth(self, name: str, features: Features) -> Features:
         """See `nucleus_unet.model.graph.Layers`."""
-        # ONNX lays the channels of the first pixel first, then those of the second; here each channel's pixels follow
-        # each other.
+        # ONNX orders the new channels by pixel, then by channel. Here they are ordered by channel, then by pixel.
         folded = self.node("SpaceToDepth", f"{name}.by_pixel", features.name, blocksize=2)
         order = np.arange(4 * features.channels).reshape(4, features.channels).T.ravel()
         return Features(
@@ -156,15 +155,15 @@ def build_onnx(config: NetworkConfig, weights: Weights, *, metadata: Mapping[str
     Parameters
     ----------
     config, weights
-        Shape of the network, and what a bundle stores for it.
+        Configuration of the network, and its weights from a bundle.
     metadata
-        What the file says of itself.
+        Properties to store in the file.
 
     Returns
     -------
     onnx.ModelProto
-        From ``image`` (N, 3, H, W) float32, normalised to 0..1, to ``output`` (N, 4, H, W) float32, as
-        `nucleus_unet.inference.engine.Predictor.run` gives it; N, H and W are free, H and W multiples of the stride.
+        Maps ``image`` (N, 3, H, W) float32, normalised to 0..1, to ``output`` (N, 4, H, W) float32, the output of
+        `nucleus_unet.inference.engine.Predictor.run`. N, H and W are variable; H and W are multiples of the stride.
     """
     layers = OnnxLayers(FoldedWeights(weights))
     output = forward(config, layers, layers.standardise(INPUT))

@@ -1,4 +1,4 @@
-"""The network as an OpenVINO graph, built in code from a bundle's configuration and tensors."""
+"""Build the network as an OpenVINO graph from the configuration and weights of a bundle."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Features(NamedTuple):
     Attributes
     ----------
     node
-        (1, C, H, W).
+        Node with the features (1, C, H, W).
     channels
-        How many.
+        Number of channels.
     factor : NDArray[np.float32] () or (C,), or None
-        The weights that read quantised features are multiplied by it; None for features in single precision.
+        Factor of the weights that read quantised features. None for features in float32.
     exact
-        The same, not quantised, where both are there.
+        The features before quantisation, if they are available.
     """
 
     node: Node
@@ -41,16 +41,16 @@ class OpenVinoLayers:
     Parameters
     ----------
     weights
-        Of the convolutions.
+        Weights of the convolutions.
     quantisation
-        What is computed in bytes, and how; by default nothing.
+        Quantisation of features and weights. None: everything is computed in float32.
 
     Attributes
     ----------
     results : dict of str to Node
-        Every named result, before it is quantised.
+        All named results before quantisation.
     rounded : dict of str to NDArray[np.float32] (outputs, inputs of a group, kernel, kernel)
-        Of every convolution that is computed in bytes: its weights less what rounding made of them.
+        Rounding error of the weights of each quantised convolution.
     """
 
     def __init__(self, weights: FoldedWeights, quantisation: Quantisation | None = None) -> None:
@@ -59,51 +59,53 @@ class OpenVinoLayers:
         self.rounded: dict[str, NDArray[np.float32]] = {}
 
     def named(self, name: str, node: Node, channels: int) -> Features:
-        """Return the result of a layer, quantised if there is a range for it."""
+        """Record the result of a layer, and quantise it if there is a range for it."""
         self.results[name] = node
-        found = None if self._quantisation is None else self._quantisation.ranges.get(name)
-        if found is None:
+        step = None if self._quantisation is None else self._quantisation.ranges.get(name)
+        if step is None:
             return Features(node, channels)
-        bounds = np.array([-found.zero, LARGEST_BYTE - found.zero], np.float32)
-        by_channel = found.scale.reshape(1, -1, 1, 1) if found.scale.ndim else found.scale
-        seen = [opset13.constant(np.float32(bound) * by_channel) for bound in bounds]
-        stored = [opset13.constant(bound * found.unit) for bound in bounds]
-        quantised = opset13.fake_quantize(node, *seen, *stored, LARGEST_BYTE + 1)
-        return Features(quantised, channels, found.factor, node)
+        bounds = np.array([-step.zero, LARGEST_BYTE - step.zero], np.float32)
+        scale = step.scale.reshape(1, -1, 1, 1) if step.scale.ndim else step.scale
+        input_range = [opset13.constant(np.float32(bound) * scale) for bound in bounds]
+        output_range = [opset13.constant(bound * step.unit) for bound in bounds]
+        quantised = opset13.fake_quantize(node, *input_range, *output_range, LARGEST_BYTE + 1)
+        return Features(quantised, channels, step.factor, node)
 
     def convolve(
         self, name: str, features: Features, outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
     ) -> Features:
         """See `nucleus_unet.model.graph.Layers`."""
-        stored = self._stored(name, features, (1, -1, 1, 1))
-        around = [kernel // 2] * 2
-        result = opset13.convolution(features.node, stored, [stride] * 2, around, around, [1, 1])
-        return self._finished(name, result, outputs, relu=relu)
+        weights = self._quantised_weight(name, features, (1, -1, 1, 1))
+        padding = [kernel // 2] * 2
+        result = opset13.convolution(features.node, weights, [stride] * 2, padding, padding, [1, 1])
+        return self._add_bias(name, result, outputs, relu=relu)
 
     def filter(self, name: str, features: Features, kernel: int, *, stride: int) -> Features:
         """See `nucleus_unet.model.graph.Layers`."""
-        # One group a channel: (C, 1, 1, kernel, kernel).
-        stored = opset13.unsqueeze(self._stored(name, features, (-1, 1, 1, 1)), opset13.constant(np.array(1)))
-        around = [kernel // 2] * 2
-        result = opset13.group_convolution(features.node, stored, [stride] * 2, around, around, [1, 1])
-        return self._finished(name, result, features.channels, relu=True)
+        # One group per channel: (C, 1, 1, kernel, kernel).
+        weights = opset13.unsqueeze(
+            self._quantised_weight(name, features, (-1, 1, 1, 1)), opset13.constant(np.array(1))
+        )
+        padding = [kernel // 2] * 2
+        result = opset13.group_convolution(features.node, weights, [stride] * 2, padding, padding, [1, 1])
+        return self._add_bias(name, result, features.channels, relu=True)
 
     def bias(self, name: str) -> NDArray[np.float32]:
-        """Return the bias of a convolution, corrected if its weights are rounded."""
+        """Return the bias of a convolution. It is corrected if the weights are rounded."""
         corrected = None if self._quantisation is None else self._quantisation.biases.get(name)
         return self._weights.convolution(name)[1] if corrected is None else corrected
 
-    def _stored(self, name: str, features: Features, by_input: tuple[int, ...]) -> Node:
-        """Return the weights of a convolution that reads the features; ``by_input`` is the shape of their factors."""
+    def _quantised_weight(self, name: str, features: Features, by_input: tuple[int, ...]) -> Node:
+        """Return the weights of a convolution for these features. ``by_input`` is the shape of the factors."""
         weight = self._weights.convolution(name)[0]
         if features.factor is None:
             return opset13.constant(weight)
         factors = np.broadcast_to(features.factor, features.channels).reshape(by_input)
-        whole, scale = quantise_weight(weight * factors)
-        self.rounded[name] = weight - whole * scale / factors
-        return opset13.multiply(opset13.convert(opset13.constant(whole), np.float32), opset13.constant(scale))
+        integers, scale = quantise_weight(weight * factors)
+        self.rounded[name] = weight - integers * scale / factors
+        return opset13.multiply(opset13.convert(opset13.constant(integers), np.float32), opset13.constant(scale))
 
-    def _finished(self, name: str, result: Node, outputs: int, *, relu: bool) -> Features:
+    def _add_bias(self, name: str, result: Node, outputs: int, *, relu: bool) -> Features:
         result = opset13.add(result, opset13.constant(self.bias(name).reshape(1, -1, 1, 1)))
         if relu:
             result = opset13.clamp(result, 0.0, RELU_LIMIT)
@@ -111,21 +113,21 @@ class OpenVinoLayers:
 
     def add(self, name: str, first: Features, second: Features) -> Features:
         """See `nucleus_unet.model.graph.Layers`."""
-        for each in first, second:
-            if each.factor is not None and (each.factor != 1).any():
-                raise BundleError(f"int8 form: features that {name} adds need a unit that is their scale")
+        for features in first, second:
+            if features.factor is not None and (features.factor != 1).any():
+                raise BundleError(f"int8 form: the features that {name} adds need a unit equal to their scale")
         return self.named(name, opset13.add(first.node, second.node), first.channels)
 
     def concatenate(self, *features: Features) -> Features:
         """See `nucleus_unet.model.graph.Layers`."""
-        factors = [each.factor for each in features]
-        channels = sum(each.channels for each in features)
-        if any(factor is None for factor in factors):  # of both kinds: all in single precision
-            return Features(opset13.concat([each.exact or each.node for each in features], 1), channels)
-        joined = np.concatenate(
-            [np.broadcast_to(each.factor, each.channels) for each in features]  # type: ignore[arg-type]
+        factors = [part.factor for part in features]
+        channels = sum(part.channels for part in features)
+        if any(factor is None for factor in factors):  # some features are not quantised: use float32 for all
+            return Features(opset13.concat([part.exact or part.node for part in features], 1), channels)
+        joined_factors = np.concatenate(
+            [np.broadcast_to(part.factor, part.channels) for part in features]  # type: ignore[arg-type]
         )
-        return Features(opset13.concat([each.node for each in features], 1), channels, joined)
+        return Features(opset13.concat([part.node for part in features], 1), channels, joined_factors)
 
     def repeat(self, features: Features) -> Features:
         """See `nucleus_unet.model.graph.Layers`."""
@@ -157,8 +159,8 @@ class OpenVinoLayers:
             return opset13.depth_to_space(node, "depth_first", 2)
 
         factor = features.factor
-        if factor is not None and factor.ndim:  # every four channels become one
-            raise BundleError("int8 form: features that are unfolded need one scale for all channels")
+        if factor is not None and factor.ndim:  # four channels with different factors become one
+            raise BundleError("int8 form: the features of depth-to-space need one scale for all channels")
         exact = None if features.exact is None else unfolded(features.exact)
         return Features(unfolded(features.node), features.channels // 4, factor, exact)
 
@@ -182,13 +184,13 @@ def build_graph(config: NetworkConfig, weights: Weights, quantisation: Quantisat
     Parameters
     ----------
     config, weights
-        Shape of the network, and what a bundle stores for it.
+        Configuration of the network, and its weights from a bundle.
     quantisation
-        What is computed in bytes, and how; by default nothing.
+        Quantisation of features and weights. None: everything is computed in float32.
 
     Returns
     -------
     openvino.Model
-        From ``image`` (1, H, W, 3), normalised to 0..1, to (1, 4, H, W); H and W are multiples of the stride.
+        Maps ``image`` (1, H, W, 3), normalised to 0..1, to (1, 4, H, W). H and W are multiples of the stride.
     """
     return build_layers(config, weights, quantisation)[0]

@@ -1,4 +1,4 @@
-"""The numbers in which a network computes."""
+"""The precisions in which a network computes."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""How the network's features become bytes: what an int8 model stores beside its weights.
+"""Quantisation of the network to int8, which a model bundle stores in addition to the weights.
 
-Every named result of a layer is a whole number from 0 to 255 times a scale, after a zero point is taken away. Features
-without an entry stay in single precision, and so does the convolution that reads them.
+A quantised feature is a byte (0 to 255). Its value is the byte minus a zero point, times a scale. Results of layers
+without a range stay in float32, and so do the convolutions that read them.
 
-Weights are whole numbers from -64 to 64, one scale an output channel. So the sum of two products fits 16 bits, and
-processors with and without VNNI instructions compute the same (with weights of 8 bits, those without would saturate).
+Quantised weights are integers from -64 to 64 with one scale per output channel. The sum of two products thus fits into
+16 bits, and processors with and without VNNI instructions compute the same. With weights of 8 bits, the latter would
+saturate.
 """
 
 from __future__ import annotations
@@ -19,27 +20,27 @@ from numpy.typing import NDArray
 from nucleus_unet.errors import BundleError
 
 INT8_PREFIX = "int8."
-"""Of the names of these tensors in a bundle."""
+"""Prefix of the names of these tensors in a bundle."""
 LARGEST_BYTE = 255
-_LARGEST_WEIGHT = 64
-# Of a scale or unit: far beyond what features of a trained network need, and far within single precision.
+_MAX_WEIGHT = 64
+# Bounds of a scale or unit. They exceed the range of trained networks and are far within float32.
 _STEP_BOUNDS = (1e-15, 1e15)
 _RANGE_PARTS = ("scale", "zero", "unit")
 
 
 @dataclass(frozen=True, eq=False)
 class Range:
-    """How one result is quantised: to ``clip(round(x / scale) + zero, 0, 255)``.
+    """Quantisation of one result ``x``: ``clip(round(x / scale) + zero, 0, 255)``.
 
     Attributes
     ----------
     scale : NDArray[np.float32] () or (C,)
-        Of all features, or of each channel.
+        Scale of all channels, or of each channel.
     zero
-        The byte that stands for 0.
+        Byte that represents 0.
     unit
-        What one step is worth to the layers that follow. Where features are laid beside each other they must agree on
-        it, so the ratio of ``scale`` and ``unit`` goes into the weights that read them.
+        Value of one step for the layers that read the result. Concatenated features need equal units, so the ratio
+        of ``scale`` and ``unit`` is multiplied into the weights that read them.
     """
 
     scale: NDArray[np.float32]
@@ -48,20 +49,20 @@ class Range:
 
     @property
     def factor(self) -> NDArray[np.float32]:
-        """By how much the weights that read these features are multiplied."""
+        """Factor of the weights that read these features."""
         return self.scale / self.unit
 
 
 @dataclass(frozen=True, eq=False)
 class Quantisation:
-    """What an int8 model stores beside its weights.
+    """Quantisation of an int8 model.
 
     Attributes
     ----------
     ranges
-        By name of a result.
+        Range of each quantised result, by its name.
     biases : mapping of str to NDArray[np.float32] (C,)
-        By name of a convolution: its bias, corrected for what rounding shifts on average.
+        Bias of each quantised convolution, corrected for the mean rounding error, by the name of the convolution.
     """
 
     ranges: Mapping[str, Range]
@@ -70,76 +71,76 @@ class Quantisation:
     def to_tensors(self) -> dict[str, NDArray[Any]]:
         """Return the tensors that a bundle stores."""
         tensors: dict[str, NDArray[Any]] = {}
-        for name, each in self.ranges.items():
-            tensors[f"{INT8_PREFIX}{name}.scale"] = each.scale
-            tensors[f"{INT8_PREFIX}{name}.zero"] = np.asarray(each.zero, np.uint8)
-            tensors[f"{INT8_PREFIX}{name}.unit"] = each.unit
+        for name, value in self.ranges.items():
+            tensors[f"{INT8_PREFIX}{name}.scale"] = value.scale
+            tensors[f"{INT8_PREFIX}{name}.zero"] = np.asarray(value.zero, np.uint8)
+            tensors[f"{INT8_PREFIX}{name}.unit"] = value.unit
         return tensors | {f"{INT8_PREFIX}{name}.bias": bias for name, bias in self.biases.items()}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, NDArray[Any]], channels: Mapping[str, int]) -> Quantisation | None:
-        """Inverse of `to_tensors`; None if there are no such tensors.
+        """Inverse of `to_tensors`. None if there are no such tensors.
 
         Parameters
         ----------
         tensors
             All tensors of a bundle.
         channels
-            From `nucleus_unet.model.graph.result_channels`.
+            Number of channels of each result, from `nucleus_unet.model.graph.result_channels`.
 
         Raises
         ------
         BundleError
-            If one is missing, unknown, of another type or shape, or out of range.
+            If a tensor is missing or unknown, has a wrong type or shape, or is out of range.
         """
-        own = {name.removeprefix(INT8_PREFIX): each for name, each in tensors.items() if name.startswith(INT8_PREFIX)}
+        own = {name.removeprefix(INT8_PREFIX): value for name, value in tensors.items() if name.startswith(INT8_PREFIX)}
         if not own:
             return None
         parts: dict[str, dict[str, NDArray[Any]]] = {}
         for key, tensor in own.items():
             name, part = key.rpartition(".")[::2]
             if name not in channels or part not in ("bias", *_RANGE_PARTS):
-                raise BundleError(f"{INT8_PREFIX}{key}: no tensor of that name belongs to this network")
+                raise BundleError(f"{INT8_PREFIX}{key}: the network has no tensor with this name")
             expected = np.uint8 if part == "zero" else np.float32
             if tensor.dtype != expected or not np.isfinite(tensor).all():
                 raise BundleError(f"{INT8_PREFIX}{key}: expected finite numbers of type {np.dtype(expected)}")
             if tensor.shape not in _shapes(part, channels[name]):
                 raise BundleError(f"{INT8_PREFIX}{key}: unexpected shape {tensor.shape}")
             parts.setdefault(name, {})[part] = tensor
-        biases = {name: each.pop("bias") for name, each in parts.items() if "bias" in each}
-        return cls({name: _range(name, each) for name, each in parts.items() if each}, biases)
+        biases = {name: values.pop("bias") for name, values in parts.items() if "bias" in values}
+        return cls({name: _build_range(name, values) for name, values in parts.items() if values}, biases)
 
 
 def _shapes(part: str, channels: int) -> tuple[tuple[int, ...], ...]:
     return {"bias": ((channels,),), "scale": ((), (channels,))}.get(part, ((),))
 
 
-def _range(name: str, parts: Mapping[str, NDArray[Any]]) -> Range:
+def _build_range(name: str, parts: Mapping[str, NDArray[Any]]) -> Range:
     if set(parts) != set(_RANGE_PARTS):
-        found = ", ".join(sorted(parts))
-        raise BundleError(f"{INT8_PREFIX}{name}: expected the tensors {', '.join(_RANGE_PARTS)}, got {found}")
-    found_range = Range(parts["scale"], int(parts["zero"]), parts["unit"])
-    least, most = _STEP_BOUNDS
-    for step in found_range.scale, found_range.unit:
-        if not ((step >= least) & (step <= most)).all():
-            raise BundleError(f"{INT8_PREFIX}{name}: expected scales and a unit of {least:g} to {most:g}")
-    return found_range
+        names = ", ".join(sorted(parts))
+        raise BundleError(f"{INT8_PREFIX}{name}: expected the tensors {', '.join(_RANGE_PARTS)}, got {names}")
+    result = Range(parts["scale"], int(parts["zero"]), parts["unit"])
+    lower, upper = _STEP_BOUNDS
+    for step in result.scale, result.unit:
+        if not ((step >= lower) & (step <= upper)).all():
+            raise BundleError(f"{INT8_PREFIX}{name}: expected scales and a unit of {lower:g} to {upper:g}")
+    return result
 
 
 def quantise_weight(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Round the weights of each output channel to whole numbers of -64 to 64.
+    """Round the weights of each output channel to integers from -64 to 64.
 
     Parameters
     ----------
     weight : NDArray[np.float32] (outputs, inputs, kernel, kernel)
-        Of a convolution.
+        Weights of a convolution.
 
     Returns
     -------
-    whole : NDArray[np.int8] (outputs, inputs, kernel, kernel)
+    rounded : NDArray[np.int8] (outputs, inputs, kernel, kernel)
     scale : NDArray[np.float32] (outputs, 1, 1, 1)
-        ``whole * scale`` is near ``weight``.
+        ``rounded * scale`` approximates ``weight``.
     """
     largest = np.abs(weight).max(axis=(1, 2, 3), keepdims=True)
-    scale = np.where(largest > 0, largest / np.float32(_LARGEST_WEIGHT), np.float32(1))
+    scale = np.where(largest > 0, largest / np.float32(_MAX_WEIGHT), np.float32(1))
     return np.rint(weight / scale).astype(np.int8), scale

@@ -1,4 +1,4 @@
-"""How far the network looks: which input pixels an output depends on, followed layer by layer."""
+"""Receptive field of the network, computed layer by layer."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 
 class Footprint(NamedTuple):
-    """What feature number ``i`` of a row depends on: input pixels ``i * jump - before`` to ``i * jump + after``."""
+    """Receptive field along one axis: feature ``i`` depends on inputs ``i * jump - before`` to ``i * jump + after``."""
 
     jump: int
     before: int
     after: int
 
-    def convolved(self, kernel: int, stride: int) -> Footprint:
-        """Footprint behind a convolution that is padded by half its kernel."""
+    def convolve(self, kernel: int, stride: int) -> Footprint:
+        """Return the receptive field after a convolution with padding of half its kernel."""
         padding = kernel // 2
         return Footprint(
             self.jump * stride,
@@ -21,17 +21,17 @@ class Footprint(NamedTuple):
             self.after + (kernel - 1 - padding) * self.jump,
         )
 
-    def repeated(self) -> Footprint:
-        """Footprint behind an upsampling by repetition (or a depth-to-space)."""
+    def repeat(self) -> Footprint:
+        """Return the receptive field after upsampling by repetition, or after depth-to-space."""
         half = self.jump // 2
         return Footprint(half, self.before + half, self.after)
 
-    def folded(self) -> Footprint:
-        """Footprint behind a space-to-depth of 2."""
+    def fold(self) -> Footprint:
+        """Return the receptive field after a space-to-depth of 2."""
         return Footprint(self.jump * 2, self.before, self.after + self.jump)
 
-    def joined(self, other: Footprint) -> Footprint:
-        """Footprint of two features laid on each other."""
+    def union(self, other: Footprint) -> Footprint:
+        """Return the union of the receptive fields of two features of equal stride."""
         if self.jump != other.jump:
-            raise ValueError(f"features of strides {self.jump} and {other.jump} cannot be joined")
+            raise ValueError(f"features of strides {self.jump} and {other.jump} cannot be combined")
         return Footprint(self.jump, max(self.before, other.before), max(self.after, other.after))

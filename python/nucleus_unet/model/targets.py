@@ -1,6 +1,6 @@
-"""What the network should say of a label image: the inverse of grouping.
+"""Training targets: the output that the network should give for a label image. They are the inverse of grouping.
 
-`targets` gives real numbers to train on; `quantise` turns them, or the network's answer, into the small integers
+`targets` returns floating-point targets for training. `quantise` converts them, or the network's output, to the bytes
 that are stored and grouped.
 """
 
@@ -11,24 +11,24 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-# Offsets are stored in half pixels around 128: nearer than that no grouping needs, and a byte reaches 63 pixels.
+# Offsets are stored in half pixels plus 128. Grouping needs no finer steps, and a byte covers 63 pixels.
 OFFSET_STEPS = 2
 OFFSET_ZERO = 128
 
-# The centre heat is a Gaussian whose sigma is this share of the nucleus's diameter, within these bounds in pixels.
+# The centre heat is a Gaussian. Its sigma is this share of the nucleus's diameter, within these bounds in pixels.
 _HEAT_SIGMA_SHARE = 0.2
 _HEAT_SIGMA_BOUNDS = (1.5, 8.0)
 
 
 class Nuclei(NamedTuple):
-    """Centre and size of every nucleus of a label image, indexed by label; row 0 stands for background.
+    """Centre and size of every nucleus of a label image. Index 0 is background, index i is label i.
 
     Attributes
     ----------
     centres : NDArray[np.float32] (N + 1, 2)
-        Row and column; NaN where no pixel has that label.
+        Row and column of the centre. NaN if no pixel has the label.
     diameters : NDArray[np.float32] (N + 1,)
-        Of the disc of equal area, in pixels; 0 where no pixel has that label.
+        Diameter in pixels of the disc with equal area. 0 if no pixel has the label.
     """
 
     centres: NDArray[np.float32]
@@ -36,18 +36,18 @@ class Nuclei(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """What the network should say, pixel by pixel.
+    """Targets of the network for each pixel.
 
     Attributes
     ----------
     foreground : NDArray[np.float32] (H, W)
-        1 in a nucleus, else 0.
+        1 in nuclei, 0 elsewhere.
     heat : NDArray[np.float32] (H, W)
-        1 on a nucleus's centre, falling off within the nucleus; 0 outside.
+        1 at the centre of a nucleus, decreasing within the nucleus, 0 elsewhere.
     offset : NDArray[np.float32] (2, H, W)
-        Rows and columns from the pixel to its nucleus's centre; 0 outside.
+        Offset in rows and columns from the pixel to the centre of its nucleus, 0 elsewhere.
     diameter : NDArray[np.float32] (H, W)
-        Diameter of the pixel's nucleus; 0 outside.
+        Diameter in pixels of the pixel's nucleus, 0 elsewhere.
     """
 
     foreground: NDArray[np.float32]
@@ -57,15 +57,15 @@ class Targets(NamedTuple):
 
 
 def nuclei_of(labels: NDArray[np.integer]) -> Nuclei:
-    """Measure where each nucleus has its centre, and how large it is.
+    """Return the centre and diameter of each nucleus.
 
-    The centre is the mask pixel nearest the centroid (first in raster order of several), so that the centre of a
-    crescent lies on it.
+    The centre is the pixel of the nucleus that is nearest to its centroid (the first in raster order, if several are).
+    The centre of a crescent thus lies inside of it.
 
     Parameters
     ----------
     labels : NDArray[np.integer] (H, W)
-        0 background, 1..N nuclei.
+        0 is background, 1 to N are nuclei.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def nuclei_of(labels: NDArray[np.integer]) -> Nuclei:
     centroid_row = np.bincount(owner, weights=rows, minlength=count) / present
     centroid_column = np.bincount(owner, weights=columns, minlength=count) / present
     distance = (rows - centroid_row[owner]) ** 2 + (columns - centroid_column[owner]) ** 2
-    # A stable sort keeps raster order among equals, and the first of each owner is its centre.
+    # The sort is stable, so that the first entry of each owner is the first nearest pixel in raster order.
     order = np.lexsort((distance, owner))
     first = order[np.unique(owner[order], return_index=True)[1]]
     centres = np.full((count, 2), np.nan, np.float32)
@@ -93,14 +93,14 @@ def nuclei_of(labels: NDArray[np.integer]) -> Nuclei:
 
 
 def targets(labels: NDArray[np.integer], nuclei: Nuclei | None = None) -> Targets:
-    """Tell what the network should say of every pixel of a label image.
+    """Return the targets of the network for a label image.
 
     Parameters
     ----------
     labels : NDArray[np.integer] (H, W)
-        0 background, 1..N nuclei.
+        0 is background, 1 to N are nuclei.
     nuclei
-        Centres and sizes where they are known better than this cut-out shows; by default, `nuclei_of` it.
+        Centres and sizes of the nuclei, if the label image is a crop of a larger one. Default: `nuclei_of` the labels.
     """
     centres, diameters = nuclei_of(labels) if nuclei is None else nuclei
     inside = labels > 0
@@ -122,19 +122,19 @@ def targets(labels: NDArray[np.integer], nuclei: Nuclei | None = None) -> Target
 def quantise(
     foreground: NDArray[np.float32], heat: NDArray[np.float32], offset: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
-    """Store maps as bytes, as `group` takes them.
+    """Convert maps to bytes for `group`.
 
     Parameters
     ----------
     foreground, heat : NDArray[np.float32] (H, W)
-        Probabilities in 0..1.
+        Probabilities, 0 to 1.
     offset : NDArray[np.float32] (2, H, W)
-        In pixels; beyond 63 pixels it is clipped.
+        Offsets in pixels. Components above 63 pixels are clipped.
 
     Returns
     -------
     NDArray[np.uint8] (H, W, 4)
-        Foreground and heat times 255; row and column offset in half pixels plus 128.
+        Foreground and centre heat times 255; row and column offsets in half pixels plus 128.
     """
     maps = np.empty((*foreground.shape, 4), np.uint8)
     maps[..., 0] = np.rint(foreground * 255)

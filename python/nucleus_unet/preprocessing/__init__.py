@@ -1,1 +1,1 @@
-"""From an image's pixels to what the network is shown: channels, normalisation, scale, stains."""
+"""From the pixels of an image to the input of the network: normalisation, scale, stains."""

@@ -1,4 +1,4 @@
-"""Percentile normalisation: which pixel values the network sees as 0 and as 1."""
+"""Percentile normalisation: map pixel values to 0..1."""
 
 from __future__ import annotations
 
@@ -9,62 +9,67 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError
 
-# Percentiles that become black and white: robust against hot pixels and dust, and what the network was trained on.
+# Percentiles that become 0 and 1. They are robust against hot pixels and dust. The network was trained with them.
 PERCENTILES = 1.0, 99.8
 
 
-class Levels(NamedTuple):
-    """The one normalisation of an image: pixel values that become 0 and 1."""
+class IntensityRange(NamedTuple):
+    """The pixel values that become 0 and 1."""
 
-    black: float
-    white: float
+    low: float
+    high: float
 
 
-def measure_levels(image: NDArray[Any]) -> Levels | None:
-    """Fix the normalisation of an image; None if all its pixels are equal.
+def percentile_range(image: NDArray[Any]) -> IntensityRange | None:
+    """Return the percentiles of an image that become 0 and 1. None if all its pixels are equal.
 
     Parameters
     ----------
     image : NDArray[Any]
-        As `prepare_image` returns it. Colours share one pair, so that hues stay.
+        Result of `prepare_image`. Colour channels share one range, which preserves hues.
+
+    Raises
+    ------
+    ImageError
+        If the range of floating-point numbers is too wide.
     """
     if image.size == 0:
         return None
     if image.dtype.kind != "f":
-        return levels_of_counts(count_values(image))
-    least, most = float(image.min()), float(image.max())
-    check_range(least, most, image.dtype)
-    black, white = (float(level) for level in np.percentile(image, PERCENTILES))
-    return checked_levels(black, white, least, most)
+        return percentile_range_of_counts(count_values(image))
+    minimum, maximum = float(image.min()), float(image.max())
+    check_range(minimum, maximum, image.dtype)
+    low, high = (float(value) for value in np.percentile(image, PERCENTILES))
+    return non_empty_range(low, high, minimum, maximum)
 
 
 def count_values(image: NDArray[Any]) -> NDArray[np.int64]:
-    """Count the pixels of each value; counts of parts of an image add up to the whole's.
+    """Count the pixels of each value. Counts of parts of an image add up to those of the whole image.
 
     Parameters
     ----------
     image : NDArray[Any]
-        Of bool, uint8 or uint16.
+        Pixels of type bool, uint8 or uint16.
 
     Returns
     -------
     NDArray[np.int64] (256,) or (65536,)
     """
     counts = np.zeros(2 ** (8 * image.dtype.itemsize), np.int64)
-    rows = max(1, 2**20 // max(1, image[:1].size))  # at a time: counting makes each value eight bytes
+    rows = max(1, 2**20 // max(1, image[:1].size))  # bincount converts each value to eight bytes
     for start in range(0, len(image), rows):
         counts += np.bincount(image[start : start + rows].ravel(), minlength=len(counts))
     return counts
 
 
-def levels_of_counts(counts: NDArray[np.int64]) -> Levels | None:
-    """Fix the normalisation of an image from the counts of its values, as `measure_levels` does from its pixels.
+def percentile_range_of_counts(counts: NDArray[np.int64]) -> IntensityRange | None:
+    """Return the result of `percentile_range` from the counts of all pixel values.
 
     Examples
     --------
     >>> import numpy as np
-    >>> levels_of_counts(count_values(np.arange(101, dtype=np.uint8)[None]))
-    Levels(black=1.0, white=99.8)
+    >>> percentile_range_of_counts(count_values(np.arange(101, dtype=np.uint8)[None]))
+    IntensityRange(low=1.0, high=99.8)
     """
     present = np.flatnonzero(counts)
     if len(present) == 0:
@@ -72,38 +77,44 @@ def levels_of_counts(counts: NDArray[np.int64]) -> Levels | None:
     up_to = np.cumsum(counts)
 
     def percentile(share: float) -> float:
-        # As numpy interpolates, to the last bit.
-        place = share / 100 * float(up_to[-1] - 1)
-        below = int(place)
-        part = place - below
+        # Equal to numpy's interpolation to the last bit.
+        position = share / 100 * float(up_to[-1] - 1)
+        below = int(position)
+        part = position - below
         ranks = (below, min(below + 1, int(up_to[-1]) - 1))
         lower, upper = (float(np.searchsorted(up_to, rank, side="right")) for rank in ranks)
         return lower + (upper - lower) * part if part < 0.5 else upper - (upper - lower) * (1 - part)
 
-    black, white = (percentile(share) for share in PERCENTILES)
-    return checked_levels(black, white, float(present[0]), float(present[-1]))
+    low, high = (percentile(share) for share in PERCENTILES)
+    return non_empty_range(low, high, float(present[0]), float(present[-1]))
 
 
-def check_range(least: float, most: float, dtype: np.dtype[Any]) -> None:
-    """Raise `ImageError` if floating-point numbers lie too far apart for one to be taken from another."""
-    if most - least > float(np.finfo(dtype).max):
-        raise ImageError(f"image values: {least:g} to {most:g} is too wide a range to be normalised")
+def check_range(minimum: float, maximum: float, dtype: np.dtype[Any]) -> None:
+    """Raise `ImageError` if the difference of two floating-point numbers overflows their type."""
+    if maximum - minimum > float(np.finfo(dtype).max):
+        raise ImageError(f"image values: {minimum:g} to {maximum:g} is too wide a range to be normalised")
 
 
-def checked_levels(black: float, white: float, least: float, most: float) -> Levels | None:
-    """Return the percentiles as levels, or where they are equal the least and the most number; None if these are."""
-    if white <= black:
-        # All but a few pixels are equal: those few are the picture.
-        black, white = least, most
-    return Levels(black, white) if white > black else None
+def non_empty_range(low: float, high: float, minimum: float, maximum: float) -> IntensityRange | None:
+    """Return the range of two percentiles. If they are equal, use the minimum and maximum. None if these are equal."""
+    if high <= low:
+        # All pixels but a few are equal. The few contain the image.
+        low, high = minimum, maximum
+    return IntensityRange(low, high) if high > low else None
 
 
-def normalise(image: NDArray[Any], levels: Levels) -> NDArray[np.float32]:
-    """Map black to 0 and white to 1, clipped; any part of an image gives the same numbers as the whole."""
-    # Single precision holds all integers of the contract, but not the difference of any two of its own numbers.
+def normalise(image: NDArray[Any], intensity_range: IntensityRange) -> NDArray[np.float32]:
+    """Map an intensity range to 0..1 and clip. The result of a part of an image equals the part of the result."""
+    # float32 represents all integer pixel values exactly, but not the difference of two float32 numbers.
     precise: NDArray[np.floating] = image.astype(np.float64 if image.dtype.kind == "f" else np.float32)
-    with np.errstate(over="ignore"):  # an outlier may lie infinitely far beyond white
-        precise -= levels.black
-        precise /= levels.white - levels.black
+    with np.errstate(over="ignore"):  # outliers may overflow to infinity
+        precise -= intensity_range.low
+        precise /= intensity_range.high - intensity_range.low
     np.clip(precise, 0, 1, out=precise)
     return precise.astype(np.float32, copy=False)
+
+
+def normalise_image(image: NDArray[Any]) -> NDArray[np.float32]:
+    """Normalise a whole image by its own percentiles. All values are 0 if all pixels of the image are equal."""
+    levels = percentile_range(image)
+    return normalise(image, levels) if levels else np.zeros(image.shape, np.float32)

@@ -1,4 +1,4 @@
-"""By how much an image is magnified for the network: as it is told, else as its file lets tell."""
+"""Choose the magnification of an image for the network, from the options or from the pixel size in its file."""
 
 from __future__ import annotations
 
@@ -15,85 +15,85 @@ from nucleus_unet.model.bundle import BundleConfig
 logger = logging.getLogger(__name__)
 
 _SCALES = (0.05, 20.0)
-# Micrometres per pixel at which nuclei can be told apart: from objectives of 100 to those of 10.
-_TELLING = (0.08, 1.1)
-# What writers say who do not know.
-_PLACEHOLDER = 1.0
-# Nuclei differ by more, and models are trained on more.
-_AS_IT_IS = (0.8, 1.25)
-# Where an image is looked at to tell light that went through it from light of its own: patches of a regular grid, of
-# which the lightest quarter is at least so light. Slides may be black where nothing was scanned.
-_GRID, _PATCH, _LIGHT, _QUANTILE = 5, 32, 100, 0.75
+# Micrometres per pixel at which nuclei can be distinguished, from 100x to 10x objectives.
+_PLAUSIBLE_MPP = (0.08, 1.1)
+# The value that programs write if the pixel size is unknown.
+_UNSET_MPP = 1.0
+# Scales between these bounds are treated as 1. The training images vary more than that.
+_NO_RESAMPLING = (0.8, 1.25)
+# Transmitted light is detected from the mean brightness of patches on a regular grid. This quantile must be bright.
+# Slides may be black where nothing was scanned.
+_GRID_SIDE, _PATCH_SIDE, _MIN_BRIGHTNESS, _QUANTILE = 5, 32, 100, 0.75
 
 
-def asked_scale(config: BundleConfig, *, diameter: float | None, mpp: float | None) -> float | None:
-    """Return the scale that the user asks for; None if it is left to the file.
+def requested_scale(config: BundleConfig, *, diameter: float | None, mpp: float | None) -> float | None:
+    """Return the scale that follows from the options. None if no option determines it.
 
     Parameters
     ----------
     config
-        Of the model.
+        Configuration of the model.
     diameter
-        Of nuclei, in pixels of the image.
+        Diameter of the nuclei, in pixels of the image.
     mpp
         Micrometres per pixel of the image.
 
     Raises
     ------
     SettingsError
-        If both are given, or the image would hardly be there any more, or never end.
+        If both are given, or if the scale is out of range.
 
     Examples
     --------
     >>> from nucleus_unet.model.config import NetworkConfig
     >>> config = BundleConfig("mine", NetworkConfig(), diameter=24, mpp=0.25)
-    >>> asked_scale(config, diameter=12, mpp=None)
+    >>> requested_scale(config, diameter=12, mpp=None)
     2.0
     """
     if diameter is not None and mpp is not None:
         raise SettingsError("give diameter or mpp, not both: each fixes the scale")
     if diameter is not None:
-        return _checked("diameter", diameter, config.diameter / float(diameter) if diameter > 0 else 0)
+        return _check_scale("diameter", diameter, config.diameter / float(diameter) if diameter > 0 else 0)
     if mpp is not None:
-        return _checked("mpp", mpp, float(mpp) / config.mpp)
+        return _check_scale("mpp", mpp, float(mpp) / config.mpp)
     return None
 
 
-def scale_of_file(config: BundleConfig, mpp: float) -> float:
-    """Return the scale, to a tenth, at which stained tissue looks as the model knows it.
+def scale_from_file(config: BundleConfig, mpp: float) -> float:
+    """Return the scale, rounded to 0.1, that brings stained tissue to the pixel size of the model.
 
-    A model has seen a range of sizes: what is nearly right is left alone.
+    Scales near 1 become 1, because the model was trained on a range of sizes.
 
     Parameters
     ----------
     config
-        Of the model, which knows its own pixel size.
+        Configuration of a model whose pixel size is known.
     mpp
-        Micrometres per pixel, as the file says.
+        Micrometres per pixel, from the image's file.
 
     Examples
     --------
     >>> from nucleus_unet.model.config import NetworkConfig
     >>> config = BundleConfig("mine", NetworkConfig(), diameter=24, mpp=0.25, mpp_known=True)
-    >>> scale_of_file(config, 0.4992), scale_of_file(config, 0.2268)
+    >>> scale_from_file(config, 0.4992), scale_from_file(config, 0.2268)
     (2.0, 1.0)
     """
-    least, most = _TELLING
-    if not least <= mpp <= most or mpp == _PLACEHOLDER:
+    lower, upper = _PLAUSIBLE_MPP
+    if not lower <= mpp <= upper or mpp == _UNSET_MPP:
         logger.warning(
-            "the file says %.4g micrometres per pixel, which is hardly so (nuclei can be told from %g to %g): "
-            "the image is taken as it is; give mpp= or diameter= if that is wrong",
+            "the pixel size in the file, %.4g micrometres, is implausible (expected %g to %g, and not exactly 1): "
+            "the image is not scaled; give mpp= or diameter= if that is wrong",
             mpp,
-            least,
-            most,
+            lower,
+            upper,
         )
         return 1.0
     scale = round(mpp / config.mpp, 1)
-    least, most = _AS_IT_IS
-    if least <= scale <= most or not _SCALES[0] <= scale <= _SCALES[1]:
+    lower, upper = _NO_RESAMPLING
+    if lower <= scale <= upper or not _SCALES[0] <= scale <= _SCALES[1]:
         return 1.0
     logger.info(
-        "the file says %.4g micrometres per pixel: magnified %g times; diameter=%g would take the image as it is",
+        "the pixel size in the file is %.4g micrometres: the image is scaled by %g; give diameter=%g to turn this off",
         mpp,
         scale,
         config.diameter,
@@ -102,18 +102,18 @@ def scale_of_file(config: BundleConfig, mpp: float) -> float:
 
 
 def is_stained(read: Callable[[slice, slice], NDArray[Any]], shape: tuple[int, int], dtype: np.dtype[Any]) -> bool:
-    """Tell tissue under a microscope's lamp from fluorescence in colours, by how light the image is here and there.
+    """Return whether an image shows stained tissue in transmitted light, from its brightness.
 
-    Nuclei of tissue are alike in micrometres. Those of cultures, which fluorescence mostly shows, are not.
+    Pixel size determines the size of nuclei in tissue. It does not in cell cultures, which fluorescence mostly shows.
 
     Parameters
     ----------
     read
-        Gives the pixels (h, w, 3) of row and column slices.
+        Returns the pixels (h, w, 3) of row and column slices.
     shape
         Height and width of the image.
     dtype
-        Of its pixels; lamps are seen in eight bits.
+        Type of the pixels. Only uint8 images can be stained tissue.
 
     Examples
     --------
@@ -123,20 +123,20 @@ def is_stained(read: Callable[[slice, slice], NDArray[Any]], shape: tuple[int, i
     """
     if dtype != np.uint8 or 0 in shape:
         return False
-    sides = [min(_PATCH, size) for size in shape]
+    sides = [min(_PATCH_SIDE, size) for size in shape]
     rows, columns = (
-        [slice(start, start + side) for start in np.linspace(0, size - side, _GRID).astype(int).tolist()]
+        [slice(start, start + side) for start in np.linspace(0, size - side, _GRID_SIDE).astype(int).tolist()]
         for size, side in zip(shape, sides, strict=True)
     )
     means = [read(row, column).mean() for row in rows for column in columns]
-    return bool(np.quantile(means, _QUANTILE) >= _LIGHT)
+    return bool(np.quantile(means, _QUANTILE) >= _MIN_BRIGHTNESS)
 
 
-def _checked(name: str, value: float, scale: float) -> float:
-    least, most = _SCALES
-    if not least <= scale <= most:
+def _check_scale(name: str, value: float, scale: float) -> float:
+    lower, upper = _SCALES
+    if not lower <= scale <= upper:
         raise SettingsError(
-            f"{name}: expected a value that scales the image by {least} to {most}, got {value}, "
+            f"{name}: expected a value that scales the image by {lower} to {upper}, got {value}, "
             f"which scales it by {scale:g}"
         )
     return scale

@@ -1,4 +1,4 @@
-"""The levels of a slide, exact, from looks at all its regions: one at whole numbers, a few at floating-point ones."""
+"""Exact percentiles of a slide from passes over its regions: one pass for integers, several for floating point."""
 
 from __future__ import annotations
 
@@ -11,165 +11,172 @@ from numpy.typing import NDArray
 from nucleus_unet.errors import ImageError
 from nucleus_unet.preprocessing.normalisation import (
     PERCENTILES,
-    Levels,
+    IntensityRange,
     check_range,
-    checked_levels,
     count_values,
-    levels_of_counts,
+    non_empty_range,
+    percentile_range_of_counts,
 )
 
 _DIGIT_BITS = 16
 _DIGITS = 2**_DIGIT_BITS
-# Numbers that are looked at together: finding their digits takes some times their memory.
-_TOGETHER = 2**20
+# Number of values that are processed at a time. The intermediate arrays need several times their memory.
+_CHUNK_VALUES = 2**20
 
 
-class Tally(Protocol):
-    """What gathers levels from one look at every region, or several.
+class StreamingPercentiles(Protocol):
+    """Computes the intensity range of a slide from one or several passes over all its regions.
 
     Attributes
     ----------
-    looks
-        How many.
+    passes
+        Number of passes.
     """
 
-    looks: int
+    passes: int
 
-    def look(self, pixels: NDArray[Any]) -> Any:
-        """Return what a region tells; may run in several threads."""
+    def count(self, pixels: NDArray[Any]) -> Any:
+        """Return the counts of a region, (h, w) or (h, w, 3). Several threads may call it at once."""
         ...
 
-    def add(self, told: Any) -> None:
-        """Take what a region told."""
+    def add(self, counts: Any) -> None:
+        """Add the counts of a region."""
         ...
 
-    def end_look(self) -> None:
-        """Take note that every region was looked at once more."""
+    def end_pass(self) -> None:
+        """Finish a pass over all regions.
+
+        Raises
+        ------
+        ImageError
+            If pixels are NaN or infinite.
+        """
         ...
 
-    def levels(self) -> Levels | None:
-        """Return what `nucleus_unet.preprocessing.normalisation.measure_levels` would of the whole."""
+    def intensity_range(self) -> IntensityRange | None:
+        """Return the result of `nucleus_unet.preprocessing.normalisation.percentile_range` for the whole slide."""
         ...
 
 
-def tally_for(dtype: np.dtype[Any], size: int) -> Tally:
-    """Return an empty tally for ``size`` numbers of a type."""
-    return _RankTally(dtype, size) if dtype.kind == "f" else _ValueTally(dtype)
+def streaming_percentiles_for(dtype: np.dtype[Any], size: int) -> StreamingPercentiles:
+    """Return an object without counts for a slide of ``size`` values of a type."""
+    return _RankPercentiles(dtype, size) if dtype.kind == "f" else _HistogramPercentiles(dtype)
 
 
-class _ValueTally:
-    """Counts of all values that whole numbers of up to 16 bits can have."""
+class _HistogramPercentiles:
+    """Counts each value of integers with up to 16 bits."""
 
-    looks = 1
+    passes = 1
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self._counts = np.zeros(2 ** (8 * dtype.itemsize), np.int64)
 
-    def look(self, pixels: NDArray[Any]) -> NDArray[np.int64]:
-        """See `Tally`."""
+    def count(self, pixels: NDArray[Any]) -> NDArray[np.int64]:
+        """See `StreamingPercentiles`."""
         return count_values(pixels)
 
-    def add(self, told: NDArray[np.int64]) -> None:
-        """See `Tally`."""
-        self._counts += told
+    def add(self, counts: NDArray[np.int64]) -> None:
+        """See `StreamingPercentiles`."""
+        self._counts += counts
 
-    def end_look(self) -> None:
-        """See `Tally`."""
+    def end_pass(self) -> None:
+        """See `StreamingPercentiles`."""
 
-    def levels(self) -> Levels | None:
-        """See `Tally`."""
-        return levels_of_counts(self._counts)
+    def intensity_range(self) -> IntensityRange | None:
+        """See `StreamingPercentiles`."""
+        return percentile_range_of_counts(self._counts)
 
 
-class _RankTally:
-    """The floating-point numbers between which the percentiles lie, found from their first 16 bits to their last.
+class _RankPercentiles:
+    """Finds the floating-point numbers next to the percentiles, by a radix search, 16 bits at a time.
 
-    Numbers are looked at as keys: whole numbers in the same order. Each look counts, among the keys that begin like one
-    that is sought, the next 16 bits.
+    Numbers are mapped to unsigned integers (keys) in the same order. Each pass counts the next 16 bits of the keys that
+    have the prefix of a target.
+
     """
 
     def __init__(self, dtype: np.dtype[Any], size: int) -> None:
         self._dtype = dtype
-        self.looks = 8 * dtype.itemsize // _DIGIT_BITS
-        self._places = [share / 100 * (size - 1) for share in PERCENTILES]  # as numpy has them, to the last bit
-        ranks = [rank for place in self._places for rank in (int(place), min(int(place) + 1, size - 1))]
-        # The least and the most number too; of each what its key begins with, and its rank among those that do so.
-        self._sought = [(0, rank) for rank in (0, *ranks, size - 1)]
-        self._looked, self._unusable = 0, 0
+        self.passes = 8 * dtype.itemsize // _DIGIT_BITS
+        self._positions = [share / 100 * (size - 1) for share in PERCENTILES]  # equal to numpy's to the last bit
+        ranks = [rank for position in self._positions for rank in (int(position), min(int(position) + 1, size - 1))]
+        # Targets are the percentiles, the minimum and the maximum: the prefix of the key, and the rank among such keys.
+        self._targets = [(0, rank) for rank in (0, *ranks, size - 1)]
+        self._pass, self._unusable = 0, 0
         self._counts = self._no_counts()
 
-    def look(self, pixels: NDArray[Any]) -> tuple[dict[int, NDArray[np.int64]], int]:
-        """See `Tally`."""
+    def count(self, pixels: NDArray[Any]) -> tuple[dict[int, NDArray[np.int64]], int]:
+        """See `StreamingPercentiles`."""
         counts, unusable = self._no_counts(), 0
-        for numbers in _pieces(pixels):
-            if self._looked == 0:
+        for numbers in _chunks(pixels):
+            if self._pass == 0:
                 finite = np.isfinite(numbers)
                 unusable += int(np.count_nonzero(~(finite if finite.ndim == 2 else finite.all(axis=-1))))
             keys = _keys(numbers)
-            digits = (keys >> np.uint64((self.looks - 1 - self._looked) * _DIGIT_BITS)) & np.uint64(_DIGITS - 1)
-            for beginning, found in counts.items():
-                among = digits
-                if self._looked:
-                    among = digits[keys >> np.uint64((self.looks - self._looked) * _DIGIT_BITS) == beginning]
-                found += np.bincount(among.astype(np.intp), minlength=_DIGITS)
+            digits = (keys >> np.uint64((self.passes - 1 - self._pass) * _DIGIT_BITS)) & np.uint64(_DIGITS - 1)
+            for prefix, prefix_counts in counts.items():
+                selected = digits
+                if self._pass:
+                    selected = digits[keys >> np.uint64((self.passes - self._pass) * _DIGIT_BITS) == prefix]
+                prefix_counts += np.bincount(selected.astype(np.intp), minlength=_DIGITS)
         return counts, unusable
 
-    def add(self, told: tuple[dict[int, NDArray[np.int64]], int]) -> None:
-        """See `Tally`."""
-        counts, unusable = told
+    def add(self, counts: tuple[dict[int, NDArray[np.int64]], int]) -> None:
+        """See `StreamingPercentiles`."""
+        region_counts, unusable = counts
         self._unusable += unusable
-        for beginning, found in counts.items():
-            self._counts[beginning] += found
+        for prefix, prefix_counts in region_counts.items():
+            self._counts[prefix] += prefix_counts
 
-    def end_look(self) -> None:
-        """See `Tally`."""
+    def end_pass(self) -> None:
+        """See `StreamingPercentiles`."""
         if self._unusable:
             raise ImageError(
                 f"image values: expected finite numbers, got {self._unusable} pixels that are NaN or infinite; "
                 "replace them first"
             )
-        sought = []
-        for beginning, rank in self._sought:
-            up_to = np.cumsum(self._counts[beginning])
+        targets = []
+        for prefix, rank in self._targets:
+            up_to = np.cumsum(self._counts[prefix])
             digit = int(np.searchsorted(up_to, rank, side="right"))
-            sought.append((beginning * _DIGITS + digit, rank - (int(up_to[digit - 1]) if digit else 0)))
-        self._sought = sought
-        self._looked += 1
+            targets.append((prefix * _DIGITS + digit, rank - (int(up_to[digit - 1]) if digit else 0)))
+        self._targets = targets
+        self._pass += 1
         self._counts = self._no_counts()
 
-    def levels(self) -> Levels | None:
-        """See `Tally`."""
-        least, *between, most = _numbers([key for key, _ in self._sought], self._dtype)
-        check_range(float(least), float(most), self._dtype)
-        parts = [place - int(place) for place in self._places]
-        black, white = (
-            float(np.quantile(np.array(between[2 * number : 2 * number + 2]), np.array([part]))[0])
+    def intensity_range(self) -> IntensityRange | None:
+        """See `StreamingPercentiles`."""
+        minimum, *neighbours, maximum = _numbers([key for key, _ in self._targets], self._dtype)
+        check_range(float(minimum), float(maximum), self._dtype)
+        parts = [position - int(position) for position in self._positions]
+        low, high = (
+            float(np.quantile(np.array(neighbours[2 * number : 2 * number + 2]), np.array([part]))[0])
             for number, part in enumerate(parts)
         )
-        return checked_levels(black, white, float(least), float(most))
+        return non_empty_range(low, high, float(minimum), float(maximum))
 
     def _no_counts(self) -> dict[int, NDArray[np.int64]]:
-        return {beginning: np.zeros(_DIGITS, np.int64) for beginning, _ in self._sought}
+        return {prefix: np.zeros(_DIGITS, np.int64) for prefix, _ in self._targets}
 
 
-def _pieces(pixels: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    rows = max(1, _TOGETHER // max(1, pixels[:1].size))
+def _chunks(pixels: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    rows = max(1, _CHUNK_VALUES // max(1, pixels[:1].size))
     return (pixels[start : start + rows] for start in range(0, len(pixels), rows))
 
 
 def _keys(numbers: NDArray[Any]) -> NDArray[np.uint64]:
-    """Map floating-point numbers to whole ones in the same order."""
+    """Map floating-point numbers to unsigned integers in the same order."""
     bits = 8 * numbers.dtype.itemsize
-    plain = np.ascontiguousarray(numbers).ravel() + numbers.dtype.type(0)  # there is a zero below zero
-    stored = plain.view(f"u{numbers.dtype.itemsize}").astype(np.uint64)
-    sign, every = np.uint64(1 << (bits - 1)), np.uint64((1 << bits) - 1)
-    keys: NDArray[np.uint64] = np.where(stored & sign, stored ^ every, stored | sign)
+    positive_zero = np.ascontiguousarray(numbers).ravel() + numbers.dtype.type(0)  # turns -0 into 0
+    bits_of = positive_zero.view(f"u{numbers.dtype.itemsize}").astype(np.uint64)
+    sign, all_bits = np.uint64(1 << (bits - 1)), np.uint64((1 << bits) - 1)
+    keys: NDArray[np.uint64] = np.where(bits_of & sign, bits_of ^ all_bits, bits_of | sign)
     return keys
 
 
 def _numbers(keys: list[int], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Invert `_keys`."""
+    """Inverse of `_keys`."""
     bits = 8 * dtype.itemsize
-    sign, every = 1 << (bits - 1), (1 << bits) - 1
-    stored = [key ^ sign if key & sign else key ^ every for key in keys]
+    sign, all_bits = 1 << (bits - 1), (1 << bits) - 1
+    stored = [key ^ sign if key & sign else key ^ all_bits for key in keys]
     return np.array(stored, f"u{dtype.itemsize}").view(dtype)

@@ -1,1 +1,1 @@
-"""What reports share: pages, tables, plots."""
+"""Shared parts of the reports: HTML pages, tables and plots."""

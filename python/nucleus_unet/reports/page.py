@@ -1,6 +1,6 @@
-"""Pages for people: one HTML file each, from a Jinja2 template beside the code that fills it in.
+"""HTML pages from Jinja2 templates, which escape all text. Each page is one file that works offline.
 
-A page opens without a network, on a laptop and on a phone. Templates escape whatever they are given.
+The template of a page is beside the module that fills it in.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def require_page_packages() -> None:
-    """Say what to install if Jinja2 or matplotlib is missing, before any long work that ends in a page.
+    """Check before a long computation that Jinja2 and matplotlib are installed.
 
     Raises
     ------
@@ -31,19 +31,19 @@ def require_page_packages() -> None:
 
 
 def require_jinja() -> Any:
-    """Return Jinja2, or say what to install if it is missing."""
+    """Return the package Jinja2. `MissingExtraError` names the command that installs it."""
     return require("jinja2", "pages need Jinja2", extra="plot")
 
 
 def render(template: str, **values: object) -> str:
-    """Fill in a template.
+    """Return the page that a template makes of values.
 
     Parameters
     ----------
     template
         Path of the template in this package.
     values
-        What the template uses; plain text is escaped.
+        Values of the template's variables. Text is escaped.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def render(template: str, **values: object) -> str:
 
 
 def embedded(picture: bytes, media_type: str = "image/png") -> str:
-    """Return the address of a picture that the page itself holds."""
+    """Return the data URI of a picture, which embeds it in the page."""
     return f"data:{media_type};base64," + base64.b64encode(picture).decode()
 
 
@@ -68,6 +68,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"embedded": embedded, "figure": "{:.3f}".format, "thousands": "{:,}".format}
+    environment.filters |= {"embedded": embedded, "metric": "{:.3f}".format, "thousands": "{:,}".format}
     environment.globals["version"] = nucleus_unet.__version__
     return environment

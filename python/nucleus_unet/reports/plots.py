@@ -1,4 +1,4 @@
-"""Pictures for people, drawn with matplotlib (the ``plot`` extra)."""
+"""Plots, drawn with matplotlib (the ``plot`` extra)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.exports.overlay import displayable, overlay
+from nucleus_unet.exports.overlay import overlay, to_display_rgb
 from nucleus_unet.extras import require
 from nucleus_unet.io.atomic import write_atomically
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _BINS = 40
 
-# By title, the names in a run's history and what each is called; in the colours of `PALETTE`.
+# For each title: the names in a run's history and their labels, in the order of the colours of `PALETTE`.
 _CURVES = {
     "Loss": {"validation_loss": "held out", "train_loss": "training"},
     "Pixel accuracy": {"validation_pixel_accuracy": "held out", "train_pixel_accuracy": "training"},
@@ -36,23 +36,23 @@ _CURVES = {
         "validation_per_image_mean_ap": "held out, mean per image",
     },
     "Learning rate": {"learning_rate": "learning rate"},
-    "Samples a second": {"samples_per_second": "samples a second"},
+    "Samples per second": {"samples_per_second": "samples per second"},
 }
 
 
 def require_matplotlib() -> None:
-    """Say what to install if matplotlib is missing, before any long work whose result is to be drawn.
+    """Check before a long computation that matplotlib is installed.
 
     Raises
     ------
     MissingExtraError
-        The message names the command.
+        matplotlib is missing. The message names the command that installs it.
     """
     new_figure(1, 1)
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Make a figure that no window and no global state holds."""
+    """Create a figure of this size in inches, without a window and without pyplot's global state."""
     matplotlib = require("matplotlib.figure", "plots need matplotlib", extra="plot")
     figure: Figure = matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
     return figure
@@ -66,9 +66,14 @@ def plot_outlines(image: NDArray[Any], labels: NDArray[np.uint32], ax: Axes | No
     image : NDArray[Any] (H, W) or (H, W, 3)
         The image.
     labels : NDArray[np.uint32] (H, W)
-        0 background; 1..N.
+        Label image, 0 background, nuclei 1 to N.
     ax
-        Axes to draw on; by default those of a new pyplot figure.
+        Axes to draw on. By default those of a new pyplot figure.
+
+    Returns
+    -------
+    Axes
+        The axes.
     """
     if ax is None:
         require_matplotlib()
@@ -82,21 +87,21 @@ def plot_outlines(image: NDArray[Any], labels: NDArray[np.uint32], ax: Axes | No
 
 
 def save_triptychs(path: Path, rows: Sequence[tuple[NDArray[Any], NDArray[np.uint32], NDArray[np.uint32]]]) -> None:
-    """Save images, their truth and a prediction side by side as a PNG, one row for each image.
+    """Save images, their ground truth and a prediction side by side as a PNG, one row for each image.
 
     Parameters
     ----------
     path
-        Replaced if it exists.
+        Path of the PNG. An existing file is replaced.
     rows
-        Image, true label image and predicted label image.
+        Image, true label image and predicted label image of each row.
     """
     heights = [image.shape[0] / image.shape[1] for image, _, _ in rows]
     figure = new_figure(12, sum(4 * height + 0.4 for height in heights))
     axes = figure.subplots(len(rows), 3, squeeze=False, gridspec_kw={"height_ratios": heights})
     for line, (image, truth, prediction) in zip(axes, rows, strict=True):
         pictures = {
-            "image": displayable(image),
+            "image": to_display_rgb(image),
             f"truth: {np.unique(truth[truth > 0]).size} nuclei": overlay(image, truth, colour=(0, 220, 255)),
             f"prediction: {np.unique(prediction[prediction > 0]).size} nuclei": overlay(image, prediction),
         }
@@ -108,14 +113,14 @@ def save_triptychs(path: Path, rows: Sequence[tuple[NDArray[Any], NDArray[np.uin
 
 
 def save_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Save a training run's curves, of `draw_curves`, as one PNG.
+    """Save the curves of `draw_curves` as one PNG.
 
     Parameters
     ----------
     path
-        Replaced if it exists.
+        Path of the PNG. An existing file is replaced.
     history
-        Entries with ``samples`` and any of the names drawn; a name that an entry lacks is left out of it.
+        Entries of the training history. Each has ``samples`` and some of the plotted values.
     """
     figure = new_figure(15, 7)
     for ax, (title, names) in zip(figure.subplots(2, 3).flat, _CURVES.items(), strict=True):
@@ -125,19 +130,19 @@ def save_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
 
 
 def draw_curves(history: Sequence[Mapping[str, float]], *, marked: float) -> dict[str, bytes]:
-    """Draw a training run's curves: loss, pixel accuracy, average precision, learning rate, speed.
+    """Draw the curves of a training run: loss, pixel accuracy, average precision, learning rate, speed.
 
     Parameters
     ----------
     history
-        As `save_curves` takes it.
+        Entries of the training history, as for `save_curves`.
     marked
         Number of samples at which a vertical line is drawn.
 
     Returns
     -------
     dict of str to bytes
-        By title, an SVG; equal histories give equal bytes.
+        One SVG for each title. Equal histories give equal bytes.
     """
     pictures = {}
     for title, names in _CURVES.items():
@@ -162,24 +167,24 @@ def _draw_curves(ax: Axes, history: Sequence[Mapping[str, float]], names: Mappin
 
 
 def draw_precision(curves: Iterable[tuple[str, Mapping[float, float]]]) -> bytes:
-    """Draw average precision against the threshold of intersection over union.
+    """Draw average precision against the threshold of intersection over union (IoU).
 
     Parameters
     ----------
     curves
-        Names, and average precision by threshold.
+        Name of each curve, and its average precision by threshold.
 
     Returns
     -------
     bytes
-        Of a PNG.
+        The plot as a PNG.
     """
     figure = new_figure(7, 4.2)
     ax = figure.subplots()
     for name, curve in curves:
-        # A dollar sign would start a formula, a leading underscore hide the name.
+        # matplotlib starts a formula at a dollar sign, and hides a name with a leading underscore.
         ax.plot(list(curve), list(curve.values()), marker=".", label=" " + name.replace("$", r"\$"))
-    ax.set_xlabel("intersection over union that a match needs")
+    ax.set_xlabel("IoU threshold")
     ax.set_ylabel("average precision")
     ax.set_ylim(0, 1)
     ax.grid(alpha=0.3)
@@ -197,33 +202,34 @@ PALETTE = (
     (240, 228, 66),
     (120, 120, 120),
 )
-"""Colours of Okabe and Ito, which colour-blind people can tell apart; the last one, grey, for all the rest."""
+"""Colours of Okabe and Ito, which colour-blind people can distinguish. The last one is grey, for all other groups."""
 
 
 def draw_histogram(
     groups: Sequence[NDArray[np.float64]], *, unit: str, logarithmic: bool = False, whole: bool = False
 ) -> bytes:
-    """Draw the distribution of a quantity, the groups stacked on one another.
+    """Draw a histogram with stacked groups.
 
     Parameters
     ----------
     groups
-        Values of each group, at most as many as `PALETTE` has colours; those not finite are left out.
+        Values of each group. There are at most as many groups as colours in `PALETTE`. Values that are not finite are
+        ignored.
     unit
-        What the axis of the values says.
+        Label of the value axis.
     logarithmic
-        Bins of equal ratio, for values above 0.
+        Use a logarithmic axis. All values are above 0.
     whole
-        Values are whole numbers, at least 0: one bin each, unless they are many.
+        All values are integers of at least 0. Each has its own bin if there are few.
 
     Returns
     -------
     bytes
-        Of an SVG; equal values give equal bytes.
+        The histogram as an SVG. Equal values give equal bytes.
     """
     groups = [values[np.isfinite(values)] for values in groups]
     figure = new_figure(4, 2.6)
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator  # there is matplotlib, or the line above says so
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator  # new_figure has checked that it is installed
 
     ax = figure.subplots()
     bins = _bins(np.concatenate(groups), logarithmic=logarithmic, whole=whole)
@@ -231,7 +237,7 @@ def draw_histogram(
     ax.hist(groups, bins=bins.tolist(), stacked=True, color=colours)
     if logarithmic:
         ax.set_xscale("log")
-        # Of its own accord matplotlib writes more between the powers of ten than there is room for.
+        # By default, matplotlib adds more tick labels between the powers of ten than there is room for.
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if bins[-1] < 200 * bins[0] else (1,)))
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_locator(NullLocator())
@@ -255,11 +261,11 @@ def _bins(values: NDArray[np.float64], *, logarithmic: bool, whole: bool) -> NDA
 
 
 def svg(figure: Figure) -> bytes:
-    """Return a figure as SVG; equal figures give equal bytes."""
+    """Return a figure as SVG. Equal figures give equal bytes."""
     import matplotlib
 
     content = io.BytesIO()
-    # Text stays text, in the reader's own font; ids and date would differ from run to run.
+    # Text stays text in the reader's font. Fixed ids and no date make the bytes reproducible.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nucleus-unet"}):
         figure.savefig(content, format="svg", metadata={"Date": None})
     return content.getvalue()

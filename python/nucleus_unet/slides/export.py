@@ -1,36 +1,28 @@
-"""Further formats of a finished slide, made from what its run left, in bounded memory."""
+"""Convert the results of a finished run to further formats, in bounded memory."""
 
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.exports.coco import CocoWriter
-from nucleus_unet.exports.geojson import Polygons, decode_outlines
-from nucleus_unet.exports.ome_zarr import require_zarr, write_label_zarr
-from nucleus_unet.exports.rle import RleCsvWriter
+from nucleus_unet.exports.formats import Add, open_table_file
+from nucleus_unet.exports.names import FORMATS, TABLE_FORMATS, ZARR_VERSIONS, check_formats, format_of, stem
+from nucleus_unet.exports.nucleus_table import NucleusTable
+from nucleus_unet.exports.ome_zarr import require_zarr, tiff_levels, write_label_zarr
+from nucleus_unet.exports.parquet import pyarrow, read_table
 from nucleus_unet.io.atomic import check_output_folder, read_json, written_atomically
-from nucleus_unet.slides.nucleus_table import Nucleus, NucleusTable
 from nucleus_unet.slides.plan import PLAN
 from nucleus_unet.slides.writers.outlines import OutlineWriter
-from nucleus_unet.slides.writers.results import LABELS, TABLE, count_if_finished
-from nucleus_unet.slides.writers.table import pyarrow, read_table
+from nucleus_unet.slides.writers.results import LABELS, OVERVIEW, TABLE, count_if_finished
 
-FORMATS = {
-    "geojson": "nuclei.geojson",
-    "rle": "nuclei.rle.csv",
-    "coco": "nuclei.coco.json",
-    "omezarr": "nuclei.ome.zarr",
-    "omezarr0.4": "nuclei-0.4.ome.zarr",
-}
-"""What each format is called; of outlines there may be several files."""
-
-_VERSIONS = {"omezarr": "0.5", "omezarr0.4": "0.4"}
+_COPIED = {"tif": LABELS, "parquet": TABLE, "png": OVERVIEW}
+"""Formats in which a run leaves its results anyway."""
 
 
 def export_slide(
@@ -46,115 +38,131 @@ def export_slide(
     Parameters
     ----------
     folder
-        Of the results of `nucleus_unet.Segmenter.predict_slide`.
+        Folder of a finished run of `nucleus_unet.Segmenter.predict_slide`.
     out
-        Folder for the files; they are replaced if they exist.
+        Folder for the files. Existing files are replaced.
     formats
-        Some of `FORMATS`: ``geojson``, detections as QuPath reads them, not compressed; ``rle``, the CSV of the 2018
-        Data Science Bowl; ``coco``, polygons as COCO has them; ``omezarr``, the label pyramid as OME-Zarr 0.5, and
-        ``omezarr0.4``.
+        Some of `nucleus_unet.exports.names.FORMATS`. ``geojson`` is not compressed, and many nuclei make several
+        files; ``png`` is the overview.
     name
-        What to call the image in ``rle`` and ``coco``; by default the folder's name.
+        Name of the image in ``rle`` and ``coco``; by default the name of the folder.
     track
-        Of a step's name makes what wraps the step's list, to show progress.
+        Returns, for the name of a step, a function that wraps the step's list to show progress.
 
     Returns
     -------
     list of Path
-        What was written.
+        Paths of the written files.
 
     Raises
     ------
     SettingsError
-        If a format is unknown, or the folder is not that of a finished run.
+        If a format is unknown, or if the folder is not that of a finished run.
     DataError
         If a file of the run is damaged.
     MissingExtraError
         If the ``slides`` extra, or for OME-Zarr the ``zarr`` extra, is not installed.
     """
     folder, out = Path(folder), Path(out)
-    _check_formats(formats)
+    check_formats(formats)
     check_output_folder(out, "the exported files")
-    count = count_if_finished(folder)
-    if count is None:
-        raise SettingsError(f"{folder}: expected the folder of a finished run; `nucleus-unet slide` makes one")
-    plan = _read_plan(folder)
-    pyarrow()
-    if set(formats) & set(_VERSIONS):
+    count, plan = _finished(folder)
+    if set(formats) & set(ZARR_VERSIONS):
         require_zarr()
     written: list[Path] = []
-    if set(formats) - set(_VERSIONS):
-        groups = _counted(read_table(folder / TABLE), track("nuclei")(range(count)), folder / TABLE)
-        written += _write_nuclei(groups, out, formats, plan, name or folder.resolve().name)
-    for chosen, version in _VERSIONS.items():
-        if chosen in formats:
-            written.append(out / FORMATS[chosen])
-            steps = track(f"OME-Zarr {version}")
-            write_label_zarr(written[-1], folder / LABELS, version=version, mpp=plan["mpp"], track=steps)
+    if tables := [each for each in formats if each in TABLE_FORMATS and each not in _COPIED]:
+        groups = _track_nuclei(read_table(folder / TABLE), track("nuclei")(range(count)), folder / TABLE)
+        written += _write_tables(groups, out, tables, plan, name or folder.resolve().name)
+    for chosen in formats:
+        if chosen in _COPIED or chosen in ZARR_VERSIONS:
+            written.append(out / f"nuclei{FORMATS[chosen].suffixes[0]}")
+            _write_whole(folder, written[-1], chosen, plan, track)
     return written
 
 
-def _counted(groups: Iterable[NucleusTable], steps: Iterable[int], table: Path) -> Iterator[NucleusTable]:
-    """Yield the groups, taking a step for each nucleus."""
+def save_slide(folder: Path, path: Path) -> Path:
+    """Write the nuclei of a finished run to one file, in the format that its suffix means.
+
+    Raises
+    ------
+    SettingsError
+        If no format has this suffix, or the folder is not that of a finished run.
+    DataError
+        If a file of the run is damaged.
+    """
+    chosen = format_of(path)
+    count, plan = _finished(folder)
+    if chosen in _COPIED or chosen in ZARR_VERSIONS:
+        _write_whole(folder, path, chosen, plan, lambda _: iter)
+        return path
+    with open_table_file(chosen, path, shape=(plan["height"], plan["width"]), name=stem(path)) as add:
+        for group in _track_nuclei(read_table(folder / TABLE), range(count), folder / TABLE):
+            add(group)
+    return path
+
+
+def _finished(folder: Path) -> tuple[int, dict[str, Any]]:
+    """Return the number of nuclei and the plan of a finished run."""
+    count = count_if_finished(folder)
+    if count is None:
+        raise SettingsError(f"{folder}: expected the folder of a finished run; `nucleus-unet slide` makes one")
+    pyarrow()
+    return count, _read_plan(folder)
+
+
+def _write_whole(
+    folder: Path,
+    path: Path,
+    chosen: str,
+    plan: dict[str, Any],
+    track: Callable[[str], Callable[[Sequence[Any]], Iterable[Any]]],
+) -> None:
+    """Write what is not made nucleus by nucleus: a copy, or the pyramid of labels as OME-Zarr."""
+    if chosen in _COPIED:
+        with (folder / _COPIED[chosen]).open("rb") as source, written_atomically(path) as target:
+            shutil.copyfileobj(source, target)
+        return
+    version = ZARR_VERSIONS[chosen]
+    with tiff_levels(folder / LABELS) as levels:
+        write_label_zarr(path, levels, version=version, mpp=plan["mpp"], track=track(f"OME-Zarr {version}"))
+
+
+def _track_nuclei(tables: Iterable[NucleusTable], steps: Iterable[int], path: Path) -> Iterator[NucleusTable]:
+    """Yield the tables and advance ``steps`` by the number of nuclei in each."""
     steps = iter(steps)
-    for group in groups:
-        yield group
-        if len(list(islice(steps, len(group)))) < len(group):
-            raise _other_count(table)
+    for table in tables:
+        yield table
+        if len(list(islice(steps, len(table)))) < len(table):
+            raise _wrong_count(path)
     if next(steps, None) is not None:
-        raise _other_count(table)
+        raise _wrong_count(path)
 
 
-def _other_count(table: Path) -> DataError:
+def _wrong_count(path: Path) -> DataError:
     return DataError(
-        f"{table} is damaged: it does not hold as many nuclei as the run found; delete it, and the "
-        "same run, from its beginning, makes it anew"
+        f"{path} is damaged: it does not hold as many nuclei as the run found; delete it, then repeat the same run"
     )
 
 
-def _check_formats(formats: Sequence[str]) -> None:
-    """Raise `SettingsError` unless all are known, and there is one."""
-    unknown = sorted(set(formats) - set(FORMATS))
-    if unknown or not formats:
-        raise SettingsError(f"format: expected some of {', '.join(FORMATS)}, got {', '.join(formats) or 'none'}")
-
-
-def _write_nuclei(
+def _write_tables(
     groups: Iterable[NucleusTable], out: Path, formats: Sequence[str], plan: dict[str, Any], name: str
 ) -> list[Path]:
-    """Write the formats that are made of outlines, all from one pass."""
+    """Write the formats that are made nucleus by nucleus, all in one pass."""
     written: list[Path] = []
-    adders: list[Callable[[Nucleus, Polygons], None]] = []
+    adders: list[Add] = []
     outlines = None
     with ExitStack() as stack:
-
-        def opened(chosen: str) -> BinaryIO:
-            written.append(out / FORMATS[chosen])
-            return stack.enter_context(written_atomically(written[-1]))
-
-        if "geojson" in formats:
-            outlines = stack.enter_context(OutlineWriter(out, compressed=False))
-        if "rle" in formats:
-            rle = stack.enter_context(RleCsvWriter(opened("rle"), height=plan["height"], image_id=name))
-            adders.append(lambda _, polygons: rle.add(polygons))
-        if "coco" in formats:
-            shape = plan["height"], plan["width"]
-            coco = stack.enter_context(CocoWriter(opened("coco"), shape=shape, name=name))
-            adders.append(
-                lambda nucleus, polygons: coco.add(
-                    polygons,
-                    area=nucleus.area,
-                    box=(nucleus.top, nucleus.left, nucleus.bottom, nucleus.right),
-                    probability=nucleus.probability,
-                )
-            )
+        for chosen in formats:
+            if chosen == "geojson":
+                outlines = stack.enter_context(OutlineWriter(out, compressed=False))
+                adders.append(outlines.add)
+            else:
+                written.append(out / f"nuclei{FORMATS[chosen].suffixes[0]}")
+                shape = plan["height"], plan["width"]
+                adders.append(stack.enter_context(open_table_file(chosen, written[-1], shape=shape, name=name)))
         for group in groups:
-            if outlines is not None:
-                outlines.add(group)
-            if adders:
-                for nucleus, polygons in zip(group.nuclei(), decode_outlines(group.outline), strict=True):
-                    for add in adders:
-                        add(nucleus, polygons)
+            for add in adders:
+                add(group)
     return (outlines.paths if outlines is not None else []) + written
 
 
@@ -163,8 +171,8 @@ def _read_plan(folder: Path) -> dict[str, Any]:
     try:
         plan = read_json(path)
         height, width, mpp = (plan[key] for key in ("height", "width", "mpp"))
-        sized = all(type(side) is int and 0 < side < 2**31 for side in (height, width))
-        if not sized or not (mpp is None or (type(mpp) in (int, float) and 0 < mpp < math.inf)):
+        valid_size = all(type(side) is int and 0 < side < 2**31 for side in (height, width))
+        if not valid_size or not (mpp is None or (type(mpp) in (int, float) and 0 < mpp < math.inf)):
             raise ValueError(f"got {height!r}, {width!r} and {mpp!r}")
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path} is damaged: expected a slide's height, width and mpp ({error})") from error

@@ -1,6 +1,6 @@
-"""How a slide is cut: tiles for the network, blocks for the grouping, and which tiles a block needs.
+"""How a slide is divided: tiles for the network, blocks for grouping, and the tiles that each block needs.
 
-All in pixels at the model's scale. Tiles are those of `nucleus_unet.inference.tiles`; there is no second way of tiling.
+All lengths are in pixels at the model's scale. The tiles are those of `nucleus_unet.inference.tiles`.
 """
 
 from __future__ import annotations
@@ -9,40 +9,43 @@ from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
 from nucleus_unet.errors import ImageError
+from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.predict import padded_size
 from nucleus_unet.inference.tiles import Span, Tile, check_parts, lay_tiles
+from nucleus_unet.io.source import Slide
+from nucleus_unet.preprocessing.resample import scaled_size
 
-# A million pixels a side: more than any microscope has, and little enough for what is kept of each part of a slide.
-_MOST_PIXELS = 2**40
-# Outlines have 32 bits.
-_LONGEST = 2**31 - 1
+# 2**20 pixels a side. No microscope scans more, and the lists of tiles and blocks fit into memory.
+_MAX_PIXELS = 2**40
+# Outlines are stored as 32-bit integers.
+_MAX_SIDE = 2**31 - 1
 
 
 class Block(NamedTuple):
-    """The rows and columns whose centres one grouping step decides."""
+    """A rectangle of pixels. A grouping step finds the nuclei whose centres lie in it."""
 
     rows: slice
     columns: slice
 
 
 def check_size(shape: tuple[int, int]) -> None:
-    """Find out, before anything is made for each part of a slide, whether it is as large as a file may well claim.
+    """Check the size that a slide's file claims, before memory is allocated for its tiles and blocks.
 
     Raises
     ------
     ImageError
-        If no run could keep track of its parts.
+        If the slide has more pixels than a run can divide.
     """
     height, width = shape
-    if height * width > _MOST_PIXELS or max(shape) > _LONGEST:
+    if height * width > _MAX_PIXELS or max(shape) > _MAX_SIDE:
         raise ImageError(
-            f"slide: expected at most {_MOST_PIXELS:,} pixels, {_LONGEST:,} a side, got {height:,} x {width:,}; "
-            "if it is as large as that, cut it into several"
+            f"slide: expected at most {_MAX_PIXELS:,} pixels, {_MAX_SIDE:,} a side, got {height:,} x {width:,}; "
+            "if the file is correct, cut the slide into several files"
         )
 
 
 def lay_blocks(shape: tuple[int, int], side: int) -> list[Block]:
-    """Cut an image of ``shape`` into blocks of ``side`` pixels, by rows.
+    """Cut an image of ``shape`` (height, width) into blocks of ``side`` pixels, row by row.
 
     Examples
     --------
@@ -54,7 +57,7 @@ def lay_blocks(shape: tuple[int, int], side: int) -> list[Block]:
 
 
 def widen(block: Block, margin: int, shape: tuple[int, int]) -> Block:
-    """Add a margin on all sides, as far as the image reaches."""
+    """Return a block enlarged by a margin on all sides, clipped to the image of ``shape``."""
     return Block(
         *(
             slice(max(0, span.start - margin), min(size, span.stop + margin))
@@ -63,9 +66,9 @@ def widen(block: Block, margin: int, shape: tuple[int, int]) -> Block:
     )
 
 
-def common(one: Block, other: Block) -> Block:
-    """Return the rows and columns of both of two blocks that overlap."""
-    return Block(*(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True)))
+def intersection(first: Block, second: Block) -> Block:
+    """Return the intersection of two blocks that overlap."""
+    return Block(*(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(first, second, strict=True)))
 
 
 class TileGrid:
@@ -76,14 +79,16 @@ class TileGrid:
     shape
         Height and width of the image.
     tile
-        Side of a tile.
-    radius, stride
-        Of the network.
+        Largest side of a tile in pixels.
+    radius
+        Receptive radius of the network in pixels.
+    stride
+        Stride of the network in pixels.
 
     Attributes
     ----------
     tiles : list of Tile
-        By rows.
+        All tiles, row by row.
 
     Raises
     ------
@@ -94,8 +99,8 @@ class TileGrid:
     def __init__(self, shape: tuple[int, int], *, tile: int, radius: int, stride: int) -> None:
         self.shape, self.tile = shape, tile
         self.tiles: list[Tile] = lay_tiles(*padded_size(shape, stride), tile=tile, radius=radius, stride=stride)
-        self._rows: list[Span] = list(dict.fromkeys(each.rows for each in self.tiles))
-        self._columns: list[Span] = list(dict.fromkeys(each.columns for each in self.tiles))
+        self._rows: list[Span] = list(dict.fromkeys(part.rows for part in self.tiles))
+        self._columns: list[Span] = list(dict.fromkeys(part.columns for part in self.tiles))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -104,19 +109,19 @@ class TileGrid:
         return rows.stop - rows.start, columns.stop - columns.start
 
     def core(self, number: int) -> Block:
-        """Return which pixels of the image come from a tile."""
+        """Return the pixels of the image that a tile's core covers."""
         return Block(
             *(
-                slice(span.keep_start, min(span.keep_stop, size))
+                slice(span.core_start, min(span.core_stop, size))
                 for span, size in zip(self.tiles[number], self.shape, strict=True)
             )
         )
 
     def blocks(self, side: int, margin: int) -> list[Block]:
-        """Cut the image into blocks, by rows, of at most ``side`` pixels, which wait for no more tiles than need be.
+        """Cut the image into blocks of at most ``side`` pixels, row by row.
 
-        They end a ``margin``, which a block reads beyond itself, before the cores of tiles do: so all but the last are
-        decided while the network is at the tiles after them.
+        A block reads a ``margin`` around itself. Blocks end a ``margin`` before the cores of tiles end, so that a block
+        needs as few tiles as possible. All blocks but the last can be grouped while the network runs on later tiles.
 
         Examples
         --------
@@ -138,13 +143,13 @@ class TileGrid:
         return [Block(row, column) for row in rows for column in columns]
 
     def check_blocks(self, side: int, margin: int) -> None:
-        """Raise `SettingsError` if so many blocks could not be listed in bounded memory."""
+        """Raise `SettingsError` if the blocks are too many to be listed in memory."""
         rows, columns = (sum(parts for _, _, parts in stretches) for stretches in self._stretches(side, margin))
         check_parts("block", side, self.shape, (rows, columns))
 
     def _stretches(self, side: int, margin: int) -> tuple[list[Stretch], list[Stretch]]:
         rows, columns = (
-            _cut([*(span.keep_stop - margin for span in spans[:-1] if span.keep_stop > margin), size], side)
+            _cut([*(span.core_stop - margin for span in spans[:-1] if span.core_stop > margin), size], side)
             for spans, size in zip((self._rows, self._columns), self.shape, strict=True)
         )
         return rows, columns
@@ -153,24 +158,30 @@ class TileGrid:
         """Return the numbers of the tiles whose cores touch a region, ascending."""
         down, across = (
             range(
-                bisect_right([span.keep_stop for span in spans], wanted.start),
-                bisect_left([span.keep_start for span in spans], wanted.stop),
+                bisect_right([span.core_stop for span in spans], extent.start),
+                bisect_left([span.core_start for span in spans], extent.stop),
             )
-            for spans, wanted in zip((self._rows, self._columns), region, strict=True)
+            for spans, extent in zip((self._rows, self._columns), region, strict=True)
         )
         return [row * len(self._columns) + column for row in down for column in across]
 
 
+def slide_grid(slide: Slide, scale: float, *, engine: Predictor, tile: int) -> TileGrid:
+    """Return the tiles of a slide at the model's scale."""
+    height, width = (scaled_size(size, scale) for size in slide.shape)
+    return TileGrid((height, width), tile=tile, radius=engine.receptive_radius, stride=engine.stride)
+
+
 Stretch = tuple[int, int, int]
-"""Where it starts, how long it is, and into how many blocks it is cut."""
+"""Start and length of a range of pixels, and the number of blocks into which it is cut."""
 
 
-def _cut(places: list[int], side: int) -> list[Stretch]:
-    """Cut 0 to the last of some places at as few of them as may be; what is longer than ``side`` is cut further."""
+def _cut(ends: list[int], side: int) -> list[Stretch]:
+    """Cut the range from 0 to the last of ``ends`` at as few of them as possible. Cut longer parts than ``side``."""
     stretches: list[Stretch] = []
     start = 0
-    for place, following in zip(places, [*places[1:], None], strict=True):
+    for end, following in zip(ends, [*ends[1:], None], strict=True):
         if following is None or following - start > side:
-            stretches.append((start, place - start, -(-(place - start) // side)))
-            start = place
+            stretches.append((start, end - start, -(-(end - start) // side)))
+            start = end
     return stretches

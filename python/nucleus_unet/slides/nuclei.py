@@ -1,4 +1,4 @@
-"""Nuclei of one block: measured, as runs of pixels of the slide, and as the arrays of a file."""
+"""The nuclei of one block: measurements, and pixels as runs on the slide."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from nucleus_unet import _core
 
 @dataclass(frozen=True, eq=False)
 class Nuclei:
-    """Some nuclei of a slide, in no order that matters; on the slide's own pixels.
+    """Nuclei of a slide, in arbitrary order. All coordinates are pixels of the slide, unless stated otherwise.
 
     Attributes
     ----------
     centre : NDArray[np.int64] (N, 2)
-        Row and column of the heat's peak at the model's scale: the key, unique in the slide.
+        Row and column of the centre, in pixels at the model's scale. No two nuclei of a slide have the same centre.
     box : NDArray[np.int64] (N, 4)
-        Half-open: first row and column, and the row and column after the last ones.
+        Half-open bounding box: first row, first column, last row + 1, last column + 1.
     area : NDArray[np.int64] (N,)
-        In pixels.
+        Number of pixels.
     centroid : NDArray[np.float64] (N, 2)
         Mean row and column.
     intensity : NDArray[np.float64] (N,)
-        Mean of the image (of the mean of the channels, in colour).
+        Mean pixel value (of the mean over the channels, for colour images).
     probability : NDArray[np.float32] (N,)
-        Mean foreground probability.
+        Mean foreground probability, 0 to 1.
     first_run : NDArray[np.int64] (N + 1,)
-        The runs of nucleus ``i`` are those from ``first_run[i]`` to ``first_run[i + 1]``.
+        The runs of nucleus ``i`` are ``runs[first_run[i]:first_run[i + 1]]``.
     runs : NDArray[np.int32] (M, 3)
-        Row, first column, and the column after the last one; by rows and columns within a nucleus.
+        Row, first column, last column + 1. The runs of a nucleus are in raster order.
     """
 
     centre: NDArray[np.int64]
@@ -49,11 +49,11 @@ class Nuclei:
 
     @property
     def first_pixel(self) -> NDArray[np.int32]:
-        """Row and column of each nucleus's first pixel in raster order, which no other nucleus has."""
+        """Row and column of each nucleus's first pixel in raster order, (N, 2). No two nuclei share it."""
         return self.runs[self.first_run[:-1], :2]
 
     def outlines(self) -> list[bytes]:
-        """Trace each nucleus on the slide's pixels, in well-known binary."""
+        """Return the outline of each nucleus as well-known binary, in pixels of the slide."""
         if not len(self):
             return []
         top, left = self.box[:, :2].min(axis=0)
@@ -64,8 +64,8 @@ class Nuclei:
         return _core.contours_wkb(labels, (int(top), int(left)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return all arrays by name, as a record holds them."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        """Return all arrays by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def measure_nuclei(
@@ -76,27 +76,27 @@ def measure_nuclei(
     centres: NDArray[np.int64],
     probabilities: NDArray[np.float32],
 ) -> Nuclei:
-    """Measure the nuclei of a part of a slide that holds them whole.
+    """Measure the nuclei in a rectangle of a slide that contains them completely.
 
-    Every number depends on the nucleus alone, to the last bit, not on the part.
+    Every number depends on the nucleus alone, to the last bit, not on the rectangle.
 
     Parameters
     ----------
     labels : NDArray[np.uint32] (h, w)
-        0 background.
+        0 is background.
     image : NDArray[Any] (h, w) or (h, w, 3)
-        The slide's pixels there.
+        Pixels of the slide in the rectangle.
     corner
-        Row and column of the slide at which the part begins.
+        Row and column of the rectangle's first pixel in the slide.
     centres, probabilities
-        Of the labels 1, 2, and so on; those of labels that are absent are left out.
+        Centres (N, 2) and mean foreground probabilities (N,) of the labels 1 to N. Labels may be absent from the image.
     """
     grey = image if image.ndim == 2 else image.mean(axis=-1)
     present, area, box, centroid, intensity, _ = _core.measure(
         np.ascontiguousarray(labels), intensity=grey.astype(np.float32)
     )
     assert intensity is not None  # as an image was given
-    sums = np.rint(centroid * area[:, None])  # whole numbers, far below where doubles have gaps
+    sums = np.rint(centroid * area[:, None])  # whole numbers, which float64 represents exactly
     owners, runs = _runs(labels)
     order = np.argsort(owners, kind="stable")
     counts = np.bincount(np.searchsorted(present, owners), minlength=len(present))
@@ -114,14 +114,14 @@ def measure_nuclei(
 
 
 def paint_runs(image: NDArray[np.uint32], runs: NDArray[Any], labels: NDArray[Any]) -> None:
-    """Write labels on an image, on the pixels of runs (row, first column, the column after the last one)."""
+    """Set the pixels of runs (row, first column, last column + 1) in an image to the labels of the runs."""
     first, lengths = runs[:, 0].astype(np.intp) * image.shape[1] + runs[:, 1], runs[:, 2] - runs[:, 1]
     steps = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     image.reshape(-1)[np.repeat(first, lengths) + steps] = np.repeat(labels, lengths)
 
 
 def no_nuclei() -> Nuclei:
-    """Return none."""
+    """Return an object without nuclei."""
     return measure_nuclei(
         np.zeros((1, 1), np.uint32),
         np.zeros((1, 1)),
@@ -134,7 +134,7 @@ def no_nuclei() -> Nuclei:
 def _runs(labels: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
     """Return the labels and the (row, start, stop) of all runs, in raster order."""
     height, width = labels.shape
-    # Rows one after the other, with a pixel of background between them: no run goes on into the next row.
+    # Rows are concatenated with one background pixel between them, so that no run continues in the next row.
     framed = np.zeros(height * (width + 1) + 1, np.uint32)
     framed[1:].reshape(height, width + 1)[:, :width] = labels
     changes = np.flatnonzero(framed[1:] != framed[:-1])

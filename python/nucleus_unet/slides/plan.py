@@ -1,7 +1,7 @@
-"""What is fixed before the first tile of a slide: its pixels, their levels, the model, all settings.
+"""The survey and the plan of a slide: all that is fixed before the first tile is predicted.
 
-Block sizes, order and the number of workers are not among it, nor, where the engine is exact, those of tiles: nothing
-depends on them.
+The block side, the order of tasks and the number of workers do not change the result and are not part of the plan.
+The tile side is part of it only for engines that are not exact.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -20,91 +21,113 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import DataError, ImageError, SettingsError
-from nucleus_unet.inference.prefetch import map_ahead
+from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.io.atomic import read_json, write_atomically
 from nucleus_unet.io.source import Slide
 from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.dab import Stains
-from nucleus_unet.preprocessing.normalisation import Levels
-from nucleus_unet.preprocessing.streaming_percentiles import tally_for
+from nucleus_unet.preprocessing.normalisation import IntensityRange
+from nucleus_unet.preprocessing.streaming_percentiles import streaming_percentiles_for
 from nucleus_unet.slides.grid import Block, lay_blocks
-from nucleus_unet.slides.survey.stain_sample import ColourView
-from nucleus_unet.slides.survey.thumbnail import ThumbnailView
-from nucleus_unet.slides.survey.tissue import TissueView
-from nucleus_unet.slides.tissue_mask import CellMask
+from nucleus_unet.slides.survey.stain_sample import StainSampler
+from nucleus_unet.slides.survey.thumbnail import ThumbnailBuilder
+from nucleus_unet.slides.survey.tissue import TissueDetector
+from nucleus_unet.slides.tissue_mask import TissueMask
 
-# In a run's folder: the plan, what is known of the slide, and all that is deleted in the end.
+logger = logging.getLogger(__name__)
+
+# Files in a run's folder, and the subfolder for intermediate files, which is deleted at the end.
 PLAN, SURVEY, WORK = "plan.json", "survey.json", "work"
 
-# Of the regions that are looked at; fixed, as the pixels' digest depends on it.
-_SURVEY_SIDE = 2048
+# Side of the regions that are read, in pixels. It is fixed, because the fingerprint of the pixels depends on it.
+_REGION_SIDE = 2048
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What one look at every pixel of a slide tells.
+    """What is measured from all pixels of a slide.
 
     Attributes
     ----------
     pixels
-        SHA-256 of all pixels: two slides with the same one are the same picture.
-    levels
-        As `measure_levels` of the whole image; None if all its pixels are equal.
+        Fingerprint of the pixels (SHA-256, hexadecimal). Equal fingerprints mean equal pixels.
+    intensity_range
+        The pixel values that become 0 and 1, from `percentile_range` of the whole slide. None if all pixels are equal.
     tissue
-        Where there is more than empty glass.
+        Cells of the slide that are not empty glass.
     stains
-        As `nucleus_unet.preprocessing.dab.see_stains` of the whole image.
+        Result of `nucleus_unet.preprocessing.dab.detect_dab` for the whole slide.
     thumbnail : NDArray[np.uint8] (h, w, 3)
-        From black to white.
+        The slide, reduced and normalised to 0..255.
     """
 
     pixels: str
-    levels: Levels | None
-    tissue: CellMask
+    intensity_range: IntensityRange | None
+    tissue: TissueMask
     stains: Stains
     thumbnail: NDArray[np.uint8]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON types; the thumbnail as a PNG file in base64."""
-        picture = imagecodecs.png_encode(self.thumbnail, level=1, filter=imagecodecs.PNG.FILTER.AVG)
+        """Return plain JSON types. The thumbnail is a PNG file in base64."""
+        png = imagecodecs.png_encode(self.thumbnail, level=1, filter=imagecodecs.PNG.FILTER.AVG)
         return {
             "pixels": self.pixels,
-            "levels": self.levels,
+            "intensity_range": self.intensity_range,
             "tissue": self.tissue.to_json(),
             "stains": self.stains,
-            "thumbnail": base64.b64encode(picture).decode(),
+            "thumbnail": base64.b64encode(png).decode(),
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Survey:
         """Inverse of `to_json`."""
-        levels = _levels(values["levels"])
-        stains = Stains(values["stains"][0], _levels(values["stains"][1]))
+        intensity_range = _intensity_range(values["intensity_range"])
+        stains = Stains(values["stains"][0], _intensity_range(values["stains"][1]))
         thumbnail = imagecodecs.png_decode(base64.b64decode(values["thumbnail"]))
-        return cls(values["pixels"], levels, CellMask.from_json(values["tissue"]), stains, thumbnail)
+        return cls(values["pixels"], intensity_range, TissueMask.from_json(values["tissue"]), stains, thumbnail)
+
+    @classmethod
+    def load(cls, folder: Path, origin: Mapping[str, object] | None, cell: int) -> Survey | None:
+        """Return the survey that a folder holds, if it is of the same file and of cells with the same side."""
+        path = folder / SURVEY
+        if origin is None or not path.exists():
+            return None
+        try:
+            saved = read_json(path)
+            if saved["origin"] == origin and saved["tissue"]["side"] == cell:
+                return cls.from_json(saved)
+        except (ValueError, TypeError, LookupError, imagecodecs.PngError):
+            logger.warning("%s is damaged: the slide is surveyed again", path)
+        return None
 
 
-def _levels(values: list[float] | None) -> Levels | None:
-    return None if values is None else Levels(*values)
+def _intensity_range(values: list[float] | None) -> IntensityRange | None:
+    return None if values is None else IntensityRange(*values)
 
 
 @dataclass(frozen=True)
 class SlidePlan:
-    """All that a slide's results depend on.
+    """All that the results of a slide depend on.
 
     Attributes
     ----------
-    height, width, channels, dtype, pixels
-        The slide; ``pixels`` is a digest of them all.
+    height, width
+        Size of the slide in pixels.
+    channels
+        3 for colour, None for grey.
+    dtype
+        Type of the pixels.
+    pixels
+        Fingerprint of the pixels.
     mpp
-        Micrometres per pixel: as was asked for, else where the slide says so. Of the results it is the unit; the scale
-        that may follow from it is ``prediction.scale``.
+        Micrometres per pixel, from the options or from the slide's file. None if unknown. It is the unit of the
+        results; the scale is ``prediction.scale``.
     tissue
-        Digest of the tissue mask; None if all of the slide is taken for tissue.
+        Fingerprint of the tissue mask. None if the whole slide is taken for tissue.
     roi
-        Digest of the drawn regions; None for the whole slide.
+        Fingerprint of the regions to which the run is limited. None for the whole slide.
     prediction
-        What a `nucleus_unet.Segmentation` of the same pixels carries.
+        The plan that a `nucleus_unet.Segmentation` of the same pixels contains.
     """
 
     height: int
@@ -122,21 +145,21 @@ class SlidePlan:
         return asdict(self)
 
 
-def survey(
+def survey_slide(
     slide: Slide, *, cell: int, workers: int, track: Callable[[Sequence[Block]], Iterable[Block]] = iter
 ) -> Survey:
-    """Look at every pixel once, or a few times if they are floating-point numbers, in bounded memory.
+    """Read every pixel of a slide in bounded memory: once, or several times for floating-point pixels.
 
     Parameters
     ----------
     slide
-        From `nucleus_unet.io.source.open_slide`.
+        The slide.
     cell
-        Side of the cells in which tissue is told from glass; see `nucleus_unet.slides.tissue_mask.cell_side`.
+        Side of a cell of the tissue mask, in pixels of the slide; see `nucleus_unet.slides.tissue_mask.cell_side`.
     workers
-        Threads that read.
+        Number of threads that read.
     track
-        Wraps the list of regions, to show progress.
+        Wraps the list of regions to show progress.
 
     Raises
     ------
@@ -144,86 +167,88 @@ def survey(
         If pixels are NaN or infinite, or cannot be read.
     """
     height, width = slide.shape
-    tally = tally_for(slide.dtype, height * width * (slide.channels or 1))
-    digests: list[str] = []
+    percentiles = streaming_percentiles_for(slide.dtype, height * width * (slide.channels or 1))
+    fingerprints: list[str] = []
 
-    view, thumbnail = TissueView(slide.shape, slide.channels, cell), ThumbnailView(slide.shape, slide.channels)
-    colours = ColourView(slide.shape, slide.channels, slide.dtype)
+    detector = TissueDetector(slide.shape, slide.channels, cell)
+    thumbnail = ThumbnailBuilder(slide.shape, slide.channels)
+    stains = StainSampler(slide.shape, slide.channels, slide.dtype)
 
-    def look(region: Block) -> _Seen:
+    def survey_region(region: Block) -> _RegionSurvey:
         pixels = slide.read(*region)
         digest = hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
-        # What a second look is for is the counts alone.
-        first_look = None
-        if not digests:
-            first_look = _FirstLook(
-                view.extremes(pixels), thumbnail.sums(region, pixels), colours.sample(region, pixels)
+        # Later passes only count pixel values.
+        first_pass = None
+        if not fingerprints:
+            first_pass = _FirstPass(
+                detector.extremes(pixels), thumbnail.sums(region, pixels), stains.sample(region, pixels)
             )
-        return _Seen(region, tally.look(pixels), digest, first_look)
+        return _RegionSurvey(region, percentiles.count(pixels), digest, first_pass)
 
-    for _ in range(tally.looks):
+    for _ in range(percentiles.passes):
         digest = hashlib.sha256(repr((slide.shape, slide.channels, slide.dtype.name)).encode())
+        regions = track(lay_blocks(slide.shape, _REGION_SIDE))
         with ThreadPoolExecutor(workers) as pool:
-            for seen in map_ahead(pool, look, track(lay_blocks(slide.shape, _SURVEY_SIDE)), depth=workers + 1):
-                tally.add(seen.told)
-                digest.update(seen.digest)
-                if seen.first_look is not None:
-                    view.add(seen.region.rows.start, seen.region.columns.start, seen.first_look.extremes)
-                    thumbnail.add(seen.region, seen.first_look.sums)
-                    colours.add(seen.region, seen.first_look.colours)
-        tally.end_look()
-        digests.append(digest.hexdigest())
-    if len(set(digests)) > 1:
-        raise ImageError("slide: its pixels changed while they were looked at")
-    levels = tally.levels()
-    return Survey(digests[0], levels, view.mask(levels), colours.stains(levels), thumbnail.picture(levels))
+            for result in prefetch_map(pool, survey_region, regions, depth=workers + 1):
+                percentiles.add(result.counts)
+                digest.update(result.digest)
+                if result.first_pass is not None:
+                    detector.add(result.region.rows.start, result.region.columns.start, result.first_pass.extremes)
+                    thumbnail.add(result.region, result.first_pass.sums)
+                    stains.add(result.region, result.first_pass.stains)
+        percentiles.end_pass()
+        fingerprints.append(digest.hexdigest())
+    if len(set(fingerprints)) > 1:
+        raise ImageError("slide: its pixels changed while they were read")
+    values = percentiles.intensity_range()
+    return Survey(fingerprints[0], values, detector.mask(values), stains.detect(values), thumbnail.image(values))
 
 
-class _FirstLook(NamedTuple):
+class _FirstPass(NamedTuple):
     extremes: tuple[NDArray[np.floating], NDArray[np.floating]]
     sums: NDArray[Any]
-    colours: NDArray[Any]
+    stains: NDArray[Any]
 
 
-class _Seen(NamedTuple):
+class _RegionSurvey(NamedTuple):
     region: Block
-    told: Any
+    counts: Any
     digest: bytes
-    first_look: _FirstLook | None
+    first_pass: _FirstPass | None
 
 
-def keep_plan(folder: Path, plan: SlidePlan) -> None:
-    """Write the plan into a run's folder, or check that the one there is the same.
+def save_or_check_plan(folder: Path, plan: SlidePlan) -> None:
+    """Write the plan into a run's folder. If the folder has a plan, check that it is the same.
 
     Raises
     ------
     SettingsError
-        If it differs; the message says in what.
+        If the plans differ. The message lists the differences.
     DataError
-        If it is no plan.
+        If the saved plan is damaged.
     """
     path = folder / PLAN
-    ours = plan.to_json()
+    current = plan.to_json()
     if not path.exists():
-        write_atomically(path, json.dumps(ours, indent=2) + "\n")
+        write_atomically(path, json.dumps(current, indent=2) + "\n")
         return
     try:
-        theirs = read_json(path)
-        if not isinstance(theirs, dict) or theirs.keys() != ours.keys():
-            raise ValueError("it is no plan of this version")
+        saved = read_json(path)
+        if not isinstance(saved, dict) or saved.keys() != current.keys():
+            raise ValueError("it is not a plan of this version")
     except ValueError as error:
-        raise DataError(f"{path} is damaged ({error}): give another out= to begin anew") from error
-    differences = list(_differences(theirs, ours))
+        raise DataError(f"{path} is damaged ({error}): give another out= to start a new run") from error
+    differences = list(_differences(saved, current))
     if differences:
         raise SettingsError(
             f"{folder} holds a run with another plan: {'; '.join(differences)}. "
-            "Give the same options to go on with it, or another out= to begin anew"
+            "Give the same options to resume it, or another out= to start a new run"
         )
 
 
-def _differences(theirs: Any, ours: Any, name: str = "") -> Iterator[str]:
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        for key in [*ours, *(key for key in theirs if key not in ours)]:
-            yield from _differences(theirs.get(key), ours.get(key), f"{name}.{key}" if name else key)
-    elif theirs != ours:
-        yield f"{name.removeprefix('prediction.')} was {theirs}, now is {ours}"
+def _differences(saved: Any, current: Any, name: str = "") -> Iterator[str]:
+    if isinstance(saved, dict) and isinstance(current, dict):
+        for key in [*current, *(key for key in saved if key not in current)]:
+            yield from _differences(saved.get(key), current.get(key), f"{name}.{key}" if name else key)
+    elif saved != current:
+        yield f"{name.removeprefix('prediction.')} was {saved}, now is {current}"

@@ -1,4 +1,4 @@
-"""One pass over the blocks, from top to bottom: gives nuclei their numbers, 1..N by first pixel."""
+"""Number the nuclei of a slide from 1 to N by their first pixels, in one pass over the blocks from top to bottom."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.exports.nucleus_table import NucleusTable, concatenate_tables, empty_table
 from nucleus_unet.slides.nuclei import Nuclei
-from nucleus_unet.slides.nucleus_table import NucleusTable, empty_table, joined
 
 
 @dataclass(frozen=True, eq=False)
-class Numbered:
-    """The nuclei of a block; those that begin further down than the sweep has come have the number 0 still."""
+class RelabelledBlock:
+    """The nuclei of a block and their labels. The label is 0 until the pass reaches the nucleus's first pixel."""
 
     nuclei: Nuclei
     labels: NDArray[np.uint32]
@@ -24,13 +24,13 @@ class Numbered:
     def _outlines(self) -> list[bytes]:
         return self.nuclei.outlines()
 
-    def beginning(self, rows: slice) -> NDArray[np.intp]:
-        """Return which nuclei have their first pixel in some rows of the slide."""
+    def starting_in(self, rows: slice) -> NDArray[np.intp]:
+        """Return the indices of the nuclei whose first pixel lies in the given rows of the slide."""
         row = self.nuclei.first_pixel[:, 0]
         return np.flatnonzero((row >= rows.start) & (row < rows.stop))
 
     def table(self, index: NDArray[np.intp]) -> NucleusTable:
-        """Return some of them as people get them."""
+        """Return the table of the nuclei with the given indices."""
         nuclei = self.nuclei
         centroid, box = nuclei.centroid[index], nuclei.box[index]
         return NucleusTable(
@@ -44,69 +44,72 @@ class Numbered:
             area=nuclei.area[index],
             intensity=nuclei.intensity[index],
             probability=nuclei.probability[index],
-            outline=[self._outlines[each] for each in index],
+            outline=[self._outlines[number] for number in index],
         )
 
 
 @dataclass(frozen=True, eq=False)
-class Band:
-    """Some rows of a slide.
+class RowBand:
+    """A band of rows of a slide.
 
     Attributes
     ----------
     rows
-        Of the slide.
+        Rows of the slide.
     blocks
-        Those that may have pixels here.
-    beginning
-        The nuclei whose first pixel is here, by their numbers, ascending.
+        Blocks that may have pixels in the rows.
+    nuclei
+        Nuclei whose first pixel lies in the rows, by label, ascending.
     """
 
     rows: slice
-    blocks: list[Numbered]
-    beginning: NucleusTable
+    blocks: list[RelabelledBlock]
+    nuclei: NucleusTable
 
 
-def sweep(read_block: Callable[[int], Nuclei], reaches: list[slice], *, height: int, band: int) -> Iterator[Band]:
-    """Go through a slide by bands of rows; only the blocks a band touches are in memory.
+def iter_bands(
+    read_block: Callable[[int], Nuclei], row_extents: list[slice], *, height: int, band: int
+) -> Iterator[RowBand]:
+    """Yield bands of rows from top to bottom. Only the blocks that a band touches are in memory.
 
     Parameters
     ----------
     read_block
-        Gives the nuclei of a block by its number; may wait for them.
-    reaches
-        For each block, rows of the slide that its nuclei can't leave.
+        Returns the nuclei of a block by its index. It may wait until the block is finished.
+    row_extents
+        For each block, the rows of the slide that contain all its nuclei.
     height
-        Of the slide.
+        Height of the slide.
     band
-        Rows in a band.
+        Number of rows in a band.
     """
-    loaded: dict[int, Numbered] = {}
+    loaded: dict[int, RelabelledBlock] = {}
     count = 0
     for top in range(0, height, band):
         rows = slice(top, min(top + band, height))
-        for number, reach in enumerate(reaches):
-            if reach.stop <= rows.start:
+        for number, extent in enumerate(row_extents):
+            if extent.stop <= rows.start:
                 loaded.pop(number, None)
-            elif reach.start < rows.stop and number not in loaded:
+            elif extent.start < rows.stop and number not in loaded:
                 nuclei = read_block(number)
-                loaded[number] = Numbered(nuclei, np.zeros(len(nuclei), np.uint32))
+                loaded[number] = RelabelledBlock(nuclei, np.zeros(len(nuclei), np.uint32))
         blocks = [block for block in loaded.values() if len(block.nuclei)]
-        beginning = _numbered(blocks, rows, count)
-        count += len(beginning)
-        yield Band(rows, blocks, beginning)
+        table = _number_nuclei(blocks, rows, count)
+        count += len(table)
+        yield RowBand(rows, blocks, table)
 
 
-def _numbered(blocks: list[Numbered], rows: slice, count: int) -> NucleusTable:
-    """Give the nuclei that begin in some rows, in the order of their first pixels, the numbers after ``count``."""
+def _number_nuclei(blocks: list[RelabelledBlock], rows: slice, count: int) -> NucleusTable:
+    """Label the nuclei whose first pixel lies in the rows, in raster order, from ``count`` + 1. Return their table."""
     if not blocks:
         return empty_table()
-    found = [block.beginning(rows) for block in blocks]
-    first = np.concatenate([block.nuclei.first_pixel[index] for block, index in zip(blocks, found, strict=True)])
+    indices = [block.starting_in(rows) for block in blocks]
+    first = np.concatenate([block.nuclei.first_pixel[index] for block, index in zip(blocks, indices, strict=True)])
     order = np.lexsort((first[:, 1], first[:, 0]))
     labels = np.empty(len(order), np.uint32)
     labels[order] = count + 1 + np.arange(len(order))
-    ends = np.cumsum([len(index) for index in found])
-    for block, index, part in zip(blocks, found, np.split(labels, ends[:-1]), strict=True):
+    ends = np.cumsum([len(index) for index in indices])
+    for block, index, part in zip(blocks, indices, np.split(labels, ends[:-1]), strict=True):
         block.labels[index] = part
-    return joined([block.table(index) for block, index in zip(blocks, found, strict=True)]).ordered(order)
+    tables = [block.table(index) for block, index in zip(blocks, indices, strict=True)]
+    return concatenate_tables(tables).reordered(order)

@@ -1,7 +1,7 @@
-"""Regions drawn on a slide, as QuPath and other programs export them: GeoJSON, in pixels of the full resolution.
+"""Regions to which a run is limited: GeoJSON polygons in pixels of the full resolution, as QuPath exports them.
 
-A nucleus is reported, whole, if its centre lies in a region or on its border. Cells that a region touches decide which
-tiles are looked at; the region itself, by the exact predicates of GEOS, decides on nuclei.
+A nucleus is reported if its centre lies in a region or on its border. It is reported completely. The tiles to predict
+are chosen by the cells that a region touches. The nuclei are chosen by the exact region, with the predicates of GEOS.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
-from nucleus_unet.slides.tissue_mask import CellMask
+from nucleus_unet.slides.tissue_mask import TissueMask
 
 if TYPE_CHECKING:
     from shapely import Geometry
 
-_KINDS = ("Polygon", "MultiPolygon")
-# Pixels from the slide's corner; squares of what is far beyond overflow.
-_FARTHEST = 1e12
+_TYPES = ("Polygon", "MultiPolygon")
+# Largest coordinate in pixels. The squares of much larger numbers overflow.
+_MAX_COORDINATE = 1e12
 
 
 def read_roi(roi: Path | str | Mapping[str, Any] | Sequence[Any]) -> Geometry:
-    """Read drawn regions.
+    """Read regions and return their union.
 
     Parameters
     ----------
     roi
-        Path of a GeoJSON file (``.gz`` too), or what is in one: a polygon, several, with holes or without, bare or as
-        features, (x, y) in pixels of the slide. Where they overlap they count once.
+        Path of a GeoJSON file (``.gz`` too), or its content: polygons with or without holes, as geometries or as
+        features. Coordinates are (x, y) in pixels of the slide.
 
     Raises
     ------
     SettingsError
-        If there is no area in it; the message says what was expected and what came.
+        If the content is not GeoJSON with polygons, or if the regions have no area.
     MissingExtraError
         If the ``roi`` extra is not installed.
     OSError
@@ -52,11 +52,11 @@ def read_roi(roi: Path | str | Mapping[str, Any] | Sequence[Any]) -> Geometry:
     if isinstance(roi, Path | str):
         where = f"roi: {roi}"
         values = _read_json(Path(roi), where)
-    geometries = [_geometry(each, f"{where}: {name}") for name, each in _geometries(values, where)]
-    areas = [shapely.make_valid(each) if not each.is_valid else each for each in geometries]
+    geometries = [_geometry(geometry, f"{where}: {name}") for name, geometry in _geometries(values, where)]
+    areas = [shapely.make_valid(geometry) if not geometry.is_valid else geometry for geometry in geometries]
     union: Geometry = shapely.normalize(shapely.union_all(areas))
     if not union.area:
-        raise SettingsError(f"{where}: expected regions with an area, found none")
+        raise SettingsError(f"{where}: expected regions with an area, got none")
     return union
 
 
@@ -69,55 +69,55 @@ def _read_json(path: Path, where: str) -> Any:
 
 
 def _geometries(values: Any, where: str) -> list[tuple[str, Any]]:
-    """List the geometries, with what to call them."""
-    if isinstance(values, list):  # of features, as QuPath once wrote them
+    """Return the geometries, each with its name for error messages."""
+    if isinstance(values, list):  # a list of features, as older versions of QuPath write it
         values = {"type": "FeatureCollection", "features": values}
     match values:
         case {"type": "FeatureCollection", "features": list(features)}:
-            return [(f"feature {number}", _of_feature(each)) for number, each in enumerate(features, 1)]
+            return [(f"feature {number}", _strip_feature(value)) for number, value in enumerate(features, 1)]
         case {"type": "GeometryCollection", "geometries": list(geometries)}:
-            return [(f"geometry {number}", each) for number, each in enumerate(geometries, 1)]
+            return [(f"geometry {number}", value) for number, value in enumerate(geometries, 1)]
         case {"type": str()}:
-            return [("the geometry", _of_feature(values))]
+            return [("the geometry", _strip_feature(values))]
     raise SettingsError(f"{where}: expected GeoJSON with polygons, got {type(values).__name__}")
 
 
-def _of_feature(value: Any) -> Any:
+def _strip_feature(value: Any) -> Any:
     return value.get("geometry") if isinstance(value, Mapping) and value.get("type") == "Feature" else value
 
 
 def _geometry(value: Any, where: str) -> Geometry:
     shapely = _shapely()
-    kind = value.get("type") if isinstance(value, Mapping) else type(value).__name__
-    if kind not in _KINDS:
-        raise SettingsError(f"{where}: expected a Polygon or MultiPolygon, got {kind}")
+    geometry_type = value.get("type") if isinstance(value, Mapping) else type(value).__name__
+    if geometry_type not in _TYPES:
+        raise SettingsError(f"{where}: expected a Polygon or MultiPolygon, got {geometry_type}")
     try:
-        with np.errstate(all="ignore"):  # numbers that are none are told of below
+        with np.errstate(all="ignore"):  # numbers that are not finite are reported below
             geometry: Geometry = shapely.force_2d(shapely.geometry.shape(value))
     except (shapely.errors.ShapelyError, ValueError, TypeError, LookupError, OverflowError) as error:
-        raise SettingsError(f"{where}: the coordinates are no {kind}: {error}") from error
-    farthest = np.abs(shapely.get_coordinates(geometry)).max(initial=0)
-    if not farthest < _FARTHEST:
-        raise SettingsError(f"{where}: expected coordinates in pixels, of less than {_FARTHEST:g}, found {farthest:g}")
+        raise SettingsError(f"{where}: the coordinates are not a {geometry_type}: {error}") from error
+    largest = np.abs(shapely.get_coordinates(geometry)).max(initial=0)
+    if not largest < _MAX_COORDINATE:
+        raise SettingsError(f"{where}: expected coordinates below {_MAX_COORDINATE:g} pixels, got {largest:g}")
     return geometry
 
 
 class Region:
-    """Drawn regions of one slide.
+    """The regions of one slide.
 
     Parameters
     ----------
     geometry
-        From `read_roi`.
+        Result of `read_roi`.
     shape
         Height and width of the slide.
     side
-        Of a cell.
+        Side of a cell of the mask, in pixels of the slide.
 
     Attributes
     ----------
-    mask : CellMask
-        The cells that the regions touch.
+    mask : TissueMask
+        Cells that the regions touch.
 
     Raises
     ------
@@ -137,32 +137,44 @@ class Region:
         self._geometry = geometry
         shapely.prepare(geometry)
         down, across = (np.arange(0, size, side, dtype=np.float64) for size in shape)
-        # The last cells take what rounding puts beyond the slide.
+        # The last cells extend beyond the slide, because of rounding at its edges.
         beyond = (np.append(starts[1:], starts[-1] + 2 * side) for starts in (down, across))
         bottoms, rights = beyond
         rows = [
             shapely.intersects(geometry, shapely.box(across, top, rights, bottom))
             for top, bottom in zip(down, bottoms, strict=True)
         ]
-        self.mask = CellMask(side, np.stack(rows))
+        self.mask = TissueMask(side, np.stack(rows))
 
     @property
-    def digest(self) -> str:
-        """SHA-256: equal regions have equal ones, in whatever order they were drawn."""
+    def fingerprint(self) -> str:
+        """SHA-256 of the regions, hexadecimal. It does not depend on the order of the polygons."""
         return hashlib.sha256(self._geometry.wkb).hexdigest()
 
     def contains(self, centres: NDArray[np.int64], scale: float) -> NDArray[np.bool_]:
-        """Tell which pixels at the model's scale, (N, 2) rows and columns, have their middles in a region."""
+        """Return which pixels lie in a region, by their centres.
+
+        Parameters
+        ----------
+        centres : NDArray[np.int64] (N, 2)
+            Rows and columns in pixels at the model's scale.
+        scale
+            Magnification from the slide to the model's scale.
+
+        Returns
+        -------
+        NDArray[np.bool_] (N,)
+        """
         rows, columns = ((centres + 0.5) / scale).T
         inside: NDArray[np.bool_] = _shapely().intersects_xy(self._geometry, columns, rows)
         return inside
 
 
 def geometry_from_text(text: str) -> Geometry:
-    """Inverse of a geometry's ``wkb_hex``."""
+    """Return the geometry of a hexadecimal well-known binary text, the inverse of ``wkb_hex``."""
     geometry: Geometry = _shapely().from_wkb(text)
     return geometry
 
 
 def _shapely() -> Any:
-    return require("shapely.geometry", "drawn regions need more packages", extra="roi")
+    return require("shapely.geometry", "roi= needs more packages", extra="roi")

@@ -1,6 +1,6 @@
-"""From a slide to a folder of results: look, plan, predict, group, number.
+"""Run a model over a slide: survey, plan, predict, group, and write the results.
 
-May be killed at any time, and called again.
+The process may be killed at any time. The next run with the same options resumes.
 """
 
 from __future__ import annotations
@@ -15,44 +15,36 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-import imagecodecs
-
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.engine import Engine
-from nucleus_unet.inference.test_time_augmentation import network_for
-from nucleus_unet.io.atomic import TEMPORARY, read_json, write_atomically
+from nucleus_unet.io.atomic import TEMPORARY, write_atomically
 from nucleus_unet.io.locks import LOCK
 from nucleus_unet.io.source import Slide
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.plan import Plan
-from nucleus_unet.preprocessing.normalisation import Levels
-from nucleus_unet.preprocessing.resample import scaled_size
-from nucleus_unet.progress import tracker
-from nucleus_unet.slides.block_events import Arrivals
+from nucleus_unet.progress import Progress, tracker
 from nucleus_unet.slides.executors.dask import Cluster, run_on_cluster
 from nucleus_unet.slides.executors.shards import (
     SHARDS,
     Shard,
-    all_held,
-    blocks_of,
     check_finished,
-    for_a_moment,
-    shard_held,
+    lock_briefly,
+    lock_run,
+    lock_shard,
+    shard_blocks,
 )
 from nucleus_unet.slides.executors.threads import run_on_threads
-from nucleus_unet.slides.grid import TileGrid, check_size
+from nucleus_unet.slides.grid import check_size, slide_grid
 from nucleus_unet.slides.nuclei import Nuclei
-from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, SlidePlan, Survey, keep_plan, survey
-from nucleus_unet.slides.relabel import Band, sweep
+from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, SlidePlan, Survey, save_or_check_plan, survey_slide
+from nucleus_unet.slides.relabel import RowBand, iter_bands
+from nucleus_unet.slides.result import SlideResult
 from nucleus_unet.slides.roi import Region
-from nucleus_unet.slides.tasks import Work
+from nucleus_unet.slides.scheduler import BlockEvents
+from nucleus_unet.slides.tasks import SlideTasks, TaskSpec
 from nucleus_unet.slides.tissue_mask import cell_side
-from nucleus_unet.slides.writers.labels import SIDE
+from nucleus_unet.slides.writers.labels import TILE_SIDE
 from nucleus_unet.slides.writers.results import (
-    LABELS,
-    OUTLINES,
-    OVERVIEW,
-    TABLE,
     check_extras,
     count_if_finished,
     write_results,
@@ -64,59 +56,32 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Of the slide's pixels that are in memory with a block, a side; and of a block at the model's scale.
+# Default side of a block in pixels of the slide, and the bounds of that side in pixels at the model's scale.
 _BLOCK_PIXELS = 4096
 _BLOCK_SIDES = (256, 3072)
 
 
 @dataclass(frozen=True)
-class SlideResult:
-    """The folder of a finished run.
+class SlideModel:
+    """The engine, the model's settings and the options of a run.
 
     Attributes
     ----------
-    folder
-        Holds ``nuclei.parquet`` (GeoParquet: a row for each nucleus, as `Segmentation.table`, and its outline),
-        ``labels.tif`` (OME-TIFF, a pyramid of uint32), ``nuclei.geojson.gz`` (detections for QuPath; beyond some
-        250,000 of them ``nuclei-2.geojson.gz`` and so on), ``overview.png`` (density over a thumbnail) and
-        ``plan.json`` (how they were found).
-    count
-        How many nuclei there are.
+    engine
+        Runs the network.
+    scale
+        Magnification from the slide to the model's scale.
+    group_config
+        How maps become nuclei.
+    min_area
+        Smallest area of a nucleus, in pixels of the slide. None: the model's default.
+    tissue
+        Whether empty glass is skipped.
+    roi
+        Regions to which the run is limited, in pixels of the slide. None: the whole slide.
     plan
-        How they were found.
+        Makes the plan of the prediction from the survey of the slide.
     """
-
-    folder: Path
-    count: int
-    plan: SlidePlan
-
-    def __len__(self) -> int:
-        return self.count
-
-    @property
-    def table(self) -> Path:
-        """Path of the table."""
-        return self.folder / TABLE
-
-    @property
-    def labels(self) -> Path:
-        """Path of the label image."""
-        return self.folder / LABELS
-
-    @property
-    def outlines(self) -> Path:
-        """Path of the outlines, of the first file if there are several."""
-        return self.folder / OUTLINES
-
-    @property
-    def overview(self) -> Path:
-        """Path of the picture."""
-        return self.folder / OVERVIEW
-
-
-@dataclass(frozen=True)
-class Model:
-    """What a run needs of a segmenter and its options."""
 
     engine: Engine
     scale: float
@@ -128,15 +93,17 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """How a run is cut and spread, which changes nothing of its result; where tiles may, the plan names them.
+class ExecutionOptions:
+    """Tile and block sides and the number of threads. They do not change the result of an exact engine.
 
     Attributes
     ----------
-    tile, block
-        Sides, in pixels at the model's scale; no block: as suits the scale.
+    tile
+        Largest side of a tile, in pixels at the model's scale.
+    block
+        Largest side of a block, in pixels at the model's scale. None: chosen from the scale.
     workers
-        Threads beside the network's.
+        Number of threads that read, group and write.
     """
 
     tile: int
@@ -145,244 +112,219 @@ class Sizes:
 
 
 class SlideRun:
-    """A slide, a model, and the folder in which they meet; see `nucleus_unet.Segmenter.predict_slide`.
+    """The run of a model over a slide, with the folder for its results; see `nucleus_unet.Segmenter.predict_slide`.
 
     Parameters
     ----------
-    slide, model
-        What, and by what.
+    slide
+        The slide.
+    model
+        The model and the options.
     folder
-        For the results, and for all that is kept in between.
+        Folder for the results and for intermediate files.
     origin
-        Facts by which the same pixels are known again without reading them; None if there are none.
+        Facts that identify the file without reading its pixels, such as its size. None if there are none.
     sizes
-        How to cut it.
+        Tile and block sides, and the number of threads.
     progress
-        Show bars if standard error is a terminal.
+        How the run reports, and how it is cancelled.
     """
 
     def __init__(
         self,
         slide: Slide,
-        model: Model,
+        model: SlideModel,
         folder: Path,
         *,
         origin: Mapping[str, object] | None,
-        sizes: Sizes,
-        progress: bool,
+        sizes: ExecutionOptions,
+        progress: Progress,
     ) -> None:
         check_extras()
         check_size(slide.shape)
         self._slide, self._model, self._folder = slide, model, folder
         self._origin, self._sizes, self._progress = origin, sizes, progress
-        self._block = sizes.block or _block_side(model.scale)
-        height, width = (scaled_size(size, model.scale) for size in slide.shape)
-        engine = model.engine
-        self._grid = TileGrid((height, width), tile=sizes.tile, radius=engine.receptive_radius, stride=engine.stride)
-        self._grid.check_blocks(self._block, model.group_config.margin)
+        self._block_side = sizes.block or _default_block_side(model.scale)
+        self._grid = slide_grid(slide, model.scale, engine=model.engine, tile=sizes.tile)
+        self._grid.check_blocks(self._block_side, model.group_config.margin)
         self._region = None if model.roi is None else Region(model.roi, slide.shape, cell_side(model.scale))
-        _refuse_foreign(folder)
+        _check_folder(folder)
 
     def whole(self, *, merge: bool = False, cluster: Cluster | None = None) -> SlideResult:
-        """Do all that is not done yet, here or on a cluster; to merge, all blocks must be there already."""
+        """Do the unfinished tasks, on this machine or on a cluster, and write the results.
+
+        With ``merge``, all blocks must already be finished.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
-        with all_held(self._folder), ThreadPoolExecutor(1) as beside:
-            _delete_leftovers(self._folder)
+        with lock_run(self._folder), ThreadPoolExecutor(1) as background:
+            _delete_temporary_files(self._folder)
             count = count_if_finished(self._folder)
             if count is None and not merge and cluster is None:
-                beside.submit(self._model.engine.prepare, self._grid.size)
-            plan, seen = self._look()
-            keep_plan(self._folder, plan)
+                background.submit(self._model.engine.prepare, self._grid.size)
+            plan, survey = self._survey_and_plan()
+            save_or_check_plan(self._folder, plan)
             if count is None:
-                work = self._work(plan, seen)
+                tasks = self._tasks(plan, survey)
                 if merge:
-                    check_finished(work, self._folder)
-                    count = self._write_all(work, plan, seen)
+                    check_finished(tasks, self._folder)
+                    count = self._write_finished(tasks, plan, survey)
                 elif cluster is not None:
-                    run_on_cluster(work, cluster, self._folder, block=self._block, track=self._track())
-                    count = self._write_all(work, plan, seen)
+                    run_on_cluster(tasks, cluster, self._folder, track=self._track())
+                    count = self._write_finished(tasks, plan, survey)
                 else:
-                    count = self._write_meanwhile(work, plan, seen)
+                    count = self._run_and_write(tasks, plan, survey)
             shutil.rmtree(self._folder / WORK, ignore_errors=True)
             return SlideResult(self._folder, count, plan)
 
     def shard(self, shard: Shard) -> None:
-        """Do one shard's blocks, which a merge then finds."""
+        """Group the blocks of one shard. A later merge writes the results."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        with shard_held(self._folder, shard):
-            plan, seen = self._look()
-            with for_a_moment(self._folder):
-                keep_plan(self._folder, plan)
+        with lock_shard(self._folder, shard):
+            plan, survey = self._survey_and_plan()
+            with lock_briefly(self._folder):
+                save_or_check_plan(self._folder, plan)
             if count_if_finished(self._folder) is not None:
                 return
             maps = self._folder / WORK / shard.name
-            work = self._work(plan, seen, maps)
-            self._on_threads(work, blocks=blocks_of(work, shard))
+            tasks = self._tasks(plan, survey, maps)
+            self._run_on_threads(tasks, blocks=shard_blocks(tasks, shard))
             shutil.rmtree(maps, ignore_errors=True)
 
-    def _on_threads(
+    def _run_on_threads(
         self,
-        work: Work,
+        tasks: SlideTasks,
         *,
         blocks: Iterable[int] | None = None,
-        finished: Callable[[int], object] = lambda _block: None,
-        watch: Callable[[], object] = lambda: None,
+        on_block_finished: Callable[[int], object] = lambda _block: None,
+        before_tile: Callable[[], object] = lambda: None,
     ) -> None:
-        """Do the work; call ``finished`` with every block that is there, and ``watch`` before each tile is awaited."""
+        """Do the tasks. Call ``on_block_finished`` for each finished block and ``before_tile`` before each tile."""
 
         def track(tiles: Sequence[int]) -> Iterator[int]:
             for tile in self._track()(tiles):
-                watch()
+                before_tile()
                 yield tile
 
         workers, calls = self._sizes.workers, self._model.engine.streams
-        run_on_threads(work, workers=workers, calls=calls, blocks=blocks, finished=finished, track=track)
+        run_on_threads(
+            tasks, workers=workers, calls=calls, blocks=blocks, on_block_finished=on_block_finished, track=track
+        )
 
-    def _write_meanwhile(self, work: Work, plan: SlidePlan, seen: Survey) -> int:
-        """Do the work, and write the results of what is finished from the top on while the rest is not."""
-        arrivals, bands = Arrivals(), SimpleQueue[bool]()
+    def _run_and_write(self, tasks: SlideTasks, plan: SlidePlan, survey: Survey) -> int:
+        """Do the tasks, and write the finished rows from the top at the same time."""
+        events, bands = BlockEvents(), SimpleQueue[bool]()
         with ThreadPoolExecutor(1) as pool:
             try:
-                written = pool.submit(self._write, work, plan, seen, arrivals, lambda: bands.put(True))
+                written = pool.submit(self._write, tasks, plan, survey, events, lambda: bands.put(True))
                 written.add_done_callback(lambda _: bands.put(False))
 
-                def watch() -> None:
+                def raise_write_error() -> None:
                     if written.done():
-                        written.result()  # before the last block came: raise what ended it
+                        written.result()  # done before the last block, so it raises
 
-                self._on_threads(work, finished=arrivals.arrive, watch=watch)
-                for _ in self._numbering():
+                self._run_on_threads(tasks, on_block_finished=events.mark_finished, before_tile=raise_write_error)
+                for _ in self._track_bands():
                     if not bands.get():
                         break
                 return written.result()
             except BaseException:
-                arrivals.abandon()
+                events.cancel()
                 raise
 
-    def _numbering(self) -> Iterable[int]:
-        """Go through the bands of the results, showing how far they are."""
-        return tracker("numbering", show=self._progress)(range(0, self._slide.shape[0], SIDE))
+    def _track_bands(self) -> Iterable[int]:
+        """Iterate over the bands of the results, with a progress bar."""
+        return tracker("numbering", show=self._progress)(range(0, self._slide.shape[0], TILE_SIDE))
 
     def _track(self) -> Callable[[Sequence[int]], Iterable[int]]:
         return tracker("tiles", show=self._progress)
 
-    def _look(self) -> tuple[SlidePlan, Survey]:
+    def _survey_and_plan(self) -> tuple[SlidePlan, Survey]:
         slide, model, cell = self._slide, self._model, cell_side(self._model.scale)
-        seen = _known_survey(self._folder, self._origin, cell)
-        if seen is None:
-            seen = survey(slide, cell=cell, workers=self._sizes.workers, track=tracker("looking", show=self._progress))
-            content = {"origin": self._origin, **seen.to_json()}
+        survey = Survey.load(self._folder, self._origin, cell)
+        if survey is None:
+            track = tracker("surveying", show=self._progress)
+            survey = survey_slide(slide, cell=cell, workers=self._sizes.workers, track=track)
+            content = {"origin": self._origin, **survey.to_json()}
             write_atomically(self._folder / SURVEY, json.dumps(content, indent=2) + "\n")
         plan = SlidePlan(
             height=slide.shape[0],
             width=slide.shape[1],
             channels=slide.channels,
             dtype=slide.dtype.name,
-            pixels=seen.pixels,
+            pixels=survey.pixels,
             mpp=slide.mpp,
-            tissue=seen.tissue.digest if model.tissue else None,
-            roi=None if self._region is None else self._region.digest,
-            prediction=model.plan(seen),
+            tissue=survey.tissue.fingerprint if model.tissue else None,
+            roi=None if self._region is None else self._region.fingerprint,
+            prediction=model.plan(survey),
         )
-        return plan, seen
+        return plan, survey
 
-    def _work(self, plan: SlidePlan, seen: Survey, maps: Path | None = None) -> Work:
-        model = self._model
-        work = Work(
-            self._slide,
-            network_for(model.engine, plan.prediction),
-            levels=seen.levels or Levels(0, 1),
-            scale=model.scale,
-            group_config=model.group_config,
-            min_area=model.min_area,
-            # A flat slide has no levels; its mask is empty, and what is outside of the mask is never looked at.
-            tissue=seen.tissue if model.tissue or seen.levels is None else None,
-            region=self._region,
-            grid=self._grid,
-            block=self._block,
-            folder=self._folder / WORK,
-            maps=maps,
+    def _tasks(self, plan: SlidePlan, survey: Survey, maps: Path | None = None) -> SlideTasks:
+        tissue = survey.tissue if self._model.tissue or survey.intensity_range is None else None
+        spec = TaskSpec(
+            self._slide, self._model.engine, plan.prediction, self._grid, self._block_side, tissue, self._region
         )
-        if work.skipped:
-            what = "empty glass" if self._region is None else "empty glass or outside of the drawn regions"
-            logger.info("%.1f %% of the slide is %s, and passed over", 100 * work.skipped, what)
-        return work
+        tasks = SlideTasks(spec, self._folder / WORK, maps)
+        if tasks.skipped:
+            what = "empty glass" if self._region is None else "empty glass or outside of the regions of roi="
+            logger.info("%.1f %% of the slide is %s, and is skipped", 100 * tasks.skipped, what)
+        return tasks
 
-    def _write_all(self, work: Work, plan: SlidePlan, seen: Survey) -> int:
-        """Write the results of work that is done."""
-        steps = iter(self._numbering())
+    def _write_finished(self, tasks: SlideTasks, plan: SlidePlan, survey: Survey) -> int:
+        """Write the results after all tasks are finished."""
+        steps = iter(self._track_bands())
         next(steps, None)
-        return self._write(work, plan, seen, None, lambda: next(steps, None))
+        return self._write(tasks, plan, survey, None, lambda: next(steps, None))
 
     def _write(
         self,
-        work: Work,
+        tasks: SlideTasks,
         plan: SlidePlan,
-        seen: Survey,
-        arrivals: Arrivals | None,
-        band_is_written: Callable[[], object],
+        survey: Survey,
+        events: BlockEvents | None,
+        on_band_written: Callable[[], object],
     ) -> int:
-        """Write the results; where the work goes on meanwhile, wait for each block."""
+        """Write the results. If ``events`` are given, wait for each block."""
         height = self._slide.shape[0]
-        reaches = [work.rows_of(block) for block in work.numbers]
+        row_extents = [tasks.row_extent(block) for block in tasks.block_numbers]
 
         def read(index: int) -> Nuclei:
-            if arrivals is not None:
-                arrivals.wait_for(work.numbers[index])
-            return work.read_block(work.numbers[index])
+            if events is not None:
+                events.wait_for(tasks.block_numbers[index])
+            return tasks.read_block(tasks.block_numbers[index])
 
-        def bands() -> Iterator[Band]:
-            for band in sweep(read, reaches, height=height, band=SIDE):
-                if arrivals is not None:
-                    arrivals.check()
+        def bands() -> Iterator[RowBand]:
+            for band in iter_bands(read, row_extents, height=height, band=TILE_SIDE):
+                if events is not None:
+                    events.check_cancelled()
                 yield band
-                band_is_written()
+                on_band_written()
 
-        written = write_results(
-            self._folder,
-            bands(),
-            plan,
-            thumbnail=seen.thumbnail,
-            scratch=self._folder / WORK,
-        )
-        write_summary(self._folder, written, skipped=work.skipped)
+        written = write_results(self._folder, bands(), plan, thumbnail=survey.thumbnail, scratch=self._folder / WORK)
+        write_summary(self._folder, written, skipped=tasks.skipped)
         return written.nuclei
 
 
-def _known_survey(folder: Path, origin: Mapping[str, object] | None, cell: int) -> Survey | None:
-    """Return what a folder remembers of a look at the same file, by cells of the same size."""
-    path = folder / SURVEY
-    if origin is None or not path.exists():
-        return None
-    try:
-        known = read_json(path)
-        if known["origin"] == origin and known["tissue"]["side"] == cell:
-            return Survey.from_json(known)
-    except (ValueError, TypeError, LookupError, imagecodecs.PngError):
-        logger.warning("%s is damaged: looking at the slide again", path)
-    return None
+def _default_block_side(scale: float) -> int:
+    lower, upper = _BLOCK_SIDES
+    return max(lower, min(upper, round(_BLOCK_PIXELS * scale)))
 
 
-def _block_side(scale: float) -> int:
-    least, most = _BLOCK_SIDES
-    return max(least, min(most, round(_BLOCK_PIXELS * scale)))
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """Raise `SettingsError` unless a folder is absent, empty, or a run's own."""
+def _check_folder(folder: Path) -> None:
+    """Raise `SettingsError` unless the folder is absent, is empty, or belongs to a run."""
     if not folder.exists():
         return
     if not folder.is_dir():
         raise SettingsError(f"out: expected a folder for the results, got the file {folder}")
-    names = {each.name for each in folder.iterdir() if not each.name.startswith(TEMPORARY)}
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(TEMPORARY)}
     if PLAN not in names and names - {LOCK, SURVEY, SHARDS}:
         raise SettingsError(f"out: {folder} holds other things than a slide's results: choose a new folder")
 
 
-def _delete_leftovers(folder: Path) -> None:
-    """Delete what a run that was killed had begun to write."""
-    for leftover in list(folder.rglob(f"{TEMPORARY}*")):
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
+def _delete_temporary_files(folder: Path) -> None:
+    """Delete the unfinished files of a run that was killed."""
+    for path in list(folder.rglob(f"{TEMPORARY}*")):
+        if path.is_dir():
+            shutil.rmtree(path)
         else:
-            leftover.unlink()
+            path.unlink()

@@ -1,4 +1,4 @@
-"""Files of arrays between the steps of a run: compressed, whole or absent, and never believed if damaged."""
+"""Files of arrays for intermediate results: compressed, written atomically, and checked by a checksum when read."""
 
 from __future__ import annotations
 
@@ -18,70 +18,70 @@ from nucleus_unet.io.atomic import write_atomically
 
 logger = logging.getLogger(__name__)
 
-_DIGEST = hashlib.sha256().digest_size
-# Counts in the digest, so that a record of another layout is as good as a damaged one: made anew.
+_CHECKSUM_BYTES = hashlib.sha256().digest_size
+# Part of the checksum. Records with another layout count as damaged and are made again.
 _LAYOUT = b"arrays packed one by one"
-# Maps compress to a tenth at the quickest level, and little more at slower ones.
-_EFFORT = 1
+# The fastest level compresses maps to a tenth. Slower levels gain little.
+_ZSTD_LEVEL = 1
 
 
 def write_record(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write named arrays to a file that is there whole or not at all."""
-    # Each where it lies: to put them together first would copy maps of many megabytes.
-    content = save({_key(name, array): _packed(array) for name, array in arrays.items()})
-    write_atomically(path, _digest(content) + content)
+    """Write named arrays to a file atomically."""
+    # Arrays are compressed in place. Concatenating them first would copy many megabytes.
+    content = save({_key(name, array): _compress(array) for name, array in arrays.items()})
+    write_atomically(path, _checksum(content) + content)
 
 
 def read_record(path: Path) -> dict[str, NDArray[Any]]:
-    """Read what `write_record` wrote; the arrays are not to be written to.
+    """Read the arrays that `write_record` wrote. They are read-only.
 
     Raises
     ------
     DataError
-        If the file is not as it was written.
+        If the file is damaged.
     FileNotFoundError
-        If it is absent.
+        If the file does not exist.
     """
     content = _content(path)
     if content is None:
-        raise DataError(f"{path} is damaged or of another version; run again, and it will be made anew")
-    return dict(_unpacked(key, packed) for key, packed in load(content).items())
+        raise DataError(f"{path} is damaged or of another version; run again to replace it")
+    return dict(_decompress(key, packed) for key, packed in load(content).items())
 
 
-def is_whole(path: Path) -> bool:
-    """Whether a record is there as it was written; a damaged one is removed."""
+def is_intact(path: Path) -> bool:
+    """Whether a record exists and is intact. A damaged record is deleted."""
     if not path.exists():
         return False
     if _content(path) is not None:
         return True
-    logger.warning("%s is damaged or of another version, and will be made anew", path)
+    logger.warning("%s is damaged or of another version, and is made again", path)
     path.unlink()
     return False
 
 
 def _content(path: Path) -> bytes | None:
-    """Return what is behind the digest; None if that is not what the digest says."""
+    """Return the data after the checksum, or None if the checksum does not match."""
     data = path.read_bytes()
-    digest, content = data[:_DIGEST], data[_DIGEST:]
-    return content if _digest(content) == digest else None
+    checksum, content = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
+    return content if _checksum(content) == checksum else None
 
 
-def _digest(content: bytes) -> bytes:
-    digest = hashlib.sha256(_LAYOUT)
-    digest.update(content)
-    return digest.digest()
+def _checksum(content: bytes) -> bytes:
+    checksum = hashlib.sha256(_LAYOUT)
+    checksum.update(content)
+    return checksum.digest()
 
 
 def _key(name: str, array: NDArray[Any]) -> str:
-    """Return a name that also tells what is lost when an array is packed."""
+    """Return a key with the name, dtype and shape of an array, which compression removes."""
     return json.dumps([name, array.dtype.str, array.shape])
 
 
-def _packed(array: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.frombuffer(imagecodecs.zstd_encode(array.data, _EFFORT), np.uint8)  # type: ignore[arg-type]
+def _compress(array: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.frombuffer(imagecodecs.zstd_encode(array.data, _ZSTD_LEVEL), np.uint8)  # type: ignore[arg-type]
 
 
-def _unpacked(key: str, packed: NDArray[np.uint8]) -> tuple[str, NDArray[Any]]:
+def _decompress(key: str, packed: NDArray[np.uint8]) -> tuple[str, NDArray[Any]]:
     name, dtype, shape = json.loads(key)
     data = imagecodecs.zstd_decode(packed.data)  # type: ignore[arg-type]
     return name, np.frombuffer(data, dtype).reshape(shape)

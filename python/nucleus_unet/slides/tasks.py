@@ -1,11 +1,14 @@
-"""The two steps of a run, each a file at its end: predict a tile's maps, group a block's nuclei.
+"""The two tasks of a slide: predict the maps of a tile, and group the nuclei of a block. Each task writes one file.
 
-Either may be called in any order, by any number of workers, as long as the tiles a block needs are there.
+Tasks may run in any order and in any number of workers. A block can be grouped when the tiles that it needs are
+finished.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,219 +16,241 @@ from numpy.typing import NDArray
 
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.grouping import group
-from nucleus_unet.inference.predict import kept_part, maps_of_output, read_padded
-from nucleus_unet.io.array_cache import RecentArrays
+from nucleus_unet.inference.predict import core_slices, maps_of_output, read_padded
+from nucleus_unet.inference.test_time_augmentation import build_predictor
+from nucleus_unet.io.array_cache import ArrayCache
 from nucleus_unet.io.source import Slide
 from nucleus_unet.masks import filter_by_area
 from nucleus_unet.model.group_config import GroupConfig
-from nucleus_unet.preprocessing.normalisation import Levels, normalise
-from nucleus_unet.preprocessing.resample import resample_part, shown_pixels
-from nucleus_unet.slides.grid import Block, TileGrid, common, widen
+from nucleus_unet.plan import Plan
+from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise
+from nucleus_unet.preprocessing.resample import nearest_index, resample_part
+from nucleus_unet.slides.grid import Block, TileGrid, intersection, widen
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei, no_nuclei
 from nucleus_unet.slides.roi import Region
-from nucleus_unet.slides.store import is_whole, read_record, write_record
-from nucleus_unet.slides.tissue_mask import CellMask
+from nucleus_unet.slides.scheduler import DependencyTracker
+from nucleus_unet.slides.store import is_intact, read_record, write_record
+from nucleus_unet.slides.tissue_mask import TissueMask
 
-# Of the maps of the last tiles, which blocks ask for as soon as they are made: some six of the default size.
-_RECENT_BYTES = 2**27
+# Bytes of maps that stay in memory, because blocks need them soon after they are made (about six default tiles).
+_CACHE_BYTES = 2**27
 
 
-class Work:
-    """A slide, a model, and the folder in which maps and nuclei gather.
-
-    Parameters
-    ----------
-    slide
-        To be segmented.
-    network
-        An engine, or what asks one several times.
-    levels, scale, group_config, min_area
-        As the plan has them; ``min_area`` in the slide's pixels.
-    grid
-        The tiles.
-    block
-        Side of a block, in pixels at the model's scale, at most.
-    tissue
-        Outside of it all is background; None if all of the slide is taken for tissue.
-    region
-        Nuclei whose centres are in it are kept, whole, and no others; None to keep all.
-    folder
-        For the nuclei of blocks, which many processes may write to.
-    maps
-        For the maps of tiles, which this process alone writes and deletes; by default the same.
+@dataclass(frozen=True, eq=False)
+class TaskSpec:
+    """What the tasks of a slide read, and how the slide is divided. Every process of a run builds an equal one.
 
     Attributes
     ----------
-    blocks : list of Block
-        Cut down to where centres may be.
-    numbers : list of int
-        Of the blocks that may hold a centre; the others are never looked at.
-    skipped : float
-        Share of the slide's cells that are no tissue, or beyond the region.
+    slide
+        The slide.
+    engine
+        Runs the network.
+    plan
+        Intensity range, scale, settings of the grouping and test-time augmentation.
+    grid
+        The tiles.
+    block_side
+        Largest side of a block, in pixels at the model's scale.
+    tissue
+        Pixels outside of it are background. None: the whole slide is tissue.
+    region
+        Only nuclei whose centres lie in it are reported. None: all nuclei are reported.
     """
 
-    def __init__(
-        self,
-        slide: Slide,
-        network: Predictor,
-        *,
-        levels: Levels,
-        scale: float,
-        group_config: GroupConfig,
-        min_area: int | None,
-        grid: TileGrid,
-        block: int,
-        tissue: CellMask | None = None,
-        region: Region | None = None,
-        folder: Path,
-        maps: Path | None = None,
-    ) -> None:
-        self.slide, self.levels, self.scale = slide, levels, scale
-        self._network = network
-        self._config, self._min_area = group_config, min_area or 0
-        self.grid, self.shape = grid, grid.shape
-        self._margin, self._smoothing = group_config.margin, group_config.smoothing
-        # How far from its centre a nucleus may have pixels.
-        self._bound = group_config.reach + math.ceil(group_config.snap) + 1
-        self._tissue, self._region = tissue, region
-        looked_at = [mask.cells for mask in (tissue, None if region is None else region.mask) if mask is not None]
-        self.skipped = 1 - float(np.logical_and.reduce(looked_at).mean()) if looked_at else 0.0
-        found = [self._where_centres_may_be(each) for each in grid.blocks(block, self._margin)]
-        self.blocks = [each or Block(slice(0, 0), slice(0, 0)) for each in found]
-        self.numbers = [number for number, each in enumerate(found) if each]
-        # Files of runs with other sizes stand beside these and harm nobody.
-        self._maps = (maps or folder) / f"maps-{grid.tile}"
-        self._nuclei = folder / f"nuclei-{block}-{grid.tile}"
-        self._recent = RecentArrays(_RECENT_BYTES)
+    slide: Slide
+    engine: Predictor
+    plan: Plan
+    grid: TileGrid
+    block_side: int
+    tissue: TissueMask | None = None
+    region: Region | None = None
+
+
+class SlideTasks:
+    """The tasks of one slide, and the files that they write.
+
+    Parameters
+    ----------
+    spec
+        What the tasks read.
+    folder
+        Folder for the nuclei of blocks. Several processes may write to it.
+    maps
+        Folder for the maps of tiles. Only this process writes to it and deletes from it. Default: ``folder``.
+
+    Attributes
+    ----------
+    spec : TaskSpec
+        What the tasks read.
+    blocks : list of Block
+        All blocks, each cropped to the pixels that may be the centre of a nucleus.
+    block_numbers : list of int
+        Numbers of the blocks that may contain a centre. Other blocks are not read.
+    skipped : float
+        Share of the slide's cells that lie outside of the tissue or of the region, 0 to 1.
+    """
+
+    def __init__(self, spec: TaskSpec, folder: Path, maps: Path | None = None) -> None:
+        self.spec, self.grid, self.shape = spec, spec.grid, spec.grid.shape
+        self.slide, self.scale = spec.slide, spec.plan.scale
+        self._predictor = build_predictor(spec.engine, spec.plan)
+        # A flat slide has no intensity range. Its tissue mask is empty, so that no tile is read.
+        self._intensity_range = IntensityRange(*(spec.plan.intensity_range or (0, 1)))
+        config = self._config = GroupConfig.from_json(spec.plan.group)
+        self._margin, self._smoothing = config.margin, config.smoothing
+        # Largest distance of a nucleus's pixel from its centre, along either axis.
+        self._max_extent = config.max_offset + math.ceil(config.assignment_radius) + 1
+        self._tissue, self._region = spec.tissue, spec.region
+        masks = [spec.tissue, None if spec.region is None else spec.region.mask]
+        cells = [mask.cells for mask in masks if mask is not None]
+        self.skipped = 1 - float(np.logical_and.reduce(cells).mean()) if cells else 0.0
+        cropped = [self._crop_to_centres(block) for block in self.grid.blocks(spec.block_side, self._margin)]
+        self.blocks = [block or Block(slice(0, 0), slice(0, 0)) for block in cropped]
+        self.block_numbers = [number for number, block in enumerate(cropped) if block]
+        # The names contain the sides, so that files of runs with other sides do not interfere.
+        self._maps = (maps or folder) / f"maps-{self.grid.tile}"
+        self._nuclei = folder / f"nuclei-{spec.block_side}-{self.grid.tile}"
+        self._cache = ArrayCache(_CACHE_BYTES)
 
     def tiles_for(self, block: int) -> list[int]:
-        """Return the tiles whose maps decide the nuclei of a block."""
+        """Return the numbers of the tiles whose maps determine the nuclei of a block."""
         covering = self.grid.covering(widen(self.blocks[block], self._margin, self.shape))
         return [number for number in covering if self._is_tissue(self.grid.core(number))]
 
-    def rows_of(self, block: int) -> slice:
-        """Return rows of the slide that the nuclei of a block can't leave."""
-        rows = self.blocks[block].rows
-        return _pixels_showing(rows.start - self._bound, rows.stop + self._bound, self.slide.shape[0], self.scale)
+    def unfinished(self, blocks: Iterable[int]) -> DependencyTracker:
+        """Return the dependencies of those of the blocks that have no intact file."""
+        return DependencyTracker({block: self.tiles_for(block) for block in blocks if not self.has_block(block)})
+
+    def split_tiles(self, tiles: list[int]) -> tuple[list[int], list[int]]:
+        """Return the tiles that have an intact file of maps, and the missing ones."""
+        finished = [tile for tile in tiles if self.has_tile(tile)]
+        return finished, sorted(set(tiles) - set(finished))
+
+    def row_extent(self, block: int) -> slice:
+        """Return the rows of the slide that contain all nuclei of a block."""
+        rows, extent = self.blocks[block].rows, self._max_extent
+        return _source_pixels(rows.start - extent, rows.stop + extent, self.slide.shape[0], self.scale)
 
     def has_tile(self, number: int) -> bool:
-        """Whether a tile's maps are there, undamaged."""
-        return is_whole(self._tile_path(number))
+        """Whether the maps of a tile are on disk and intact."""
+        return is_intact(self._tile_path(number))
 
     def has_block(self, number: int) -> bool:
-        """Whether a block's nuclei are there, undamaged."""
-        return is_whole(self._block_path(number))
+        """Whether the nuclei of a block are on disk and intact."""
+        return is_intact(self._block_path(number))
 
     def predict_tile(self, number: int) -> None:
-        """Read a tile, run the network, keep the maps of the tile's core."""
-        self.keep_maps(number, self.predict((number, self.read_tile(number))))
+        """Read a tile, run the network, and save the maps of the tile's core."""
+        self.save_maps(number, self.predict((number, self.read_tile(number))))
 
     def read_tile(self, number: int) -> NDArray[np.float32]:
-        """Read a tile's pixels as the network wants them."""
+        """Read the normalised pixels of a tile, (h, w, 3), at the model's scale."""
         return read_padded(self._read, self.shape, self.grid.tiles[number])
 
     def predict(self, tile: tuple[int, NDArray[np.float32]]) -> NDArray[np.uint8]:
-        """Return the maps of a tile's core, from the tile's number and pixels.
+        """Return the maps of a tile's core, (h, w, 4), from the tile's number and pixels.
 
-        Always one tile a call: on some hardware convolutions depend on the batch.
+        Each network call gets one tile, because on some hardware convolutions depend on the batch size.
         """
         number, pixels = tile
-        rows, columns = kept_part(self.grid.tiles[number], self.shape)
-        output = self._network.run(pixels[None])[0]
+        rows, columns = core_slices(self.grid.tiles[number], self.shape)
+        output = self._predictor.run(pixels[None])[0]
         return maps_of_output(output[:, rows, columns], least_foreground=self._config.least_foreground, threads=1)
 
-    def keep_maps(self, number: int, maps: NDArray[np.uint8]) -> None:
+    def save_maps(self, number: int, maps: NDArray[np.uint8]) -> None:
         """Write the maps of a tile's core."""
         write_record(self._tile_path(number), {"maps": maps})
-        self._recent.keep(number, maps)
+        self._cache.put(number, maps)
 
-    def forget_maps(self, number: int) -> None:
-        """Delete the maps of a tile that no block needs any more."""
-        self._recent.forget(number)
+    def delete_maps(self, number: int) -> None:
+        """Delete the maps of a tile that no unfinished block needs."""
+        self._cache.discard(number)
         self._tile_path(number).unlink(missing_ok=True)
 
     def group_block(self, number: int) -> None:
-        """Decide, from the stored maps around a block, the nuclei whose centres it contains, and keep them."""
-        write_record(self._block_path(number), self._nuclei_of(self.blocks[number]).arrays())
+        """Find the nuclei whose centres lie in a block, from the saved maps around it, and save them."""
+        write_record(self._block_path(number), self._find_nuclei(self.blocks[number]).arrays())
 
     def read_block(self, number: int) -> Nuclei:
         """Return the nuclei of a block."""
         return Nuclei(**read_record(self._block_path(number)))
 
-    def _nuclei_of(self, block: Block) -> Nuclei:
+    def _find_nuclei(self, block: Block) -> Nuclei:
         region = widen(block, self._margin, self.shape)
         top, left = region.rows.start, region.columns.start
-        grouped = group(self._maps_of(region), self._config, threads=1)
+        grouped = group(self._read_maps(region), self._config, threads=1)
         centres = grouped.centres + np.array([top, left])
-        kept = np.ones(len(centres), bool)
+        selected = np.ones(len(centres), bool)
         for axis, span in enumerate(block):
-            kept &= (centres[:, axis] >= span.start) & (centres[:, axis] < span.stop)
+            selected &= (centres[:, axis] >= span.start) & (centres[:, axis] < span.stop)
         if self._region is not None:
-            kept &= self._region.contains(centres, self.scale)
-        if not kept.any():
+            selected &= self._region.contains(centres, self.scale)
+        if not selected.any():
             return no_nuclei()
-        near = common(widen(block, self._bound, self.shape), region)  # beyond, these nuclei have no pixels
-        if_kept = np.append(np.uint32(0), np.where(kept, np.arange(1, len(kept) + 1), 0).astype(np.uint32))
-        labels = if_kept[grouped.labels[_within(near, region)]]
+        # The selected nuclei have no pixels outside of this rectangle.
+        near = intersection(widen(block, self._max_extent, self.shape), region)
+        numbers = np.where(selected, np.arange(1, len(selected) + 1), 0).astype(np.uint32)
+        labels = np.append(np.uint32(0), numbers)[grouped.labels[_relative(near, region)]]
         top, left = near.rows.start, near.columns.start
         rows, columns = _extent(labels, 0), _extent(labels, 1)
-        found = Block(slice(top + rows.start, top + rows.stop), slice(left + columns.start, left + columns.stop))
-        enlarged, pixels = self._on_the_slide(labels[rows, columns], found)
-        if not enlarged.size:  # the model's scale is finer than the slide's, and all fell between its pixels
+        bounds = Block(slice(top + rows.start, top + rows.stop), slice(left + columns.start, left + columns.stop))
+        enlarged, pixels = self._to_slide_pixels(labels[rows, columns], bounds)
+        if not enlarged.size:  # the model's scale is finer than the slide's, and no slide pixel samples the nuclei
             return no_nuclei()
         return measure_nuclei(
             enlarged,
             self.slide.read(*pixels),
             corner=(pixels.rows.start, pixels.columns.start),
             centres=centres,
-            probabilities=grouped.scores,
+            probabilities=grouped.probabilities,
         )
 
-    def _on_the_slide(self, labels: NDArray[np.uint32], place: Block) -> tuple[NDArray[np.uint32], Block]:
-        """Bring labels from the model's scale onto the slide's pixels, as `enlarge_labels` does with the whole."""
+    def _to_slide_pixels(self, labels: NDArray[np.uint32], bounds: Block) -> tuple[NDArray[np.uint32], Block]:
+        """Map labels from the model's scale to the slide's pixels, as `enlarge_labels` does for a whole image."""
         if self.scale == 1:
-            return labels, place
-        shown, pixels = [], []
-        for span, size, limit in zip(place, self.slide.shape, self.shape, strict=True):
-            near = _pixels_showing(span.start, span.stop, size, self.scale)
-            index = shown_pixels(near, limit, self.scale)
+            return labels, bounds
+        indices, pixels = [], []
+        for span, size, limit in zip(bounds, self.slide.shape, self.shape, strict=True):
+            near = _source_pixels(span.start, span.stop, size, self.scale)
+            index = nearest_index(near, limit, self.scale)
             inside = np.searchsorted(index, [span.start, span.stop])
-            shown.append(index[inside[0] : inside[1]] - span.start)
+            indices.append(index[inside[0] : inside[1]] - span.start)
             pixels.append(slice(near.start + int(inside[0]), near.start + int(inside[1])))
-        enlarged: NDArray[np.uint32] = labels[shown[0][:, None], shown[1][None, :]]
-        return filter_by_area(enlarged, min_area=self._min_area), Block(*pixels)
+        enlarged: NDArray[np.uint32] = labels[indices[0][:, None], indices[1][None, :]]
+        return filter_by_area(enlarged, min_area=self.spec.plan.min_area or 0), Block(*pixels)
 
-    def _maps_of(self, region: Block) -> NDArray[np.uint8]:
+    def _read_maps(self, region: Block) -> NDArray[np.uint8]:
         rows, columns = region
         maps = np.zeros((rows.stop - rows.start, columns.stop - columns.start, 4), np.uint8)
         for number in self.grid.covering(region):
             core = self.grid.core(number)
             if not self._is_tissue(core):
                 continue
-            stored = self._recent.get(number)
-            if stored is None:
-                stored = read_record(self._tile_path(number))["maps"]
-            inside = common(region, core)
-            maps[_within(inside, region)] = stored[_within(inside, core)]
+            saved = self._cache.get(number)
+            if saved is None:
+                saved = read_record(self._tile_path(number))["maps"]
+            inside = intersection(region, core)
+            maps[_relative(inside, region)] = saved[_relative(inside, core)]
         if self._tissue is not None and not self._tissue.covers(region, self.scale):
-            # Cells, not tiles, are the law: else the nuclei at the tissue's border would depend on the size of tiles.
+            # The mask is applied by cells, not by tiles. Nuclei at its border thus do not depend on the tile side.
             maps[~self._tissue.pixels(region, self.scale)] = 0
         return maps
 
     def _is_tissue(self, region: Block) -> bool:
         return self._tissue is None or self._tissue.bounds(region, self.scale) is not None
 
-    def _where_centres_may_be(self, block: Block) -> Block | None:
-        """Cut a block down to the region, to the tissue, and what smoothing carries beyond it."""
+    def _crop_to_centres(self, block: Block) -> Block | None:
+        """Crop a block to the region, and to the tissue plus the radius of smoothing. None if nothing remains."""
         if self._region is not None:
-            touched = self._region.mask.bounds(block, self.scale)
-            if touched is None:
+            bounds = self._region.mask.bounds(block, self.scale)
+            if bounds is None:
                 return None
-            block = touched
+            block = bounds
         if self._tissue is None:
             return block
         bounds = self._tissue.bounds(widen(block, self._smoothing, self.shape), self.scale)
-        return None if bounds is None else common(widen(bounds, self._smoothing, self.shape), block)
+        return None if bounds is None else intersection(widen(bounds, self._smoothing, self.shape), block)
 
     def _read(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         if self.scale == 1:
@@ -233,7 +258,7 @@ class Work:
         return resample_part(self._read_normalised, self.slide.shape, self.scale, rows, columns)
 
     def _read_normalised(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        return normalise(self.slide.read(rows, columns), self.levels)
+        return normalise(self.slide.read(rows, columns), self._intensity_range)
 
     def _tile_path(self, number: int) -> Path:
         return self._maps / f"{number:06}"
@@ -242,17 +267,18 @@ class Work:
         return self._nuclei / f"{number:06}"
 
 
-def _pixels_showing(start: int, stop: int, size: int, scale: float) -> slice:
-    """Return which of a slide's pixels may show those at the model's scale, and a few beside them, along one axis."""
+def _source_pixels(start: int, stop: int, size: int, scale: float) -> slice:
+    """Return, along one axis, the slide pixels from ``start`` to ``stop`` at the model's scale, and a few more."""
     return slice(max(0, math.floor((start - 1) / scale) - 1), min(size, math.ceil((stop + 1) / scale) + 1))
 
 
 def _extent(labels: NDArray[np.uint32], axis: int) -> slice:
-    places = np.flatnonzero(np.any(labels, axis=1 - axis))
-    return slice(int(places[0]), int(places[-1]) + 1)
+    indices = np.flatnonzero(np.any(labels, axis=1 - axis))
+    return slice(int(indices[0]), int(indices[-1]) + 1)
 
 
-def _within(spans: Block, whole: Block) -> tuple[slice, ...]:
+def _relative(block: Block, origin: Block) -> tuple[slice, ...]:
+    """Return the slices of a block in an array whose first pixel is that of ``origin``."""
     return tuple(
-        slice(span.start - outer.start, span.stop - outer.start) for span, outer in zip(spans, whole, strict=True)
+        slice(span.start - outer.start, span.stop - outer.start) for span, outer in zip(block, origin, strict=True)
     )

@@ -1,4 +1,4 @@
-"""Which parts of a slide may hold nuclei, by square cells of its pixels."""
+"""Masks of square cells of a slide, such as the tissue that may contain nuclei."""
 
 from __future__ import annotations
 
@@ -14,66 +14,67 @@ from numpy.typing import NDArray
 from nucleus_unet.masks import coco_to_labels, labels_to_coco
 from nucleus_unet.slides.grid import Block
 
-# Of a cell, in pixels at the model's scale. Powers of two lie on the regions in which a slide is looked at.
-_SIDE = 64
-_LEAST, _MOST = 32, 1024
+# Side of a cell in pixels at the model's scale, and the bounds of its side in pixels of the slide. A power of two
+# divides the side of the regions in which a slide is surveyed.
+_CELL_SIDE = 64
+_MIN_SIDE, _MAX_SIDE = 32, 1024
 
 
 def cell_side(scale: float) -> int:
-    """Return the side of a cell in the slide's pixels: about 64 at the model's scale, a power of two.
+    """Return the side of a cell in pixels of the slide: the power of two nearest to 64 pixels at the model's scale.
 
     Examples
     --------
     >>> cell_side(1.0), cell_side(0.4), cell_side(20.0)
     (64, 128, 32)
     """
-    return min(_MOST, max(_LEAST, 1 << round(math.log2(_SIDE / scale))))
+    return min(_MAX_SIDE, max(_MIN_SIDE, 1 << round(math.log2(_CELL_SIDE / scale))))
 
 
 @dataclass(frozen=True, eq=False)
-class CellMask:
-    """Some cells of a slide.
+class TissueMask:
+    """A subset of the cells of a slide.
 
     Attributes
     ----------
     side
-        Of a cell, in the slide's pixels.
+        Side of a cell, in pixels of the slide.
     cells : NDArray[np.bool_] (h, w)
-        Those that count; the last row and column may reach beyond the slide.
+        True for the cells in the mask. The last row and column may extend beyond the slide.
     """
 
     side: int
     cells: NDArray[np.bool_]
 
     @property
-    def digest(self) -> str:
-        """SHA-256: equal masks have equal ones."""
+    def fingerprint(self) -> str:
+        """SHA-256 of the mask, hexadecimal."""
         shape = repr((self.side, self.cells.shape))
         return hashlib.sha256(shape.encode() + np.packbits(self.cells).tobytes()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON types: run lengths in COCO's form, of cells for pixels."""
+        """Return plain JSON types: run lengths of the cells in COCO's format."""
         return {"side": self.side, "size": list(self.cells.shape), "masks": [*labels_to_coco(self.cells).values()]}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> CellMask:
+    def from_json(cls, values: Mapping[str, Any]) -> TissueMask:
         """Inverse of `to_json`."""
         return cls(int(values["side"]), coco_to_labels(values["masks"], values["size"])[0] > 0)
 
     def pixels(self, region: Block, scale: float) -> NDArray[np.bool_]:
-        """Tell which pixels of a region, at the model's scale, lie in the cells, by their middles."""
-        rows, columns = self._showing(region, scale)
-        found: NDArray[np.bool_] = self.cells[rows[:, None], columns[None, :]]
-        return found
+        """Return which pixels of a region, at the model's scale, lie in the mask, by their centres."""
+        rows, columns = self._cell_indices(region, scale)
+        inside: NDArray[np.bool_] = self.cells[rows[:, None], columns[None, :]]
+        return inside
 
     def covers(self, region: Block, scale: float) -> bool:
-        """Tell whether all pixels of a region, at the model's scale, lie in the cells."""
-        rows, columns = self._showing(region, scale)
+        """Return whether all pixels of a region, at the model's scale, lie in the mask."""
+        rows, columns = self._cell_indices(region, scale)
         return bool(self.cells[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all())
 
     def bounds(self, region: Block, scale: float) -> Block | None:
-        """Return the least part of a region, at the model's scale, with all its pixels in the cells; None if none."""
-        rows, columns = self._showing(region, scale)
+        """Return the bounding box, at the model's scale, of the mask in a region. None if it is empty."""
+        rows, columns = self._cell_indices(region, scale)
         top, left = rows[0], columns[0]
         near: NDArray[np.bool_] = self.cells[top : rows[-1] + 1, left : columns[-1] + 1]
         if not near.any():
@@ -87,7 +88,8 @@ class CellMask:
             )
         )
 
-    def _showing(self, region: Block, scale: float) -> list[NDArray[np.intp]]:
+    def _cell_indices(self, region: Block, scale: float) -> list[NDArray[np.intp]]:
+        """Return the row and column of the cell that contains the centre of each row and column of a region."""
         return [
             np.minimum(((np.arange(span.start, span.stop) + 0.5) / scale).astype(np.intp) // self.side, count - 1)
             for span, count in zip(region, self.cells.shape, strict=True)

@@ -1,7 +1,7 @@
-"""From a training image to a training sample: cut, turned, scaled, and made to look like another microscope's.
+"""Augmentation: random crops, rotations, scales and appearance changes make training samples from images.
 
-Sample number ``k`` of a run depends on nothing but the run's seed and ``k``. So a run that was killed goes on with
-the very samples it would have had, whatever the number of loader processes.
+Sample number ``k`` of a run depends only on the run's seed and on ``k``. So a resumed run has the samples of an
+uninterrupted run, for any number of loader processes.
 """
 
 from __future__ import annotations
@@ -18,42 +18,42 @@ from torch.nn import functional
 
 from nucleus_unet.masks import smooth_labels
 from nucleus_unet.model.targets import Nuclei, Targets, nuclei_of, targets
-from nucleus_unet.training.filters import blurred
-from nucleus_unet.training.magnification import with_fine_texture
+from nucleus_unet.training.filters import gaussian_blur
+from nucleus_unet.training.magnification import add_fine_texture
 
 _PERCENTILES = (0.0, 0.5, 1.0, 2.0, 3.0, 99.0, 99.5, 99.8, 99.9, 99.95)
-# Below this magnification single pixels would stand for all those around them.
+# Below this magnification, images are smoothed against aliasing.
 _ALIASED_SCALE = 0.6
-# Above this one the steps of enlarged labels show, and a microscope would show more than enlarged pixels do.
+# Above this magnification, the outlines of labels are smoothed, and texture is added.
 _SMOOTH_SCALE = 1.5
-_LARGEST_VOTE = 8
-_LOW, _HIGH = 5, 5  # the first five are candidates for black, the last five for white
+_MAX_SMOOTHING_RADIUS = 8
+_LOW, _HIGH = 5, 5  # the first five percentiles are candidates for black, the last five for white
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How far samples stray from the images they come from.
+    """Configuration of the augmentation.
 
     Attributes
     ----------
     crop
-        Height and width of a sample, in pixels.
+        Height and width of a sample in pixels.
     scale
-        Bounds of the magnification, drawn log-uniformly.
+        Bounds of the magnification, which is drawn log-uniformly.
     diameters
-        Bounds that keep an image's median nuclear diameter, in pixels, within what the network must know.
+        Bounds in pixels of an image's median nuclear diameter after magnification.
     strength
-        0 leaves brightness, colour, focus and noise alone; 1 is the full range.
+        Probability, 0 to 1, of changes of intensity, colour, focus and noise.
     negatives
-        Share of samples without any nucleus: noise and gradients.
+        Share of synthetic samples without nuclei, which show noise and gradients.
     on_grid
-        Share of samples that keep the image's own pixels: neither enlarged nor turned but by right angles, so that
-        outlines in the image and in the labels agree to the pixel.
+        Share of samples that are not resampled: they are rotated by multiples of 90 degrees and not magnified. Their
+        outlines in image and labels agree exactly.
     any_size
-        Share of samples that are magnified until the image's median nuclear diameter has any size, drawn
-        log-uniformly. Enlarged nuclei get smooth outlines and the fine texture that a stronger objective would show.
+        Share of samples that are magnified to a random median nuclear diameter, drawn log-uniformly. Enlarged nuclei
+        get smooth outlines and the fine texture of an objective of higher magnification.
     any_diameters
-        Bounds of that diameter, in pixels.
+        Bounds of this diameter in pixels.
     """
 
     crop: int = 256
@@ -65,48 +65,48 @@ class AugmentConfig:
     any_size: float = 0.0
     any_diameters: tuple[float, float] = (6.0, 120.0)
 
-    def calmed(self) -> AugmentConfig:
-        """Return what the end of a run is shown: shapes nearer to real ones, half of the samples unresampled.
+    def final_phase(self) -> AugmentConfig:
+        """Return the augmentation of the final phase of a run: a smaller range of scales, and half not resampled.
 
-        Wide augmentation teaches what nuclei can look like; outlines are learned to the pixel from undistorted images
-        (as detectors drop mosaics in their last epochs: Ge et al. 2021, YOLOX). Looks stay as varied as before: with
-        half the `strength`, too, a model found a quarter fewer nuclei in a stain it had never seen.
+        Strong augmentation makes the model robust. Exact outlines are learned from undistorted images, as detectors
+        disable mosaic augmentation in their last epochs (Ge et al. 2021, YOLOX). The `strength` does not change: with
+        half of it, a model found 1/4 fewer nuclei in a stain without training images.
         """
         low, high = self.scale
         return replace(self, scale=(math.sqrt(low), math.sqrt(high)), on_grid=max(self.on_grid, 0.5))
 
 
 @dataclass(frozen=True)
-class Original:
-    """A training image with what every sample of it needs again, measured once."""
+class SourceImage:
+    """A training image with cached properties that every sample of it needs."""
 
     image: NDArray[Any]
     labels: NDArray[np.uint32]
 
     @cached_property
     def nuclei(self) -> Nuclei:
-        """Centres and diameters, on the whole image."""
+        """Centres and diameters of the nuclei in the whole image."""
         return nuclei_of(self.labels)
 
     @cached_property
     def median_diameter(self) -> float:
-        """Median nuclear diameter in pixels; 20 where there is no nucleus."""
+        """Median nuclear diameter in pixels. It is 20 if there are no nuclei."""
         present = self.nuclei.diameters[self.nuclei.diameters > 0]
         return float(np.median(present)) if present.size else 20.0
 
     @cached_property
     def levels(self) -> NDArray[np.float64]:
-        """Candidate black and white levels."""
+        """Percentiles of the pixel values: candidates for black and white."""
         return np.asarray(np.percentile(self.image, _PERCENTILES), np.float64)
 
     @property
     def is_stained(self) -> bool:
-        """Whether this is stained tissue or smear: coloured, on a light ground."""
+        """Whether this is stained tissue or a smear: a colour image with a light background."""
         return self.image.ndim == 3 and bool(np.median(self.image) > self.levels.mean())
 
     @property
     def is_dark(self) -> bool:
-        """Whether nuclei shine on a dark ground, as in fluorescence."""
+        """Whether nuclei are brighter than the background, as in fluorescence."""
         return self.image.ndim == 2 and bool(np.median(self.image) < self.levels.mean())
 
 
@@ -117,11 +117,11 @@ class Sample:
     Attributes
     ----------
     image : NDArray[np.float32] (3, crop, crop)
-        Normalised to 0..1.
+        Normalised image, 0 to 1.
     targets : Targets
-        What the network should say.
+        Training targets of the network.
     valid : NDArray[np.bool_] (crop, crop)
-        False where the sample reaches beyond the image: mirrored for context, left out of the loss.
+        False at pixels outside the image. They are filled by reflection and ignored in the loss.
     """
 
     image: NDArray[np.float32]
@@ -129,37 +129,47 @@ class Sample:
     valid: NDArray[np.bool_]
 
 
-def draw_sample(original: Original, config: AugmentConfig, rng: np.random.Generator) -> Sample:
-    """Draw one sample of an image."""
+def draw_sample(original: SourceImage, config: AugmentConfig, rng: np.random.Generator) -> Sample:
+    """Draw one random sample of an image.
+
+    Parameters
+    ----------
+    original
+        The image.
+    config
+        Configuration of the augmentation.
+    rng
+        Random generator.
+    """
     if rng.random() < config.negatives:
-        return _negative(config.crop, rng)
-    image, labels, nuclei, valid, scale = _cut(original, config, rng)
+        return _negative_sample(config.crop, rng)
+    image, labels, nuclei, valid, scale = _crop(original, config, rng)
     if config.any_size and scale > _SMOOTH_SCALE:
-        labels = smooth_labels(labels, min(math.ceil(scale / 2), _LARGEST_VOTE), threads=1)
-        image = with_fine_texture(image, labels, scale, original.is_dark, rng)
+        labels = smooth_labels(labels, min(math.ceil(scale / 2), _MAX_SMOOTHING_RADIUS), threads=1)
+        image = add_fine_texture(image, labels, scale, original.is_dark, rng)
     if rng.random() < config.strength * (0.6 if original.is_stained else 0.1 if original.is_dark else 0):
-        image = restained(image, labels, nuclei, rng)
+        image = augment_stain(image, labels, nuclei, rng)
     if rng.random() < config.strength:
-        image = _restyle(image, original.is_dark, rng)
+        image = _augment_intensity(image, original.is_dark, rng)
     return Sample(np.ascontiguousarray(image), targets(labels, nuclei), valid)
 
 
-def _cut(
-    original: Original, config: AugmentConfig, rng: np.random.Generator
+def _crop(
+    original: SourceImage, config: AugmentConfig, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.uint32], Nuclei, NDArray[np.bool_], float]:
-    """Return pixels, labels, the whole image's nuclei as they lie in the cut, which pixels are there, and the scale."""
+    """Return pixels, labels, all nuclei in coordinates of the crop, the mask of valid pixels, and the scale."""
     crop = config.crop
     height, width = original.labels.shape
     on_grid = rng.random() < config.on_grid
     scale = 1.0 if on_grid else math.exp(rng.uniform(*np.log(config.scale)))
     bounds = config.diameters
-    # No draw where the option is off: the samples of earlier runs stay the same.
+    # If the option is off, no random number is drawn, so that the samples of earlier runs do not change.
     if config.any_size and rng.random() < config.any_size:
         bounds = config.any_diameters
         scale = math.exp(rng.uniform(*np.log(bounds))) / original.median_diameter
     smallest, largest = (bound / original.median_diameter for bound in bounds)
     scale = min(max(scale, smallest), largest)
-    # Half of the samples keep the pixel grid's axes: free turns blur, and most images are never turned.
+    # Half of the samples are rotated by multiples of 90 degrees: other angles blur the image.
     angle = rng.integers(4) * math.pi / 2 if on_grid or rng.random() < 0.5 else rng.uniform(0, 2 * math.pi)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     if rng.random() < 0.5:
@@ -172,7 +182,7 @@ def _cut(
             for r, side in zip(reach, (height, width), strict=True)
         ]
     )
-    # Output pixel p (row, column) shows the original at  to_original @ (p - centre) + middle.
+    # Output pixel p (row, column) is at to_original @ (p - centre) + middle in the original.
     centre = (crop - 1) / 2
     if on_grid and scale == 1:
         middle = np.rint(middle - centre) + centre
@@ -192,7 +202,7 @@ def _cut(
 
 
 def _normalised_window(
-    original: Original,
+    original: SourceImage,
     rows: NDArray[np.float64],
     columns: NDArray[np.float64],
     scale: float,
@@ -203,7 +213,7 @@ def _normalised_window(
     high = original.levels[len(_PERCENTILES) - 1 - rng.integers(_HIGH)]
     if high <= low:
         low, high = original.levels[0], max(original.levels[-1], original.levels[0] + 1)
-    # Only the rows and columns that the sample touches are converted: images may be large.
+    # Only the rows and columns of the sample are converted, as images may be large.
     margin = 2
     top, bottom = _clip_range(rows, margin, height)
     left, right = _clip_range(columns, margin, width)
@@ -211,8 +221,8 @@ def _normalised_window(
     if window.ndim == 2:
         window = window[..., None]
     window = np.clip((window - np.float32(low)) / np.float32(high - low), 0, 1)
-    if scale < _ALIASED_SCALE:  # a sample's pixel shows the mean of several, not one of them
-        smoothed = blurred(np.moveaxis(window, -1, 0), math.sqrt(1 / scale**2 - 1) / 2)
+    if scale < _ALIASED_SCALE:  # each pixel of the sample is a mean of several original pixels
+        smoothed = gaussian_blur(np.moveaxis(window, -1, 0), math.sqrt(1 / scale**2 - 1) / 2)
         window = np.moveaxis(smoothed, 0, -1)
     grid = np.stack(
         [
@@ -238,38 +248,38 @@ def _clip_range(values: NDArray[np.float64], margin: int, size: int) -> tuple[in
     return start, stop
 
 
-def _restyle(image: NDArray[np.float32], is_dark: bool, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Change what another stain, lamp, lens or camera would change."""
+def _augment_intensity(image: NDArray[np.float32], is_dark: bool, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Vary gamma, brightness, contrast, colour, focus and noise."""
     if rng.random() < 0.7:
         image = image ** np.float32(math.exp(rng.uniform(-0.6, 0.6)))
     if rng.random() < 0.5:
         image = image * np.float32(rng.uniform(0.6, 1.3)) + np.float32(rng.uniform(-0.1, 0.15))
     if not is_dark:
-        image = _recolour(image, rng)
+        image = _augment_colour(image, rng)
     elif rng.random() < 0.1:
-        # Fluorescence is often stored in the colour it was seen in.
+        # Fluorescence images are often stored in pseudocolour.
         image = image * rng.uniform(0, 1, (3, 1, 1)).astype(np.float32)
         image = image / max(float(image.max()), 1e-3)
     if rng.random() < 0.1:
         image = 1 - image
     if rng.random() < 0.3:
-        image = blurred(image, rng.uniform(0.4, 1.8))
+        image = gaussian_blur(image, rng.uniform(0.4, 1.8))
     if rng.random() < 0.4:
         noise = rng.standard_normal(image.shape if rng.random() < 0.3 else image.shape[1:], np.float32)
         level = np.float32(math.exp(rng.uniform(math.log(0.005), math.log(0.1))))
-        # Shot noise grows with the light, camera noise does not.
+        # Shot noise grows with the intensity, camera noise does not.
         spread = np.sqrt(np.clip(image, 0.02, 1)) if rng.random() < 0.5 else np.float32(1)
         image = image + noise * level * spread
     clipped: NDArray[np.float32] = np.clip(image, 0, 1).astype(np.float32)
     return clipped
 
 
-def _recolour(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _augment_colour(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     if rng.random() < 0.15:
         grey = image.mean(axis=0, keepdims=True)
         return np.broadcast_to(grey, image.shape).copy()
     if rng.random() < 0.6:
-        # Stains absorb: in optical density a stronger or weaker dye is a factor (Ruifrok and Johnston 2001).
+        # The amount of a stain is a factor of the optical density (Ruifrok and Johnston 2001).
         density = -np.log(np.clip(image, 0.01, 1))
         factors = np.exp(rng.uniform(-0.35, 0.35, (3, 1, 1))).astype(np.float32)
         image = np.exp(-density * factors)
@@ -278,14 +288,15 @@ def _recolour(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[n
     return image
 
 
-# Optical densities of haematoxylin and eosin in red, green and blue (Ruifrok and Johnston 2001), and their inverse.
+# Optical densities of haematoxylin and eosin in red, green and blue (Ruifrok and Johnston 2001), and their
+# pseudo-inverse.
 _STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
 _UNMIX = np.linalg.pinv(_STAINS).astype(np.float32)
 
-# Mean density of the nuclear dye in nuclei, from a pale counterstain to a strong one.
+# Bounds of the mean optical density of the nuclear stain in nuclei, from a pale to a strong counterstain.
 _NUCLEAR_DENSITY = (0.3, 1.6)
 
-# Densities of dyes that other laboratories use: for nuclei blues, violets and greens; around them also browns and reds.
+# Optical densities of common stains. Nuclear stains are blue, violet or green. Other stains are also brown or red.
 _NUCLEAR_DYES = np.array([[0.65, 0.70, 0.29], [0.75, 0.55, 0.25], [0.80, 0.50, 0.20], [0.65, 0.45, 0.60]])
 _OTHER_DYES = np.array(
     [
@@ -300,14 +311,31 @@ _OTHER_DYES = np.array(
 )
 
 
-def restained(
+def augment_stain(
     image: NDArray[np.float32], labels: NDArray[np.uint32], nuclei: Nuclei, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Dye a sample anew, as in immunohistochemistry: its surroundings may become darker than a nucleus.
+    """Replace the stains of a sample, as in immunohistochemistry: the surroundings may become darker than the nuclei.
 
-    Stained tissue is unmixed into two dyes, and others are put in their place. Fluorescence gives the nuclear dye only.
-    The second dye also stains what lies between the nuclei, and the membranes midway between neighbours. Nuclei may be
-    pale, but the second dye's grain never drowns them: samples that show nothing teach a network to doubt pale nuclei.
+    Stained tissue is unmixed into two stains by colour deconvolution (Ruifrok and Johnston 2001), and these are
+    replaced by other stains. A fluorescence image only gives the nuclear stain. The second stain also colours the space
+    between the nuclei, and membranes midway between neighbours. The grain of the second stain is limited, so that pale
+    nuclei stay visible: with invisible nuclei, the network would learn to miss pale nuclei.
+
+    Parameters
+    ----------
+    image : NDArray[np.float32] (3, H, W)
+        Normalised image, 0 to 1.
+    labels : NDArray[np.uint32] (H, W)
+        Label image.
+    nuclei
+        Centres of the nuclei in pixels of the sample.
+    rng
+        Random generator.
+
+    Returns
+    -------
+    NDArray[np.float32] (3, H, W)
+        The image with other stains.
     """
     if np.array_equal(image[0], image[1]):
         nuclear, other = np.sqrt(image[0]), np.zeros_like(image[0])
@@ -317,11 +345,11 @@ def restained(
     inside = labels > 0
     darkness = math.exp(rng.uniform(*np.log(_NUCLEAR_DENSITY)))
     nuclear = nuclear * (darkness / max(float(nuclear[inside].mean()) if inside.any() else 1.0, 0.1))
-    between = 1 - blurred(inside.astype(np.float32)[None], rng.uniform(0.5, 1.5))[0] * rng.uniform(0.3, 1)
+    between = 1 - gaussian_blur(inside.astype(np.float32)[None], rng.uniform(0.5, 1.5))[0] * rng.uniform(0.3, 1)
     other = other * math.exp(rng.uniform(-0.7, 1.1)) + rng.uniform(0, 0.8) * (rng.random() < 0.7)
     if rng.random() < 0.6:
         other = other + rng.uniform(0.2, 1.5) * _membranes(nuclei, labels.shape, rng)
-    grain = blurred(rng.standard_normal((1, *labels.shape), np.float32), rng.uniform(1, 4))[0]
+    grain = gaussian_blur(rng.standard_normal((1, *labels.shape), np.float32), rng.uniform(1, 4))[0]
     grain = (
         grain / max(float(grain.std()), 1e-3) * rng.uniform(0, 0.4) * min(1, darkness / max(float(other.mean()), 1e-3))
     )
@@ -334,13 +362,13 @@ def restained(
 
 
 def _membranes(nuclei: Nuclei, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Draw lines where two centres are equally near, drawn out along one axis as epithelium is."""
+    """Draw the borders of the Voronoi cells of the centres, with random anisotropy as in epithelium."""
     centres = nuclei.centres[np.isfinite(nuclei.centres).all(axis=1)]
     near = ((centres > -16) & (centres < np.array(shape) + 16)).all(axis=1)
     if np.count_nonzero(near) < 2:
         return np.zeros(shape, np.float32)
     stretch = np.exp(rng.uniform(-0.5, 0.5, 2)).astype(np.float32)
-    # At half resolution: lines are blurred anyway, and every pixel meets every centre.
+    # At half resolution: lines are gaussian_blur anyway, and every pixel meets every centre.
     rows, columns = (np.arange(0, side, 2, dtype=np.float32) * s for side, s in zip(shape, stretch, strict=True))
     first, second = np.full((2, len(rows), len(columns)), np.inf, np.float32)
     for row, column in centres[near] * stretch:
@@ -351,19 +379,19 @@ def _membranes(nuclei: Nuclei, shape: tuple[int, ...], rng: np.random.Generator)
     return np.repeat(np.repeat(lines, 2, axis=0), 2, axis=1)[: shape[0], : shape[1]].astype(np.float32)
 
 
-def _negative(crop: int, rng: np.random.Generator) -> Sample:
-    """Noise, smooth or not, on a flat or sloping ground: nothing in it is a nucleus."""
+def _negative_sample(crop: int, rng: np.random.Generator) -> Sample:
+    """Return a sample without nuclei: noise, smooth or not, on a constant or sloping background."""
     channels = 3 if rng.random() < 0.3 else 1
     shape = (channels, crop, crop)
-    ground = rng.uniform(0, 1) + np.linspace(-1, 1, crop, dtype=np.float32) * rng.uniform(-0.5, 0.5)
+    background = rng.uniform(0, 1) + np.linspace(-1, 1, crop, dtype=np.float32) * rng.uniform(-0.5, 0.5)
     if rng.random() < 0.5:
         noise = rng.standard_normal(shape, np.float32)
     else:
         noise = rng.poisson(math.exp(rng.uniform(-4, 4)), shape).astype(np.float32)
         noise = (noise - noise.mean()) / max(float(noise.std()), 1e-3)
     if rng.random() < 0.3:
-        noise = blurred(noise, rng.uniform(0.4, 0.8)) * 2
-    image = noise * math.exp(rng.uniform(math.log(0.02), math.log(0.5))) + ground
+        noise = gaussian_blur(noise, rng.uniform(0.4, 0.8)) * 2
+    image = noise * math.exp(rng.uniform(math.log(0.02), math.log(0.5))) + background
     if rng.random() < 0.7:
         low, high = np.percentile(image, (1, 99.8))
         image = (image - low) / max(high - low, 1e-3)

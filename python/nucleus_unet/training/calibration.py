@@ -1,4 +1,4 @@
-"""The grouping of a trained model, chosen anew for other images: its maps are predicted once, nothing is trained."""
+"""Calibration of a trained model's grouping on other images. The maps are predicted once; no weights are trained."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.io.atomic import check_new_folder, folder_written_atomically
 from nucleus_unet.model.bundle import Bundle, save_bundle
 from nucleus_unet.model.group_config import GroupConfig
-from nucleus_unet.training.validation import calibrate, predict_examples, scores_with
+from nucleus_unet.training.validation import calibrate, predict_examples, score_maps
 
 T = TypeVar("T")
 
 
 class Track(Protocol):
-    """Wraps what is gone through, to show progress."""
+    """Function that shows the progress of a loop."""
 
     def __call__(self, items: Sequence[T], what: str, /) -> Iterable[T]:
-        """Return the items, one by one."""
+        """Return an iterable of the items. ``what`` names them for the user."""
 
 
 def _untracked(items: Sequence[T], what: str, /) -> Iterable[T]:  # noqa: ARG001
@@ -32,24 +32,24 @@ def _untracked(items: Sequence[T], what: str, /) -> Iterable[T]:  # noqa: ARG001
 
 _CARD = """\
 
-## Grouping calibrated again
+## Recalibrated grouping
 
-`nucleus-unet calibrate` chose the grouping anew on {images} images: mSA {before:.4f} before, {after:.4f} after. The
-figures after are flattered a little, as they are of the images that it was chosen on. All other figures on this card
-are of the grouping before.
+`nucleus-unet calibrate` recalibrated the grouping on {images} images: mSA {before:.4f} before, {after:.4f} after. The
+value after calibration is optimistically biased, as it is measured on the images of the calibration. All other metrics
+on this card were measured with the previous grouping.
 """
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What choosing the grouping anew did.
+    """Result of a calibration.
 
     Attributes
     ----------
     start, found
-        The grouping before and after.
+        Grouping before and after the calibration.
     before, after
-        Figures with each, on the same images.
+        Scores with each grouping, on the images of the calibration.
     """
 
     start: GroupConfig
@@ -59,7 +59,7 @@ class Calibration:
 
     @property
     def changed(self) -> dict[str, tuple[float, float]]:
-        """By name of a setting: its value before and after."""
+        """Value before and after the calibration of each changed setting, by name."""
         before, after = self.start.to_json(), self.found.to_json()
         return {name: (before[name], after[name]) for name in before if before[name] != after[name]}
 
@@ -72,27 +72,32 @@ def calibrate_bundle(
     device: str = "auto",
     track: Track = _untracked,
 ) -> Calibration:
-    """Choose how a model's maps become nuclei by what is best on labelled images, and save it as a new bundle.
+    """Choose the grouping settings that are best on labelled images, and save the model as a new bundle.
 
     Parameters
     ----------
     bundle
         The model, from `nucleus_unet.model.bundle.load_bundle`.
     examples
-        Labelled images that the model was not trained on, or its maps are better than they will be.
+        Labelled images that the model was not trained on. On its training images, its maps are better than on others.
     out
-        Folder of the new bundle: new or empty. It appears whole or not at all.
+        Folder of the new bundle, new or empty. It is written atomically.
     device
-        See `nucleus_unet.inference.devices.choose_device`.
+        Device of the network. See `nucleus_unet.inference.devices.choose_device`.
     track
-        Wraps what is gone through, to show progress.
+        Shows the progress.
+
+    Returns
+    -------
+    Calibration
+        Grouping and scores before and after.
 
     Raises
     ------
     SettingsError
-        There is something at ``out``.
+        ``out`` is not a new or empty folder.
     DataError
-        There is no image, or no nucleus in any.
+        There are no images, or no nuclei in them.
     """
     check_new_folder(out, "the model bundle")
     if not examples:
@@ -103,7 +108,7 @@ def calibrate_bundle(
     predicted = [each for example in track(examples, "maps") for each in predict_examples(engine, [example])]
     start = bundle.config.group
     found = calibrate(predicted, start, track=lambda names: track(names, "settings"))
-    calibration = Calibration(start, found, scores_with(predicted, start), scores_with(predicted, found))
+    calibration = Calibration(start, found, score_maps(predicted, start), score_maps(predicted, found))
     _save(bundle, calibration, examples, out)
     return calibration
 
@@ -111,7 +116,7 @@ def calibrate_bundle(
 def _save(bundle: Bundle, calibration: Calibration, examples: Sequence[Example], out: Path) -> None:
     before, after = calibration.before, calibration.after
     seen = replace(bundle.seen, choice=bundle.seen.choice | {example.digest for example in examples})
-    said = {"images": len(examples), "before": before.to_json(), "after": after.to_json()}
+    entry = {"images": len(examples), "before": before.to_json(), "after": after.to_json()}
     card = _CARD.format(images=len(examples), before=before.per_image_mean, after=after.per_image_mean)
     with folder_written_atomically(out) as folder:
         save_bundle(
@@ -119,6 +124,6 @@ def _save(bundle: Bundle, calibration: Calibration, examples: Sequence[Example],
             bundle.weights,
             replace(bundle.config, name=out.resolve().name, group=calibration.found),
             quantisation=bundle.quantisation,
-            metrics={**bundle.metrics, "calibration": said, "seen": seen.to_json()},
+            metrics={**bundle.metrics, "calibration": entry, "seen": seen.to_json()},
             card=bundle.card + card if bundle.card else None,
         )

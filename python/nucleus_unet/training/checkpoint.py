@@ -1,4 +1,4 @@
-"""A training run's state in one file: tensors in safetensors, the rest as JSON in its header. No pickle."""
+"""Checkpoints of training runs: a safetensors file with JSON in its header. No pickle is used."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from nucleus_unet.io.atomic import write_atomically
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-# What a checkpoint says beside its tensors: `TrainConfig` as JSON, fingerprint of the images, samples seen, curves.
-FACTS = ("config", "examples", "position", "history")
+# JSON in the header of a checkpoint: `TrainConfig`, digest of the training images, number of samples, history.
+RUN_STATE_KEYS = ("config", "examples", "position", "history")
 
 
 def plain(configuration: DataclassInstance) -> Any:
-    """Return a configuration as JSON types, equal after a round trip."""
+    """Return a configuration as JSON types that a JSON round trip does not change."""
     return json.loads(json.dumps(dataclasses.asdict(configuration)))
 
 
@@ -33,49 +33,51 @@ def save_checkpoint(
     network: nn.Module,
     average: nn.Module,
     optimiser: torch.optim.Optimizer,
-    facts: dict[str, Any],
+    run_state: dict[str, Any],
 ) -> None:
-    """Write all that a run needs to go on; a kill while writing leaves the previous checkpoint whole.
+    """Write a checkpoint atomically.
 
     Parameters
     ----------
+    path
+        Path of the checkpoint. An existing file is replaced.
     network, average
-        The weights in training and their moving average.
+        Networks with the trained weights and with their moving average.
     optimiser
-        Its per-parameter tensors are kept; its settings follow from the configuration.
-    facts
-        What `FACTS` names, as JSON types.
+        Optimiser, of which the state tensors are saved. Its settings follow from the configuration.
+    run_state
+        Values of `RUN_STATE_KEYS` as JSON types.
     """
     tensors: dict[str, Tensor] = {}
     tensors |= {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     tensors |= {f"average.{name}": tensor for name, tensor in average.state_dict().items()}
     for number, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    # safetensors keeps values, not layouts: contiguous copies say so.
+    # safetensors requires contiguous tensors.
     packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(packed, metadata={"facts": json.dumps(facts)}))
+    write_atomically(path, save(packed, metadata={"run_state": json.dumps(run_state)}))
 
 
-def read_facts(path: Path) -> dict[str, Any]:
-    """Return what `save_checkpoint` was told beside the tensors.
+def read_run_state(path: Path) -> dict[str, Any]:
+    """Return the run state of a checkpoint from `save_checkpoint`.
 
     Raises
     ------
     DataError
-        If the file is no checkpoint.
+        The file is not a checkpoint.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})["facts"])
-            if not isinstance(facts, dict):
-                raise TypeError(f"expected a JSON object, got {type(facts).__name__}")
-            return {name: facts[name] for name in FACTS}
+            run_state = json.loads((file.metadata() or {})["run_state"])
+            if not isinstance(run_state, dict):
+                raise TypeError(f"expected a JSON object, got {type(run_state).__name__}")
+            return {name: run_state[name] for name in RUN_STATE_KEYS}
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not a checkpoint of a training run: {error!r}") from error
 
 
 def restore_checkpoint(path: Path, *, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    """Put the tensors of `save_checkpoint` back."""
+    """Load the tensors of a checkpoint from `save_checkpoint` into networks and optimiser."""
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimiser": {}}
     with safe_open(path, framework="pt") as file:
         for name in file.keys():  # noqa: SIM118 - not a dict

@@ -1,4 +1,4 @@
-"""One process that trains, or several that ``torchrun`` started, each with a device and a share of every batch."""
+"""Training in one process, or in several processes started by ``torchrun``: each has its own device and batch slice."""
 
 from __future__ import annotations
 
@@ -18,78 +18,85 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Processes:
-    """What a process knows of those it trains with.
+class ProcessGroup:
+    """The group of training processes, from the view of one of them.
 
     Attributes
     ----------
     device
-        Of this process.
-    rank, count
-        Number of this process, and how many there are. The first, 0, writes files and validates.
+        Device of this process.
+    rank, world_size
+        Rank of this process, and number of processes. The main process, of rank 0, writes files and validates.
     fabric
-        Ties several together; None where there is only one.
+        Lightning Fabric, which connects several processes. None for a single process.
     """
 
     device: torch.device
     rank: int = 0
-    count: int = 1
+    world_size: int = 1
     fabric: Fabric | None = None
 
     @property
-    def first(self) -> bool:
-        """Whether this one writes files."""
+    def is_main(self) -> bool:
+        """Whether this is the main process, which writes files and validates."""
         return self.rank == 0
 
-    def shared(self, network: nn.Module) -> nn.Module:
-        """Return a form of the network whose gradients become the mean over all processes (and so do all weights)."""
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """Wrap the network so that its gradients are averaged over all processes, which keeps the weights equal."""
         return network if self.fabric is None else self.fabric.setup_module(network)
 
     def backward(self, loss: Tensor) -> None:
-        """Leave the loss's gradients in the parameters."""
+        """Compute the gradients of the loss."""
         if self.fabric is None:
             loss.backward()  # type: ignore[no-untyped-call]
         else:
             self.fabric.backward(loss)
 
-    def share(self, batch_size: int) -> slice:
-        """Tell which samples of a batch are this process's."""
-        if batch_size % self.count:
-            raise SettingsError(f"batch_size: expected a multiple of the {self.count} processes, got {batch_size}")
-        size = batch_size // self.count
+    def batch_slice(self, batch_size: int) -> slice:
+        """Return the slice of a batch that this process computes.
+
+        Raises
+        ------
+        SettingsError
+            The batch size is not a multiple of the number of processes.
+        """
+        if batch_size % self.world_size:
+            raise SettingsError(f"batch_size: expected a multiple of the {self.world_size} processes, got {batch_size}")
+        size = batch_size // self.world_size
         return slice(self.rank * size, (self.rank + 1) * size)
 
 
-def is_first_process() -> bool:
-    """Whether this process is alone, or the first of those that ``torchrun`` started."""
+def is_main_process() -> bool:
+    """Return whether this is the only process, or the one of rank 0 of those that ``torchrun`` started."""
     return os.environ.get("RANK", "0") == "0"
 
 
-def join_processes(device: str) -> Processes:
-    """Meet the other processes, where ``torchrun`` started several.
+def join_process_group(device: str) -> ProcessGroup:
+    """Connect to the other processes if ``torchrun`` started several.
 
     Parameters
     ----------
     device
-        See `nucleus_unet.inference.devices.choose_device`; every process takes its own of that kind.
+        Device of the network. See `nucleus_unet.inference.devices.choose_device`. Each process uses its own device of
+        this type.
 
     Raises
     ------
     MissingExtraError
-        If there are several, and Lightning Fabric is not installed.
+        There are several processes, and Lightning Fabric is not installed.
     SettingsError
-        If several cannot train on such a device.
+        Devices of this type do not support several processes.
     """
     chosen = torch.device(choose_device(device))
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
-        return Processes(chosen)
+        return ProcessGroup(chosen)
     if chosen.type == "mps":
-        raise SettingsError("device: several processes train on 'cuda' or 'cpu', got 'mps'")
+        raise SettingsError("device: expected 'cuda' or 'cpu' for training in several processes, got 'mps'")
     why = "training in several processes needs Lightning Fabric"
     fabrics = require("lightning_fabric", why, extra="distributed")
     local = int(os.environ.get("LOCAL_WORLD_SIZE", count))
     settings: dict[str, Any] = {"accelerator": chosen.type, "devices": local, "num_nodes": count // local}
     fabric = fabrics.Fabric(strategy="ddp", **settings)
     fabric.launch()
-    return Processes(fabric.device, fabric.global_rank, fabric.world_size, fabric)
+    return ProcessGroup(fabric.device, fabric.global_rank, fabric.world_size, fabric)

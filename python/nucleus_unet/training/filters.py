@@ -1,4 +1,4 @@
-"""Smoothing of samples."""
+"""Filters for augmentation."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 
-def blurred(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """Smooth each plane by a Gaussian; the edge pixels are repeated beyond the edge.
+def gaussian_blur(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """Smooth each channel by a Gaussian filter. The image is padded by repeating its edge pixels.
 
     Parameters
     ----------
     image : NDArray[np.float32] (C, H, W)
-        Any values.
+        The image.
     sigma
-        Standard deviation of the Gaussian, in pixels.
+        Standard deviation of the Gaussian in pixels.
+
+    Returns
+    -------
+    NDArray[np.float32] (C, H, W)
+        The smoothed image.
     """
     radius = math.ceil(2.5 * sigma)
     weights = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * sigma**2)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""From trained weights to a model: its int8 form, how its maps are grouped, and what it is worth on held-out images."""
+"""From trained weights to a model: quantisation, calibration of the grouping, and scores on held-out images."""
 
 from __future__ import annotations
 
@@ -13,51 +13,50 @@ from nucleus_unet.model.bundle import Bundle, BundleConfig
 from nucleus_unet.model.graph import Weights, stride
 from nucleus_unet.model.precision import Precision
 from nucleus_unet.model.quantisation import Quantisation
-from nucleus_unet.training.validation import Predicted, calibrate, has_enough_nuclei, predict_examples, scores_with
+from nucleus_unet.training.validation import PredictedMaps, calibrate, has_enough_nuclei, predict_examples, score_maps
 
-# By how much int8 may be worse than single precision on held-out images and still be what CPUs compute in. A tight IoU
-# is decided by single pixels of outlines.
-_MAY_LOSE, _MAY_LOSE_AT_90 = 0.003, 0.006
+# Maximum losses of average precision on held-out images with which int8 is the default on CPUs. The limit at an IoU of
+# 0.9 is higher, as single pixels of the outlines decide there.
+_MAX_LOSS, _MAX_LOSS_AT_90 = 0.003, 0.006
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A model, and what it says of the held-out images.
+class FinishedModel:
+    """A model with its predictions on the held-out images.
 
     Attributes
     ----------
     bundle
-        Without metrics, card and fingerprint: no file of it is there yet.
+        The model, without metrics, card and fingerprint, as it is not saved yet.
     predicted
-        Of each held-out image, in the model's default precision.
+        Predictions for each held-out image, in the model's default precision.
     scores : dict of str to Scores
-        Of all held-out images, in each precision.
+        Scores of all held-out images, in each precision.
     """
 
     bundle: Bundle
-    predicted: list[Predicted]
+    predicted: list[PredictedMaps]
     scores: dict[Precision, Scores]
 
 
-def finish(
+def finish_model(
     config: BundleConfig, weights: Weights, training: Sequence[Example], held_out: Sequence[Example], *, seed: int
-) -> Finished:
-    """Make a model of trained weights.
+) -> FinishedModel:
+    """Quantise the weights, calibrate the grouping, and score the held-out images.
 
-    Ranges of the int8 form are measured on training images; where there is no OpenVINO, there is no such form.
-    Grouping is calibrated, and int8 made the default, only where there are enough held-out nuclei to tell that it is
-    right.
+    The activation ranges of the int8 form are measured on training images. Without OpenVINO there is no int8 form. The
+    grouping is calibrated and int8 may become the default only if there are enough held-out nuclei.
 
     Parameters
     ----------
     config
-        Of the model; its grouping is where the calibration begins.
+        Configuration of the model. The calibration starts from its grouping.
     weights
-        From `nucleus_unet.model.network.weights_of`.
+        Trained weights, from `nucleus_unet.model.network.weights_of`.
     training, held_out
-        Images that it was trained on, and those that it was not.
+        The training images and the held-out images.
     seed
-        Of the crops on which ranges are measured.
+        Seed of the crops on which activation ranges are measured.
     """
     quantisation = _quantise(config, weights, training, seed) if openvino_is_installed() else None
     bundle = Bundle(config, weights, quantisation, fingerprint="", metrics={})
@@ -68,20 +67,20 @@ def finish(
     }
     enough = has_enough_nuclei(predicted["float32"])
     grouping = calibrate(predicted["float32"], config.group) if enough else config.group
-    scores = {precision: scores_with(each, grouping) for precision, each in predicted.items()}
-    is_default = enough and "int8" in scores and loses_little(scores["float32"], scores["int8"])
-    return Finished(
+    scores = {precision: score_maps(each, grouping) for precision, each in predicted.items()}
+    is_default = enough and "int8" in scores and is_nearly_as_good(scores["float32"], scores["int8"])
+    return FinishedModel(
         replace(bundle, config=replace(config, group=grouping, int8_is_default=is_default)),
         predicted["int8" if is_default else "float32"],
         scores,
     )
 
 
-def loses_little(exact: Scores, quantised: Scores) -> bool:
-    """Whether int8 loses no more than it may of the average precision on held-out images."""
+def is_nearly_as_good(exact: Scores, quantised: Scores) -> bool:
+    """Return whether the loss of average precision by int8 on held-out images is within its limits."""
     lost = {threshold: exact.pooled[threshold] - quantised.pooled[threshold] for threshold in (0.5, 0.75, 0.9)}
     lost_mean = exact.per_image_mean - quantised.per_image_mean
-    return max(lost[0.5], lost[0.75], lost_mean) <= _MAY_LOSE and lost[0.9] <= _MAY_LOSE_AT_90
+    return max(lost[0.5], lost[0.75], lost_mean) <= _MAX_LOSS and lost[0.9] <= _MAX_LOSS_AT_90
 
 
 def _quantise(config: BundleConfig, weights: Weights, training: Sequence[Example], seed: int) -> Quantisation:

@@ -1,4 +1,4 @@
-"""How weights move: Muon for the convolutions that mix channels, AdamW for the rest."""
+"""The optimiser: Muon for the convolutions that mix channels, AdamW for all other parameters."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from torch import Tensor, nn
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 _MOMENTUM = 0.95
-# With it, an update is about as large as one of AdamW's, and both share one learning rate (Liu et al. 2025).
+# Scales an update to about the size of AdamW's updates, so that both use one learning rate (Liu et al. 2025).
 _UPDATE_SIZE = 0.2
 _ENCODER_SHARE = 0.5
 
 
 class MuonAdamW(torch.optim.AdamW):
-    """AdamW, but groups marked ``orthogonal`` get updates whose singular values are all about 1.
+    """AdamW with Muon updates, whose singular values are all about 1, for groups with ``orthogonal`` set.
 
-    A weight of shape (outputs, inputs, kernel, kernel) is taken as a matrix of ``outputs`` rows.
+    A weight of shape (outputs, inputs, kernel, kernel) is treated as a matrix of ``outputs`` rows.
 
     Parameters
     ----------
     groups
-        Parameter groups of `torch.optim.AdamW`, each with a further ``orthogonal``, true or false.
+        Parameter groups of `torch.optim.AdamW`. Each has the additional key ``orthogonal``, true or false.
     learning_rate
-        Of all groups.
+        Learning rate of all groups.
 
     References
     ----------
@@ -52,28 +52,33 @@ class MuonAdamW(torch.optim.AdamW):
             return
         state = self.state[parameter]
         if not state:
-            # AdamW, which restores checkpoints, expects a count of steps in every state.
+            # AdamW, which restores checkpoints, expects a step count in every state.
             state["step"] = torch.zeros(())
             state["momentum"] = torch.zeros_like(parameter)
         state["step"] += 1
         momentum = state["momentum"].mul_(_MOMENTUM).add_(gradient)
-        update = orthogonalised(gradient.add(momentum, alpha=_MOMENTUM))
+        update = orthogonalise(gradient.add(momentum, alpha=_MOMENTUM))
         parameter.mul_(1 - learning_rate * weight_decay).add_(update, alpha=-learning_rate)
-        parameter.grad = None  # so that AdamW passes it by
+        parameter.grad = None  # AdamW skips parameters without a gradient
 
 
-def orthogonalised(update: Tensor) -> Tensor:
-    """Return the nearly orthogonal matrix that is nearest to a weight's update, at the size of AdamW's updates.
+def orthogonalise(update: Tensor) -> Tensor:
+    """Return the approximately orthogonal matrix nearest to an update, scaled to the size of AdamW's updates.
 
     Parameters
     ----------
     update : Tensor (outputs, ...)
-        Everything behind the first axis counts as one.
+        Update of a weight. All axes but the first are flattened.
+
+    Returns
+    -------
+    Tensor (outputs, ...)
+        The orthogonalised update.
 
     Examples
     --------
     >>> import torch
-    >>> update = orthogonalised(torch.tensor([[3.0, 0.0, 0.0], [0.0, 0.01, 0.0]]))
+    >>> update = orthogonalise(torch.tensor([[3.0, 0.0, 0.0], [0.0, 0.01, 0.0]]))
     >>> torch.linalg.svdvals(update / 0.2 / 3**0.5).round().tolist()
     [1.0, 1.0]
     """
@@ -92,9 +97,20 @@ def orthogonalised(update: Tensor) -> Tensor:
 
 
 def make_optimiser(network: nn.Module, *, learning_rate: float, weight_decay: float, pretrained: bool) -> MuonAdamW:
-    """Sort the parameters into groups: how far each moves (``share``), whether it decays, whether it is a matrix.
+    """Create the optimiser with parameter groups by learning rate, weight decay and type of update.
 
-    Filters of single channels, the first and the last layer are no maps between features; AdamW moves them.
+    AdamW updates the depthwise filters, the first and the last layer, as these are not matrices between features.
+
+    Parameters
+    ----------
+    network
+        The network.
+    learning_rate
+        Learning rate. That of a pretrained encoder is multiplied by 0.5 (the key ``share`` of its groups).
+    weight_decay
+        Weight decay of convolution weights.
+    pretrained
+        Whether the encoder is pretrained.
     """
     groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():

@@ -1,9 +1,7 @@
-"""From labelled images to a model bundle: hold out a fold, train, calibrate, measure, save, report."""
+"""From labelled images to a model bundle: hold out images, train, calibrate, evaluate, save, report."""
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -26,23 +24,24 @@ from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.model.bundle import CONFIG, Bundle, BundleConfig, SeenImages, load_bundle, save_bundle
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.network import Network, weights_of
+from nucleus_unet.reports.csv_table import csv_text
 from nucleus_unet.reports.page import require_page_packages
 from nucleus_unet.reports.plots import save_curves
-from nucleus_unet.training.augmentation import Original
-from nucleus_unet.training.checkpoint import read_facts
-from nucleus_unet.training.distributed import is_first_process
+from nucleus_unet.training.augmentation import SourceImage
+from nucleus_unet.training.checkpoint import read_run_state
+from nucleus_unet.training.distributed import is_main_process
 from nucleus_unet.training.fine_tuning import fine_tuned_card, fine_tuned_config
-from nucleus_unet.training.finishing import Finished, finish
-from nucleus_unet.training.report import TrainingRun, report_html
+from nucleus_unet.training.finishing import FinishedModel, finish_model
+from nucleus_unet.training.report import TrainingRun, training_report_html
 from nucleus_unet.training.tensorboard import ScalarWriter
 from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, train
-from nucleus_unet.training.validation import Predicted, predict_examples, validate, watch
+from nucleus_unet.training.validation import PredictedMaps, predict_examples, training_subset_metrics, validate
 
 logger = logging.getLogger(__name__)
 
 REPORT = "report.html"
-# About so many training images are looked at whole beside the held-out ones.
-_WATCHED = 12
+# Approximate number of training images that are evaluated along with the held-out images.
+_TRAINING_SUBSET_SIZE = 12
 
 
 def train_bundle(
@@ -57,64 +56,63 @@ def train_bundle(
     workers: int = 1,
     tensorboard: bool = False,
     command: str | None = None,
-    say: Callable[[str], object] = logger.info,
+    log: Callable[[str], object] = logger.info,
 ) -> dict[str, Any]:
-    """Train on all folds but the first (or all kinds but one), choose the grouping on that one, and save a bundle.
+    """Train a model with one fold or category held out, calibrate its grouping on the held-out images, and save it.
 
-    Checkpoint, ``curves.csv``, ``curves.png`` and, at the end, ``report.html`` go to ``out / "training"``. Calling it
-    again goes on with a run that was stopped.
+    The folder ``out / "training"`` gets the checkpoint, ``curves.csv``, ``curves.png`` and finally ``report.html``.
+    Calling the function again resumes an interrupted run.
 
     Parameters
     ----------
     config
-        Of the run.
+        Configuration of the run.
     examples
         Labelled images.
     out
         Folder of the bundle.
     origin
-        A model to fine-tune; `nucleus_unet.training.fine_tuning.fine_tuning` gives the configuration that suits it.
+        The model to fine-tune. `nucleus_unet.training.fine_tuning.fine_tuning_config` returns a configuration for it.
     folds
-        How many folds the images are dealt into; see `hold_out_images` for None.
+        Number of folds, of which the first is held out. See `hold_out_images` for None.
     hold_out
-        Hold out all images of this kind instead of a fold: what comes out is how good the model is on a kind of image
-        that it never saw.
+        Category to hold out instead of a fold. The metrics are then those on a category without training images.
     device, workers
         See `nucleus_unet.training.trainer.train`.
     tensorboard
         Write the history for TensorBoard too, to ``out / "training" / "tensorboard"``.
     command
-        How the run was asked for, for the report to tell.
-    say
-        Gets a line for every validation.
+        The command line, for the report.
+    log
+        Called with a line of text after every validation.
 
     Returns
     -------
     dict
-        Figures on the held-out fold, as ``metrics.json`` has them. Where the grouping was chosen on the same images
-        they flatter a little. Empty in all but the first of several processes, which only help it to train.
+        Metrics on the held-out images, as in ``metrics.json``. They are optimistically biased if the grouping was
+        calibrated on the same images. The dict is empty in all processes but the main one.
 
     Raises
     ------
     SettingsError
-        There is a model at ``out`` that was not trained there, or what `nucleus_unet.training.trainer.train` refuses.
+        ``out`` contains a model that was not trained there, or `nucleus_unet.training.trainer.train` raises this error.
     MissingExtraError
-        matplotlib, Jinja2, or TensorBoard where it is asked for, is missing.
+        matplotlib or Jinja2 is missing, or TensorBoard is requested and missing.
     """
     require_page_packages()
     if (out / CONFIG).exists() and not (out / "training" / CHECKPOINT).exists():
-        raise SettingsError(f"out: {out} holds a model that was not trained there, and is kept: choose a new folder")
-    training, held_out = hold_out_images(examples, folds=folds, kind=hold_out, seed=config.seed)
-    watched = training[:: math.ceil(len(training) / _WATCHED)]
+        raise SettingsError(f"out: {out} contains a model that was not trained there: choose another folder")
+    training, held_out = hold_out_images(examples, folds=folds, category=hold_out, seed=config.seed)
+    training_subset = training[:: math.ceil(len(training) / _TRAINING_SUBSET_SIZE)]
     chosen_device = torch.device(choose_device(device))
     precision = choose_precision(chosen_device, config.precision)
     grouping = GroupConfig() if origin is None else origin.config.group
     folder = out / "training"
 
-    def look(network: Network) -> dict[str, float]:
-        shown = TorchNetwork(network, chosen_device, precision)
-        figures = validate(predict_examples(shown, held_out), grouping)
-        return figures | watch(predict_examples(shown, watched), grouping)
+    def measure(network: Network) -> dict[str, float]:
+        engine = TorchNetwork(network, chosen_device, precision)
+        metrics = validate(predict_examples(engine, held_out), grouping)
+        return metrics | training_subset_metrics(predict_examples(engine, training_subset), grouping)
 
     with closing(ScalarWriter(folder / "tensorboard")) if tensorboard else nullcontext() as scalars:
 
@@ -123,17 +121,17 @@ def train_bundle(
             save_curves(folder / "curves.png", run.history)
             if scalars is not None:
                 scalars.write(run.history)
-            say(_line(run.history[-1], config.samples))
+            log(_line(run.history[-1], config.samples))
 
         network = train(
-            config, training, folder, origin=origin, validate=look, device=device, workers=workers, report=report
+            config, training, folder, origin=origin, validate=measure, device=device, workers=workers, report=report
         )
-    if not is_first_process():
+    if not is_main_process():
         return {}
     bundle_config = _bundle_config(out.name, config, grouping, training, origin)
-    finished = finish(bundle_config, weights_of(network), training, held_out, seed=config.seed)
-    images = compare(held_out, finished.predicted, finished.bundle.config.group)
-    history = read_facts(folder / CHECKPOINT)["history"]
+    finished = finish_model(bundle_config, weights_of(network), training, held_out, seed=config.seed)
+    images = evaluate_predictions(held_out, finished.predicted, finished.bundle.config.group)
+    history = read_run_state(folder / CHECKPOINT)["history"]
     metrics = _metrics(config, training, images, finished, origin, history)
     card = None if origin is None else fine_tuned_card(out.name, origin, images=len(training), samples=config.samples)
     bundle = finished.bundle
@@ -148,12 +146,22 @@ def train_bundle(
         device=f"{chosen_device}, {precision}",
         command=command,
     )
-    write_atomically(folder / REPORT, report_html(run))
+    write_atomically(folder / REPORT, training_report_html(run))
     return metrics
 
 
-def compare(examples: Sequence[Example], predicted: Sequence[Predicted], grouping: GroupConfig) -> list[EvaluatedImage]:
-    """Group what the network said of each image, and score it against the truth."""
+def evaluate_predictions(
+    examples: Sequence[Example], predicted: Sequence[PredictedMaps], grouping: GroupConfig
+) -> list[EvaluatedImage]:
+    """Group the predicted maps of each image, and score the nuclei.
+
+    Parameters
+    ----------
+    examples, predicted
+        Labelled images and their predicted maps, in the same order.
+    grouping
+        Settings of the grouping.
+    """
     images = []
     for example, each in zip(examples, predicted, strict=True):
         labels = group(each.maps, grouping).labels
@@ -165,22 +173,22 @@ def _metrics(
     config: TrainConfig,
     training: Sequence[Example],
     images: Sequence[EvaluatedImage],
-    finished: Finished,
+    finished: FinishedModel,
     origin: Bundle | None,
     history: Sequence[Mapping[str, float]],
 ) -> dict[str, Any]:
     scores = [image.score for image in images]
-    kinds = summarise_by([image.example.kind for image in images], scores)
+    categories = summarise_by([image.example.category for image in images], scores)
     metrics: dict[str, Any] = {
         "training": {"images": len(training), "samples": config.samples, "seed": config.seed},
         "validation": {
             "overall": summarise(scores).to_json(),
-            "kinds": {kind: figures.to_json() for kind, figures in kinds.items()},
+            "categories": {category: summary.to_json() for category, summary in categories.items()},
         },
         "precisions": {precision: scores.to_json() for precision, scores in finished.scores.items()},
     }
     known = SeenImages() if origin is None else origin.seen
-    if origin is None or known.training:  # else a part of what the model knows would pass for all of it
+    if origin is None or known.training:  # otherwise the list would be incomplete: the origin's images are unknown
         metrics["seen"] = SeenImages(
             training=known.training | {example.digest for example in training},
             choice=known.choice | {image.example.digest for image in images},
@@ -194,24 +202,19 @@ def _metrics(
 def _bundle_config(
     name: str, config: TrainConfig, grouping: GroupConfig, training: Sequence[Example], origin: Bundle | None
 ) -> BundleConfig:
-    diameters = [Original(example.image, example.labels).median_diameter for example in training]
+    diameters = [SourceImage(example.image, example.labels).median_diameter for example in training]
     made = BundleConfig(name, config.network, grouping, diameter=round(float(np.median(diameters)), 1))
     return made if origin is None else fine_tuned_config(made, origin)
 
 
 def write_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
     """Write a run's history as a CSV table."""
-    names = list(dict.fromkeys(name for entry in history for name in entry))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    write_atomically(path, text.getvalue())
+    write_atomically(path, csv_text(history))
 
 
 def _line(entry: Mapping[str, float], samples: int) -> str:
     parts = [f"{entry['samples']:.0f}/{samples} samples"]
-    if "train_loss" in entry:  # not so in the entry of a model that is to be fine-tuned
+    if "train_loss" in entry:  # the entry of the origin, before fine-tuning, has no training loss
         parts.append(f"loss {entry['train_loss']:.4f}")
     parts.append(f"validation loss {entry['validation_loss']:.4f}")
     parts.append(f"AP50 {entry['validation_pooled_ap50']:.3f}")

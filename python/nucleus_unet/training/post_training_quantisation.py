@@ -1,7 +1,8 @@
 """Post-training quantisation: from a network in single precision and some images to its int8 form.
 
-Ranges of features are those met on the images. Each bias is corrected for what rounding the weights adds to the mean
-of its channel (Nagel et al. 2019, "Data-free quantization through weight equalization and bias correction").
+The activation ranges are measured on the images. Each bias is corrected for the change of its channel's mean that the
+rounding of the weights causes (Nagel et al. 2019, "Data-free quantization through weight equalization and bias
+correction").
 """
 
 from __future__ import annotations
@@ -21,36 +22,36 @@ from nucleus_unet.model.openvino_graph import build_layers
 from nucleus_unet.model.quantisation import LARGEST_BYTE, Quantisation, Range
 from nucleus_unet.training.validation import padded_image
 
-# Side of a crop, and how many there are: more changed nothing.
-_CROP, _MOST_CROPS, _CROPS_AN_IMAGE = 256, 200, 4
-# Features that lie beside each other share their zero point: in the middle if any of them may be negative.
+# Side of a crop in pixels, maximum number of crops, and crops per image. More crops did not change the result.
+_CROP, _MAX_CROPS, _CROPS_PER_IMAGE = 256, 200, 4
+# Concatenated features share their zero point. It is in the middle of the range if any of them may be negative.
 _MIDDLE = 128
-# Their common unit, and that of features with a scale for each channel: any number would do.
+# Common unit of concatenated features, and of features with a scale for each channel. Its value is arbitrary.
 _UNIT = np.float32(1 / 32)
-# Results that stay in single precision: the output and, in the lite0 form, the first layer's. The whole encoder builds
-# on that one, and the filter that reads it is no quicker in bytes.
-_EXACT = ("form.stem", "form.head")
+# Layers whose results stay in single precision: the output and, in the lite0 form, the first layer. The whole encoder
+# depends on the first layer, and int8 does not accelerate the filter that reads it.
+_SINGLE_PRECISION = ("form.stem", "form.head")
 
 
 def calibration_crops(images: Sequence[NDArray[Any]], stride: int, *, seed: int = 0) -> list[NDArray[np.float32]]:
-    """Cut crops out of images, on which the ranges of features are measured.
+    """Return random crops of images, for measuring activation ranges.
 
     Parameters
     ----------
     images : sequence of NDArray[Any] (H, W) or (H, W, 3)
         Training images.
     stride
-        Of the network.
+        Stride of the network in pixels.
     seed
-        Which crops.
+        Seed of the random crops.
 
     Returns
     -------
     list of NDArray[np.float32] (h, w, 3)
-        As `quantise` takes them.
+        Normalised crops for `quantise`.
     """
     rng = np.random.default_rng(seed)
-    count = min(_MOST_CROPS, _CROPS_AN_IMAGE * len(images))
+    count = min(_MAX_CROPS, _CROPS_PER_IMAGE * len(images))
     crops = []
     for number in rng.permutation(np.arange(count) % len(images)):
         padded = padded_image(images[number], stride)
@@ -65,15 +66,19 @@ def quantise(config: NetworkConfig, weights: Weights, images: Sequence[NDArray[n
     Parameters
     ----------
     config, weights
-        Shape of the network, and its tensors as a bundle stores them.
+        Architecture of the network, and its weights as stored in a bundle.
     images : sequence of NDArray[np.float32] (h, w, 3)
-        Such as the network will be shown, normalised; heights and widths are multiples of its stride. Training images:
-        what is found here is part of the model.
+        Normalised training images. Heights and widths are multiples of the network's stride.
+
+    Returns
+    -------
+    Quantisation
+        Activation ranges and corrected biases.
     """
     measured = _measure(config, weights, images)
     connections = _Connections({name: each.mean for name, each in measured.items()})
     forward(config, connections, connections.result("image"))
-    ranges = {name: _range(name, measured, connections) for name in measured if name not in _EXACT}
+    ranges = {name: _range(name, measured, connections) for name in measured if name not in _SINGLE_PRECISION}
     _, layers = build_layers(config, weights, Quantisation(ranges, {}))
     biases = {}
     for name, rounded in layers.rounded.items():
@@ -83,16 +88,16 @@ def quantise(config: NetworkConfig, weights: Weights, images: Sequence[NDArray[n
     return Quantisation(ranges, biases)
 
 
-class _Measured(NamedTuple):
-    """Of each channel of a result, over all images."""
+class _Channels(NamedTuple):
+    """Minimum, maximum and mean of each channel of a result, over all images."""
 
     least: NDArray[np.float32]
     most: NDArray[np.float32]
     mean: NDArray[np.float32]
 
 
-def _measure(config: NetworkConfig, weights: Weights, images: Sequence[NDArray[np.float32]]) -> dict[str, _Measured]:
-    """Run the network in single precision, and measure every named result."""
+def _measure(config: NetworkConfig, weights: Weights, images: Sequence[NDArray[np.float32]]) -> dict[str, _Channels]:
+    """Run the network in single precision, and measure the channels of every named result."""
     model, layers = build_layers(config, weights)
     axes = opset13.constant(np.array([0, 2, 3]))
     reductions = (opset13.reduce_min, opset13.reduce_max, opset13.reduce_mean)
@@ -100,33 +105,33 @@ def _measure(config: NetworkConfig, weights: Weights, images: Sequence[NDArray[n
     observed = Model(nodes, model.get_parameters(), "observed")
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": processor_threads()}
     request = core().compile_model(observed, "CPU", settings).create_infer_request()
-    seen = []
+    outputs = []
     for image in images:
         request.infer({0: image[None]})
-        seen.append([request.get_output_tensor(number).data.copy() for number in range(len(nodes))])
+        outputs.append([request.get_output_tensor(number).data.copy() for number in range(len(nodes))])
     return {
-        name: _Measured(
-            np.min([each[3 * number] for each in seen], axis=0),
-            np.max([each[3 * number + 1] for each in seen], axis=0),
-            np.mean([each[3 * number + 2] for each in seen], axis=0, dtype=np.float32),
+        name: _Channels(
+            np.min([each[3 * number] for each in outputs], axis=0),
+            np.max([each[3 * number + 1] for each in outputs], axis=0),
+            np.mean([each[3 * number + 2] for each in outputs], axis=0, dtype=np.float32),
         )
         for number, name in enumerate(layers.results)
     }
 
 
-def _range(name: str, measured: dict[str, _Measured], connections: _Connections) -> Range:
+def _range(name: str, measured: dict[str, _Channels], connections: _Connections) -> Range:
     least, most = np.minimum(measured[name].least, 0), np.maximum(measured[name].most, 0)
-    beside = connections.beside.get(name)
+    concatenated = connections.concatenated.get(name)
     by_channel = name in connections.filtered
     if not by_channel:
         least, most = least.min(), most.max()
-    if beside is not None:
-        zero = _MIDDLE if any(measured[each].least.min() < 0 for each in beside) else 0
+    if concatenated is not None:
+        zero = _MIDDLE if any(measured[each].least.min() < 0 for each in concatenated) else 0
     else:
         zero = round(float(-np.min(least) / (np.max(most) - np.min(least))) * LARGEST_BYTE) if np.any(least) else 0
     scale = np.maximum(most / (LARGEST_BYTE - zero), -least / max(zero, 1))
     scale = np.where(scale > 0, scale, np.float32(1)).astype(np.float32)
-    unit = np.asarray(_UNIT if by_channel or beside is not None else scale, np.float32)
+    unit = np.asarray(_UNIT if by_channel or concatenated is not None else scale, np.float32)
     return Range(scale, zero, unit)
 
 
@@ -136,16 +141,16 @@ class _Result(NamedTuple):
 
 
 class _Connections:
-    """Layers that tell what each one reads.
+    """Layers that record their inputs.
 
     Attributes
     ----------
     inputs : dict of str to _Result
-        Of each convolution: which results it reads, and the mean of each channel.
+        For each convolution: the results that it reads, and the mean of each of their channels.
     filters, filtered
-        Convolutions that filter each channel alone, and the results that they read.
-    beside : dict of str to frozenset of str
-        Of each result that is laid beside others: itself and all those.
+        Names of the depthwise convolutions, and of the results that they read.
+    concatenated : dict of str to frozenset of str
+        For each concatenated result: all results with which it is concatenated, including itself.
     """
 
     def __init__(self, means: dict[str, NDArray[np.float32]]) -> None:
@@ -153,7 +158,7 @@ class _Connections:
         self.inputs: dict[str, _Result] = {}
         self.filters: set[str] = set()
         self.filtered: set[str] = set()
-        self.beside: dict[str, frozenset[str]] = {}
+        self.concatenated: dict[str, frozenset[str]] = {}
 
     def result(self, name: str) -> _Result:
         return _Result((name,), self._means[name])
@@ -177,8 +182,8 @@ class _Connections:
 
     def concatenate(self, *features: _Result) -> _Result:
         names = tuple(name for each in features for name in each.names)
-        joined = frozenset(names).union(*(self.beside.get(name, ()) for name in names))
-        self.beside |= dict.fromkeys(joined, joined)
+        joined = frozenset(names).union(*(self.concatenated.get(name, ()) for name in names))
+        self.concatenated |= dict.fromkeys(joined, joined)
         return _Result(names, np.concatenate([each.mean for each in features]))
 
     def repeat(self, features: _Result) -> _Result:

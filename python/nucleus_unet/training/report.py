@@ -1,4 +1,4 @@
-"""The page of a training run: what it came to, pictures, curves, and all that it was told; one HTML file."""
+"""The HTML page of a training run: metrics, pictures, curves and configuration. It is one file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.error_tables import (
     IMAGE_HEADER,
     LEGENDS,
-    cause_rows,
-    error_figures,
-    figure,
+    error_pictures,
+    error_rows,
+    format_metric,
     image_rows,
 )
 from nucleus_unet.evaluation.evaluate import EvaluatedImage
@@ -28,35 +28,35 @@ from nucleus_unet.reports.page import render
 from nucleus_unet.reports.plots import draw_curves
 from nucleus_unet.training.checkpoint import plain
 from nucleus_unet.training.trainer import TrainConfig
-from nucleus_unet.training.validation import LEAST_NUCLEI
+from nucleus_unet.training.validation import MIN_CALIBRATION_NUCLEI
 
-# What the best entry of a history is best in.
-_BEST_IN = "validation_per_image_mean_ap"
-_SHOWN = 3
+# The metric that selects the best entry of a history.
+_BEST_BY = "validation_per_image_mean_ap"
+_PICTURES_PER_HEADING = 3
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingRun:
-    """What there is to tell of a finished run.
+    """A finished training run.
 
     Attributes
     ----------
     config
-        What the run was told.
+        Configuration of the run.
     bundle
-        The model it made, as loaded.
+        The trained model.
     history
-        Its entries.
+        Entries of the training history.
     training
-        Images trained on.
+        The training images.
     held_out
-        Images held out, with what the model says of them.
+        The held-out images with their predictions.
     origin
-        The model that was fine-tuned; None if there was none. The first entry of the history is of it.
+        The model that was fine-tuned, else None. The first entry of the history has its metrics.
     device
-        Where and in which precision the network ran.
+        Device and precision of the network during training.
     command
-        How the run was asked for; None if not from a command line.
+        The command line. None if the run was started from Python.
     """
 
     config: TrainConfig
@@ -69,11 +69,11 @@ class TrainingRun:
     command: str | None
 
 
-def report_html(run: TrainingRun) -> str:
-    """Write the page."""
+def training_report_html(run: TrainingRun) -> str:
+    """Return the page of a training run."""
     scores = [image.score for image in run.held_out]
-    overall, kinds = summarise(scores), summarise_by([image.example.kind for image in run.held_out], scores)
-    best = max(run.history, key=lambda entry: entry[_BEST_IN])
+    overall, categories = summarise(scores), summarise_by([image.example.category for image in run.held_out], scores)
+    best = max(run.history, key=lambda entry: entry[_BEST_BY])
     names = list(dict.fromkeys(name for entry in run.history for name in entry))
     return render(
         "training/report.html",
@@ -82,13 +82,13 @@ def report_html(run: TrainingRun) -> str:
         overall=overall,
         best=best,
         last=run.history[-1],
-        best_in=_BEST_IN,
-        least_nuclei=LEAST_NUCLEI,
-        key_figures=_facts(run, overall),
-        figures=[_figures(name, scores) for name, scores in [("all", overall), *kinds.items()]],
+        best_by=_BEST_BY,
+        min_nuclei=MIN_CALIBRATION_NUCLEI,
+        tiles=_tiles(run, overall),
+        metrics=[_metrics(name, scores) for name, scores in [("all", overall), *categories.items()]],
         legends=LEGENDS,
-        pictures=[(heading, error_figures(images)) for heading, images in _pictures(run.held_out)],
-        causes=cause_rows([("all", overall), *kinds.items()]),
+        pictures=[(heading, error_pictures(images)) for heading, images in _pictures(run.held_out)],
+        error_rows=error_rows([("all", overall), *categories.items()]),
         charts=draw_curves(run.history, marked=best["samples"]),
         entry_header=[name.replace("_", " ") for name in names],
         entries=[[f"{entry[name]:.6g}" if name in entry else "" for name in names] for entry in run.history],
@@ -101,37 +101,37 @@ def report_html(run: TrainingRun) -> str:
     )
 
 
-def _facts(run: TrainingRun, overall: Scores) -> dict[str, str]:
+def _tiles(run: TrainingRun, overall: Scores) -> dict[str, str]:
     def was(name: str) -> str:
-        return "" if run.origin is None else f", was {figure(run.history[0][name])}"
+        return "" if run.origin is None else f", was {format_metric(run.history[0][name])}"
 
     speeds = [entry["samples_per_second"] for entry in run.history if "samples_per_second" in entry]
     return {
-        "AP50" + was("validation_pooled_ap50"): figure(overall.pooled[0.5]),
-        "mean AP" + was("validation_pooled_mean_ap"): figure(overall.pooled_mean),
-        "pixel accuracy" + was("validation_pixel_accuracy"): figure(overall.pixel_accuracy),
+        "AP50" + was("validation_pooled_ap50"): format_metric(overall.pooled[0.5]),
+        "mean AP" + was("validation_pooled_mean_ap"): format_metric(overall.pooled_mean),
+        "pixel accuracy" + was("validation_pixel_accuracy"): format_metric(overall.pixel_accuracy),
         "held-out images": f"{overall.images:,}",
         "held-out nuclei": f"{overall.truths:,}",
         "training images": f"{len(run.training):,}",
         "samples": f"{run.config.samples:,}",
-        "samples a second": f"{np.median(speeds):.1f}",
+        "samples per second": f"{np.median(speeds):.1f}",
     }
 
 
-def _figures(name: str, scores: Scores) -> list[str]:
+def _metrics(name: str, scores: Scores) -> list[str]:
     values = [scores.pooled[0.5], scores.pooled[0.75], scores.pooled[0.9], scores.pooled_mean]
     values += [scores.per_image[0.5], scores.per_image_mean, scores.pixel_accuracy]
-    return [name, *map(figure, values), *map(str, (scores.images, scores.truths, scores.predictions))]
+    return [name, *map(format_metric, values), *map(str, (scores.images, scores.truths, scores.predictions))]
 
 
 def _pictures(images: Sequence[EvaluatedImage]) -> list[tuple[str, Sequence[EvaluatedImage]]]:
-    """Choose the best and the worst, none twice; images without a nucleus only where there are not enough others."""
+    """Choose the best and the worst images without duplicates, preferably images with nuclei."""
     ranked = sorted(images, key=lambda each: (each.score.truths > 0, each.mean_average_precision), reverse=True)
     if len(ranked) == 1:
         return [("", ranked)]
-    best = ranked[: min(_SHOWN, (len(ranked) + 1) // 2)]
-    worst = sorted(ranked[len(best) :], key=lambda each: each.mean_average_precision)[:_SHOWN]
-    return [("The best", best), ("The worst", worst)]
+    best = ranked[: min(_PICTURES_PER_HEADING, (len(ranked) + 1) // 2)]
+    worst = sorted(ranked[len(best) :], key=lambda each: each.mean_average_precision)[:_PICTURES_PER_HEADING]
+    return [("Best images", best), ("Worst images", worst)]
 
 
 def _versions(run: TrainingRun) -> dict[str, str]:
@@ -150,8 +150,8 @@ def _versions(run: TrainingRun) -> dict[str, str]:
 
 def _counts(run: TrainingRun) -> list[list[str]]:
     sets = [run.training, [image.example for image in run.held_out]]
-    counts = [Counter(example.kind for example in examples) for examples in sets]
-    return [[kind, *(str(count[kind]) for count in counts)] for kind in sorted(set().union(*counts))]
+    counts = [Counter(example.category for example in examples) for examples in sets]
+    return [[category, *(str(count[category]) for count in counts)] for category in sorted(set().union(*counts))]
 
 
 def _rows(settings: Mapping[str, object], prefix: str = "") -> list[list[str]]:

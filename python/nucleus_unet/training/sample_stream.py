@@ -1,4 +1,4 @@
-"""The endless stream of training samples: number ``k`` is the same whoever draws it, and whenever."""
+"""The stream of training samples. Sample number ``k`` is the same in every process and in a resumed run."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError
-from nucleus_unet.training.augmentation import AugmentConfig, Original, Sample, draw_sample
+from nucleus_unet.training.augmentation import AugmentConfig, Sample, SourceImage, draw_sample
 from nucleus_unet.training.losses import Batch
 
-# Kinds are drawn in proportion to this power of their number of images: 0 would be evenly over kinds, which shows a
-# kind of 16 images as often as one of 400; 1 would drown it.
-_KIND_POWER = 0.5
+# A category is drawn with a probability proportional to this power of its number of images. With 0, a category of 16
+# images would be drawn as often as one of 400. With 1, it would hardly be drawn.
+_CATEGORY_POWER = 0.5
 
 
 class SampleStream(Dataset[Sample]):
@@ -28,13 +28,18 @@ class SampleStream(Dataset[Sample]):
     examples
         The training images.
     config
-        How samples are cut and changed.
+        Configuration of the augmentation.
     seed
-        Of the run.
+        Seed of the run.
     length
-        Number of samples; more only makes the stream longer, not other.
-    calm_from
-        From this number on samples are drawn as `AugmentConfig.calmed` says; by default none is.
+        Number of samples. It does not change the samples themselves.
+    final_phase_from
+        Number of the first sample with the augmentation of `AugmentConfig.final_phase`. By default there is none.
+
+    Raises
+    ------
+    DataError
+        There are no examples.
     """
 
     def __init__(
@@ -44,18 +49,18 @@ class SampleStream(Dataset[Sample]):
         *,
         seed: int,
         length: int,
-        calm_from: int | None = None,
+        final_phase_from: int | None = None,
     ) -> None:
         if not examples:
             raise DataError("no image to train on")
-        self._config, self._calmed, self._seed, self._length = config, config.calmed(), seed, length
-        self._calm_from = length if calm_from is None else calm_from
-        counts = Counter(example.kind for example in examples)
-        shares = np.array([count**_KIND_POWER for _, count in sorted(counts.items())])
+        self._config, self._final_config, self._seed, self._length = config, config.final_phase(), seed, length
+        self._final_phase_from = length if final_phase_from is None else final_phase_from
+        counts = Counter(example.category for example in examples)
+        shares = np.array([count**_CATEGORY_POWER for _, count in sorted(counts.items())])
         self._shares = shares / shares.sum()
-        self._kinds = [
-            [Original(example.image, example.labels) for example in examples if example.kind == kind]
-            for kind in sorted(counts)
+        self._categories = [
+            [SourceImage(example.image, example.labels) for example in examples if example.category == category]
+            for category in sorted(counts)
         ]
 
     def __len__(self) -> int:
@@ -63,13 +68,13 @@ class SampleStream(Dataset[Sample]):
 
     def __getitem__(self, number: int) -> Sample:
         rng = np.random.default_rng([self._seed, number])
-        originals = self._kinds[int(rng.choice(len(self._kinds), p=self._shares))]
-        config = self._config if number < self._calm_from else self._calmed
+        originals = self._categories[int(rng.choice(len(self._categories), p=self._shares))]
+        config = self._config if number < self._final_phase_from else self._final_config
         return draw_sample(originals[int(rng.integers(len(originals)))], config, rng)
 
 
-def stack(samples: Sequence[Sample]) -> Batch:
-    """Lay samples side by side."""
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Collate samples into a batch."""
 
     def tensor(arrays: Iterator[np.ndarray]) -> Tensor:
         return torch.from_numpy(np.stack([np.asarray(array, np.float32) for array in arrays]))
@@ -87,14 +92,30 @@ def stack(samples: Sequence[Sample]) -> Batch:
 def load_batches(
     stream: SampleStream, *, start: int, batch_size: int, share: slice, workers: int, device: torch.device
 ) -> DataLoader[Batch]:
-    """Draw a share of each batch, from sample ``start`` to the end, ``workers`` processes ahead of the network."""
+    """Load this process's slice of each batch, from sample ``start`` to the end.
+
+    Parameters
+    ----------
+    stream
+        The samples.
+    start
+        Number of the first sample.
+    batch_size
+        Samples per batch, over all processes.
+    share
+        Slice of a batch that this process computes.
+    workers
+        Number of processes that draw samples. With 0, this process draws them.
+    device
+        Device of the network.
+    """
     numbers = np.arange(start, len(stream)).reshape(-1, batch_size)[:, share]
     return DataLoader(
         stream,  # type: ignore[arg-type]
         batch_size=numbers.shape[1],
         sampler=numbers.ravel().tolist(),
         num_workers=workers,
-        collate_fn=stack,
+        collate_fn=collate,
         pin_memory=device.type == "cuda",
         prefetch_factor=4 if workers else None,
     )

@@ -1,4 +1,4 @@
-"""A run's history as scalars for TensorBoard (the ``tensorboard`` extra)."""
+"""The history of a training run as TensorBoard scalars (the ``tensorboard`` extra)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from nucleus_unet.extras import require
 class ScalarWriter:
     """Writes every entry of a history once, at its number of samples.
 
-    The first call of `write` puts the whole history in the place of what an earlier process left: a run that was killed
-    goes on from a checkpoint, and makes the entries after it anew.
+    The first call of `write` deletes the event files of earlier processes and writes the whole history: a killed run
+    resumes from a checkpoint and computes the later entries again.
 
     Parameters
     ----------
     folder
-        Of the event file; made if missing.
+        Folder of the event file. It is created if missing.
 
     Raises
     ------
     MissingExtraError
-        TensorBoard is missing; the message names the command.
+        TensorBoard is missing. The message names the command that installs it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +35,7 @@ class ScalarWriter:
         self._written = 0
 
     def write(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Write the entries that are new."""
+        """Write the new entries of a history."""
         if self._writer is None:
             for path in self._folder.glob("events.out.tfevents.*"):
                 path.unlink()
@@ -48,12 +48,12 @@ class ScalarWriter:
         self._writer.flush()
 
     def close(self) -> None:
-        """Let go of the event file."""
+        """Close the event file."""
         if self._writer is not None:
             self._writer.close()
 
 
 def _tag(name: str) -> str:
-    """Name a scalar so that TensorBoard shows those of training and of validation in groups of their own."""
+    """Return the tag of a scalar. TensorBoard groups training and validation scalars by their prefix."""
     part, _, rest = name.partition("_")
     return f"{part}/{rest}" if part in ("train", "validation") else name

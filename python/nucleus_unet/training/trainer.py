@@ -1,7 +1,7 @@
-"""Train the network: Muon and AdamW, a moving average of the weights, and schedules that count samples.
+"""Train the network with Muon and AdamW, a moving average of the weights, and schedules in units of samples.
 
-A run is a folder. It can be killed at any moment and started again with the same call; it goes on from its last
-checkpoint and ends with the very weights it would have had (on the CPU, bit for bit).
+A run has a folder. It can be killed at any time. The same call then resumes it from its last checkpoint, and the final
+weights are those of an uninterrupted run (on the CPU, bit for bit).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.network import LiteUNet, Network, network_of
 from nucleus_unet.model.precision import Precision
 from nucleus_unet.training.augmentation import AugmentConfig
-from nucleus_unet.training.checkpoint import plain, read_facts, restore_checkpoint, save_checkpoint
-from nucleus_unet.training.distributed import Processes, join_processes
+from nucleus_unet.training.checkpoint import plain, read_run_state, restore_checkpoint, save_checkpoint
+from nucleus_unet.training.distributed import ProcessGroup, join_process_group
 from nucleus_unet.training.losses import Batch, losses
 from nucleus_unet.training.optimiser import make_optimiser
 from nucleus_unet.training.sample_stream import SampleStream, load_batches
@@ -40,42 +40,46 @@ from nucleus_unet.training.validation_loss import DICE_WEIGHT, HEAT_WEIGHT, OFFS
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.safetensors"
-# Seconds: the processes that draw the samples of a killed one hold its lock until they notice, within five.
-_LOCK_PATIENCE = 10.0
+# Seconds. The loader processes of a killed run hold its lock until they exit, within 5 seconds.
+_LOCK_TIMEOUT = 10.0
 _GRADIENT_NORM = 5.0
-# What a run may be told anew when it goes on: none of it changes the weights up to where it stopped.
+# Settings that may change when a run is resumed. They do not affect the weights up to the checkpoint.
 _CHANGEABLE = ("samples", "checkpoint_every", "validate_every")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """All that a training run is told.
+    """Configuration of a training run.
 
     Attributes
     ----------
     network, augment
-        Shape of the network; how samples are made.
+        Configuration of the network and of the augmentation.
     pretrained
-        Start the encoder from ImageNet weights.
+        Initialise the encoder with ImageNet weights.
     samples
-        How many samples the run sees. Raising it extends a run that has not begun its final decay.
+        Total number of training samples. A run can be extended by a larger number until its final decay starts.
     batch_size
-        Samples a step, of all processes together.
+        Batch size, over all processes.
     learning_rate
-        Its plateau; a pretrained encoder gets half of it. It warms up over ``warmup`` samples, and over the last
-        ``decay`` share of the samples it falls to 0 as 1 - sqrt (Hägele et al. 2024), and augmentation is calmed.
+        Peak learning rate. That of a pretrained encoder is half of it.
     weight_decay
-        Of convolution weights only.
+        Weight decay of convolution weights. Other parameters have none.
     dice_weight, heat_weight, offset_weight
-        What the parts of the loss weigh against the foreground's cross-entropy.
+        Loss weights. The weight of the foreground's cross-entropy is 1.
+    warmup
+        Number of samples of the linear warm-up of the learning rate.
+    decay
+        Share of the samples, at the end of the run, over which the learning rate decays to 0 as 1 - sqrt (Hägele et al.
+        2024). During this final phase, the augmentation is that of `AugmentConfig.final_phase`.
     average
-        Decay of the moving average of the weights, per step; the average is what is kept.
+        Decay per step of the exponential moving average of the weights. The average is the result of the run.
     seed
-        Of initialisation, samples and dropout.
+        Seed of initialisation, samples and dropout, 0 to 2**32 - 1.
     precision
-        ``"auto"`` computes in bfloat16 where the hardware does.
+        Precision of the computation. ``"auto"`` is bfloat16 if the hardware supports it.
     checkpoint_every, validate_every
-        In samples.
+        Number of samples between checkpoints, and between validations.
     """
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -113,11 +117,11 @@ class TrainConfig:
 
     @property
     def decay_start(self) -> int:
-        """Number of the sample at which the learning rate begins to fall."""
+        """Number of the sample at which the final decay of the learning rate starts."""
         return round(self.samples * (1 - self.decay))
 
     def learning_rate_at(self, position: int) -> float:
-        """Learning rate of the step that starts at sample ``position``."""
+        """Return the learning rate of the step that starts at sample ``position``."""
         rate = self.learning_rate * min(1.0, (position + self.batch_size) / max(self.warmup, 1))
         if position > self.decay_start:
             rate *= 1 - math.sqrt((position - self.decay_start) / (self.samples - self.decay_start))
@@ -125,35 +129,39 @@ class TrainConfig:
 
 
 def check_origin(config: TrainConfig, origin: Bundle) -> None:
-    """Find out whether a run can start from the weights of a model.
+    """Check that a run with this configuration can start from the weights of a model.
 
     Raises
     ------
     SettingsError
-        The configuration asks for a network of another shape, or for ImageNet weights.
+        The configuration has a network of another architecture, or requests ImageNet weights.
     """
     if config.pretrained:
-        raise SettingsError(f"pretrained: weights start from the model {origin.config.name!r}, not from ImageNet's")
-    asked, given = config.network.to_json(), origin.config.network.to_json()
-    differing = [name for name in asked if name != "dropout" and asked[name] != given[name]]
+        raise SettingsError(f"pretrained: expected False, as the weights are those of the model {origin.config.name!r}")
+    requested, present = config.network.to_json(), origin.config.network.to_json()
+    differing = [name for name in requested if name != "dropout" and requested[name] != present[name]]
     if differing:
-        shapes = ", ".join(f"{name} {given[name]} (asked for: {asked[name]})" for name in differing)
+        settings = ", ".join(f"{name} {present[name]} (requested: {requested[name]})" for name in differing)
         raise SettingsError(
-            f"the model {origin.config.name!r} that training starts from has {shapes}: leave the network's shape to it"
+            f"the model {origin.config.name!r} to fine-tune has {settings}: do not set the network's architecture"
         )
 
 
 @dataclass
 class Run:
-    """A training run in memory."""
+    """State of a training run.
+
+    ``wrapped`` is ``network``, wrapped for training in several processes. ``origin`` is the SHA-256 of the fine-tuned
+    model. ``position`` is the number of samples so far.
+    """
 
     config: TrainConfig
     network: Network
     average: Network
     optimiser: torch.optim.Optimizer
-    processes: Processes
+    processes: ProcessGroup
     precision: Precision
-    shared: nn.Module
+    wrapped: nn.Module
     origin: str | None = None
     position: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -173,29 +181,30 @@ def train(
     workers: int = 1,
     report: Callable[[Run], None] | None = None,
 ) -> Network:
-    """Train, or go on training, in ``folder``.
+    """Start a training run in ``folder``, or resume it.
 
-    Several processes that ``torchrun`` started train together: each computes its share of every batch, and the first
-    writes and validates. Batch normalisation sees a process's own share, and the history tells of the first's.
+    Several processes that ``torchrun`` started train together. Each computes its slice of every batch. The main process
+    validates and writes the files. Batch normalisation uses the slice of each process, and the history has the losses
+    of the main process.
 
     Parameters
     ----------
     config
-        What to do. A checkpoint in the folder must have been made with the same; but ``samples`` may grow (see there),
-        and ``checkpoint_every`` and ``validate_every`` may change.
+        Configuration of the run. A resumed run needs the same configuration, except for ``samples`` (see there),
+        ``checkpoint_every`` and ``validate_every``.
     examples
-        Training images; a run that goes on must be given the same.
+        Training images. A resumed run needs the same images.
     folder
-        Where checkpoints go.
+        Folder of the checkpoint.
     origin
-        The model to fine-tune: weights start from its. A run that goes on must be given the same.
+        The model to fine-tune, which provides the initial weights. A resumed run needs the same model.
     validate
-        Called with the averaged network every ``config.validate_every`` samples; what it returns joins the history,
-        which begins with what it returns of ``origin``.
+        Called with the averaged network every ``config.validate_every`` samples, and at the beginning with the network
+        of ``origin``. The returned metrics are added to the history.
     device
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     workers
-        Processes that draw samples beside the one that trains.
+        Number of processes that draw samples. With 0, the training process draws them.
     report
         Called after every entry of the history, for curves and progress.
 
@@ -207,25 +216,25 @@ def train(
     Raises
     ------
     SettingsError
-        If the folder holds a run with another configuration or origin, another process trains in it, or the
-        configuration contradicts the origin.
+        The folder contains a run with another configuration, origin or images, another process is training in it, or
+        the configuration does not fit the origin.
     DataError
-        If the checkpoint is damaged, or there is nothing to train on.
+        The checkpoint is damaged, there are no nuclei to train on, or the loss is no longer finite.
     """
     if not any(example.labels.any() for example in examples):
         raise DataError(f"expected labelled nuclei to train on, found none in {len(examples)} images")
-    processes = join_processes(device)
-    share = processes.share(config.batch_size)
+    processes = join_process_group(device)
+    share = processes.batch_slice(config.batch_size)
     run = _start(config, processes, origin)
     folder.mkdir(parents=True, exist_ok=True)
     busy = f"another process is training in {folder}: wait for it, or choose another folder"
-    with locked(folder, patience=_LOCK_PATIENCE, busy=busy) if processes.first else nullcontext():
+    with locked(folder, patience=_LOCK_TIMEOUT, busy=busy) if processes.is_main else nullcontext():
         checkpoint = folder / CHECKPOINT
         digest = fingerprint(examples)
         if checkpoint.exists():
             _resume(run, checkpoint, digest)
         stream = SampleStream(
-            examples, config.augment, seed=config.seed, length=config.samples, calm_from=config.decay_start
+            examples, config.augment, seed=config.seed, length=config.samples, final_phase_from=config.decay_start
         )
         batches = load_batches(
             stream,
@@ -235,14 +244,14 @@ def train(
             workers=workers,
             device=processes.device,
         )
-        if origin is not None and validate is not None and run.position == 0 and processes.first:
+        if origin is not None and validate is not None and run.position == 0 and processes.is_main:
             run.history.append({"samples": 0.0, **validate(run.average)})
             if report is not None:
                 report(run)
         totals, started = _Totals(), time.monotonic()
         for batch in batches:
             totals.add(_step(run, batch.to(processes.device)))
-            if not processes.first:
+            if not processes.is_main:
                 continue
             done = run.position == config.samples
             if done or run.position % config.validate_every < config.batch_size:
@@ -261,7 +270,7 @@ def train(
 
 
 class _Totals:
-    """Means of the losses since the last entry of the history."""
+    """Means of the training metrics since the last entry of the history."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -276,7 +285,7 @@ class _Totals:
         return {name: value / self.count for name, value in self._sums.items()} if self.count else {}
 
 
-def _start(config: TrainConfig, processes: Processes, origin: Bundle | None) -> Run:
+def _start(config: TrainConfig, processes: ProcessGroup, origin: Bundle | None) -> Run:
     torch.manual_seed(config.seed)
     if origin is not None:
         check_origin(config, origin)
@@ -295,18 +304,18 @@ def _start(config: TrainConfig, processes: Processes, origin: Bundle | None) -> 
     )
     precision = choose_precision(processes.device, config.precision)
     origin_digest = None if origin is None else origin.fingerprint
-    return Run(config, network, average, optimiser, processes, precision, processes.shared(network), origin_digest)
+    return Run(config, network, average, optimiser, processes, precision, processes.wrap(network), origin_digest)
 
 
 def _step(run: Run, batch: Batch) -> dict[str, float]:
-    # Dropout draws from a generator that is set anew for every step, so a resumed run draws the same.
+    # The generator of dropout is seeded at every step, so that a resumed run draws the same numbers.
     torch.manual_seed(run.config.seed * 1_000_003 + run.position + run.processes.rank)
     rate = run.config.learning_rate_at(run.position)
     for group in run.optimiser.param_groups:
         group["lr"] = rate * group["share"]
     run.network.train()
     with autocast(run.processes.device, run.precision):
-        output = run.shared(batch.image)
+        output = run.wrapped(batch.image)
     parts = losses(output, batch)
     run.optimiser.zero_grad(set_to_none=True)
     config = run.config
@@ -314,74 +323,74 @@ def _step(run: Run, batch: Batch) -> dict[str, float]:
     nn.utils.clip_grad_norm_(run.network.parameters(), _GRADIENT_NORM)
     run.optimiser.step()
     run.position += run.config.batch_size
-    _follow(run)
+    _update_average(run)
     values = {f"train_{name}": float(value.detach()) for name, value in parts._asdict().items()}
     values["train_loss"] = float(parts.total().detach())
     if not math.isfinite(values["train_loss"]):
         raise DataError(
-            f"the loss is no longer finite after {run.position} samples: lower the learning rate, or look for "
-            "damaged images"
+            f"the loss is no longer finite after {run.position} samples: lower the learning rate, or check the images "
+            "for damage"
         )
     with torch.no_grad():
-        right = (output[:, 0] > 0) == (batch.foreground > 0)
-        values["train_pixel_accuracy"] = float((right * batch.valid).sum() / batch.valid.sum().clamp(min=1))
+        correct = (output[:, 0] > 0) == (batch.foreground > 0)
+        values["train_pixel_accuracy"] = float((correct * batch.valid).sum() / batch.valid.sum().clamp(min=1))
     return values
 
 
 @torch.no_grad()
-def _follow(run: Run) -> None:
-    """Move the average towards the weights; faster at first, so that it forgets the start."""
+def _update_average(run: Run) -> None:
+    """Update the moving average of the weights. The decay is smaller at first, so that the initial weights fade."""
     steps = run.position // run.config.batch_size
-    keep = min(run.config.average, (1 + steps) / (10 + steps))
+    decay = min(run.config.average, (1 + steps) / (10 + steps))
     averages = run.average.state_dict()
     for name, value in run.network.state_dict().items():
         if value.is_floating_point():
-            averages[name].lerp_(value, 1 - keep)
+            averages[name].lerp_(value, 1 - decay)
         else:
             averages[name].copy_(value)
 
 
 def _save(run: Run, path: Path, digest: str) -> None:
-    facts = {"config": _agreed(run), "examples": digest, "position": run.position, "history": run.history}
-    save_checkpoint(path, network=run.network, average=run.average, optimiser=run.optimiser, facts=facts)
+    run_state = {"config": _resumable_config(run), "examples": digest, "position": run.position, "history": run.history}
+    save_checkpoint(path, network=run.network, average=run.average, optimiser=run.optimiser, run_state=run_state)
 
 
-def _agreed(run: Run) -> dict[str, Any]:
-    """Return what a run that goes on must have in common with the one before, and what it may change."""
+def _resumable_config(run: Run) -> dict[str, Any]:
+    """Return the configuration and the origin of a run, to be compared when it is resumed."""
     return {**plain(run.config), "origin": run.origin}
 
 
 def fingerprint(examples: Sequence[Example]) -> str:
-    """Digest images and nuclei: a run that goes on must not meet others, such as its validation images."""
+    """Return the SHA-256 of images and label images. A resumed run must have the same training images."""
     digest = hashlib.sha256()
     for example in examples:
-        digest.update(repr((example.name, example.kind, example.image.shape, example.image.dtype.str)).encode())
+        digest.update(repr((example.name, example.category, example.image.shape, example.image.dtype.str)).encode())
         digest.update(np.ascontiguousarray(example.image).data)
         digest.update(np.ascontiguousarray(example.labels).data)
     return digest.hexdigest()
 
 
 def _resume(run: Run, path: Path, digest: str) -> None:
-    facts = read_facts(path)
-    if facts["examples"] != digest:
+    run_state = read_run_state(path)
+    if run_state["examples"] != digest:
         raise SettingsError(
-            f"{path.parent} holds a run on other training images (or folds): give the same ones to go on with it, "
-            "or another folder to start afresh"
+            f"{path.parent} contains a run with other training images or folds: use the same ones to resume it, or "
+            "another folder for a new run"
         )
-    before, now = facts["config"], _agreed(run)
+    before, now = run_state["config"], _resumable_config(run)
     differing = sorted(name for name in now if name not in _CHANGEABLE and now[name] != before.get(name))
     if differing:
         raise SettingsError(
-            f"{path.parent} holds a run with other settings ({', '.join(differing)}): "
-            "give the same ones to go on with it, or another folder to start afresh"
+            f"{path.parent} contains a run with other settings ({', '.join(differing)}): use the same ones to resume "
+            "it, or another folder for a new run"
         )
-    position = int(facts["position"])
+    position = int(run_state["position"])
     earliest_decay = min(round(int(before["samples"]) * (1 - run.config.decay)), run.config.decay_start)
     if now["samples"] != before["samples"] and position > earliest_decay:
         raise SettingsError(
-            f"samples: the run in {path.parent} is at {position} of {before['samples']} and past the start of a "
-            f"final decay, so its length can no longer be changed to {now['samples']}"
+            f"samples: the run in {path.parent} is at {position} of {before['samples']} and its final decay has "
+            f"started, so its length can no longer be changed to {now['samples']}"
         )
     restore_checkpoint(path, network=run.network, average=run.average, optimiser=run.optimiser)
-    run.position, run.history = position, facts["history"]
-    logger.info("going on from sample %d of %d", position, run.config.samples)
+    run.position, run.history = position, run_state["history"]
+    logger.info("resuming at sample %d of %d", position, run.config.samples)

@@ -1,4 +1,4 @@
-"""How good the network is in the middle of training, and how its maps are best grouped."""
+"""Validation during training, and calibration of the grouping."""
 
 from __future__ import annotations
 
@@ -19,21 +19,33 @@ from nucleus_unet.inference.predict import maps_of_output, padded_size, read_pad
 from nucleus_unet.inference.tiles import Span, Tile
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.targets import targets
-from nucleus_unet.preprocessing.normalisation import measure_levels, normalise
+from nucleus_unet.preprocessing.normalisation import normalise_image
 from nucleus_unet.training.validation_loss import validation_loss
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """What the network said of a validation image: its maps, its loss, and the truth beside them."""
+class PredictedMaps:
+    """Predicted maps of a labelled image.
 
-    kind: str
+    Attributes
+    ----------
+    category
+        Category of the image.
+    maps : NDArray[np.uint8] (4, H, W)
+        Predicted maps, the input of the grouping.
+    labels : NDArray[np.uint32] (H, W)
+        True label image.
+    loss
+        Loss of the network's output, with the standard loss weights.
+    """
+
+    category: str
     maps: NDArray[np.uint8]
     labels: NDArray[np.uint32]
     loss: float
 
 
-def predict_examples(network: Predictor, examples: Sequence[Example]) -> list[Predicted]:
+def predict_examples(network: Predictor, examples: Sequence[Example]) -> list[PredictedMaps]:
     """Run the network on whole images, one by one.
 
     Parameters
@@ -41,31 +53,35 @@ def predict_examples(network: Predictor, examples: Sequence[Example]) -> list[Pr
     network
         An engine, or a network in training.
     examples
-        Images with their nuclei.
+        Labelled images.
+
+    Returns
+    -------
+    list of PredictedMaps
+        Maps and loss of each image.
     """
     return [_predict(network, example) for example in examples]
 
 
-def _predict(network: Predictor, example: Example) -> Predicted:
+def _predict(network: Predictor, example: Example) -> PredictedMaps:
     height, width = example.labels.shape
     output = network.run(padded_image(example.image, network.stride)[None])[0, :, :height, :width]
     loss = validation_loss(output, targets(example.labels))
-    return Predicted(example.kind, maps_of_output(output), example.labels, loss)
+    return PredictedMaps(example.category, maps_of_output(output), example.labels, loss)
 
 
 def padded_image(image: NDArray[Any], stride: int) -> NDArray[np.float32]:
-    """Return an image as the network is shown it: (h, w, 3), normalised, of a size that fits the stride."""
+    """Return an image as input of the network: normalised, (h, w, 3), padded to multiples of the stride."""
     height, width = image.shape[:2]
-    levels = measure_levels(image)
-    normalised = normalise(image, levels) if levels else np.zeros(image.shape, np.float32)
+    normalised = normalise_image(image)
     rows, columns = padded_size((height, width), stride)
     whole = Tile(Span(0, rows, 0, rows), Span(0, columns, 0, columns))
     return read_padded(lambda rows, columns: normalised[rows, columns], (height, width), whole)
 
 
-def validate(predicted: Sequence[Predicted], config: GroupConfig) -> dict[str, float]:
-    """Return loss, pixel accuracy and average precision in both conventions, as entries of a run's history."""
-    scores = scores_with(predicted, config)
+def validate(predicted: Sequence[PredictedMaps], config: GroupConfig) -> dict[str, float]:
+    """Return loss, pixel accuracy and average precision in both conventions, for an entry of the training history."""
+    scores = score_maps(predicted, config)
     return {
         "validation_loss": float(np.mean([each.loss for each in predicted])),
         "validation_pixel_accuracy": scores.pixel_accuracy,
@@ -76,86 +92,93 @@ def validate(predicted: Sequence[Predicted], config: GroupConfig) -> dict[str, f
     }
 
 
-def watch(predicted: Sequence[Predicted], config: GroupConfig) -> dict[str, float]:
-    """Return the average precision on some training images, as entries of a run's history.
+def training_subset_metrics(predicted: Sequence[PredictedMaps], config: GroupConfig) -> dict[str, float]:
+    """Return the average precision on a subset of the training images, for an entry of the training history.
 
-    Far above that on held-out images, it tells of a network that knows its images by heart.
+    A value far above that on held-out images indicates overfitting.
     """
-    scores = scores_with(predicted, config)
+    scores = score_maps(predicted, config)
     return {"train_pooled_ap50": scores.pooled[0.5], "train_pooled_mean_ap": scores.pooled_mean}
 
 
-def scores_with(predicted: Sequence[Predicted], config: GroupConfig) -> Scores:
-    """Return the figures of validation images whose maps are grouped like that."""
+def score_maps(predicted: Sequence[PredictedMaps], config: GroupConfig) -> Scores:
+    """Group the maps with these settings, and return the scores."""
     return summarise([_score(each, config) for each in predicted])
 
 
-def _score(predicted: Predicted, config: GroupConfig) -> ImageScore:
+def _score(predicted: PredictedMaps, config: GroupConfig) -> ImageScore:
     return score_image(predicted.labels, group(predicted.maps, config).labels)
 
 
-# What is tried for each setting, one setting after another, the rest held: the settings that matter first.
+# Candidate values of each setting. The most important settings come first.
 _CANDIDATES: dict[str, tuple[float, ...]] = {
     "foreground_threshold": (0.4, 0.45, 0.5, 0.55, 0.6, 0.65),
-    "heat_threshold": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4),
+    "centre_threshold": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4),
     "min_score": (0.5, 0.6, 0.7, 0.75, 0.8, 0.85),
     "min_peak": (0.0, 0.2, 0.3, 0.4, 0.5),
-    "join_dip": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3),
-    "join_distance": (0.0, 6.0, 9.0, 12.0, 16.0, 20.0),
-    "heat_sigma": (0.0, 1.0, 1.5, 2.0, 2.5),
+    "merge_dip": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3),
+    "merge_distance": (0.0, 6.0, 9.0, 12.0, 16.0, 20.0),
+    "centre_sigma": (0.0, 1.0, 1.5, 2.0, 2.5),
     "window": (2, 3, 4, 5),
     "min_area": (0, 10, 15, 20, 30),
 }
 _ROUNDS = 2
-LEAST_NUCLEI = 500
-"""Chosen on fewer, a grouping suits their chance features: in 60 draws of 8 to 528 nuclei of one kind, it gained
-.037 on those and .003 on other images of the kind, in what `_figure` says."""
+MIN_CALIBRATION_NUCLEI = 500
+"""Minimum number of nuclei for a calibration. With fewer nuclei, the grouping overfits: in 60 draws of 8 to 528 nuclei
+of one category, the gain in `_calibration_objective` was 0.037 on these images and 0.003 on other images of the
+category."""
 
 
-def has_enough_nuclei(predicted: Sequence[Predicted]) -> bool:
-    """Tell whether a grouping that is best on these images is likely to be better on others too."""
-    return sum(len(np.unique(each.labels[each.labels > 0])) for each in predicted) >= LEAST_NUCLEI
+def has_enough_nuclei(predicted: Sequence[PredictedMaps]) -> bool:
+    """Return whether these images have enough nuclei for a calibration of the grouping."""
+    return sum(len(np.unique(each.labels[each.labels > 0])) for each in predicted) >= MIN_CALIBRATION_NUCLEI
 
 
 def calibrate(
-    predicted: Sequence[Predicted],
+    predicted: Sequence[PredictedMaps],
     start: GroupConfig,
     *,
     track: Callable[[Sequence[str]], Iterable[str]] = iter,
 ) -> GroupConfig:
-    """Choose how maps are grouped by what is best on validation images.
+    """Search the settings of the grouping that are best on validation images.
 
-    One setting is varied at a time, twice round. The figure to be best in is the mean of the average precision at
-    .50 and over .50 to .95, mean over a kind's images, kinds weighed by the root of their number of images.
+    The method is a coordinate search: one setting is varied at a time, in two rounds. The objective is the mean of the
+    average precision at IoU 0.50 and of the average precision over 0.50 to 0.95. It is averaged over the images of each
+    category, and over the categories, weighted by the square root of their number of images.
 
     Parameters
     ----------
     predicted
-        From `predict_examples`.
+        Predictions from `predict_examples`.
     start
-        Where the search begins.
+        Initial settings.
     track
-        Wraps the names of the settings in each round, to show progress.
+        Called with the names of the settings in each round. Returns an iterable of them that shows progress.
+
+    Returns
+    -------
+    GroupConfig
+        The best settings.
     """
-    best, best_figure = start, _figure(predicted, start)
+    best, best_value = start, _calibration_objective(predicted, start)
     for _ in range(_ROUNDS):
         before = best
         for name in track(list(_CANDIDATES)):
             for value in _CANDIDATES[name]:
                 config = GroupConfig.from_json({**best.to_json(), name: value})
-                figure = _figure(predicted, config)
-                if figure > best_figure:
-                    best, best_figure = config, figure
+                objective = _calibration_objective(predicted, config)
+                if objective > best_value:
+                    best, best_value = config, objective
         if best == before:
             break
     return best
 
 
-def _figure(predicted: Sequence[Predicted], config: GroupConfig) -> float:
-    kinds = defaultdict(list)
+def _calibration_objective(predicted: Sequence[PredictedMaps], config: GroupConfig) -> float:
+    categories = defaultdict(list)
     for each in predicted:
         precision = _score(each, config).average_precision
-        kinds[each.kind].append((precision[0] + float(np.mean(precision))) / 2)
-    weights = {kind: math.sqrt(len(figures)) for kind, figures in kinds.items()}
-    total = sum(weights[kind] * float(np.mean(figures)) for kind, figures in kinds.items())
+        categories[each.category].append((precision[0] + float(np.mean(precision))) / 2)
+    weights = {category: math.sqrt(len(values)) for category, values in categories.items()}
+    total = sum(weights[category] * float(np.mean(values)) for category, values in categories.items())
     return total / sum(weights.values())

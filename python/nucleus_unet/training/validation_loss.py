@@ -1,4 +1,4 @@
-"""The loss of training, of one whole image, in numpy: `nucleus_unet.training.losses` has it in torch."""
+"""The loss function of training for one whole image, in numpy. `nucleus_unet.training.losses` is the torch version."""
 
 from __future__ import annotations
 
@@ -8,39 +8,44 @@ from numpy.typing import NDArray
 from nucleus_unet.model.config import OFFSET_SCALE
 from nucleus_unet.model.targets import Targets
 
-TYPICAL_DIAMETER = 24.0
-"""A nucleus of this diameter in pixels weighs 1 a pixel. Smaller ones weigh more, or they would be lost in the sum."""
+REFERENCE_DIAMETER = 24.0
+"""Diameter in pixels of a nucleus whose pixels have weight 1. The pixels of smaller nuclei have larger weights."""
 WEIGHT_BOUNDS = (0.5, 3.0)
 DICE_WEIGHT, HEAT_WEIGHT, OFFSET_WEIGHT = 0.5, 1.0, 0.5
-"""Standard weights of the parts of the loss, against 1 for the foreground's cross-entropy."""
-SMOOTH_UNTIL = 0.2
-"""Of the smooth L1 loss: errors, in radii, up to which it is a parabola."""
+"""Standard loss weights. The weight of the foreground's cross-entropy is 1."""
+SMOOTH_L1_BETA = 0.2
+"""The parameter beta of the smooth L1 loss, in radii: it is quadratic for smaller errors."""
 
 
 def validation_loss(output: NDArray[np.float32], targets: Targets) -> float:
-    """Compare the network's output for an image with its targets.
+    """Compute the loss of the network's output for an image.
 
-    The parts are those of `nucleus_unet.training.losses.losses`, with their standard weights.
+    The components are those of `nucleus_unet.training.losses.losses`, with the standard loss weights.
 
     Parameters
     ----------
     output : NDArray[np.float32] (4, H, W)
-        From `nucleus_unet.inference.engine.Predictor.run`.
+        Output of `nucleus_unet.inference.engine.Predictor.run`.
     targets
-        From `nucleus_unet.model.targets.targets`.
+        Targets from `nucleus_unet.model.targets.targets`.
+
+    Returns
+    -------
+    float
+        The loss.
     """
     foreground, heat, offset, diameter = targets
-    size = np.clip(np.float32(TYPICAL_DIAMETER) / np.maximum(diameter, 1), *WEIGHT_BOUNDS)
+    size = np.clip(np.float32(REFERENCE_DIAMETER) / np.maximum(diameter, 1), *WEIGHT_BOUNDS)
     weight = np.where(foreground > 0, size, np.float32(1))
     counted = max(_sum(weight), 1)
     probability = 1 / (1 + np.exp(-np.maximum(output[0], -80)))
     overlap, both = _sum(probability * foreground * weight), _sum((probability + foreground) * weight)
-    # Only shape and place of the peaks matter: the entropy of the soft target itself is no error.
+    # The entropy of the soft target is subtracted, so that the minimum of this component is 0.
     heat_weight = weight * (1 + 4 * heat) * (np.float32(0.3) + np.float32(0.7) * foreground)
     heat_error = _cross_entropy(output[1], heat) - _entropy(heat)
     radius = np.maximum(diameter / 2, 2)
     error = np.abs(output[2:] * np.float32(OFFSET_SCALE) - offset) / radius
-    smooth = np.where(error < SMOOTH_UNTIL, error**2 / (2 * SMOOTH_UNTIL), error - SMOOTH_UNTIL / 2)
+    smooth = np.where(error < SMOOTH_L1_BETA, error**2 / (2 * SMOOTH_L1_BETA), error - SMOOTH_L1_BETA / 2)
     return (
         _sum(_cross_entropy(output[0], foreground) * weight) / counted
         + DICE_WEIGHT * (1 - (2 * overlap + 1) / (both + 1))

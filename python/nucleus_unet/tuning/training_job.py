@@ -38,7 +38,7 @@ class Job:
         device: str,
         workers: int,
     ) -> None:
-        self.training, self.held_out = hold_out_images(examples, folds=folds, kind=None, seed=base.seed)
+        self.training, self.held_out = hold_out_images(examples, folds=folds, category=None, seed=base.seed)
         self.space, self.base = space, base
         self.folds, self.device, self.workers = folds, device, workers
 

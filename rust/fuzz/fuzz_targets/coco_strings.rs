@@ -1,4 +1,4 @@
-//! Compressed counts as COCO has them, one mask a line: refused, or decoded to masks that encode to the same pixels.
+//! Compressed counts in the form of COCO, one mask per line: refused, or decoded to masks that encode to the same pixels.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

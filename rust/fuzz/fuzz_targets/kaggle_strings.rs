@@ -1,4 +1,4 @@
-//! Masks in Kaggle's form, one a line: refused, or decoded to a label image that encodes to itself.
+//! Masks in the form of Kaggle, one per line: refused, or decoded to a label image that encodes to itself.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,11 +1,11 @@
-//! Any bytes as a PNG: refused, or a mask, which claims its own pixels once when it comes twice.
+//! Any bytes as a PNG: refused, or decoded to a mask. The same mask given twice claims its pixels once.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use ndarray::Array2;
 use nucleus_kernels::mask_png::{merge_mask_pngs, shape};
 
-/// Images are kept small, so that the time goes into formats and not into pixels.
+/// Images stay small, so that formats take the time, not pixels.
 const PIXELS: usize = 1 << 16;
 
 fuzz_target!(|file: &[u8]| {

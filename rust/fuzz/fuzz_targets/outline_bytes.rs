@@ -1,8 +1,8 @@
-//! Well-known binary of any bytes: refused, or written as text that has a vertex for every sixteen of them.
+//! Any bytes as well-known binary: refused, or converted to text with one vertex for every sixteen bytes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nucleus_kernels::wkb::geometry;
+use nucleus_kernels::geometry::wkb::geometry;
 
 fuzz_target!(|wkb: &[u8]| {
     if let Ok(found) = geometry(wkb) {

@@ -1,10 +1,10 @@
-//! Outlines of any label image: filling them gives it back, and they stay rings when they are simplified.
+//! Outlines of any label image: filled outlines give back the image, and simplified outlines stay rings.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use ndarray::Array2;
-use nucleus_kernels::contour::contours;
-use nucleus_kernels::simplify::simplify_ring;
+use nucleus_kernels::shape::contour::contours;
+use nucleus_kernels::shape::simplify::simplify_ring;
 
 fuzz_target!(|input: (u8, u8, &[u8])| {
     nucleus_fuzz::stay_on_this_thread();
@@ -27,7 +27,7 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
                 let column = edge[0][0] as usize;
                 let (from, to) = (edge[0][1].min(edge[1][1]), edge[0][1].max(edge[1][1]));
                 for row in from as usize..to as usize {
-                    // Even-odd: what is right of an edge is inside after it, or outside again.
+                    // Even-odd rule: pixels to the right of an edge change between outside and inside.
                     (column..width).for_each(|column| filled[[row, column]] ^= outline.label);
                 }
             }

@@ -1,4 +1,4 @@
-//! What the fuzz targets share.
+//! Helpers of the fuzz targets.
 
 use std::sync::Once;
 
@@ -6,7 +6,7 @@ use ndarray::Array2;
 use nucleus_kernels::merge::Merge;
 use nucleus_kernels::rle::Extent;
 
-/// Keep all work on this thread: handing tiny images to others and waiting for them would take most of the time.
+/// Keep all work on this thread: for tiny images, other threads would cost most of the time.
 pub fn stay_on_this_thread() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -16,7 +16,7 @@ pub fn stay_on_this_thread() {
     });
 }
 
-/// Assert that the pixels which masks claim are those of the label image and those that overlaps lost.
+/// Assert that the pixels of all masks are those of the label image plus those lost in overlaps.
 pub fn check_pixels(masks: &[Extent], merge: &Merge, labels: &Array2<u32>) {
     let claimed: u64 = masks.iter().map(|mask| mask.area).sum();
     let lost: u64 = merge.overlaps.iter().map(|overlap| overlap.pixels).sum();
@@ -24,7 +24,7 @@ pub fn check_pixels(masks: &[Extent], merge: &Merge, labels: &Array2<u32>) {
     assert_eq!(claimed, kept + lost);
 }
 
-/// Put masks, each decoded by itself to 0 and 1, together to a label image.
+/// Combine masks of 0 and 1, each decoded alone, to a label image.
 pub fn together(
     shape: (usize, usize),
     masks: impl Iterator<Item = (u32, Array2<u32>)>,

@@ -1,26 +1,27 @@
-//! Time of the kernels on label images of discs, specks and nothing. Against other libraries: `benchmarks/kernels.py`.
+//! Times of the kernels on label images of discs, of specks and without nuclei. `benchmarks/kernels.py` compares them with
+//! other libraries.
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use ndarray::Array2;
-use nucleus_kernels::components::{self, Connectivity};
-use nucleus_kernels::contour::contours;
-use nucleus_kernels::distance::distance;
-use nucleus_kernels::measure::measure;
-use nucleus_kernels::overlap::overlaps;
+use nucleus_kernels::labels::components::{self, Connectivity};
+use nucleus_kernels::labels::distance::distance;
+use nucleus_kernels::labels::overlap::overlaps;
+use nucleus_kernels::labels::watershed::watershed;
 use nucleus_kernels::rle::{
     CocoCounts, EncodedMask, coco_to_labels, extents, kaggle_to_labels, labels_to_coco_strings,
     labels_to_kaggle, rle_iou, run_masks,
 };
-use nucleus_kernels::watershed::watershed;
+use nucleus_kernels::shape::contour::contours;
+use nucleus_kernels::shape::measure::measure;
 
 /// Rows and columns of the images.
 const SIDE: usize = 1024;
 
 type Labels = Array2<u32>;
 
-/// Discs of 20 pixels across on a grid of 24: nuclei as they are in a crowded field.
+/// Discs with a diameter of 20 pixels on a grid of 24, as nuclei in a crowded field.
 fn discs() -> Labels {
     const STEP: usize = 24;
     Array2::from_shape_fn((SIDE, SIDE), |(row, column)| {
@@ -137,7 +138,7 @@ fn outlines(criterion: &mut Criterion) {
     });
 }
 
-/// From the middles of discs outwards, by distance.
+/// The watershed from the middles of discs outwards, by distance.
 fn floods(criterion: &mut Criterion) {
     let labels = discs();
     let mut distances = Array2::zeros(labels.dim());

@@ -1,62 +1,64 @@
-//! Tiles of real numbers, weighted, laid over each other on one canvas.
+//! The blending of overlapping tiles of floating-point numbers on one canvas, by weights.
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayView4, ArrayViewMut3, Axis};
 use thiserror::Error;
 
-/// Rows of the canvas that one thread takes at a time.
+use crate::interrupt;
+
+/// The number of rows of the canvas that one thread takes at a time.
 const STRIP: usize = 32;
 
-/// Why tiles could not be blended.
+/// Why tiles cannot be blended.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum BlendError {
-    /// Not one corner for each tile.
+    /// The number of corners differs from the number of tiles.
     #[error("corners: expected one for each of {tiles} tiles, got {corners}")]
     Corners {
-        /// How many tiles there are.
+        /// The number of tiles.
         tiles: usize,
-        /// How many corners.
+        /// The number of corners.
         corners: usize,
     },
-    /// Not one weight for each pixel of a tile.
+    /// The weights have another shape than a tile.
     #[error("weights: expected the shape of a tile {tile:?}, got {weights:?}")]
     Weights {
         /// Rows and columns of a tile.
         tile: (usize, usize),
-        /// Those of the weights.
+        /// Rows and columns of the weights.
         weights: (usize, usize),
     },
-    /// A weight that has no sense.
+    /// A weight is negative or not finite.
     #[error(
         "weights: expected finite numbers of 0 or more, got {value} at row {row}, column {column}"
     )]
     Weight {
-        /// Its row.
+        /// The row of the weight.
         row: usize,
-        /// Its column.
+        /// The column of the weight.
         column: usize,
-        /// What it is.
+        /// The value of the weight.
         value: f32,
     },
-    /// The canvas has other channels.
+    /// The canvas has another number of channels than the tiles.
     #[error("canvas: expected {tiles} channels, as the tiles have, got {canvas}")]
     Channels {
-        /// Those of the tiles.
+        /// The number of channels of the tiles.
         tiles: usize,
-        /// Those of the canvas.
+        /// The number of channels of the canvas.
         canvas: usize,
     },
 }
 
-/// Write to each pixel of the canvas (H, W, C) the weighted mean of the tiles (N, h, w, C) that lie on it; not-a-number
-/// where none does with a weight above 0.
+/// Write to each pixel of the canvas (H, W, C) the weighted mean of the tiles (N, h, w, C) that cover it. A pixel without a
+/// weight above 0 becomes not-a-number.
 ///
-/// `corners` are the row and column of each tile's first pixel; what lies beside the canvas is left out. Sums are of double
-/// precision and in the order of the tiles, so that the result is the same for any number of threads.
+/// `corners` are the row and column of the first pixel of each tile. Pixels beside the canvas are left out. Sums are in double
+/// precision and in the order of the tiles, so the result is the same for any number of threads.
 ///
 /// # Errors
 ///
-/// [`BlendError`] where the arguments do not fit each other.
+/// [`BlendError`] where the arguments do not match.
 pub fn blend_tiles(
     tiles: ArrayView4<'_, f32>,
     corners: &[[i64; 2]],
@@ -125,6 +127,7 @@ fn blend_strip(
     for (tile, &[top, left]) in tiles.outer_iter().zip(corners) {
         let top = top.saturating_sub(first_row);
         for row in overlap(top, tile.dim().0, rows) {
+            interrupt::check();
             for column in overlap(left, tile.dim().1, columns) {
                 let place = [(row as i64 - top) as usize, (column as i64 - left) as usize];
                 let weight = f64::from(weights[place]);
@@ -144,7 +147,7 @@ fn blend_strip(
     }
 }
 
-/// Where a tile's side of this length that starts at `start` lies on a side that starts at 0.
+/// The part of a canvas's side that the side of a tile covers.
 fn overlap(start: i64, length: usize, canvas: usize) -> std::ops::Range<usize> {
     let end = start.saturating_add(length as i64).clamp(0, canvas as i64);
     (start.max(0).min(end) as usize)..end as usize

@@ -1,46 +1,58 @@
-//! Ending kernels before they are done, for a user who does not want to wait.
+//! Interrupts: a call can end its kernels before they are done.
 //!
-//! Kernels look at one flag for all, every some thousand pixels, and unwind where it is set: what they were to write is
-//! lost. There is no flag a call, as work may be on any thread by then.
+//! Each call that can be interrupted has a thread pool of its own, whose threads heed the [`Interrupt`] of that pool. Kernels
+//! call [`check`] every few thousand pixels and unwind once the interrupt is requested. Their output is then incomplete.
+//! Kernels on other threads go on.
 
+use std::cell::RefCell;
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How many ask for an end at the moment.
-static ASKED: AtomicUsize = AtomicUsize::new(0);
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-/// What kernels unwind with, in place of a message.
+thread_local! {
+    /// The interrupt that this thread heeds.
+    static HEEDED: RefCell<Option<Interrupt>> = const { RefCell::new(None) };
+}
+
+/// The payload of the panic with which kernels unwind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interrupted;
 
-/// All kernels end early as long as this is kept.
-#[derive(Debug)]
-#[must_use = "kernels go on once it is dropped"]
-pub struct Interruption(());
+/// The switch that ends all kernels on the threads of one pool.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
 
-impl Interruption {
-    /// Ask all kernels to end.
-    pub fn new() -> Self {
-        ASKED.fetch_add(1, Ordering::Relaxed);
-        Self(())
+impl Interrupt {
+    /// Build a pool of this many threads, which heed this interrupt; 0 stands for one thread per core.
+    ///
+    /// # Errors
+    ///
+    /// [`ThreadPoolBuildError`] where the system cannot start the threads.
+    pub fn pool(&self, threads: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
+        let interrupt = self.clone();
+        ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .start_handler(move |_| HEEDED.set(Some(interrupt.clone())))
+            .build()
+    }
+
+    /// End the kernels that run on the threads of the pool, and those that start there, until [`Interrupt::reset`].
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Let kernels run again.
+    pub fn reset(&self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 
-impl Default for Interruption {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Drop for Interruption {
-    fn drop(&mut self) {
-        ASKED.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Unwind if an end was asked for; without the message of a panic, as nothing is wrong.
+/// Unwind if the interrupt of this thread is requested. No panic message is printed, as this is no error.
 pub fn check() {
-    if ASKED.load(Ordering::Relaxed) > 0 {
+    let requested = |interrupt: &Interrupt| interrupt.0.load(Ordering::Relaxed);
+    if HEEDED.with_borrow(|interrupt| interrupt.as_ref().is_some_and(requested)) {
         resume_unwind(Box::new(Interrupted));
     }
 }

@@ -1,4 +1,4 @@
-//! What the network says of every pixel, from real numbers to bytes.
+//! The maps: the output of the network, quantised to bytes.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -7,21 +7,20 @@ use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut3, Axis};
 use thiserror::Error;
 
-/// Logits are rounded to so many steps a unit, up to so many steps.
+/// Logits are rounded to this many steps per unit and clipped to this many steps.
 const LOGIT_STEPS: f32 = 64.0;
 const LOGIT_LIMIT: i32 = 512;
 
-/// Adding this rounds a number of up to 22 bits to a whole one, ties to even, on every processor.
+/// Adding this number rounds a number of up to 22 bits to an integer, ties to even, on every processor.
 const ROUNDING: f32 = 12_582_912.0;
 
-/// Rows that one thread takes at a time.
+/// The number of rows that one thread takes at a time.
 const STRIP: usize = 32;
 
-/// Channels of the output: logits of foreground and of centre heat, row and column offset.
+/// The channels of the output: logits of foreground and of the centre heatmap, row and column offset.
 const CHANNELS: usize = 4;
 
-/// Probabilities times 255 by rounded logit: a table gives the same byte on every processor, as a vectorised
-/// exponential does not.
+/// Probabilities times 255 by rounded logit. Unlike a vectorised exponential, a table gives the same byte on every processor.
 static PROBABILITIES: LazyLock<[u8; 2 * LOGIT_LIMIT as usize + 1]> = LazyLock::new(|| {
     std::array::from_fn(|place| {
         let logit = f64::from(place as i32 - LOGIT_LIMIT) / f64::from(LOGIT_STEPS);
@@ -29,34 +28,33 @@ static PROBABILITIES: LazyLock<[u8; 2 * LOGIT_LIMIT as usize + 1]> = LazyLock::n
     })
 });
 
-/// Why an output could not be turned into maps.
+/// Why an output cannot be quantised.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum MapsError {
-    /// Another number of channels.
+    /// The output has another number of channels.
     #[error("output: expected 4 channels, got {0}")]
     Channels(usize),
-    /// Maps of another size.
+    /// The maps have another shape than the output.
     #[error("maps: expected the shape {expected:?}, got {got:?}")]
     Shape {
-        /// Height, width and channels that the output has.
+        /// Height, width and channels of the output.
         expected: (usize, usize, usize),
-        /// Those of the maps.
+        /// Height, width and channels of the maps.
         got: (usize, usize, usize),
     },
-    /// Not a number, or infinity.
+    /// A number is infinite or not-a-number.
     #[error("output: expected finite numbers")]
     NotFinite,
 }
 
-/// Turn the network's output (4, H, W) into maps (H, W, 4).
+/// Quantise the output of the network (4, H, W) to maps (H, W, 4).
 ///
-/// Foreground and heat become probabilities times 255; offsets become `offset_steps` steps a unit plus 128, clipped to a
-/// byte. Those of pixels with less than `least_foreground` are 0: nobody looks at them, and as noise they would not
-/// compress.
+/// Foreground and heat become probabilities times 255. Offsets become `offset_steps` steps per unit plus 128, clipped to a
+/// byte. Offsets of pixels below `least_foreground` become 0: they are unused noise that would not compress.
 ///
 /// # Errors
 ///
-/// [`MapsError`] where the shapes do not fit, or a number is not finite.
+/// [`MapsError`] where the shapes do not match or a number is not finite.
 pub fn maps_of_output(
     output: ArrayView3<'_, f32>,
     offset_steps: f32,
@@ -89,7 +87,7 @@ pub fn maps_of_output(
     finite.then_some(()).ok_or(MapsError::NotFinite)
 }
 
-/// Quantise one row (4, W), and tell whether all its numbers are finite.
+/// Quantise one row (4, W), and return whether all its numbers are finite.
 fn quantise_row(
     row: ArrayView2<'_, f32>,
     offset_steps: f32,
@@ -103,7 +101,7 @@ fn quantise_row(
             .map_or_else(|| Cow::Owned(plane.to_vec()), Cow::Borrowed)
     });
     let [foreground, heat, down, right] = &planes;
-    // Without a way out at the first one that is not: so many are looked at together.
+    // The fold has no early exit, so it compiles to vector instructions.
     let finite = planes.iter().all(|plane| {
         plane
             .iter()
@@ -142,8 +140,8 @@ fn offset(steps: f32) -> u8 {
     (rounded(steps.clamp(-128.0, 127.0)) + 128) as u8
 }
 
-/// Return the nearest whole number, ties to even, of a number of up to 22 bits.
+/// Round a number of up to 22 bits to the nearest integer, ties to even.
 fn rounded(value: f32) -> i32 {
-    // The lowest bits of the sum are the whole number: quicker than a conversion, which looks for what does not fit.
+    // The lowest bits of the sum are the integer. This is faster than a conversion, which checks for overflow.
     (value + ROUNDING).to_bits() as i32 - ROUNDING.to_bits() as i32
 }

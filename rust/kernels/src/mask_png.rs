@@ -1,7 +1,6 @@
-//! Mask PNGs, one nucleus each, merged to one label image.
+//! Mask PNGs with one nucleus each, merged into one label image.
 
 use std::io::Cursor;
-use std::ops::Range;
 
 use ndarray::{ArrayViewMut2, Axis, Slice};
 use png::{ColorType, Decoder, DecodingError, Reader, Transformations};
@@ -9,14 +8,15 @@ use rayon::prelude::*;
 
 use crate::interrupt;
 use crate::merge::{Losses, Merge, label_of};
+use crate::runs::Run;
 
-/// Largest image, in pixels, whose shape is believed to a file's own header.
+/// The largest image, in pixels, whose shape is taken from the header of a file.
 pub const MAX_PIXELS: u64 = 1 << 28;
 
-/// Files that are decoded before they are merged: enough to keep all threads busy, few enough for memory.
+/// The number of files that are decoded before they are merged: enough for all threads, few enough for memory.
 const BATCH: usize = 64;
 
-/// A file that is no mask of the image.
+/// Why a file is not a mask of the image.
 #[derive(Debug, thiserror::Error)]
 pub enum MaskPngError {
     /// The file is damaged or not a PNG.
@@ -24,7 +24,7 @@ pub enum MaskPngError {
     Damaged {
         /// Its place in the list, from 0.
         mask: usize,
-        /// What the decoder says.
+        /// The error of the decoder.
         source: DecodingError,
     },
     /// The file shows an image of another size.
@@ -37,7 +37,7 @@ pub enum MaskPngError {
         /// Rows and columns of the file.
         found: (usize, usize),
     },
-    /// The header claims more pixels than are allocated on its word alone.
+    /// The header claims more pixels than [`MAX_PIXELS`].
     #[error("mask {mask}: the PNG claims {} x {} pixels (rows x columns), more than 2^28; give the shape if that is meant", .found.0, .found.1)]
     TooLarge {
         /// Its place in the list, from 0.
@@ -88,10 +88,10 @@ pub fn merge_mask_pngs<File: AsRef<[u8]> + Sync>(
         for runs in masks {
             let label = label_of(claimed.len());
             let mut pixels = 0;
-            for RowRun { row, columns } in runs? {
-                pixels += columns.len() as u64;
-                let mut row = labels.row_mut(row);
-                for pixel in row.slice_axis_mut(Axis(0), Slice::from(columns)) {
+            for run in runs? {
+                pixels += run.columns().len() as u64;
+                let mut row = labels.row_mut(run.value);
+                for pixel in row.slice_axis_mut(Axis(0), Slice::from(run.columns())) {
                     losses.claim(pixel, label);
                 }
             }
@@ -101,13 +101,11 @@ pub fn merge_mask_pngs<File: AsRef<[u8]> + Sync>(
     Ok(Merge::new(&claimed, losses))
 }
 
-/// Pixels of the nucleus that follow each other in a row.
-struct RowRun {
-    row: usize,
-    columns: Range<usize>,
-}
-
-fn decode(mask: usize, file: &[u8], expected: (usize, usize)) -> Result<Vec<RowRun>, MaskPngError> {
+fn decode(
+    mask: usize,
+    file: &[u8],
+    expected: (usize, usize),
+) -> Result<Vec<Run<usize>>, MaskPngError> {
     interrupt::check();
     let damaged = |source| MaskPngError::Damaged { mask, source };
     let mut decoder = Decoder::new(Cursor::new(file));
@@ -115,7 +113,7 @@ fn decode(mask: usize, file: &[u8], expected: (usize, usize)) -> Result<Vec<RowR
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
     decoder.set_transformations(Transformations::EXPAND);
-    // The header comes first, so that no file makes us allocate more than the image it should match.
+    // The header is checked first, so that no file allocates more memory than the image.
     let info = decoder.read_header_info().map_err(damaged)?;
     let found = (info.height as usize, info.width as usize);
     if found != expected {
@@ -129,13 +127,13 @@ fn decode(mask: usize, file: &[u8], expected: (usize, usize)) -> Result<Vec<RowR
     row_runs(&mut reader).map_err(damaged)
 }
 
-fn row_runs(reader: &mut Reader<Cursor<&[u8]>>) -> Result<Vec<RowRun>, DecodingError> {
+fn row_runs(reader: &mut Reader<Cursor<&[u8]>>) -> Result<Vec<Run<usize>>, DecodingError> {
     let length = reader
         .output_buffer_size()
         .ok_or(DecodingError::LimitsExceeded)?;
     let mut samples = vec![0; length];
     let frame = reader.next_frame(&mut samples)?;
-    // What follows the pixels must be whole too: a file that was cut shows there.
+    // The rest of the file is read too, as a cut file may be cut there.
     reader.finish()?;
     let channels = frame.color_type.samples();
     let opaque = match frame.color_type {
@@ -144,24 +142,23 @@ fn row_runs(reader: &mut Reader<Cursor<&[u8]>>) -> Result<Vec<RowRun>, DecodingE
     };
     let sample_bytes = frame.bit_depth as usize / 8;
     let (pixel_bytes, opaque_bytes) = (channels * sample_bytes, opaque * sample_bytes);
-    let mut runs: Vec<RowRun> = Vec::new();
+    let mut runs: Vec<Run<usize>> = Vec::new();
     let blank = vec![0; frame.line_size];
     for (row, line) in samples.chunks_exact(frame.line_size).enumerate() {
-        // Most rows of most masks are; comparing them whole is far cheaper than pixel by pixel.
+        // Most rows of most masks are blank; one comparison per row is far cheaper than one per pixel.
         if line == blank {
             continue;
         }
-        for (column, pixel) in line.chunks_exact(pixel_bytes).enumerate() {
+        for (column, pixel) in (0..).zip(line.chunks_exact(pixel_bytes)) {
             if pixel[..opaque_bytes].iter().all(|&byte| byte == 0) {
                 continue;
             }
             match runs.last_mut() {
-                Some(last) if last.row == row && last.columns.end == column => {
-                    last.columns.end += 1;
-                }
-                _ => runs.push(RowRun {
-                    row,
-                    columns: column..column + 1,
+                Some(last) if last.value == row && last.end == column => last.end += 1,
+                _ => runs.push(Run {
+                    start: column,
+                    end: column + 1,
+                    value: row,
                 }),
             }
         }

@@ -1,31 +1,31 @@
-//! Merging masks into one label image: of two masks that claim a pixel the earlier keeps it, and the loss is counted.
+//! The merging of masks into one label image. Of two masks with a common pixel, the earlier keeps it; losses are counted.
 
 use std::collections::BTreeMap;
 
-/// How many pixels of one mask went to another that came earlier. Masks are counted from 0.
+/// The number of pixels that one mask lost to an earlier one. Masks are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overlap {
     /// The mask that keeps the pixels.
     pub earlier: usize,
     /// The mask that loses them.
     pub later: usize,
-    /// How many they are.
+    /// The number of these pixels.
     pub pixels: u64,
 }
 
-/// What merging masks into a label image had to give up. Masks are counted from 0; mask `i` has label `i + 1`.
+/// The losses of masks that were merged into a label image. Masks are counted from 0; mask `i` has label `i + 1`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Merge {
-    /// Sorted by (earlier, later).
+    /// The overlaps, sorted by (earlier, later).
     pub overlaps: Vec<Overlap>,
-    /// Masks without a pixel, ascending: their labels are absent.
+    /// Masks without pixels, ascending. Their labels are absent.
     pub empty: Vec<usize>,
-    /// Masks that lost every pixel to earlier ones, ascending: their labels are absent too.
+    /// Masks that lost all pixels to earlier masks, ascending. Their labels are absent too.
     pub hidden: Vec<usize>,
 }
 
 impl Merge {
-    /// Sum up from the pixels each mask claimed and those it lost.
+    /// Sum up the pixels that each mask claimed and the pixels that it lost.
     pub(crate) fn new(claimed: &[u64], losses: Losses) -> Self {
         let mut kept = claimed.to_vec();
         let mut overlaps = Vec::with_capacity(losses.0.len());
@@ -51,12 +51,12 @@ impl Merge {
     }
 }
 
-/// Pixels lost, by the labels of (earlier, later).
+/// The numbers of lost pixels, by the labels (earlier, later).
 #[derive(Debug, Default)]
 pub(crate) struct Losses(BTreeMap<(u32, u32), u64>);
 
 impl Losses {
-    /// Give the pixel to `label` unless an earlier label has it.
+    /// Give a pixel to `label` unless an earlier label has it.
     pub(crate) fn claim(&mut self, pixel: &mut u32, label: u32) {
         if *pixel == 0 {
             *pixel = label;

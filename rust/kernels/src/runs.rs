@@ -1,29 +1,29 @@
-//! Rows of pixels as runs: what is quick to find, many pixels at a time, and quicker to work on than pixels.
+//! Runs of equal pixels in rows. They are found many pixels at a time, and work on runs is faster than work on pixels.
 
 use std::ops::Range;
 
-/// Pixels that are compared with their neighbours at a time: one bit of a word each.
+/// The number of pixels that are compared with their neighbours at once. Each has one bit of a word.
 pub(crate) const BLOCK: usize = u64::BITS as usize;
 
-/// Pixels of one row and one value, other than background.
+/// Adjacent pixels of one row that have something in common.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run<T> {
-    /// Its first column.
+    /// The first column.
     pub start: u32,
-    /// The column after its last.
+    /// The column after the last.
     pub end: u32,
-    /// What its pixels are.
+    /// The value of the pixels, or the row of a mask that they lie in.
     pub value: T,
 }
 
 impl<T> Run<T> {
-    /// Its columns.
+    /// The columns of the run.
     pub fn columns(&self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
 }
 
-/// Append the runs of one row, which must have fewer than 2^32 pixels.
+/// Append the runs of one row, background left out. The row must have fewer than 2^32 pixels.
 pub(crate) fn find_runs<T: Copy + PartialEq + Default>(row: &[T], runs: &mut Vec<Run<T>>) {
     let background = T::default();
     let Some(&first) = row.first() else {
@@ -46,7 +46,7 @@ pub(crate) fn find_runs<T: Copy + PartialEq + Default>(row: &[T], runs: &mut Vec
     change(row.len());
 }
 
-/// Call `differs` with each place that both rows have and where they differ, ascending.
+/// Call `differs` with each place, ascending, at which two rows differ; the longer one is cut.
 pub(crate) fn for_each_difference<T: Copy + PartialEq>(
     above: &[T],
     here: &[T],
@@ -65,7 +65,7 @@ pub(crate) fn for_each_difference<T: Copy + PartialEq>(
     }
 }
 
-/// Call `run` with the two values and the length of each run of one row of two images in which neither changes.
+/// Call `run` with both values and the length of each stretch in which neither of two rows changes.
 pub(crate) fn for_each_pair_of_runs<T: Copy + PartialEq>(
     one: &[T],
     other: &[T],
@@ -98,7 +98,7 @@ pub(crate) fn for_each_pair_of_runs<T: Copy + PartialEq>(
     end(length);
 }
 
-/// Call `set` with the place of each bit that is set, the lowest first.
+/// Call `set` with the place of each bit that is set, ascending.
 fn for_each_bit(mut bits: u64, mut set: impl FnMut(usize)) {
     while bits != 0 {
         set(bits.trailing_zeros() as usize);
@@ -106,15 +106,15 @@ fn for_each_bit(mut bits: u64, mut set: impl FnMut(usize)) {
     }
 }
 
-/// One bit for each place where the two differ, the first place in the lowest bit.
+/// One bit for each place; it is set where the two differ. The first place has the lowest bit.
 #[inline(always)]
 fn differing<T: Copy + PartialEq>(left: &[T; BLOCK], right: &[T; BLOCK]) -> u64 {
-    // Most blocks do not change at all. Without an early end, so that it compiles to a few vector instructions.
+    // Most blocks do not differ at all. The fold has no early exit, so it compiles to a few vector instructions.
     let pairs = left.iter().zip(right);
     if !pairs.fold(false, |any, (left, right)| any | (left != right)) {
         return 0;
     }
-    // Multiplying eight bytes of 0 or 1 by this gathers them in the highest byte, the first in its lowest bit.
+    // A product with this number gathers eight bytes of 0 or 1 in the highest byte, the first in its lowest bit.
     const GATHER: u64 = 0x0102_0408_1020_4080;
     let differs: [u8; BLOCK] = std::array::from_fn(|place| u8::from(left[place] != right[place]));
     let (words, _) = differs.as_chunks::<8>();

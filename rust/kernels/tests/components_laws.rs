@@ -4,10 +4,10 @@ mod common;
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::{Array2, Axis, concatenate, s};
-use nucleus_kernels::components::{Connectivity, LabelError, label};
+use nucleus_kernels::labels::components::{Connectivity, LabelError, label};
 use proptest::prelude::*;
 
-/// Images high enough to be labelled in several strips, some of few values, so that components wind through them.
+/// Images high enough for several strips. Some have few values, so that components wind through them.
 fn images() -> impl Strategy<Value = Array2<u32>> {
     (label_images(), 1_usize..15, any::<bool>()).prop_map(|(image, copies, binary)| {
         let image = image.mapv(|value| if binary { value.min(1) } else { value });
@@ -39,7 +39,7 @@ fn labelled<T: Copy + PartialEq + Default + Send + Sync>(
     (labels, count)
 }
 
-/// Components filled one after the other from their first pixels.
+/// Components by one flood fill after the other, from their first pixels.
 fn flood_filled(image: &Array2<u32>, connectivity: Connectivity) -> (Array2<u32>, u32) {
     let mut labels = Array2::zeros(image.dim());
     let mut count = 0;

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use common::label_images;
 use ndarray::Array2;
-use nucleus_kernels::contour::{Outline, Polygon, Ring, contours};
-use nucleus_kernels::wkb::{encode, geometry};
+use nucleus_kernels::geometry::wkb::{encode, geometry};
+use nucleus_kernels::shape::contour::{Outline, Polygon, Ring, contours};
 use proptest::prelude::*;
 
 fn traced(labels: &Array2<u32>) -> Vec<Outline> {
@@ -24,7 +24,7 @@ fn doubled_area(ring: &Ring) -> i64 {
         .sum()
 }
 
-/// Every corner of a pixel that a closed ring passes, once for each time.
+/// Every corner of a pixel on a closed ring, once for each pass.
 fn corners(ring: &Ring) -> Vec<[i32; 2]> {
     ring.windows(2)
         .flat_map(|edge| {
@@ -56,7 +56,7 @@ fn rasterised(polygon: &Polygon, shape: (usize, usize)) -> Array2<bool> {
     inside
 }
 
-/// How many 4-connected pieces each label has, by merging neighbours until nothing changes.
+/// The number of 4-connected pieces of each label, by merging neighbours until nothing changes.
 fn pieces(labels: &Array2<u32>) -> BTreeMap<u32, usize> {
     let (rows, columns) = labels.dim();
     let mut names = Array2::from_shape_fn((rows, columns), |(row, column)| row * columns + column);
@@ -87,7 +87,7 @@ fn pieces(labels: &Array2<u32>) -> BTreeMap<u32, usize> {
     counts
 }
 
-/// Well-known binary, written as text, is what the rings are when printed.
+/// Well-known binary, converted to text, equals the printed rings.
 fn check_text(outline: &Outline) {
     let rings =
         |polygon: &Polygon| [std::slice::from_ref(&polygon.exterior), &polygon.holes].concat();

@@ -1,13 +1,13 @@
-//! Laws of distances: brute force finds the same.
+//! Laws of distances: they equal those of brute force.
 
 mod common;
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::{Array2, Axis, concatenate, s};
-use nucleus_kernels::distance::{DistanceError, distance};
+use nucleus_kernels::labels::distance::{DistanceError, distance};
 use proptest::prelude::*;
 
-/// Images whose labels are mostly in large pieces: every pixel repeated, some then changed.
+/// Images with mostly large pieces: every pixel is repeated, and some are changed then.
 fn images() -> impl Strategy<Value = Array2<u32>> {
     let changes = proptest::collection::vec((any::<prop::sample::Index>(), 0_u32..4), 0..6);
     (label_images(), 1_usize..9, 1_usize..9, changes).prop_map(|(image, down, right, changes)| {
@@ -27,7 +27,7 @@ fn images() -> impl Strategy<Value = Array2<u32>> {
     })
 }
 
-/// Few rows with runs of one pixel up to some hundred, so that some pixels are far from all others and some are near.
+/// Few rows with runs of one pixel to some hundred pixels, so that distances are near and far.
 fn long_rows() -> impl Strategy<Value = Array2<u32>> {
     let run = (0_u32..3, prop_oneof![1_usize..12, 100_usize..300]);
     let row = proptest::collection::vec(run, 1..8);
@@ -52,7 +52,7 @@ fn distances<T: Copy + PartialEq + Default + Send + Sync>(image: &Array2<T>) -> 
     distances
 }
 
-/// Look at every pixel from every pixel.
+/// The distances by a comparison of every pixel with every other.
 fn brute_force(image: &Array2<u32>) -> Array2<f32> {
     let squared = |row: usize, column: usize, label: u32| {
         image

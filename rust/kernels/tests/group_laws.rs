@@ -6,24 +6,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::same_at_any_thread_count;
 use ndarray::{Array2, Array3, s};
-use nucleus_kernels::group::{GroupError, GroupSettings, Grouped, group};
+use nucleus_kernels::group::{GroupConfig, GroupError, Grouped, group};
 use proptest::prelude::*;
 
-const SETTINGS: GroupSettings = GroupSettings {
+const SETTINGS: GroupConfig = GroupConfig {
     foreground_threshold: 0.5,
-    heat_threshold: 0.5,
-    heat_sigma: 0.0,
+    centre_threshold: 0.5,
+    centre_sigma: 0.0,
     window: 2,
-    join_distance: 0.0,
-    join_dip: 0.0,
-    snap: 2.0,
-    reach: 64,
+    merge_distance: 0.0,
+    merge_dip: 0.0,
+    assignment_radius: 2.0,
+    max_offset: 64,
     min_area: 0,
     min_score: 0.0,
     min_peak: 0.0,
 };
 
-/// What a perfect network says of a label image: full heat at the pixel nearest a nucleus's centroid, less elsewhere.
+/// The output of a perfect network: full heat at the pixel nearest the centroid of a nucleus, less elsewhere.
 fn targets(labels: &Array2<u32>) -> Array3<u8> {
     let mut pixels: BTreeMap<u32, Vec<(usize, usize)>> = BTreeMap::new();
     for (pixel, &label) in labels.indexed_iter().filter(|(_, label)| **label != 0) {
@@ -64,7 +64,7 @@ fn centre(pixels: &[(usize, usize)]) -> (usize, usize) {
         .unwrap()
 }
 
-/// Touching rectangles of a grid whose lines are drawn at random, some of them missing: all solid, centres apart.
+/// Touching rectangles of a grid with random lines, some of them missing. All are solid, and their centres lie apart.
 fn rectangles() -> impl Strategy<Value = Array2<u32>> {
     let sides = || proptest::collection::vec(4_usize..25, 1..6);
     (sides(), sides(), any::<u64>()).prop_map(|(heights, widths, missing)| {
@@ -114,7 +114,7 @@ fn random_maps() -> impl Strategy<Value = Array3<u8>> {
     })
 }
 
-fn random_settings() -> impl Strategy<Value = GroupSettings> {
+fn random_configs() -> impl Strategy<Value = GroupConfig> {
     let part = || 0.0..=1.0;
     let thresholds = (part(), part(), part(), 0_u64..5, part(), part());
     let distances = (
@@ -124,25 +124,25 @@ fn random_settings() -> impl Strategy<Value = GroupSettings> {
         0.0..4.0,
         0_usize..6,
     );
-    (thresholds, distances).prop_map(|(thresholds, distances)| GroupSettings {
+    (thresholds, distances).prop_map(|(thresholds, distances)| GroupConfig {
         foreground_threshold: thresholds.0,
-        heat_threshold: thresholds.1,
-        join_dip: thresholds.2,
+        centre_threshold: thresholds.1,
+        merge_dip: thresholds.2,
         min_area: thresholds.3,
         min_score: thresholds.4,
         min_peak: thresholds.5,
-        heat_sigma: distances.0,
+        centre_sigma: distances.0,
         window: distances.1,
-        join_distance: distances.2,
-        snap: distances.3,
-        reach: distances.4,
+        merge_distance: distances.2,
+        assignment_radius: distances.3,
+        max_offset: distances.4,
     })
 }
 
-/// What is said of one nucleus: its score, its peak and its pixels.
+/// The properties of one nucleus: its score, its peak and its pixels.
 type Decided = (f32, f32, BTreeSet<(usize, usize)>);
 
-/// The nuclei by the places of their centres, of a block whose first pixel lies at the corner.
+/// The nuclei of a block by the places of their centres. The first pixel of the block lies at the corner.
 fn keyed(grouped: &Grouped, corner: [usize; 2]) -> BTreeMap<[usize; 2], Decided> {
     let places = |label: u32| {
         let pixels = grouped
@@ -175,38 +175,38 @@ proptest! {
     }
 
     #[test]
-    fn threads_change_nothing(maps in random_maps(), settings in random_settings()) {
-        same_at_any_thread_count(|| group(maps.view(), &settings)).unwrap();
+    fn threads_change_nothing(maps in random_maps(), config in random_configs()) {
+        same_at_any_thread_count(|| group(maps.view(), &config)).unwrap();
     }
 
     #[test]
-    fn numbers_follow_the_first_pixels(maps in random_maps(), settings in random_settings()) {
-        let found = group(maps.view(), &settings).unwrap();
+    fn numbers_follow_the_first_pixels(maps in random_maps(), config in random_configs()) {
+        let found = group(maps.view(), &config).unwrap();
         prop_assert_eq!(&renumbered(&found.labels), &found.labels);
         prop_assert_eq!(found.labels.iter().max().map_or(0, |&most| most as usize), found.centres.len());
     }
 
     #[test]
-    fn any_bytes_and_any_settings_group_or_are_refused(
+    fn any_bytes_and_any_config_group_or_are_refused(
         maps in random_maps(),
         numbers in proptest::collection::vec(any::<f64>(), 8),
-        [window, reach] in any::<[usize; 2]>(),
+        [window, max_offset] in any::<[usize; 2]>(),
     ) {
-        let settings = GroupSettings {
+        let config = GroupConfig {
             foreground_threshold: numbers[0],
-            heat_threshold: numbers[1],
-            heat_sigma: numbers[2],
-            join_distance: numbers[3],
-            join_dip: numbers[4],
-            snap: numbers[5],
+            centre_threshold: numbers[1],
+            centre_sigma: numbers[2],
+            merge_distance: numbers[3],
+            merge_dip: numbers[4],
+            assignment_radius: numbers[5],
             min_score: numbers[6],
             min_peak: numbers[7],
             window,
-            reach,
+            max_offset,
             min_area: 0,
         };
-        let refused = matches!(group(maps.view(), &settings), Err(GroupError::Setting { .. }));
-        prop_assert_eq!(refused, settings.validate().is_err());
+        let refused = matches!(group(maps.view(), &config), Err(GroupError::Setting { .. }));
+        prop_assert_eq!(refused, config.validate().is_err());
     }
 }
 
@@ -216,13 +216,13 @@ proptest! {
     #[test]
     fn a_block_with_its_margin_decides_its_nuclei_as_the_whole(
         tile in random_maps(),
-        settings in random_settings(),
+        config in random_configs(),
         [top, left, height, width] in [0_usize..90, 0_usize..90, 1_usize..30, 1_usize..30],
     ) {
         let maps = Array3::from_shape_fn((120, 110, 4), |(row, column, channel)| {
             tile[[row % tile.dim().0, column % tile.dim().1, channel]]
         });
-        let margin = settings.margin();
+        let margin = config.margin();
         let [bottom, right] = [top + height, left + width];
         let corner = [top.saturating_sub(margin), left.saturating_sub(margin)];
         let block = maps.slice(s![corner[0]..(bottom + margin).min(120), corner[1]..(right + margin).min(110), ..]);
@@ -230,8 +230,8 @@ proptest! {
             let inside = |key: &[usize; 2]| (top..bottom).contains(&key[0]) && (left..right).contains(&key[1]);
             decided.into_iter().filter(|(key, _)| inside(key)).collect()
         };
-        let alone = core(keyed(&group(block, &settings).unwrap(), corner));
-        let whole = core(keyed(&group(maps.view(), &settings).unwrap(), [0, 0]));
+        let alone = core(keyed(&group(block, &config).unwrap(), corner));
+        let whole = core(keyed(&group(maps.view(), &config).unwrap(), [0, 0]));
         prop_assert_eq!(alone, whole);
     }
 }
@@ -260,17 +260,17 @@ fn maps_of_more_pixels_than_can_be_numbered_are_refused() {
 
 #[test]
 fn a_setting_out_of_range_is_named_with_what_it_may_be() {
-    let error = GroupSettings {
-        heat_sigma: f64::NAN,
+    let error = GroupConfig {
+        centre_sigma: f64::NAN,
         ..SETTINGS
     }
     .validate()
     .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "heat_sigma: expected a number from 0 to 16, got NaN"
+        "centre_sigma: expected a number from 0 to 16, got NaN"
     );
-    let error = GroupSettings {
+    let error = GroupConfig {
         window: 0,
         ..SETTINGS
     }

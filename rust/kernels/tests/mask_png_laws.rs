@@ -34,7 +34,7 @@ fn merge(files: &[Vec<u8>]) -> Result<(Array2<u32>, Merge), MaskPngError> {
 
 fn masks() -> impl Strategy<Value = Vec<Vec<bool>>> {
     let mask = proptest::collection::vec(proptest::bool::weighted(0.2), HEIGHT * WIDTH);
-    // More than are decoded in one batch.
+    // More files than one batch has.
     proptest::collection::vec(mask, 0..100)
 }
 

@@ -1,4 +1,4 @@
-//! Laws of measuring: what is measured is what a count of the pixels, one by one, gives.
+//! Laws of measurements: they equal those of a count pixel by pixel.
 
 mod common;
 
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::{Array2, s};
-use nucleus_kernels::measure::{MeasureError, Measurement, measure};
+use nucleus_kernels::shape::measure::{MeasureError, Measurement, measure};
 use proptest::prelude::*;
 
 /// Labels with an intensity and a probability for every pixel.

@@ -5,9 +5,9 @@ mod common;
 use common::{label_images, same_at_any_thread_count};
 use ndarray::{Array2, Array3, Array4};
 use nucleus_kernels::blend::{BlendError, blend_tiles};
-use nucleus_kernels::contour::{Vertex, contours};
-use nucleus_kernels::simplify::{SimplifyError, simplify_ring};
-use nucleus_kernels::smooth::{MAX_RADIUS, SmoothError, smooth_labels};
+use nucleus_kernels::labels::smooth::{MAX_RADIUS, SmoothError, smooth_labels};
+use nucleus_kernels::shape::contour::{Vertex, contours};
+use nucleus_kernels::shape::simplify::{SimplifyError, simplify_ring};
 use proptest::prelude::*;
 
 fn smoothed(labels: &Array2<u32>, radius: usize) -> Array2<u32> {

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::{Array2, Axis, concatenate};
-use nucleus_kernels::overlap::{Cell, ShapeMismatch, contingency};
+use nucleus_kernels::labels::overlap::{Cell, ShapeMismatch, contingency};
 use proptest::prelude::*;
 
-/// Two images of one shape, the second with its rows in reverse, high enough to be counted in several parts.
+/// Two images of one shape, the second with reversed rows, high enough for several parts.
 fn pairs() -> impl Strategy<Value = (Array2<u32>, Array2<u32>)> {
     label_images().prop_map(|image| {
         let copies = vec![image.view(); 12];

@@ -6,16 +6,16 @@ use std::collections::BTreeSet;
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::{Array2, ArrayView2, arr0};
-use nucleus_kernels::measure::measure;
 use nucleus_kernels::merge::{Merge, Overlap};
 use nucleus_kernels::rle::{
     CocoCounts, EncodedMask, Extent, Fault, MaskPixels, RleError, coco_string, coco_to_labels,
     coco_to_mask, extents, kaggle_to_labels, labels_to_coco, labels_to_kaggle, mask_to_coco,
     rle_iou, run_masks,
 };
+use nucleus_kernels::shape::measure::measure;
 use proptest::prelude::*;
 
-/// The image that decoding all instances in the order of their labels must give: labels replaced by their rank.
+/// The image that all instances decode to, in the order of their labels: labels replaced by their rank.
 fn ranked(labels: ArrayView2<'_, u32>) -> Array2<u32> {
     let present: BTreeSet<u32> = labels.iter().copied().filter(|&label| label != 0).collect();
     labels.map(|label| {
@@ -90,7 +90,7 @@ proptest! {
     fn one_mask_is_encoded_as_a_walk_down_the_columns_in_either_memory_order(
         image in label_images(), outside in 0_u32..3
     ) {
-        // Pixels of several values are one mask.
+        // Pixels of all values but 0 belong to the mask.
         let mask = image.map(|&label| if label == outside { 0 } else { label as u8 % 3 + 1 });
         let (one, columns) = (image.map(|&label| u32::from(label != outside)), mask.t().as_standard_layout().into_owned());
         let expected = naive_counts(one.view(), 1);

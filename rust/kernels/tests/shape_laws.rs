@@ -1,4 +1,4 @@
-//! Laws of shapes: they move and turn with a nucleus, and its hull holds it.
+//! Laws of shapes: they move and turn with the nucleus, and its hull contains it.
 
 mod common;
 
@@ -6,8 +6,8 @@ use std::f64::consts::{FRAC_PI_2, FRAC_PI_4, PI, SQRT_2};
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::{Array2, s};
-use nucleus_kernels::measure::MeasureError;
-use nucleus_kernels::shape::{Shape, shapes};
+use nucleus_kernels::shape::measure::MeasureError;
+use nucleus_kernels::shape::moments::{Shape, shapes};
 use proptest::prelude::*;
 
 fn measured(labels: &Array2<u32>) -> Vec<Shape> {
@@ -18,7 +18,7 @@ fn close(one: f64, other: f64) -> bool {
     (one - other).abs() <= 1e-9 * one.abs().max(other.abs()).max(1.0)
 }
 
-/// What does not change when an image is turned or mirrored.
+/// The properties that stay when an image is turned or mirrored.
 fn unturned(shape: &Shape) -> [f64; 5] {
     let [longest, shortest] = shape.axis_lengths;
     [
@@ -45,7 +45,7 @@ proptest! {
         for (one, other) in measured(&labels).iter().zip(&measured(&turned)) {
             prop_assert!(unturned(one).iter().zip(unturned(other)).all(|(one, other)| close(*one, other)));
             if one.eccentricity > 1e-3 {
-                // Rows become columns: the angle from the one becomes that from the other.
+                // Rows become columns, so the angle from the one axis becomes the angle from the other.
                 let sum = (one.orientation + other.orientation).rem_euclid(PI);
                 prop_assert!(close(sum, FRAC_PI_2), "{} and {}", one.orientation, other.orientation);
             }
@@ -95,7 +95,7 @@ fn a_diagonal_line_is_as_long_as_its_steps_and_its_hull_is_a_hexagon() {
         panic!("one nucleus")
     };
     assert!(close(shape.orientation, FRAC_PI_4) && close(shape.eccentricity, 1.0));
-    // Its two ends have one neighbour, which counts nothing.
+    // Each end has one neighbour, which adds no length.
     assert!(close(shape.perimeter, 7.0 * SQRT_2));
     assert_eq!(shape.convex_area, 17.0);
 }

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::Array2;
-use nucleus_kernels::expand::{ExpandError, expand_labels};
-use nucleus_kernels::fill::fill_holes;
-use nucleus_kernels::filter::{clear_border, filter_by_area};
-use nucleus_kernels::relabel::relabel_sequential;
+use nucleus_kernels::labels::expand::{ExpandError, expand_labels};
+use nucleus_kernels::labels::fill::fill_holes;
+use nucleus_kernels::labels::filter::{clear_border, filter_by_area};
+use nucleus_kernels::labels::relabel::relabel_sequential;
 use proptest::prelude::*;
 
 fn relabelled(labels: &Array2<u32>) -> (Array2<u32>, Vec<u32>) {
@@ -58,7 +58,7 @@ fn areas(labels: &Array2<u32>) -> BTreeMap<u32, u64> {
     areas
 }
 
-/// What cannot be reached from outside the image by 4-connected steps over pixels of other labels.
+/// The pixels that no 4-connected path over pixels of other labels reaches from outside the image.
 fn enclosed_by(labels: &Array2<u32>, label: u32) -> Array2<bool> {
     let (rows, columns) = labels.dim();
     let mut enclosed = Array2::from_elem((rows, columns), true);

@@ -1,13 +1,13 @@
-//! Laws of the watershed. scikit-image, which it must equal, is the oracle of the tests in Python.
+//! Laws of the watershed. The tests in Python compare it with scikit-image.
 
 use std::collections::BTreeSet;
 
 use ndarray::Array2;
-use nucleus_kernels::components::Connectivity;
-use nucleus_kernels::watershed::{Level, WatershedError, watershed};
+use nucleus_kernels::labels::components::Connectivity;
+use nucleus_kernels::labels::watershed::{Level, WatershedError, watershed};
 use proptest::prelude::*;
 
-/// Levels, markers and mask of one shape, with few levels, so that there are plateaus.
+/// Levels, markers and a mask of one shape. The levels are few, so there are plateaus.
 #[derive(Debug, Clone)]
 struct Scene {
     image: Array2<u16>,
@@ -54,7 +54,7 @@ fn flooded<L: Level>(scene: &Scene, level: impl Fn(u16) -> L) -> Array2<u32> {
     labels
 }
 
-/// The definition, with a queue in which everything is in order of level, age and pixel.
+/// The watershed by its definition: a queue in the order of level, age and pixel.
 fn by_definition(scene: &Scene) -> Array2<u32> {
     let open = |(row, column)| scene.mask.get((row, column)) == Some(&true);
     let mut labels = scene.markers.clone();
@@ -97,7 +97,7 @@ fn by_definition(scene: &Scene) -> Array2<u32> {
 proptest! {
     #[test]
     fn without_markers_of_one_level_floods_are_as_the_definition_says(scene in scenes()) {
-        // Levels are spread, and each marker lifted a little more than the one before.
+        // Levels are spread, and each marker is a little higher than the one before.
         let mut scene = scene;
         scene.image.mapv_inplace(|level| level * 1000);
         let mut lift = 0;

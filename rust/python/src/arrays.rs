@@ -1,25 +1,25 @@
-//! Arrays from Python, with an error for people where an array is not of the kind that was asked for.
+//! Arrays from Python, with a readable error where an array has another shape or dtype than expected.
 
 use numpy::ndarray::{ArrayViewMut2, Dimension};
 use numpy::{
-    Element, PyArray, PyArray2, PyArrayMethods, PyReadonlyArray, PyReadonlyArray2, PyUntypedArray,
-    PyUntypedArrayMethods,
+    Element, IntoPyArray, PyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray,
+    PyReadonlyArray2, PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 
 use crate::border::{self, MaskError};
 
-/// A new array of zeros on which `work` has been, without the GIL, and what it returned.
+/// Allocate an array of zeros, let `work` write it without the GIL, and return the array and the outcome of `work`.
 ///
-/// NumPy allocates, so that too large a shape is a MemoryError rather than the end of the process.
+/// NumPy allocates the array, so a shape that is too large raises a MemoryError and does not abort the process.
 pub fn written<'py, T: Element, R: Send>(
     py: Python<'py>,
     shape: (usize, usize),
     threads: Option<usize>,
     work: impl FnOnce(ArrayViewMut2<'_, T>) -> R + Send,
 ) -> PyResult<(Bound<'py, PyArray2<T>>, R)> {
-    // Beyond this NumPy would speak of a wrong value.
+    // For larger arrays, NumPy would raise a ValueError.
     let bytes = (shape.0.max(1).checked_mul(shape.1.max(1)))
         .and_then(|pixels| pixels.checked_mul(size_of::<T>()))
         .filter(|&bytes| isize::try_from(bytes).is_ok());
@@ -40,7 +40,7 @@ pub fn written<'py, T: Element, R: Send>(
 
 /// Borrow an argument as an array, without a copy.
 ///
-/// `expected` says which shape and dtype; anything else raises `MaskError` with what came instead.
+/// `expected` describes shape and dtype. Another array raises a `MaskError` that describes the argument.
 pub fn array<'py, T: Element, D: Dimension>(
     name: &str,
     expected: &str,
@@ -65,14 +65,23 @@ pub fn array<'py, T: Element, D: Dimension>(
     )))
 }
 
-/// A binary image or a label image, as wide as its dtype is.
+/// An array of one value for each row of a table.
+pub fn column<'py, R, T: Element>(
+    py: Python<'py>,
+    table: &[R],
+    value: impl Fn(&R) -> T,
+) -> Bound<'py, PyArray1<T>> {
+    table.iter().map(value).collect::<Vec<T>>().into_pyarray(py)
+}
+
+/// A binary image or a label image of any unsigned dtype up to 32 bits.
 pub enum Pixels<'py> {
     U8(PyReadonlyArray2<'py, u8>),
     U16(PyReadonlyArray2<'py, u16>),
     U32(PyReadonlyArray2<'py, u32>),
 }
 
-/// Evaluate an expression with the view of `Pixels`, of whichever dtype they are.
+/// Evaluate an expression with the view of `Pixels` of any dtype.
 macro_rules! with_pixels {
     ($pixels:expr, $view:ident => $work:expr) => {
         match $pixels {

@@ -1,4 +1,4 @@
-//! Tiles laid over each other: `nucleus_kernels::blend` for Python.
+//! `nucleus_kernels::blend` for Python.
 
 use nucleus_kernels::blend as kernel;
 use numpy::ndarray::ArrayViewMut3;
@@ -34,7 +34,7 @@ pub fn blend_tiles<'py>(
         .into_iter()
         .map(|row| [row[0], row[1]])
         .collect();
-    // NumPy allocates, so that too large a shape is a MemoryError rather than the end of the process.
+    // NumPy allocates the canvas, so a shape that is too large raises a MemoryError and does not abort the process.
     let canvas: Bound<'py, PyArray3<f32>> = py
         .import("numpy")?
         .call_method1(

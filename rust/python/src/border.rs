@@ -1,69 +1,68 @@
-//! The one place where Python hands over to Rust: the GIL is released and a thread pool of the asked size serves.
+//! The one place where Python calls Rust: the GIL is released, and a thread pool of the requested size works.
 
 use std::fmt::Display;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
-use std::thread;
+use std::sync::{LazyLock, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use nucleus_kernels::interrupt::{Interrupted, Interruption};
+use nucleus_kernels::interrupt::Interrupt;
 use numpy::ndarray::ArrayView2;
 use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyOverflowError};
+use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::ThreadPool;
 
 pyo3::import_exception!(nucleus_unet.errors, MaskError);
 pyo3::import_exception!(nucleus_unet.errors, SettingsError);
 
-/// Pixels from which on a kernel may work for so long that somebody loses patience.
+/// Calls on this many pixels or more may take so long that a user wants to interrupt them.
 const LONG: usize = 1 << 22;
 
-/// How long work goes on before signals are looked for again.
+/// The time between two checks for signals.
 const BETWEEN_SIGNALS: Duration = Duration::from_millis(50);
 
-/// More threads would be a slip, and a system that cannot start them may end the process.
+/// The most threads of a call. More would be a mistake, and a system that cannot start them may end the process.
 const MOST_THREADS: usize = 1024;
 
-/// The process whose threads serve rayon's global pool: the one that imported the extension.
+/// The most pools that are kept for later calls.
+const MOST_IDLE: usize = 8;
+
+/// The process that has the threads of rayon's global pool: the one that imported the extension.
 pub static POOL_OWNER: LazyLock<u32> = LazyLock::new(std::process::id);
 
-/// The Python error for a kernel's complaint about masks, with the kernel's words.
+/// The Python error for a kernel's error about masks, with the same text.
 pub fn mask_error(error: impl Display) -> PyErr {
     MaskError::new_err(error.to_string())
 }
 
-/// Run `work` without the GIL on `threads` threads (`None`: all of them). Where it is on many `pixels`, Ctrl-C ends it.
+/// Run `work` without the GIL on `threads` threads; `None` stands for all cores.
+///
+/// `pixels` estimates the work. From [`LONG`] pixels on, `work` has a pool of its own, and a signal whose handler raises, as
+/// that of Ctrl-C does, ends it.
 pub fn run<T: Send>(
     py: Python<'_>,
     threads: Option<usize>,
     pixels: usize,
     work: impl FnOnce() -> T + Send,
 ) -> PyResult<T> {
-    let pool = match threads {
-        None if std::process::id() == *POOL_OWNER => None,
-        // A forked child has none of its parent's threads; work sent to their pool would wait for ever.
-        None => Some(pool_of(0)?),
-        Some(count) => Some(pool_of(count)?),
-    };
-    let work = || {
-        let work = AssertUnwindSafe(|| match pool {
-            Some(pool) => pool.install(work),
-            None => work(),
-        });
-        catch_unwind(work)
-    };
-    py.detach(|| {
+    // A forked child has none of its parent's threads; it would wait for ever for rayon's global pool.
+    if threads.is_none() && pixels < LONG && std::process::id() == *POOL_OWNER {
+        return Ok(py.detach(work));
+    }
+    let pool = Pool::lease(threads.unwrap_or(0))?;
+    let outcome = py.detach(|| {
         if pixels < LONG {
-            returned(work())
+            Ok(pool.threads.install(work))
         } else {
-            interruptible(work)
+            interruptible(&pool, work)
         }
-    })
+    });
+    pool.give_back();
+    outcome
 }
 
-/// The `threads` of a call.
+/// Read the argument `threads` of a call.
 pub fn threads(value: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
     match value.extract() {
         Ok(Some(count)) if !(1..=MOST_THREADS).contains(&count) => (),
@@ -79,75 +78,78 @@ pub fn threads(value: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
     )))
 }
 
-/// The threads to ask for: where the work is little, the caller's own, which `run` takes for work that is not shared out.
+/// The threads for a call: `None` if there is so little work that the caller's own thread does it all.
 pub fn threads_for(little: bool, threads: Option<usize>) -> Option<usize> {
     threads.filter(|_| !little)
 }
 
-/// Let another thread work, and look meanwhile whether there is a signal: Python runs handlers on its main thread alone.
-fn interruptible<T: Send>(work: impl FnOnce() -> thread::Result<T> + Send) -> PyResult<T> {
-    thread::scope(|scope| {
-        let (sender, receiver) = mpsc::channel();
-        scope.spawn(move || sender.send(work()));
+/// Work on the threads of a pool, and let Python handle signals meanwhile: it runs handlers on its main thread alone.
+fn interruptible<T: Send>(pool: &Pool, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+    let (sender, receiver) = mpsc::channel();
+    pool.threads.in_place_scope(|scope| {
+        scope.spawn(move |_| {
+            let _ = sender.send(catch_unwind(AssertUnwindSafe(work)));
+        });
         loop {
             if let Ok(outcome) = receiver.recv_timeout(BETWEEN_SIGNALS) {
-                return returned(outcome);
+                return outcome.or_else(|payload| resume_unwind(payload));
             }
             if let Err(raised) = Python::attach(|py| py.check_signals()) {
-                // Until the scope has seen the end of the other thread, which reads what the caller owns.
-                let _interruption = Interruption::new();
+                pool.interrupt.request();
                 let _ = receiver.recv();
+                pool.interrupt.reset();
                 return Err(raised);
             }
         }
     })
 }
 
-/// What work returned; an interruption of another call, which ends all, ends this one alike.
-fn returned<T>(outcome: thread::Result<T>) -> PyResult<T> {
-    outcome.or_else(|payload| {
-        if payload.is::<Interrupted>() {
-            Err(PyKeyboardInterrupt::new_err(()))
-        } else {
-            resume_unwind(payload)
-        }
-    })
-}
+/// The pools that no call uses at the moment, the latest last. Only a thread that holds the GIL takes the lock, so no fork
+/// finds it taken.
+static IDLE: Mutex<Vec<Pool>> = Mutex::new(Vec::new());
 
-/// A pool of so many threads and the process that they are in.
+/// Threads that one call at a time uses, and what interrupts them.
 struct Pool {
     process: u32,
-    threads: usize,
-    pool: Arc<ThreadPool>,
+    size: usize,
+    threads: ThreadPool,
+    interrupt: Interrupt,
 }
 
-/// A pool of so many threads; 0 stands for all cores. The last one is kept: starting threads takes longer than many a
-/// call works. The lock is held under the GIL alone, so that no fork can find it taken.
-fn pool_of(threads: usize) -> PyResult<Arc<ThreadPool>> {
-    static LAST: Mutex<Option<Pool>> = Mutex::new(None);
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    let process = std::process::id();
-    if let Some(kept) = &*last
-        && (kept.process, kept.threads) == (process, threads)
-    {
-        return Ok(Arc::clone(&kept.pool));
+impl Pool {
+    /// Take an idle pool of this many threads (0 for all cores) or build one: to start threads takes longer than many calls.
+    fn lease(size: usize) -> PyResult<Self> {
+        let process = std::process::id();
+        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        // The threads of a parent process stayed there. To end them could wait for locks that nobody gives back.
+        idle.extract_if(.., |pool| pool.process != process)
+            .for_each(mem::forget);
+        if let Some(place) = idle.iter().rposition(|pool| pool.size == size) {
+            return Ok(idle.remove(place));
+        }
+        let interrupt = Interrupt::default();
+        let threads = interrupt
+            .pool(size)
+            .map_err(|error| SettingsError::new_err(format!("threads: {error}")))?;
+        Ok(Self {
+            process,
+            size,
+            threads,
+            interrupt,
+        })
     }
-    let pool = ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = Arc::new(pool.map_err(|error| SettingsError::new_err(format!("threads: {error}")))?);
-    let new = Pool {
-        process,
-        threads,
-        pool: Arc::clone(&pool),
-    };
-    match last.replace(new) {
-        // Its threads stayed in the parent; telling them to end could wait for locks that nobody gives back.
-        Some(old) if old.process != process => mem::forget(old),
-        _ => {}
+
+    /// Keep the pool for the next call, and end the oldest idle one if there are too many.
+    fn give_back(self) {
+        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push(self);
+        if idle.len() > MOST_IDLE {
+            idle.remove(0);
+        }
     }
-    Ok(pool)
 }
 
-/// The pixels of a label image, which must lie in memory as the kernels read them.
+/// The pixels of a label image. They must lie in memory in the order in which the kernels read them.
 pub fn label_image<'a>(array: &'a PyReadonlyArray2<'_, u32>) -> PyResult<ArrayView2<'a, u32>> {
     if array.is_c_contiguous() && array.is_aligned() {
         Ok(array.as_array())

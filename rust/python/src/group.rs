@@ -1,7 +1,7 @@
-//! Grouping at the border.
+//! `nucleus_kernels::group` for Python.
 
 use nucleus_kernels::group as kernel;
-use nucleus_kernels::group::{GroupError, GroupSettings, Grouped};
+use nucleus_kernels::group::{GroupConfig, GroupError, Grouped};
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, Ix3, PyArray1, PyArray2};
 use pyo3::prelude::*;
@@ -17,34 +17,34 @@ type Lists<'py> = (
 );
 
 #[pyfunction]
-#[pyo3(signature = (maps, *, foreground_threshold, heat_threshold, heat_sigma, window, join_distance, join_dip, snap,
-    reach, min_area, min_score, min_peak, threads=None))]
+#[pyo3(signature = (maps, *, foreground_threshold, centre_threshold, centre_sigma, window, merge_distance, merge_dip, assignment_radius,
+    max_offset, min_area, min_score, min_peak, threads=None))]
 #[allow(clippy::too_many_arguments)]
 pub fn group<'py>(
     py: Python<'py>,
     maps: &Bound<'py, PyAny>,
     foreground_threshold: f64,
-    heat_threshold: f64,
-    heat_sigma: f64,
+    centre_threshold: f64,
+    centre_sigma: f64,
     window: i64,
-    join_distance: f64,
-    join_dip: f64,
-    snap: f64,
-    reach: i64,
+    merge_distance: f64,
+    merge_dip: f64,
+    assignment_radius: f64,
+    max_offset: i64,
     min_area: i64,
     min_score: f64,
     min_peak: f64,
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Lists<'py>> {
-    let settings = GroupSettings {
+    let config = GroupConfig {
         foreground_threshold,
-        heat_threshold,
-        heat_sigma,
+        centre_threshold,
+        centre_sigma,
         window: count("window", window)?,
-        join_distance,
-        join_dip,
-        snap,
-        reach: count("reach", reach)?,
+        merge_distance,
+        merge_dip,
+        assignment_radius,
+        max_offset: count("max_offset", max_offset)?,
         min_area: count("min_area", min_area)? as u64,
         min_score,
         min_peak,
@@ -52,38 +52,38 @@ pub fn group<'py>(
     let maps = array::<u8, Ix3>("maps", "an array (H, W, 4) of uint8", maps)?;
     let view = maps.as_array();
     let grouped =
-        border::run(py, threads, view.len(), || kernel::group(view, &settings))?.map_err(raised)?;
+        border::run(py, threads, view.len(), || kernel::group(view, &config))?.map_err(raised)?;
     Ok(returned(py, grouped))
 }
 
 #[pyfunction]
-#[pyo3(signature = (*, heat_sigma, window, join_distance, snap, reach))]
+#[pyo3(signature = (*, centre_sigma, window, merge_distance, assignment_radius, max_offset))]
 pub fn group_margin(
-    heat_sigma: f64,
+    centre_sigma: f64,
     window: i64,
-    join_distance: f64,
-    snap: f64,
-    reach: i64,
+    merge_distance: f64,
+    assignment_radius: f64,
+    max_offset: i64,
 ) -> PyResult<usize> {
-    // The thresholds say which pixels and centres count, not how far anything looks.
-    let settings = GroupSettings {
-        heat_sigma,
+    // The thresholds have no influence on the margin.
+    let config = GroupConfig {
+        centre_sigma,
         window: count("window", window)?,
-        join_distance,
-        snap,
-        reach: count("reach", reach)?,
+        merge_distance,
+        assignment_radius,
+        max_offset: count("max_offset", max_offset)?,
         foreground_threshold: 0.0,
-        heat_threshold: 0.0,
-        join_dip: 0.0,
+        centre_threshold: 0.0,
+        merge_dip: 0.0,
         min_area: 0,
         min_score: 0.0,
         min_peak: 0.0,
     };
-    settings.validate().map_err(raised)?;
-    Ok(settings.margin())
+    config.validate().map_err(raised)?;
+    Ok(config.margin())
 }
 
-/// A setting that counts something; how far up it may go is the kernel's to say.
+/// A setting that counts something. The kernel checks its upper limit.
 fn count(name: &str, value: i64) -> PyResult<usize> {
     usize::try_from(value)
         .map_err(|_| SettingsError::new_err(format!("{name}: expected 0 or more, got {value}")))

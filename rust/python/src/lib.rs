@@ -1,23 +1,21 @@
-//! The extension module `nucleus_unet._core`: checks arguments, releases the GIL, maps errors, nothing else.
+//! The extension module `nucleus_unet._core`: it checks arguments, releases the GIL and maps errors.
+//!
+//! Its files are those of `nucleus_kernels`, one for each module with Python functions, besides `arrays` and `border`.
+#![deny(unsafe_code)]
 
 use pyo3::prelude::*;
 
 mod arrays;
 mod blend;
 mod border;
-mod cleaning;
-mod components;
-mod contour;
-mod distance;
+mod geometry;
 mod group;
+mod labels;
 mod maps;
 mod mask_png;
-mod masks;
-mod measure;
-mod overlap;
+mod merge;
 mod rle;
-mod simplify;
-mod watershed;
+mod shape;
 
 #[pymodule]
 mod _core {
@@ -45,32 +43,34 @@ mod _core {
     #[pymodule_export]
     use super::blend::blend_tiles;
     #[pymodule_export]
-    use super::cleaning::{
-        clear_border, expand_labels, fill_holes, filter_by_area, relabel_sequential, smooth_labels,
-    };
+    use super::geometry::geojson::geojson_features;
     #[pymodule_export]
-    use super::components::label;
-    #[pymodule_export]
-    use super::contour::{check_outlines, contours, contours_wkb, geojson_features};
-    #[pymodule_export]
-    use super::distance::distance;
+    use super::geometry::wkb::{check_outlines, contours_wkb};
     #[pymodule_export]
     use super::group::{group, group_margin};
+    #[pymodule_export]
+    use super::labels::{
+        components::label,
+        distance::distance,
+        expand::expand_labels,
+        fill::fill_holes,
+        filter::{clear_border, filter_by_area},
+        overlap::overlaps,
+        relabel::relabel_sequential,
+        smooth::smooth_labels,
+        watershed::watershed,
+    };
     #[pymodule_export]
     use super::maps::maps_of_output;
     #[pymodule_export]
     use super::mask_png::merge_mask_pngs;
-    #[pymodule_export]
-    use super::measure::{measure, shapes};
-    #[pymodule_export]
-    use super::overlap::overlaps;
     #[pymodule_export]
     use super::rle::{
         coco_to_labels, coco_to_mask, kaggle_to_labels, labels_to_coco, labels_to_kaggle,
         mask_to_coco, rle_areas, rle_boxes, rle_iou,
     };
     #[pymodule_export]
-    use super::simplify::simplify_ring;
-    #[pymodule_export]
-    use super::watershed::watershed;
+    use super::shape::{
+        contour::contours, measure::measure, moments::shapes, simplify::simplify_ring,
+    };
 }

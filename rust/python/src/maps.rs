@@ -1,4 +1,4 @@
-//! The network's output as bytes: `nucleus_kernels::maps` for Python.
+//! `nucleus_kernels::maps` for Python.
 
 use nucleus_kernels::maps as kernel;
 use numpy::{Ix3, PyArray3, PyArrayMethods};

@@ -1,11 +1,11 @@
-//! Mask PNGs: `nucleus_kernels::mask_png` for Python.
+//! `nucleus_kernels::mask_png` for Python.
 
 use nucleus_kernels::mask_png;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
 use crate::border::{self, MaskError, mask_error};
-use crate::masks::{self, Merged};
+use crate::merge::{self, Merged};
 
 #[pyfunction]
 #[pyo3(signature = (files, shape=None, *, threads=None))]
@@ -15,9 +15,9 @@ pub fn merge_mask_pngs<'py>(
     shape: Option<(usize, usize)>,
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Merged<'py>> {
-    let files = masks::read_all(files, |place, file| {
+    let files = merge::read_all(files, |place, file| {
         file.extract::<PyBackedBytes>()
-            .map_err(|_| masks::wrong_type(place, "the bytes of a PNG file", file))
+            .map_err(|_| merge::wrong_type(place, "the bytes of a PNG file", file))
     })?;
     let shape = match (shape, files.first()) {
         (Some(shape), _) => shape,
@@ -28,7 +28,7 @@ pub fn merge_mask_pngs<'py>(
             ));
         }
     };
-    masks::merge(py, shape, threads, |labels| {
+    merge::merge(py, shape, threads, |labels| {
         mask_png::merge_mask_pngs(&files, labels)
     })
 }

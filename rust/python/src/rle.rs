@@ -1,4 +1,4 @@
-//! Run-length encoding: `nucleus_kernels::rle` for Python.
+//! `nucleus_kernels::rle` for Python.
 
 use nucleus_kernels::rle::{self, CocoCounts, EncodedMask, MaskPixels};
 use numpy::ndarray::Array2;
@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 use crate::arrays::{Pixels, array, with_pixels, written};
 use crate::border::{self, MaskError, mask_error};
-use crate::masks::{self, Merged};
+use crate::merge::{self, Merged};
 
 #[pyfunction]
 #[pyo3(signature = (labels, *, threads=None))]
@@ -32,18 +32,18 @@ pub fn kaggle_to_labels<'py>(
     shape: (usize, usize),
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Merged<'py>> {
-    let texts = masks::read_all(masks, |place, mask| {
+    let texts = merge::read_all(masks, |place, mask| {
         let expected = "a str of 'start length' pairs ('' for an empty mask)";
         let string = mask.cast::<PyString>();
         text(
             place,
-            string.map_err(|_| masks::wrong_type(place, expected, mask))?,
+            string.map_err(|_| merge::wrong_type(place, expected, mask))?,
         )
     })?;
     let characters = texts.iter().map(|text| text.len()).sum();
     let little = rle::is_little(shape.0.saturating_mul(shape.1), characters);
     let threads = border::threads_for(little, threads);
-    masks::merge(py, shape, threads, |labels| {
+    merge::merge(py, shape, threads, |labels| {
         rle::kaggle_to_labels(&texts, labels)
     })
 }
@@ -71,7 +71,7 @@ pub fn labels_to_coco<'py>(
     }
 }
 
-/// Of a mask, or with `columns` of its transpose; 0 is outside.
+/// The counts of a mask, or of its transpose with `columns`; 0 is background.
 #[pyfunction]
 #[pyo3(signature = (mask, *, columns, compressed, threads=None))]
 pub fn mask_to_coco<'py>(
@@ -99,7 +99,7 @@ pub fn mask_to_coco<'py>(
     }
 }
 
-/// The mask's transpose.
+/// Decode a mask to its transpose.
 #[pyfunction]
 pub fn coco_to_mask<'py>(
     py: Python<'py>,
@@ -116,7 +116,7 @@ pub fn coco_to_mask<'py>(
     Ok(columns)
 }
 
-/// The threads that the runs of a label image are worth.
+/// The threads for the runs of a label image.
 fn threads_for(labels: &Pixels<'_>, threads: Option<usize>) -> Option<usize> {
     let pixels = with_pixels!(labels, pixels => pixels.len());
     border::threads_for(rle::is_little(pixels, 0), threads)
@@ -140,12 +140,12 @@ pub fn coco_to_labels<'py>(
     shape: (usize, usize),
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Merged<'py>> {
-    // Before the image is allocated, which may fail for its size alone.
+    // Checked before the image is allocated, which may fail for a large size.
     let pixels = rle::coco_pixels(shape).map_err(mask_error)? as usize;
-    let counts = masks::read_all(masks, coco_counts)?;
+    let counts = merge::read_all(masks, coco_counts)?;
     let little = rle::is_little(pixels, counts.iter().map(CocoCounts::size).sum());
     let threads = border::threads_for(little, threads);
-    masks::merge(py, shape, threads, |labels| {
+    merge::merge(py, shape, threads, |labels| {
         rle::coco_to_labels(&counts, labels)
     })
 }
@@ -161,7 +161,8 @@ pub fn rle_areas<'py>(
 ) -> PyResult<Bound<'py, PyArray1<u64>>> {
     let masks = encoded_masks(masks, coco)?;
     let threads = threads_for_masks(&masks, threads);
-    let areas = border::run(py, threads, 0, || rle::areas(&masks, shape))?.map_err(mask_error)?;
+    let areas = border::run(py, threads, size(&masks), || rle::areas(&masks, shape))?
+        .map_err(mask_error)?;
     Ok(areas.into_pyarray(py))
 }
 
@@ -176,8 +177,8 @@ pub fn rle_boxes<'py>(
 ) -> PyResult<Bound<'py, PyArray2<i64>>> {
     let masks = encoded_masks(masks, coco)?;
     let threads = threads_for_masks(&masks, threads);
-    let extents =
-        border::run(py, threads, 0, || rle::extents(&masks, shape))?.map_err(mask_error)?;
+    let extents = border::run(py, threads, size(&masks), || rle::extents(&masks, shape))?
+        .map_err(mask_error)?;
     let boxes: Vec<[i64; 4]> = extents
         .iter()
         .map(|extent| extent.bounding_box.map(|side| side as i64))
@@ -207,7 +208,7 @@ pub fn rle_iou<'py>(
     Ok(iou)
 }
 
-/// A complaint about a mask, with the list that it is in.
+/// An error about a mask, with the name of its list.
 fn of_list(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
     if error.is_instance_of::<MaskError>(py) {
         MaskError::new_err(format!("{name}: {}", error.value(py)))
@@ -216,9 +217,9 @@ fn of_list(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
     }
 }
 
-/// Masks, all of COCO's form or each in its own.
+/// Read masks, all in the form of COCO or each in either form.
 fn encoded_masks(masks: &Bound<'_, PyAny>, coco: bool) -> PyResult<Vec<Encoded>> {
-    masks::read_all(masks, |place, mask| {
+    merge::read_all(masks, |place, mask| {
         if coco {
             coco_counts(place, mask).map(EncodedMask::Coco)
         } else {
@@ -227,16 +228,20 @@ fn encoded_masks(masks: &Bound<'_, PyAny>, coco: bool) -> PyResult<Vec<Encoded>>
     })
 }
 
-/// The threads that measuring masks is worth.
+/// The threads for the measurement of masks.
 fn threads_for_masks(masks: &[Encoded], threads: Option<usize>) -> Option<usize> {
-    let little = rle::is_little(0, masks.iter().map(EncodedMask::size).sum());
-    border::threads_for(little, threads)
+    border::threads_for(rle::is_little(0, size(masks)), threads)
 }
 
-/// A mask as it lies in Python's memory.
+/// The number of characters or counts of all masks.
+fn size(masks: &[Encoded]) -> usize {
+    masks.iter().map(EncodedMask::size).sum()
+}
+
+/// A mask in the memory of Python.
 type Encoded = EncodedMask<PyBackedStr, Text>;
 
-/// Compressed counts as they lie in Python's memory.
+/// Compressed counts in the memory of Python.
 enum Text {
     Bytes(PyBackedBytes),
     Characters(PyBackedStr),
@@ -251,7 +256,7 @@ impl AsRef<[u8]> for Text {
     }
 }
 
-/// A mask in either form: what is a string is Kaggle's.
+/// A mask in either form: a string is in the form of Kaggle.
 fn encoded_mask(place: usize, mask: &Bound<'_, PyAny>) -> PyResult<Encoded> {
     match mask.cast::<PyString>() {
         Ok(text) => Ok(EncodedMask::Kaggle(self::text(place, text)?)),
@@ -259,7 +264,7 @@ fn encoded_mask(place: usize, mask: &Bound<'_, PyAny>) -> PyResult<Encoded> {
     }
 }
 
-/// A string's characters; half a surrogate pair is none.
+/// The characters of a string. A lone surrogate is refused.
 fn text(place: usize, text: &Bound<'_, PyAny>) -> PyResult<PyBackedStr> {
     text.extract().map_err(|_| {
         MaskError::new_err(format!(
@@ -277,8 +282,8 @@ fn coco_counts(place: usize, counts: &Bound<'_, PyAny>) -> PyResult<CocoCounts<T
             place, counts,
         )?)));
     }
-    let wrong_type = || masks::wrong_type(place, "counts as str, bytes or a list of int", counts);
-    // What else has items, as bytearrays, mappings and sets do, has no counts: characters, keys, or none in order.
+    let wrong_type = || merge::wrong_type(place, "counts as str, bytes or a list of int", counts);
+    // Other iterables, such as bytearrays, mappings and sets, hold no ordered counts.
     let is_list = counts.is_instance_of::<PyList>()
         || counts.is_instance_of::<PyTuple>()
         || counts.is_instance_of::<PyUntypedArray>();

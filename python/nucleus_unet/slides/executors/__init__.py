@@ -1,1 +1,1 @@
-"""How the work on a slide is spread: threads, shards, a dask cluster."""
+"""Executors of a slide's tasks: threads, shards, and a dask cluster."""

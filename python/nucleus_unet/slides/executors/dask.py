@@ -1,7 +1,8 @@
-"""A run's tiles and blocks as tasks of dask's workers, which share the file system of its folder.
+"""Run the tasks of a slide on the workers of a dask cluster, which share the file system of the run's folder.
 
-A task is a number; all else lies in the folder: the plan, the survey, the model's weights, and the maps and nuclei that
-tasks leave there. So a worker that dies loses nothing but the tile or block it was at, which dask gives to another.
+A dask task is the number of a tile or block. Everything else is in the folder: the plan, the survey, the model's
+weights, and the maps and nuclei that tasks write. If a worker dies, only its current tile or block is lost, and dask
+gives it to another worker.
 """
 
 from __future__ import annotations
@@ -18,40 +19,39 @@ from typing import TYPE_CHECKING, Any
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
 from nucleus_unet.inference.factory import open_engine
-from nucleus_unet.inference.test_time_augmentation import network_for
 from nucleus_unet.io.atomic import read_json, write_atomically
 from nucleus_unet.io.source import open_slide
 from nucleus_unet.model.bundle import Bundle, copy_bundle, load_bundle
-from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.plan import Plan
-from nucleus_unet.preprocessing.normalisation import Levels
-from nucleus_unet.preprocessing.resample import scaled_size
-from nucleus_unet.slides.executors.threads import unfinished
-from nucleus_unet.slides.grid import TileGrid
+from nucleus_unet.slides.grid import slide_grid
 from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, Survey
 from nucleus_unet.slides.roi import Region, geometry_from_text
-from nucleus_unet.slides.tasks import Work
+from nucleus_unet.slides.tasks import SlideTasks, TaskSpec
 
 if TYPE_CHECKING:
     from distributed import Client, Future
     from shapely import Geometry
 
-_JOB, _MODEL = "job.json", "model"
-_opening = threading.Lock()
+_WORKER_CONFIG, _MODEL = "worker.json", "model"
+_loading = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a worker must know of a run beside its plan, its survey and the model's weights.
+class WorkerConfig:
+    """What a worker needs in addition to the plan, the survey and the model's weights.
 
     Attributes
     ----------
-    slide, channel, channel_axis
-        As `nucleus_unet.io.source.open_slide` takes them; an absolute path.
-    tile, block
-        Sides, in pixels at the model's scale, at most.
+    slide
+        Absolute path of the slide.
+    channel, channel_axis
+        See `nucleus_unet.io.source.open_slide`.
+    tile
+        Largest side of a tile, in pixels at the model's scale.
+    block
+        Largest side of a block, in pixels at the model's scale.
     roi
-        Drawn regions, as the hexadecimal form of their well-known binary; None for the whole slide.
+        Hexadecimal well-known binary of the regions to which the run is limited. None: the whole slide.
     """
 
     slide: str
@@ -64,20 +64,20 @@ class Job:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where to run, and what its workers open there.
+    """A dask cluster, and what its workers open.
 
     Attributes
     ----------
     client
-        Of the cluster.
+        Client of the cluster.
     bundle
         The model.
     slide
-        Absolute path.
+        Absolute path of the slide.
     channel, channel_axis
-        As `nucleus_unet.io.source.open_slide` takes them.
+        See `nucleus_unet.io.source.open_slide`.
     roi
-        From `nucleus_unet.slides.roi.read_roi`.
+        Result of `nucleus_unet.slides.roi.read_roi`. None: the whole slide.
     """
 
     client: Client
@@ -96,9 +96,9 @@ def connect(address: str) -> Client:
     MissingExtraError
         If the ``dask`` extra is not installed.
     SettingsError
-        If it is no address.
+        If the address is malformed.
     OSError
-        If there is no scheduler.
+        If no scheduler answers at the address.
     """
     try:
         client: Client = _distributed().Client(address, set_as_default=False)
@@ -110,155 +110,143 @@ def connect(address: str) -> Client:
 
 
 def run_on_cluster(
-    work: Work,
+    tasks: SlideTasks,
     cluster: Cluster,
     folder: Path,
     *,
-    block: int,
     track: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> None:
-    """Do as `nucleus_unet.slides.executors.threads.run_on_threads` does, on a cluster.
+    """Predict the missing tiles and group the unfinished blocks on a cluster.
 
     Parameters
     ----------
-    work
-        What is to be done, and where its files are.
+    tasks
+        The tasks of the slide.
     cluster
-        Who does it.
+        The cluster.
     folder
-        Of the run; holds its plan and its survey.
-    block
-        Side of the blocks of ``work``.
+        Folder of the run, with its plan and its survey.
     track
-        Wraps the list of tiles, to show progress.
+        Wraps the list of tiles to show progress.
 
     Raises
     ------
     SettingsError
-        If a worker does not see the folder, has another engine or other hardware, or died again and again.
+        If a worker does not see the folder, has another engine or other hardware, or if workers died repeatedly.
     """
     folder = folder.resolve()
     copy_bundle(cluster.bundle, folder / WORK / _MODEL)
-    job = Job(
+    config = WorkerConfig(
         slide=str(cluster.slide),
         channel=cluster.channel,
         channel_axis=cluster.channel_axis,
-        tile=work.grid.tile,
-        block=block,
+        tile=tasks.grid.tile,
+        block=tasks.spec.block_side,
         roi=None if cluster.roi is None else cluster.roi.wkb_hex,
     )
-    write_atomically(folder / WORK / _JOB, json.dumps(asdict(job), indent=2) + "\n")
-    tasks = _Tasks(cluster.client, folder)
+    write_atomically(folder / WORK / _WORKER_CONFIG, json.dumps(asdict(config), indent=2) + "\n")
+    submissions = _Submissions(cluster.client, folder)
     try:
-        _go(work, tasks, track)
+        _run(tasks, submissions, track)
     except _distributed().KilledWorker as error:
         raise SettingsError(
-            f"workers died again and again at {error.task}: do they have the memory for a tile of {job.tile} pixels? "
-            "What is done is kept; call again to go on"
+            f"workers died repeatedly at {error.task}: do they have enough memory for a tile of {config.tile} pixels? "
+            "Finished tiles and blocks are saved; call again to resume"
         ) from error
     finally:
-        tasks.cancel()
+        submissions.cancel()
 
 
-def _go(work: Work, tasks: _Tasks, track: Callable[[Sequence[int]], Iterable[int]]) -> None:
-    ledger = unfinished(work, work.numbers)
-    there = {tile for tile in ledger.tiles if work.has_tile(tile)}
-    missing = [tile for tile in ledger.tiles if tile not in there]
+def _run(tasks: SlideTasks, submissions: _Submissions, track: Callable[[Sequence[int]], Iterable[int]]) -> None:
+    dependencies = tasks.unfinished(tasks.block_numbers)
+    finished, missing = tasks.split_tiles(dependencies.tiles)
     for tile in missing:
-        tasks.submit(predict_tile, tile, priority=0)
-    for tile in sorted(there):
-        for block in ledger.tile_is_there(tile):
-            tasks.submit(group_block, block, priority=1)
+        submissions.submit(predict_tile, tile, priority=0)
+    for tile in finished:
+        for block in dependencies.tile_finished(tile):
+            submissions.submit(group_block, block, priority=1)
     steps = iter(track(missing))
-    for task, number in tasks.finished():
-        if task is predict_tile:
+    for function, number in submissions.completed():
+        if function is predict_tile:
             next(steps, None)
-            for block in ledger.tile_is_there(number):
-                # Before further tiles: maps are kept until their blocks are done.
-                tasks.submit(group_block, block, priority=1)
+            for block in dependencies.tile_finished(number):
+                # Blocks come before further tiles, because maps stay on disk until their blocks are finished.
+                submissions.submit(group_block, block, priority=1)
         else:
-            for tile in ledger.block_is_there(number):
-                work.forget_maps(tile)
+            for tile in dependencies.block_finished(number):
+                tasks.delete_maps(tile)
     next(steps, None)
 
 
-class _Tasks:
-    """Tasks on their way, and back in the order in which they finish."""
+class _Submissions:
+    """Tasks that were submitted to the cluster, in the order in which they complete."""
 
     def __init__(self, client: Client, folder: Path) -> None:
         self._client, self._folder = client, str(folder)
-        content = (folder / PLAN).read_bytes() + (folder / WORK / _JOB).read_bytes()
+        content = (folder / PLAN).read_bytes() + (folder / WORK / _WORKER_CONFIG).read_bytes()
         self._key = hashlib.sha256(content).hexdigest()
-        self._what: dict[Future[None], tuple[Callable[[str, str, int], None], int]] = {}
-        self._finished = _distributed().as_completed(loop=client.loop)
+        self._pending: dict[Future[None], tuple[Callable[[str, str, int], None], int]] = {}
+        self._completed = _distributed().as_completed(loop=client.loop)
 
-    def submit(self, task: Callable[[str, str, int], None], number: int, *, priority: int) -> None:
-        future = self._client.submit(task, self._folder, self._key, number, pure=False, priority=priority)
-        self._what[future] = (task, number)
-        self._finished.add(future)
+    def submit(self, function: Callable[[str, str, int], None], number: int, *, priority: int) -> None:
+        future = self._client.submit(function, self._folder, self._key, number, pure=False, priority=priority)
+        self._pending[future] = (function, number)
+        self._completed.add(future)
 
-    def finished(self) -> Iterator[tuple[Callable[[str, str, int], None], int]]:
-        for future in self._finished:
+    def completed(self) -> Iterator[tuple[Callable[[str, str, int], None], int]]:
+        for future in self._completed:
             future.result()
-            yield self._what.pop(future)
+            yield self._pending.pop(future)
 
     def cancel(self) -> None:
-        if self._what:
-            self._client.cancel(list(self._what))  # type: ignore[no-untyped-call, unused-ignore]
+        if self._pending:
+            self._client.cancel(list(self._pending))  # type: ignore[no-untyped-call, unused-ignore]
 
 
 def predict_tile(folder: str, key: str, number: int) -> None:
-    """Predict a tile of the run in a folder, in a worker, unless another has."""
-    work = _opened(folder, key)
-    if not work.has_tile(number):
-        work.predict_tile(number)
+    """Predict a tile of the run in a folder, unless its maps exist. Runs in a worker."""
+    tasks = _tasks(folder, key)
+    if not tasks.has_tile(number):
+        tasks.predict_tile(number)
 
 
 def group_block(folder: str, key: str, number: int) -> None:
-    """Group a block of the run in a folder, in a worker, unless another has."""
-    work = _opened(folder, key)
-    if not work.has_block(number):
-        work.group_block(number)
+    """Group a block of the run in a folder, unless its nuclei exist. Runs in a worker."""
+    tasks = _tasks(folder, key)
+    if not tasks.has_block(number):
+        tasks.group_block(number)
 
 
-def _opened(folder: str, key: str) -> Work:
-    """Open a run in a worker, once a process; ``key`` tells it from earlier ones in the same folder."""
-    with _opening:
-        return _open(folder, key)
+def _tasks(folder: str, key: str) -> SlideTasks:
+    """Return the tasks of a run, loaded once per process. ``key`` distinguishes runs in the same folder."""
+    with _loading:
+        return _load_tasks(folder, key)
 
 
 @lru_cache(maxsize=1)
-def _open(name: str, key: str) -> Work:  # noqa: ARG001
+def _load_tasks(name: str, key: str) -> SlideTasks:  # noqa: ARG001
     folder = Path(name)
     if not (folder / PLAN).exists():
         raise SettingsError(f"a worker does not see {folder}: workers must share the file system that out= is on")
     plan = read_json(folder / PLAN)
-    job = Job(**read_json(folder / WORK / _JOB))
+    config = WorkerConfig(**read_json(folder / WORK / _WORKER_CONFIG))
     prediction = Plan(**plan["prediction"])
     engine = open_engine(load_bundle(folder / WORK / _MODEL), device=prediction.device, precision=prediction.precision)
-    ours = engine.identity
-    if (ours.engine, ours.hardware, ours.threads) != (prediction.engine, prediction.hardware, prediction.threads):
+    own = engine.identity
+    if (own.engine, own.hardware, own.threads) != (prediction.engine, prediction.hardware, prediction.threads):
         raise SettingsError(
-            f"a worker has {ours.engine} on {ours.hardware} with {ours.threads or 'any number of'} threads, the plan "
+            f"a worker has {own.engine} on {own.hardware} with {own.threads or 'any number of'} threads, the plan "
             f"has {prediction.engine} on {prediction.hardware} with {prediction.threads or 'any number of'}: tiles "
-            "would differ in their last bits; take workers of one kind, the kind of this machine"
+            "would differ in their last bits; use workers with the engine and hardware of this machine"
         )
-    slide = open_slide(job.slide, channel=job.channel, channel_axis=job.channel_axis)
-    height, width = (scaled_size(size, prediction.scale) for size in slide.shape)
+    slide = open_slide(config.slide, channel=config.channel, channel_axis=config.channel_axis)
     survey = Survey.from_json(read_json(folder / SURVEY))
-    return Work(
-        slide,
-        network_for(engine, prediction),
-        levels=survey.levels or Levels(0, 1),
-        scale=prediction.scale,
-        group_config=GroupConfig.from_json(prediction.group),
-        min_area=prediction.min_area,
-        tissue=None if plan["tissue"] is None else survey.tissue,
-        region=None if job.roi is None else Region(geometry_from_text(job.roi), slide.shape, survey.tissue.side),
-        grid=TileGrid((height, width), tile=job.tile, radius=engine.receptive_radius, stride=engine.stride),
-        block=job.block,
-        folder=folder / WORK,
-    )
+    roi = None if config.roi is None else geometry_from_text(config.roi)
+    region = None if roi is None else Region(roi, slide.shape, survey.tissue.side)
+    grid = slide_grid(slide, prediction.scale, engine=engine, tile=config.tile)
+    tissue = None if plan["tissue"] is None else survey.tissue
+    spec = TaskSpec(slide, engine, prediction, grid, config.block, tissue, region)
+    return SlideTasks(spec, folder / WORK)
 
 
 def _distributed() -> Any:

@@ -1,7 +1,7 @@
-"""One slide, many machines: which blocks are whose, and who is at work.
+"""Divide a slide among machines that share a file system: which blocks belong to which shard, and which locks it holds.
 
-A shard owns a range of blocks and predicts all tiles they need, into a folder of its own. So tiles at the border of two
-shards are predicted twice, and no shard ever waits for another.
+A shard owns a range of blocks. It predicts all tiles that these blocks need, into its own folder. Tiles at the border
+of two shards are predicted twice, and no shard waits for another.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ from typing import NamedTuple
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.locks import locked
-from nucleus_unet.slides.tasks import Work
+from nucleus_unet.slides.tasks import SlideTasks
 
-# In a run's folder; holds a lock for each shard that ever began.
+# Subfolder of a run with one lock file for each shard that was ever started.
 SHARDS = "shards"
-# Seconds for which shards may hold each other up while one of them writes the plan.
-_PATIENCE = 60
+# Seconds that a shard waits while another one writes the plan.
+_LOCK_TIMEOUT = 60
 
 
 class Shard(NamedTuple):
-    """Share ``number`` of ``of``, counted from 1."""
+    """Part ``number`` of ``total`` of a slide's blocks, counted from 1."""
 
     number: int
-    of: int
+    total: int
 
     def __str__(self) -> str:
-        return f"{self.number}/{self.of}"
+        return f"{self.number}/{self.total}"
 
     @property
     def name(self) -> str:
-        """For files."""
-        return f"{self.number}-of-{self.of}"
+        """Name for files and folders."""
+        return f"{self.number}-of-{self.total}"
 
     @classmethod
     def from_name(cls, name: str) -> Shard:
         """Inverse of `name`."""
-        number, of = name.split("-of-")
-        return cls(int(number), int(of))
+        number, total = name.split("-of-")
+        return cls(int(number), int(total))
 
 
 def check_shard(shard: object) -> Shard:
-    """Return a shard if it is one.
+    """Check and return a shard.
 
     Raises
     ------
@@ -57,77 +57,84 @@ def check_shard(shard: object) -> Shard:
     '3/20'
     """
     match shard:
-        case (int(number), int(of)) if not isinstance(number, bool) and 1 <= number <= of:
-            return Shard(number, of)
+        case (int(number), int(total)) if not isinstance(number, bool) and 1 <= number <= total:
+            return Shard(number, total)
     raise SettingsError(f"shard: expected two whole numbers like (3, 20), the first from 1 to the second, got {shard}")
 
 
-def blocks_of(work: Work, shard: Shard) -> list[int]:
-    """Return a shard's blocks: neighbours, and as many as make about as much work as any other shard's."""
-    return [block for block, owner in _owners(work, shard.of).items() if owner == shard]
+def shard_blocks(tasks: SlideTasks, shard: Shard) -> list[int]:
+    """Return the numbers of a shard's blocks. They are neighbours, and shards have nearly equal numbers of tiles."""
+    return [block for block, owner in _owners(tasks, shard.total).items() if owner == shard]
 
 
-def _owners(work: Work, of: int) -> dict[int, Shard]:
-    """Tell for each block whose it is, if there are so many shards."""
-    efforts = [len(work.tiles_for(block)) for block in work.numbers]
-    total = sum(efforts)
-    middles = [2 * up_to - effort for up_to, effort in zip(accumulate(efforts), efforts, strict=True)]
+def _owners(tasks: SlideTasks, total: int) -> dict[int, Shard]:
+    """Return the shard of each block if there are ``total`` shards."""
+    numbers = tasks.block_numbers
+    costs = [len(tasks.tiles_for(block)) for block in numbers]
+    total_cost = sum(costs)
+    middles = [2 * end - cost for end, cost in zip(accumulate(costs), costs, strict=True)]
     return {
-        block: Shard(middle * of // (2 * total) + 1, of) for block, middle in zip(work.numbers, middles, strict=True)
+        block: Shard(middle * total // (2 * total_cost) + 1, total)
+        for block, middle in zip(numbers, middles, strict=True)
     }
 
 
-def check_finished(work: Work, folder: Path) -> None:
-    """Raise `SettingsError` unless all blocks are there; the message says which shards are missing."""
-    missing = {block for block in work.numbers if not work.has_block(block)}
+def check_finished(tasks: SlideTasks, folder: Path) -> None:
+    """Check that all blocks are finished.
+
+    Raises
+    ------
+    SettingsError
+        If blocks are missing. The message names their shards.
+    """
+    missing = {block for block in tasks.block_numbers if not tasks.has_block(block)}
     if not missing:
         return
-    absent: list[list[str]] = [
-        [str(shard) for shard in sorted({owner for block, owner in _owners(work, of).items() if block in missing})]
-        for of in {shard.of for shard in _begun(folder)}
+    candidates: list[list[str]] = [
+        [str(shard) for shard in sorted({owner for block, owner in _owners(tasks, total).items() if block in missing})]
+        for total in {shard.total for shard in _started(folder)}
     ]
-    fewest = min(absent, key=len, default=["all"])
+    fewest = min(candidates, key=len, default=["all"])
     raise SettingsError(
-        f"{folder}: {len(missing)} of {len(work.numbers)} blocks are missing, those of shards: {', '.join(fewest)}. "
-        "Run these with the same options, tile= and block= too, then merge again"
+        f"{folder}: {len(missing)} of {len(tasks.block_numbers)} blocks are missing, those of shards: "
+        f"{', '.join(fewest)}. Run these with the same options, including tile= and block=, then merge again"
     )
 
 
 @contextmanager
-def all_held(folder: Path) -> Iterator[None]:
-    """Hold a run's folder: neither another whole run nor any shard may be at work in it."""
+def lock_run(folder: Path) -> Iterator[None]:
+    """Lock a run's folder against other whole runs and against all shards."""
     with ExitStack() as stack:
-        stack.enter_context(_held(folder, patience=0))
-        for shard in _begun(folder):
-            stack.enter_context(_shard_held(folder, shard))
+        stack.enter_context(_lock(folder, patience=0))
+        for shard in _started(folder):
+            stack.enter_context(_shard_lock(folder, shard))
         yield
 
 
 @contextmanager
-def shard_held(folder: Path, shard: Shard) -> Iterator[None]:
-    """Hold one shard of a run: no whole run may be at work, and nobody else at this shard."""
+def lock_shard(folder: Path, shard: Shard) -> Iterator[None]:
+    """Lock one shard of a run against whole runs and against other processes at the same shard."""
     (folder / SHARDS).mkdir(exist_ok=True)
     with ExitStack() as stack:
-        with for_a_moment(folder):
-            stack.enter_context(_shard_held(folder, shard))
+        with lock_briefly(folder):
+            stack.enter_context(_shard_lock(folder, shard))
         yield
 
 
-def for_a_moment(folder: Path) -> AbstractContextManager[None]:
-    """Hold a run's folder while shards are at work."""
-    return _held(folder, patience=_PATIENCE)
+def lock_briefly(folder: Path) -> AbstractContextManager[None]:
+    """Lock a run's folder for a short step, and wait if another shard holds the lock."""
+    return _lock(folder, patience=_LOCK_TIMEOUT)
 
 
-def _held(folder: Path, *, patience: float) -> AbstractContextManager[None]:
-    return locked(
-        folder, patience=patience, busy=f"another process works in {folder}: wait for it, or choose another out="
-    )
+def _lock(folder: Path, *, patience: float) -> AbstractContextManager[None]:
+    busy = f"another process works in {folder}: wait for it, or choose another out="
+    return locked(folder, patience=patience, busy=busy)
 
 
-def _shard_held(folder: Path, shard: Shard) -> AbstractContextManager[None]:
+def _shard_lock(folder: Path, shard: Shard) -> AbstractContextManager[None]:
     busy = f"another process works at shard {shard} in {folder}: wait for it"
     return locked(folder / SHARDS, name=shard.name, patience=0, busy=busy)
 
 
-def _begun(folder: Path) -> list[Shard]:
+def _started(folder: Path) -> list[Shard]:
     return sorted(Shard.from_name(path.name) for path in (folder / SHARDS).glob("*-of-*[0-9]"))

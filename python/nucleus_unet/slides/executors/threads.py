@@ -1,4 +1,4 @@
-"""A run over a slide: network, reading, grouping and writing overlap; what is finished is never done twice."""
+"""Run the tasks of a slide on threads: network, reading, grouping and writing overlap."""
 
 from __future__ import annotations
 
@@ -10,113 +10,108 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.inference.prefetch import map_ahead
-from nucleus_unet.slides.dependencies import Ledger
-from nucleus_unet.slides.tasks import Work
+from nucleus_unet.inference.prefetch import prefetch_map
+from nucleus_unet.slides.scheduler import DependencyTracker
+from nucleus_unet.slides.tasks import SlideTasks
 
-# Tiles that are read ahead of the network, and files that may be waiting to be written.
-_AHEAD = 2
+# Number of tiles that are read before the network needs them, and of files that may wait to be written.
+_QUEUE_LENGTH = 2
 
 
 def run_on_threads(
-    work: Work,
+    tasks: SlideTasks,
     *,
     workers: int,
     calls: int,
     blocks: Iterable[int] | None = None,
     track: Callable[[Sequence[int]], Iterable[int]] = iter,
-    finished: Callable[[int], object] = lambda _block: None,
+    on_block_finished: Callable[[int], object] = lambda _block: None,
 ) -> None:
-    """Predict the tiles and group the blocks that are not there yet.
+    """Predict the missing tiles and group the unfinished blocks.
 
-    Blocks are grouped as soon as their tiles are there, and maps are deleted as soon as no block needs them: neither
-    memory nor disk holds more than a few rows of tiles. May be killed at any time and called again.
+    A block is grouped as soon as its tiles are finished. Maps are deleted as soon as no block needs them, so memory and
+    disk hold only a few rows of tiles. The process may be killed at any time; the next call resumes.
 
     Parameters
     ----------
-    work
-        What is to be done, and where its files are.
+    tasks
+        The tasks of the slide.
     workers
-        Threads that read, group and write, beside those that run the network.
+        Number of threads that read, group and write. The threads that run the network are not included.
     calls
-        How many tiles the network is given at once.
+        Number of simultaneous network calls.
     blocks
-        Those to be there at the end; by default all.
+        Numbers of the blocks to finish. Default: all blocks that may contain a nucleus.
     track
-        Wraps the list of tiles, to show progress.
-    finished
-        Is called with each block, those of earlier runs first, by any thread; what it raises ends the run.
+        Wraps the list of tiles to show progress.
+    on_block_finished
+        Called with the number of each block, from any thread, first for the blocks of earlier runs. An exception that
+        it raises ends the run.
     """
-    wanted = list(work.numbers if blocks is None else blocks)
-    ledger = unfinished(work, wanted)
+    wanted = list(tasks.block_numbers if blocks is None else blocks)
+    dependencies = tasks.unfinished(wanted)
     for block in wanted:
-        if block not in ledger:
-            finished(block)
+        if block not in dependencies:
+            on_block_finished(block)
     with ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(calls) as network:
         try:
-            _Run(work, ledger, pool, workers, finished).go(network, calls, track)
+            _ThreadRun(tasks, dependencies, pool, workers, on_block_finished).run(network, calls, track)
         except BaseException:
             network.shutdown(wait=True, cancel_futures=True)
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 
-def unfinished(work: Work, blocks: Iterable[int]) -> Ledger:
-    """Open the books on those blocks that are not there yet."""
-    return Ledger({block: work.tiles_for(block) for block in blocks if not work.has_block(block)})
-
-
-class _Run:
-    """One thread hands out tiles; a pool of others runs the network, another reads, groups, writes, keeps the books."""
+class _ThreadRun:
+    """The calling thread distributes tiles, one pool runs the network, and another pool reads, groups and writes."""
 
     def __init__(
         self,
-        work: Work,
-        ledger: Ledger,
+        tasks: SlideTasks,
+        dependencies: DependencyTracker,
         pool: ThreadPoolExecutor,
         workers: int,
-        finished: Callable[[int], object],
+        on_block_finished: Callable[[int], object],
     ) -> None:
-        self._work, self._ledger, self._pool, self._workers = work, ledger, pool, workers
-        self._finished = finished
-        self._books = threading.Lock()
+        self._tasks, self._dependencies, self._pool, self._workers = tasks, dependencies, pool, workers
+        self._on_block_finished = on_block_finished
+        self._lock = threading.Lock()
         self._writing: deque[Future[None]] = deque()
         self._grouping: deque[Future[None]] = deque()
 
-    def go(self, network: ThreadPoolExecutor, calls: int, track: Callable[[Sequence[int]], Iterable[int]]) -> None:
-        work = self._work
-        there = [tile for tile in self._ledger.tiles if work.has_tile(tile)]
-        for tile in there:
+    def run(self, network: ThreadPoolExecutor, calls: int, track: Callable[[Sequence[int]], Iterable[int]]) -> None:
+        tasks = self._tasks
+        finished, missing = tasks.split_tiles(self._dependencies.tiles)
+        for tile in finished:
             self._group_after(tile)
-        missing = sorted(set(self._ledger.tiles) - set(there))
-        pixels = map_ahead(self._pool, work.read_tile, missing, depth=_AHEAD)
-        # One more than are computed at once: no thread of the network waits for this one.
-        predicted = map_ahead(network, work.predict, zip(missing, pixels, strict=True), depth=calls + 1)
+        pixels = prefetch_map(self._pool, tasks.read_tile, missing, depth=_QUEUE_LENGTH)
+        # One call more than there are network threads: a network thread never waits for this thread.
+        predicted = prefetch_map(network, tasks.predict, zip(missing, pixels, strict=True), depth=calls + 1)
         for tile, maps in zip(track(missing), predicted, strict=True):
-            self._writing.append(self._pool.submit(self._keep, tile, maps))
-            _settle(self._writing, _AHEAD)
-            _settle(self._grouping, self._workers)
-        _settle(self._writing, 0)
-        _settle(self._grouping, 0)
+            self._writing.append(self._pool.submit(self._save, tile, maps))
+            _limit_pending(self._writing, _QUEUE_LENGTH)
+            _limit_pending(self._grouping, self._workers)
+        _limit_pending(self._writing, 0)
+        _limit_pending(self._grouping, 0)
 
-    def _keep(self, tile: int, maps: NDArray[np.uint8]) -> None:
-        self._work.keep_maps(tile, maps)
+    def _save(self, tile: int, maps: NDArray[np.uint8]) -> None:
+        self._tasks.save_maps(tile, maps)
         self._group_after(tile)
 
     def _group_after(self, tile: int) -> None:
-        with self._books:
-            for block in self._ledger.tile_is_there(tile):
+        with self._lock:
+            for block in self._dependencies.tile_finished(tile):
                 self._grouping.append(self._pool.submit(self._group, block))
 
     def _group(self, block: int) -> None:
-        self._work.group_block(block)
-        self._finished(block)
-        with self._books:
-            for tile in self._ledger.block_is_there(block):
-                self._work.forget_maps(tile)
+        self._tasks.group_block(block)
+        self._on_block_finished(block)
+        with self._lock:
+            for tile in self._dependencies.block_finished(block):
+                self._tasks.delete_maps(tile)
 
 
-def _settle(begun: deque[Future[None]], most: int) -> None:
-    """Wait until no more files are being made than that: memory and disk hold no more than what is in flight."""
-    while begun and (begun[0].done() or len(begun) > most):
-        begun.popleft().result()
+def _limit_pending(pending: deque[Future[None]], limit: int) -> None:
+    """Wait until at most ``limit`` futures are unfinished. This bounds memory and disk use."""
+    while pending and (pending[0].done() or len(pending) > limit):
+        pending.popleft().result()

@@ -1,1 +1,1 @@
-"""The first look at a slide: levels, tissue, thumbnail, stains."""
+"""The survey of a slide before the prediction: intensity range, tissue, thumbnail, stains."""

@@ -1,4 +1,4 @@
-"""Pixels of a slide on a regular grid, which tell of its stains."""
+"""Detect the stains of a slide from pixels on a regular grid."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.preprocessing.dab import Stains, sampling_step, see_stains
-from nucleus_unet.preprocessing.normalisation import Levels
+from nucleus_unet.preprocessing.dab import Stains, detect_dab, sampling_step
+from nucleus_unet.preprocessing.normalisation import IntensityRange
 from nucleus_unet.slides.grid import Block
 
 
-class ColourView:
-    """Gathers the pixels of every so many rows and columns, in whatever regions they come.
+class StainSampler:
+    """Collects every n-th row and column of a slide from its regions, in any order.
 
     Parameters
     ----------
     shape
         Height and width of the slide.
     channels
-        3 for colours, None for grey.
+        3 for colour, None for grey.
     dtype
-        Of the pixels.
+        Type of the pixels.
     """
 
     def __init__(self, shape: tuple[int, int], channels: int | None, dtype: np.dtype[Any]) -> None:
@@ -31,16 +31,16 @@ class ColourView:
         self._sample = np.zeros(size if channels is None else (*size, channels), dtype)
 
     def sample(self, region: Block, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Return what a region, (h, w) or (h, w, 3), has of the grid."""
+        """Return the pixels of a region, (h, w) or (h, w, 3), that lie on the grid."""
         first = (-span.start % self._step for span in region)
-        found: NDArray[Any] = pixels[tuple(slice(start, None, self._step) for start in first)]
-        return found.copy()  # not to hold all of the region's pixels
+        sampled: NDArray[Any] = pixels[tuple(slice(start, None, self._step) for start in first)]
+        return sampled.copy()  # a view would keep the whole region in memory
 
     def add(self, region: Block, sample: NDArray[Any]) -> None:
-        """Take what a region has."""
+        """Store the sampled pixels of a region."""
         top, left = (-(-span.start // self._step) for span in region)
         self._sample[top : top + sample.shape[0], left : left + sample.shape[1]] = sample
 
-    def stains(self, levels: Levels | None) -> Stains:
-        """Return what `nucleus_unet.preprocessing.dab.see_stains` says of the whole."""
-        return see_stains(self._sample, levels)
+    def detect(self, intensity_range: IntensityRange | None) -> Stains:
+        """Return the result of `nucleus_unet.preprocessing.dab.detect_dab` for the whole slide."""
+        return detect_dab(self._sample, intensity_range)

@@ -1,14 +1,14 @@
-"""Tell tissue from empty glass, in fluorescence and in stained tissue alike, without losing a nucleus.
+"""Distinguish tissue from empty glass, for fluorescence and for stained tissue.
 
-The usual rules, Otsu's threshold on grey or on saturation (N. Otsu 1979; as in CLAM, Lu et al. 2021), need two kinds of
-pixels, a colour, and tissue that is not faint; where one of these is missing they cut tissue away. What every nucleus
-has is contrast to its surroundings. So glass is where there is none: where, in a view of the slide an eighth of a cell
-to the pixel, no channel varies by more than 3 % of the slide's own range from black to white over a cell and its
-neighbours. A margin keeps what is even within a large nucleus.
+A cell is glass if it has no contrast: no channel varies by more than 3 % of the slide's intensity range over the cell
+and its neighbours. The contrast is measured in a reduced image with eight pixels along a cell. A margin keeps cells
+inside of large nuclei, which may be uniform.
 
-Chosen on labelled training images, five sets, fluorescence and stained: of their 41,895 nuclei it loses none and cuts
-none, and without the margin it would cut one. Otsu's threshold on the contrasts of each image's single cells loses
-2,451.
+The usual rules are Otsu's threshold on grey or on saturation (N. Otsu 1979; used in CLAM, Lu et al. 2021). They need
+two classes of pixels, colour, and tissue that is not faint. Otherwise they remove tissue.
+
+The settings were chosen on five labelled training sets, fluorescence and stained, with 41,895 nuclei. The rule loses no
+nucleus and cuts none. Without the margin it cuts one. Otsu's threshold on the contrast of single cells loses 2,451.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from nucleus_unet.preprocessing.normalisation import Levels
-from nucleus_unet.slides.tissue_mask import CellMask
+from nucleus_unet.preprocessing.normalisation import IntensityRange
+from nucleus_unet.slides.tissue_mask import TissueMask
 
-# Share of the range from black to white.
-_CONTRAST = 0.03
-# Pixels of the low-resolution view along a cell. They average noise away, and are smaller than a nucleus.
-_VIEW = 8
-# Cells around those where contrast is seen, beside their neighbours: tissue that is even within a large nucleus.
-_MARGIN = 1
-# Pixels of the slide that are averaged at a time.
+# Smallest contrast of tissue, as a share of the intensity range.
+_MIN_CONTRAST = 0.03
+# Pixels of the reduced image along a cell. They average noise, and are smaller than a nucleus.
+_SAMPLES = 8
+# Number of cells that are added around cells with contrast, in addition to their neighbours.
+_MARGIN_CELLS = 1
+# Number of pixels of the slide that are averaged at a time.
 _BAND_PIXELS = 2**20
 Value = TypeVar("Value", np.bool_, np.floating)
 
 
-class TissueView:
-    """Gathers what a look at a slide's pixels says of its cells.
+class TissueDetector:
+    """Measures the contrast of the cells of a slide from its regions, in any order.
 
     Parameters
     ----------
     shape
         Height and width of the slide.
     channels
-        3 for colours, None for grey.
+        3 for colour, None for grey.
     side
-        Of a cell.
+        Side of a cell, in pixels of the slide.
     """
 
     def __init__(self, shape: tuple[int, int], channels: int | None, side: int) -> None:
@@ -53,12 +53,13 @@ class TissueView:
         self._brightest = -self._darkest
 
     def extremes(self, pixels: NDArray[np.generic]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Return the least and the greatest of each cell's pixels in the low-resolution view.
+        """Return the minimum and the maximum of each cell in the reduced image.
 
         Parameters
         ----------
         pixels : NDArray (h, w) or (h, w, 3)
-            Of a region that begins where a cell does; a cell that ends beyond the slide is filled by mirroring.
+            A region that starts at the first pixel of a cell. Cells that extend beyond the slide are filled by
+            mirroring.
         """
         coloured = pixels.reshape(*pixels.shape[:2], -1)
         rows = max(1, _BAND_PIXELS // (self._side * coloured.shape[1])) * self._side
@@ -69,33 +70,33 @@ class TissueView:
     def _extremes(self, pixels: NDArray[np.generic]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         height, width, channels = pixels.shape
         filled = np.pad(pixels, ((0, -height % self._side), (0, -width % self._side), (0, 0)), mode="symmetric")
-        box, across = self._side // _VIEW, filled.shape[1] // self._side
-        # Rows first, as memory lies; 32 bits hold the sum of the largest box of whole numbers.
+        box, across = self._side // _SAMPLES, filled.shape[1] // self._side
+        # Rows, which are contiguous in memory, are summed first. 32 bits hold the sum of the largest box of integers.
         number = np.float64 if pixels.dtype.kind == "f" else np.uint32
         rows = filled.reshape(-1, box, filled.shape[1] * channels).sum(axis=1, dtype=number)
-        boxes = rows.reshape(len(rows), across * _VIEW, box, channels).sum(axis=2, dtype=number)
-        cells = boxes.reshape(-1, _VIEW, across, _VIEW, channels)
+        boxes = rows.reshape(len(rows), across * _SAMPLES, box, channels).sum(axis=2, dtype=number)
+        cells = boxes.reshape(-1, _SAMPLES, across, _SAMPLES, channels)
         return cells.min(axis=(1, 3)) / box**2, cells.max(axis=(1, 3)) / box**2
 
     def add(self, row: int, column: int, extremes: tuple[NDArray[np.floating], NDArray[np.floating]]) -> None:
-        """Note the cells of a region that begins at that row and column of the slide."""
+        """Store the extremes of a region that starts at a row and column of the slide."""
         top, left = row // self._side, column // self._side
-        for kept, seen in zip((self._darkest, self._brightest), extremes, strict=True):
-            kept[top : top + seen.shape[0], left : left + seen.shape[1]] = seen
+        for cells, values in zip((self._darkest, self._brightest), extremes, strict=True):
+            cells[top : top + values.shape[0], left : left + values.shape[1]] = values
 
-    def mask(self, levels: Levels | None) -> CellMask:
-        """Decide which cells are tissue; none of a flat slide."""
-        if levels is None:
-            return CellMask(self._side, np.zeros(self._darkest.shape[:2], bool))
-        least = -_widened(-self._darkest, 1)
-        contrast = (_widened(self._brightest, 1) - least).max(axis=-1)
-        seen = contrast > _CONTRAST * (levels.white - levels.black)
-        return CellMask(self._side, _widened(seen, _MARGIN))
+    def mask(self, intensity_range: IntensityRange | None) -> TissueMask:
+        """Return the cells that are tissue. No cell of a flat slide is tissue."""
+        if intensity_range is None:
+            return TissueMask(self._side, np.zeros(self._darkest.shape[:2], bool))
+        darkest = -_dilate(-self._darkest, 1)
+        contrast = (_dilate(self._brightest, 1) - darkest).max(axis=-1)
+        tissue = contrast > _MIN_CONTRAST * (intensity_range.high - intensity_range.low)
+        return TissueMask(self._side, _dilate(tissue, _MARGIN_CELLS))
 
 
-def _widened(cells: NDArray[Value], radius: int) -> NDArray[Value]:
-    """Return the greatest value within so many rows and columns of each cell."""
+def _dilate(cells: NDArray[Value], radius: int) -> NDArray[Value]:
+    """Return the maximum within ``radius`` rows and columns of each cell."""
     for axis in (0, 1):
-        framed = np.pad(cells, [(radius * (each == axis),) * 2 for each in range(cells.ndim)], mode="edge")
+        framed = np.pad(cells, [(radius * (dimension == axis),) * 2 for dimension in range(cells.ndim)], mode="edge")
         cells = sliding_window_view(framed, 2 * radius + 1, axis).max(axis=-1)
     return cells

@@ -1,1 +1,1 @@
-"""The files that a run over a slide leaves."""
+"""Writers of the result files of a slide."""

@@ -1,4 +1,4 @@
-"""The label image of a slide: a pyramid in an OME-TIFF, every level of which is drawn from the nuclei's runs."""
+"""Write the label image of a slide: an OME-TIFF pyramid. Every level is drawn from the runs of the nuclei."""
 
 from __future__ import annotations
 
@@ -18,53 +18,53 @@ from numpy.typing import NDArray
 
 from nucleus_unet import __version__
 from nucleus_unet.slides.nuclei import paint_runs
-from nucleus_unet.slides.relabel import Band
+from nucleus_unet.slides.relabel import RowBand
 
-# Side of the label image's tiles, and rows of a band.
-SIDE = 512
-# The coarsest level is one that fits a screen.
-_COARSEST = 1024
-# Bytes of tiles that wait to be compressed together.
-_WAITING = 2**25
-# As for maps, the quickest.
-_EFFORT = 1
+# Side of the tiles of the label image, and number of rows in a band, in pixels.
+TILE_SIDE = 512
+# The longest side of the coarsest level is at most this many pixels.
+_MAX_COARSEST_SIDE = 1024
+# Bytes of tiles that are compressed at a time.
+_BUFFER_BYTES = 2**25
+# The fastest level.
+_ZSTD_LEVEL = 1
 
 Runs = NDArray[np.int64]
-"""(N, 4): row, first column, the column after the last one, label."""
+"""(N, 4): row, first column, last column + 1, label."""
 
 
 def write_labels(
-    file: BinaryIO, bands: Iterator[Band], shape: tuple[int, int], *, mpp: float | None, uuid: str, scratch: Path
+    file: BinaryIO, bands: Iterator[RowBand], shape: tuple[int, int], *, mpp: float | None, uuid: str, scratch: Path
 ) -> None:
-    """Write all levels from one pass over the nuclei; each has every second row and column of the one before.
+    """Write all levels in one pass over the nuclei. Each level has every second row and column of the previous one.
 
-    In memory are the runs of one row of tiles; those of coarser levels wait in compressed temporary files.
+    Memory holds the runs of one row of tiles. The runs of coarser levels are kept in compressed temporary files.
 
     Parameters
     ----------
     file
-        Where to.
+        Receives the TIFF file.
     bands
-        Of `SIDE` rows each.
+        Bands of `TILE_SIDE` rows.
     shape
         Height and width of the slide.
     mpp
-        Micrometres per pixel, if known.
+        Micrometres per pixel. None if unknown.
     uuid
-        Of the file, the same whenever the file is.
+        UUID of the file. Equal results have equal ones.
     scratch
         Folder for temporary files.
     """
-    count = 1 + max(0, math.ceil(math.log2(max(shape) / _COARSEST)))
+    count = 1 + max(0, math.ceil(math.log2(max(shape) / _MAX_COARSEST_SIDE)))
     with ExitStack() as stack:
         coarser = [_Level(shape, level, stack.enter_context(_temporary(scratch))) for level in range(1, count)]
 
         def finest() -> Iterator[Runs]:
             for band in bands:
-                runs = halved = _runs_in(band)
+                runs = level_runs = _runs_of_band(band)
                 for level in coarser:
-                    halved = _halved(halved)
-                    level.keep(halved)
+                    level_runs = _halve(level_runs)
+                    level.append(level_runs)
                 yield runs
 
         writer = stack.enter_context(tifffile.TiffWriter(file, bigtiff=True, ome=True))
@@ -79,30 +79,30 @@ def write_labels(
             metadata |= dict.fromkeys(("PhysicalSizeXUnit", "PhysicalSizeYUnit"), "µm")
         options = _options(shape, mpp)
         writer.write(_tiles(finest(), shape), subifds=count - 1, metadata=metadata, software="nucleus-unet", **options)
-        next(bands, None)  # the writer stops at the last tile; whoever watches the bands is to see their end
+        next(bands, None)  # the writer stops at the last tile; this runs the code behind the last band
         for number, level in enumerate(coarser, start=1):
             options = _options(level.shape, None if mpp is None else mpp * 2**number)
-            writer.write(_tiles(level.rows_of_tiles(), level.shape), subfiletype=1, **options)
+            writer.write(_tiles(level.tile_rows(), level.shape), subfiletype=1, **options)
 
 
 class _Level:
-    """A coarser level's runs, band by band, in a temporary file."""
+    """The runs of a coarser level, band by band, in a temporary file."""
 
     def __init__(self, shape: tuple[int, int], level: int, file: BinaryIO) -> None:
         self.shape = (-(-shape[0] >> level), -(-shape[1] >> level))
-        self._bands_in_a_tile = 2**level
+        self._bands_per_tile = 2**level
         self._file = file
         self._sizes: list[int] = []
 
-    def keep(self, runs: Runs) -> None:
-        self._sizes.append(self._file.write(imagecodecs.zstd_encode(runs.tobytes(), _EFFORT)))
+    def append(self, runs: Runs) -> None:
+        self._sizes.append(self._file.write(imagecodecs.zstd_encode(runs.tobytes(), _ZSTD_LEVEL)))
 
-    def rows_of_tiles(self) -> Iterator[Runs]:
+    def tile_rows(self) -> Iterator[Runs]:
         """Yield the runs of each row of tiles."""
         self._file.seek(0)
         sizes = iter(self._sizes)
-        while together := list(islice(sizes, self._bands_in_a_tile)):
-            parts = [imagecodecs.zstd_decode(self._file.read(size)) for size in together]
+        while batch := list(islice(sizes, self._bands_per_tile)):
+            parts = [imagecodecs.zstd_decode(self._file.read(size)) for size in batch]
             yield np.frombuffer(b"".join(parts), np.int64).reshape(-1, 4)
 
 
@@ -115,47 +115,49 @@ def _options(shape: tuple[int, int], mpp: float | None) -> dict[str, Any]:
     return {
         "shape": shape,
         "dtype": np.uint32,
-        "tile": (SIDE, SIDE),
+        "tile": (TILE_SIDE, TILE_SIDE),
         "compression": "zlib",
         "predictor": True,
         "photometric": "minisblack",
-        "buffersize": _WAITING,
+        "buffersize": _BUFFER_BYTES,
         "maxworkers": os.cpu_count(),
         "resolution": None if mpp is None else (1e4 / mpp, 1e4 / mpp),
         "resolutionunit": None if mpp is None else "CENTIMETER",
     }
 
 
-def _runs_in(band: Band) -> Runs:
-    """Gather the runs of all nuclei in the rows of a band."""
-    found = [np.empty((0, 4), np.int64)]
+def _runs_of_band(band: RowBand) -> Runs:
+    """Return the runs of all nuclei in the rows of a band."""
+    parts = [np.empty((0, 4), np.int64)]
     for block in band.blocks:
         row = block.nuclei.runs[:, 0]
-        here = (row >= band.rows.start) & (row < band.rows.stop)
-        labels = np.repeat(block.labels, np.diff(block.nuclei.first_run))[here]
-        found.append(np.column_stack([block.nuclei.runs[here], labels]))
-    return np.concatenate(found)
+        inside = (row >= band.rows.start) & (row < band.rows.stop)
+        labels = np.repeat(block.labels, np.diff(block.nuclei.first_run))[inside]
+        parts.append(np.column_stack([block.nuclei.runs[inside], labels]))
+    return np.concatenate(parts)
 
 
-def _halved(runs: Runs) -> Runs:
-    """Keep what lies on even rows and columns, where the next level has its pixels."""
+def _halve(runs: Runs) -> Runs:
+    """Return the runs at every second row and column, in coordinates of the next level."""
     row, start, stop, label = runs[runs[:, 0] % 2 == 0].T
     halved = np.column_stack([row // 2, -(-start // 2), -(-stop // 2), label])
     return halved[halved[:, 1] < halved[:, 2]]
 
 
-def _tiles(rows_of_tiles: Iterable[Runs], shape: tuple[int, int]) -> Iterator[NDArray[np.uint32]]:
-    for number, runs in enumerate(rows_of_tiles):
+def _tiles(tile_rows: Iterable[Runs], shape: tuple[int, int]) -> Iterator[NDArray[np.uint32]]:
+    for number, runs in enumerate(tile_rows):
         ordered = runs[np.argsort(runs[:, 1], kind="stable")]
         longest = int((ordered[:, 2] - ordered[:, 1]).max(initial=0))
-        for left in range(0, shape[1], SIDE):
-            first, last = np.searchsorted(ordered[:, 1], [left - longest, left + SIDE])
-            yield _paint(ordered[first:last], number * SIDE, left)
+        for left in range(0, shape[1], TILE_SIDE):
+            first, last = np.searchsorted(ordered[:, 1], [left - longest, left + TILE_SIDE])
+            yield _paint(ordered[first:last], number * TILE_SIDE, left)
 
 
 def _paint(runs: Runs, top: int, left: int) -> NDArray[np.uint32]:
-    """Draw runs on the tile whose first pixel is given."""
-    tile = np.zeros((SIDE, SIDE), np.uint32)
+    """Draw runs on the tile whose first pixel is (top, left)."""
+    tile = np.zeros((TILE_SIDE, TILE_SIDE), np.uint32)
     row, start, stop, label = runs[runs[:, 2] > left].T
-    paint_runs(tile, np.column_stack([row - top, np.maximum(start - left, 0), np.minimum(stop - left, SIDE)]), label)
+    paint_runs(
+        tile, np.column_stack([row - top, np.maximum(start - left, 0), np.minimum(stop - left, TILE_SIDE)]), label
+    )
     return tile

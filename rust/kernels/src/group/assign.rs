@@ -1,27 +1,27 @@
-//! Which centre each foreground pixel belongs to.
+//! The assignment of foreground pixels to centres.
 
 use ndarray::{Array2, ArrayView3, Axis, Zip};
 
+use super::centre::Centre;
+use super::config::{GroupConfig, whole};
 use super::grid::Grid;
-use super::peaks::Centre;
-use super::settings::{GroupSettings, whole};
 use crate::interrupt;
 
-/// Byte that stands for no offset.
+/// The byte that stands for an offset of 0.
 const BIAS: i64 = 128;
 
-/// For every pixel the number of its centre, counted from 1, or 0 for none; `owners` of any content is overwritten.
+/// Write to each pixel of `owners` the number of its centre, counted from 1, or 0 for none.
 pub(super) fn owners(
     maps: ArrayView3<'_, u8>,
     centres: &[Centre],
-    settings: &GroupSettings,
+    config: &GroupConfig,
     mut owners: Array2<u32>,
 ) -> Array2<u32> {
     let (rows, columns) = owners.dim();
-    let grid = Grid::new(centres, (rows, columns), whole(settings.snap));
-    let least = settings.least_foreground();
-    let clip = 2 * settings.reach as i64;
-    let within = (4.0 * settings.snap * settings.snap) as i64;
+    let grid = Grid::new(centres, (rows, columns), whole(config.assignment_radius));
+    let least = config.least_foreground();
+    let clip = 2 * config.max_offset as i64;
+    let within = (4.0 * config.assignment_radius * config.assignment_radius) as i64;
     Zip::indexed(owners.axis_iter_mut(Axis(0)))
         .and(maps.axis_iter(Axis(0)))
         .par_for_each(|row, owners, maps| {
@@ -44,7 +44,7 @@ pub(super) fn owners(
     owners
 }
 
-/// Number of the centre nearest to a place in half pixels, the first in raster order among equals.
+/// The number of the centre nearest to a place in half pixels; of equally near centres, the first in raster order.
 fn nearest(place: (i64, i64), centres: &[Centre], grid: &Grid, within: i64) -> u32 {
     let mut best = (within + 1, 0);
     for &index in grid.near(place.0.div_euclid(2), place.1.div_euclid(2)) {

@@ -1,71 +1,67 @@
-//! Each nucleus by itself: its largest piece, without holes, if it is large and sure enough.
+//! The cleaning of each nucleus: its largest piece is kept, its holes are filled, and small or weak nuclei are dropped.
 //!
-//! Only what the pixels of a nucleus's bounding box were given to before any cleaning matters, never what became of
-//! the other nuclei: so a block that sees a nucleus whole can clean it alone.
+//! Cleaning a nucleus looks at the owners of the pixels in its bounding box before any cleaning, never at the results of
+//! other nuclei. So a block that contains a whole nucleus can clean it alone.
 
 use ndarray::{ArrayView2, ArrayView3};
 use rayon::prelude::*;
 
-use super::peaks::Centre;
-use super::settings::GroupSettings;
+use super::centre::Centre;
+use super::config::GroupConfig;
 use crate::interrupt;
-
-/// Pixels of one row from `start` up to, not including, `end`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Run {
-    pub(super) row: usize,
-    pub(super) start: usize,
-    pub(super) end: usize,
-}
+use crate::runs::Run;
 
 /// One nucleus after cleaning.
 #[derive(Debug)]
 pub(super) struct Nucleus {
-    /// Index of its centre.
+    /// The index of its centre.
     pub(super) owner: usize,
-    /// Its pixels in raster order.
-    pub(super) runs: Vec<Run>,
+    /// The runs of its pixels in raster order; their values are rows.
+    pub(super) runs: Vec<Run<usize>>,
     /// Mean foreground probability.
     pub(super) score: f64,
 }
 
 impl Nucleus {
-    pub(super) fn first_pixel(&self) -> Run {
-        self.runs[0]
+    pub(super) fn first_pixel(&self) -> (usize, u32) {
+        (self.runs[0].value, self.runs[0].start)
     }
 }
 
-/// The nuclei that stay, by the order of their centres.
+/// The nuclei that stay, in the order of their centres.
 pub(super) fn clean(
     maps: ArrayView3<'_, u8>,
     owners: ArrayView2<'_, u32>,
     centres: &[Centre],
-    settings: &GroupSettings,
+    config: &GroupConfig,
 ) -> Vec<Nucleus> {
     bounding_boxes(owners, centres.len())
         .into_par_iter()
         .enumerate()
-        .filter(|(owner, _)| centres[*owner].heat >= settings.least_peak())
+        .filter(|(owner, _)| centres[*owner].heat >= config.least_peak())
         .filter_map(|(owner, bounds)| {
             interrupt::check();
             let runs = Window::new(owners, owner as u32 + 1, bounds?).runs();
-            let nucleus = measured(maps, owner, runs, settings.min_area)?;
-            (nucleus.score >= settings.min_score).then_some(nucleus)
+            let nucleus = measured(maps, owner, runs, config.min_area)?;
+            (nucleus.score >= config.min_score).then_some(nucleus)
         })
         .collect()
 }
 
-/// The nucleus with its score, unless it is too small.
+/// The nucleus with its score; `None` if it is too small.
 fn measured(
     maps: ArrayView3<'_, u8>,
     owner: usize,
-    runs: Vec<Run>,
+    runs: Vec<Run<usize>>,
     min_area: u64,
 ) -> Option<Nucleus> {
-    let area: u64 = runs.iter().map(|run| (run.end - run.start) as u64).sum();
+    let area: u64 = runs.iter().map(|run| run.columns().len() as u64).sum();
     let foreground: u64 = runs
         .iter()
-        .flat_map(|run| (run.start..run.end).map(|column| u64::from(maps[[run.row, column, 0]])))
+        .flat_map(|run| {
+            run.columns()
+                .map(|column| u64::from(maps[[run.value, column, 0]]))
+        })
         .sum();
     (area >= min_area).then(|| Nucleus {
         owner,
@@ -74,7 +70,7 @@ fn measured(
     })
 }
 
-/// First and last row and column, both inclusive.
+/// The first and the last row and column of a nucleus, both inclusive.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     rows: (usize, usize),
@@ -84,6 +80,9 @@ struct Bounds {
 fn bounding_boxes(owners: ArrayView2<'_, u32>, count: usize) -> Vec<Option<Bounds>> {
     let mut boxes: Vec<Option<Bounds>> = vec![None; count];
     for ((row, column), &owner) in owners.indexed_iter() {
+        if column == 0 {
+            interrupt::check();
+        }
         if owner == 0 {
             continue;
         }
@@ -100,17 +99,17 @@ fn bounding_boxes(owners: ArrayView2<'_, u32>, count: usize) -> Vec<Option<Bound
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pixel {
-    /// Given to no nucleus, or a cut-off piece of this one.
+    /// Of no nucleus, or of a smaller piece of this nucleus.
     Free,
-    /// Given to this nucleus and not looked at yet.
+    /// Of this nucleus, not visited yet.
     Own,
-    /// Given to another nucleus.
+    /// Of another nucleus.
     Other,
     /// Of the largest piece.
     Main,
-    /// Of a hole that belongs to this nucleus.
+    /// Of a filled hole of this nucleus.
     Filled,
-    /// Not enclosed.
+    /// Not enclosed by this nucleus.
     Outside,
 }
 
@@ -145,25 +144,25 @@ impl Window {
         }
     }
 
-    /// The cleaned nucleus.
-    fn runs(mut self) -> Vec<Run> {
+    /// The runs of the cleaned nucleus.
+    fn runs(mut self) -> Vec<Run<usize>> {
         self.keep_largest_piece();
         self.flood_outside();
         self.fill_holes();
         self.rows().flat_map(|row| self.runs_of_row(row)).collect()
     }
 
-    /// Rows of the window without its rim.
+    /// The rows of the window without its rim.
     fn rows(&self) -> std::ops::Range<usize> {
         1..self.pixels.len() / self.width - 1
     }
 
-    /// The four pixels beside one.
+    /// The four neighbours across edges.
     fn beside(&self, pixel: usize) -> [usize; 4] {
         [pixel - self.width, pixel - 1, pixel + 1, pixel + self.width]
     }
 
-    /// The eight pixels around one.
+    /// The eight neighbours across edges and corners.
     fn around(&self, pixel: usize) -> [usize; 8] {
         let (above, below) = (pixel - self.width, pixel + self.width);
         [
@@ -178,7 +177,7 @@ impl Window {
         ]
     }
 
-    /// Mark the largest piece, the first in raster order among equals, and free the others.
+    /// Mark the largest piece, of equally large ones the first in raster order, and free the others.
     fn keep_largest_piece(&mut self) {
         let mut largest = Vec::new();
         for start in 0..self.pixels.len() {
@@ -206,7 +205,7 @@ impl Window {
         }
     }
 
-    /// Mark what the largest piece does not enclose: all that is 8-connected to the rim.
+    /// Mark the pixels that the largest piece does not enclose: those that are 8-connected to the rim.
     fn flood_outside(&mut self) {
         let passable = |pixel: Pixel| matches!(pixel, Pixel::Free | Pixel::Other);
         let last_row = self.rows().end - 1;
@@ -223,7 +222,7 @@ impl Window {
         self.flood(stack, passable, Pixel::Outside);
     }
 
-    /// Fill the enclosed regions that touch the largest piece; what lies behind another nucleus is not ours to fill.
+    /// Fill the enclosed regions that touch the largest piece. A region behind another nucleus stays as it is.
     fn fill_holes(&mut self) {
         let stack: Vec<usize> = (0..self.pixels.len())
             .filter(|&pixel| {
@@ -240,7 +239,7 @@ impl Window {
         self.flood(stack, |pixel| pixel == Pixel::Free, Pixel::Filled);
     }
 
-    /// Spread a mark from marked pixels to all that pass around them.
+    /// Spread a mark from marked pixels to all connected pixels that `passes` accepts.
     fn flood(&mut self, mut stack: Vec<usize>, passes: impl Fn(Pixel) -> bool, mark: Pixel) {
         while let Some(pixel) = stack.pop() {
             for beside in self.around(pixel) {
@@ -252,7 +251,7 @@ impl Window {
         }
     }
 
-    fn runs_of_row(&self, row: usize) -> Vec<Run> {
+    fn runs_of_row(&self, row: usize) -> Vec<Run<usize>> {
         let line = &self.pixels[row * self.width..][..self.width];
         let mut column = 0;
         line.chunk_by(|one, other| is_nucleus(*one) == is_nucleus(*other))
@@ -260,9 +259,9 @@ impl Window {
                 let start = column;
                 column += chunk.len();
                 is_nucleus(chunk[0]).then(|| Run {
-                    row: self.top + row - 1,
-                    start: self.left + start - 1,
-                    end: self.left + column - 1,
+                    start: (self.left + start - 1) as u32,
+                    end: (self.left + column - 1) as u32,
+                    value: self.top + row - 1,
                 })
             })
             .collect()

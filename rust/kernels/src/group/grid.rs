@@ -1,11 +1,11 @@
-//! Finding the few centres that can be near a place.
+//! A grid that finds the centres near a place.
 
-use super::peaks::Centre;
+use super::centre::Centre;
 
-/// Cells smaller than this cost more to fill than they save.
+/// Smaller cells cost more to fill than they save.
 const LEAST_SIDE: usize = 8;
 
-/// Centres filed under every square cell from which they are within a radius, so that one cell answers for a place.
+/// A grid of square cells. Each cell lists all centres within a radius of it, so one cell answers a query.
 pub(super) struct Grid {
     side: usize,
     rows: usize,
@@ -15,7 +15,7 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// File centres of an image of this shape. `radius` is in pixels.
+    /// List the centres of an image of this shape. `radius` is in pixels.
     pub(super) fn new(centres: &[Centre], (rows, columns): (usize, usize), radius: usize) -> Self {
         let side = radius.max(LEAST_SIDE);
         let mut grid = Self {
@@ -46,8 +46,8 @@ impl Grid {
         grid
     }
 
-    /// Indices, ascending, of all centres within the radius of the pixel, and some others. The pixel may lie off the
-    /// image: the cell at the border has every centre that is near enough.
+    /// Indices, ascending, of all centres within the radius of the pixel, and of some others. The pixel may lie off the
+    /// image: the nearest cell lists every centre within the radius.
     pub(super) fn near(&self, row: i64, column: i64) -> &[u32] {
         let clamp = |place: i64, cells: usize| (place.max(0) as usize / self.side).min(cells - 1);
         let cell = clamp(row, self.rows) * self.columns + clamp(column, self.columns);

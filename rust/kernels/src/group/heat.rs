@@ -1,24 +1,24 @@
-//! The centre heat in integers, smoothed if so asked.
+//! The centre heatmap in integers, smoothed on request.
 
 use ndarray::{Array2, ArrayView1, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use crate::interrupt;
 
-/// Channel of the maps that holds the centre heat.
+/// The channel of the maps that holds the centre heatmap.
 const CHANNEL: usize = 1;
 
 /// Sum of the smoothing kernel's weights along one axis.
 const WEIGHT: u16 = 256;
 
-/// Rows that are smoothed together: what lies between the two passes stays in the caches.
+/// The number of rows that are smoothed together. The sums between the two passes fit in the caches.
 const STRIP: usize = 32;
 
-/// Centre heat times 65536, smoothed by a Gaussian of this standard deviation with edges replicated.
+/// The centre heatmap times 65536, smoothed by a Gaussian of this standard deviation; edges are replicated.
 pub(super) fn smooth(maps: ArrayView3<'_, u8>, sigma: f64) -> Array2<u32> {
     let heat = maps.index_axis_move(Axis(2), CHANNEL);
     if sigma == 0.0 {
-        // Built anew rather than mapped, which would keep the order that the maps have in memory.
+        // Mapping the view would keep the memory order of the maps; a new array lies row by row.
         return Array2::from_shape_fn(heat.dim(), |pixel| {
             u32::from(heat[pixel]) * u32::from(WEIGHT).pow(2)
         });
@@ -52,7 +52,7 @@ fn smooth_strip(heat: ArrayView2<'_, u8>, top: usize, weights: &[u16], out: &mut
     }
 }
 
-/// Copy a row, its ends repeated on both sides.
+/// Copy a row and repeat its first and last value on both sides.
 fn frame(row: ArrayView1<'_, u8>, radius: usize, framed: &mut [u16]) {
     let end = radius + row.len();
     for (place, &value) in framed[radius..end].iter_mut().zip(row) {
@@ -63,7 +63,8 @@ fn frame(row: ArrayView1<'_, u8>, radius: usize, framed: &mut [u16]) {
     framed[end..].fill(right);
 }
 
-/// Weighted sums of the values around each of a row, whose ends `framed` repeats; 16 bits hold them.
+/// Write the weighted sum of the values beside each value of a row. `framed` repeats the ends of the row. 16 bits hold the
+/// sums.
 fn add_beside(framed: &[u16], weights: &[u16], sums: &mut [u16]) {
     let radius = weights.len() - 1;
     for (sum, value) in sums.iter_mut().zip(&framed[radius..]) {
@@ -77,11 +78,11 @@ fn add_beside(framed: &[u16], weights: &[u16], sums: &mut [u16]) {
     }
 }
 
-/// Weights of an integer Gaussian by distance from its middle; both sides together sum to [`WEIGHT`].
+/// The weights of an integer Gaussian by distance from its middle. The weights of both sides sum to [`WEIGHT`].
 ///
-/// The running sum from the tail is rounded, rather than each weight, so that errors do not pile up in the middle.
+/// The running sum from the tail is rounded, not each weight, so that errors do not add up in the middle.
 fn gaussian(sigma: f64) -> Vec<u16> {
-    let radius = super::settings::whole(3.0 * sigma);
+    let radius = super::config::whole(3.0 * sigma);
     let ideal: Vec<f64> = (0..=radius)
         .map(|distance| (-0.5 * (distance as f64 / sigma).powi(2)).exp())
         .collect();
@@ -98,7 +99,8 @@ fn gaussian(sigma: f64) -> Vec<u16> {
     weights
 }
 
-/// Weighted sums of the values above and below each of a row of `plane`, whose first and last rows are repeated.
+/// Write the weighted sum of the values above and below each value of a row of `plane`. Its first and last rows are
+/// repeated.
 fn add_rows(plane: &[u16], row: usize, weights: &[u16], sums: &mut [u32]) {
     let columns = sums.len();
     let last = plane.len() / columns - 1;
@@ -110,7 +112,7 @@ fn add_rows(plane: &[u16], row: usize, weights: &[u16], sums: &mut [u32]) {
         let above = line(row.saturating_sub(distance));
         let below = line((row + distance).min(last));
         for (sum, (&upper, &lower)) in sums.iter_mut().zip(above.iter().zip(below)) {
-            // Two products of 16 bits are quicker than one of 32.
+            // Two products of 16 bits are faster than one of 32.
             *sum += u32::from(weight) * u32::from(upper) + u32::from(weight) * u32::from(lower);
         }
     }

@@ -1,32 +1,39 @@
-//! From maps to nuclei: every pixel is decided from stored integers within a finite margin.
+//! Centre-offset grouping: from the maps of the network to nuclei.
 //!
-//! The maps are `(H, W, 4)` bytes: foreground probability and centre heat (each 0 to 255 for 0 to 1), then the row
-//! and the column offset from the pixel to its nucleus's centre, in half pixels biased by 128.
+//! The method is that of Panoptic-DeepLab: Cheng et al. (2020), Panoptic-DeepLab: a simple, strong, and fast baseline for
+//! bottom-up panoptic segmentation, <https://arxiv.org/abs/1911.10194>. Centres are peaks of a heatmap, and each foreground
+//! pixel joins the centre nearest to where its offset points.
 //!
-//! 1. The heat may be smoothed by an integer Gaussian (edges replicated); it is kept as heat * 65536.
-//! 2. A *centre* is a pixel that ranks first (heat descending, then smaller row, then smaller column) within the
-//!    square window around it and is hot enough.
-//! 3. A centre yields to any higher-ranked one nearby unless the heat dips on the straight line between them. Whether
-//!    the other is kept itself does not matter, so there are no chains.
-//! 4. A foreground pixel goes to the kept centre nearest to where its offset points, if one is near enough.
-//! 5. Each nucleus is cleaned by itself: largest piece, holes, least area, score and peak.
+//! The maps are `(H, W, 4)` bytes: the foreground probability and the centre heatmap (each 0 to 255 for 0 to 1), then the
+//! row and the column offset from the pixel to the centre of its nucleus, in half pixels, biased by 128.
+//!
+//! 1. An integer Gaussian may smooth the centre heatmap; edges are replicated. The result is kept as heat * 65536.
+//! 2. A *centre* is a pixel that ranks first (heat descending, then smaller row, then smaller column) within the square
+//!    window around it and reaches the centre threshold.
+//! 3. A centre yields to any higher-ranked one within the merge distance unless the heat dips on the straight line between
+//!    them. It yields even if the other one yields too, so there are no chains.
+//! 4. A foreground pixel goes to the kept centre nearest to where its offset points, if that centre lies within the
+//!    assignment radius.
+//! 5. Each nucleus is cleaned by itself: the largest piece stays, its holes are filled, and the nucleus is dropped if it
+//!    misses the least area, score or peak.
 //!
 //! All decisions are made in integers, depend on differences of coordinates only, and look no further than
-//! [`GroupSettings::margin`]. So the result is the same at any number of threads, and a block of a larger image that is
-//! read with that margin decides the nuclei whose centres it contains exactly as the whole image would.
+//! [`GroupConfig::margin`]. So the result is the same at any number of threads. A block of a larger image that is read with
+//! that margin decides the nuclei whose centres it contains exactly as the whole image would.
 
 mod assign;
+mod centre;
 mod clean;
+mod config;
 mod grid;
 mod heat;
 mod peaks;
-mod settings;
 
 use ndarray::{Array2, ArrayView3};
 use thiserror::Error;
 
-use peaks::Centre;
-pub use settings::GroupSettings;
+use centre::Centre;
+pub use config::GroupConfig;
 
 /// Heat that stands for a probability of 1: bytes times the square of the smoothing kernel's sum.
 const FULL_HEAT: u32 = 255 << 16;
@@ -34,53 +41,53 @@ const FULL_HEAT: u32 = 255 << 16;
 /// Why maps could not be grouped.
 #[derive(Debug, Error, PartialEq)]
 pub enum GroupError {
-    /// A setting out of its range.
+    /// A setting is out of its range.
     #[error("{name}: expected {expected}, got {got}")]
     Setting {
-        /// Name of the setting.
+        /// The name of the setting.
         name: &'static str,
-        /// What it may be.
+        /// The range of the setting.
         expected: String,
-        /// What it is.
+        /// The value given.
         got: String,
     },
-    /// Maps that do not have four channels.
+    /// The maps do not have four channels.
     #[error(
         "maps: expected 4 channels (foreground, centre heat, row offset, column offset), got {channels}"
     )]
     Channels {
-        /// Number of channels given.
+        /// The number of channels given.
         channels: usize,
     },
-    /// More pixels than 32 bits can number.
+    /// The maps have more pixels than 32 bits can number.
     #[error("maps: expected at most 2^32 - 1 pixels, got {rows} x {columns}; group it in blocks")]
     Size {
-        /// Height given.
+        /// The number of rows given.
         rows: usize,
-        /// Width given.
+        /// The number of columns given.
         columns: usize,
     },
 }
 
-/// Nuclei found in maps. The entry `i` of a list belongs to the label `i + 1`.
+/// The nuclei found in maps. Entry `i` of each list belongs to label `i + 1`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grouped {
-    /// Label image, numbered 1..N by raster order of each nucleus's first pixel.
+    /// The label image, numbered 1..N by raster order of the first pixel of each nucleus.
     pub labels: Array2<u32>,
-    /// Row and column of each nucleus's centre: its key, unique among nuclei. It may lie off the nucleus.
+    /// Row and column of the centre of each nucleus. A centre is unique among nuclei and may lie off its nucleus.
     pub centres: Vec<[usize; 2]>,
     /// Mean foreground probability over each nucleus.
     pub scores: Vec<f32>,
-    /// Heat, smoothed if so asked, at each nucleus's centre, as a probability.
+    /// Heat at the centre of each nucleus, after smoothing, as a probability.
     pub peaks: Vec<f32>,
 }
 
-/// Find the nuclei in maps of shape `(H, W, 4)`; see the module for the rules.
+/// Find the nuclei in maps of shape `(H, W, 4)`. The module's documentation states the rules.
 ///
 /// # Errors
-/// If a setting is out of its range, or the maps do not have four channels or too many pixels.
-pub fn group(maps: ArrayView3<'_, u8>, settings: &GroupSettings) -> Result<Grouped, GroupError> {
-    settings.validate()?;
+/// If a setting is out of its range, the maps do not have four channels, or they have too many pixels.
+pub fn group(maps: ArrayView3<'_, u8>, config: &GroupConfig) -> Result<Grouped, GroupError> {
+    config.validate()?;
     let (rows, columns, channels) = maps.dim();
     if channels != 4 {
         return Err(GroupError::Channels { channels });
@@ -94,24 +101,26 @@ pub fn group(maps: ArrayView3<'_, u8>, settings: &GroupSettings) -> Result<Group
     if rows == 0 || columns == 0 {
         return Ok(number(Array2::zeros((rows, columns)), Vec::new(), &[]));
     }
-    let heat = heat::smooth(maps, settings.heat_sigma);
-    let candidates = peaks::candidates(heat.view(), settings);
-    let centres = peaks::keep(heat.view(), &candidates, settings);
-    // One plane for heat, owners and labels in turn: memory that is new must be cleared first.
-    let owners = assign::owners(maps, &centres, settings, heat);
-    let nuclei = clean::clean(maps, owners.view(), &centres, settings);
+    let heat = heat::smooth(maps, config.centre_sigma);
+    let candidates = peaks::candidates(heat.view(), config);
+    let centres = peaks::keep(heat.view(), &candidates, config);
+    // One plane holds heat, owners and labels in turn: a new plane would have to be cleared first.
+    let owners = assign::owners(maps, &centres, config, heat);
+    let nuclei = clean::clean(maps, owners.view(), &centres, config);
     Ok(number(owners, nuclei, &centres))
 }
 
-/// The nuclei, numbered by their first pixels, as a label image, drawn on `plane`, and lists.
+/// Number the nuclei by their first pixels, draw them on `plane`, and list their properties.
 fn number(mut plane: Array2<u32>, mut nuclei: Vec<clean::Nucleus>, centres: &[Centre]) -> Grouped {
     nuclei.sort_unstable_by_key(clean::Nucleus::first_pixel);
     plane.fill(0);
     let columns = plane.ncols();
-    let pixels = plane.as_slice_mut().expect("it is laid out row by row");
+    let pixels = plane
+        .as_slice_mut()
+        .expect("the plane is laid out row by row");
     for (label, nucleus) in (1..).zip(&nuclei) {
         for run in &nucleus.runs {
-            pixels[run.row * columns..][run.start..run.end].fill(label);
+            pixels[run.value * columns..][run.columns()].fill(label);
         }
     }
     let of = |nucleus: &clean::Nucleus| centres[nucleus.owner];

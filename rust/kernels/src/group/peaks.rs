@@ -1,42 +1,26 @@
-//! Centres: where the heat ranks first, and which of them yield to a higher one.
-
-use std::cmp::Reverse;
+//! The peaks of the centre heatmap, and which of them yield to a higher one.
 
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
+use super::centre::Centre;
+use super::config::{GroupConfig, whole};
 use super::grid::Grid;
-use super::settings::{GroupSettings, whole};
 use crate::interrupt;
 
-/// Denominator of the part of its heat that a centre may lose on the way to a higher one.
+/// The denominator of the share of its heat that may be missing on the line to a higher centre.
 const DIP_UNIT: f64 = 65536.0;
 
-/// A pixel that ranks first within its window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Centre {
-    pub(super) row: usize,
-    pub(super) column: usize,
-    pub(super) heat: u32,
-}
-
-impl Centre {
-    /// Smaller is higher: heat descending, then row, then column.
-    fn rank(&self) -> (Reverse<u32>, usize, usize) {
-        (Reverse(self.heat), self.row, self.column)
-    }
-}
-
-/// All centres in raster order, before any yields.
-pub(super) fn candidates(heat: ArrayView2<'_, u32>, settings: &GroupSettings) -> Vec<Centre> {
+/// All peaks in raster order, before any yields.
+pub(super) fn candidates(heat: ArrayView2<'_, u32>, config: &GroupConfig) -> Vec<Centre> {
     let (rows, columns) = heat.dim();
     let plane = heat.to_slice().expect("heat is laid out row by row");
-    let least = settings.least_heat();
+    let least = config.least_centre();
     (0..rows)
         .into_par_iter()
         .flat_map_iter(|row| {
             interrupt::check();
-            candidates_of_row(plane, columns, row, least, settings.window)
+            candidates_of_row(plane, columns, row, least, config.window)
         })
         .collect()
 }
@@ -58,7 +42,7 @@ fn candidates_of_row(
     found
 }
 
-/// Whether every earlier pixel of the window is colder and no later one hotter, nearest ones first.
+/// Whether every earlier pixel of the window has less heat and no later pixel has more. The nearest rows come first.
 fn ranks_first(plane: &[u32], columns: usize, centre: &Centre, window: usize) -> bool {
     let Centre { row, column, heat } = *centre;
     let (left, right) = (
@@ -78,15 +62,15 @@ fn ranks_first(plane: &[u32], columns: usize, centre: &Centre, window: usize) ->
     })
 }
 
-/// The candidates that yield to no other, in raster order.
+/// The candidates that yield to no other candidate, in raster order.
 pub(super) fn keep(
     heat: ArrayView2<'_, u32>,
     candidates: &[Centre],
-    settings: &GroupSettings,
+    config: &GroupConfig,
 ) -> Vec<Centre> {
-    let grid = Grid::new(candidates, heat.dim(), whole(settings.join_distance));
-    let within = (settings.join_distance * settings.join_distance) as i64;
-    let undipped = ((1.0 - settings.join_dip) * DIP_UNIT).round() as u64;
+    let grid = Grid::new(candidates, heat.dim(), whole(config.merge_distance));
+    let within = (config.merge_distance * config.merge_distance) as i64;
+    let undipped = ((1.0 - config.merge_dip) * DIP_UNIT).round() as u64;
     candidates
         .par_iter()
         .filter(|centre| {
@@ -115,7 +99,7 @@ fn squared_distance(one: &Centre, other: &Centre) -> i64 {
     rows * rows + columns * columns
 }
 
-/// Whether every pixel of the Bresenham line from one centre to another holds; the line depends on its direction.
+/// Whether `holds` is true on every pixel of the Bresenham line between two centres. The line depends on its direction.
 fn line_holds(from: &Centre, to: &Centre, holds: impl Fn(usize, usize) -> bool) -> bool {
     let rows = to.row.abs_diff(from.row);
     let columns = to.column.abs_diff(from.column);
@@ -129,7 +113,7 @@ fn line_holds(from: &Centre, to: &Centre, holds: impl Fn(usize, usize) -> bool) 
     )
 }
 
-/// Bresenham's line, stepping along the axis on which the ends are further apart.
+/// Follow Bresenham's line along the axis on which its ends are further apart.
 fn line_along(
     (start, end): (usize, usize),
     (mut other, other_end): (usize, usize),

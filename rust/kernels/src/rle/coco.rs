@@ -1,50 +1,51 @@
-//! COCO's form: lengths of background and nucleus in turn, as a list or compressed to a string.
+//! The form of COCO: alternating lengths of background and nucleus, as a list or compressed to a string.
 //!
-//! The string is pycocotools' `rleToString`: from the fourth count on the difference to the count two before,
-//! in groups of 5 bits, lowest first, a sixth bit for "more follows", each plus 48 as one character.
+//! The string is that of `rleToString` in pycocotools. From the fourth count on, it holds the difference to the count two
+//! before. A number is cut into groups of 5 bits, lowest first, with a sixth bit if more groups follow; each group plus 48
+//! is one character.
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::instances::{Instances, Label};
-use super::{Fault, RleError, Run, paint, parse_all};
+use super::{Fault, RleError, Span, paint, parse_all};
 use crate::merge::Merge;
 
-/// Groups of 5 bits that the difference of two 32-bit counts can need.
+/// The most groups of 5 bits of a difference of two 32-bit counts.
 const MAX_GROUPS: u32 = 7;
 
-/// The counts of one mask, as they came.
+/// The counts of one mask.
 #[derive(Debug, Clone)]
 pub enum CocoCounts<Text> {
-    /// pycocotools' string.
+    /// The string of pycocotools.
     Compressed(Text),
     /// The list, unchecked.
     Plain(Vec<i64>),
 }
 
 impl<Text: AsRef<[u8]>> CocoCounts<Text> {
-    /// Call `run` with each run of a mask of an image of so many pixels, in the order of their first pixels; up to
-    /// the fault, where there is one.
-    pub(super) fn for_each_run(&self, pixels: u64, mut run: impl FnMut(Run)) -> Result<(), Fault> {
+    /// Call `run` with each run of a mask of an image with this many pixels, in the order of first pixels, up to the first
+    /// fault.
+    pub(super) fn for_each_run(&self, pixels: u64, mut run: impl FnMut(Span)) -> Result<(), Fault> {
         match self {
             Self::Compressed(text) => {
                 match for_each_run_of_sound(text.as_ref(), pixels, &mut run) {
                     Some(()) => Ok(()),
                     None => Err(for_each_run(Characters::new(text.as_ref()), pixels, |_| ())
-                        .expect_err("only a fault stops the quick reading")),
+                        .expect_err("only a fault stops the fast reader")),
                 }
             }
             Self::Plain(values) => for_each_run(checked(values), pixels, run),
         }
     }
 
-    /// Those runs.
-    fn runs(&self, pixels: u64) -> Result<Vec<Run>, Fault> {
+    /// The runs of a mask of an image with this many pixels.
+    fn runs(&self, pixels: u64) -> Result<Vec<Span>, Fault> {
         let mut runs = Vec::with_capacity(self.size() / 4);
         self.for_each_run(pixels, |run| runs.push(run))?;
         Ok(runs)
     }
 
-    /// How many characters or numbers there are to read.
+    /// The number of characters or numbers of the encoding.
     pub fn size(&self) -> usize {
         match self {
             Self::Compressed(text) => text.as_ref().len(),
@@ -101,7 +102,7 @@ pub fn coco_string(counts: &[u32]) -> String {
         loop {
             let group = (rest & 0x1f) as u8;
             rest >>= 5;
-            // The fifth bit is the sign: the number ends where it alone would be repeated.
+            // The fifth bit is the sign: the number ends where only copies of it would follow.
             let more = rest != if group & 0x10 == 0 { 0 } else { -1 };
             text.push(48 + (group | if more { 0x20 } else { 0 }));
             if !more {
@@ -112,11 +113,11 @@ pub fn coco_string(counts: &[u32]) -> String {
     String::from_utf8(text).expect("the 64 characters are text")
 }
 
-/// The number of pixels of an image of these rows and columns, which must fit in a count.
+/// The number of pixels of an image with these rows and columns. It must fit in a count.
 ///
 /// # Errors
 ///
-/// [`RleError::ImageTooLarge`] where it does not.
+/// [`RleError::ImageTooLarge`] where it does not fit.
 pub fn coco_pixels((height, width): (usize, usize)) -> Result<u32, RleError> {
     height
         .checked_mul(width)
@@ -124,7 +125,7 @@ pub fn coco_pixels((height, width): (usize, usize)) -> Result<u32, RleError> {
         .ok_or(RleError::ImageTooLarge { height, width })
 }
 
-fn counts(runs: impl Iterator<Item = Run>, pixels: u32) -> Vec<u32> {
+fn counts(runs: impl Iterator<Item = Span>, pixels: u32) -> Vec<u32> {
     let narrow = |value: u64| u32::try_from(value).expect("runs lie within 2^32 pixels");
     let mut counts = Vec::with_capacity(2 * runs.size_hint().1.unwrap_or_default() + 1);
     let mut end = 0;
@@ -132,18 +133,17 @@ fn counts(runs: impl Iterator<Item = Run>, pixels: u32) -> Vec<u32> {
         counts.extend([narrow(run.start - end), narrow(run.length)]);
         end = run.end();
     }
-    // A mask that holds the last pixel ends with its own count, as pycocotools has it.
+    // As in pycocotools, a mask with the last pixel ends with its own count.
     if end < u64::from(pixels) {
         counts.push(narrow(u64::from(pixels) - end));
     }
     counts
 }
 
-/// What `for_each_run` does of the characters of a string without a fault; None if it has any. Without words for one it is
-/// quicker.
-fn for_each_run_of_sound(text: &[u8], pixels: u64, mut run: impl FnMut(Run)) -> Option<()> {
+/// Do the work of `for_each_run` for a string without faults; `None` if it has one. It is faster without error messages.
+fn for_each_run_of_sound(text: &[u8], pixels: u64, mut run: impl FnMut(Span)) -> Option<()> {
     let (mut start, mut before, mut place, mut inside) = (0, [0; 2], 0, false);
-    // The first three counts are no differences.
+    // The first three counts are absolute, the others differences.
     let mut absolute = 3;
     while place < text.len() {
         let (mut value, mut bits) = (0_i64, 0);
@@ -171,7 +171,7 @@ fn for_each_run_of_sound(text: &[u8], pixels: u64, mut run: impl FnMut(Run)) -> 
             return None;
         }
         if inside && length > 0 {
-            run(Run { start, length });
+            run(Span { start, length });
         }
         inside = !inside;
         start += length;
@@ -182,7 +182,7 @@ fn for_each_run_of_sound(text: &[u8], pixels: u64, mut run: impl FnMut(Run)) -> 
 fn for_each_run(
     counts: impl Iterator<Item = Result<u32, Fault>>,
     pixels: u64,
-    mut run: impl FnMut(Run),
+    mut run: impl FnMut(Span),
 ) -> Result<(), Fault> {
     let (mut start, mut count) = (0, 0);
     for value in counts {
@@ -196,7 +196,7 @@ fn for_each_run(
             });
         }
         if count % 2 == 1 && length > 0 {
-            run(Run { start, length });
+            run(Span { start, length });
         }
         start += length;
         count += 1;
@@ -222,7 +222,7 @@ struct Characters<'a> {
     text: &'a [u8],
     character: usize,
     count: usize,
-    /// The last count but one, and the last.
+    /// The last count but one, then the last count.
     before: [u32; 2],
 }
 

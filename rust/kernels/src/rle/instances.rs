@@ -1,35 +1,28 @@
-//! The runs of all instances of a label image, found in one pass over it.
+//! The runs of all instances of a label image, from one pass over it.
 
 use std::ops::Range;
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, Axis};
 
-use super::{LITTLE, Run, share};
-use crate::by_label::ByLabel;
+use super::{LITTLE, Span, share};
 use crate::interrupt;
+use crate::labels::by_label::ByLabel;
 use crate::runs::for_each_difference;
 
-/// A label in as few bits as it comes: the narrower, the more pixels are compared at once.
+/// A label of any width. The narrower the type, the more pixels are compared at once.
 pub trait Label: Copy + PartialEq + Into<u32> + Send + Sync {}
 
 impl<T: Copy + PartialEq + Into<u32> + Send + Sync> Label for T {}
 
 /// The runs of every instance, labels ascending.
 pub(super) struct Instances {
-    /// Those of one instance lie together, by their first pixels. None goes over the foot of a column.
-    runs: Vec<Run>,
-    /// Each label and where its runs lie.
+    /// The runs of one instance lie together, in the order of their first pixels. Each run lies within one column.
+    runs: Vec<Span>,
+    /// Each label and the places of its runs.
     labels: Vec<(u32, Range<usize>)>,
-    /// How many of them one thread encodes at least.
+    /// The least number of instances that one thread encodes.
     least: usize,
-}
-
-/// A run within one column.
-#[derive(Clone, Copy)]
-struct LabelledRun {
-    label: u32,
-    run: Run,
 }
 
 impl Instances {
@@ -44,7 +37,7 @@ impl Instances {
         }
         let image = labels.as_standard_layout();
         let strip = share(image.ncols(), pixels);
-        let columns: Vec<Vec<LabelledRun>> = image
+        let columns: Vec<Vec<(u32, Span)>> = image
             .axis_chunks_iter(Axis(1), strip)
             .into_par_iter()
             .enumerate()
@@ -53,11 +46,11 @@ impl Instances {
         Self::sorted(&columns, pixels)
     }
 
-    /// Sort by label, by counting: runs are in the order of their first pixels already.
-    fn sorted(columns: &[Vec<LabelledRun>], pixels: usize) -> Self {
+    /// Sort the runs by label with a counting sort. They are in the order of their first pixels already.
+    fn sorted(columns: &[Vec<(u32, Span)>], pixels: usize) -> Self {
         let mut places = ByLabel::<usize>::new(pixels);
         let mut present = Vec::new();
-        for &LabelledRun { label, .. } in columns.iter().flatten() {
+        for &(label, _) in columns.iter().flatten() {
             let count = places.slot(label);
             if *count == 0 {
                 present.push(label);
@@ -76,12 +69,12 @@ impl Instances {
                 (label, start..end)
             })
             .collect();
-        let nothing = Run {
+        let nothing = Span {
             start: 0,
             length: 0,
         };
         let mut runs = vec![nothing; end];
-        for &LabelledRun { label, run } in columns.iter().flatten() {
+        for &(label, run) in columns.iter().flatten() {
             let place = places.slot(label);
             runs[*place] = run;
             *place += 1;
@@ -98,7 +91,7 @@ impl Instances {
         }
     }
 
-    /// What `encode` makes of the runs of each instance, ascending and as long as possible.
+    /// Encode the runs of each instance, ascending and as long as possible.
     pub(super) fn encoded<Encoded: Send>(
         &self,
         encode: impl Fn(Joined<'_>) -> Encoded + Send + Sync,
@@ -111,13 +104,13 @@ impl Instances {
     }
 }
 
-/// Runs, those joined that go on from the foot of one column at the head of the next.
-pub(super) struct Joined<'a>(&'a [Run]);
+/// Runs, joined where one ends a column and the next starts the next column.
+pub(super) struct Joined<'a>(&'a [Span]);
 
 impl Iterator for Joined<'_> {
-    type Item = Run;
+    type Item = Span;
 
-    fn next(&mut self) -> Option<Run> {
+    fn next(&mut self) -> Option<Span> {
         let (&first, mut rest) = self.0.split_first()?;
         let mut run = first;
         while let Some((next, after)) = rest.split_first()
@@ -135,23 +128,22 @@ impl Iterator for Joined<'_> {
     }
 }
 
-/// The runs of each column of a strip whose first is `first_column`. Rows are compared many pixels at a time, as they lie
-/// in memory.
+/// The runs of each column of a strip that starts at `first_column`. Rows are compared many pixels at a time.
 fn runs_by_column<T: Label>(
     strip: ArrayView2<'_, T>,
     first_column: usize,
-) -> Vec<Vec<LabelledRun>> {
+) -> Vec<Vec<(u32, Span)>> {
     let (height, width) = strip.dim();
     let mut columns = vec![Vec::new(); width];
     let mut first_rows = vec![0; width];
     let mut close = |column: usize, label: u32, end: usize| {
         let start = std::mem::replace(&mut first_rows[column], end);
         if label != 0 {
-            let run = Run {
+            let run = Span {
                 start: ((first_column + column) * height + start) as u64,
                 length: (end - start) as u64,
             };
-            columns[column].push(LabelledRun { label, run });
+            columns[column].push((label, run));
         }
     };
     let rows = strip

@@ -1,11 +1,11 @@
-//! Kaggle's form: a string of `start length` pairs, starts counted from 1.
+//! The form of Kaggle: a string of `start length` pairs, with starts from 1.
 
 use std::num::IntErrorKind;
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::instances::{Instances, Joined, Label};
-use super::{Fault, RleError, Run, paint, parse_all};
+use super::{Fault, RleError, Span, paint, parse_all};
 use crate::merge::Merge;
 
 /// Encode every instance of a label image, labels ascending.
@@ -41,7 +41,7 @@ fn write(runs: Joined<'_>) -> String {
     String::from_utf8(text).expect("digits and blanks are text")
 }
 
-/// Append the digits of a number, without the detours that formatting takes.
+/// Append the digits of a number, faster than `write!`.
 fn write_number(text: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut first = digits.len();
@@ -56,7 +56,7 @@ fn write_number(text: &mut Vec<u8>, mut number: u64) {
     text.extend_from_slice(&digits[first..]);
 }
 
-pub(super) fn parse(text: &str, pixels: u64) -> Result<Vec<Run>, Fault> {
+pub(super) fn parse(text: &str, pixels: u64) -> Result<Vec<Span>, Fault> {
     let runs = match parse_sound(text.as_bytes(), pixels) {
         Some(runs) => runs,
         None => parse_carefully(text, pixels)?,
@@ -65,8 +65,8 @@ pub(super) fn parse(text: &str, pixels: u64) -> Result<Vec<Run>, Fault> {
     Ok(runs)
 }
 
-/// The runs of a string in which every pair is sound; None if one may not be. Without words for a fault it is quicker.
-fn parse_sound(text: &[u8], pixels: u64) -> Option<Vec<Run>> {
+/// The runs of a string without faults; `None` if it may have one. It is faster without error messages.
+fn parse_sound(text: &[u8], pixels: u64) -> Option<Vec<Span>> {
     let mut runs = Vec::with_capacity(text.len() / 8);
     let mut rest = text.trim_ascii_start();
     while !rest.is_empty() {
@@ -76,12 +76,12 @@ fn parse_sound(text: &[u8], pixels: u64) -> Option<Vec<Run>> {
             return None;
         }
         let start = start - 1;
-        runs.push(Run { start, length });
+        runs.push(Span { start, length });
     }
     Some(runs)
 }
 
-/// Take a number of so few digits that it cannot overflow, and the blanks behind it.
+/// Take a number that is too short to overflow, and the blanks after it.
 fn next_number(text: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     let mut digits = 0;
@@ -104,7 +104,7 @@ fn next_number(text: &mut &[u8]) -> Option<u64> {
     Some(number)
 }
 
-fn parse_carefully(text: &str, pixels: u64) -> Result<Vec<Run>, Fault> {
+fn parse_carefully(text: &str, pixels: u64) -> Result<Vec<Span>, Fault> {
     let mut runs = Vec::new();
     let mut numbers = text.split_ascii_whitespace();
     while let Some(start) = numbers.next() {
@@ -114,7 +114,7 @@ fn parse_carefully(text: &str, pixels: u64) -> Result<Vec<Run>, Fault> {
             return Err(Fault::NoLength { pair, start });
         };
         let length = number(text, length, pair, "length")?;
-        // Written so that no sum can overflow: start is at least 1.
+        // No sum overflows here, as start is at least 1.
         if start > pixels || length > pixels - (start - 1) {
             return Err(Fault::OutOfRange {
                 pair,
@@ -124,12 +124,12 @@ fn parse_carefully(text: &str, pixels: u64) -> Result<Vec<Run>, Fault> {
             });
         }
         let start = start - 1;
-        runs.push(Run { start, length });
+        runs.push(Span { start, length });
     }
     Ok(runs)
 }
 
-/// The positive number that `word`, a part of `text`, holds.
+/// The positive number in `word`, which is a part of `text`.
 fn number(text: &str, word: &str, pair: usize, part: &'static str) -> Result<u64, Fault> {
     let fault = |problem| {
         let byte = word.as_ptr() as usize - text.as_ptr() as usize;
@@ -156,7 +156,7 @@ fn number(text: &str, word: &str, pair: usize, part: &'static str) -> Result<u64
 }
 
 /// Runs may come in any order, but no two may share a pixel.
-fn check_disjoint(runs: &[Run]) -> Result<(), Fault> {
+fn check_disjoint(runs: &[Span]) -> Result<(), Fault> {
     if runs.is_sorted_by(|left, right| left.end() <= right.start) {
         return Ok(());
     }

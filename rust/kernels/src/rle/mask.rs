@@ -1,4 +1,4 @@
-//! One mask of an image, all of it nucleus or not, as networks answer and pycocotools takes it.
+//! Single masks, in which every pixel is nucleus or background, as pycocotools encodes and decodes them.
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, Axis};
@@ -8,10 +8,10 @@ use super::{CocoCounts, LITTLE, RleError, coco_pixels, share};
 use crate::interrupt;
 use crate::runs::for_each_difference;
 
-/// Pixels of runs that are written at once.
+/// The number of pixels of a run that are written at once.
 const AT_ONCE: usize = 32;
 
-/// So many ones, then zeros.
+/// Row `n` has `n` ones, then zeros.
 static SHORT: [[u8; AT_ONCE]; AT_ONCE + 1] = {
     let mut short = [[0; AT_ONCE]; AT_ONCE + 1];
     let mut length = 0;
@@ -26,7 +26,7 @@ static SHORT: [[u8; AT_ONCE]; AT_ONCE + 1] = {
     short
 };
 
-/// The pixels of a mask, 0 outside of it, as they lie in memory.
+/// The pixels of a mask, 0 for background, in their memory order.
 #[derive(Debug, Clone, Copy)]
 pub enum MaskPixels<'a> {
     /// Row after row.
@@ -35,11 +35,11 @@ pub enum MaskPixels<'a> {
     Columns(ArrayView2<'a, u8>),
 }
 
-/// Decode a mask to an all-zero image that lies column after column; its pixels become 1.
+/// Write 1 to the pixels of a mask. The image lies column after column and must be all 0.
 ///
 /// # Errors
 ///
-/// The first fault of the counts, as of mask 0. The image is then of no use.
+/// The first fault of the counts, for mask 0. The content of the image is then undefined.
 pub fn coco_to_mask<Text: AsRef<[u8]>>(
     counts: &CocoCounts<Text>,
     columns: &mut [u8],
@@ -49,7 +49,7 @@ pub fn coco_to_mask<Text: AsRef<[u8]>>(
             interrupt::check();
             let behind = &mut columns[run.start as usize..];
             let length = run.length as usize;
-            // Runs ascend, so what lies behind one is still 0: a short one, as most are, is one store of ones and zeros.
+            // Runs ascend, so the pixels after a run are still 0. A short run, as most are, is one store of ones and zeros.
             match (SHORT.get(length), behind.first_chunk_mut()) {
                 (Some(ones), Some(chunk)) => *chunk = *ones,
                 _ => behind[..length].fill(1),
@@ -81,14 +81,14 @@ pub fn mask_to_coco(mask: MaskPixels<'_>) -> Result<Vec<u32>, RleError> {
         counts.push(change - last);
         last = change;
     }
-    // A mask that holds the last pixel ends with its own count; that of an image without pixels is 0, as pycocotools has it.
+    // As in pycocotools, a mask with the last pixel ends with its own count, and an image without pixels has one count of 0.
     if last < pixels || counts.is_empty() {
         counts.push(pixels - last);
     }
     Ok(counts)
 }
 
-/// Where, in column-major order, the mask begins or ends; in pieces that follow each other.
+/// The column-major indices at which the mask begins or ends, in consecutive pieces.
 fn changes_of_columns(columns: ArrayView2<'_, u8>) -> Vec<Vec<u32>> {
     let pixels = columns.as_standard_layout();
     let pixels = pixels.as_slice().expect("it lies in one piece");
@@ -114,7 +114,7 @@ fn changes_of_columns(columns: ArrayView2<'_, u8>) -> Vec<Vec<u32>> {
         .collect()
 }
 
-/// Where, in column-major order, the mask begins or ends; in pieces that follow each other.
+/// The column-major indices at which the mask begins or ends, in consecutive pieces.
 fn changes_of_rows(rows: ArrayView2<'_, u8>) -> Vec<Vec<u32>> {
     let image = rows.as_standard_layout();
     let (height, width) = image.dim();
@@ -125,7 +125,7 @@ fn changes_of_rows(rows: ArrayView2<'_, u8>) -> Vec<Vec<u32>> {
         .enumerate()
         .map(|(place, pixels)| {
             let first = place * strip;
-            // Going down its first column, one comes from the foot of the column before.
+            // The pixel before the first pixel of a column is the last pixel of the column before.
             let foot = |column: usize| match (first + column).checked_sub(1) {
                 Some(before) => image[[height - 1, before]],
                 None => 0,
@@ -135,7 +135,7 @@ fn changes_of_rows(rows: ArrayView2<'_, u8>) -> Vec<Vec<u32>> {
         .collect()
 }
 
-/// Rows are compared many pixels at a time, as they lie in memory; then what changes is sorted by column, by counting.
+/// Find the changes of a strip row by row, many pixels at a time, and sort them by column with a counting sort.
 fn changes_of_strip(
     strip: ArrayView2<'_, u8>,
     start: usize,

@@ -1,11 +1,11 @@
-//! What the laws share: label images to try, and thread pools to try them on.
+//! Helpers of the laws: label images, and thread pools of several sizes.
 #![allow(dead_code, reason = "each file of laws uses what it needs")]
 
 use ndarray::Array2;
 use proptest::prelude::*;
 
-/// Label images of up to 12 x 150 pixels, so that some span several strips of columns and some have no pixel,
-/// with few labels, so that runs are long enough to cross columns, among them the largest there is.
+/// Label images of up to 12 x 150 pixels. Some span several strips of columns; some have no pixel. Labels are few, so that
+/// runs cross columns; one of them is the largest label.
 pub fn label_images() -> impl Strategy<Value = Array2<u32>> {
     (0_usize..12, 0_usize..150).prop_flat_map(|shape| {
         let labels = prop_oneof![4 => Just(0), 4 => Just(1), 1 => 2_u32..5, 1 => Just(u32::MAX)];
@@ -14,7 +14,7 @@ pub fn label_images() -> impl Strategy<Value = Array2<u32>> {
     })
 }
 
-/// Run `work` on pools of one, two and five threads and return what it gave, which must be the same each time.
+/// Run `work` on pools of one, two and five threads, assert equal results, and return the result.
 pub fn same_at_any_thread_count<T: PartialEq + std::fmt::Debug + Send>(
     work: impl Fn() -> T + Sync,
 ) -> T {

@@ -1,0 +1,37 @@
+"""The table of nuclei as CSV: one row for each nucleus."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import fields
+from typing import BinaryIO
+
+from nucleus_unet.exports.nucleus_table import NucleusTable
+
+_COLUMNS = [each.name for each in fields(NucleusTable) if each.name != "outline"]
+
+
+class TableCsvWriter:
+    """Writes rows as they come.
+
+    Parameters
+    ----------
+    file
+        Binary file to write to.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        self._writer = csv.writer(self._text, lineterminator="\n")
+
+    def __enter__(self) -> TableCsvWriter:
+        self._writer.writerow(_COLUMNS)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._text.detach()
+
+    def add(self, nuclei: NucleusTable) -> None:
+        """Write one row for each nucleus."""
+        self._writer.writerows(zip(*(getattr(nuclei, name).tolist() for name in _COLUMNS), strict=True))

@@ -1,0 +1,129 @@
+"""Write nuclei in any format. To add one, name it in `names.FORMATS` and call its writer here."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_unet.exports.coco import CocoWriter
+from nucleus_unet.exports.csv_table import TableCsvWriter
+from nucleus_unet.exports.geojson import HEAD, TAIL, decode_outlines, features
+from nucleus_unet.exports.names import ZARR_VERSIONS, format_of, stem
+from nucleus_unet.exports.nucleus_table import NucleusTable
+from nucleus_unet.exports.ome_zarr import write_label_zarr
+from nucleus_unet.exports.overlay import write_overlay_png
+from nucleus_unet.exports.parquet import TableWriter
+from nucleus_unet.exports.rle import RleCsvWriter
+from nucleus_unet.exports.tiff import write_label_tiff
+from nucleus_unet.io.atomic import written_atomically
+
+Add = Callable[[NucleusTable], None]
+"""Adds nuclei to a file that is being written."""
+
+
+def save(
+    path: Path, labels: NDArray[np.uint32], table: NucleusTable, image: NDArray[Any], *, mpp: float | None
+) -> None:
+    """Write the nuclei of an image in the format that the file name means.
+
+    Parameters
+    ----------
+    path
+        Replaced if it exists.
+    labels : NDArray[np.uint32] (H, W)
+        0 background.
+    table
+        The nuclei with their outlines.
+    image : NDArray[Any] (H, W) or (H, W, 3)
+        For the picture.
+    mpp
+        Pixel size in micrometres, if known.
+    """
+    chosen = format_of(path)
+    if chosen == "tif":
+        write_label_tiff(path, labels, mpp=mpp)
+    elif chosen == "png":
+        write_overlay_png(path, image, labels)
+    elif chosen in ZARR_VERSIONS:
+        write_label_zarr(path, pyramid(labels), version=ZARR_VERSIONS[chosen], mpp=mpp)
+    else:
+        height, width = labels.shape
+        with open_table_file(chosen, path, shape=(height, width), name=stem(path)) as add:
+            add(table)
+
+
+@contextmanager
+def open_table_file(chosen: str, path: Path, *, shape: tuple[int, int], name: str) -> Iterator[Add]:
+    """Open a file of one of `TABLE_FORMATS` for writing; yield what adds nuclei. The file appears at the end.
+
+    Parameters
+    ----------
+    chosen
+        Name of the format.
+    path
+        Replaced if it exists.
+    shape
+        Height and width of the image.
+    name
+        Name of the image in the file, where the format has one.
+    """
+    with written_atomically(path) as file:
+        if chosen == "csv":
+            with TableCsvWriter(file) as table:
+                yield table.add
+        elif chosen == "parquet":
+            with TableWriter(file) as parquet:
+                yield parquet.add
+        elif chosen == "geojson":
+            with _geojson(file, compressed=path.suffix.lower() == ".gz") as add:
+                yield add
+        elif chosen == "coco":
+            with CocoWriter(file, shape=shape, name=name) as coco:
+                yield lambda nuclei: _add_to_coco(coco, nuclei)
+        else:
+            with RleCsvWriter(file, height=shape[0], image_id=name) as rle:
+                yield lambda nuclei: _add_to_rle(rle, nuclei)
+
+
+@contextmanager
+def _geojson(file: BinaryIO, *, compressed: bool) -> Iterator[Add]:
+    text = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) if compressed else file
+    first = True
+
+    def add(nuclei: NucleusTable) -> None:
+        nonlocal first
+        texts = features(nuclei.outline, area=nuclei.area, intensity=nuclei.intensity, probability=nuclei.probability)
+        if texts:
+            text.write((b"" if first else b",") + b",".join(texts))
+            first = False
+
+    text.write(HEAD)
+    yield add
+    text.write(TAIL)
+    if compressed:
+        text.close()
+
+
+def _add_to_rle(rle: RleCsvWriter, nuclei: NucleusTable) -> None:
+    for polygons in decode_outlines(nuclei.outline):
+        rle.add(polygons)
+
+
+def _add_to_coco(coco: CocoWriter, nuclei: NucleusTable) -> None:
+    for each, polygons in zip(nuclei.nuclei(), decode_outlines(nuclei.outline), strict=True):
+        box = each.top, each.left, each.bottom, each.right
+        coco.add(polygons, area=each.area, box=box, probability=each.probability)
+
+
+def pyramid(labels: NDArray[np.uint32], coarsest: int = 1024) -> list[NDArray[np.uint32]]:
+    """Return a label image and its coarser levels, each with every second row and column of the one before."""
+    levels = [labels]
+    while max(levels[-1].shape) > coarsest:
+        levels.append(levels[-1][::2, ::2])
+    return levels

@@ -1,0 +1,77 @@
+"""The names and suffixes of the formats in which nuclei are saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from nucleus_unet.errors import SettingsError
+
+
+class Format(NamedTuple):
+    """A file format.
+
+    Attributes
+    ----------
+    suffixes
+        Ends of file names that mean this format; the first one is the usual.
+    title
+        What a file of this format holds.
+    """
+
+    suffixes: tuple[str, ...]
+    title: str
+
+
+FORMATS = {
+    "tif": Format((".tif", ".tiff"), "label image"),
+    "csv": Format((".csv",), "table"),
+    "parquet": Format((".parquet",), "GeoParquet: table and outlines"),
+    "geojson": Format((".geojson", ".geojson.gz", ".json", ".json.gz"), "outlines, as QuPath opens them"),
+    "coco": Format((".coco.json",), "COCO instances"),
+    "rle": Format((".rle.csv",), "run-length encoding of the 2018 Data Science Bowl"),
+    "omezarr": Format((".ome.zarr", ".zarr"), "label image as OME-Zarr 0.5"),
+    "omezarr0.4": Format(("-0.4.ome.zarr",), "label image as OME-Zarr 0.4"),
+    "png": Format((".png",), "picture with outlines"),
+}
+"""By the names that the command line takes."""
+
+ZARR_VERSIONS = {"omezarr": "0.5", "omezarr0.4": "0.4"}
+TABLE_FORMATS = ("csv", "parquet", "geojson", "coco", "rle")
+"""The formats that are written nucleus by nucleus."""
+
+
+def format_of(path: Path) -> str:
+    """Return the format that the suffix of a file name means; the longest suffix decides.
+
+    Raises
+    ------
+    SettingsError
+        If no format has this suffix.
+
+    Examples
+    --------
+    >>> format_of(Path("a.coco.json")), format_of(Path("a.JSON"))
+    ('coco', 'geojson')
+    """
+    name = path.name.lower()
+    found = [(len(suffix), key) for key, each in FORMATS.items() for suffix in each.suffixes if name.endswith(suffix)]
+    if not found:
+        known = ", ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)
+        raise SettingsError(f"{path}: expected a name that ends in one of {known}")
+    return max(found)[1]
+
+
+def check_formats(names: Sequence[str]) -> None:
+    """Raise `SettingsError` unless there is at least one name and each is the name of a format."""
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown or not names:
+        raise SettingsError(f"format: expected some of {', '.join(FORMATS)}, got {', '.join(unknown) or 'none'}")
+
+
+def stem(path: Path) -> str:
+    """Return the name of a file without the suffix of its format."""
+    suffixes = [suffix for each in FORMATS.values() for suffix in each.suffixes]
+    longest = max((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), key=len, default="")
+    return path.name[: len(path.name) - len(longest)]

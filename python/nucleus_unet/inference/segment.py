@@ -1,0 +1,132 @@
+"""One image from pixels to labels: normalise, run the network, group."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_unet.inference.engine import Engine, Predictor
+from nucleus_unet.inference.grouping import group
+from nucleus_unet.inference.planning import choose_group_config, choose_scale, make_plan
+from nucleus_unet.inference.predict import predict_maps
+from nucleus_unet.inference.test_time_augmentation import build_predictor
+from nucleus_unet.masks import filter_by_area, relabel_by_position
+from nucleus_unet.model.bundle import Bundle
+from nucleus_unet.options import PredictOptions
+from nucleus_unet.plan import Plan
+from nucleus_unet.preprocessing.dab import dab_attenuated_range, sampling_step
+from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise, percentile_range
+from nucleus_unet.preprocessing.resample import enlarge_labels, resample, scaled_size
+from nucleus_unet.progress import Progress, tracker
+
+
+class Segmented(NamedTuple):
+    """The nuclei of one image.
+
+    Attributes
+    ----------
+    labels : NDArray[np.uint32] (H, W)
+        0 background; 1..N by raster order of each nucleus's first pixel.
+    probabilities : NDArray[np.float32] (N,)
+        Mean foreground probability of each nucleus.
+    plan
+        How they were found.
+    maps : NDArray[np.uint8] (h, w, 4) or None
+        The network's output at its scale, if the options ask for it.
+    """
+
+    labels: NDArray[np.uint32]
+    probabilities: NDArray[np.float32]
+    plan: Plan
+    maps: NDArray[np.uint8] | None
+
+
+def segment(
+    bundle: Bundle, engine: Engine, pixels: NDArray[Any], options: PredictOptions, *, mpp: float | None = None
+) -> Segmented:
+    """Find the nuclei of one image.
+
+    Parameters
+    ----------
+    bundle, engine
+        The model, and what runs it.
+    pixels : NDArray[Any] (H, W) or (H, W, 3)
+        From `nucleus_unet.io.channels.prepare_image`.
+    options
+        See `PredictOptions`.
+    mpp
+        Pixel size in micrometres, if the image's file gives it.
+    """
+    progress = Progress(options.progress, options.cancel)
+    progress.check()
+    tile = options.tile or engine.default_tile
+    shape = pixels.shape[:2]
+    scale = choose_scale(
+        bundle.config, options, mpp=mpp, shape=pixels.shape, dtype=pixels.dtype, read=lambda *region: pixels[region]
+    )
+    group_config = choose_group_config(bundle.config, options, scale)
+    intensity_range = percentile_range(pixels)
+    step = sampling_step(pixels.shape)
+    plan = make_plan(
+        bundle,
+        engine.identity,
+        options,
+        group_config,
+        scale=scale,
+        intensity_range=intensity_range,
+        attenuated_range=dab_attenuated_range(pixels[::step, ::step], intensity_range, options.dab),
+        tile=tile,
+        batch_size=options.batch_size,
+    )
+    if intensity_range is None:
+        maps = _empty_maps(shape, scale) if options.maps else None
+        return Segmented(np.zeros(shape, np.uint32), np.zeros(0, np.float32), plan, maps)
+    network = build_predictor(engine, plan)
+    maps = _predict(network, pixels, intensity_range, scale, tile, options.batch_size, progress)
+    engine.release()
+    grouped = group(maps, group_config)
+    labels, probabilities = grouped.labels, grouped.probabilities
+    if scale != 1:
+        labels, probabilities = _renumbered(enlarge_labels(labels, shape, scale), probabilities, options.min_area or 0)
+    return Segmented(labels, probabilities, plan, maps if options.maps else None)
+
+
+def _predict(
+    network: Predictor,
+    pixels: NDArray[Any],
+    intensity_range: IntensityRange,
+    scale: float,
+    tile: int,
+    batch_size: int,
+    progress: Progress,
+) -> NDArray[np.uint8]:
+    if scale == 1:
+        shape = pixels.shape[:2]
+
+        def read(rows: slice, columns: slice) -> NDArray[np.float32]:
+            return normalise(pixels[rows, columns], intensity_range)
+    else:
+        scaled = resample(normalise(pixels, intensity_range), scale)
+        shape = scaled.shape[:2]
+
+        def read(rows: slice, columns: slice) -> NDArray[np.float32]:
+            return scaled[rows, columns]
+
+    return predict_maps(network, read, shape, tile=tile, batch_size=batch_size, track=tracker("tiles", show=progress))
+
+
+def _empty_maps(shape: tuple[int, int], scale: float) -> NDArray[np.uint8]:
+    """Return the maps of an image whose pixels are all equal: no foreground, offsets of 0."""
+    maps = np.zeros((*(scaled_size(side, scale) if side else 0 for side in shape), 4), np.uint8)
+    maps[..., 2:] = 128
+    return maps
+
+
+def _renumbered(
+    labels: NDArray[np.uint32], probabilities: NDArray[np.float32], min_area: int
+) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    """Renumber labels where scaling lost a nucleus, made it too small, or changed which pixel comes first."""
+    renumbered, old_labels = relabel_by_position(filter_by_area(labels, min_area=min_area))
+    return renumbered, probabilities[old_labels[1:].astype(np.intp) - 1]

@@ -1,0 +1,120 @@
+"""One slide from file to results, as `nucleus_unet.Segmenter.predict_slide` calls it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nucleus_unet.errors import SettingsError
+from nucleus_unet.inference.engine import Engine
+from nucleus_unet.inference.planning import choose_group_config, choose_scale, make_plan
+from nucleus_unet.io.arrays import ArrayLike
+from nucleus_unet.io.source import file_facts, open_slide
+from nucleus_unet.model.bundle import Bundle
+from nucleus_unet.options import SlideOptions
+from nucleus_unet.plan import Plan
+from nucleus_unet.progress import Progress
+from nucleus_unet.slides.executors.dask import Cluster
+from nucleus_unet.slides.executors.shards import check_shard
+from nucleus_unet.slides.plan import Survey
+from nucleus_unet.slides.result import SlideResult
+from nucleus_unet.slides.roi import read_roi
+from nucleus_unet.slides.run import ExecutionOptions, SlideModel, SlideRun
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+logger = logging.getLogger(__name__)
+
+
+def segment_slide(
+    bundle: Bundle,
+    engine: Engine,
+    slide: Path | str | ArrayLike,
+    out: Path,
+    options: SlideOptions,
+    *,
+    shard: tuple[int, int] | None,
+    merge: bool,
+    client: Client | None,
+) -> SlideResult | None:
+    """Find the nuclei of a slide; see `nucleus_unet.Segmenter.predict_slide`.
+
+    Parameters
+    ----------
+    bundle, engine
+        The model, and what runs it.
+    slide, out, shard, merge, client
+        As `nucleus_unet.Segmenter.predict_slide` takes them.
+    options
+        See `SlideOptions`.
+    """
+    if (shard is not None) + merge + (client is not None) > 1:
+        raise SettingsError("give one of shard, merge and client: shards are merged when all are done")
+    if client is not None and not isinstance(slide, Path | str):
+        raise SettingsError(f"client: expected the path of a slide, which workers open, got {type(slide).__name__}")
+    engine = engine.parallel()
+    tile = options.tile or engine.default_tile
+    checked_shard = None if shard is None else check_shard(shard)
+    roi = None if options.roi is None else read_roi(options.roi)
+    opened = open_slide(slide, channel=options.channel, channel_axis=options.channel_axis)
+    if options.mpp is not None:
+        opened.mpp = float(options.mpp)
+    elif options.diameter is None and opened.mpp is None:
+        logger.warning(
+            "the slide gives no plausible pixel size and keeps its size: give mpp= or diameter= if its nuclei are not "
+            "about %.0f pixels wide",
+            bundle.config.diameter,
+        )
+    shape = opened.shape if opened.channels is None else (*opened.shape, opened.channels)
+    scale = choose_scale(bundle.config, options, mpp=opened.mpp, shape=shape, dtype=opened.dtype, read=opened.read)
+    group_config = choose_group_config(bundle.config, options, scale)
+
+    def plan(survey: Survey) -> Plan:
+        return make_plan(
+            bundle,
+            engine.identity,
+            options,
+            group_config,
+            scale=scale,
+            intensity_range=survey.intensity_range,
+            attenuated_range=survey.stains.range_for(options.dab),
+            tile=tile,
+            batch_size=1,
+        )
+
+    model = SlideModel(
+        engine=engine,
+        scale=scale,
+        group_config=group_config,
+        min_area=options.min_area,
+        tissue=options.tissue,
+        roi=roi,
+        plan=plan,
+    )
+    run = SlideRun(
+        opened,
+        model,
+        out,
+        origin=_origin(slide, options),
+        sizes=ExecutionOptions(tile, options.block, options.workers or min(4, os.cpu_count() or 1)),
+        progress=Progress(options.progress, options.cancel),
+    )
+    if checked_shard is not None:
+        run.shard(checked_shard)
+        return None
+    cluster = None
+    if client is not None:
+        path = Path(str(slide)).resolve()
+        cluster = Cluster(client, bundle, path, options.channel, options.channel_axis, roi)
+    return run.whole(merge=merge, cluster=cluster)
+
+
+def _origin(slide: Path | str | ArrayLike, options: SlideOptions) -> dict[str, object] | None:
+    """Return facts that identify a file and the chosen channel without reading pixels; None if there are none."""
+    if not isinstance(slide, Path | str):
+        return None
+    facts = file_facts(Path(slide))
+    return facts and {**facts, "channel": f"{options.channel!r} of axis {options.channel_axis!r}"}

@@ -1,0 +1,114 @@
+//! Outlines as the features of `GeoJSON` (RFC 7946) that `QuPath` reads as detections.
+
+use std::fmt::Write as _;
+
+use uuid::Uuid;
+
+use crate::geometry::wkb::{self, WkbError};
+
+const CLASSIFIED: &str = r#""properties":{"objectType":"detection","classification":{"name":"Nucleus","color":[255,200,0]}"#;
+
+/// The content of the feature of a nucleus.
+#[derive(Debug, Clone, Copy)]
+pub struct Detection<'a> {
+    /// The outline as well-known binary in the form of [`wkb::encode`].
+    pub outline: &'a [u8],
+    /// The area in pixels.
+    pub area: i64,
+    /// The mean intensity. Like the probability, it is left out if it is not finite, as JSON has no such numbers.
+    pub intensity: f64,
+    /// The probability of the nucleus.
+    pub probability: f32,
+}
+
+/// Write the feature of a detection. Its id is the version 5 UUID of its first vertex `x,y` in a namespace.
+///
+/// # Errors
+/// If the outline is not in the form of [`wkb::encode`].
+pub fn feature(detection: &Detection<'_>, namespace: Uuid) -> Result<String, WkbError> {
+    let geometry = wkb::geometry(detection.outline)?;
+    let [x, y] = geometry.first;
+    let id = Uuid::new_v5(&namespace, format!("{x},{y}").as_bytes());
+    let (kind, coordinates) = (geometry.kind, geometry.coordinates);
+    let mut text = String::with_capacity(coordinates.len() + 384);
+    let written = write!(
+        text,
+        r#"{{"type":"Feature","id":"{id}","geometry":{{"type":"{kind}","coordinates":{coordinates}}},"#
+    )
+    .and_then(|()| write_measurements(&mut text, detection));
+    written.expect("memory takes text");
+    Ok(text)
+}
+
+fn write_measurements(text: &mut String, detection: &Detection<'_>) -> std::fmt::Result {
+    let area = detection.area;
+    write!(text, r#"{CLASSIFIED},"measurements":{{"Area px^2":{area}"#)?;
+    for (name, value) in [
+        ("Mean intensity", detection.intensity),
+        ("Probability", detection.probability.into()),
+    ] {
+        if value.is_finite() {
+            write!(text, r#","{name}":{:?}"#, rounded(value))?;
+        }
+    }
+    text.write_str("}}}")
+}
+
+/// The number rounded to four decimals.
+fn rounded(number: f64) -> f64 {
+    format!("{number:.4}")
+        .parse()
+        .expect("a number's own digits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::contour::Polygon;
+
+    fn written(intensity: f64) -> String {
+        let exterior = vec![[1, 0], [1, 1], [0, 1], [0, 0], [1, 0]];
+        let holes = Vec::new();
+        let detection = Detection {
+            outline: &wkb::encode(&[Polygon { exterior, holes }], [10, 20]),
+            area: 1,
+            intensity,
+            probability: 0.912_345_7,
+        };
+        feature(&detection, Uuid::NAMESPACE_URL).unwrap()
+    }
+
+    #[test]
+    fn a_feature_tells_id_outline_and_measurements() {
+        assert_eq!(
+            written(128.0),
+            concat!(
+                // uuid.uuid5(uuid.NAMESPACE_URL, "11,20") in Python
+                r#"{"type":"Feature","id":"3bb91230-eea9-5ac3-a07c-e985f0207da3","#,
+                r#""geometry":{"type":"Polygon","coordinates":[[[11,20],[11,21],[10,21],[10,20],[11,20]]]},"#,
+                r#""properties":{"objectType":"detection","classification":{"name":"Nucleus","color":[255,200,0]},"#,
+                r#""measurements":{"Area px^2":1,"Mean intensity":128.0,"Probability":0.9123}}}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn an_intensity_beyond_all_numbers_is_left_out() {
+        for intensity in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            let text = written(intensity);
+            assert!(text.contains(r#""Area px^2":1,"Probability""#), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_four_decimals_at_most() {
+        for (number, shown) in [
+            (0.0, "0.0"),
+            (2.0 / 3.0, "0.6667"),
+            (-7.25, "-7.25"),
+            (1e300, "1e300"),
+        ] {
+            assert_eq!(format!("{:?}", rounded(number)), shown);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Outlines in the formats of geographic software: well-known binary and `GeoJSON`.
+
+pub mod geojson;
+pub mod wkb;

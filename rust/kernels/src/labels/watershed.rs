@@ -1,0 +1,473 @@
+//! Watershed from markers, pixel for pixel as scikit-image floods.
+//!
+//! Pixels leave the queue by level, then by age. A pixel that leaves the queue gives its label to its free neighbours and
+//! raises their level to its own. The order of markers of one level remains: scikit-image takes them in the order in which
+//! they lie in its binary heap, so `Heap` arranges its items as that heap does. Once no two markers of one level have free
+//! neighbours, every queue gives the same result, and `Buckets` are faster for few levels.
+//! See Beucher and Meyer (1993), The morphological approach to segmentation: the watershed transformation.
+
+use std::ops::Range;
+
+use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
+use thiserror::Error;
+
+use crate::interrupt;
+use crate::labels::components::Connectivity;
+use crate::runs::{Run, find_runs};
+
+/// The label of pixels outside of the mask or the image. Pixels with a label are never flooded.
+const CLOSED: u32 = 1;
+
+/// Why an image cannot be flooded.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WatershedError {
+    /// An array differs in shape from the image to flood.
+    #[error("{name}: expected the image's shape {expected:?}, got {came:?}")]
+    Shape {
+        /// The name of the array.
+        name: &'static str,
+        /// Rows and columns of the image to flood.
+        expected: (usize, usize),
+        /// Rows and columns of the array.
+        came: (usize, usize),
+    },
+    /// The image has more pixels than 32 bits can number.
+    #[error(
+        "image: expected less than 2^32 pixels with a frame of one pixel, got {rows} x {columns}"
+    )]
+    Size {
+        /// The number of rows given.
+        rows: usize,
+        /// The number of columns given.
+        columns: usize,
+    },
+    /// A pixel is not a number, so it has no level.
+    #[error("image: expected numbers, got not-a-number at row {row}, column {column}")]
+    NotANumber {
+        /// The row of the pixel.
+        row: usize,
+        /// The column of the pixel.
+        column: usize,
+    },
+}
+
+/// A type of pixels, which are ordered as unsigned integers are.
+pub trait Level: Copy {
+    /// The integer.
+    type Key: Key;
+
+    /// The number of levels, if buckets for all of them are worth their memory.
+    const BUCKETS: Option<usize>;
+
+    /// The integer of this level; `None` for not-a-number.
+    fn key(self) -> Option<Self::Key>;
+}
+
+/// A level as an unsigned integer.
+pub trait Key: Copy + Ord + Default + Into<u64> {
+    /// The order of pixels in the queue: level, then age.
+    type Order: Copy + Ord;
+
+    /// Combine level and age.
+    fn with_age(self, age: u32) -> Self::Order;
+
+    /// The level of such a combination.
+    fn of(order: Self::Order) -> Self;
+}
+
+impl Key for u32 {
+    type Order = u64;
+
+    fn with_age(self, age: u32) -> u64 {
+        u64::from(self) << 32 | u64::from(age)
+    }
+
+    fn of(order: u64) -> Self {
+        (order >> 32) as u32
+    }
+}
+
+impl Key for u64 {
+    type Order = u128;
+
+    fn with_age(self, age: u32) -> u128 {
+        u128::from(self) << 32 | u128::from(age)
+    }
+
+    fn of(order: u128) -> Self {
+        (order >> 32) as u64
+    }
+}
+
+impl Level for u8 {
+    type Key = u32;
+    const BUCKETS: Option<usize> = Some(1 << 8);
+
+    fn key(self) -> Option<u32> {
+        Some(self.into())
+    }
+}
+
+impl Level for u16 {
+    type Key = u32;
+    const BUCKETS: Option<usize> = Some(1 << 16);
+
+    fn key(self) -> Option<u32> {
+        Some(self.into())
+    }
+}
+
+impl Level for f32 {
+    type Key = u32;
+    const BUCKETS: Option<usize> = None;
+
+    fn key(self) -> Option<u32> {
+        // Negative zero becomes zero. The bits of negative numbers fall as the numbers rise.
+        let bits = (self + 0.0).to_bits();
+        let key = if bits >> 31 == 1 {
+            !bits
+        } else {
+            bits | 1 << 31
+        };
+        (!self.is_nan()).then_some(key)
+    }
+}
+
+impl Level for f64 {
+    type Key = u64;
+    const BUCKETS: Option<usize> = None;
+
+    fn key(self) -> Option<u64> {
+        let bits = (self + 0.0).to_bits();
+        let key = if bits >> 63 == 1 {
+            !bits
+        } else {
+            bits | 1 << 63
+        };
+        (!self.is_nan()).then_some(key)
+    }
+}
+
+/// Flood an image from its markers, and write to each pixel the label of the marker that reached it.
+///
+/// The result is that of `skimage.segmentation.watershed`, scikit-image 0.26, without compactness or lines. `labels` must be
+/// all 0; pixels outside of the mask are not written.
+///
+/// # Errors
+///
+/// [`WatershedError`] where shapes differ, the image is too large or a pixel in the mask is not a number.
+pub fn watershed<L: Level>(
+    image: ArrayView2<'_, L>,
+    markers: ArrayView2<'_, u32>,
+    mask: Option<ArrayView2<'_, bool>>,
+    connectivity: Connectivity,
+    labels: ArrayViewMut2<'_, u32>,
+) -> Result<(), WatershedError> {
+    let others = [
+        ("markers", markers.dim()),
+        ("mask", mask.map_or(image.dim(), |mask| mask.dim())),
+        ("labels", labels.dim()),
+    ];
+    for (name, came) in others {
+        if came != image.dim() {
+            return Err(WatershedError::Shape {
+                name,
+                expected: image.dim(),
+                came,
+            });
+        }
+    }
+    let mut basin = Basin::new(image, markers, mask, connectivity)?;
+    basin.flood(L::BUCKETS);
+    basin.write(labels);
+    Ok(())
+}
+
+/// The level and the label of a pixel, which are read together.
+#[derive(Debug, Clone, Copy)]
+struct Cell<K> {
+    key: K,
+    label: u32,
+}
+
+/// The image in a frame of closed pixels, so that every pixel in it has all its neighbours.
+struct Basin<K> {
+    cells: Vec<Cell<K>>,
+    width: usize,
+    /// Row and columns of the pixels in the mask, in raster order.
+    open: Vec<(usize, Range<usize>)>,
+    /// Pixels with an initial label, in raster order.
+    markers: Vec<u32>,
+    /// Offsets to the neighbours in the order of scikit-image: across edges, then across corners.
+    neighbours: Vec<isize>,
+    /// The age of the last pixel in the queue; markers have age 0.
+    age: u32,
+}
+
+impl<K: Key> Basin<K> {
+    fn new<L: Level<Key = K>>(
+        image: ArrayView2<'_, L>,
+        markers: ArrayView2<'_, u32>,
+        mask: Option<ArrayView2<'_, bool>>,
+        connectivity: Connectivity,
+    ) -> Result<Self, WatershedError> {
+        let (rows, columns) = image.dim();
+        let width = columns.saturating_add(2);
+        let size = rows.saturating_add(2).saturating_mul(width);
+        if u32::try_from(size).is_err() {
+            return Err(WatershedError::Size { rows, columns });
+        }
+        let closed = Cell {
+            key: K::default(),
+            label: CLOSED,
+        };
+        let mut cells = vec![closed; size];
+        let mut marked = Vec::new();
+        let open = open_runs(mask, (rows, columns));
+        for (row, run) in &open {
+            let start = (row + 1) * width + 1;
+            let part = Slice::from(run.clone());
+            let levels = image.row(*row).slice_axis_move(Axis(0), part);
+            let pixels = levels
+                .into_iter()
+                .zip(markers.row(*row).slice_axis_move(Axis(0), part));
+            for (column, (level, &label)) in run.clone().zip(pixels) {
+                let key = level.key();
+                let key = key.ok_or(WatershedError::NotANumber { row: *row, column })?;
+                cells[start + column] = Cell { key, label };
+                if label != 0 {
+                    marked.push((start + column) as u32);
+                }
+            }
+        }
+        let down = width as isize;
+        let mut neighbours = vec![-down, -1, 1, down];
+        if connectivity == Connectivity::Eight {
+            neighbours.extend([-down - 1, -down + 1, down - 1, down + 1]);
+        }
+        Ok(Self {
+            cells,
+            width,
+            open,
+            markers: marked,
+            neighbours,
+            age: 0,
+        })
+    }
+
+    fn flood(&mut self, buckets: Option<usize>) {
+        let mut heap = Heap::new();
+        for &pixel in &self.markers {
+            heap.push(Waiting {
+                order: self.cells[pixel as usize].key.with_age(0),
+                pixel,
+            });
+        }
+        let last_tie = self.last_tie();
+        while let Some(taken) = heap.pop() {
+            let level = K::of(taken.order);
+            self.spread(taken.pixel, level, |pixel, level, age| {
+                heap.push(Waiting {
+                    order: level.with_age(age),
+                    pixel,
+                });
+            });
+            if let Some(buckets) = buckets
+                && last_tie.is_none_or(|tie| tie < level)
+            {
+                return self.flood_by_buckets(heap, buckets);
+            }
+        }
+    }
+
+    /// Flood on from the pixels of a heap, once level and age alone determine the result.
+    fn flood_by_buckets(&mut self, heap: Heap<K>, levels: usize) {
+        let mut buckets = Buckets::new(levels, self.cells.len());
+        let mut waiting = heap.items;
+        waiting.sort_unstable_by_key(|waiting| waiting.order);
+        for Waiting { order, pixel } in waiting {
+            buckets.push(level_index(K::of(order)), pixel);
+        }
+        while let Some((pixel, level)) = buckets.pop() {
+            // A pixel below the level of the flood waits at that level.
+            self.spread(pixel, K::default(), |pixel, key, _| {
+                buckets.push(level.max(level_index(key)), pixel);
+            });
+        }
+    }
+
+    /// Give the label of a pixel to its free neighbours and queue them at their own level, but at least at this one.
+    fn spread(&mut self, pixel: u32, level: K, mut wait: impl FnMut(u32, K, u32)) {
+        // Each pixel comes once; every 256th one checks.
+        if pixel.is_multiple_of(256) {
+            interrupt::check();
+        }
+        let label = self.cells[pixel as usize].label;
+        for &step in &self.neighbours {
+            let neighbour = pixel.wrapping_add(step as u32);
+            let cell = &mut self.cells[neighbour as usize];
+            if cell.label == 0 {
+                cell.label = label;
+                self.age += 1;
+                wait(neighbour, cell.key.max(level), self.age);
+            }
+        }
+    }
+
+    /// The highest level that two markers with free neighbours share.
+    fn last_tie(&self) -> Option<K> {
+        let has_a_say = |pixel: u32| {
+            let mut neighbours = self.neighbours.iter();
+            neighbours.any(|&step| self.cells[pixel.wrapping_add(step as u32) as usize].label == 0)
+        };
+        let markers = self.markers.iter().filter(|&&marker| has_a_say(marker));
+        let mut levels: Vec<K> = markers
+            .map(|&marker| self.cells[marker as usize].key)
+            .collect();
+        levels.sort_unstable();
+        let mut pairs = levels.windows(2).rev();
+        pairs.find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+    }
+
+    fn write(&self, mut labels: ArrayViewMut2<'_, u32>) {
+        for (row, run) in &self.open {
+            let start = (row + 1) * self.width + 1;
+            let cells = &self.cells[start + run.start..start + run.end];
+            let pixels = labels.row_mut(*row);
+            let pixels = pixels.slice_axis_move(Axis(0), run.clone().into());
+            for (label, cell) in pixels.into_iter().zip(cells) {
+                *label = cell.label;
+            }
+        }
+    }
+}
+
+/// Row and columns of the pixels in the mask, in raster order; without a mask, all rows.
+fn open_runs(
+    mask: Option<ArrayView2<'_, bool>>,
+    (rows, columns): (usize, usize),
+) -> Vec<(usize, Range<usize>)> {
+    let Some(mask) = mask else {
+        return (0..rows).map(|row| (row, 0..columns)).collect();
+    };
+    let mask = mask.as_standard_layout();
+    let mut open = Vec::new();
+    let mut runs = Vec::new();
+    for (row, pixels) in mask.rows().into_iter().enumerate() {
+        runs.clear();
+        find_runs(
+            pixels.to_slice().expect("a row lies in one piece"),
+            &mut runs,
+        );
+        open.extend(runs.iter().map(|run: &Run<bool>| (row, run.columns())));
+    }
+    open
+}
+
+fn level_index(key: impl Into<u64>) -> usize {
+    key.into() as usize
+}
+
+/// A pixel in the queue.
+#[derive(Debug, Clone, Copy)]
+struct Waiting<O> {
+    order: O,
+    pixel: u32,
+}
+
+/// A binary heap, least item first. It leaves items of equal order where the heap of scikit-image leaves them.
+struct Heap<K: Key> {
+    items: Vec<Waiting<K::Order>>,
+}
+
+impl<K: Key> Heap<K> {
+    fn new() -> Self {
+        Self { items: Vec::new() }
+    }
+
+    /// Append an item and let it rise while its parent is greater.
+    fn push(&mut self, item: Waiting<K::Order>) {
+        let mut place = self.items.len();
+        self.items.push(item);
+        while place > 0 {
+            let parent = (place - 1) / 2;
+            if self.items[parent].order <= item.order {
+                break;
+            }
+            self.items[place] = self.items[parent];
+            place = parent;
+        }
+        self.items[place] = item;
+    }
+
+    /// Take the first item. By definition the last item sinks from the first place along the lesser child, of equal children
+    /// the left one. As it mostly sinks far, it is put at the bottom instead and rises to the same place.
+    fn pop(&mut self) -> Option<Waiting<K::Order>> {
+        let last = self.items.pop()?;
+        let Some(&first) = self.items.first() else {
+            return Some(last);
+        };
+        let items = self.items.as_mut_slice();
+        let mut place = 0;
+        while 2 * place + 2 < items.len() {
+            let left = 2 * place + 1;
+            let child = left + usize::from(items[left + 1].order < items[left].order);
+            items[place] = items[child];
+            place = child;
+        }
+        if 2 * place + 1 < items.len() {
+            items[place] = items[2 * place + 1];
+            place = 2 * place + 1;
+        }
+        while place > 0 {
+            let parent = (place - 1) / 2;
+            if items[parent].order < last.order {
+                break;
+            }
+            items[place] = items[parent];
+            place = parent;
+        }
+        items[place] = last;
+        Some(first)
+    }
+}
+
+/// A queue for each level. Levels never fall, so the search for the lowest one only goes up. Each pixel links to the next
+/// pixel of its level. Pixel 0 lies in the frame and never waits, so 0 stands for no pixel.
+struct Buckets {
+    first: Vec<u32>,
+    last: Vec<u32>,
+    next: Vec<u32>,
+    level: usize,
+}
+
+impl Buckets {
+    fn new(levels: usize, pixels: usize) -> Self {
+        Self {
+            first: vec![0; levels],
+            last: vec![0; levels],
+            next: vec![0; pixels],
+            level: 0,
+        }
+    }
+
+    fn push(&mut self, level: usize, pixel: u32) {
+        if self.first[level] == 0 {
+            self.first[level] = pixel;
+        } else {
+            self.next[self.last[level] as usize] = pixel;
+        }
+        self.last[level] = pixel;
+    }
+
+    /// Take the oldest pixel of the lowest level, with that level.
+    fn pop(&mut self) -> Option<(u32, usize)> {
+        while *self.first.get(self.level)? == 0 {
+            self.level += 1;
+        }
+        let first = &mut self.first[self.level];
+        let pixel = *first;
+        *first = self.next[pixel as usize];
+        Some((pixel, self.level))
+    }
+}

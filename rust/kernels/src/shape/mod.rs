@@ -1,0 +1,6 @@
+//! Kernels that describe each nucleus of a label image: its measurements, its moments and its outline.
+
+pub mod contour;
+pub mod measure;
+pub mod moments;
+pub mod simplify;

@@ -1,0 +1,52 @@
+//! `nucleus_kernels::geometry::geojson` for Python.
+
+use nucleus_kernels::geometry::geojson::{self as kernel, Detection};
+use numpy::{Ix1, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use uuid::Uuid;
+
+use super::for_each_outline;
+use crate::arrays::array;
+use crate::border;
+
+#[pyfunction]
+#[pyo3(signature = (outlines, *, area, intensity, probability, namespace))]
+pub fn geojson_features<'py>(
+    py: Python<'py>,
+    outlines: Vec<Bound<'py, PyBytes>>,
+    area: &Bound<'py, PyAny>,
+    intensity: &Bound<'py, PyAny>,
+    probability: &Bound<'py, PyAny>,
+    namespace: [u8; 16],
+) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let area = array::<i64, Ix1>("area", "an array (N,) of int64", area)?;
+    let intensity = array::<f64, Ix1>("intensity", "an array (N,) of float64", intensity)?;
+    let probability = array::<f32, Ix1>("probability", "an array (N,) of float32", probability)?;
+    let lengths = [area.len(), intensity.len(), probability.len()];
+    if lengths != [outlines.len(); 3] {
+        return Err(border::mask_error(format!(
+            "expected an area, an intensity and a probability for each of {} outlines, got {lengths:?}",
+            outlines.len()
+        )));
+    }
+    let (area, intensity, probability) = (
+        area.as_array(),
+        intensity.as_array(),
+        probability.as_array(),
+    );
+    let namespace = Uuid::from_bytes(namespace);
+    let texts = for_each_outline(py, &outlines, |index, outline| {
+        let detection = Detection {
+            outline,
+            area: area[index],
+            intensity: intensity[index],
+            probability: probability[index],
+        };
+        kernel::feature(&detection, namespace)
+    })?;
+    Ok(texts
+        .into_iter()
+        .map(|text| PyBytes::new(py, text.as_bytes()))
+        .collect())
+}

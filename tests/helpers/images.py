@@ -1,0 +1,28 @@
+"""Images that are drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+GREY = np.arange(30 * 40, dtype=np.uint16).reshape(30, 40)
+RGB = np.random.default_rng(0).integers(0, 255, (30, 40, 3)).astype(np.uint8)
+PICTURE = np.random.default_rng(1).integers(0, 256, (210, 330, 3), dtype=np.uint8)
+
+
+class Foreign:
+    """An array of another library, which gives regions and nothing else."""
+
+    shape, dtype = PICTURE.shape, PICTURE.dtype
+
+    def __getitem__(self, key: tuple[slice | int, ...]) -> NDArray[np.uint8]:
+        return PICTURE[key]
+
+
+def draw_discs(shape: tuple[int, int], discs: list[tuple[int, int, int]]) -> NDArray[np.uint8]:
+    """Draw discs, each a row, a column and a radius, on a noisy dark ground."""
+    image = np.random.default_rng(7).integers(10, 30, shape).astype(np.uint8)
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    for row, column, radius in discs:
+        image[(rows - row) ** 2 + (columns - column) ** 2 <= radius**2] += 180
+    return image

@@ -1,0 +1,299 @@
+"""Files of images: their pixels, their metadata, and what is damaged in them."""
+
+import os
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from helpers.images import GREY, RGB
+from hypothesis import given
+from hypothesis import strategies as st
+from nucleus_unet.errors import ImageError
+from nucleus_unet.io.channels import prepare_image
+from nucleus_unet.io.pictures import read_image
+from nucleus_unet.io.source import open_slide
+from PIL import Image
+
+# --- files
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".jp2", ".webp", ".npy"])
+def test_lossless_files_are_read_back(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"image{suffix}"
+    if suffix == ".npy":
+        np.save(path, RGB)
+    elif suffix == ".tif":
+        tifffile.imwrite(path, RGB, compression="zlib")
+    else:
+        Image.fromarray(RGB).save(path, **({"lossless": True} if suffix == ".webp" else {}))
+    np.testing.assert_array_equal(prepare_image(read_image(path).pixels), RGB)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".JPG"])
+def test_jpeg_files_are_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"image{suffix}"
+    Image.new("RGB", (40, 30), (200, 20, 20)).save(path, format="jpeg")
+    assert abs(read_image(path).pixels.astype(int) - (200, 20, 20)).max() < 4
+
+
+@pytest.mark.parametrize(
+    ("mode", "shape", "dtype"),
+    [
+        ("P", (30, 40, 3), "uint8"),
+        ("LA", (30, 40), "uint8"),
+        ("L", (30, 40), "uint8"),
+        ("1", (30, 40), "uint8"),
+        ("RGBA", (30, 40, 3), "uint8"),
+        ("I;16", (30, 40), "uint16"),
+    ],
+)
+def test_png_files_of_every_mode_become_grey_or_colours(
+    tmp_path: Path, mode: str, shape: tuple[int, ...], dtype: str
+) -> None:
+    path = tmp_path / "image.png"
+    picture = Image.fromarray(GREY) if mode == "I;16" else Image.fromarray(RGB).convert(mode)
+    picture.save(path)
+    pixels = prepare_image(read_image(path).pixels)
+    assert (pixels.shape, pixels.dtype.name) == (shape, dtype)
+    if mode == "P":
+        np.testing.assert_array_equal(pixels, np.asarray(picture.convert("RGB")))
+    if mode == "I;16":
+        np.testing.assert_array_equal(pixels, GREY)
+
+
+def test_a_tiff_with_a_palette_is_read_in_colours(tmp_path: Path) -> None:
+    path = tmp_path / "palette.tif"
+    picture = Image.fromarray(RGB).quantize(16)
+    picture.save(path)
+    np.testing.assert_array_equal(read_image(path).pixels // 256, np.asarray(picture.convert("RGB")))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_in_which_zero_is_white_is_turned_round(tmp_path: Path, dtype: type[np.unsignedinteger]) -> None:
+    pixels = np.arange(12, dtype=dtype).reshape(3, 4)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="miniswhite")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels, np.iinfo(dtype).max - pixels)
+
+
+def test_inks_are_refused_rather_than_taken_for_colours(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 6, 4), np.uint8), photometric="separated")
+    with pytest.raises(ImageError, match="SEPARATED; convert it to RGB"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_a_file_is_known_by_its_content_not_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "really_a_png.jpg"
+    path.write_bytes(imagecodecs.png_encode(RGB))
+    np.testing.assert_array_equal(read_image(path).pixels, RGB)
+
+
+def test_a_missing_file_is_a_file_system_error(tmp_path: Path) -> None:
+    for name in "none.png", "none.tif", "none.npy":
+        with pytest.raises(FileNotFoundError, match=name):
+            read_image(tmp_path / name)
+
+
+def test_a_folder_is_a_file_system_error(tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(IsADirectoryError):
+        read_image(tmp_path / "folder.png")
+
+
+def test_other_suffixes_are_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"expected one of \.tif.*got a file named 'image.gif'"):
+        read_image(tmp_path / "image.gif")
+
+
+def _write(path: Path) -> bytes:
+    if path.suffix == ".npy":
+        np.save(path, RGB)
+    elif path.suffix == ".tif":
+        tifffile.imwrite(path, RGB)
+    else:
+        Image.fromarray(RGB).save(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".jpg", ".jp2", ".bmp", ".webp", ".npy"])
+@pytest.mark.parametrize("share", [0, 0.02, 0.5, 0.9])
+def test_a_truncated_file_is_an_image_error_that_names_it(tmp_path: Path, suffix: str, share: float) -> None:
+    path = tmp_path / f"image{suffix}"
+    content = _write(path)
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ImageError, match=str(path)):
+        read_image(path)
+
+
+def write_tiled(path: Path, *, side: int, compression: str) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (150, 130), np.uint8)
+    tifffile.imwrite(path, pixels, tile=(side, side), compression=compression, metadata=None)
+    return path
+
+
+@pytest.mark.parametrize(("tag", "size"), [("ImageLength", 200), ("ImageWidth", 300), ("ImageWidth", 2**31)])
+def test_a_tiff_that_is_larger_than_its_tiles_is_damaged_whoever_reads_it(tmp_path: Path, tag: str, size: int) -> None:
+    path = write_tiled(tmp_path / "a.tif", side=32, compression="zlib")
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages.first.tags[tag].overwrite(size)
+    for read in (read_image, open_slide):
+        with pytest.raises(ImageError, match=r"a\.tif: it is damaged: expected \d+ tiles or strips, the file lists 25"):
+            read(path)
+
+
+def test_a_tiff_whose_last_tile_is_cut_off_is_not_read_as_if_it_were_grey(tmp_path: Path) -> None:
+    path = write_tiled(tmp_path / "a.tif", side=64, compression="jpeg")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ImageError, match=r"a\.tif: it is damaged: expected at least \d+ bytes, the file ends after"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".svs", ".png", ".jpg", ".jp2", ".bmp", ".webp", ".npy"])
+def test_a_text_by_the_name_of_an_image_is_an_image_error(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"image{suffix}"
+    path.write_text("Not an image at all.\n" * 50)
+    with pytest.raises(ImageError, match=str(path)):
+        read_image(path)
+
+
+def test_a_pickle_by_the_name_of_an_array_is_not_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "image.npy"
+    np.save(path, np.array([{"a": 1}], object), allow_pickle=True)
+    with pytest.raises(ImageError, match=str(path)):
+        read_image(path)
+
+
+@given(changes=st.lists(st.tuples(st.integers(0, 299), st.integers(0, 255)), min_size=1, max_size=4))
+@pytest.mark.parametrize("suffix", [".tif", ".npy"])
+def test_a_damaged_file_is_an_image_or_an_image_error(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, changes: list[tuple[int, int]]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"damaged{suffix}"
+    content = bytearray(_write(path))
+    for place, value in changes:
+        content[place] = value
+    path.write_bytes(content)
+    message = str(path)
+    try:
+        read_image(path)
+    except ImageError as error:
+        message = str(error)
+    assert str(path) in message
+
+
+# --- axes, names and pixel sizes in files
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 40])
+@pytest.mark.parametrize("ome", [True, False], ids=["ome", "imagej"])
+def test_a_channel_of_a_fluorescence_file_is_chosen_by_number_or_name(tmp_path: Path, count: int, ome: bool) -> None:
+    path = tmp_path / ("image.ome.tif" if ome else "image.tif")
+    image = np.stack([GREY + number for number in range(count)])
+    names = [f"stain {number} & more" for number in range(count)]
+    metadata = {"axes": "CYX", **({"Channel": {"Name": names}} if ome else {"Labels": names})}
+    tifffile.imwrite(path, image, ome=ome, imagej=not ome, metadata=metadata)
+    file = read_image(path)
+    assert file.channel_axis == 0
+    assert file.channel_names == tuple(names)
+    for channel in (count - 1, names[-1]):
+        chosen = prepare_image(file.pixels, channel_axis=0, channel=channel, channel_names=file.channel_names)
+        np.testing.assert_array_equal(chosen, GREY + count - 1)
+
+
+def test_channels_without_names_are_named_by_their_numbers(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "image.tif", np.stack([GREY] * 4), imagej=True, metadata={"axes": "CYX"})
+    file = read_image(tmp_path / "image.tif")
+    assert file.channel_names == ("0", "1", "2", "3")
+    with pytest.raises(ImageError, match="expected one of the 4 channels"):
+        prepare_image(file.pixels, channel_axis=0, channel_names=file.channel_names)
+
+
+def test_a_channel_without_a_name_does_not_shift_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "image.ome.tif"
+    metadata = {"axes": "CYX", "Channel": {"Name": ["AAAA", "DAPI"]}}
+    tifffile.imwrite(path, np.stack([GREY, GREY + 1]), ome=True, metadata=metadata)
+    path.write_bytes(path.read_bytes().replace(b'Name="AAAA"', b"           "))
+    assert read_image(path).channel_names == ("0", "DAPI")
+
+
+def test_colours_of_a_tiff_have_no_names(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "image.ome.tif", RGB, ome=True, metadata={"axes": "YXS"})
+    file = read_image(tmp_path / "image.ome.tif")
+    assert (file.channel_axis, file.channel_names) == (2, ())
+
+
+def test_a_time_series_or_stack_is_refused_with_its_axes(tmp_path: Path) -> None:
+    for axes in "TYX", "ZYX", "ZCYX":
+        path = tmp_path / "image.tif"
+        tifffile.imwrite(
+            path, np.zeros((2, 2, 30, 40)[4 - len(axes) :], np.uint8), imagej=True, metadata={"axes": axes}
+        )
+        with pytest.raises(ImageError, match=f"{path}: expected one plane, got axes {axes} of shape"):
+            read_image(path)
+
+
+def test_a_stack_of_one_plane_is_an_image(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "image.ome.tif", GREY[None, None], ome=True, metadata={"axes": "TZYX"})
+    np.testing.assert_array_equal(read_image(tmp_path / "image.ome.tif").pixels, GREY)
+
+
+def test_a_file_that_says_nothing_of_its_first_axis_leaves_it_to_the_caller(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "image.tif", np.stack([GREY] * 5))
+    pixels = read_image(tmp_path / "image.tif").pixels
+    with pytest.raises(ImageError, match="if channels come first, give channel_axis=0"):
+        prepare_image(pixels)
+    np.testing.assert_array_equal(prepare_image(pixels, channel_axis=0, channel=4), GREY)
+
+
+def test_of_a_pyramid_the_full_resolution_is_read(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "image.ome.tif", ome=True) as file:
+        file.write(GREY, subifds=1)
+        file.write(GREY[::2, ::2], subfiletype=1)
+    np.testing.assert_array_equal(read_image(tmp_path / "image.ome.tif").pixels, GREY)
+
+
+@pytest.mark.parametrize(
+    ("size", "unit", "mpp"),
+    [
+        (0.5, None, 0.5),
+        (0.5, "µm", 0.5),
+        (250, "nm", 0.25),
+        (0.0004, "mm", 0.4),
+        (0.5, "pixel", None),
+        (0, "µm", None),
+        (-1, "µm", None),
+        (1e6, "µm", None),
+        ("nan", "µm", None),
+    ],
+)
+def test_the_pixel_size_of_an_ome_tiff_is_read_if_plausible(
+    tmp_path: Path, size: float | str, unit: str | None, mpp: float | None
+) -> None:
+    metadata = {"axes": "YX", "PhysicalSizeX": size, **({"PhysicalSizeXUnit": unit} if unit else {})}
+    tifffile.imwrite(tmp_path / "image.ome.tif", GREY, ome=True, metadata=metadata)
+    assert read_image(tmp_path / "image.ome.tif").mpp == (None if mpp is None else pytest.approx(mpp))
+
+
+@pytest.mark.parametrize(
+    ("unit", "mpp"), [("micron", 0.25), ("um", 0.25), ("\\u00B5m", 0.25), ("inch", None), ("", None), ("cm", None)]
+)
+def test_the_pixel_size_of_an_imagej_file_is_read_if_plausible(tmp_path: Path, unit: str, mpp: float | None) -> None:
+    tifffile.imwrite(tmp_path / "image.tif", GREY, imagej=True, resolution=(4, 4), metadata={"unit": unit})
+    assert read_image(tmp_path / "image.tif").mpp == (None if mpp is None else pytest.approx(mpp))
+
+
+@pytest.mark.parametrize(("said", "mpp"), [("0.4990", 0.499), ("0", None), ("-", None), ("0..5", None)])
+def test_the_pixel_size_of_an_svs_file_is_read_if_plausible(tmp_path: Path, said: str, mpp: float | None) -> None:
+    description = f"Aperio Image Library v11.2.1\r\n40x30|AppMag = 20|MPP = {said}"
+    tifffile.imwrite(tmp_path / "image.svs", RGB, description=description, metadata=None)
+    file = read_image(tmp_path / "image.svs")
+    assert file.mpp == mpp
+    np.testing.assert_array_equal(file.pixels, RGB)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ImageError, match="got a pipe"):
+        read_image(tmp_path / "pipe.png")

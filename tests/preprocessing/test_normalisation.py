@@ -1,0 +1,99 @@
+"""The one normalisation of images."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from nucleus_unet.errors import ImageError
+from nucleus_unet.io.channels import prepare_image
+from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise, percentile_range
+from numpy.typing import NDArray
+
+DTYPES = ("bool", "uint8", "uint16", "float32", "float64")
+
+
+@pytest.mark.parametrize("value", [0, 1, 255])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_an_image_of_equal_pixels_has_no_levels(dtype: str, value: int) -> None:
+    assert percentile_range(np.full((9, 9), value, dtype)) is None
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5), (5, 0), (0, 5, 3)])
+def test_an_image_without_pixels_has_no_levels(shape: tuple[int, ...]) -> None:
+    assert percentile_range(prepare_image(np.zeros(shape, np.float32))) is None
+
+
+def test_levels_are_percentiles() -> None:
+    image = np.arange(1001, dtype=np.float64).reshape(1, -1)
+    assert percentile_range(image) == pytest.approx((10, 998))
+
+
+def test_where_all_but_a_few_pixels_are_equal_those_few_count() -> None:
+    image = np.full((200, 200), 7, np.uint8)
+    image[3, 4] = 107
+    assert percentile_range(image) == IntensityRange(7, 107)
+
+
+def test_an_image_of_bools_goes_from_black_to_white() -> None:
+    image = np.eye(8, dtype=bool)
+    levels = percentile_range(image)
+    assert levels == IntensityRange(0, 1)
+    np.testing.assert_array_equal(normalise(image, levels), np.eye(8, dtype=np.float32))
+
+
+def test_a_range_that_numbers_cannot_hold_is_refused() -> None:
+    for dtype in np.float32, np.float64:
+        most = np.finfo(dtype).max
+        with pytest.raises(ImageError, match="too wide a range"):
+            percentile_range(np.array([[-most, 0, most]], dtype))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("extreme", ["max", "smallest_subnormal"])
+def test_the_largest_and_smallest_numbers_are_normalised(dtype: type, extreme: str) -> None:
+    most = getattr(np.finfo(dtype), extreme)
+    image = np.array([[0, most / 2 if extreme == "max" else most, most]], dtype)
+    levels = percentile_range(image)
+    assert levels is not None
+    result = normalise(image, levels)
+    assert np.isfinite(result).all()
+    assert (result.min(), result.max()) == (0, 1)
+
+
+@given(
+    image=st.sampled_from(DTYPES).flatmap(
+        lambda name: hnp.arrays(
+            name,
+            st.tuples(st.integers(1, 9), st.integers(1, 9)),
+            elements=hnp.from_dtype(np.dtype(name), allow_nan=False, allow_infinity=False),
+        )
+    ),
+    data=st.data(),
+)
+def test_a_part_is_normalised_as_in_the_whole(image: NDArray[np.generic], data: st.DataObject) -> None:
+    try:
+        levels = percentile_range(image)
+    except ImageError:
+        return
+    if levels is None:
+        return
+    whole = normalise(image, levels)
+    assert whole.dtype == np.float32
+    assert ((whole >= 0) & (whole <= 1)).all()
+    rows, columns = (data.draw(st.slices(size)) for size in image.shape)
+    np.testing.assert_array_equal(normalise(image[rows, columns], levels), whole[rows, columns])
+
+
+@given(
+    image=hnp.arrays(
+        st.sampled_from([np.uint8, np.uint16, np.dtype(">u2"), np.bool_]), st.tuples(*[st.integers(1, 40)] * 2)
+    )
+)
+def test_levels_are_numpys_percentiles_to_the_bit(image: NDArray[np.generic]) -> None:
+    values = image.astype(np.uint16)
+    black, white = np.percentile(values, (1, 99.8))
+    if white <= black:
+        black, white = values.min(), values.max()
+    assert percentile_range(image) == ((black, white) if white > black else None)
