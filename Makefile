@@ -1,4 +1,4 @@
-# The contributor's guide: each target is a thing one does here. `make demo` and `make test` need nothing set up first.
+# Commands for contributors. `make demo` and `make test` need no other command first.
 
 PYTHON ?= python3
 VENV := .venv
@@ -47,7 +47,7 @@ docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
-## Mend what can be mended by machine
+## Correct formatting and what linters can correct
 format: $(STAMP)
 	cargo fmt
 	$(BIN)/ruff format --quiet .

@@ -54,7 +54,7 @@ def main() -> None:
     print("  NAME.png      the picture with outlines: look at this one first")
     print("  NAME.tif      label image, uint32 (Fiji, napari, scikit-image)")
     print("  NAME.geojson  polygons (QuPath)")
-    print("  NAME.csv      run-length encoding (Kaggle)")
+    print("  NAME.csv      table, one row for each nucleus")
 
 
 if __name__ == "__main__":

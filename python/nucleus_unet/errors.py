@@ -26,7 +26,7 @@ class DownloadError(NucleusError, OSError):
 
 
 class DatabaseError(NucleusError, OSError):
-    """A database that cannot be reached, or that does not do what it is asked."""
+    """A database that cannot be reached, or that refuses an operation."""
 
 
 class SettingsError(NucleusError, ValueError):

@@ -24,18 +24,19 @@ class Plan:
     scale
         Magnification from the image to what the network saw.
     augment
-        Whether the network's answers of the image turned and mirrored were averaged.
+        Whether the network's output was averaged over eight rotations and mirror images.
     dab
-        If the network was also asked of the image with its brown thinned, what of that became 0 and 1; else None.
+        Pixel values of the image with attenuated DAB that became 0 and 1; None if only the image itself was used.
     min_area
-        Least area asked for, in pixels of the image; None for the model's own.
+        Minimum area of the options, in pixels of the image; None for the model's own.
     engine, device, precision, hardware
-        What ran the network, where and how, as far as its last bits may depend on it: name and version of the library,
-        name of the device, kind of processor.
+        Name and version of the library that ran the network, the device, the number format, the kind of processor: as
+        far as the last bits of the output depend on them.
     threads, tile, batch_size
-        Threads of the processor, side of a tile and tiles a call; each None where it changes nothing.
+        Number of threads, side of a tile in pixels, tiles in one call. Each is None where the output does not depend
+        on it.
     group
-        How maps became nuclei.
+        Settings of the grouping.
     """
 
     model: str

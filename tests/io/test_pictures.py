@@ -101,8 +101,14 @@ def test_a_folder_is_a_file_system_error(tmp_path: Path) -> None:
         read_image(tmp_path / "folder.png")
 
 
+def test_a_file_that_is_missing_is_said_to_be_missing_whatever_its_name(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"there is no such file.*nope"):
+        read_image(tmp_path / "nope")
+
+
 def test_other_suffixes_are_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"expected one of \.tif.*got a file named 'image.gif'"):
+    (tmp_path / "image.gif").touch()
+    with pytest.raises(ImageError, match=r"expected a name that ends in one of \.tif.*got 'image.gif'"):
         read_image(tmp_path / "image.gif")
 
 

@@ -1,7 +1,7 @@
 """The command line, one file a command.
 
 Each command checks its options, calls one function of the library, and says where the result is. Errors that people
-can mend end in one line and exit code 2; a traceback is a bug.
+can correct end in one line and exit code 2; a traceback is a bug.
 """
 
 from __future__ import annotations

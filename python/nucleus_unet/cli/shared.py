@@ -66,7 +66,7 @@ def bundle_path(name: Path | None) -> Path | None:
 def read_sets(
     data: Sequence[Path], groups: Sequence[str] | None, group_by: Sequence[str] | None, *, name_by_set: bool = False
 ) -> list[Example]:
-    """Read labelled sets, with fields and, if asked, images named after their set."""
+    """Read labelled sets, with fields; `name_by_set` names images after their set."""
     return read_reported_sets(data, groups, group_by, name_by_set=name_by_set)[0]
 
 

@@ -193,10 +193,10 @@ def _fault_of_status(url: str, error: HTTPError, hints: Mapping[int, str]) -> Ex
 
 def _check_continuation(response: http.client.HTTPResponse, version: _Version, offset: int) -> None:
     span = response.headers["Content-Range"] or ""
-    asked = f"bytes {offset}-"
+    requested = f"bytes {offset}-"
     same_size = version.size is None or span.endswith((f"/{version.size}", "/*"))
-    if not span.startswith(asked) or not same_size:
-        raise _TransientError(f"asked for {asked}, the server sent {span or 'an unknown range'}", start_over=True)
+    if not span.startswith(requested) or not same_size:
+        raise _TransientError(f"requested {requested}, the server sent {span or 'an unknown range'}", start_over=True)
 
 
 def _start(url: str, part: Path, response: http.client.HTTPResponse) -> _Version:

@@ -96,7 +96,6 @@ def lay_tiles(height: int, width: int, *, tile: int, radius: int, stride: int) -
     if side < min_side and max(height, width) > side:
         raise SettingsError(
             f"tile: expected at least {min_side} pixels (the network's receptive radius is {radius} pixels), got {tile}"
-            f"got {tile}"
         )
     counts = _count_spans(height, side, halo), _count_spans(width, side, halo)
     check_parts("tile", tile, (height, width), counts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,13 @@ def read_image(path: Path) -> ImageFile:
         If the file cannot be opened.
     """
     suffix = path.suffix.lower()
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "expected an image file, got a folder", str(path))
     if suffix not in SUFFIXES:
-        raise ImageError(f"{path}: expected one of {', '.join(SUFFIXES)}, got a file named {path.name!r}")
-    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ImageError(f"{path}: expected a name that ends in one of {', '.join(SUFFIXES)}, got {path.name!r}")
+    if not path.is_file():
         raise ImageError(f"{path}: expected a file, got a pipe or device")
     with path.open("rb"):
         pass  # a missing or unreadable file raises an OSError, which a codec might hide

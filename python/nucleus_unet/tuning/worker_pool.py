@@ -104,7 +104,7 @@ def run_in_processes(
         while workers:
             wait([worker.pipe for worker in workers], timeout=_LOOK_EVERY)
             for worker in tuple(workers):
-                alive = worker.process.is_alive()  # asked first: what it sent before it died is read all the same
+                alive = worker.process.is_alive()  # checked first, so that what it sent before it died is read
                 for message in _messages(worker.pipe):
                     worker.ready = True
                     if isinstance(message, Exception):
@@ -121,7 +121,7 @@ def run_in_processes(
 
 
 def share_devices(device: str, count: int) -> list[str]:
-    """Name a device for each of so many processes: GPUs are dealt out, unless one is asked for by number.
+    """Name a device for each of so many processes: GPUs are shared, unless the device has a number.
 
     Examples
     --------
