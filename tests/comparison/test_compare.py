@@ -20,9 +20,9 @@ from nucleus_unet.comparison import Comparison, compare
 from nucleus_unet.comparison.bootstrap import Interval
 from nucleus_unet.comparison.compare import ComparedModel, Difference
 from nucleus_unet.comparison.metric_values import METRICS
-from nucleus_unet.comparison.page import describe_images, write_comparison
+from nucleus_unet.comparison.page import check_comparison_folder, describe_images, write_comparison
 from nucleus_unet.data.dataset import Example
-from nucleus_unet.errors import DataError, SettingsError
+from nucleus_unet.errors import DataError, MissingExtraError, SettingsError
 from nucleus_unet.evaluation.evaluate import evaluate
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.network import network_of
@@ -198,6 +198,12 @@ def test_a_comparison_never_replaces_a_file_by_a_folder(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="expected a folder"):
         write_comparison(Comparison([model, model], [], True, 1, 1, 0, 0, 0, [], 1, 0), tmp_path / "file")
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_without_jinja_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(MissingExtraError, match=r"nucleus-unet\[plot\]"):
+        check_comparison_folder(tmp_path)
 
 
 def test_mistakes_are_told_before_anything_is_read(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Fetching one large file over HTTP so that nothing that arrived is fetched again.
+"""Download of one large file over HTTP, which resumes after an interruption.
 
-Bytes go to a `.part` file; beside it a `.part.json` says which version of the file they belong to. A later
-request asks for the rest only if the server still has that version (RFC 9110: Range, If-Range), and starts
-over if not.
+The bytes go to a `.part` file. A `.part.json` file beside it records to which version of the file they belong. The next
+request asks the server for the rest of the same version (RFC 9110: Range, If-Range). If the server has another version,
+the download starts again. The code is our own because pooch, requests and urllib3 do not resume a download.
 """
 
 import errno
