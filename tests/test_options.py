@@ -22,6 +22,7 @@ from nucleus_unet.options import (
     parse_options,
 )
 from numpy.typing import NDArray
+from PIL import Image
 
 KINDS = [(PredictOptions, PredictKeywords, Segmenter.predict), (SlideOptions, SlideKeywords, Segmenter.predict_slide)]
 
@@ -50,10 +51,10 @@ def test_defaults_are_taken_and_come_back_as_keywords(kind: type[PredictOptions]
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("threshold", 1.5, "threshold: expected a probability of 0 to 1, got 1.5"),
+        ("threshold", 1.5, "threshold: expected a finite probability of 0 to 1, got 1.5"),
         ("threshold", "0.5", "threshold: expected a probability, got '0.5'"),
         ("threshold", True, "threshold: expected a probability, got True"),
-        ("threshold", float("nan"), "threshold: expected a probability of 0 to 1, got nan"),
+        ("threshold", float("nan"), "threshold: expected a finite probability of 0 to 1, got nan"),
         ("min_area", 2.0, "min_area: expected a whole number of at least 0, got 2.0"),
         ("min_area", -1, "min_area: expected a whole number of at least 0, got -1"),
         ("diameter", "20", "diameter: expected a number, got '20'"),
@@ -69,11 +70,21 @@ def test_defaults_are_taken_and_come_back_as_keywords(kind: type[PredictOptions]
         ("batch_size", None, "batch_size: expected a whole number of at least 1, got None"),
         ("progress", "bar", "progress: expected True, False or a function"),
         ("cancel", True, "cancel: expected an event"),
+        ("cancel", threading.Event, "cancel: expected an event"),
+        ("diameter", 10**400, "diameter: expected a finite number, got inf"),
+        ("augment", np.array([True, False]), "augment: expected True or False"),
+        ("tile", np.array([300]), "tile: expected a whole number"),
     ],
 )
 def test_a_value_of_another_type_or_out_of_range_is_refused(name: str, value: Any, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         parse_options(PredictOptions, {name: value})
+
+
+def test_numbers_of_numpy_become_plain_numbers() -> None:
+    options = parse_options(SlideOptions, {"block": np.uint8(255), "mpp": np.float32(0.25), "channel": np.int64(1)})
+    assert [type(value) for value in (options.block, options.mpp, options.channel)] == [int, float, int]
+    assert (options.block, options.mpp) == (255, 0.25)
 
 
 @pytest.mark.parametrize("value", [True, False, np.True_, np.bool_(False)])
@@ -97,6 +108,11 @@ def test_many_images_give_a_list_in_their_order(several: Any) -> None:
 
 def test_rows_of_numbers_are_one_image() -> None:
     assert len(Segmenter.from_pretrained().predict(disc().tolist())) == 1  # type: ignore[call-overload]
+
+
+def test_a_list_of_pillow_images_is_many_images() -> None:
+    found = Segmenter.from_pretrained().predict([Image.fromarray(disc()), Image.fromarray(np.tile(disc(), (1, 2)))])
+    assert [len(each) for each in found] == [1, 2]
 
 
 def test_a_function_is_told_of_progress() -> None:

@@ -97,6 +97,19 @@ def test_another_suffix_is_refused_with_the_known_ones(tmp_path: Path, name: str
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_format_may_be_named_whatever_the_suffix(tmp_path: Path) -> None:
+    made(blobs()).save(tmp_path / "a.rle.csv", file_format="csv")
+    assert (tmp_path / "a.rle.csv").read_bytes().startswith(b"label,")
+    with pytest.raises(SettingsError, match=r"format: expected some of tif, .* got txt"):
+        made(blobs()).save(tmp_path / "a.txt", file_format="txt")
+
+
+def test_an_image_without_pixels_has_no_picture(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="an image without pixels has no picture"):
+        made(np.zeros((0, 5), np.uint32), np.zeros((0, 5), np.uint8)).save(tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_plot_shows_the_image_with_its_count(monkeypatch: pytest.MonkeyPatch) -> None:
     figure = pytest.importorskip("matplotlib.figure").Figure()
     axes = made(blobs()).plot(figure.subplots())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
+import math
 import numbers
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -20,58 +21,73 @@ from nucleus_unet.errors import SettingsError
 from nucleus_unet.progress import Show
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Check = Callable[[str, Any], None]
+Check = Callable[[str, Any], Any]
+"""Returns a valid value as a plain number, truth value or the like; raises `SettingsError` for any other."""
 Roi = Path | str | Mapping[str, Any] | Sequence[Any]
 
+_LARGEST = 2**31 - 1
 # More threads than any machine can use.
 _MOST_WORKERS = 1024
 # A smaller block reads hundreds of times its own pixels around it.
 _LEAST_BLOCK = 16
-_LARGEST = 2**31 - 1
 
 
 def _real(least: float | None = None, most: float | None = None, what: str = "number") -> Check:
-    def check(name: str, value: Any) -> None:
+    def check(name: str, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise SettingsError(f"{name}: expected a {what}, got {value!r}")
-        if least is not None and most is not None and not least <= float(value) <= most:
-            raise SettingsError(f"{name}: expected a {what} of {least:g} to {most:g}, got {value!r}")
+        try:
+            converted = float(value)
+        except OverflowError:
+            converted = math.inf
+        if not math.isfinite(converted) or (least is not None and most is not None and not least <= converted <= most):
+            bounds = "" if least is None else f" of {least:g} to {most:g}"
+            raise SettingsError(f"{name}: expected a finite {what}{bounds}, got {converted:g}")
+        return converted
 
     return check
 
 
-def _whole(least: int, most: int | None = None) -> Check:
-    def check(name: str, value: Any) -> None:
+def _whole(least: int, most: int = _LARGEST) -> Check:
+    def check(name: str, value: Any) -> int:
         whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        if not whole or not least <= value <= (most or _LARGEST):
-            bounds = f"of at least {least}" if most is None else f"of {least} to {most}"
+        if not whole or not least <= int(value) <= most:
+            bounds = f"of {least} to {most}" if most < _LARGEST or (whole and value > most) else f"of at least {least}"
             raise SettingsError(f"{name}: expected a whole number {bounds}, got {value!r}")
+        return int(value)
 
     return check
 
 
-def _flag(name: str, value: Any) -> None:
-    if not isinstance(value, bool) and str(getattr(value, "dtype", "")) != "bool":
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool) and not (str(getattr(value, "dtype", "")) == "bool" and value.shape == ()):
         raise SettingsError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
 
 
-def _channel(name: str, value: Any) -> None:
-    if not isinstance(value, str) and (isinstance(value, bool) or not isinstance(value, numbers.Integral)):
+def _channel(name: str, value: Any) -> int | str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise SettingsError(f"{name}: expected the number or the name of a channel, got {value!r}")
+    return int(value)
 
 
-def _show(name: str, value: Any) -> None:
-    if not isinstance(value, bool) and not callable(value):
+def _show(name: str, value: Any) -> Any:
+    if not isinstance(value, bool) and (not callable(value) or isinstance(value, type)):
         raise SettingsError(f"{name}: expected True, False or a function of (step, done, total), got {value!r}")
+    return value
 
 
-def _event(name: str, value: Any) -> None:
-    if not callable(getattr(value, "is_set", None)):
+def _event(name: str, value: Any) -> Any:
+    if isinstance(value, type) or not callable(getattr(value, "is_set", None)):
         raise SettingsError(f"{name}: expected an event such as threading.Event(), got {value!r}")
+    return value
 
 
-def _anything(_name: str, _value: Any) -> None:
+def _anything(_name: str, value: Any) -> Any:
     """Accept what the reader of the value checks."""
+    return value
 
 
 def _option(default: Any, check: Check, help: str | None = None, *, flag: str | None = None) -> Any:  # noqa: A002
@@ -128,7 +144,7 @@ class ImageOptions:
         None, _real(), "Pixel size in micrometres, in place of --diameter and of what the file says."
     )
     channel: int | str | None = _option(None, _channel, "Number or name of the channel to segment.")
-    channel_axis: int | None = _option(None, _whole(-_LARGEST))
+    channel_axis: int | None = _option(None, _whole(-32, 31))
     augment: bool = _option(False, _flag, "Test-time augmentation: better, and 8 times slower.", flag="--augment")
     dab: bool | None = _option(
         None,
@@ -144,7 +160,7 @@ class ImageOptions:
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)
             if value is not None or each.default is not None:
-                each.metadata["check"](each.name, value)
+                object.__setattr__(self, each.name, each.metadata["check"](each.name, value))
 
     def keywords(self) -> dict[str, Any]:
         """Return the options by name, as a call takes them."""

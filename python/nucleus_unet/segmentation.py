@@ -192,7 +192,7 @@ class Segmentation:
 
         return NucleusTable(**self.table, outline=_core.contours_wkb(self.labels, (0, 0)))
 
-    def save(self, path: Path | str) -> Path:
+    def save(self, path: Path | str, *, file_format: str | None = None) -> Path:
         """Write the nuclei to a file; its suffix chooses the format.
 
         ================================== ==================================================================
@@ -206,21 +206,31 @@ class Segmentation:
         ``.png``                           the image with outlines drawn on it
         ================================== ==================================================================
 
+        Parameters
+        ----------
+        path
+            Path of the file, which is replaced if it exists.
+        file_format
+            Name of the format, one of `nucleus_unet.exports.names.FORMATS`, in place of the one that the suffix means.
+
         Returns
         -------
         Path
-            Of the file.
+            Path of the file.
 
         Raises
         ------
         SettingsError
-            If no format has this suffix.
+            If no format has this suffix or name, or the image has no pixels to draw.
         MissingExtraError
             If the format needs an extra that is not installed.
         """
         from nucleus_unet.exports.formats import save
+        from nucleus_unet.exports.names import check_formats
 
-        save(Path(path), self.labels, self.outlined, self.image, mpp=self.mpp)
+        if file_format is not None:
+            check_formats([file_format])
+        save(Path(path), self.labels, self.outlined, self.image, mpp=self.mpp, file_format=file_format)
         return Path(path)
 
     def plot(self, ax: Axes | None = None) -> Axes:

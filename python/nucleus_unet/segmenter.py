@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from numpy.typing import NDArray
 
-from nucleus_unet.errors import ImageError
+from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.inference.planning import check_for_model
 from nucleus_unet.inference.prefetch import prefetch_map
@@ -272,6 +272,10 @@ class Segmenter:
 
         parsed = parse_options(SlideOptions, options)
         check_for_model(self.bundle.config, parsed)
+        if not str(out):
+            raise SettingsError("out: expected a folder for the results, got an empty path")
+        if not isinstance(merge, bool):
+            raise SettingsError(f"merge: expected True or False, got {merge!r}")
         return segment_slide(
             self.bundle, self.engine, slide, Path(out), parsed, shard=shard, merge=merge, client=client
         )
@@ -309,7 +313,10 @@ def _several(image: object) -> list[Image] | None:
     if hasattr(image, "shape") or not isinstance(image, Iterable):
         return None
     images = list(image)
-    if images and not any(isinstance(each, Path | str) or hasattr(each, "shape") for each in images):
+    arrays = ("shape", "__array__", "__array_interface__")
+    if images and not any(
+        isinstance(each, Path | str) or any(hasattr(each, name) for name in arrays) for each in images
+    ):
         return None  # rows of numbers
     return images
 

@@ -130,6 +130,17 @@ def test_mistakes_end_in_one_line_and_exit_code_two(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_result_of_one_image_takes_the_name_of_another_images_result(tmp_path: Path) -> None:
+    source = EXAMPLES / "images" / "fluorescence_small.png"
+    for name in "a.png", "a.rle.png":
+        shutil.copy(source, tmp_path / name)
+    out = tmp_path / "out"
+    done = run("predict", tmp_path / "a.png", tmp_path / "a.rle.png", "--out", out, "--format", "csv,rle")
+    assert done.returncode == 0, done.stderr
+    starts = sorted(path.read_bytes()[:5] for path in out.iterdir())
+    assert starts == [b"Image", b"Image", b"label", b"label"]
+
+
 def test_train_makes_a_bundle_that_predict_and_evaluate_take(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     arguments = ("train", "--data", EXAMPLES, "--out", bundle, "--form", "plain", "--width", "4", "--depth", "1")

@@ -34,6 +34,15 @@ def test_what_is_no_number_and_no_name_of_a_channel_is_refused(channel: object) 
         prepare_image(RGB, channel_axis=str(channel))  # type: ignore[arg-type]
 
 
+def test_a_number_may_be_text_and_a_name_may_look_like_a_number() -> None:
+    image = np.stack([GREY, GREY + 1])
+    names = ("561", "488")
+    np.testing.assert_array_equal(prepare_image(image, channel_axis=0, channel="488", channel_names=names), GREY + 1)
+    np.testing.assert_array_equal(prepare_image(image, channel_axis=0, channel="1", channel_names=names), GREY + 1)
+    with pytest.raises(ImageError, match="no channel is named"):
+        prepare_image(image, channel_axis=0, channel="9" * 5000, channel_names=names)
+
+
 def test_negative_numbers_count_channels_from_the_last() -> None:
     np.testing.assert_array_equal(prepare_image(RGB, channel=-1), RGB[..., 2])
     with pytest.raises(ImageError, match="channel: expected 0 to 2, or -3 to -1, got -4"):

@@ -132,8 +132,8 @@ def test_an_export_is_replaced_by_the_next_but_a_foreign_folder_is_not(run: Run,
     for _ in range(2):
         assert export_slide(run.folder, tmp_path, formats=["omezarr"]) == [tmp_path / "nuclei.ome.zarr"]
     assert [path.name for path in tmp_path.iterdir()] == ["nuclei.ome.zarr"]
-    (tmp_path / "nuclei-0.4.ome.zarr").mkdir()
-    with pytest.raises(SettingsError, match=r"nuclei-0\.4\.ome\.zarr is not a zarr group"):
+    zarr.open_group(tmp_path / "nuclei-0.4.ome.zarr", mode="w").attrs["mine"] = "an image of mine"
+    with pytest.raises(SettingsError, match=r"nuclei-0\.4\.ome\.zarr is not a zarr group of labels"):
         export_slide(run.folder, tmp_path, formats=["omezarr0.4"])
 
 

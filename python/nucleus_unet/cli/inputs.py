@@ -110,13 +110,17 @@ def with_targets(
     for path, relative in images:
         named.setdefault(path.resolve(), (path, relative))
     folders = {folder for _, relative in named.values() for folder in relative.parents}
-    taken: set[Path] = set()
+    taken: set[Path] = set()  # names of result files
+
+    def files(name: Path) -> set[Path]:
+        return {name.with_name(name.name + suffix) for suffix in suffixes}
+
     for path, relative in named.values():
         numbered = (relative.with_name(f"{relative.name}-{number}") for number in count(2))
         target = next(
             name
             for name in chain((relative.with_suffix(""), relative), numbered)
-            if name not in taken and folders.isdisjoint(name.with_name(name.name + suffix) for suffix in suffixes)
+            if taken.isdisjoint(files(name)) and folders.isdisjoint(files(name))
         )
-        taken.add(target)
+        taken |= files(target)
         yield path, out / target

@@ -27,7 +27,6 @@ def with_options(kind: type[ImageOptions]) -> Callable[[Callable[..., None]], Ca
         @functools.wraps(command)
         def wrapper(**values: Any) -> None:
             typed = {each.name: values.pop(each.name) for each in offered}
-            typed["channel"] = read_channel(typed["channel"])
             command(**values, options=parse_options(kind, typed))
 
         signature = inspect.signature(command, eval_str=True)
@@ -44,13 +43,6 @@ def _parameter(option: dataclasses.Field[Any], typed: Any) -> inspect.Parameter:
     flags = [] if option.metadata["flag"] is None else [option.metadata["flag"]]
     annotation = Annotated[typed, typer.Option(*flags, help=option.metadata["help"])]
     return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=annotation)
-
-
-def read_channel(channel: str | None) -> int | str | None:
-    """Return the number of a channel if the text is one, else its name."""
-    if channel is not None and channel.removeprefix("-").isdecimal():
-        return int(channel)
-    return channel
 
 
 Formats = Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,13 +37,13 @@ def predict(
     """
     from nucleus_unet.segmenter import Segmenter
 
-    suffixes = [FORMATS[name].suffixes[0] for name in read_formats(formats)]
+    suffixes = {name: FORMATS[name].suffixes[0] for name in read_formats(formats)}
     segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
     segmenter.check_options(options)
-    pictures = list(with_targets(expand(images), out, suffixes=suffixes))
+    pictures = list(with_targets(expand(images), out, suffixes=list(suffixes.values())))
     if not pictures:
         raise SettingsError(f"no image found in: {', '.join(images)} (known are {', '.join(SUFFIXES)})")
-    _refuse_to_overwrite(pictures, suffixes)
+    _refuse_to_overwrite(pictures, list(suffixes.values()))
     out.mkdir(parents=True, exist_ok=True)
     nuclei, failures = each_in_turn(
         show(pictures, "images"), lambda path, target: _predict_one(segmenter, path, target, suffixes, options)
@@ -61,9 +61,9 @@ def _refuse_to_overwrite(pictures: Sequence[tuple[Path, Path]], suffixes: Sequen
 
 
 def _predict_one(
-    segmenter: Segmenter, path: Path, target: Path, suffixes: Sequence[str], options: PredictOptions
+    segmenter: Segmenter, path: Path, target: Path, suffixes: Mapping[str, str], options: PredictOptions
 ) -> int:
     nuclei = segmenter.predict(path, **options.keywords())
-    for suffix in suffixes:
-        nuclei.save(target.with_name(target.name + suffix))
+    for name, suffix in suffixes.items():
+        nuclei.save(target.with_name(target.name + suffix), file_format=name)
     return len(nuclei)

@@ -28,9 +28,15 @@ Add = Callable[[NucleusTable], None]
 
 
 def save(
-    path: Path, labels: NDArray[np.uint32], table: NucleusTable, image: NDArray[Any], *, mpp: float | None
+    path: Path,
+    labels: NDArray[np.uint32],
+    table: NucleusTable,
+    image: NDArray[Any],
+    *,
+    mpp: float | None,
+    file_format: str | None = None,
 ) -> None:
-    """Write the nuclei of an image in the format that the file name means.
+    """Write the nuclei of an image to a file.
 
     Parameters
     ----------
@@ -44,8 +50,10 @@ def save(
         For the picture.
     mpp
         Pixel size in micrometres, if known.
+    file_format
+        Name of the format; by default the one that the file name means.
     """
-    chosen = format_of(path)
+    chosen = format_of(path) if file_format is None else file_format
     if chosen == "tif":
         write_label_tiff(path, labels, mpp=mpp)
     elif chosen == "png":

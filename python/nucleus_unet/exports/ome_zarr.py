@@ -11,10 +11,12 @@ import tifffile
 
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.extras import require
-from nucleus_unet.io.atomic import folder_written_atomically
+from nucleus_unet.io.atomic import folder_written_atomically, read_json
 
 # Side in pixels of a chunk, and of the region in memory. In zarr 3, a region is also a shard, a file of many chunks.
 _CHUNK, _REGION = 512, 4096
+
+_NAME = "nuclei"
 
 Region = tuple[int, slice, slice]
 """Index of a level, rows, columns."""
@@ -141,7 +143,7 @@ def _metadata(version: str, shapes: Sequence[tuple[int, ...]], mpp: float | None
         for number in range(len(shapes))
     ]
     multiscale = {
-        "name": "nuclei",
+        "name": _NAME,
         "axes": [{"name": name, "type": "space", **unit} for name in "yx"],
         "datasets": datasets,
     }
@@ -151,5 +153,20 @@ def _metadata(version: str, shapes: Sequence[tuple[int, ...]], mpp: float | None
 
 
 def _check_replaceable(path: Path) -> None:
-    if path.exists() and not any((path / name).exists() for name in (".zgroup", "zarr.json")):
-        raise SettingsError(f"{path} is not a zarr group and would be replaced: move it, or choose another folder")
+    """Raise `SettingsError` if there is something at the path that `write_label_zarr` has not written."""
+    if path.exists() and not _is_label_zarr(path):
+        raise SettingsError(
+            f"{path} is not a zarr group of labels that this library wrote, and would be replaced: "
+            "move it, or choose another folder"
+        )
+
+
+def _is_label_zarr(path: Path) -> bool:
+    try:
+        if (path / "zarr.json").exists():
+            attributes = read_json(path / "zarr.json")["attributes"]["ome"]
+        else:
+            attributes = read_json(path / ".zattrs")
+        return "image-label" in attributes and attributes["multiscales"][0]["name"] == _NAME
+    except (OSError, ValueError, LookupError, TypeError):
+        return False

@@ -9,6 +9,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.preprocessing.normalisation import normalise_image
 
@@ -16,7 +17,9 @@ _OUTLINE = (255, 200, 0)
 
 
 def write_overlay_png(path: Path, image: NDArray[Any], labels: NDArray[np.uint32]) -> None:
-    """Write the `overlay` of an image as a PNG."""
+    """Write the `overlay` of an image as a PNG. Raise `SettingsError` if the image has no pixels."""
+    if not labels.size:
+        raise SettingsError(f"{path}: an image without pixels has no picture; choose another format")
     write_atomically(path, bytes(imagecodecs.png_encode(overlay(image, labels))))
 
 

@@ -7,6 +7,7 @@ point numbers of up to 64 bits. `channel_axis` and `channel` bring other orders 
 from __future__ import annotations
 
 import numbers
+import re
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,10 @@ _WORKING = {
     **dict.fromkeys(("i1", "i2", "f2"), "float32"),
     **dict.fromkeys(("i4", "i8", "u4", "u8"), "float64"),
 }
+
+
+# A channel's name can look like a number; a number can be given as text.
+_NUMBER = re.compile(r"-?[0-9]+")
 
 
 def prepare_image(
@@ -67,6 +72,8 @@ def prepare_image(
         pixels = np.asarray(image)
     except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths
         raise ImageError(f"image: expected an array of pixels, got {type(image).__name__} ({error})") from error
+    if isinstance(channel, str) and channel not in channel_names and len(channel) < 10 and _NUMBER.fullmatch(channel):
+        channel = int(channel)
     dtype = working_dtype(pixels.dtype)
     pixels = _select_channels(pixels, channel_axis, channel, channel_names).astype(dtype, copy=False)
     if pixels.dtype.kind == "f":

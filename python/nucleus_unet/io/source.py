@@ -89,6 +89,10 @@ def open_slide(
             raise ImageError(f"slide: expected a path or an array, got {type(source).__name__}")
         if np.ma.is_masked(source):
             raise ImageError("slide: expected an array without a mask; fill masked pixels with .filled(value)")
+        try:
+            np.dtype(source.dtype)
+        except TypeError:  # such as a tensor of torch, whose types are its own
+            source = np.asarray(source)
         return ArraySlide(source, channel=channel, channel_axis=channel_axis)
     path = Path(source)
     if path.exists() and not path.is_file() and not path.is_dir():

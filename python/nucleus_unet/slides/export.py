@@ -63,7 +63,7 @@ def export_slide(
     MissingExtraError
         If the ``slides`` extra, or for OME-Zarr the ``zarr`` extra, is not installed.
     """
-    folder, out = Path(folder), Path(out)
+    folder, out, formats = Path(folder), Path(out), list(formats)
     check_formats(formats)
     check_output_folder(out, "the exported files")
     count, plan = _finished(folder)

@@ -15,7 +15,7 @@ from nucleus_unet.slides.plan import SlidePlan
 from nucleus_unet.slides.writers.results import LABELS, OUTLINES, OVERVIEW, TABLE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SlideResult:
     """The folder of a finished run.
 
