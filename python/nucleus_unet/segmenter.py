@@ -295,7 +295,7 @@ class Segmenter:
     def _predict_many(self, images: list[Image], options: PredictOptions) -> Iterator[Segmentation]:
         """Segment several images at once: while the network is at one, others are read and grouped."""
         progress = Progress(options.progress, options.cancel)
-        alone = _without_progress(options)
+        alone = dataclasses.replace(options, progress=False)
         with ThreadPoolExecutor(_TOGETHER) as pool:
             results = prefetch_map(pool, lambda image: self._predict(image, alone), images, depth=_TOGETHER)
             for _, result in zip(tracker("images", show=progress)(images), results, strict=True):
@@ -307,22 +307,17 @@ def _open(bundle: Bundle, device: str, precision: Precision) -> Segmenter:
 
 
 def _several(image: object) -> list[Image] | None:
-    """Return the images of a list, tuple, generator or other iterable; None for one image."""
-    if isinstance(image, Path | str) or hasattr(image, "__array__") or hasattr(image, "__array_interface__"):
-        return None
-    if hasattr(image, "shape") or not isinstance(image, Iterable):
+    """Return the images of a list, tuple, generator or other iterable; None for one image or rows of numbers."""
+    if _is_image(image) or not isinstance(image, Iterable):
         return None
     images = list(image)
+    return images if not images or any(map(_is_image, images)) else None
+
+
+def _is_image(value: object) -> bool:
+    """Whether a value is a path or an array; a list is neither, though numpy could make an array of it."""
     arrays = ("shape", "__array__", "__array_interface__")
-    if images and not any(
-        isinstance(each, Path | str) or any(hasattr(each, name) for name in arrays) for each in images
-    ):
-        return None  # rows of numbers
-    return images
-
-
-def _without_progress(options: PredictOptions) -> PredictOptions:
-    return dataclasses.replace(options, progress=False)
+    return isinstance(value, Path | str) or any(hasattr(value, name) for name in arrays)
 
 
 def _read(path: Path, options: PredictOptions) -> tuple[NDArray[Any], float | None]:
