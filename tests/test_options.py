@@ -51,10 +51,10 @@ def test_defaults_are_taken_and_come_back_as_keywords(kind: type[PredictOptions]
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("threshold", 1.5, "threshold: expected a finite probability of 0 to 1, got 1.5"),
+        ("threshold", 1.5, "threshold: expected a probability of 0 to 1, got 1.5"),
         ("threshold", "0.5", "threshold: expected a probability, got '0.5'"),
         ("threshold", True, "threshold: expected a probability, got True"),
-        ("threshold", float("nan"), "threshold: expected a finite probability of 0 to 1, got nan"),
+        ("threshold", float("nan"), "threshold: expected a probability of 0 to 1, got nan"),
         ("min_area", 2.0, "min_area: expected a whole number of at least 0, got 2.0"),
         ("min_area", -1, "min_area: expected a whole number of at least 0, got -1"),
         ("diameter", "20", "diameter: expected a number, got '20'"),

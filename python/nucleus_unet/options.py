@@ -41,8 +41,8 @@ def _real(least: float | None = None, most: float | None = None, what: str = "nu
         except OverflowError:
             converted = math.inf
         if not math.isfinite(converted) or (least is not None and most is not None and not least <= converted <= most):
-            bounds = "" if least is None else f" of {least:g} to {most:g}"
-            raise SettingsError(f"{name}: expected a finite {what}{bounds}, got {converted:g}")
+            expected = f"a finite {what}" if least is None else f"a {what} of {least:g} to {most:g}"
+            raise SettingsError(f"{name}: expected {expected}, got {converted:g}")
         return converted
 
     return check

@@ -156,7 +156,7 @@ def test_an_empty_name_is_not_taken_for_the_folder_one_is_in(
     [
         (["--shard", "three"], "shard: expected something like 3/20, got three"),
         (["--shard", "1/2", "--merge"], "give one of --shard, --merge and --scheduler"),
-        (["--threshold", 2], "threshold: expected a finite probability of 0 to 1"),
+        (["--threshold", 2], "threshold: expected a probability of 0 to 1"),
         (["--block", 1], "block: expected a whole number of at least 16"),
     ],
 )
