@@ -15,7 +15,7 @@ from nucleus_unet.slides.plan import SlidePlan
 from nucleus_unet.slides.writers.results import LABELS, OUTLINES, OVERVIEW, TABLE
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class SlideResult:
     """The folder of a finished run.
 
@@ -35,6 +35,9 @@ class SlideResult:
     folder: Path
     count: int
     plan: SlidePlan
+
+    def __hash__(self) -> int:
+        return hash(self.folder)
 
     def __len__(self) -> int:
         return self.count
