@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.exports.coco import CocoWriter
 from nucleus_unet.exports.csv_table import TableCsvWriter
-from nucleus_unet.exports.geojson import HEAD, TAIL, decode_outlines, features
+from nucleus_unet.exports.geojson import CollectionWriter, decode_outlines, features, open_collection
 from nucleus_unet.exports.names import ZARR_VERSIONS, format_of, stem
 from nucleus_unet.exports.nucleus_table import NucleusTable
 from nucleus_unet.exports.ome_zarr import write_label_zarr
@@ -81,6 +80,10 @@ def open_table_file(chosen: str, path: Path, *, shape: tuple[int, int], name: st
     name
         Name of the image in the file, where the format has one.
     """
+    if chosen == "geojson":
+        with open_collection(path) as collection:
+            yield lambda nuclei: _add_to_geojson(collection, nuclei)
+        return
     with written_atomically(path) as file:
         if chosen == "csv":
             with TableCsvWriter(file) as table:
@@ -88,9 +91,6 @@ def open_table_file(chosen: str, path: Path, *, shape: tuple[int, int], name: st
         elif chosen == "parquet":
             with TableWriter(file) as parquet:
                 yield parquet.add
-        elif chosen == "geojson":
-            with _geojson(file, compressed=path.suffix.lower() == ".gz") as add:
-                yield add
         elif chosen == "coco":
             with CocoWriter(file, shape=shape, name=name) as coco:
                 yield lambda nuclei: _add_to_coco(coco, nuclei)
@@ -99,23 +99,11 @@ def open_table_file(chosen: str, path: Path, *, shape: tuple[int, int], name: st
                 yield lambda nuclei: _add_to_rle(rle, nuclei)
 
 
-@contextmanager
-def _geojson(file: BinaryIO, *, compressed: bool) -> Iterator[Add]:
-    text = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) if compressed else file
-    first = True
-
-    def add(nuclei: NucleusTable) -> None:
-        nonlocal first
-        texts = features(nuclei.outline, area=nuclei.area, intensity=nuclei.intensity, probability=nuclei.probability)
-        if texts:
-            text.write((b"" if first else b",") + b",".join(texts))
-            first = False
-
-    text.write(HEAD)
-    yield add
-    text.write(TAIL)
-    if compressed:
-        text.close()
+def _add_to_geojson(collection: CollectionWriter, nuclei: NucleusTable) -> None:
+    for feature in features(
+        nuclei.outline, area=nuclei.area, intensity=nuclei.intensity, probability=nuclei.probability
+    ):
+        collection.add(feature)
 
 
 def _add_to_rle(rle: RleCsvWriter, nuclei: NucleusTable) -> None:

@@ -45,7 +45,7 @@ class ArraySlide:
         height, width = (size for axis, size in enumerate(array.shape) if axis != self._axis)
         self.shape = (int(height), int(width))
         self.channels = 3 if isinstance(self._selection, slice) else None
-        self.dtype = native_dtype(array.dtype, self.shape)
+        self.dtype = slide_dtype(array.dtype, self.shape)
         self.mpp = mpp
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
@@ -103,7 +103,7 @@ def select_channels(
     return axis % 3, int(selected[0, 0]) if selected.size else 0
 
 
-def native_dtype(dtype: DTypeLike | None, shape: tuple[int, int]) -> np.dtype[Any]:
+def slide_dtype(dtype: DTypeLike | None, shape: tuple[int, int]) -> np.dtype[Any]:
     """Return the dtype in which a slide is read. Raise `ImageError` if a slide cannot have the dtype or shape."""
     if 0 in shape:
         raise ImageError(f"slide: expected at least one pixel, got {shape[0]} x {shape[1]}")

@@ -11,7 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError
-from nucleus_unet.io.arrays import native_dtype, select_channels
+from nucleus_unet.io.arrays import select_channels, slide_dtype
 from nucleus_unet.io.segments import LARGEST_SEGMENT, SegmentCache
 from nucleus_unet.io.tiff import tiff_layout
 
@@ -41,7 +41,7 @@ class TiffSlide:
             raise ImageError(f"channel_axis: the file's axes are {layout.axes}, got {channel_axis}")
         self.shape = (int(page.imagelength), int(page.imagewidth))
         self.channels = 3 if isinstance(self._selection, slice) else None
-        self.dtype = native_dtype(page.dtype, self.shape)
+        self.dtype = slide_dtype(page.dtype, self.shape)
         self.mpp, self._white_is_zero = layout.mpp, layout.white_is_zero
         planes, depth, _, _, samples = page.shaped
         if depth != 1 or [planes > 1, samples > 1, len(self._pages) > 1].count(True) > 1:

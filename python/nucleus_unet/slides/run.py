@@ -73,8 +73,6 @@ class SlideModel:
         Magnification from the slide to the model's scale.
     group_config
         How maps become nuclei.
-    min_area
-        Smallest area of a nucleus, in pixels of the slide. None: the model's default.
     tissue
         Whether empty glass is skipped.
     roi
@@ -86,7 +84,6 @@ class SlideModel:
     engine: Engine
     scale: float
     group_config: GroupConfig
-    min_area: int | None
     tissue: bool
     roi: Geometry | None
     plan: Callable[[Survey], Plan]

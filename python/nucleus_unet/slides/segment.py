@@ -89,7 +89,6 @@ def segment_slide(
         engine=engine,
         scale=scale,
         group_config=group_config,
-        min_area=options.min_area,
         tissue=options.tissue,
         roi=roi,
         plan=plan,

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import count, takewhile
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
-from nucleus_unet.exports.geojson import HEAD, TAIL, features
+from nucleus_unet.exports.geojson import CollectionWriter, features, open_collection
 from nucleus_unet.exports.nucleus_table import NucleusTable
-from nucleus_unet.io.atomic import written_atomically
 
 # Text bytes of one file before compression, about 250,000 nuclei. QuPath parses a file into a tree that needs many
 # times the memory of the text. Files of this size fit into the memory of a laptop.
 MAX_FILE_BYTES = 2**28
-# Level 9 took half of the time of the whole pass and made files that were hardly smaller.
-_GZIP_LEVEL = 5
-# Bytes that are compressed at a time.
-_BUFFER_BYTES = 2**16
-
-
-class _Writable(Protocol):
-    def write(self, data: bytes, /) -> int: ...
 
 
 class OutlineWriter:
@@ -45,8 +32,7 @@ class OutlineWriter:
         self._folder, self._suffix = folder, ".geojson.gz" if compressed else ".geojson"
         # All files are renamed at the end, the first one last, because a part of a result looks like a complete result.
         self._files = ExitStack()
-        self._file: _Writable
-        self._bytes = 0
+        self._collection: CollectionWriter
         self.paths: list[Path] = []
 
     def __enter__(self) -> OutlineWriter:
@@ -64,36 +50,13 @@ class OutlineWriter:
         """Add detections."""
         texts = features(nuclei.outline, area=nuclei.area, intensity=nuclei.intensity, probability=nuclei.probability)
         for text in texts:
-            if self._bytes >= MAX_FILE_BYTES:
+            if self._collection.size >= MAX_FILE_BYTES:
                 self._open_next()
-            self._bytes += self._file.write((b"," if self._bytes else b"") + text)
+            self._collection.add(text)
 
     def _open_next(self) -> None:
         self.paths.append(self._path(len(self.paths) + 1))
-        self._file = self._files.enter_context(_open_collection(self.paths[-1]))
-        self._bytes = 0
+        self._collection = self._files.enter_context(open_collection(self.paths[-1]))
 
     def _path(self, number: int) -> Path:
         return self._folder / f"nuclei{f'-{number}' if number > 1 else ''}{self._suffix}"
-
-
-@contextmanager
-def _open_collection(path: Path) -> Iterator[_Writable]:
-    """Open a FeatureCollection for writing one feature at a time."""
-    with written_atomically(path) as file, _open_text(path, file) as text:
-        text.write(HEAD)
-        yield text
-        text.write(TAIL)
-
-
-@contextmanager
-def _open_text(path: Path, file: BinaryIO) -> Iterator[_Writable]:
-    if path.suffix == ".gz":
-        # Features are buffered, because each call of a `GzipFile` is slow.
-        with (
-            gzip.GzipFile(filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=file, mtime=0) as compressed,
-            io.BufferedWriter(compressed, _BUFFER_BYTES) as buffered,
-        ):
-            yield buffered
-    else:
-        yield file
