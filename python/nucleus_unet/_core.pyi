@@ -36,6 +36,7 @@ __all__ = [
     "merge_mask_pngs",
     "overlaps",
     "relabel_sequential",
+    "resample_labels",
     "rle_areas",
     "rle_boxes",
     "rle_iou",
@@ -506,6 +507,25 @@ def expand_labels(labels: NDArray[np.uint32], distance: float, *, threads: int |
     """Give background within `distance` of a label to the nearest, of equals to the first by row, then column.
 
     Raises SettingsError where the distance is negative or not a number, MaskError where a side exceeds 2**30 pixels.
+    """
+
+_Points: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+"""Points along an axis: the pixels before and after each point, and the share of the way from one to the other."""
+
+def resample_labels(
+    labels: NDArray[np.uint32],
+    foreground: NDArray[np.uint8],
+    rows: _Points,
+    columns: _Points,
+    *,
+    threshold: float,
+    threads: int | None = None,
+) -> NDArray[np.uint32]:
+    """Return the labels at the points of a grid, with outlines where the foreground crosses a threshold.
+
+    `foreground` is a probability times 255, `threshold` is one of 0 to 1.
+
+    Raises MaskError where the shapes differ or a point lies outside of the labels.
     """
 
 # --- Outlines and tiles: behind nucleus_unet.masks -------------------------------------------------------------------

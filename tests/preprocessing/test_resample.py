@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nucleus_unet.preprocessing.resample import enlarge_labels, resample, resample_part, scaled_size
+from nucleus_unet.preprocessing.resample import resample, resample_part, scaled_size
 from numpy.typing import NDArray
 
 IMAGE = np.random.default_rng(0).random((37, 45), dtype=np.float32)
@@ -82,22 +82,3 @@ def test_a_single_pixel_becomes_at_least_one(scale: float) -> None:
     result = resample(np.full((1, 1), 0.5, np.float32), scale)
     assert min(result.shape) >= 1
     np.testing.assert_allclose(result, 0.5)
-
-
-@given(
-    shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
-    scale=st.floats(0.05, 8),
-    seed=st.integers(0, 99),
-)
-def test_labels_keep_their_values(shape: tuple[int, int], scale: float, seed: int) -> None:
-    scaled = tuple(scaled_size(size, scale) for size in shape)
-    labels = np.random.default_rng(seed).integers(0, 2**32, scaled, dtype=np.uint32)
-    result = enlarge_labels(labels, shape, scale)
-    assert result.dtype == np.uint32
-    assert result.shape == shape
-    assert set(result.ravel()) <= set(labels.ravel())
-
-
-def test_labels_twice_as_large_are_repeated() -> None:
-    labels = np.arange(6, dtype=np.uint32).reshape(2, 3)
-    np.testing.assert_array_equal(enlarge_labels(labels, (4, 6), 0.5), labels.repeat(2, 0).repeat(2, 1))

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from nucleus_unet.cli import app
 from nucleus_unet.errors import MissingExtraError, SettingsError
 from nucleus_unet.inference.grouping import group
+from nucleus_unet.inference.label_scaling import scale_labels
 from nucleus_unet.model.group_config import GroupConfig
-from nucleus_unet.preprocessing.resample import enlarge_labels
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.executors.threads import run_on_threads
 from nucleus_unet.slides.roi import Region, read_roi
@@ -106,7 +106,13 @@ def test_a_scaled_slide_is_limited_in_its_own_pixels(
     assert whole.maps is not None
     grouped, scale = group(whole.maps, segmenter.bundle.config.group), whole.plan.scale
     inside = np.append(False, (grouped.centres[:, 1] + 0.5) / scale <= 125)
-    expected = enlarge_labels(np.where(inside[grouped.labels], grouped.labels, np.uint32(0)), mosaic.shape, scale)
+    expected = scale_labels(
+        np.where(inside[grouped.labels], grouped.labels, np.uint32(0)),
+        whole.maps[..., 0],
+        mosaic.shape,
+        scale,
+        threshold=segmenter.bundle.config.group.foreground_threshold,
+    )
     assert 10 < len(result) < len(whole) - 10
     np.testing.assert_array_equal(tifffile.imread(result.labels_path) > 0, expected > 0)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -63,7 +62,8 @@ def choose_group_config(config: BundleConfig, options: ImageOptions, scale: floa
     if options.threshold is not None:
         group = dataclasses.replace(group, foreground_threshold=float(options.threshold))
     if options.min_area is not None:
-        group = dataclasses.replace(group, min_area=math.floor(options.min_area * scale**2))
+        # At another scale, the areas in pixels of the image are known only once the labels are scaled.
+        group = dataclasses.replace(group, min_area=options.min_area if scale == 1 else 0)
     return group
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.inference.engine import Engine, Predictor
 from nucleus_unet.inference.grouping import group
+from nucleus_unet.inference.label_scaling import scale_labels
 from nucleus_unet.inference.planning import choose_group_config, choose_scale, make_plan
 from nucleus_unet.inference.predict import predict_maps
 from nucleus_unet.inference.test_time_augmentation import build_predictor
@@ -18,7 +19,7 @@ from nucleus_unet.options import PredictOptions
 from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.dab import dab_attenuated_range, sampling_step
 from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise, percentile_range
-from nucleus_unet.preprocessing.resample import enlarge_labels, resample, scaled_size
+from nucleus_unet.preprocessing.resample import resample, scaled_size
 from nucleus_unet.progress import Progress, tracker
 
 
@@ -89,7 +90,8 @@ def segment(
     grouped = group(maps, group_config)
     labels, probabilities = grouped.labels, grouped.probabilities
     if scale != 1:
-        labels, probabilities = _renumbered(enlarge_labels(labels, shape, scale), probabilities, options.min_area or 0)
+        labels = scale_labels(labels, maps[..., 0], shape, scale, threshold=group_config.foreground_threshold)
+        labels, probabilities = _renumbered(labels, probabilities, options.min_area or 0)
     return Segmented(labels, probabilities, plan, maps if options.maps else None)
 
 

@@ -105,17 +105,3 @@ class _Taps:
         for index, share in zip(self._index, self._shares, strict=True):
             result += share.reshape(-1, *([1] * (pixels.ndim - 1))) * pixels[index - self.source.start]
         return result
-
-
-def enlarge_labels(labels: NDArray[np.uint32], shape: tuple[int, int], scale: float) -> NDArray[np.uint32]:
-    """Map labels from the model's scale to the pixels of an image of ``shape``, by nearest neighbour."""
-    rows, columns = (
-        nearest_index(slice(0, size), limit, scale) for size, limit in zip(shape, labels.shape, strict=True)
-    )
-    enlarged: NDArray[np.uint32] = labels[rows[:, None], columns[None, :]]
-    return enlarged
-
-
-def nearest_index(pixels: slice, limit: int, scale: float) -> NDArray[np.intp]:
-    """Return, along one axis, the index at the model's scale (below ``limit``) of each pixel of an image."""
-    return np.minimum(((np.arange(pixels.start, pixels.stop) + 0.5) * scale).astype(np.intp), limit - 1)

@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet import _core
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.grouping import group
+from nucleus_unet.inference.label_scaling import axis_points
 from nucleus_unet.inference.predict import core_slices, maps_of_output, read_padded
 from nucleus_unet.inference.test_time_augmentation import build_predictor
 from nucleus_unet.io.array_cache import ArrayCache
@@ -24,7 +26,7 @@ from nucleus_unet.masks import filter_by_area
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise
-from nucleus_unet.preprocessing.resample import nearest_index, resample_part
+from nucleus_unet.preprocessing.resample import resample_part
 from nucleus_unet.slides.grid import Block, TileGrid, intersection, widen
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei, no_nuclei
 from nucleus_unet.slides.roi import Region
@@ -179,7 +181,8 @@ class SlideTasks:
     def _find_nuclei(self, block: Block) -> Nuclei:
         region = widen(block, self._margin, self.shape)
         top, left = region.rows.start, region.columns.start
-        grouped = group(self._read_maps(region), self._config, threads=1)
+        maps = self._read_maps(region)
+        grouped = group(maps, self._config, threads=1)
         centres = grouped.centres + np.array([top, left])
         selected = np.ones(len(centres), bool)
         for axis, span in enumerate(block):
@@ -192,11 +195,10 @@ class SlideTasks:
         near = intersection(widen(block, self._max_extent, self.shape), region)
         numbers = np.where(selected, np.arange(1, len(selected) + 1), 0).astype(np.uint32)
         labels = np.append(np.uint32(0), numbers)[grouped.labels[_relative(near, region)]]
-        top, left = near.rows.start, near.columns.start
-        rows, columns = _extent(labels, 0), _extent(labels, 1)
-        bounds = Block(slice(top + rows.start, top + rows.stop), slice(left + columns.start, left + columns.stop))
-        enlarged, pixels = self._to_slide_pixels(labels[rows, columns], bounds)
-        if not enlarged.size:  # the model's scale is finer than the slide's, and no slide pixel samples the nuclei
+        extent = widen(_extent(labels), 1, labels.shape)  # scaled outlines lie up to a pixel further out
+        labels, foreground = labels[extent], maps[_relative(near, region)][extent][..., 0]
+        enlarged, pixels = self._to_slide_pixels(labels, foreground, _moved(extent, near))
+        if not enlarged.any():  # the model's scale is finer than the slide's, and no slide pixel samples the nuclei
             return no_nuclei()
         return measure_nuclei(
             enlarged,
@@ -206,19 +208,22 @@ class SlideTasks:
             probabilities=grouped.probabilities,
         )
 
-    def _to_slide_pixels(self, labels: NDArray[np.uint32], bounds: Block) -> tuple[NDArray[np.uint32], Block]:
-        """Map labels from the model's scale to the slide's pixels, as `enlarge_labels` does for a whole image."""
+    def _to_slide_pixels(
+        self, labels: NDArray[np.uint32], foreground: NDArray[np.uint8], bounds: Block
+    ) -> tuple[NDArray[np.uint32], Block]:
+        """Map labels from the model's scale to the slide's pixels, as `scale_labels` does for a whole image."""
         if self.scale == 1:
             return labels, bounds
-        indices, pixels = [], []
+        points, pixels = [], []
         for span, size, limit in zip(bounds, self.slide.shape, self.shape, strict=True):
             near = _source_pixels(span.start, span.stop, size, self.scale)
-            index = nearest_index(near, limit, self.scale)
-            inside = np.searchsorted(index, [span.start, span.stop])
-            indices.append(index[inside[0] : inside[1]] - span.start)
-            pixels.append(slice(near.start + int(inside[0]), near.start + int(inside[1])))
-        enlarged: NDArray[np.uint32] = labels[indices[0][:, None], indices[1][None, :]]
-        return filter_by_area(enlarged, min_area=self.spec.plan.min_area or 0), Block(*pixels)
+            inside, of_axis = axis_points(near, limit, self.scale).within(span.start, span.stop)
+            points.append(of_axis)
+            pixels.append(slice(near.start + inside.start, near.start + inside.stop))
+        scaled = _core.resample_labels(
+            labels, foreground, *points, threshold=self._config.foreground_threshold, threads=1
+        )
+        return filter_by_area(scaled, min_area=self.spec.plan.min_area or 0), Block(*pixels)
 
     def _read_maps(self, region: Block) -> NDArray[np.uint8]:
         rows, columns = region
@@ -272,9 +277,17 @@ def _source_pixels(start: int, stop: int, size: int, scale: float) -> slice:
     return slice(max(0, math.floor((start - 1) / scale) - 1), min(size, math.ceil((stop + 1) / scale) + 1))
 
 
-def _extent(labels: NDArray[np.uint32], axis: int) -> slice:
-    indices = np.flatnonzero(np.any(labels, axis=1 - axis))
-    return slice(int(indices[0]), int(indices[-1]) + 1)
+def _extent(labels: NDArray[np.uint32]) -> Block:
+    """Return the smallest rectangle that holds all labels."""
+    spans = [np.flatnonzero(np.any(labels, axis=axis)) for axis in (1, 0)]
+    return Block(*(slice(int(span[0]), int(span[-1]) + 1) for span in spans))
+
+
+def _moved(block: Block, origin: Block) -> Block:
+    """Return a block of an array whose first pixel is that of ``origin``, in the coordinates of ``origin``."""
+    return Block(
+        *(slice(span.start + outer.start, span.stop + outer.start) for span, outer in zip(block, origin, strict=True))
+    )
 
 
 def _relative(block: Block, origin: Block) -> tuple[slice, ...]:

@@ -57,6 +57,7 @@ mod _core {
         filter::{clear_border, filter_by_area},
         overlap::overlaps,
         relabel::relabel_sequential,
+        resample::resample_labels,
         smooth::smooth_labels,
         watershed::watershed,
     };

@@ -8,5 +8,6 @@ pub mod fill;
 pub mod filter;
 pub mod overlap;
 pub mod relabel;
+pub mod resample;
 pub mod smooth;
 pub mod watershed;

@@ -14,6 +14,7 @@ pub mod fill;
 pub mod filter;
 pub mod overlap;
 pub mod relabel;
+pub mod resample;
 pub mod smooth;
 pub mod watershed;
 
