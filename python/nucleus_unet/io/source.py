@@ -57,7 +57,7 @@ class ImageSource:
     levels : tuple of (int, int)
         Height and width of each level of a pyramid, the full resolution first.
     origin : tuple of int
-        Row and column of the picture that viewers show, such as QuPath, within the image.
+        Row and column of the image on the canvas of the file; see `nucleus_unet.io.scene.Scene`.
     warnings : tuple of str
         What could not be read.
     """
@@ -147,7 +147,7 @@ class ImageSource:
             return ScenePlane(
                 (sizes["Y"], sizes["X"]),
                 chosen.dtype.newbyteorder("=") if self._indices else working_dtype(chosen.dtype),
-                self._reader(chosen, choice, colours=colours),
+                self._reader(chosen, choice),
                 colours=colours,
                 alpha=None if choice.alpha is None else self._alpha_reader(chosen, choice),
                 mpp=chosen.pixel_size,
@@ -171,7 +171,7 @@ class ImageSource:
     ) -> None:
         self.close()
 
-    def _reader(self, scene: Scene, choice: Choice, *, colours: bool) -> Callable[[slice, slice], NDArray[Any]]:
+    def _reader(self, scene: Scene, choice: Choice) -> Callable[[slice, slice], NDArray[Any]]:
         def read(rows: slice, columns: slice) -> NDArray[Any]:
             if choice.colour_axis is not None:
                 places = [{**choice.index, choice.colour_axis: number} for number in range(3)]
