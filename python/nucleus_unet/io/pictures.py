@@ -51,9 +51,7 @@ def open_file(file: Path | BinaryIO, *, indices: bool = False) -> OpenedFile:
     axes = ("T" if picture.frames else "") + "YXS"[: pixels.ndim - picture.frames]
     warnings = []
     if (turned := _orientation(picture.exif)) != 1:
-        warnings.append(
-            f"its EXIF orientation, {turned}, is not applied: results lie on the pixels as stored, as Fiji shows them"
-        )
+        warnings.append(f"its EXIF orientation, {turned}, is not applied: results lie on the pixels as stored")
     if picture.trailer:
         what = "a second picture" if picture.trailer.startswith(b"\xff\xd8\xff") else f"{len(picture.trailer)} bytes"
         warnings.append(f"{what} after its end: not read")

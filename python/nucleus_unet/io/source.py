@@ -249,11 +249,23 @@ def open_image(
     """
     if isinstance(source, Path | str):
         return _open_path(Path(source), axes, channel_axis, indices=indices)
-    if hasattr(source, "read") and hasattr(source, "seek") and not hasattr(source, "shape"):
+    if _is_file(source) and not type(source).__module__.startswith("PIL."):
         name = str(getattr(source, "name", "image"))
         return _open(source, name, Path(name).suffix, axes, channel_axis, indices=indices)
     opened = open_array(source, axes=axes, channel_axis=channel_axis)
     return ImageSource(opened, "image", prefix="")
+
+
+def is_source(value: object) -> bool:
+    """Whether a value is one image as `open_image` takes it, not several; a list is none, though it may be an array."""
+    if isinstance(value, Path | str):
+        return True
+    arrays = ("shape", "__array__", "__array_interface__")
+    return any(hasattr(value, name) for name in arrays) or _is_file(value) or hasattr(value, "store_path")
+
+
+def _is_file(value: object) -> bool:
+    return hasattr(value, "read") and hasattr(value, "seek") and not hasattr(value, "shape")
 
 
 def _open_path(path: Path, axes: str | None, channel_axis: int | None, *, indices: bool) -> ImageSource:

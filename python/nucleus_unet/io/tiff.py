@@ -59,9 +59,7 @@ def open_file(file: Path | BinaryIO, *, indices: bool = False) -> OpenedFile:
         raise
 
 
-def _describe(
-    opened: tifffile.TiffFile, file: Path | BinaryIO, warnings: list[str], *, indices: bool
-) -> OpenedFile:
+def _describe(opened: tifffile.TiffFile, file: Path | BinaryIO, warnings: list[str], *, indices: bool) -> OpenedFile:
     metadata = TiffMetadata(opened, warnings)
     missing = metadata.missing_files(file)
     images = _images(opened, metadata)
@@ -92,26 +90,32 @@ def _images(file: tifffile.TiffFile, metadata: TiffMetadata) -> list[_Image]:
     if masks := [each for each in kept if each[1].keyframe.is_mask]:
         kept = [each for each in kept if each not in masks] or kept
         metadata.warnings.append("its transparency mask is not read")
-    kept = [each for each in kept if not each[1].keyframe.is_reduced] or kept
     if file.is_svs or file.is_philips or file.is_qpi:
         kept = kept[:1]
         if kept[0][1].dtype.kind == "u":
             kept[0][1].keyframe.nodata = np.iinfo(kept[0][1].dtype).max  # tiles that the scanner omitted are white
     images: list[_Image] = []
-    for number, each in sorted(kept, key=lambda item: -item[1].keyframe.imagelength * item[1].keyframe.imagewidth):
+    whole = any(not each.keyframe.is_reduced for _, each in kept)
+    for number, each in sorted(kept, key=_full_and_large_first):
         size = (each.keyframe.imagelength, each.keyframe.imagewidth)
         parent = next(
             (image for image in images if _is_level(size, image.levels[0]) and _alike(each, image.series)), None
         )
-        if parent is None or file.is_ome:
+        if parent is not None and not file.is_ome:
+            images[images.index(parent)] = _Image(parent.series, parent.number, (*parent.levels, size))
+            if not each.keyframe.is_reduced:
+                metadata.warnings.append(
+                    f"an image of {size[0]} x {size[1]} pixels is taken for a smaller level of another"
+                )
+        elif not (whole and each.keyframe.is_reduced):
             levels = tuple((level.keyframe.imagelength, level.keyframe.imagewidth) for level in each.levels)
             images.append(_Image(each, number, levels))
-        else:
-            images[images.index(parent)] = _Image(parent.series, parent.number, (*parent.levels, size))
-            metadata.warnings.append(
-                f"an image of {size[0]} x {size[1]} pixels is taken for a smaller level of another"
-            )
     return sorted(images, key=lambda image: image.number)
+
+
+def _full_and_large_first(numbered: tuple[int, tifffile.TiffPageSeries]) -> tuple[bool, int]:
+    page = numbered[1].keyframe
+    return page.is_reduced, -page.imagelength * page.imagewidth
 
 
 def _alike(one: tifffile.TiffPageSeries, other: tifffile.TiffPageSeries) -> bool:
@@ -143,10 +147,8 @@ def _scenes(
     channels = metadata.channels(series, image.number, sizes.get("C", 1))
     if "C" not in sizes and not channels[0].name.isdecimal():
         sizes = {"C": 1, **sizes}  # tifffile leaves out an axis of one channel, and its name
-    others = [axis for axis in sizes if axis not in "TZCYXSQI"]
-    if "I" in sizes:
-        sizes = {"Q" if axis == "I" and "Q" not in sizes else axis: size for axis, size in sizes.items()}
-    if len(others) > 1 or "I" in sizes:
+    others = [axis for axis in sizes if axis not in "TZCYXSQ"]
+    if len(others) > 1:
         raise ImageError(f"expected the axes T, Z, C, Y and X, got axes {series.axes} of shape {series.shape}")
     other = others[0] if others else ""
     axes = "".join(axis for axis in sizes if axis != other)
@@ -171,5 +173,5 @@ def _warn_of_orientation(page: tifffile.TiffPage, metadata: TiffMetadata) -> Non
     tag = page.tags.get("Orientation")
     if tag is not None and tag.value != 1:
         metadata.warnings.append(
-            f"its orientation, {int(tag.value)}, is not applied: results lie on the pixels as stored, as Fiji shows them"
+            f"its orientation, {int(tag.value)}, is not applied: results lie on the pixels as stored"
         )
