@@ -20,7 +20,7 @@ from nucleus_unet.inference.engine import Engine
 from nucleus_unet.inference.scale_search import ScaleSearch
 from nucleus_unet.io.atomic import TEMPORARY, write_atomically
 from nucleus_unet.io.locks import LOCK
-from nucleus_unet.io.source import Slide
+from nucleus_unet.io.plane import Plane
 from nucleus_unet.plan import Plan
 from nucleus_unet.progress import Progress, tracker
 from nucleus_unet.slides.executors.dask import Cluster, run_on_cluster
@@ -140,7 +140,7 @@ class SlideRun:
 
     def __init__(
         self,
-        slide: Slide,
+        slide: Plane,
         model: SlideModel,
         folder: Path,
         *,
