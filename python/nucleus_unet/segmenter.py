@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
@@ -35,6 +35,7 @@ from nucleus_unet.segmentation import Segmentation
 if TYPE_CHECKING:
     from distributed import Client
 
+    from nucleus_unet.batch.summary import BatchResult
     from nucleus_unet.io.arrays import ArrayLike
     from nucleus_unet.slides.result import SlideResult
 
@@ -179,6 +180,76 @@ class Segmenter:
         if several is None:
             return self._predict(image, parsed)  # type: ignore[arg-type]
         return list(self._predict_many(several, parsed))
+
+    @takes_options(PredictOptions)
+    def predict_files(
+        self,
+        images: Path | str | Iterable[Path | str],
+        *,
+        out: Path | str,
+        formats: Sequence[str] = ("tif", "geojson"),
+        workers: int | None = None,
+        overwrite: bool = False,
+        **options: Unpack[PredictKeywords],
+    ) -> BatchResult:
+        """Find the nuclei of many image files, and write the results to a folder, with a table of the run.
+
+        Memory does not grow with the number of images. A call that was interrupted or killed resumes when it is made
+        again: images are skipped whose files did not change and whose results are there. An image that cannot be
+        segmented is listed in the result, and the others go on.
+
+        Parameters
+        ----------
+        images
+            Paths of images, of folders to be searched, and glob patterns. Hidden files and earlier results of this
+            library are passed over.
+        out
+            Folder for the results and for ``summary.csv``, which has one row for each image.
+        formats
+            Names of the formats of the results; see `Segmentation.save`.
+        workers
+            Number of images at once; memory grows with it. The result does not depend on it.
+        overwrite
+            Begin anew if ``out`` holds a run, and replace what lies there under the names of results.
+        **options
+            See `PredictOptions`.
+
+        Returns
+        -------
+        BatchResult
+            One row for each image, and what was passed over.
+
+        Raises
+        ------
+        SettingsError
+            If there is no image; if an option is out of range; if ``out`` holds a run with other settings (the message
+            says what differs), or other files under the names of results; if another process works in ``out``.
+        MissingExtraError
+            If a format needs an extra that is not installed.
+        CancelledError
+            If the call was cancelled; the same call resumes.
+        OSError
+            If nothing can be written to ``out``.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> np.save(folder / "a.npy", np.zeros((64, 64), np.uint8))
+        >>> run = Segmenter.from_pretrained().predict_files(folder, out=folder / "results", formats=["csv"])
+        >>> run.nuclei, len(run.files), run.summary.name
+        (0, 1, 'summary.csv')
+        """
+        from nucleus_unet.batch.prepare import prepare_batch
+        from nucleus_unet.batch.run import check_workers, run_batch
+
+        parsed = parse_options(PredictOptions, options)
+        self.check_options(parsed)
+        workers = check_workers(workers)
+        return run_batch(
+            self, prepare_batch(images, out, formats=formats, overwrite=overwrite), parsed, workers=workers
+        )
 
     @overload
     def predict_slide(

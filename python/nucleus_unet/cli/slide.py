@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nucleus_unet.cli.inputs import each_in_turn, end_with, expand, with_targets
+from nucleus_unet.cli.inputs import Verbose, each_in_turn, end_with, tell_passed_over
 from nucleus_unet.cli.options import with_options
 from nucleus_unet.cli.shared import Device, Model, Precision, bundle_path
 from nucleus_unet.errors import SettingsError
@@ -40,23 +39,36 @@ def slide(
     scheduler: Annotated[
         str | None, typer.Option(help="tcp://...: use the workers of this dask scheduler, on shared storage.")
     ] = None,
+    verbose: Verbose = False,
 ) -> None:
     """Find the nuclei of images of any size, in bounded memory. The same command resumes a run that was stopped.
 
     The results of one slide go to the output folder itself. Of several slides, of a folder of slides or of a pattern,
-    each gets a folder in it. A slide that cannot be read is skipped. The command then ends with a list of these
-    and exit code 1.
+    each gets a folder in it. Hidden files, earlier results and files of other formats are passed over and counted. A
+    slide that cannot be read is reported, and the command goes on. It then ends with exit code 1.
     """
+    from nucleus_unet.batch.find import find_images
+    from nucleus_unet.batch.formats import why_no_slide
+    from nucleus_unet.batch.keep import keep_folder_names
+    from nucleus_unet.io.atomic import check_output_folder
     from nucleus_unet.io.source import FOUND_SUFFIXES, is_slide
     from nucleus_unet.segmenter import Segmenter
     from nucleus_unet.slides.executors.dask import connect
-    from nucleus_unet.slides.plan import PLAN
-    from nucleus_unet.slides.writers.results import LABELS, OVERVIEW, check_extras
+    from nucleus_unet.slides.writers.results import check_extras
 
     check_extras()
     if (shard is not None) + merge + (scheduler is not None) > 1:
         raise SettingsError("give one of --shard, --merge and --scheduler: shards are merged when all are done")
     share = None if shard is None else _read_shard(shard)
+    slides = find_images(images, why_no_slide, is_whole=is_slide)
+    if not slides.images:
+        tell_passed_over(slides.passed_over, names=verbose)
+        raise SettingsError(f"no slide found in: {', '.join(images)} (known are {', '.join(FOUND_SUFFIXES)}, zarr)")
+    alone = len(images) == 1 and slides.images[0][0] == Path(images[0])
+    if not alone and options.roi is not None:
+        raise SettingsError("roi: regions are of one slide; give slides one by one")
+    check_output_folder(out, "results")
+    tell_passed_over(slides.passed_over, names=verbose)
     keywords = {**options.keywords(), "progress": True}
     segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
     segmenter.check_options(options)
@@ -71,23 +83,13 @@ def slide(
         typer.echo(f"{found} nuclei, written to {folder}")
         return found
 
-    def wanted(path: Path) -> bool:
-        return is_slide(path) and not (path.name in (LABELS, OVERVIEW) and (path.parent / PLAN).exists())
-
-    first = Path(images[0])
-    searched = first.is_dir() and not is_slide(first)
-    if len(images) == 1 and not searched and (first.exists() or not glob.has_magic(images[0])):
-        find(first, out)
+    if alone:
+        find(slides.images[0][0], out)
         return
-    if options.roi is not None:
-        raise SettingsError("roi: regions are of one slide; give slides one by one")
-    slides = list(with_targets(expand(images, wanted), out))
-    if not slides:
-        raise SettingsError(f"no slide found in: {', '.join(images)} (known are {', '.join(FOUND_SUFFIXES)}, zarr)")
-    nuclei, failures = each_in_turn(slides, find)
-    done = len(slides) - len(failures)
+    nuclei, failures = each_in_turn(keep_folder_names(slides.images, out), find)
+    done = len(slides.images) - failures
     typer.echo(f"{nuclei} nuclei in {done} slides" if share is None else f"shard {shard} of {done} slides is done")
-    end_with(failures)
+    end_with(failures, where="see above")
 
 
 def _read_shard(text: str) -> tuple[int, int]:

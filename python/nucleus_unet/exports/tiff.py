@@ -10,6 +10,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from nucleus_unet.io.atomic import write_atomically
+from nucleus_unet.io.marks import SOFTWARE
 
 
 def write_label_tiff(path: Path, labels: NDArray[np.uint32], *, mpp: float | None = None) -> None:
@@ -32,7 +33,7 @@ def write_label_tiff(path: Path, labels: NDArray[np.uint32], *, mpp: float | Non
         labels,
         compression="zlib",
         metadata={"axes": "YX"},
-        software="nucleus-unet",
+        software=SOFTWARE,
         resolution=resolution,
         resolutionunit=unit,
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nucleus_unet.exports.overlay import overlay, to_display_rgb
 from nucleus_unet.extras import require
 from nucleus_unet.io.atomic import write_atomically
+from nucleus_unet.io.marks import SOFTWARE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -277,5 +278,5 @@ def _save(figure: Figure, path: Path) -> None:
 
 def _png(figure: Figure) -> bytes:
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=100)
+    figure.savefig(content, format="png", dpi=100, metadata={"Software": SOFTWARE})
     return content.getvalue()
