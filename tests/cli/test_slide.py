@@ -31,6 +31,10 @@ def run(bundle: Path, *arguments: Any) -> Result:
     return CliRunner().invoke(app, ["slide", "--model", str(bundle), "--device", "cpu", *map(str, arguments)])
 
 
+def folders_in(out: Path) -> list[str]:
+    return sorted(path.name for path in out.iterdir() if path.name != "nucleus-unet-run")
+
+
 def nuclei_in(folder: Path) -> int:
     found: int = json.loads((folder / "summary.json").read_text())["nuclei"]
     return found
@@ -41,11 +45,11 @@ def test_each_slide_gets_a_folder_and_a_bad_one_is_passed_over_and_listed(
 ) -> None:
     result = run(tiny_bundle, slides, "--out", tmp_path / "out")
     assert result.exit_code == 1
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "c"]
+    assert folders_in(tmp_path / "out") == ["a", "c"]
     assert (nuclei_in(tmp_path / "out" / "a"), nuclei_in(tmp_path / "out" / "c")) == (2, 1)
     assert "3 nuclei in 2 slides" in result.stdout
-    assert "1 could not be segmented:" in result.stderr
-    assert "b.svs" in result.stderr
+    assert "1 could not be segmented" in result.stderr
+    assert result.stderr.count("b.svs") == 1
 
 
 def test_zarr_folders_are_slides_by_name_in_folders_and_by_pattern(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -99,7 +103,7 @@ def test_one_slide_leaves_its_results_in_the_folder_itself(tiny_bundle: Path, sl
 def test_slides_of_one_name_get_folders_of_their_own(tiny_bundle: Path, slides: Path, tmp_path: Path) -> None:
     np.save(slides / "a.npy", np.zeros((40, 40), np.uint8))
     assert run(tiny_bundle, slides / "a.tif", slides / "a.npy", "--out", tmp_path / "out").exit_code == 0
-    assert (nuclei_in(tmp_path / "out" / "a"), nuclei_in(tmp_path / "out" / "a.npy")) == (2, 0)
+    assert (nuclei_in(tmp_path / "out" / "a.tif"), nuclei_in(tmp_path / "out" / "a.npy")) == (2, 0)
 
 
 def test_a_slide_named_as_a_folder_of_others_keeps_out_of_it(tiny_bundle: Path, slides: Path, tmp_path: Path) -> None:
@@ -126,7 +130,7 @@ def test_shards_are_done_and_merged_by_the_same_command(tiny_bundle: Path, slide
     assert "shard 1/2 is done" in first.stdout
     early = run(tiny_bundle, *command, "--merge")
     assert early.exit_code == 1
-    assert early.stderr.count("those of shards: 2/2.") == 4  # as it comes, and in the list at the end
+    assert early.stderr.count("those of shards: 2/2.") == 2
     assert run(tiny_bundle, *command, "--shard", "2/2").exit_code == 0
     assert run(tiny_bundle, *command, "--merge").exit_code == 0
     assert (nuclei_in(tmp_path / "out" / "a"), nuclei_in(tmp_path / "out" / "c")) == (2, 1)

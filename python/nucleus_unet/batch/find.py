@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nucleus_unet.batch.formats import EMPTY
 from nucleus_unet.batch.own_results import OWN, OwnResults
+from nucleus_unet.batch.record import RUN_FOLDER
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.folders import HIDDEN, PassedOver, is_apple_double, walk
 
@@ -71,7 +72,7 @@ def find_images(named: Iterable[str | Path], why_not: WhyNot, *, is_whole: Calla
             if not path.is_dir() or is_whole(path):
                 add(path, Path(_name(path)), sort.of_pattern(path) if searched else sort.named(path))
                 continue
-            inside = walk(path, whole=is_whole)
+            inside = walk(path, whole=lambda folder: folder.name == RUN_FOLDER or is_whole(folder))
             for file in inside.paths:
                 add(file, file.relative_to(path), sort.found(file))
             found.passed_over += inside.passed_over
@@ -103,8 +104,10 @@ class _Sorter:
 def _expand(named: str | Path, is_whole: Callable[[Path], bool]) -> Iterator[tuple[Path, bool]]:
     """Yield the paths that an argument names, and whether a pattern found them."""
     text = os.fspath(named)
-    if not isinstance(text, str) or not text:
-        raise SettingsError(f"expected the path of an image or folder, got {'an empty one' if not text else named!r}")
+    if not isinstance(text, str):
+        raise SettingsError(f"expected the path of an image or folder as text, got {named!r}")
+    if not text:
+        raise SettingsError("expected the path of an image or folder, got an empty one")
     if "\0" in text:
         raise SettingsError(f"expected the path of an image or folder, got one with a NUL character: {text!r}")
     path = Path(text)

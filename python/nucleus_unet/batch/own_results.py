@@ -29,7 +29,7 @@ class OwnResults:
             return path.name == RUN_FOLDER or is_label_zarr(path) or self._recorded(path)
         if path.suffix.lower() in _MARKED and is_marked(path):
             return True
-        if path.parent.name == RUN_FOLDER or (path.name in _OF_SLIDES and (path.parent / PLAN).exists()):
+        if path.name in _OF_SLIDES and (path.parent / PLAN).exists():
             return True
         return self._recorded(path)
 

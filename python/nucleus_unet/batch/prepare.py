@@ -169,17 +169,24 @@ def list_jobs(batch: Batch, record: Record) -> list[Job]:
 def _job(batch: Batch, record: Record, path: Path, name: str) -> Job:
     planned = Planned(str(absolute(path)), file_facts(path) if path.exists() else None)
     known, done = record.planned.get(name), record.done.get(name)
-    if known is not None and known.source != planned.source and not _same(known.facts, planned.facts):
-        raise SettingsError(
-            f"{batch.out / name}: these are the results of {known.source}, which is another image than {path}: "
-            "give another output folder, or segment all images with one command"
-        )
+    if known is not None and not _is_same_image(known, planned):
+        if done is not None or any(map(Path.exists, batch.results(name))):
+            raise SettingsError(
+                f"{batch.out / name}: these are the results of {known.source}, which is another image than {path}: "
+                "give another output folder, or segment all images with one command"
+            )
+        return Job(path, name, planned)
     if done is None:
         return Job(path, name, planned)
     if not _same(done.facts, planned.facts):
         return Job(path, name, planned, changed=True)
     complete = set(batch.formats) <= set(done.formats) and all(map(Path.exists, batch.results(name)))
     return Job(path, name, planned, done if complete else None, done.formats)
+
+
+def _is_same_image(known: Planned, now: Planned) -> bool:
+    """Whether two images are one: at one place, or moved. Two images may well have one name, size and time."""
+    return known.source == now.source or (_same(known.facts, now.facts) and not Path(known.source).exists())
 
 
 def _same(one: object, other: object) -> bool:

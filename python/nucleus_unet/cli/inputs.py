@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from nucleus_unet.batch.names import choose_names
+from nucleus_unet.batch.own_results import OWN
 from nucleus_unet.cli.shared import console
 from nucleus_unet.errors import NucleusError
 from nucleus_unet.io.folders import BY_SYSTEM, HIDDEN, PassedOver
@@ -17,7 +18,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Name every file that i
 
 # What is named of each reason without --verbose, and the reasons of which nobody wants names.
 _NAMED = 3
-_UNNAMED = (HIDDEN, BY_SYSTEM)
+_UNNAMED = (HIDDEN, BY_SYSTEM, OWN)
 
 
 def each_in_turn(pictures: Iterable[tuple[Path, Path]], find: Callable[[Path, Path], int]) -> tuple[int, int]:

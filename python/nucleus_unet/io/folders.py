@@ -10,6 +10,7 @@ from typing import NamedTuple
 HIDDEN = "hidden"
 BY_SYSTEM = "written by the operating system"
 NO_FOLDER = "folders that cannot be opened"
+NO_FILE = "pipes or devices"
 NOWHERE = "links that lead nowhere"
 CIRCLE = "links to a folder above, or to one that is searched already"
 TWICE = "links to a file that is there already"
@@ -64,7 +65,7 @@ def clutter(name: str) -> str | None:
 
 def is_apple_double(path: Path) -> bool:
     """Whether a file holds what macOS keeps beside another file: its name begins with ``._``, and it is no image."""
-    if not path.name.startswith("._"):
+    if not path.name.startswith("._") or not path.is_file():
         return False
     try:
         with path.open("rb") as file:
@@ -154,6 +155,9 @@ class _Walker:
         return self._depth is None or level < self._depth
 
     def _add(self, path: Path) -> None:
+        if not path.is_file() and not path.is_dir():
+            self._pass(path, NO_FILE)
+            return
         real = os.path.realpath(path)
         if real not in self._seen:
             self._seen.add(real)

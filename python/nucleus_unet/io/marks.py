@@ -35,6 +35,8 @@ def mark_png(content: bytes) -> bytes:
 def is_marked(path: Path) -> bool:
     """Whether a file is a PNG or TIFF that this library wrote, by its content. False if it cannot be read."""
     try:
+        if not path.is_file():
+            return False  # opening a pipe would wait
         with path.open("rb") as file:
             start = file.read(_START_BYTES)
         if SOFTWARE.encode() not in start:
