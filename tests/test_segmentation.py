@@ -3,6 +3,7 @@
 import base64
 import sys
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -102,6 +103,14 @@ def test_a_format_may_be_named_whatever_the_suffix(tmp_path: Path) -> None:
     assert (tmp_path / "a.rle.csv").read_bytes().startswith(b"label,")
     with pytest.raises(SettingsError, match=r"format: expected some of tif, .* got txt"):
         made(blobs()).save(tmp_path / "a.txt", file_format="txt")
+
+
+@pytest.mark.parametrize("path", [None, 3, "", "a\0b.csv", b"a.csv"])
+def test_what_is_no_path_is_refused(path: Any) -> None:
+    nuclei = made(blobs())
+    for save in (nuclei.save, *((nuclei.to_geojson, nuclei.to_rle) if path is not None else ())):
+        with pytest.raises(SettingsError, match="path: expected a path, got"):
+            save(path)
 
 
 def test_an_image_without_pixels_has_no_picture(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ from nucleus_unet.inference.planning import check_for_model
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.inference.segment import segment
 from nucleus_unet.io.channels import prepare_image
+from nucleus_unet.io.paths import check_path
 from nucleus_unet.io.pictures import read_image
+from nucleus_unet.io.several import several_images
 from nucleus_unet.model.bundle import Bundle, load_bundle
 from nucleus_unet.model.precision import Precision
 from nucleus_unet.options import (
@@ -176,7 +178,7 @@ class Segmenter:
         """
         parsed = parse_options(PredictOptions, options)
         check_for_model(self.bundle.config, parsed)
-        several = _several(image)
+        several = several_images(image)
         if several is None:
             return self._predict(image, parsed)  # type: ignore[arg-type]
         return list(self._predict_many(several, parsed))
@@ -343,13 +345,12 @@ class Segmenter:
 
         parsed = parse_options(SlideOptions, options)
         check_for_model(self.bundle.config, parsed)
-        if not str(out):
-            raise SettingsError("out: expected a folder for the results, got an empty path")
+        folder = check_path(out, "out")
+        if isinstance(slide, Path | str):
+            slide = check_path(slide, "slide")
         if not isinstance(merge, bool):
             raise SettingsError(f"merge: expected True or False, got {merge!r}")
-        return segment_slide(
-            self.bundle, self.engine, slide, Path(out), parsed, shard=shard, merge=merge, client=client
-        )
+        return segment_slide(self.bundle, self.engine, slide, folder, parsed, shard=shard, merge=merge, client=client)
 
     def check_options(self, options: ImageOptions) -> None:
         """Raise `SettingsError` if `predict` or `predict_slide` would refuse these options for every image."""
@@ -357,7 +358,7 @@ class Segmenter:
 
     def _predict(self, image: Image, options: PredictOptions) -> Segmentation:
         if isinstance(image, Path | str):
-            pixels, mpp = _read(Path(image), options)
+            pixels, mpp = _read(check_path(image, "image"), options)
         else:
             pixels, mpp = prepare_image(image, channel_axis=options.channel_axis, channel=options.channel), None
         found = segment(self.bundle, self.engine, pixels, options, mpp=mpp)
@@ -366,29 +367,22 @@ class Segmenter:
     def _predict_many(self, images: list[Image], options: PredictOptions) -> Iterator[Segmentation]:
         """Segment several images at once: while the network is at one, others are read and grouped."""
         progress = Progress(options.progress, options.cancel)
-        alone = dataclasses.replace(options, progress=False)
+        alone, numbered = dataclasses.replace(options, progress=False), list(enumerate(images))
         with ThreadPoolExecutor(_TOGETHER) as pool:
-            results = prefetch_map(pool, lambda image: self._predict(image, alone), images, depth=_TOGETHER)
+            results = prefetch_map(pool, lambda each: self._predict_numbered(each, alone), numbered, depth=_TOGETHER)
             for _, result in zip(tracker("images", show=progress)(images), results, strict=True):
                 yield result
+
+    def _predict_numbered(self, numbered: tuple[int, Image], options: PredictOptions) -> Segmentation:
+        index, image = numbered
+        try:
+            return self._predict(image, options)
+        except ImageError as error:
+            raise ImageError(f"images[{index}]: {error}") from error
 
 
 def _open(bundle: Bundle, device: str, precision: Precision) -> Segmenter:
     return Segmenter(bundle, device=device, precision=precision)
-
-
-def _several(image: object) -> list[Image] | None:
-    """Return the images of a list, tuple, generator or other iterable; None for one image or rows of numbers."""
-    if _is_image(image) or not isinstance(image, Iterable):
-        return None
-    images = list(image)
-    return images if not images or any(map(_is_image, images)) else None
-
-
-def _is_image(value: object) -> bool:
-    """Whether a value is a path or an array; a list is neither, though numpy could make an array of it."""
-    arrays = ("shape", "__array__", "__array_interface__")
-    return isinstance(value, Path | str) or any(hasattr(value, name) for name in arrays)
 
 
 def _read(path: Path, options: PredictOptions) -> tuple[NDArray[Any], float | None]:

@@ -120,7 +120,7 @@ def test_a_name_that_looks_like_a_pattern_is_a_name_if_there_is_such_a_file(fold
     assert names(find(folder / "b[1].tif")) == ["b[1].tif"]
 
 
-@pytest.mark.parametrize(("named", "says"), [("", "an empty one"), ("a\0b.tif", "NUL")])
+@pytest.mark.parametrize(("named", "says"), [("", "got an empty one"), ("a\0b.tif", "NUL")])
 def test_what_is_no_path_is_refused(named: str, says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         find(named)

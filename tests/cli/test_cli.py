@@ -238,6 +238,12 @@ def test_help_names_every_command() -> None:
     assert re.findall(r"^. ([a-z][a-z-]+)  ", result.stdout, flags=re.MULTILINE) == commands
 
 
+@pytest.mark.parametrize("command", ["predict", "slide", "train", "tune", "evaluate"])
+def test_help_shows_no_brackets_within_brackets(command: str) -> None:
+    told = run(command, "--help").stdout
+    assert not re.search(r"[\[(<]\s*[\[(<]|: \(", told)
+
+
 @pytest.mark.parametrize("formats", ["tif", "png"])
 def test_predict_refuses_to_overwrite_its_own_images(tmp_path: Path, formats: str) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((20, 20), np.uint8))
@@ -272,7 +278,8 @@ def test_an_impossible_option_is_refused_before_the_first_image(tmp_path: Path, 
 def test_train_shows_the_defaults_of_training_and_of_fine_tuning(tiny_bundle: Path) -> None:
     plain, fine = TrainConfig(), fine_tuning_config(load_bundle(tiny_bundle))
     hints = get_type_hints(train, include_extras=True)
-    shown = {name: hint.__metadata__[0].show_default for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+    helps = {name: hint.__metadata__[0].help for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+    shown = {name: text.partition(" Default: ")[2].removesuffix(".") for name, text in helps.items()}
     for name in ("samples", "batch_size", "learning_rate", "validate_every", "checkpoint_every", "seed"):
         default, tuned = getattr(plain, name), getattr(fine, name)
         assert shown[name] == (str(default) if default == tuned else f"{default}; {tuned} with --from"), name

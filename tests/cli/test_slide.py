@@ -151,7 +151,7 @@ def test_an_empty_name_is_not_taken_for_the_folder_one_is_in(
 ) -> None:
     monkeypatch.chdir(slides)
     result = run(tiny_bundle, "", "--out", tmp_path / "out")
-    assert "expected the path of an image or folder, got an empty one" in str(result.exception)
+    assert "images: expected a path, got an empty one" in str(result.exception)
     assert not (tmp_path / "out").exists()
 
 

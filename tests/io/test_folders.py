@@ -114,3 +114,16 @@ def test_a_deep_tree_is_no_reason_to_fail(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "a.tif").write_bytes(b"")
     assert len(walk(tmp_path).paths) == 1
+
+
+def test_files_can_be_listed_under_each_of_their_names(tmp_path: Path) -> None:
+    folder = make(tmp_path / "set", "images/a.png", "images/b.png", "masks/empty.png")
+    for name in "ab":
+        (folder / "masks" / f"{name}.png").symlink_to(folder / "masks" / "empty.png")
+    (folder / "copy").symlink_to(folder / "images")
+    (folder / "images" / "up").symlink_to(folder)
+    found = walk(folder, depth=3, again=True)
+    assert [path.relative_to(folder).as_posix() for path in found.paths] == [
+        *("copy/a.png", "copy/b.png", "images/a.png", "images/b.png"),
+        *("masks/a.png", "masks/b.png", "masks/empty.png"),
+    ]

@@ -13,6 +13,7 @@ from nucleus_unet.batch.own_results import OWN, OwnResults
 from nucleus_unet.batch.record import RUN_FOLDER
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.folders import HIDDEN, PassedOver, is_apple_double, walk
+from nucleus_unet.io.paths import check_path
 
 WhyNot = Callable[[Path], str | None]
 """Returns why a file or folder that was found in a folder is no image; None if it is one."""
@@ -103,14 +104,7 @@ class _Sorter:
 
 def _expand(named: str | Path, is_whole: Callable[[Path], bool]) -> Iterator[tuple[Path, bool]]:
     """Yield the paths that an argument names, and whether a pattern found them."""
-    text = os.fspath(named)
-    if not isinstance(text, str):
-        raise SettingsError(f"expected the path of an image or folder as text, got {named!r}")
-    if not text:
-        raise SettingsError("expected the path of an image or folder, got an empty one")
-    if "\0" in text:
-        raise SettingsError(f"expected the path of an image or folder, got one with a NUL character: {text!r}")
-    path = Path(text)
+    path, text = check_path(named, "images"), os.fspath(named)
     if path.exists() or not glob.has_magic(text):
         yield path, False
         return

@@ -16,6 +16,7 @@ from nucleus_unet.exports.ome_zarr import require_zarr
 from nucleus_unet.exports.parquet import pyarrow
 from nucleus_unet.io.atomic import check_output_folder
 from nucleus_unet.io.folders import PassedOver
+from nucleus_unet.io.paths import check_path
 from nucleus_unet.io.pictures import SUFFIXES
 from nucleus_unet.io.source import file_facts
 from nucleus_unet.io.zarr import is_zarr
@@ -109,13 +110,11 @@ def prepare_batch(
     """
     check_formats(formats)
     _check_extras(formats)
-    if not str(out) or "\0" in str(out):
-        raise SettingsError(f"out: expected a folder for the results, got {str(out)!r}")
+    out = check_path(out, "out")
     named = check_named(images)
     found = find_images(named, why_not, is_whole=is_zarr)
     if not found.images:
         raise SettingsError(_nothing(named, found))
-    out = Path(out)
     check_output_folder(out, "results")
     batch = Batch(found, out, list(dict.fromkeys(formats)), overwrite)
     list_jobs(batch, read_record(batch))

@@ -74,11 +74,18 @@ def is_apple_double(path: Path) -> bool:
         return False
 
 
-def walk(folder: Path, *, whole: Callable[[Path], bool] = lambda _folder: False, depth: int | None = None) -> Walk:
+def walk(
+    folder: Path,
+    *,
+    whole: Callable[[Path], bool] = lambda _folder: False,
+    depth: int | None = None,
+    again: bool = False,
+) -> Walk:
     """List the files in a folder and below it.
 
-    Links are followed. No folder is searched twice and no file is listed twice: what lies in the folder itself comes
-    before what only a link leads to, so that its name does not depend on links.
+    Links are followed, but not to a folder above them. Without ``again``, no folder is searched twice and no file is
+    listed twice: what lies in the folder itself comes before what only a link leads to, so that its name does not
+    depend on links.
 
     Parameters
     ----------
@@ -88,6 +95,8 @@ def walk(folder: Path, *, whole: Callable[[Path], bool] = lambda _folder: False,
         Tells which folders are listed like a file, and are not searched.
     depth
         Largest number of folders between ``folder`` and a file. None: no limit.
+    again
+        List a file under each name that links give it. Give a depth too, or links that cross each other take long.
 
     Raises
     ------
@@ -95,7 +104,7 @@ def walk(folder: Path, *, whole: Callable[[Path], bool] = lambda _folder: False,
         If ``folder`` itself cannot be opened.
     """
     os.scandir(folder).close()
-    walker = _Walker(folder, whole, depth)
+    walker = _Walker(folder, whole, depth, again)
     walker.search(folder, 0)
     while walker.links:
         links, walker.links = sorted(walker.links), []
@@ -107,7 +116,8 @@ def walk(folder: Path, *, whole: Callable[[Path], bool] = lambda _folder: False,
 class _Walker:
     """The state of one walk."""
 
-    def __init__(self, root: Path, whole: Callable[[Path], bool], depth: int | None) -> None:
+    def __init__(self, root: Path, whole: Callable[[Path], bool], depth: int | None, again: bool) -> None:
+        self._again = again
         self._root, self._whole, self._depth = os.path.realpath(root), whole, depth
         self._seen: set[str] = set()  # real paths of folders and files
         self.paths: list[Path] = []
@@ -133,7 +143,7 @@ class _Walker:
                     self.links.append((path, level))
                 elif not entry.is_dir() or self._whole(path):
                     self._add(path)
-                elif self._may_enter(level) and os.path.realpath(path) not in self._seen:
+                elif self._may_enter(level) and not self._was_seen(os.path.realpath(path)):
                     waiting.append((path, level + 1))  # unless a link led into the middle of a tree before
 
     def follow(self, link: Path, level: int) -> None:
@@ -142,11 +152,11 @@ class _Walker:
         if not os.path.exists(real):  # noqa: PTH110
             self._pass(link, NOWHERE)
         elif not os.path.isdir(real) or self._whole(link):  # noqa: PTH112
-            if real in self._seen:
+            if self._was_seen(real):
                 self._pass(link, TWICE)
             else:
                 self._add(link)
-        elif real in self._seen or Path(self._root).is_relative_to(real):
+        elif self._was_seen(real) or any(Path(above).is_relative_to(real) for above in (self._root, _parent(link))):
             self._pass(link, CIRCLE)
         elif self._may_enter(level):
             self.search(link, level + 1)
@@ -159,9 +169,16 @@ class _Walker:
             self._pass(path, NO_FILE)
             return
         real = os.path.realpath(path)
-        if real not in self._seen:
+        if not self._was_seen(real):
             self._seen.add(real)
             self.paths.append(path)
 
+    def _was_seen(self, real: str) -> bool:
+        return not self._again and real in self._seen
+
     def _pass(self, path: Path, reason: str) -> None:
         self.passed_over.append(PassedOver(path, reason))
+
+
+def _parent(link: Path) -> str:
+    return os.path.realpath(link.parent)
