@@ -302,6 +302,31 @@ def test_a_file_in_place_of_the_output_folder_is_told_before_the_first_image(
     assert asked.names == []
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("place", ["deep", "deep/d.csv/x", "link"])
+def test_what_lies_in_the_way_of_a_result_is_told_before_the_first_image(
+    segmenter: Segmenter, folder: Path, out: Path, asked: Counting, place: str, overwrite: bool
+) -> None:
+    (folder / "deep").mkdir()
+    (folder / "a.tif").rename(folder / "deep" / "d.tif")
+    if place == "link":
+        out.symlink_to(out.with_name("gone"))
+    else:
+        (out / place).parent.mkdir(parents=True)
+        (out / place).write_text("a file")
+    with pytest.raises(SettingsError, match=r"is a file|is a folder|leads nowhere"):
+        predict(segmenter, folder, out, overwrite=overwrite)
+    assert asked.names == []
+
+
+def test_an_image_without_pixels_has_results_but_no_picture(segmenter: Segmenter, folder: Path, out: Path) -> None:
+    np.save(folder / "empty.npy", np.zeros((0, 5), np.uint8))
+    assert not predict(segmenter, folder, out, formats=["csv", "geojson", "rle", "coco", "parquet"]).failures
+    for picture in ("png", "tif"):
+        (failure,) = predict(segmenter, folder, out, formats=[picture]).failures
+        assert "an image without pixels has no" in failure.error
+
+
 def test_a_full_disk_is_told_before_the_first_image(
     segmenter: Segmenter, folder: Path, out: Path, asked: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from helpers.commands import results_in, run
 from helpers.paths import EXAMPLES
 from nucleus_unet import __version__
@@ -342,3 +343,56 @@ def test_too_little_memory_is_said_in_a_sentence(
     with pytest.raises(SystemExit, match="2"):
         main()
     assert "error: not enough memory for this" in capsys.readouterr().err
+
+
+def test_predict_counts_what_it_passes_over_and_names_it_if_asked(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "a.tif", np.zeros((20, 20), np.uint8))
+    for name in ("._a.tif", "1.czi", "2.czi", "3.czi", "4.czi"):
+        (tmp_path / "in" / name).write_bytes(b"content")
+    command = ("predict", tmp_path / "in", "--out", tmp_path / "out", "--format", "csv")
+    short, long = run(*command), run(*command, "--verbose")
+    assert short.returncode == long.returncode == 0
+    assert "1 hidden\n" in short.stderr
+    assert "4 .czi that `nucleus-unet slide` reads: 1.czi, 2.czi, 3.czi, and 1 more" in short.stderr
+    assert str(tmp_path / "in" / "._a.tif") in long.stderr
+    assert str(tmp_path / "in" / "4.czi") in long.stderr
+
+
+def test_predict_tells_that_images_are_done_already_and_begins_anew_if_asked(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        tifffile.imwrite(tmp_path / "in" / f"{name}.tif", np.zeros((20, 20), np.uint8))
+    command = ("predict", tmp_path / "in", "--out", tmp_path / "out", "--format", "csv")
+    assert "done already" not in run(*command).stdout
+    assert "2 of 2 images were done already" in run(*command).stdout
+    refused = run(*command, "--min-area", "7")
+    assert refused.returncode == 2
+    assert "min_area was None, now is 7" in " ".join(refused.stderr.split())
+    assert "done already" not in run(*command, "--min-area", "7", "--overwrite").stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("x.ndpi", "nucleus-unet slide"),
+        ("x.mrxs", "nucleus-unet slide"),
+        ("x.dcm", "nucleus-unet slide"),
+        ("x.vsi", "convert it to OME-TIFF"),
+        ("x.LIF", "convert it to OME-TIFF"),
+        ("x.oir", "convert it to OME-TIFF"),
+        ("x.zarr", "nucleus-unet slide"),
+    ],
+)
+def test_predict_of_a_format_that_it_does_not_read_tells_what_to_do(tmp_path: Path, name: str, says: str) -> None:
+    if name == "x.zarr":
+        zarr.create_array(tmp_path / name, data=np.zeros((9, 9), np.uint8))
+    else:
+        (tmp_path / name).write_bytes(b"content")
+    result = run("predict", tmp_path / name, "--out", tmp_path / "out")
+    assert result.returncode == 1
+    assert says in result.stderr
+    again = run("predict", tmp_path, "--out", tmp_path / "out2")
+    assert again.returncode == 2
+    assert "no image found" in again.stderr
+    assert says.removesuffix(" it to OME-TIFF") in again.stderr

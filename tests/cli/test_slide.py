@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def run(bundle: Path, *arguments: Any) -> Result:
 
 
 def folders_in(out: Path) -> list[str]:
-    return sorted(path.name for path in out.iterdir() if path.name != "nucleus-unet-run")
+    return sorted(path.name for path in out.iterdir() if path.name not in ("nucleus-unet-run", "summary.csv"))
 
 
 def nuclei_in(folder: Path) -> int:
@@ -93,6 +94,48 @@ def test_slides_that_are_done_are_not_done_again(
     after = (tmp_path / "out" / "a" / "labels.tif").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert nuclei_in(tmp_path / "out" / "c") == 1
+
+
+def test_the_folder_of_a_slide_stays_when_slides_are_added(tiny_bundle: Path, slides: Path, tmp_path: Path) -> None:
+    (slides / "b.svs").unlink()
+    assert run(tiny_bundle, slides, "--out", tmp_path / "out").exit_code == 0
+    np.save(slides / "A.npy", np.zeros((40, 40), np.uint8))
+    added = run(tiny_bundle, slides, "--out", tmp_path / "out")
+    assert added.exit_code == 0, added.stderr
+    assert folders_in(tmp_path / "out") == ["A.npy", "a", "c"]
+
+
+def test_the_summary_of_slides_has_a_row_for_each_in_order(tiny_bundle: Path, slides: Path, tmp_path: Path) -> None:
+    run(tiny_bundle, slides, "--out", tmp_path / "out")
+    with (tmp_path / "out" / "summary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(Path(row["file"]).name, row["nuclei"], row["results"]) for row in rows] == [
+        ("a.tif", "2", "a"),
+        ("b.svs", "", ""),
+        ("c.tif", "1", "c"),
+    ]
+    assert float(rows[0]["median_area"]) > 50
+    assert "b.svs" in rows[1]["error"]
+
+
+def test_what_is_passed_over_in_a_folder_of_slides_is_counted(tiny_bundle: Path, slides: Path, tmp_path: Path) -> None:
+    (slides / "b.svs").unlink()
+    for name in ("._a.tif", "d.lif", "e.dcm"):
+        (slides / name).write_bytes(b"content")
+    (slides / "link").symlink_to(slides)
+    result = run(tiny_bundle, slides, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    for told in ("1 hidden", "1 .lif, to be converted", "1 .dcm in several files", "1 links to a folder above"):
+        assert told in result.stderr
+    assert "._a.tif" not in result.stderr
+    assert "._a.tif" in run(tiny_bundle, slides, "--out", tmp_path / "out", "--verbose").stderr
+
+
+def test_a_file_in_place_of_the_output_folder_is_told_first(tiny_bundle: Path, slides: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    for images in (slides, slides / "a.tif"):
+        result = run(tiny_bundle, images, "--out", tmp_path / "out")
+        assert "expected a folder for results, got a file" in str(result.exception)
 
 
 def test_one_slide_leaves_its_results_in_the_folder_itself(tiny_bundle: Path, slides: Path, tmp_path: Path) -> None:

@@ -7,75 +7,13 @@ from pathlib import Path
 from nucleus_unet.io.pictures import SUFFIXES
 from nucleus_unet.io.scanners import SCANNER_SUFFIXES
 from nucleus_unet.io.source import is_slide
-from nucleus_unet.io.zarr import ZIP_SUFFIXES, is_zarr
+from nucleus_unet.io.zarr import is_zarr
 
 # Formats of microscopes and scanners that nothing here reads.
-_TO_CONVERT = (
-    *(
-        ".afi",
-        ".bdv",
-        ".dv",
-        ".flex",
-        ".gel",
-        ".h5",
-        ".hdf5",
-        ".htd",
-        ".i2i",
-        ".ics",
-        ".ids",
-        ".ims",
-        ".ipw",
-        ".isyntax",
-    ),
-    *(
-        ".iiif",
-        ".lei",
-        ".lif",
-        ".lof",
-        ".lifext",
-        ".mdb",
-        ".mnc",
-        ".mrc",
-        ".mvd2",
-        ".nd",
-        ".nd2",
-        ".nii",
-        ".nrrd",
-        ".oib",
-    ),
-    *(
-        ".oif",
-        ".oir",
-        ".pic",
-        ".poir",
-        ".r3d",
-        ".sdt",
-        ".sld",
-        ".sldy",
-        ".spe",
-        ".spl",
-        ".tga",
-        ".tvips",
-        ".vsi",
-        ".xdce",
-    ),
-    *(
-        ".zvi",
-        ".xlif",
-        ".gif",
-        ".heic",
-        ".avif",
-        ".dib",
-        ".pgm",
-        ".ppm",
-        ".pnm",
-        ".exr",
-        ".psd",
-        ".jxl",
-        ".jxr",
-        ".ets",
-    ),
+_TO_CONVERT = frozenset(
+    [".afi", ".avif", ".bdv", ".dv", ".ets", ".exr", ".flex", ".gel", ".gif", ".h5", ".hdf5", ".heic", ".htd", ".i2i", ".ics", ".ids", ".iiif", ".ims", ".ipw", ".isyntax", ".jxl", ".jxr", ".lei", ".lif", ".lifext", ".lof", ".mnc", ".mrc", ".mvd2", ".nd", ".nd2", ".nii", ".nrrd", ".oib", ".oif", ".oir", ".pgm", ".pic", ".pnm", ".poir", ".ppm", ".psd", ".r3d", ".sdt", ".sld", ".sldy", ".spe", ".spl", ".tga", ".tvips", ".vsi", ".xdce", ".xlif", ".zvi"]
 )
+_ZARR_ZIPS = (".ozx", ".zarr.zip")
 _SLIDE = "that `nucleus-unet slide` reads"
 _CONVERT = "to be converted to OME-TIFF first, for example with Fiji"
 _PART = "parts of .mrxs slides"
@@ -97,8 +35,10 @@ def why_not(path: Path) -> str | None:
         return f"zarr images {_SLIDE}"
     if suffix in SUFFIXES:
         return None
-    if suffix in SCANNER_SUFFIXES or (suffix in ZIP_SUFFIXES and suffix != ".zip"):
+    if suffix in SCANNER_SUFFIXES:
         return f"{suffix} {_SLIDE}"
+    if path.name.lower().endswith(_ZARR_ZIPS):
+        return f"zarr images {_SLIDE}"
     return _of_others(path)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nucleus_unet.batch.names import absolute, choose_names
-from nucleus_unet.batch.record import Planned, Record, RecordWriter, lock_output
+from nucleus_unet.batch.record import RUN_FOLDER, SUMMARY, Planned, Record, RecordWriter, lock_output
+from nucleus_unet.errors import SettingsError
 
 # Seconds to wait for another process that chooses names.
 _PATIENCE = 60
@@ -29,14 +30,16 @@ def keep_folder_names(images: Sequence[tuple[Path, Path]], out: Path) -> list[tu
     DataError
         If the record of the folder is damaged.
     SettingsError
-        If another process keeps the folder locked.
+        If another process keeps the folder locked, or a file lies where the summary goes.
     """
     with lock_output(out, patience=_PATIENCE):
         record, writer = Record.read(out), RecordWriter(out)
+        if record.settings is None and (out / SUMMARY).exists():
+            raise SettingsError(f"{out / SUMMARY} is there already, and is no result: choose another output folder")
         kept = {Path(planned.source): Path(name) for name, planned in record.planned.items()}
         sources = {absolute(path) for path, _ in images}
         others = [name for name, planned in record.planned.items() if Path(planned.source) not in sources]
-        names = choose_names(images, suffixes=[""], kept=kept, reserved=others)
+        names = choose_names(images, suffixes=[""], kept=kept, reserved=[*others, SUMMARY, RUN_FOLDER])
         new = [
             (name.as_posix(), Planned(str(absolute(path)), None))
             for (path, _), name in zip(images, names, strict=True)

@@ -194,11 +194,23 @@ def _same(one: object, other: object) -> bool:
 
 def _refuse_to_replace(batch: Batch, record: Record, name: str, inputs: set[tuple[int, int] | None]) -> None:
     for result in batch.results(name):
+        _check_place(batch.out, result)
         identity = _identity(result)
         if identity in inputs and identity is not None:
             raise SettingsError(f"{result} is one of the images and would be overwritten: give another --out")
         if identity is not None and not batch.overwrite and name not in record.planned:
             raise SettingsError(_in_the_way(result))
+
+
+def _check_place(out: Path, result: Path) -> None:
+    """Raise `SettingsError` if a result cannot lie there even if it may replace what does."""
+    if result.is_dir() and result.suffix != ".zarr":
+        raise SettingsError(f"{result} is a folder, and a result of that name would be a file: give another --out")
+    for folder in result.relative_to(out).parents:
+        if (out / folder).exists() and not (out / folder).is_dir():
+            raise SettingsError(
+                f"{out / folder} is a file, and results go to a folder of that name: give another --out"
+            )
 
 
 def _in_the_way(path: Path) -> str:

@@ -169,7 +169,7 @@ class _Run:
             if isinstance(error, OSError) and error.errno in _NO_MORE_WRITING:
                 text = f"{error.strerror}; the images before are done: make room, and the same call goes on"
                 raise OSError(error.errno, text, error.filename) from error
-            return _row_of(self._batch, job, None, _tell(job.path, error))
+            return FileSummary.failed(job.path, self._batch.out / job.name, error)
         self._writer.done(job.name, done)
         return _row_of(self._batch, job, done)
 
@@ -192,16 +192,9 @@ class _Run:
         )
 
 
-def _row_of(batch: Batch, job: Job, done: Done | None, error: str = "") -> FileSummary:
+def _row_of(batch: Batch, job: Job, done: Done) -> FileSummary:
     results = batch.out / job.name
-    if done is None:
-        return FileSummary(job.path, "", None, None, None, None, error, results)
     return FileSummary(job.path, "", done.nuclei, done.median_area, done.scale, done.seconds, "", results)
-
-
-def _tell(path: Path, error: BaseException) -> str:
-    text = str(error) or "not enough memory"
-    return text if str(path) in text else f"{path}: {text}"
 
 
 def _settings(model: Model, options: PredictOptions) -> dict[str, Any]:

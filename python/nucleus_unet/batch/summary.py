@@ -46,6 +46,12 @@ class FileSummary:
     error: str
     results: Path
 
+    @classmethod
+    def failed(cls, file: Path, results: Path, error: BaseException) -> FileSummary:
+        """Return the row of a file that could not be segmented."""
+        text = str(error) or "not enough memory"
+        return cls(file, "", None, None, None, None, text if str(file) in text else f"{file}: {text}", results)
+
 
 _COLUMNS = ("file", "scene", "nuclei", "median_area", "scale", "seconds", "error", "results")
 

@@ -10,6 +10,7 @@ import typer
 
 from nucleus_unet.batch.names import choose_names
 from nucleus_unet.batch.own_results import OWN
+from nucleus_unet.batch.summary import FileSummary
 from nucleus_unet.cli.shared import console
 from nucleus_unet.errors import NucleusError
 from nucleus_unet.io.folders import BY_SYSTEM, HIDDEN, PassedOver
@@ -21,29 +22,24 @@ _NAMED = 3
 _UNNAMED = (HIDDEN, BY_SYSTEM, OWN)
 
 
-def each_in_turn(pictures: Iterable[tuple[Path, Path]], find: Callable[[Path, Path], int]) -> tuple[int, int]:
+def each_in_turn(pictures: Iterable[tuple[Path, Path]], find: Callable[[Path, Path], FileSummary]) -> list[FileSummary]:
     """Go through images, past those that are bad, which are told as they come.
 
     Parameters
     ----------
     pictures
-        From `with_targets`.
+        Each image, and the path of its results.
     find
-        Gets an image and its target, and returns how many nuclei it found.
-
-    Returns
-    -------
-    tuple of int and int
-        All nuclei, and the number of images that could not be segmented.
+        Gets both, and returns what it found.
     """
-    nuclei = failures = 0
+    rows = []
     for path, target in pictures:
         try:
-            nuclei += find(path, target)
+            rows.append(find(path, target))
         except (NucleusError, OSError, MemoryError) as error:
-            failures += 1
-            tell_failure(str(error) if str(path) in str(error) else f"{path}: {error}")
-    return nuclei, failures
+            rows.append(FileSummary.failed(path, target, error))
+            tell_failure(rows[-1].error)
+    return rows
 
 
 def tell_failure(text: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from nucleus_unet.cli.inputs import Verbose, each_in_turn, end_with, tell_passed_over
@@ -12,6 +14,9 @@ from nucleus_unet.cli.options import with_options
 from nucleus_unet.cli.shared import Device, Model, Precision, bundle_path
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.options import SlideOptions
+
+if TYPE_CHECKING:
+    from nucleus_unet.slides.result import SlideResult
 
 
 @with_options(SlideOptions)
@@ -50,6 +55,7 @@ def slide(
     from nucleus_unet.batch.find import find_images
     from nucleus_unet.batch.formats import why_no_slide
     from nucleus_unet.batch.keep import keep_folder_names
+    from nucleus_unet.batch.summary import BatchResult, FileSummary, write_summary
     from nucleus_unet.io.atomic import check_output_folder
     from nucleus_unet.io.source import FOUND_SUFFIXES, is_slide
     from nucleus_unet.segmenter import Segmenter
@@ -74,22 +80,34 @@ def slide(
     segmenter.check_options(options)
     client = None if scheduler is None else connect(scheduler)
 
-    def find(path: Path, folder: Path) -> int:
+    def find(path: Path, folder: Path) -> FileSummary:
         if share is not None:
             segmenter.predict_slide(path, out=folder, shard=share, **keywords)
             typer.echo(f"{folder}: shard {shard} is done; when all are: the same with --merge in place of --shard")
-            return 0
-        found = len(segmenter.predict_slide(path, out=folder, merge=merge, client=client, **keywords))
-        typer.echo(f"{found} nuclei, written to {folder}")
-        return found
+            return FileSummary(path, "", None, None, None, None, "", folder)
+        begun = time.perf_counter()
+        result = segmenter.predict_slide(path, out=folder, merge=merge, client=client, **keywords)
+        typer.echo(f"{len(result)} nuclei, written to {folder}")
+        scale, seconds = result.plan.prediction.scale, time.perf_counter() - begun
+        return FileSummary(path, "", len(result), _median_area(result), scale, seconds, "", folder)
 
     if alone:
         find(slides.images[0][0], out)
         return
-    nuclei, failures = each_in_turn(keep_folder_names(slides.images, out), find)
-    done = len(slides.images) - failures
-    typer.echo(f"{nuclei} nuclei in {done} slides" if share is None else f"shard {shard} of {done} slides is done")
-    end_with(failures, where="see above")
+    run = BatchResult(out, each_in_turn(keep_folder_names(slides.images, out), find), slides.passed_over, 0, [])
+    done = len(run.files) - len(run.failures)
+    if share is not None:
+        typer.echo(f"shard {shard} of {done} slides is done")
+        end_with(len(run.failures), where="they are named above")
+    else:
+        write_summary(run)
+        typer.echo(f"{run.nuclei} nuclei in {done} slides")
+        end_with(len(run.failures), where=f"{run.summary} lists them")
+
+
+def _median_area(result: SlideResult) -> float | None:
+    areas = np.concatenate([np.empty(0), *(each.area for each in result.iter_tables())])
+    return float(np.median(areas)) if len(areas) else None
 
 
 def _read_shard(text: str) -> tuple[int, int]:

@@ -77,12 +77,14 @@ def check_output_folder(folder: Path, what: str) -> None:
     Raises
     ------
     SettingsError
-        If the path is a file.
+        If the path is a file, or a link that leads nowhere.
     OSError
         If the folder is not writable.
     """
     if folder.exists() and not folder.is_dir():
         raise SettingsError(f"{folder}: expected a folder for {what}, got a file")
+    if folder.is_symlink() and not folder.exists():
+        raise SettingsError(f"{folder}: expected a folder for {what}, got a link that leads nowhere")
     check_writable(folder)
 
 

@@ -81,7 +81,8 @@ def plot_outlines(image: NDArray[Any], labels: NDArray[np.uint32], ax: Axes | No
         from matplotlib import pyplot
 
         ax = pyplot.figure(figsize=(6, 6), layout="constrained").subplots()
-    ax.imshow(overlay(image, labels))
+    if labels.size:
+        ax.imshow(overlay(image, labels))
     ax.set_title(f"{labels.max(initial=0)} nuclei")
     ax.set_axis_off()
     return ax
