@@ -9,9 +9,11 @@ from nucleus_unet.io.scanners import SCANNER_SUFFIXES
 from nucleus_unet.io.source import is_slide
 from nucleus_unet.io.zarr import is_zarr
 
-# Formats of microscopes and scanners that nothing here reads.
-_TO_CONVERT = frozenset(
-    [".afi", ".avif", ".bdv", ".dv", ".ets", ".exr", ".flex", ".gel", ".gif", ".h5", ".hdf5", ".heic", ".htd", ".i2i", ".ics", ".ids", ".iiif", ".ims", ".ipw", ".isyntax", ".jxl", ".jxr", ".lei", ".lif", ".lifext", ".lof", ".mnc", ".mrc", ".mvd2", ".nd", ".nd2", ".nii", ".nrrd", ".oib", ".oif", ".oir", ".pgm", ".pic", ".pnm", ".poir", ".ppm", ".psd", ".r3d", ".sdt", ".sld", ".sldy", ".spe", ".spl", ".tga", ".tvips", ".vsi", ".xdce", ".xlif", ".zvi"]
+# Suffixes of formats of microscopes and cameras that nothing here reads, with a space around each.
+_TO_CONVERT = (
+    " .afi .avif .bdv .dv .ets .exr .flex .gel .gif .h5 .hdf5 .heic .htd .i2i .ics .ids .iiif .ims .ipw .isyntax .jxl .jxr"
+    " .lei .lif .lifext .lof .mnc .mrc .mvd2 .nd .nd2 .nii .nrrd .oib .oif .oir .pgm .pic .pnm .poir .ppm .psd .r3d .sdt"
+    " .sld .sldy .spe .spl .tga .tvips .vsi .xdce .xlif .zvi "
 )
 _ZARR_ZIPS = (".ozx", ".zarr.zip")
 _SLIDE = "that `nucleus-unet slide` reads"
@@ -53,7 +55,7 @@ def why_no_slide(path: Path) -> str | None:
 
 def _of_others(path: Path) -> str:
     suffix = path.suffix.lower()
-    if suffix in _TO_CONVERT:
+    if suffix and f" {suffix} " in _TO_CONVERT:
         return f"{suffix}, {_CONVERT}"
     return _PART if path.parent.with_suffix(".mrxs").exists() else UNKNOWN
 
