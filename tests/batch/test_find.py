@@ -138,3 +138,7 @@ def test_the_parts_of_a_slide_in_several_files_are_told_as_such(folder: Path) ->
 def test_a_pipe_in_a_folder_is_not_waited_for(folder: Path) -> None:
     os.mkfifo(folder / "b.tif")
     assert names(find(folder)) == ["a.tif"]
+
+
+def test_names_without_a_folder_are_sorted_too() -> None:
+    assert why_not(Path("notes.txt")) == why_no_slide(Path("notes")) == "of no known image format"

@@ -11,9 +11,9 @@ from nucleus_unet.io.zarr import is_zarr
 
 # Suffixes of formats of microscopes and cameras that nothing here reads, with a space around each.
 _TO_CONVERT = (
-    " .afi .avif .bdv .dv .ets .exr .flex .gel .gif .h5 .hdf5 .heic .htd .i2i .ics .ids .iiif .ims .ipw .isyntax .jxl .jxr"
-    " .lei .lif .lifext .lof .mnc .mrc .mvd2 .nd .nd2 .nii .nrrd .oib .oif .oir .pgm .pic .pnm .poir .ppm .psd .r3d .sdt"
-    " .sld .sldy .spe .spl .tga .tvips .vsi .xdce .xlif .zvi "
+    " .afi .avif .bdv .dv .ets .exr .flex .gif .h5 .hdf5 .heic .htd .ics .ids .ims .ipw .isyntax .jxl .jxr .lei .lif .lof"
+    " .mnc .mrc .mvd2 .nd .nd2 .nii .nrrd .oib .oif .oir .pgm .pic .pnm .poir .ppm .psd .r3d .sdt .sld .sldy .spe .tga"
+    " .tvips .vsi .xdce .xlif .zvi "
 )
 _ZARR_ZIPS = (".ozx", ".zarr.zip")
 _SLIDE = "that `nucleus-unet slide` reads"
@@ -57,13 +57,13 @@ def _of_others(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix and f" {suffix} " in _TO_CONVERT:
         return f"{suffix}, {_CONVERT}"
-    return _PART if path.parent.with_suffix(".mrxs").exists() else UNKNOWN
+    return _PART if path.parent.name and path.parent.with_suffix(".mrxs").exists() else UNKNOWN
 
 
 def advice(path: Path) -> str | None:
     """Return what to do with a file that `Segmenter.predict` cannot read, as a clause; None if it may read it."""
     reason = why_not(path)
-    if reason is None or reason == UNKNOWN:
+    if reason is None or not reason.endswith((_SLIDE, _CONVERT)):
         return None
     if reason.endswith(_SLIDE):
         return f"expected a picture that is read whole; `nucleus-unet slide {path} --out FOLDER` reads this format"
