@@ -20,7 +20,7 @@ from helpers.commands import results_in
 from helpers.images import draw_discs
 from nucleus_unet.batch import run as run_module
 from nucleus_unet.batch.summary import BatchResult
-from nucleus_unet.errors import CancelledError, MissingExtraError, SettingsError
+from nucleus_unet.errors import CancelledError, DataError, MissingExtraError, SettingsError
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.segmenter import Segmenter
 
@@ -165,6 +165,26 @@ def test_overwrite_begins_anew(segmenter: Segmenter, folder: Path, out: Path, as
     assert len(asked.names) == 3
     predict(segmenter, folder, out, threshold=0.3)
     assert len(asked.names) == 3
+
+
+def test_a_run_that_begins_anew_leaves_no_results_of_other_settings(
+    segmenter: Segmenter, folder: Path, out: Path, asked: Counting
+) -> None:
+    predict(segmenter, folder, out, formats=["csv", "geojson", "omezarr"])
+    predict(segmenter, folder / "a.tif", out, threshold=0.3, overwrite=True)
+    assert {name for name in results_in(out) if name.startswith("a.")} == {"a.csv"}
+    assert "b.geojson" in results_in(out)
+    asked.names.clear()
+    predict(segmenter, folder, out, threshold=0.3)
+    assert sorted(asked.names) == ["b.tif", "c.tif"]
+
+
+def test_a_damaged_record_is_told_and_can_be_begun_anew(segmenter: Segmenter, folder: Path, out: Path) -> None:
+    predict(segmenter, folder, out)
+    (out / "nucleus-unet-run" / "record.jsonl").write_text("damaged\n")
+    with pytest.raises(DataError, match="damaged in line 1"):
+        predict(segmenter, folder, out)
+    assert predict(segmenter, folder, out, overwrite=True).nuclei == 3
 
 
 def test_names_stay_when_files_are_added(segmenter: Segmenter, folder: Path, out: Path, asked: Counting) -> None:

@@ -11,9 +11,9 @@ from nucleus_unet.io.zarr import is_zarr
 
 # Suffixes of formats of microscopes and cameras that nothing here reads, with a space around each.
 _TO_CONVERT = (
-    " .afi .avif .bdv .dv .ets .exr .flex .gif .h5 .hdf5 .heic .htd .ics .ids .ims .ipw .isyntax .jxl .jxr .lei .lif .lof"
-    " .mnc .mrc .mvd2 .nd .nd2 .nii .nrrd .oib .oif .oir .pgm .pic .pnm .poir .ppm .psd .r3d .sdt .sld .sldy .spe .tga"
-    " .tvips .vsi .xdce .xlif .zvi "
+    " .afi .avif .bdv .dv .ets .exr .flex .gif .h5 .hdf5 .heic .htd .ics .ids .ims .ipw .isyntax .jxl .jxr .lei .lif"
+    " .lof .mnc .mrc .mvd2 .nd .nd2 .nii .nrrd .oib .oif .oir .pgm .pic .pnm .poir .ppm .psd .r3d .sdt .sld .sldy .spe"
+    " .tga .tvips .vsi .xdce .xlif .zvi "
 )
 _ZARR_ZIPS = (".ozx", ".zarr.zip")
 _SLIDE = "that `nucleus-unet slide` reads"

@@ -11,6 +11,7 @@ from nucleus_unet.errors import SettingsError
 
 # Seconds to wait for another process that chooses names.
 _PATIENCE = 60
+_SETTINGS = {"command": "slide"}
 
 
 def keep_folder_names(images: Sequence[tuple[Path, Path]], out: Path) -> list[tuple[Path, Path]]:
@@ -30,12 +31,14 @@ def keep_folder_names(images: Sequence[tuple[Path, Path]], out: Path) -> list[tu
     DataError
         If the record of the folder is damaged.
     SettingsError
-        If another process keeps the folder locked, or a file lies where the summary goes.
+        If another process keeps the folder locked, or other results lie there, or a file where the summary goes.
     """
     with lock_output(out, patience=_PATIENCE):
         record, writer = Record.read(out), RecordWriter(out)
         if record.settings is None and (out / SUMMARY).exists():
             raise SettingsError(f"{out / SUMMARY} is there already, and is no result: choose another output folder")
+        if record.settings not in (None, _SETTINGS):
+            raise SettingsError(f"{out} holds the results of `nucleus-unet predict`: choose another output folder")
         kept = {Path(planned.source): Path(name) for name, planned in record.planned.items()}
         sources = {absolute(path) for path, _ in images}
         others = [name for name, planned in record.planned.items() if Path(planned.source) not in sources]
@@ -46,7 +49,7 @@ def keep_folder_names(images: Sequence[tuple[Path, Path]], out: Path) -> list[tu
             if name.as_posix() not in record.planned
         ]
         if record.settings is None:
-            writer.begin({"command": "slide"})
+            writer.begin(_SETTINGS)
         if new:
             writer.plan(new, [])
     return [(path, out / name) for (path, _), name in zip(images, names, strict=True)]

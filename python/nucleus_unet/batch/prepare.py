@@ -10,7 +10,7 @@ from nucleus_unet.batch.find import Found, check_named, find_images
 from nucleus_unet.batch.formats import why_not
 from nucleus_unet.batch.names import absolute, choose_names
 from nucleus_unet.batch.record import RUN_FOLDER, SUMMARY, Done, Planned, Record
-from nucleus_unet.errors import SettingsError
+from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.exports.names import FORMATS, ZARR_VERSIONS, check_formats
 from nucleus_unet.exports.ome_zarr import require_zarr
 from nucleus_unet.exports.parquet import pyarrow
@@ -138,8 +138,14 @@ def _nothing(named: Sequence[str | Path], found: Found) -> str:
 
 
 def read_record(batch: Batch) -> Record:
-    """Return the record of the output folder; an empty one to begin anew."""
-    return Record() if batch.overwrite else Record.read(batch.out)
+    """Return the record of the output folder; to begin anew, one that only knows which names results have."""
+    if not batch.overwrite:
+        return Record.read(batch.out)
+    try:
+        earlier = Record.read(batch.out)
+    except DataError:
+        return Record()
+    return Record(planned=earlier.planned, formats=earlier.formats)
 
 
 def list_jobs(batch: Batch, record: Record) -> list[Job]:
@@ -168,7 +174,7 @@ def list_jobs(batch: Batch, record: Record) -> list[Job]:
 def _job(batch: Batch, record: Record, path: Path, name: str) -> Job:
     planned = Planned(str(absolute(path)), file_facts(path) if path.exists() else None)
     known, done = record.planned.get(name), record.done.get(name)
-    if known is not None and not _is_same_image(known, planned):
+    if known is not None and not batch.overwrite and not _is_same_image(known, planned):
         if done is not None or any(map(Path.exists, batch.results(name))):
             raise SettingsError(
                 f"{batch.out / name}: these are the results of {known.source}, which is another image than {path}: "

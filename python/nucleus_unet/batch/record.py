@@ -148,14 +148,16 @@ class RecordWriter:
         self._path = out / RUN_FOLDER / _RECORD
         self._lock = Lock()
 
-    def begin(self, settings: Mapping[str, Any]) -> None:
-        """Write a new record in place of what there is."""
-        write_atomically(self._path, _line({"version": _VERSION, "settings": settings}).decode())
+    def begin(self, settings: Mapping[str, Any], *, earlier: Record | None = None) -> None:
+        """Write a new record in place of what there is, with the names of an earlier one."""
+        lines = _line({"version": _VERSION, "settings": settings})
+        if earlier is not None:
+            lines += _line(_planned(earlier.planned.items(), list(earlier.formats)))
+        write_atomically(self._path, lines.decode())
 
     def plan(self, planned: Iterable[tuple[str, Planned]], formats: Sequence[str]) -> None:
         """Add names before their results are written."""
-        images = [(name, *each) for name, each in planned]
-        self._append({"planned": images, "formats": list(formats)})
+        self._append(_planned(planned, formats))
 
     def done(self, name: str, done: Done) -> None:
         """Add a finished image."""
@@ -174,6 +176,10 @@ def lock_output(out: Path, *, patience: float = 0) -> AbstractContextManager[Non
     (out / RUN_FOLDER).mkdir(parents=True, exist_ok=True)
     busy = f"another process works in {out}: wait for it, or choose another output folder"
     return locked(out / RUN_FOLDER, patience=patience, busy=busy)
+
+
+def _planned(planned: Iterable[tuple[str, Planned]], formats: Sequence[str]) -> dict[str, Any]:
+    return {"planned": [(name, *each) for name, each in planned], "formats": list(formats)}
 
 
 def _line(values: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from nucleus_unet.batch.record import RUN_FOLDER, Done, Record, RecordWriter, lo
 from nucleus_unet.batch.summary import BatchResult, FileSummary, write_summary
 from nucleus_unet.errors import CancelledError, ImageError, NucleusError, SettingsError
 from nucleus_unet.exports.names import FORMATS
+from nucleus_unet.exports.ome_zarr import is_label_zarr
 from nucleus_unet.inference.engine import Engine
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.io.atomic import TEMPORARY
@@ -106,7 +107,8 @@ def run_batch(
         settings = _settings(model, options)
         if record.settings is None:
             jobs = list_jobs(batch, record)
-            writer.begin(settings)
+            writer.begin(settings, earlier=record)
+            _delete_other_formats(batch, record, jobs)
         else:
             _check_settings(batch.out, record.settings, settings)
             jobs = list_jobs(batch, record)
@@ -138,8 +140,8 @@ class _Run:
             result.summary.unlink(missing_ok=True)  # a summary is that of a finished run
             self._plan(record, waiting)
             _delete_temporary_files({(self._batch.out / job.name).parent for job in waiting}, self._batch.out)
-            with ThreadPoolExecutor(workers) as pool:
-                found = prefetch_map(pool, self._segment, waiting, depth=2 * workers)
+            with ThreadPoolExecutor(workers) as pool, ExitStack() as stack:
+                found = stack.enter_context(closing(prefetch_map(pool, self._segment, waiting, depth=2 * workers)))
                 for job, row in zip(tracker("images", show=self._progress)(waiting), found, strict=True):
                     rows[job.name] = row
                     if row.error:
@@ -231,6 +233,19 @@ def _removed_if_empty(out: Path) -> Iterator[None]:
                 with suppress(OSError):
                     out.rmdir()
         raise
+
+
+def _delete_other_formats(batch: Batch, record: Record, jobs: Sequence[Job]) -> None:
+    """Delete the results of a run that begins anew in formats that are not asked for now: they would be stale."""
+    stale = [FORMATS[each].suffixes[0] for each in record.formats if each in FORMATS and each not in batch.formats]
+    for job in jobs:
+        if job.name not in record.planned:
+            continue
+        for path in (batch.out / f"{job.name}{suffix}" for suffix in stale):
+            if is_label_zarr(path):
+                shutil.rmtree(path)
+            elif path.is_file():
+                path.unlink()
 
 
 def _delete_temporary_files(folders: set[Path], out: Path) -> None:
