@@ -357,6 +357,11 @@ def test_a_missing_source_is_a_file_system_error(tmp_path: Path) -> None:
         read_examples(tmp_path / "absent.zip")
 
 
+def test_a_path_with_a_nul_character_is_refused() -> None:
+    with pytest.raises(SettingsError, match="data: expected a path, got one with a NUL character"):
+        read_examples(Path("a\0b"))
+
+
 def test_a_file_that_is_no_zip_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "set.zip").write_bytes(b"not a zip")
     with pytest.raises(DataError, match="neither a folder nor a readable zip"):

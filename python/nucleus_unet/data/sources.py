@@ -16,6 +16,7 @@ from typing import Protocol, Self
 
 from nucleus_unet.errors import DataError
 from nucleus_unet.io.folders import clutter, walk
+from nucleus_unet.io.paths import check_path
 
 LAYOUTS = """\
   <id>/images/<id>.png with <id>/masks/*.png, one mask per nucleus (Kaggle's layout)
@@ -132,7 +133,10 @@ def open_source(path: Path) -> Source:
         `path` does not exist.
     DataError
         `path` is neither a folder nor a zip archive.
+    SettingsError
+        `path` is no path.
     """
+    path = check_path(path, "data")
     return _FolderSource(path) if path.is_dir() else _ZipSource(path)
 
 
