@@ -93,16 +93,17 @@ def _argument(argument: Any) -> str:
 
 
 def _option(option: Any) -> tuple[str, str, str]:
+    meaning, _, told = (option.help or "").partition(" Default: ")
     names = " ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
     if option.required:
         default = "required"
-    elif isinstance(option.show_default, str):
-        default = option.show_default
+    elif told:
+        default = told.removesuffix(".")
     elif option.default in (None, True, False, ()) or callable(option.default) or not str(option.default).strip():
         default = ""
     else:
         default = f"`{option.default}`"
-    return names, option.help or "", default
+    return names, meaning, default
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -3,6 +3,7 @@
 import base64
 import sys
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -104,10 +105,25 @@ def test_a_format_may_be_named_whatever_the_suffix(tmp_path: Path) -> None:
         made(blobs()).save(tmp_path / "a.txt", file_format="txt")
 
 
-def test_an_image_without_pixels_has_no_picture(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="an image without pixels has no picture"):
-        made(np.zeros((0, 5), np.uint32), np.zeros((0, 5), np.uint8)).save(tmp_path / "a.png")
+@pytest.mark.parametrize("path", [None, 3, "", "a\0b.csv", b"a.csv"])
+def test_what_is_no_path_is_refused(path: Any) -> None:
+    nuclei = made(blobs())
+    for save in (nuclei.save, *((nuclei.to_geojson, nuclei.to_rle) if path is not None else ())):
+        with pytest.raises(SettingsError, match="path: expected a path, got"):
+            save(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_an_image_without_pixels_has_no_picture(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(SettingsError, match="an image without pixels has no"):
+        made(np.zeros((0, 5), np.uint32), np.zeros((0, 5), np.uint8)).save(tmp_path / f"a{suffix}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_image_without_pixels_has_an_empty_plot() -> None:
+    pytest.importorskip("matplotlib")
+    axes = made(np.zeros((0, 5), np.uint32), np.zeros((0, 5), np.uint8)).plot()
+    assert axes.get_title() == "0 nuclei"
 
 
 def test_a_plot_shows_the_image_with_its_count(monkeypatch: pytest.MonkeyPatch) -> None:

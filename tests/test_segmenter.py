@@ -65,6 +65,20 @@ def test_a_list_gives_a_list(segmenter: Segmenter, discs: Image, tmp_path: Path)
     assert segmenter.predict([]) == []
 
 
+def test_a_bad_image_of_a_list_is_named_by_its_place(segmenter: Segmenter, discs: Image) -> None:
+    with pytest.raises(ImageError, match=r"images\[2\]: image values: expected finite numbers"):
+        segmenter.predict([discs, discs, np.full((5, 5), np.nan)])
+
+
+@pytest.mark.parametrize("path", ["a\0b.tif", "", Path("a\0b.tif")])
+def test_what_is_no_path_is_refused_in_a_sentence(segmenter: Segmenter, tmp_path: Path, path: str | Path) -> None:
+    for call in (segmenter.predict, lambda image: segmenter.predict_slide(image, out=tmp_path)):
+        with pytest.raises(SettingsError, match="expected a path, got"):
+            call(path)
+    with pytest.raises(SettingsError, match="out: expected a path, got"):
+        segmenter.predict_slide(np.zeros((5, 5), np.uint8), out=path)
+
+
 def test_a_file_gives_what_its_pixels_give(segmenter: Segmenter, discs: Image, tmp_path: Path) -> None:
     path = tmp_path / "image.ome.tif"
     stack = np.stack([np.zeros_like(discs), discs])

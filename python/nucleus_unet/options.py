@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import Any, Self, TypedDict, TypeVar
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.progress import Show
@@ -182,6 +182,10 @@ class ImageOptions:
     def keywords(self) -> dict[str, Any]:
         """Return the options by name, as a call takes them."""
         return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+
+    def shown(self) -> Self:
+        """Return the same options with a progress bar."""
+        return dataclasses.replace(self, progress=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet import _core
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.io.paths import check_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -151,7 +152,7 @@ class Segmentation:
 
         encoded = labels_to_kaggle(self.labels)
         if path is not None:
-            write_rle_csv(Path(path), {image_id: list(encoded.values())})
+            write_rle_csv(check_path(path, "path"), {image_id: list(encoded.values())})
         return encoded
 
     def to_geojson(self, path: Path | str | None = None) -> dict[str, Any]:
@@ -177,7 +178,9 @@ class Segmentation:
         """
         from nucleus_unet.exports.geojson import feature_collection, write_geojson
 
-        if path is not None and not Path(path).name.lower().removesuffix(".gz").endswith((".geojson", ".json")):
+        if path is not None and not check_path(path, "path").name.lower().removesuffix(".gz").endswith(
+            (".geojson", ".json")
+        ):
             raise SettingsError(f"{path}: expected a name ending in .geojson or .json, or one of these with .gz")
         collection = feature_collection(self.labels, self.table)
         if path is not None:
@@ -221,7 +224,7 @@ class Segmentation:
         Raises
         ------
         SettingsError
-            If no format has this suffix or name, or the image has no pixels to draw.
+            If this is no path, no format has this suffix or name, or the image has no pixels to draw.
         MissingExtraError
             If the format needs an extra that is not installed.
         """
@@ -230,8 +233,9 @@ class Segmentation:
 
         if file_format is not None:
             check_formats([file_format])
-        save(Path(path), self.labels, self.outlined, self.image, mpp=self.mpp, file_format=file_format)
-        return Path(path)
+        target = check_path(path, "path")
+        save(target, self.labels, self.outlined, self.image, mpp=self.mpp, file_format=file_format)
+        return target
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the image with the outline of every nucleus (needs the ``plot`` extra).

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from numpy.typing import NDArray
 
-from nucleus_unet.errors import SettingsError
+from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.inference.planning import check_for_model
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.inference.segment import segment
-from nucleus_unet.io.source import is_source, open_image
+from nucleus_unet.io.paths import check_path
+from nucleus_unet.io.several import several_images
+from nucleus_unet.io.source import open_image
 from nucleus_unet.model.bundle import Bundle, load_bundle
 from nucleus_unet.model.precision import Precision
 from nucleus_unet.options import (
@@ -34,6 +36,7 @@ from nucleus_unet.segmentation import Segmentation
 if TYPE_CHECKING:
     from distributed import Client
 
+    from nucleus_unet.batch.summary import BatchResult
     from nucleus_unet.io.whole import ArrayLike
     from nucleus_unet.slides.result import SlideResult
 
@@ -175,10 +178,80 @@ class Segmenter:
         """
         parsed = parse_options(PredictOptions, options)
         check_for_model(self.bundle.config, parsed)
-        several = _several(image)
+        several = several_images(image)
         if several is None:
             return self._predict(image, parsed)  # type: ignore[arg-type]
         return list(self._predict_many(several, parsed))
+
+    @takes_options(PredictOptions)
+    def predict_files(
+        self,
+        images: Path | str | Iterable[Path | str],
+        *,
+        out: Path | str,
+        formats: Sequence[str] = ("tif", "geojson"),
+        workers: int | None = None,
+        overwrite: bool = False,
+        **options: Unpack[PredictKeywords],
+    ) -> BatchResult:
+        """Find the nuclei of many image files, and write the results to a folder, with a table of the run.
+
+        Memory does not grow with the number of images. A call that was interrupted or killed resumes when it is made
+        again: images are skipped whose files did not change and whose results are there. An image that cannot be
+        segmented is listed in the result, and the others go on.
+
+        Parameters
+        ----------
+        images
+            Paths of images, of folders to be searched, and glob patterns. Hidden files and earlier results of this
+            library are passed over.
+        out
+            Folder for the results and for ``summary.csv``, which has one row for each image.
+        formats
+            Names of the formats of the results; see `Segmentation.save`.
+        workers
+            Number of images at once; memory grows with it. The result does not depend on it.
+        overwrite
+            Begin anew if ``out`` holds a run, and replace what lies there under the names of results.
+        **options
+            See `PredictOptions`.
+
+        Returns
+        -------
+        BatchResult
+            One row for each image, and what was passed over.
+
+        Raises
+        ------
+        SettingsError
+            If there is no image; if an option is out of range; if ``out`` holds a run with other settings (the message
+            says what differs), or other files under the names of results; if another process works in ``out``.
+        MissingExtraError
+            If a format needs an extra that is not installed.
+        CancelledError
+            If the call was cancelled; the same call resumes.
+        OSError
+            If nothing can be written to ``out``.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> np.save(folder / "a.npy", np.zeros((64, 64), np.uint8))
+        >>> run = Segmenter.from_pretrained().predict_files(folder, out=folder / "results", formats=["csv"])
+        >>> run.nuclei, len(run.files), run.summary.name
+        (0, 1, 'summary.csv')
+        """
+        from nucleus_unet.batch.prepare import prepare_batch
+        from nucleus_unet.batch.run import check_workers, run_batch
+
+        parsed = parse_options(PredictOptions, options)
+        self.check_options(parsed)
+        workers = check_workers(workers)
+        return run_batch(
+            self, prepare_batch(images, out, formats=formats, overwrite=overwrite), parsed, workers=workers
+        )
 
     @overload
     def predict_slide(
@@ -271,19 +344,19 @@ class Segmenter:
 
         parsed = parse_options(SlideOptions, options)
         check_for_model(self.bundle.config, parsed)
-        if not str(out):
-            raise SettingsError("out: expected a folder for the results, got an empty path")
+        folder = check_path(out, "out")
+        if isinstance(slide, Path | str):
+            slide = check_path(slide, "slide")
         if not isinstance(merge, bool):
             raise SettingsError(f"merge: expected True or False, got {merge!r}")
-        return segment_slide(
-            self.bundle, self.engine, slide, Path(out), parsed, shard=shard, merge=merge, client=client
-        )
+        return segment_slide(self.bundle, self.engine, slide, folder, parsed, shard=shard, merge=merge, client=client)
 
     def check_options(self, options: ImageOptions) -> None:
         """Raise `SettingsError` if `predict` or `predict_slide` would refuse these options for every image."""
         check_for_model(self.bundle.config, options)
 
     def _predict(self, image: Image, options: PredictOptions) -> Segmentation:
+        image = check_path(image, "image") if isinstance(image, Path | str) else image
         with open_image(image, channel_axis=options.channel_axis) as source:
             plane = source.plane(channel=options.channel)
             pixels, mpp = source.read(plane), plane.mpp
@@ -293,20 +366,19 @@ class Segmenter:
     def _predict_many(self, images: list[Image], options: PredictOptions) -> Iterator[Segmentation]:
         """Segment several images at once: while the network is at one, others are read and grouped."""
         progress = Progress(options.progress, options.cancel)
-        alone = dataclasses.replace(options, progress=False)
+        alone, numbered = dataclasses.replace(options, progress=False), list(enumerate(images))
         with ThreadPoolExecutor(_TOGETHER) as pool:
-            results = prefetch_map(pool, lambda image: self._predict(image, alone), images, depth=_TOGETHER)
+            results = prefetch_map(pool, lambda each: self._predict_numbered(each, alone), numbered, depth=_TOGETHER)
             for _, result in zip(tracker("images", show=progress)(images), results, strict=True):
                 yield result
+
+    def _predict_numbered(self, numbered: tuple[int, Image], options: PredictOptions) -> Segmentation:
+        index, image = numbered
+        try:
+            return self._predict(image, options)
+        except ImageError as error:
+            raise ImageError(f"images[{index}]: {error}") from error
 
 
 def _open(bundle: Bundle, device: str, precision: Precision) -> Segmenter:
     return Segmenter(bundle, device=device, precision=precision)
-
-
-def _several(image: object) -> list[Image] | None:
-    """Return the images of a list, tuple, generator or other iterable; None for one image or rows of numbers."""
-    if is_source(image) or not isinstance(image, Iterable):
-        return None
-    images = list(image)
-    return images if not images or any(map(is_source, images)) else None

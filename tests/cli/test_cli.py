@@ -15,7 +15,8 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from helpers.commands import run
+import zarr
+from helpers.commands import results_in, run
 from helpers.paths import EXAMPLES
 from nucleus_unet import __version__
 from nucleus_unet.cli import main
@@ -38,8 +39,7 @@ def test_predict_writes_every_format_for_files_folders_and_patterns(tmp_path: Pa
     )
     assert result.returncode == 0, result.stderr
     assert "3 images" in result.stdout
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {
+    assert results_in(tmp_path) == {
         f"{stem}{suffix}"
         for stem in ("fluorescence_small", "smear_pink", "smear_purple")
         for suffix in (".tif", ".csv", ".geojson", ".png")
@@ -57,10 +57,10 @@ def test_predict_goes_on_past_a_bad_file_and_ends_with_a_list_of_those(tmp_path:
     tifffile.imwrite(folder / "c.tif", np.zeros((3, 4, 5, 6), np.uint8), photometric="minisblack")
     result = run("predict", folder, folder / "missing.png", "--out", tmp_path / "out", "--format", "tif")
     assert result.returncode == 1
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.tif"]
+    assert results_in(tmp_path / "out") == {"b.tif"}
     assert "3 could not be segmented" in result.stderr
     for name in ("a.png", "c.tif", "missing.png"):
-        assert name in result.stderr
+        assert result.stderr.count(str(folder / name)) == 1
     assert "Traceback" not in result.stderr
 
 
@@ -75,8 +75,7 @@ def test_predict_keeps_folders_apart_and_never_writes_two_images_to_one_name(tmp
             path.write_bytes(imagecodecs.png_encode(pixels))
     result = run("predict", tmp_path / "in", "--out", tmp_path / "out", "--format", "tif")
     assert result.returncode == 0, result.stderr
-    written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.tif")}
-    assert written == {"one/a.tif", "two/a.tif", "two/a.tif.tif"}
+    assert results_in(tmp_path / "out") == {"one/a.tif", "two/a.png.tif", "two/a.tif.tif"}
 
 
 def test_the_result_of_one_image_and_the_folder_of_another_keep_apart(tmp_path: Path) -> None:
@@ -85,8 +84,7 @@ def test_the_result_of_one_image_and_the_folder_of_another_keep_apart(tmp_path: 
         (tmp_path / "in" / name).write_bytes(imagecodecs.png_encode(np.zeros((20, 20), np.uint8)))
     result = run("predict", tmp_path / "in", "--out", tmp_path / "out", "--format", "tif")
     assert result.returncode == 0, result.stderr
-    written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    assert written == {"a.png.tif", "a.tif/x.tif"}
+    assert results_in(tmp_path / "out") == {"a.png.tif", "a.tif/x.tif"}
 
 
 def test_predict_takes_a_file_that_is_named_twice_once(tmp_path: Path) -> None:
@@ -94,7 +92,7 @@ def test_predict_takes_a_file_that_is_named_twice_once(tmp_path: Path) -> None:
     (tmp_path / "in" / "a.png").write_bytes(imagecodecs.png_encode(np.zeros((20, 20), np.uint8)))
     result = run("predict", tmp_path / "in", tmp_path / "in" / "a.png", "--out", tmp_path / "out", "--format", "tif")
     assert "in 1 images" in result.stdout
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.tif"]
+    assert results_in(tmp_path / "out") == {"a.tif"}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +135,7 @@ def test_no_result_of_one_image_takes_the_name_of_another_images_result(tmp_path
     out = tmp_path / "out"
     done = run("predict", tmp_path / "a.png", tmp_path / "a.rle.png", "--out", out, "--format", "csv,rle")
     assert done.returncode == 0, done.stderr
-    starts = sorted(path.read_bytes()[:5] for path in out.iterdir())
+    starts = sorted((out / name).read_bytes()[:5] for name in results_in(out))
     assert starts == [b"Image", b"Image", b"label", b"label"]
 
 
@@ -242,6 +240,12 @@ def test_help_names_every_command() -> None:
     assert re.findall(r"^. ([a-z][a-z-]+)  ", result.stdout, flags=re.MULTILINE) == commands
 
 
+@pytest.mark.parametrize("command", ["predict", "slide", "train", "tune", "evaluate"])
+def test_help_shows_no_brackets_within_brackets(command: str) -> None:
+    told = run(command, "--help").stdout
+    assert not re.search(r"[\[(<]\s*[\[(<]|: \(", told)
+
+
 @pytest.mark.parametrize("formats", ["tif", "png"])
 def test_predict_refuses_to_overwrite_its_own_images(tmp_path: Path, formats: str) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((20, 20), np.uint8))
@@ -276,7 +280,8 @@ def test_an_impossible_option_is_refused_before_the_first_image(tmp_path: Path, 
 def test_train_shows_the_defaults_of_training_and_of_fine_tuning(tiny_bundle: Path) -> None:
     plain, fine = TrainConfig(), fine_tuning_config(load_bundle(tiny_bundle))
     hints = get_type_hints(train, include_extras=True)
-    shown = {name: hint.__metadata__[0].show_default for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+    helps = {name: hint.__metadata__[0].help for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+    shown = {name: text.partition(" Default: ")[2].removesuffix(".") for name, text in helps.items()}
     for name in ("samples", "batch_size", "learning_rate", "validate_every", "checkpoint_every", "seed"):
         default, tuned = getattr(plain, name), getattr(fine, name)
         assert shown[name] == (str(default) if default == tuned else f"{default}; {tuned} with --from"), name
@@ -339,3 +344,52 @@ def test_too_little_memory_is_said_in_a_sentence(
     with pytest.raises(SystemExit, match="2"):
         main()
     assert "error: not enough memory for this" in capsys.readouterr().err
+
+
+def test_predict_counts_what_it_passes_over_and_names_it_if_asked(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "a.tif", np.zeros((20, 20), np.uint8))
+    for name in ("._a.tif", "1.oir", "2.oir", "3.oir", "4.oir"):
+        (tmp_path / "in" / name).write_bytes(b"content")
+    command = ("predict", tmp_path / "in", "--out", tmp_path / "out", "--format", "csv")
+    short, long = run(*command), run(*command, "--verbose")
+    assert short.returncode == long.returncode == 0
+    assert "1 hidden\n" in short.stderr
+    assert (
+        "4 .oir, to be converted to OME-TIFF first, for example with Fiji: 1.oir, 2.oir, 3.oir, and 1 more"
+        in short.stderr
+    )
+    assert str(tmp_path / "in" / "._a.tif") in long.stderr
+    assert str(tmp_path / "in" / "4.oir") in long.stderr
+
+
+def test_predict_tells_that_images_are_done_already_and_begins_anew_if_asked(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        tifffile.imwrite(tmp_path / "in" / f"{name}.tif", np.zeros((20, 20), np.uint8))
+    command = ("predict", tmp_path / "in", "--out", tmp_path / "out", "--format", "csv")
+    assert "done already" not in run(*command).stdout
+    assert "2 of 2 images were done already" in run(*command).stdout
+    refused = run(*command, "--min-area", "7")
+    assert refused.returncode == 2
+    assert "min_area was None, now is 7" in " ".join(refused.stderr.split())
+    assert "done already" not in run(*command, "--min-area", "7", "--overwrite").stdout
+
+
+@pytest.mark.parametrize("name", ["x.vsi", "x.oir"])
+def test_predict_of_a_format_that_nothing_reads_tells_to_convert_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"content")
+    result = run("predict", tmp_path / name, "--out", tmp_path / "out")
+    assert result.returncode == 1
+    assert "convert it to OME-TIFF" in " ".join(result.stderr.split())
+    again = run("predict", tmp_path, "--out", tmp_path / "out2")
+    assert again.returncode == 2
+    assert "no image found" in again.stderr
+    assert "converted to OME-TIFF" in " ".join(again.stderr.split())
+
+
+def test_predict_reads_a_zarr_image_of_a_folder(tmp_path: Path) -> None:
+    zarr.create_array(tmp_path / "in" / "x.zarr", data=np.zeros((40, 40), np.uint8))
+    result = run("predict", tmp_path / "in", "--out", tmp_path / "out", "--format", "csv")
+    assert result.returncode == 0
+    assert (tmp_path / "out" / "x.csv").exists()

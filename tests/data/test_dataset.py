@@ -331,14 +331,35 @@ def test_what_archivers_add_is_ignored(store: Store) -> None:
         "a/masks/.DS_Store": b"?",
         "a/masks/._9.png": b"?",
         "a/x.txt": b"?",
+        "a/images/Thumbs.db": b"?",
+        "a/images/@eaDir/a.png": b"?",
+        "$RECYCLE.BIN/a/images/b.png": b"?",
     }
     _, report = read_examples(store(kaggle("a", png(GREY), UPPER) | noise))
     assert (report.images, report.nuclei, report.skipped) == (1, 1, {})
 
 
+def test_links_to_folders_and_to_one_mask_for_many_images_are_followed(tmp_path: Path) -> None:
+    for part, content in (("images", png(GREY)), ("masks", png(LABELS))):
+        (tmp_path / "store" / part).mkdir(parents=True)
+        (tmp_path / "store" / part / "a.png").write_bytes(content)
+        (tmp_path / "store" / part / "b.png").symlink_to("a.png")
+    (tmp_path / "set").mkdir()
+    for part in ("images", "masks"):
+        (tmp_path / "set" / part).symlink_to(tmp_path / "store" / part)
+    (tmp_path / "store" / "images" / "up").symlink_to(tmp_path)
+    examples, _ = read_examples(tmp_path / "set")
+    assert [example.name for example in examples] == ["a", "b"]
+
+
 def test_a_missing_source_is_a_file_system_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_examples(tmp_path / "absent.zip")
+
+
+def test_a_path_with_a_nul_character_is_refused() -> None:
+    with pytest.raises(SettingsError, match="data: expected a path, got one with a NUL character"):
+        read_examples(Path("a\0b"))
 
 
 def test_a_file_that_is_no_zip_is_an_error(tmp_path: Path) -> None:

@@ -16,3 +16,9 @@ def run_script(script: str) -> None:
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from nucleus_unet.cli import main; main()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def results_in(out: Path) -> set[str]:
+    """Names of the results of images in an output folder, without what tells of the run."""
+    files = {path.relative_to(out) for path in out.rglob("*") if path.is_file()}
+    return {file.as_posix() for file in files if "nucleus-unet-run" not in file.parts and file.name != "summary.csv"}

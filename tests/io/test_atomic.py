@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,7 +36,11 @@ def test_a_folder_that_takes_no_files_is_told_before_long_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: Callable[[Path], None]
 ) -> None:
     check(tmp_path)
-    monkeypatch.setattr(files.os, "access", lambda *_: False)
+
+    def refused(**_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(files.tempfile, "mkstemp", refused)
     with pytest.raises(PermissionError, match=str(tmp_path)):
         check(tmp_path)
     (tmp_path / "file").touch()

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nucleus_unet.cli.inputs import end_with
+from nucleus_unet.cli.inputs import tell_failure
 from nucleus_unet.errors import NucleusError
 
 
@@ -24,16 +24,18 @@ def info(
     from nucleus_unet.io.description import describe
     from nucleus_unet.io.source import open_image
 
-    failures = []
+    failed = False
     for path in files:
         try:
             with open_image(path) as source:
                 said = describe(source)
         except (NucleusError, OSError) as error:
-            failures.append(str(error))
+            tell_failure(str(error))
+            failed = True
             continue
         typer.echo(json.dumps(said, ensure_ascii=False) if as_json else _as_text(said))
-    end_with(failures, "read")
+    if failed:
+        raise typer.Exit(1)
 
 
 def _as_text(said: Mapping[str, Any]) -> str:

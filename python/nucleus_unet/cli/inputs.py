@@ -2,120 +2,89 @@
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, count
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from nucleus_unet.batch.names import choose_names
+from nucleus_unet.batch.own_results import OWN
+from nucleus_unet.batch.summary import FileSummary
 from nucleus_unet.cli.shared import console
-from nucleus_unet.errors import NucleusError, SettingsError
-from nucleus_unet.io.file_facts import is_image
+from nucleus_unet.errors import NucleusError
+from nucleus_unet.io.folders import BY_SYSTEM, HIDDEN, PassedOver
+
+Verbose = Annotated[bool, typer.Option("--verbose", help="Name every file that is passed over.")]
+
+# What is named of each reason without --verbose, and the reasons of which nobody wants names.
+_NAMED = 3
+_UNNAMED = (HIDDEN, BY_SYSTEM, OWN)
 
 
-def each_in_turn(pictures: Iterable[tuple[Path, Path]], find: Callable[[Path, Path], int]) -> tuple[int, list[str]]:
-    """Go through images, past those that are bad.
+def each_in_turn(pictures: Iterable[tuple[Path, Path]], find: Callable[[Path, Path], FileSummary]) -> list[FileSummary]:
+    """Go through images, past those that are bad, which are told as they come.
 
     Parameters
     ----------
     pictures
-        From `with_targets`.
+        Each image, and the path of its results.
     find
-        Gets an image and its target, and returns how many nuclei it found.
-
-    Returns
-    -------
-    tuple of int and list of str
-        All nuclei, and what went wrong.
+        Gets both, and returns what it found.
     """
-    nuclei, failures = 0, []
+    rows = []
     for path, target in pictures:
         try:
-            nuclei += find(path, target)
+            rows.append(find(path, target))
         except (NucleusError, OSError, MemoryError) as error:
-            failures.append(str(error) if str(path) in str(error) else f"{path}: {error}")
-            console.print(failures[-1], style="red", highlight=False)
-    return nuclei, failures
+            rows.append(FileSummary.failed(path, target, error))
+            tell_failure(rows[-1].error)
+    return rows
 
 
-def end_with(failures: list[str], done: str = "segmented") -> None:
-    """List what went wrong once more, where it is seen, and end with exit code 1; or do nothing if nothing did."""
+def tell_failure(text: str) -> None:
+    """Say what is wrong with an image, where it is seen between bars of progress."""
+    console.print(text, style="red", highlight=False, soft_wrap=True)
+
+
+def end_with(failures: int, *, where: str) -> None:
+    """Say how many images could not be segmented, and end with exit code 1; or do nothing if all could."""
     if failures:
-        typer.echo(f"{len(failures)} could not be {done}:", err=True)
-        for failure in failures:
-            typer.echo(f"  {failure}", err=True)
+        typer.echo(f"{failures} could not be segmented: {where}", err=True)
         raise typer.Exit(1)
 
 
-def expand(arguments: Iterable[str], wanted: Callable[[Path], bool] = is_image) -> Iterator[tuple[Path, Path]]:
-    """Yield each image with the name its results go under, relative to the output folder.
+def tell_passed_over(passed_over: Sequence[PassedOver], *, names: bool) -> None:
+    """Say what of the folders is not segmented: a line for each reason, with all names or with a few.
 
     Parameters
     ----------
-    arguments
-        Paths, folders to be searched, and patterns.
-    wanted
-        Tells which paths are images; a folder that is one is not searched.
+    passed_over
+        The files and folders.
+    names
+        Whether to name them all.
     """
-    for argument in arguments:
-        if not argument:
-            raise SettingsError("expected the path of an image or folder, got an empty one")
-        path = Path(argument)
-        if path.is_dir() and not wanted(path):
-            yield from ((each, each.relative_to(path)) for each in _search(path, wanted))
-        elif path.exists() or not glob.has_magic(argument):
-            yield path, Path(path.resolve().name if path.name in ("", "..") else path.name)
-        else:
-            # Path.glob has no absolute form.
-            matches = [Path(match) for match in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207
-            files = [match for match in matches if match.is_file() or wanted(match)]
-            if not files:
-                raise SettingsError(f"no file matches {argument}")
-            yield from ((file, Path(file.name)) for file in files)
+    by_reason: dict[str, list[Path]] = {}
+    for each in passed_over:
+        by_reason.setdefault(each.reason, []).append(each.path)
+    if by_reason:
+        console.print("Passed over:", highlight=False)
+    for reason, paths in by_reason.items():
+        shown = paths if names else [] if reason in _UNNAMED else paths[:_NAMED]
+        more = f", and {len(paths) - len(shown)} more" if shown and len(shown) < len(paths) else ""
+        listed = f": {', '.join(str(path) if names else path.name for path in shown)}{more}" if shown else ""
+        console.print(f"  {len(paths)} {reason}{listed}", highlight=False, soft_wrap=True)
 
 
-def _search(folder: Path, wanted: Callable[[Path], bool]) -> Iterator[Path]:
-    """Yield the images in a folder in order, and nothing that lies in one of them."""
-    within: Path | None = None
-    for path in sorted(folder.rglob("*")):
-        if (within is None or within not in path.parents) and wanted(path):
-            within = path if path.is_dir() else within
-            yield path
-
-
-def with_targets(
-    images: Iterable[tuple[Path, Path]], out: Path, *, suffixes: Sequence[str] = ("",)
-) -> Iterator[tuple[Path, Path]]:
-    """Choose output names: the stem, unless that is taken; then the whole name, then a number.
-
-    A name is taken if another image has it, or if a result of that name would be a folder of other results. A file that
-    was named twice is one image.
+def with_targets(images: Sequence[tuple[Path, Path]], out: Path) -> list[tuple[Path, Path]]:
+    """Return each image with a path in the output folder that is no other's; see `choose_names`.
 
     Parameters
     ----------
     images
-        From `expand`.
+        Path of each image, and its name in the output folder, with its suffix.
     out
         Folder for the results.
-    suffixes
-        What is appended to an image's output name to make the names of its results.
     """
-    named: dict[Path, tuple[Path, Path]] = {}
-    for path, relative in images:
-        named.setdefault(path.resolve(), (path, relative))
-    folders = {folder for _, relative in named.values() for folder in relative.parents}
-    taken: set[Path] = set()  # names of result files
-
-    def files(name: Path) -> set[Path]:
-        return {name.with_name(name.name + suffix) for suffix in suffixes}
-
-    for path, relative in named.values():
-        numbered = (relative.with_name(f"{relative.name}-{number}") for number in count(2))
-        target = next(
-            name
-            for name in chain((relative.with_suffix(""), relative), numbered)
-            if taken.isdisjoint(files(name)) and folders.isdisjoint(files(name))
-        )
-        taken |= files(target)
-        yield path, out / target
+    names = choose_names(images, suffixes=[""])
+    return [(path, out / name) for (path, _), name in zip(images, names, strict=True)]

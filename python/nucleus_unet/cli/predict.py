@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from nucleus_unet.cli.inputs import each_in_turn, end_with, expand, with_targets
+from nucleus_unet.cli.inputs import Verbose, end_with, tell_failure, tell_passed_over
 from nucleus_unet.cli.options import Formats, read_formats, with_options
-from nucleus_unet.cli.shared import Device, Model, Out, Precision, bundle_path, show
-from nucleus_unet.errors import SettingsError
-from nucleus_unet.exports.names import FORMATS
-from nucleus_unet.io.formats import SEARCHED_SUFFIXES
+from nucleus_unet.cli.shared import Device, Model, Out, Precision, bundle_path
 from nucleus_unet.options import PredictOptions
-
-if TYPE_CHECKING:
-    from nucleus_unet.segmenter import Segmenter
 
 
 @with_options(PredictOptions)
@@ -29,41 +21,33 @@ def predict(
     device: Device = "auto",
     precision: Precision = "auto",
     formats: Formats = "tif,geojson",
+    workers: Annotated[
+        int | None, typer.Option(help="Number of images at once; memory grows with it, the results stay.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew, and replace results that are there.")
+    ] = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Find the nuclei of images, one after another, in constant memory.
+    """Find the nuclei of images, in constant memory. The same command resumes a run that was stopped.
 
-    A file that cannot be read is reported and skipped. The command then ends with a list of these files and
-    exit code 1.
+    Hidden files, earlier results and files of other formats in a folder are passed over and counted. A file that cannot
+    be segmented is reported, and the command goes on. It then ends with exit code 1. The table summary.csv in the
+    output folder has a row for each image.
     """
+    from nucleus_unet.batch.prepare import prepare_batch
+    from nucleus_unet.batch.run import check_workers, run_batch
     from nucleus_unet.segmenter import Segmenter
 
-    suffixes = {name: FORMATS[name].suffixes[0] for name in read_formats(formats)}
+    workers = check_workers(workers)
+    batch = prepare_batch(images, out, formats=read_formats(formats), overwrite=overwrite)
+    tell_passed_over(batch.passed_over, names=verbose)
     segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
     segmenter.check_options(options)
-    pictures = list(with_targets(expand(images), out, suffixes=list(suffixes.values())))
-    if not pictures:
-        raise SettingsError(f"no image found in: {', '.join(images)} (known are {', '.join(SEARCHED_SUFFIXES)})")
-    _refuse_to_overwrite(pictures, list(suffixes.values()))
-    out.mkdir(parents=True, exist_ok=True)
-    nuclei, failures = each_in_turn(
-        show(pictures, "images"), lambda path, target: _predict_one(segmenter, path, target, suffixes, options)
-    )
-    typer.echo(f"{nuclei} nuclei in {len(pictures) - len(failures)} images, written to {out}")
-    end_with(failures)
-
-
-def _refuse_to_overwrite(pictures: Sequence[tuple[Path, Path]], suffixes: Sequence[str]) -> None:
-    inputs = {path.resolve() for path, _ in pictures}
-    for _, target in pictures:
-        for suffix in suffixes:
-            if (result := target.with_name(target.name + suffix)).resolve() in inputs:
-                raise SettingsError(f"{result} is one of the images and would be overwritten: give another --out")
-
-
-def _predict_one(
-    segmenter: Segmenter, path: Path, target: Path, suffixes: Mapping[str, str], options: PredictOptions
-) -> int:
-    nuclei = segmenter.predict(path, **options.keywords())
-    for name, suffix in suffixes.items():
-        nuclei.save(target.with_name(target.name + suffix), file_format=name)
-    return len(nuclei)
+    run = run_batch(segmenter, batch, options.shown(), workers=workers, on_failure=lambda row: tell_failure(row.error))
+    if run.resumed:
+        typer.echo(f"{run.resumed} of {len(run.files)} images were done already")
+    if run.changed:
+        typer.echo(f"{len(run.changed)} images had changed since, and were segmented again")
+    typer.echo(f"{run.nuclei} nuclei in {len(run.files) - len(run.failures)} images, written to {out}")
+    end_with(len(run.failures), where=f"{run.summary} lists them")

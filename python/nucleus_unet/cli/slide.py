@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import glob
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
-from nucleus_unet.cli.inputs import each_in_turn, end_with, expand, with_targets
+from nucleus_unet.cli.inputs import Verbose, each_in_turn, end_with, tell_passed_over
 from nucleus_unet.cli.options import with_options
 from nucleus_unet.cli.shared import Device, Model, Precision, bundle_path
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.options import SlideOptions
+
+if TYPE_CHECKING:
+    from nucleus_unet.slides.result import SlideResult
 
 
 @with_options(SlideOptions)
@@ -40,55 +44,71 @@ def slide(
     scheduler: Annotated[
         str | None, typer.Option(help="tcp://...: use the workers of this dask scheduler, on shared storage.")
     ] = None,
+    verbose: Verbose = False,
 ) -> None:
     """Find the nuclei of images of any size, in bounded memory. The same command resumes a run that was stopped.
 
     The results of one slide go to the output folder itself. Of several slides, of a folder of slides or of a pattern,
-    each gets a folder in it. A slide that cannot be read is skipped. The command then ends with a list of these
-    and exit code 1.
+    each gets a folder in it. Hidden files, earlier results and files of other formats are passed over and counted. A
+    slide that cannot be read is reported, and the command goes on. It then ends with exit code 1.
     """
+    from nucleus_unet.batch.find import find_images
+    from nucleus_unet.batch.formats import why_not
+    from nucleus_unet.batch.keep import keep_folder_names
+    from nucleus_unet.batch.summary import BatchResult, FileSummary, write_summary
+    from nucleus_unet.io.atomic import check_output_folder
     from nucleus_unet.io.file_facts import is_image
     from nucleus_unet.io.formats import SEARCHED_SUFFIXES
     from nucleus_unet.segmenter import Segmenter
     from nucleus_unet.slides.executors.dask import connect
-    from nucleus_unet.slides.plan import PLAN
-    from nucleus_unet.slides.writers.results import LABELS, OVERVIEW, check_extras
+    from nucleus_unet.slides.writers.results import check_extras
 
     check_extras()
     if (shard is not None) + merge + (scheduler is not None) > 1:
         raise SettingsError("give one of --shard, --merge and --scheduler: shards are merged when all are done")
     share = None if shard is None else _read_shard(shard)
+    slides = find_images(images, why_not, is_whole=is_image)
+    if not slides.images:
+        tell_passed_over(slides.passed_over, names=verbose)
+        raise SettingsError(f"no slide found in: {', '.join(images)} (known are {', '.join(SEARCHED_SUFFIXES)}, zarr)")
+    alone = len(images) == 1 and slides.images[0][0] == Path(images[0])
+    if not alone and options.roi is not None:
+        raise SettingsError("roi: regions are of one slide; give slides one by one")
+    check_output_folder(out, "results")
+    tell_passed_over(slides.passed_over, names=verbose)
     keywords = {**options.keywords(), "progress": True}
     segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
     segmenter.check_options(options)
     client = None if scheduler is None else connect(scheduler)
 
-    def find(path: Path, folder: Path) -> int:
+    def find(path: Path, folder: Path) -> FileSummary:
         if share is not None:
             segmenter.predict_slide(path, out=folder, shard=share, **keywords)
             typer.echo(f"{folder}: shard {shard} is done; when all are: the same with --merge in place of --shard")
-            return 0
-        found = len(segmenter.predict_slide(path, out=folder, merge=merge, client=client, **keywords))
-        typer.echo(f"{found} nuclei, written to {folder}")
-        return found
+            return FileSummary(path, "", None, None, None, None, "", folder)
+        begun = time.perf_counter()
+        result = segmenter.predict_slide(path, out=folder, merge=merge, client=client, **keywords)
+        typer.echo(f"{len(result)} nuclei, written to {folder}")
+        scale, seconds = result.plan.prediction.scale, time.perf_counter() - begun
+        return FileSummary(path, "", len(result), _median_area(result), scale, seconds, "", folder)
 
-    def wanted(path: Path) -> bool:
-        return is_image(path) and not (path.name in (LABELS, OVERVIEW) and (path.parent / PLAN).exists())
-
-    first = Path(images[0])
-    searched = first.is_dir() and not is_image(first)
-    if len(images) == 1 and not searched and (first.exists() or not glob.has_magic(images[0])):
-        find(first, out)
+    if alone:
+        find(slides.images[0][0], out)
         return
-    if options.roi is not None:
-        raise SettingsError("roi: regions are of one slide; give slides one by one")
-    slides = list(with_targets(expand(images, wanted), out))
-    if not slides:
-        raise SettingsError(f"no slide found in: {', '.join(images)} (known are {', '.join(SEARCHED_SUFFIXES)}, zarr)")
-    nuclei, failures = each_in_turn(slides, find)
-    done = len(slides) - len(failures)
-    typer.echo(f"{nuclei} nuclei in {done} slides" if share is None else f"shard {shard} of {done} slides is done")
-    end_with(failures)
+    run = BatchResult(out, each_in_turn(keep_folder_names(slides.images, out), find), slides.passed_over, 0, [])
+    done = len(run.files) - len(run.failures)
+    if share is not None:
+        typer.echo(f"shard {shard} of {done} slides is done")
+        end_with(len(run.failures), where="they are named above")
+    else:
+        write_summary(run)
+        typer.echo(f"{run.nuclei} nuclei in {done} slides")
+        end_with(len(run.failures), where=f"{run.summary} lists them")
+
+
+def _median_area(result: SlideResult) -> float | None:
+    areas = np.concatenate([np.empty(0), *(each.area for each in result.iter_tables())])
+    return float(np.median(areas)) if len(areas) else None
 
 
 def _read_shard(text: str) -> tuple[int, int]:

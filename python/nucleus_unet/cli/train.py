@@ -32,46 +32,45 @@ def train(
     groups: Groups = None,
     group_by: GroupBy = None,
     samples: Annotated[
-        int | None, typer.Option(help="Number of training samples.", show_default="48000; 800 with --from")
+        int | None, typer.Option(help="Number of training samples. Default: 48000; 800 with --from.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Batch size, over all processes.", show_default="8")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Batch size, over all processes. Default: 8.")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Peak learning rate.", show_default="0.005; 0.0003 with --from")
+        float | None, typer.Option(help="Peak learning rate. Default: 0.005; 0.0003 with --from.")
     ] = None,
     form: Annotated[
         Literal["lite0", "plain"] | None,
-        typer.Option(help="Form of the network: with a pretrained encoder, or a plain U-Net.", show_default="lite0"),
+        typer.Option(help="Form of the network: with a pretrained encoder, or a plain U-Net. Default: lite0."),
     ] = None,
     width: Annotated[
-        int | None, typer.Option(help="Number of channels of the first level (plain form).", show_default="32")
+        int | None, typer.Option(help="Number of channels of the first level (plain form). Default: 32.")
     ] = None,
-    depth: Annotated[int | None, typer.Option(help="Number of levels (plain form).", show_default="3")] = None,
-    dropout: Annotated[float | None, typer.Option(help="Dropout rate at the lowest level.", show_default="0")] = None,
+    depth: Annotated[int | None, typer.Option(help="Number of levels (plain form). Default: 3.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Dropout rate at the lowest level. Default: 0.")] = None,
     pretrained: Annotated[
         bool | None,
         typer.Option(
             "--pretrained/--no-pretrained",
-            help="Start the encoder from ImageNet weights (lite0).",
-            show_default="pretrained",
+            help="Start the encoder from ImageNet weights (lite0). Default: pretrained.",
         ),
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option(help="Number of folds; one is held out for validation.", show_default="10, or one for each field"),
+        typer.Option(help="Number of folds; one is held out for validation. Default: 10, or one for each field."),
     ] = None,
     hold_out: Annotated[
         str | None, typer.Option(help="Hold out all images of this category (cluster or set) instead of a fold.")
     ] = None,
     validate_every: Annotated[
         int | None,
-        typer.Option(help="Number of samples between validations.", show_default="8000; 200 with --from"),
+        typer.Option(help="Number of samples between validations. Default: 8000; 200 with --from."),
     ] = None,
     checkpoint_every: Annotated[
         int | None,
-        typer.Option(help="Number of samples between checkpoints.", show_default="1600; 160 with --from"),
+        typer.Option(help="Number of samples between checkpoints. Default: 1600; 160 with --from."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Random seed of initialisation, samples and folds.", show_default="0")
+        int | None, typer.Option(help="Random seed of initialisation, samples and folds. Default: 0.")
     ] = None,
     settings: Annotated[
         Path | None, typer.Option(help="best.json of a study. Options that are given here override its settings.")

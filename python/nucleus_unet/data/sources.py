@@ -5,7 +5,6 @@ the bytes.
 """
 
 import io
-import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -17,6 +16,8 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 from nucleus_unet.errors import DataError
+from nucleus_unet.io.folders import clutter, walk
+from nucleus_unet.io.paths import check_path
 
 LAYOUTS = """\
   <id>/images/<id>.png with <id>/masks/*.png, one mask per nucleus (Kaggle's layout)
@@ -26,7 +27,6 @@ LAYOUTS = """\
 
 _SUFFIXES = (".png", ".tif", ".tiff")
 _DEEPEST = 4  # folder/<id>/images/<id>.png
-_WRITTEN_BY_SYSTEMS = ("__MACOSX",)
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,8 @@ class _FolderSource(AbstractContextManager["_FolderSource"]):
         return None
 
     def members(self) -> list[str]:
-        found = []
-        for folder, subfolders, files in os.walk(self._folder):
-            inside = PurePosixPath(Path(folder).relative_to(self._folder).as_posix())
-            if len(inside.parts) >= _DEEPEST - 1:
-                subfolders.clear()
-            found += [str(inside / file) for file in files]
-        return found
+        files = walk(self._folder, depth=_DEEPEST - 1, again=True).paths
+        return [file.relative_to(self._folder).as_posix() for file in files]
 
     def read(self, member: str) -> bytes:
         return (self._folder / member).read_bytes()
@@ -149,7 +144,10 @@ def open_source(path: Path) -> Source:
         `path` does not exist.
     DataError
         `path` is neither a folder nor a zip archive.
+    SettingsError
+        `path` is no path.
     """
+    path = check_path(path, "data")
     return _FolderSource(path) if path.is_dir() else _ZipSource(path)
 
 
@@ -200,7 +198,7 @@ def _groups(members: Sequence[str]) -> dict[PurePosixPath, _Group]:
 
 def is_hidden(path: PurePosixPath) -> bool:
     """Return whether a file is hidden or was written by an operating system."""
-    return any(part.startswith(".") or part in _WRITTEN_BY_SYSTEMS for part in path.parts)
+    return any(clutter(part) for part in path.parts)
 
 
 def _is_kaggle(groups: dict[PurePosixPath, _Group]) -> bool:

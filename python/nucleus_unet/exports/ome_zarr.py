@@ -154,14 +154,15 @@ def _metadata(version: str, shapes: Sequence[tuple[int, ...]], mpp: float | None
 
 def _check_replaceable(path: Path) -> None:
     """Raise `SettingsError` if there is something at the path that `write_label_zarr` has not written."""
-    if path.exists() and not _is_label_zarr(path):
+    if path.exists() and not is_label_zarr(path):
         raise SettingsError(
             f"{path} is not a zarr group of labels that this library wrote, and would be replaced: "
             "move it, or choose another folder"
         )
 
 
-def _is_label_zarr(path: Path) -> bool:
+def is_label_zarr(path: Path) -> bool:
+    """Whether a folder is a label image that `write_label_zarr` wrote."""
     try:
         if (path / "zarr.json").exists():
             attributes = read_json(path / "zarr.json")["attributes"]["ome"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.atomic import write_atomically
+from nucleus_unet.io.marks import mark_png
 from nucleus_unet.preprocessing.normalisation import normalise_image
 
 _OUTLINE = (255, 200, 0)
@@ -20,7 +21,7 @@ def write_overlay_png(path: Path, image: NDArray[Any], labels: NDArray[np.uint32
     """Write the `overlay` of an image as a PNG. Raise `SettingsError` if the image has no pixels."""
     if not labels.size:
         raise SettingsError(f"{path}: an image without pixels has no picture; choose another format")
-    write_atomically(path, bytes(imagecodecs.png_encode(overlay(image, labels))))
+    write_atomically(path, mark_png(bytes(imagecodecs.png_encode(overlay(image, labels)))))
 
 
 def overlay(

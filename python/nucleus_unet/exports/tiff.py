@@ -9,7 +9,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.atomic import write_atomically
+from nucleus_unet.io.marks import SOFTWARE
 
 
 def write_label_tiff(path: Path, labels: NDArray[np.uint32], *, mpp: float | None = None) -> None:
@@ -23,7 +25,14 @@ def write_label_tiff(path: Path, labels: NDArray[np.uint32], *, mpp: float | Non
         Label image, 0 background.
     mpp
         Pixel size in micrometres, which the file then holds.
+
+    Raises
+    ------
+    SettingsError
+        If the image has no pixels: no TIFF holds such an image.
     """
+    if not labels.size:
+        raise SettingsError(f"{path}: an image without pixels has no label image; choose another format")
     content = io.BytesIO()
     resolution = None if mpp is None else (1e4 / mpp, 1e4 / mpp)
     unit = None if mpp is None else "CENTIMETER"
@@ -32,7 +41,7 @@ def write_label_tiff(path: Path, labels: NDArray[np.uint32], *, mpp: float | Non
         labels,
         compression="zlib",
         metadata={"axes": "YX"},
-        software="nucleus-unet",
+        software=SOFTWARE,
         resolution=resolution,
         resolutionunit=unit,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 def prefetch_map(
     pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], *, depth: int
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """Yield the results of ``function`` in the order of the items. At most ``depth`` calls are pending."""
     remaining = iter(items)
     pending: deque[Future[R]] = deque(pool.submit(function, item) for item in islice(remaining, depth))

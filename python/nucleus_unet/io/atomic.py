@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ _UMASK = os.umask(0)
 os.umask(_UMASK)
 
 TEMPORARY = ".nucleus-unet-"
+# Bytes; a disk with less is full.
+_LEAST_FREE = 2**20
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -48,13 +51,24 @@ def check_writable(folder: Path) -> None:
     Raises
     ------
     OSError
-        If the folder is not writable.
+        If the folder is not writable, or the disk is full.
     """
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(existing))
+    # Network drives and read-only file systems do not tell what they refuse: only trying does.
+    try:
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=existing)
+        try:
+            os.write(handle, b"\0")
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+            Path(name).unlink()
+        if shutil.disk_usage(existing).free < _LEAST_FREE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise type(error)(error.errno, f"no files can be written there ({error.strerror})", str(folder)) from error
 
 
 def check_output_folder(folder: Path, what: str) -> None:
@@ -63,12 +77,14 @@ def check_output_folder(folder: Path, what: str) -> None:
     Raises
     ------
     SettingsError
-        If the path is a file.
+        If the path is a file, or a link that leads nowhere.
     OSError
         If the folder is not writable.
     """
     if folder.exists() and not folder.is_dir():
         raise SettingsError(f"{folder}: expected a folder for {what}, got a file")
+    if folder.is_symlink() and not folder.exists():
+        raise SettingsError(f"{folder}: expected a folder for {what}, got a link that leads nowhere")
     check_writable(folder)
 
 

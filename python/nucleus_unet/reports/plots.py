@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nucleus_unet.exports.overlay import overlay, to_display_rgb
 from nucleus_unet.extras import require
 from nucleus_unet.io.atomic import write_atomically
+from nucleus_unet.io.marks import SOFTWARE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +81,8 @@ def plot_outlines(image: NDArray[Any], labels: NDArray[np.uint32], ax: Axes | No
         from matplotlib import pyplot
 
         ax = pyplot.figure(figsize=(6, 6), layout="constrained").subplots()
-    ax.imshow(overlay(image, labels))
+    if labels.size:
+        ax.imshow(overlay(image, labels))
     ax.set_title(f"{labels.max(initial=0)} nuclei")
     ax.set_axis_off()
     return ax
@@ -277,5 +279,5 @@ def _save(figure: Figure, path: Path) -> None:
 
 def _png(figure: Figure) -> bytes:
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=100)
+    figure.savefig(content, format="png", dpi=100, metadata={"Software": SOFTWARE})
     return content.getvalue()

@@ -17,6 +17,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from nucleus_unet import __version__
+from nucleus_unet.io.marks import SOFTWARE
 from nucleus_unet.slides.nuclei import paint_runs
 from nucleus_unet.slides.relabel import RowBand
 
@@ -78,7 +79,7 @@ def write_labels(
             metadata |= dict.fromkeys(("PhysicalSizeX", "PhysicalSizeY"), mpp)
             metadata |= dict.fromkeys(("PhysicalSizeXUnit", "PhysicalSizeYUnit"), "µm")
         options = _options(shape, mpp)
-        writer.write(_tiles(finest(), shape), subifds=count - 1, metadata=metadata, software="nucleus-unet", **options)
+        writer.write(_tiles(finest(), shape), subifds=count - 1, metadata=metadata, software=SOFTWARE, **options)
         next(bands, None)  # the writer stops at the last tile; this runs the code behind the last band
         for number, level in enumerate(coarser, start=1):
             options = _options(level.shape, None if mpp is None else mpp * 2**number)

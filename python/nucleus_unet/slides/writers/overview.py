@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.exports.nucleus_table import NucleusTable
 from nucleus_unet.extras import require
+from nucleus_unet.io.marks import mark_png
 from nucleus_unet.slides.survey.thumbnail import thumbnail_factor
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Overview:
             draw.line((end - round(length / scale), top + _BAR[1] // 2, end, top + _BAR[1] // 2), "black", 3)
             draw.text((end, below), f"{length:g} mm", "black", font, "ra")
         # The default level takes seconds for a small slide and gains little.
-        return bytes(imagecodecs.png_encode(np.asarray(canvas), level=1, filter=imagecodecs.PNG.FILTER.AVG))
+        return mark_png(bytes(imagecodecs.png_encode(np.asarray(canvas), level=1, filter=imagecodecs.PNG.FILTER.AVG)))
 
 
 def check_pillow() -> None:
