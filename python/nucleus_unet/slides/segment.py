@@ -60,7 +60,8 @@ def segment_slide(
     tile = options.tile or engine.default_tile
     checked_shard = None if shard is None else check_shard(shard)
     roi = None if options.roi is None else read_roi(options.roi)
-    opened = open_image(slide, channel_axis=options.channel_axis).plane(channel=options.channel)
+    source = open_image(slide, channel_axis=options.channel_axis)
+    opened = source.plane(channel=options.channel)
     if 0 in opened.shape:
         raise ImageError(f"slide: expected at least one pixel, got {opened.shape[0]} x {opened.shape[1]}")
     if options.mpp is not None:
@@ -100,7 +101,7 @@ def segment_slide(
         opened,
         model,
         out,
-        origin=_origin(slide, options),
+        origin=_origin(slide, options) if source.alone else None,
         sizes=ExecutionOptions(tile, options.block, options.workers or min(4, os.cpu_count() or 1)),
         progress=Progress(options.progress, options.cancel),
     )
