@@ -228,6 +228,7 @@ def test_help_names_every_command() -> None:
     commands = [
         "predict",
         "slide",
+        "info",
         "export",
         "export-model",
         "explore",

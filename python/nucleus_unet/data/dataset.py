@@ -1,7 +1,7 @@
 """Read labelled sets: images and their nuclei, from a folder or a zip archive.
 
-`nucleus_unet.data.sources` lists the supported layouts. Images keep their stored values; an alpha channel is dropped,
-and so are colour channels that are all equal. Masks are merged into one label image.
+`nucleus_unet.data.sources` lists the supported layouts. Images are read as `predict` reads them; an alpha channel is
+dropped, and so are colour channels that are all equal. Masks are merged into one label image.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ class Example:
         Category of the image, such as its staining. Training draws the categories in a balanced way. It is the cluster
         in the groups table, or the name of the set.
     image : NDArray[np.uint8] or NDArray[np.uint16], (H, W) or (H, W, 3)
-        The image as stored. Grey images that are stored as RGB are (H, W). An alpha channel is dropped.
+        The image as `predict` sees it. Grey images that are stored as RGB are (H, W). An alpha channel is dropped.
     labels : NDArray[np.uint32] (H, W)
         Label image: 0 background, nuclei 1 to N in raster order of their first pixels.
     field_id
