@@ -157,6 +157,23 @@ def test_blocks_in_jpeg_and_jpeg_xr_keep_their_colours(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_image(path).astype(int), pixels, atol=4)
 
 
+def test_levels_of_a_czi_pyramid_do_not_cover_the_full_resolution(tmp_path: Path) -> None:
+    path, pixels = tmp_path / "a.czi", RANDOM.integers(1, 60_000, (64, 64, 1)).astype(np.uint16)
+    with czi.create_czi(str(path)) as file:
+        file.write(pixels)
+        file.write(np.zeros((32, 32, 1), np.uint16))
+    content = bytearray(path.read_bytes())
+    # The directory's last entry takes the room of the whole image and keeps its stored size.
+    start = content.index(b"ZISRAWDIRECTORY") + 32
+    last = content.rindex(b"DV", start, start + 128 + 2 * 256)
+    for axis in (b"X", b"Y"):
+        struct.pack_into("<i", content, content.index(axis + bytes(3), last + 32) + 8, 64)
+    path.write_bytes(content)
+    with open_image(path) as source:
+        assert source.levels == ((64, 64), (32, 32))
+        np.testing.assert_array_equal(source.read(source.plane()), pixels[..., 0])
+
+
 def test_an_unknown_compression_is_named(tmp_path: Path) -> None:
     path = write_colour_czi(tmp_path / "a.czi", np.zeros((30, 40, 3), np.uint8))
     recompress(path, 104, b"raw")
