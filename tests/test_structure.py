@@ -48,8 +48,8 @@ def test_the_root_of_the_package_has_at_most_ten_modules() -> None:
     assert len([path for path in MODULES if path.parent == PACKAGE]) <= 10
 
 
-def test_the_folders_of_tests_are_those_of_the_package() -> None:
-    folders = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
+def test_the_folders_of_tests_are_those_of_the_package_and_attacks() -> None:
+    folders = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")} - {Path("attacks")}
     assert {folder for folder in folders if not (PACKAGE / folder / "__init__.py").exists()} == set()
 
 

@@ -340,6 +340,15 @@ def test_transparency_of_a_webp_is_known_as_such(tmp_path: Path) -> None:
     np.testing.assert_array_equal(plane.read_alpha(*whole), pixels[..., 3])
 
 
+def test_the_frames_of_a_grey_animation_are_times(tmp_path: Path) -> None:
+    frames = np.random.default_rng(3).integers(0, 255, (3, 20, 30)).astype(np.uint8)
+    path = tmp_path / "a.png"
+    path.write_bytes(imagecodecs.apng_encode(frames[..., None], photometric="gray"))
+    with open_image(path) as source:
+        assert source.sizes == {"T": 3, "Y": 20, "X": 30}
+        np.testing.assert_array_equal(source.read(source.plane(time=2)), frames[2])
+
+
 @pytest.mark.parametrize("suffix", [".png", ".gif", ".webp"])
 def test_the_frames_of_an_animation_are_times(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"

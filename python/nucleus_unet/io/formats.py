@@ -85,7 +85,8 @@ FORMATS = (
         extra="openslide",
         palettes=True,
     ),
-    Format("CZI (Zeiss)", (".czi",), "scanners", starts=_at_start(b"ZISRAWFILE"), extra="openslide"),
+    Format("CZI (Zeiss)", (".czi",), "czi", starts=_at_start(b"ZISRAWFILE")),
+    Format("LIF (Leica)", (".lif", ".lof"), "lif", starts=_at_start(b"\x70\0\0\0"), extra="lif"),
     Format("DICOM", (".dcm",), "scanners", ((128, b"DICM"),), extra="openslide", several_files=True, searched=False),
     Format(
         "PNG",
@@ -105,6 +106,8 @@ FORMATS = (
         in_parts=False,
         in_memory=True,
     ),
+    # After JPEG 2000, like which old files begin.
+    Format("ND2 (Nikon)", (".nd2",), "nd2", starts=_at_start(b"\xda\xce\xbe\x0a", b"\0\0\0\x0cjP"), extra="nd2"),
     Format("WebP", (".webp",), "pictures", starts=((8, b"WEBP"),), in_parts=False, in_memory=True),
     Format("GIF", (".gif",), "pictures", starts=_at_start(b"GIF8"), in_parts=False, in_memory=True),
     Format("BMP", (".bmp",), "pictures", starts=_at_start(b"BM"), in_parts=False, in_memory=True),

@@ -24,7 +24,7 @@ from nucleus_unet.io.whole import whole_image
 
 _SAMPLES = {1: GREY, 2: GREY + ALPHA, 3: RGB, 4: RGB + ALPHA}
 _METRE = 1e6  # in micrometres
-_PALETTE = 3  # colour type of PNG
+_GREY, _PALETTE = 0, 3  # colour types of PNG
 
 
 class _Picture(NamedTuple):
@@ -98,7 +98,10 @@ def _decode_png(content: bytes, *, indices: bool) -> _Picture:
     if indices and content[25:26] == bytes([_PALETTE]):
         return _Picture(_png_numbers(content), size, exif)
     if frames > 1:
-        return _of_frames(imagecodecs.apng_decode(content))._replace(pixel_size=size, exif=exif)
+        pixels = imagecodecs.apng_decode(content)
+        is_grey = pixels.ndim == 3 and content[25:26] == bytes([_GREY]) and pixels.shape[1:] == _png_shape(content)
+        picture = _Picture(pixels, frames=True) if is_grey else _of_frames(pixels)
+        return picture._replace(pixel_size=size, exif=exif)
     return _Picture(imagecodecs.png_decode(content), size, exif)
 
 
@@ -108,6 +111,10 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         length, kind = int.from_bytes(content[position : position + 4], "big"), content[position + 4 : position + 8]
         yield kind, content[position + 8 : position + 8 + length]
         position += 12 + length
+
+
+def _png_shape(content: bytes) -> tuple[int, int]:
+    return int.from_bytes(content[20:24], "big"), int.from_bytes(content[16:20], "big")
 
 
 def _png_numbers(content: bytes) -> NDArray[Any]:

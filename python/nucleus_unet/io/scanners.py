@@ -1,4 +1,4 @@
-"""Read slides in the formats of scanners (NDPI, MRXS, SCN, CZI, BIF, DICOM) with OpenSlide."""
+"""Read slides in the formats of scanners (NDPI, MRXS, SCN, BIF, DICOM) with OpenSlide."""
 
 from __future__ import annotations
 
