@@ -8,7 +8,6 @@ import hashlib
 import io
 import logging
 import os
-import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,14 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from nucleus_unet.data.coco import find_coco, read_coco
 from nucleus_unet.data.sources import Entry, Source, find_entries, open_source
 from nucleus_unet.data.tables import Membership, membership_finder, read_encodings
 from nucleus_unet.errors import DataError, ImageError, MaskError, SettingsError
-from nucleus_unet.io.pictures import decode_image
+from nucleus_unet.io.source import open_image
 from nucleus_unet.masks import MergeReport, kaggle_to_labels, merge_mask_pngs, relabel_by_position
 from nucleus_unet.progress import tracker
 
@@ -227,13 +225,13 @@ def _read_example(
 ) -> tuple[Example, _Masks]:
     if entry.problem is not None:
         raise MaskError(entry.problem)
-    image = _as_stored(_decode(files.read(entry.image), entry.image), entry.image)
+    image = _as_stored(_decode(files, entry.image), entry.image)
     shape = (image.shape[0], image.shape[1])
     if mask_table is not None:
         labels, merging = mask_table(entry.name, shape, threads)
         masks = _Masks(relabel_by_position(labels)[0], merging)
     elif entry.label_image is not None:
-        labels = _decode(files.read(entry.label_image), entry.label_image)
+        labels = _decode(files, entry.label_image, indices=True)
         masks = _masks_of_label_image(labels, entry.label_image, shape)
     else:
         masks = _masks_of_pngs(files, entry.masks, shape, threads)
@@ -241,17 +239,12 @@ def _read_example(
     return Example(entry.name, category, image, masks.labels, field_id), masks
 
 
-def _decode(content: bytes, member: str) -> NDArray[Any]:
-    """Return the pixels of an image file, channels last."""
-    try:
-        if not member.lower().endswith((".tif", ".tiff")):
-            return decode_image(content)
-        with tifffile.TiffFile(io.BytesIO(content)) as tiff:
-            series = tiff.series[0]
-            pixels = series.asarray()
-            return np.moveaxis(pixels, series.axes.index("S"), -1) if "S" in series.axes else pixels
-    except (ValueError, RuntimeError, IndexError, MemoryError, struct.error, tifffile.TiffFileError) as error:
-        raise ImageError(f"{member} is not a readable image: {error}") from error
+def _decode(files: Source, member: str, *, indices: bool = False) -> NDArray[Any]:
+    """Return the pixels of an image file, as `predict` sees them, or the numbers of a label image."""
+    content = io.BytesIO(files.read(member))
+    content.name = member
+    with open_image(content, indices=indices) as source:
+        return source.read(source.plane())
 
 
 def _as_stored(pixels: NDArray[Any], member: str) -> NDArray[Any]:

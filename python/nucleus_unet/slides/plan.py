@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from nucleus_unet.errors import DataError, ImageError, SettingsError
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.io.atomic import read_json, write_atomically
-from nucleus_unet.io.source import Slide
+from nucleus_unet.io.plane import Plane
 from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.dab import Stains
 from nucleus_unet.preprocessing.normalisation import IntensityRange
@@ -146,7 +146,7 @@ class SlidePlan:
 
 
 def survey_slide(
-    slide: Slide, *, cell: int, workers: int, track: Callable[[Sequence[Block]], Iterable[Block]] = iter
+    slide: Plane, *, cell: int, workers: int, track: Callable[[Sequence[Block]], Iterable[Block]] = iter
 ) -> Survey:
     """Read every pixel of a slide in bounded memory: once, or several times for floating-point pixels.
 
