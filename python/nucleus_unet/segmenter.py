@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.factory import open_engine
-from nucleus_unet.inference.planning import check_for_model
+from nucleus_unet.inference.planning import check_for_model, settings_of
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.inference.segment import segment
+from nucleus_unet.io.selection import Place
 from nucleus_unet.io.source import open_image
 from nucleus_unet.model.bundle import Bundle, load_bundle
 from nucleus_unet.model.precision import Precision
 from nucleus_unet.options import (
     ImageOptions,
+    OnePlaneKeywords,
     PredictKeywords,
     PredictOptions,
     SlideKeywords,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from nucleus_unet.io.whole import ArrayLike
     from nucleus_unet.slides.result import SlideResult
+    from nucleus_unet.stacks.result import StackResult
 
 logger = logging.getLogger(__name__)
 
@@ -137,16 +140,38 @@ class Segmenter:
 
     @overload
     def predict(  # type: ignore[overload-overlap] # a path is an iterable of strings, too
-        self, image: Image, **options: Unpack[PredictKeywords]
+        self, image: Image, *, out: None = None, **options: Unpack[OnePlaneKeywords]
     ) -> Segmentation: ...
+
+    @overload
+    def predict(  # type: ignore[overload-overlap]
+        self, image: Image, *, out: None = None, **options: Unpack[PredictKeywords]
+    ) -> Segmentation | Iterator[Segmentation]: ...
+
+    @overload
+    def predict(
+        self,
+        image: Image,
+        *,
+        out: Path | str,
+        formats: Sequence[str] = ...,
+        overwrite: bool = ...,
+        **options: Unpack[PredictKeywords],
+    ) -> StackResult: ...
 
     @overload
     def predict(self, image: Iterable[Image], **options: Unpack[PredictKeywords]) -> list[Segmentation]: ...
 
     @takes_options(PredictOptions)
     def predict(
-        self, image: Image | Iterable[Image], **options: Unpack[PredictKeywords]
-    ) -> Segmentation | list[Segmentation]:
+        self,
+        image: Image | Iterable[Image],
+        *,
+        out: Path | str | None = None,
+        formats: Sequence[str] = ("tif", "csv"),
+        overwrite: bool = False,
+        **options: Unpack[PredictKeywords],
+    ) -> Segmentation | Iterator[Segmentation] | StackResult | list[Segmentation]:
         """Find every nucleus.
 
         Parameters
@@ -154,19 +179,31 @@ class Segmenter:
         image
             (H, W), or (H, W, C) with C = 1, 3 or 4 (alpha is ignored), of bool, integers or floating point numbers; or
             the path of an image file; or a list, tuple or generator of these, which gives a list of results.
+        out
+            Folder for the results of several planes: a stack of label images and one table. They are written plane by
+            plane, so that memory does not grow with their number. A call that was interrupted or killed resumes when it
+            is made again. A finished one does nothing.
+        formats
+            With ``out``, what to write: ``"tif"`` (OME-TIFF with the axes TZYX), ``"csv"``, ``"parquet"`` (needs the
+            ``slides`` extra), ``"ctc"`` (label images as the Cell Tracking Challenge has them).
+        overwrite
+            With ``out``, begin anew if it holds another run, and replace files of the names of results.
         **options
             See `PredictOptions`.
 
         Returns
         -------
-        Segmentation or list of Segmentation
+        Segmentation, iterator of Segmentation, StackResult, or list of Segmentation
+            A `Segmentation` for one plane. An iterator if ``scene``, ``time`` or ``z`` is a range or ``"all"``: planes
+            are read and segmented as it advances, and ``place`` of each says which one it is. A `StackResult` with
+            ``out``. A list for several images.
 
         Raises
         ------
         ImageError
             If this is not an image; the message says what was expected and what came.
         SettingsError
-            If an option is out of range.
+            If an option is out of range; if ``out`` holds another run.
         CancelledError
             If the call was cancelled.
         OSError
@@ -175,9 +212,22 @@ class Segmenter:
         parsed = parse_options(PredictOptions, options)
         check_for_model(self.bundle.config, parsed)
         several = _several(image)
-        if several is None:
-            return self._predict(image, parsed)  # type: ignore[arg-type]
-        return list(self._predict_many(several, parsed))
+        if several is not None:
+            if out is not None or parsed.selection.several:
+                raise SettingsError("several planes are of one image: call predict for each image")
+            return list(self._predict_many(several, parsed))
+        if out is not None:
+            from nucleus_unet.stacks.planes import write_planes
+
+            settings = settings_of(self.bundle, self.engine.identity, parsed)
+            return write_planes(
+                image, Path(out), parsed, self._segment, formats=formats, settings=settings, overwrite=overwrite
+            )
+        if parsed.selection.several:
+            from nucleus_unet.stacks.planes import each_plane
+
+            return each_plane(image, parsed, self._segment)
+        return self._predict(image, parsed)  # type: ignore[arg-type]
 
     @overload
     def predict_slide(
@@ -285,10 +335,16 @@ class Segmenter:
 
     def _predict(self, image: Image, options: PredictOptions) -> Segmentation:
         with open_image(image, channel_axis=options.channel_axis) as source:
-            plane = source.plane(channel=options.channel)
+            place = options.selection.places(source)[0]
+            plane = options.selection.open(source, place)
             pixels, mpp = source.read(plane), plane.mpp
+        return self._segment(pixels, mpp, place, options)
+
+    def _segment(self, pixels: NDArray[Any], mpp: float | None, place: Place, options: PredictOptions) -> Segmentation:
         found = segment(self.bundle, self.engine, pixels, options, mpp=mpp)
-        return Segmentation(found.labels, found.probabilities, found.plan, pixels, found.maps, options.mpp or mpp)
+        return Segmentation(
+            found.labels, found.probabilities, found.plan, pixels, found.maps, options.mpp or mpp, place
+        )
 
     def _predict_many(self, images: list[Image], options: PredictOptions) -> Iterator[Segmentation]:
         """Segment several images at once: while the network is at one, others are read and grouped."""

@@ -15,7 +15,11 @@ from nucleus_unet.exports.names import FORMATS, check_formats
 from nucleus_unet.options import ImageOptions, parse_options
 
 # Types of the values that people type, where they are not those of the library.
-_TYPED: dict[str, Any] = {"channel": str | None, "roi": Path | None}
+_TYPED: dict[str, Any] = {
+    "channel": list[str] | None,
+    **dict.fromkeys(("z", "time", "scene"), str | None),
+    "roi": Path | None,
+}
 
 
 def with_options(kind: type[ImageOptions]) -> Callable[[Callable[..., None]], Callable[..., None]]:
