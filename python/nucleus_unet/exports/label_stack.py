@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import tifffile
@@ -18,7 +19,12 @@ _MOST_OF_16_BITS = 2**16 - 1
 
 
 def write_label_stack(
-    path: Path, planes: Iterable[NDArray[np.uint32]], *, shape: tuple[int, int, int, int], mpp: float | None = None
+    path: Path,
+    planes: Iterable[NDArray[np.uint32]],
+    *,
+    shape: tuple[int, int, int, int],
+    uuid: UUID,
+    mpp: float | None = None,
 ) -> None:
     """Write a stack of label images plane by plane, as an OME-TIFF that Fiji (Bio-Formats), napari and QuPath open.
 
@@ -30,10 +36,12 @@ def write_label_stack(
         Label images (H, W), in the order of times and then of planes of the stack.
     shape
         Number of times, planes of a stack, rows, columns.
+    uuid
+        Of the file. Equal results have equal ones.
     mpp
         Pixel size in micrometres, which the file then holds.
     """
-    metadata: dict[str, object] = {"axes": "TZYX"}
+    metadata: dict[str, object] = {"axes": "TZYX", "UUID": uuid.urn}
     if mpp is not None:
         metadata |= {"PhysicalSizeX": mpp, "PhysicalSizeY": mpp}
         metadata |= {"PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm"}

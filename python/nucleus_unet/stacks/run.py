@@ -25,7 +25,7 @@ from nucleus_unet.progress import Progress, tracker
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.stacks.layout import Layout
 from nucleus_unet.stacks.result import PlaneSummary, StackResult
-from nucleus_unet.stacks.store import PlaneStore, fingerprint
+from nucleus_unet.stacks.store import FinishedPlane, PlaneStore, fingerprint
 from nucleus_unet.stacks.write import result_files, write_results
 
 # In the output folder: what was done, and the finished planes of a run that is not finished.
@@ -107,8 +107,9 @@ class StackRun:
         work.mkdir(parents=True, exist_ok=True)
         with locked(work, patience=0, busy=f"another process works in {self.out}: wait for it, or give another out="):
             store = PlaneStore(work)
-            planes, sizes = self._segment(source, store, places, find, together=together, progress=progress)
-            files = write_results(store, layout, planes, self.formats, mpp=sizes)
+            finished = self._segment(source, store, places, find, together=together, progress=progress)
+            files = write_results(store, layout, finished, self.formats)
+            planes = [plane.summary for plane in finished]
             record["planes"] = [plane.to_json() for plane in planes]
             record["files"] = [str(path.relative_to(self.out)) for path in files]
             write_atomically(self.out / RECORD, json.dumps(record, indent=1) + "\n")
@@ -124,27 +125,19 @@ class StackRun:
         *,
         together: int,
         progress: Progress,
-    ) -> tuple[list[PlaneSummary], list[float | None]]:
-        """Return what was found in each plane, and the pixel sizes."""
-
-        def segment(place: Place) -> tuple[PlaneSummary, float | None]:
+    ) -> list[FinishedPlane]:
+        def segment(place: Place) -> FinishedPlane:
             plane = self.selection.open(source, place)
             if 0 in plane.shape:
                 raise ImageError(f"{source.name}: expected at least one pixel, got planes of {plane.shape}")
             pixels = source.read(plane)
             key = fingerprint(pixels, plane.mpp, self.settings)
-            summary = store.find(place, key)
-            if summary is not None:
-                return summary, plane.mpp
-            return store.save(place, key, find(pixels, plane.mpp, place)), plane.mpp
+            summary = store.find(place, key) or store.save(place, key, find(pixels, plane.mpp, place))
+            return FinishedPlane(summary, self.settings["mpp"] or plane.mpp, key)
 
-        found = []
         with ThreadPoolExecutor(together) as pool:
             results = prefetch_map(pool, segment, places, depth=together)
-            for _, result in zip(tracker("planes", show=progress)(places), results, strict=True):
-                found.append(result)
-        given = self.settings["mpp"]
-        return [summary for summary, _ in found], [given or mpp for _, mpp in found]
+            return [each for _, each in zip(tracker("planes", show=progress)(places), results, strict=True)]
 
     def _record(self, source: ImageSource) -> dict[str, Any]:
         """Return what tells this run from others."""

@@ -12,7 +12,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,29 @@ def fingerprint(pixels: NDArray[Any], mpp: float | None, settings: Mapping[str, 
     digest = hashlib.sha256(about.encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
+
+
+class FinishedPlane(NamedTuple):
+    """A stored plane.
+
+    Attributes
+    ----------
+    summary
+        What was found in it.
+    mpp
+        Its pixel size in micrometres.
+    key
+        From `fingerprint`.
+    """
+
+    summary: PlaneSummary
+    mpp: float | None
+    key: str
+
+    @property
+    def place(self) -> Place:
+        """Where it lies in the file."""
+        return self.summary.place
 
 
 class PlaneStore:

@@ -8,19 +8,20 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from uuid import uuid5
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import MissingExtraError
+from nucleus_unet.exports.geojson import NAMESPACE
 from nucleus_unet.exports.label_stack import write_challenge_frames, write_label_stack
 from nucleus_unet.exports.stack_table import open_stack_table
 from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.io.selection import Place
 from nucleus_unet.reports.plate import save_plate_overview
 from nucleus_unet.stacks.layout import OVERVIEW, PLANES, Layout
-from nucleus_unet.stacks.result import PlaneSummary
-from nucleus_unet.stacks.store import PlaneStore
+from nucleus_unet.stacks.store import FinishedPlane, PlaneStore
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +37,8 @@ def result_files(layout: Layout, places: Sequence[Place], formats: Sequence[str]
 def write_results(
     store: PlaneStore,
     layout: Layout,
-    planes: Sequence[PlaneSummary],
+    planes: Sequence[FinishedPlane],
     formats: Sequence[str],
-    *,
-    mpp: Sequence[float | None],
 ) -> list[Path]:
     """Write the results of a run, plane by plane. Each file appears when it is whole.
 
@@ -50,11 +49,9 @@ def write_results(
     layout
         Where results go.
     planes
-        What was found, in order.
+        In order.
     formats
         Some of `nucleus_unet.exports.names.STACK_FORMATS`.
-    mpp
-        Pixel size of each plane in micrometres.
 
     Returns
     -------
@@ -68,25 +65,23 @@ def write_results(
                 for plane in planes:
                     nuclei = store.table(plane.place, outlines=each == "parquet")
                     table.add(layout.where(plane.place), nuclei)
-    numbered = zip(planes, mpp, strict=True)
-    for _, group in groupby(numbered, key=lambda each: each[0].place.scene):
-        scene = list(group)
-        _write_scene(store, layout, [plane for plane, _ in scene], formats, mpp=scene[0][1])
+    for _, scene in groupby(planes, key=lambda plane: plane.place.scene):
+        _write_scene(store, layout, list(scene), formats)
     files = result_files(layout, [plane.place for plane in planes], formats)
     return files + _draw_plate(layout, planes)
 
 
-def _write_scene(
-    store: PlaneStore, layout: Layout, planes: Sequence[PlaneSummary], formats: Sequence[str], *, mpp: float | None
-) -> None:
+def _write_scene(store: PlaneStore, layout: Layout, planes: Sequence[FinishedPlane], formats: Sequence[str]) -> None:
     places = [plane.place for plane in planes]
     times = len({place.frame for place in places})
     height, width = store.labels(places[0]).shape
     if "tif" in formats:
         shape = (times, len(places) // times, height, width)
-        write_label_stack(layout.labels(places[0]), map(store.labels, places), shape=shape, mpp=mpp)
+        uuid = uuid5(NAMESPACE, " ".join(plane.key for plane in planes))
+        labels = map(store.labels, places)
+        write_label_stack(layout.labels(places[0]), labels, shape=shape, mpp=planes[0].mpp, uuid=uuid)
     if "ctc" in formats:
-        most = max(plane.nuclei for plane in planes)
+        most = max(plane.summary.nuclei for plane in planes)
         write_challenge_frames(layout.challenge(places[0]), _frames(store, places), count=times, most=most)
 
 
@@ -95,23 +90,23 @@ def _frames(store: PlaneStore, places: Iterable[Place]) -> Iterator[Iterable[NDA
         yield map(store.labels, frame)
 
 
-def _write_planes(layout: Layout, planes: Iterable[PlaneSummary]) -> None:
+def _write_planes(layout: Layout, planes: Iterable[FinishedPlane]) -> None:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow([*layout.columns, "nuclei", "median_area"])
     for plane in planes:
-        table.writerow([*layout.where(plane.place).values(), plane.nuclei, plane.median_area])
+        table.writerow([*layout.where(plane.place).values(), plane.summary.nuclei, plane.summary.median_area])
     write_atomically(layout.out / PLANES, text.getvalue())
 
 
-def _draw_plate(layout: Layout, planes: Iterable[PlaneSummary]) -> list[Path]:
+def _draw_plate(layout: Layout, planes: Iterable[FinishedPlane]) -> list[Path]:
     """Draw the number of nuclei in each well, if this is a plate."""
     if not layout.plate:
         return []
     wells: dict[tuple[str, str], int] = {}
     for plane in planes:
         row, column, _ = plane.place.scene_name.split("/")
-        wells[row, column] = wells.get((row, column), 0) + plane.nuclei
+        wells[row, column] = wells.get((row, column), 0) + plane.summary.nuclei
     try:
         save_plate_overview(layout.out / OVERVIEW, wells)
     except MissingExtraError as error:
