@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -140,6 +141,7 @@ def test_every_command_is_shown() -> None:
     }
     assert shown >= {
         "predict",
+        "info",
         "slide",
         "export",
         "export-model",
@@ -187,6 +189,15 @@ def test_the_notebook_holds_no_results() -> None:
 def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
         assert link.startswith("http") or (page.parent / link).exists(), link
+
+
+def test_the_table_of_formats_is_that_of_the_library() -> None:
+    spec = importlib.util.spec_from_file_location("formats", ROOT / "docs" / "formats.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert script.page() == script.PAGE.read_text(), "run python docs/formats.py"
 
 
 def test_every_page_is_named_in_the_navigation() -> None:

@@ -17,7 +17,7 @@ from nucleus_unet.inference.planning import check_for_model, settings_of
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.inference.segment import segment
 from nucleus_unet.io.selection import Place
-from nucleus_unet.io.source import open_image
+from nucleus_unet.io.source import is_source, open_image
 from nucleus_unet.model.bundle import Bundle, load_bundle
 from nucleus_unet.model.precision import Precision
 from nucleus_unet.options import (
@@ -362,13 +362,7 @@ def _open(bundle: Bundle, device: str, precision: Precision) -> Segmenter:
 
 def _several(image: object) -> list[Image] | None:
     """Return the images of a list, tuple, generator or other iterable; None for one image or rows of numbers."""
-    if _is_image(image) or not isinstance(image, Iterable):
+    if is_source(image) or not isinstance(image, Iterable):
         return None
     images = list(image)
-    return images if not images or any(map(_is_image, images)) else None
-
-
-def _is_image(value: object) -> bool:
-    """Whether a value is a path or an array; a list is neither, though numpy could make an array of it."""
-    arrays = ("shape", "__array__", "__array_interface__")
-    return isinstance(value, Path | str) or any(hasattr(value, name) for name in arrays)
+    return images if not images or any(map(is_source, images)) else None

@@ -301,3 +301,105 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(ImageError, match="got a pipe"):
         read_image(tmp_path / "pipe.png")
+
+
+# --- what people's pictures hold
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_png_with_a_palette_of_any_depth_is_read_in_colours_or_by_its_numbers(tmp_path: Path, bits: int) -> None:
+    picture = Image.fromarray(RGB).quantize(2**bits)
+    picture.save(tmp_path / "a.png", bits=bits)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.asarray(picture.convert("RGB")))
+    with open_image(tmp_path / "a.png", indices=True) as source:
+        np.testing.assert_array_equal(source.read(source.plane()), np.asarray(picture))
+
+
+@pytest.mark.parametrize("shape", [(30, 40, 2), (30, 40, 3), (30, 40, 4)])
+def test_a_png_of_sixteen_bits_keeps_them(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 65536, shape).astype(np.uint16)
+    (tmp_path / "a.png").write_bytes(bytes(imagecodecs.png_encode(pixels)))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), pixels[..., 0 if shape[2] == 2 else slice(3)])
+    assert open_plane(tmp_path / "a.png").alpha == (shape[2] != 3)
+
+
+@pytest.mark.parametrize(("mode", "transparency"), [("P", 3), ("L", 3), ("RGB", (1, 2, 3))])
+def test_a_transparent_colour_of_a_png_is_opacity(tmp_path: Path, mode: str, transparency: int) -> None:
+    Image.fromarray(RGB).convert(mode).save(tmp_path / "a.png", transparency=transparency)
+    expected = np.asarray(Image.open(tmp_path / "a.png").convert("RGBA"))
+    plane, whole = open_plane(tmp_path / "a.png"), (slice(0, 30), slice(0, 40))
+    np.testing.assert_array_equal(plane.read_alpha(*whole), expected[..., 3])
+    np.testing.assert_array_equal(plane.read(*whole), expected[..., 0 if mode == "L" else slice(3)])
+
+
+def test_transparency_of_a_webp_is_known_as_such(tmp_path: Path) -> None:
+    pixels = np.dstack([RGB, RGB[..., 1] | np.uint8(1)])
+    Image.fromarray(pixels).save(tmp_path / "a.webp", lossless=True)
+    plane, whole = open_plane(tmp_path / "a.webp"), (slice(0, 30), slice(0, 40))
+    np.testing.assert_array_equal(plane.read(*whole), RGB)
+    np.testing.assert_array_equal(plane.read_alpha(*whole), pixels[..., 3])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif", ".webp"])
+def test_the_frames_of_an_animation_are_times(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    frames = [Image.fromarray(np.full((30, 40, 3), value, np.uint8)) for value in (10, 90, 200)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], **({"lossless": True} if suffix == ".webp" else {}))
+    with pytest.raises(ImageError, match=rf"a{suffix}: it has 3 times .*--time 1"):
+        read_image(path)
+    assert [int(read_image(path, time=time).mean()) for time in range(3)] == [10, 90, 200]
+
+
+def test_a_gif_of_one_frame_is_an_image(tmp_path: Path) -> None:
+    picture = Image.fromarray(RGB).quantize(16)
+    picture.save(tmp_path / "a.gif")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.gif"), np.asarray(picture.convert("RGB")))
+
+
+def test_inks_of_a_jpeg_become_red_green_and_blue(tmp_path: Path) -> None:
+    smooth = np.dstack([np.add.outer(np.arange(60) * 2, np.arange(80))] * 3).astype(np.uint8)
+    Image.fromarray(smooth).convert("CMYK").save(tmp_path / "a.jpg", quality=95)
+    expected = np.asarray(Image.open(tmp_path / "a.jpg").convert("RGB")).astype(int)
+    assert np.abs(read_image(tmp_path / "a.jpg") - expected).max() <= 2
+
+
+@pytest.mark.parametrize("trailer", [b"MAKER" + bytes(10), b"MAKER\xff\xda\0" + bytes(30), b"\xff\xd8\xff\xe0\xff"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_bytes_after_the_end_of_a_jpeg_are_passed_over(tmp_path: Path, trailer: bytes, *, progressive: bool) -> None:
+    Image.fromarray(RGB).save(tmp_path / "a.jpg", progressive=progressive)
+    expected = read_image(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes() + trailer)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.jpg"), expected)
+    with open_image(tmp_path / "a.jpg") as source:
+        assert "after its end: not read" in source.warnings[0]
+
+
+def test_the_end_of_a_thumbnail_within_a_jpeg_is_not_its_end(tmp_path: Path) -> None:
+    Image.fromarray(RGB).save(tmp_path / "a.jpg")
+    content = (tmp_path / "a.jpg").read_bytes()
+    content = content[:2] + b"\xff\xe1\0\x08\xff\xd8\xff\xd9aa" + content[2:]
+    (tmp_path / "a.jpg").write_bytes(content)
+    assert read_image(tmp_path / "a.jpg").shape == RGB.shape
+    (tmp_path / "a.jpg").write_bytes(content[:-200])
+    with pytest.raises(ImageError, match="its end is missing"):
+        read_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_an_orientation_is_named_and_not_applied(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(RGB).save(tmp_path / f"a{suffix}", exif=exif)
+    with open_image(tmp_path / f"a{suffix}") as source:
+        assert source.plane().shape == (30, 40)
+        assert source.warnings == ("its EXIF orientation, 6, is not applied: results lie on the pixels as stored",)
+
+
+@pytest.mark.parametrize(("dots", "expected"), [(50_800, 0.5), (72, None), (300, None)])
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_the_dots_of_a_picture_are_its_pixel_size_unless_they_are_for_printing(
+    tmp_path: Path, suffix: str, dots: int, expected: float | None
+) -> None:
+    Image.fromarray(RGB).save(tmp_path / f"a{suffix}", dpi=(dots, dots))
+    with open_image(tmp_path / f"a{suffix}") as source:
+        assert source.pixel_size == (None if expected is None else pytest.approx(expected, rel=1e-3))

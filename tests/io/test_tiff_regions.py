@@ -153,7 +153,7 @@ def test_a_file_that_ends_too_early_is_refused_where_it_ends(tmp_path: Path) -> 
     ("array", "message"),
     [
         (np.zeros((5, 5), np.complex64), "image dtype: expected bool, or integers .* got complex64"),
-        (np.zeros((5, 5, 7), np.uint8), "image shape: expected 1, 3 or 4 channels, got 7"),
+        (np.zeros((5, 5, 7), np.uint8), "image shape: expected 1, 3 or 4 channels, got 7 .* give channel_axis=0"),
         (np.zeros(5, np.uint8), "image shape: expected"),
         (["a"], "image dtype: expected bool|image shape"),
         (np.ma.masked_array(np.zeros((5, 5), np.uint8), np.eye(5)), "expected an array without a mask"),

@@ -23,6 +23,7 @@ from nucleus_unet.cli.evaluate import evaluate
 from nucleus_unet.cli.explore import explore
 from nucleus_unet.cli.export import export
 from nucleus_unet.cli.export_model import export_model
+from nucleus_unet.cli.info import info
 from nucleus_unet.cli.predict import predict
 from nucleus_unet.cli.shared import console
 from nucleus_unet.cli.slide import slide
@@ -31,7 +32,20 @@ from nucleus_unet.cli.tune import tune
 from nucleus_unet.errors import NucleusError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True)
-for command in (predict, slide, export, export_model, explore, train, tune, calibrate, evaluate, compare, download):
+for command in (
+    predict,
+    slide,
+    info,
+    export,
+    export_model,
+    explore,
+    train,
+    tune,
+    calibrate,
+    evaluate,
+    compare,
+    download,
+):
     # Line by line, as written, paragraphs but the first would be broken twice.
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     app.command(help="\n\n".join(" ".join(each.split()) for each in paragraphs))(command)

@@ -39,10 +39,10 @@ def each_in_turn(pictures: Iterable[tuple[Path, Path]], find: Callable[[Path, Pa
     return nuclei, failures
 
 
-def end_with(failures: list[str]) -> None:
+def end_with(failures: list[str], done: str = "segmented") -> None:
     """List what went wrong once more, where it is seen, and end with exit code 1; or do nothing if nothing did."""
     if failures:
-        typer.echo(f"{len(failures)} could not be segmented:", err=True)
+        typer.echo(f"{len(failures)} could not be {done}:", err=True)
         for failure in failures:
             typer.echo(f"  {failure}", err=True)
         raise typer.Exit(1)

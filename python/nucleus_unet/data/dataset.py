@@ -5,7 +5,6 @@ and so are colour channels that are all equal. Masks are merged into one label i
 """
 
 import hashlib
-import io
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -241,9 +240,7 @@ def _read_example(
 
 def _decode(files: Source, member: str, *, indices: bool = False) -> NDArray[Any]:
     """Return the pixels of an image file, as `predict` sees them, or the numbers of a label image."""
-    content = io.BytesIO(files.read(member))
-    content.name = member
-    with open_image(content, indices=indices) as source:
+    with open_image(files.open(member), indices=indices) as source:
         return source.read(source.plane())
 
 

@@ -4,6 +4,7 @@ A source lists its files and reads their bytes. A zip archive is never unpacked.
 the bytes.
 """
 
+import io
 import os
 import zipfile
 import zlib
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from threading import Lock
 from types import TracebackType
-from typing import Protocol, Self
+from typing import BinaryIO, Protocol, Self
 
 from nucleus_unet.errors import DataError
 
@@ -65,13 +66,15 @@ class _Group:
 
 
 class Source(AbstractContextManager["Source"], Protocol):
-    """A set of named files. `read` is thread-safe."""
+    """A set of named files. `read` and `open`, which an image reader takes, are thread-safe."""
 
     name: str
 
     def members(self) -> list[str]: ...  # noqa: D102
 
     def read(self, member: str) -> bytes: ...  # noqa: D102
+
+    def open(self, member: str) -> Path | BinaryIO: ...  # noqa: D102
 
 
 class _FolderSource(AbstractContextManager["_FolderSource"]):
@@ -96,6 +99,9 @@ class _FolderSource(AbstractContextManager["_FolderSource"]):
     def read(self, member: str) -> bytes:
         return (self._folder / member).read_bytes()
 
+    def open(self, member: str) -> Path:
+        return self._folder / member
+
 
 class _ZipSource(AbstractContextManager["_ZipSource"]):
     def __init__(self, file: Path) -> None:
@@ -117,6 +123,11 @@ class _ZipSource(AbstractContextManager["_ZipSource"]):
 
     def members(self) -> list[str]:
         return [info.filename for info in self._zip.infolist() if not info.is_dir()]
+
+    def open(self, member: str) -> BinaryIO:
+        content = io.BytesIO(self.read(member))
+        content.name = member
+        return content
 
     def read(self, member: str) -> bytes:
         try:

@@ -20,7 +20,7 @@ from nucleus_unet.io.whole import ArrayLike, region_reader
 _DIMENSIONS = {
     **dict.fromkeys(("t", "time", "frame", "frames"), "T"),
     **dict.fromkeys(("z", "plane", "pln", "depth"), "Z"),
-    **dict.fromkeys(("c", "channel", "channels", "ch", "wavelength"), "C"),
+    **dict.fromkeys(("c", "channel", "channels", "ch", "wavelength", "band"), "C"),
     **dict.fromkeys(("y", "row", "rows", "height"), "Y"),
     **dict.fromkeys(("x", "column", "columns", "col", "width"), "X"),
     **dict.fromkeys(("s", "sample", "samples", "rgb", "rgba", "colour", "color"), "S"),

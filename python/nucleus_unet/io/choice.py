@@ -90,7 +90,7 @@ def _choose_page(scene: Scene, given: dict[str, Any]) -> Choice:
     count = sizes["Q"]
     meant = [axis for axis, value in given.items() if value is not None and sizes.get(axis, 1) == 1]
     if len(meant) != 1:
-        colours = f"; --channel {COLOURS} takes them for red, green and blue" if count == 3 else ""
+        colours = f"; --channel {COLOURS} takes them for red, green and blue" if count == 3 and "S" not in sizes else ""
         raise ImageError(
             f"it has {count} pages, and nothing says what they are: choose one with --channel, --z or --time, "
             f"such as --channel 0 to --channel {count - 1}{colours}"
@@ -132,13 +132,15 @@ def _are_colours(channels: Sequence[Channel], channel: int | str | None) -> bool
 
 def _choose_channel(channels: Sequence[Channel], channel: int | str | None) -> int:
     names = [each.name for each in channels]
+    if not names:
+        raise ImageError("image shape: expected at least one channel, got none")
     if channel is None:
         if len(names) == 1:
             return 0
         more = f", or --channel {COLOURS} if they are red, green and blue" if len(names) == 3 else ""
         raise ImageError(
             f"channel: expected one of the {len(names)} channels {_quoted(names)}, got none; choose the nuclear stain "
-            f"with --channel (channel= in Python), such as --channel {shlex.quote(names[0])}{more}"
+            f"with --channel (channel= in Python), such as --channel {_example(names)}{more}"
         )
     return _number(channel, names, "channel")
 
@@ -160,11 +162,7 @@ def _choose_sample(
             return colours[0], None, alpha
         if channel is None and len(samples) == 1:
             return 0, None, None
-        names = [each.name for each in samples]
-        raise ImageError(
-            f"image shape: expected 1, 3 or 4 channels, got {len(names)}; choose one of the "
-            f"{len(names)} with --channel (channel= in Python), such as --channel 0"
-        )
+        return _choose_channel(samples, None), None, alpha
     return _number(channel, [each.name for each in samples], "channel"), None, alpha
 
 
@@ -188,6 +186,12 @@ def _number(value: Any, names: Sequence[str], option: str) -> int:
         expected = f"0 to {count - 1}, or -{count} to -1" if count > 1 else "0, as there is only one"
         raise ImageError(f"{option}: expected {expected}, got {number}")
     return number % count
+
+
+def _example(names: Sequence[str]) -> str:
+    """Return the channel that is most likely the nuclear stain, as a shell takes it."""
+    likely = [name for name in names if re.search(r"dapi|hoechst|draq|nucle|h2b|dna|sytox|topro", name, re.IGNORECASE)]
+    return shlex.quote((likely or list(names))[0])
 
 
 def _shown(sizes: dict[str, int]) -> str:

@@ -15,12 +15,8 @@ _XYZ_TO_RGB = np.array(
 
 
 def invert(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return values for which 0 is black from values for which 0 is white."""
-    if pixels.dtype.kind == "b":
-        return ~pixels
-    if pixels.dtype.kind == "u":
-        return ~pixels
-    return pixels
+    """Return values that grow with brightness from values that fall with it."""
+    return -pixels if pixels.dtype.kind == "f" else ~pixels
 
 
 def inks_to_rgb(inks: NDArray[Any]) -> NDArray[Any]:
@@ -55,7 +51,7 @@ def cielab_to_rgb(pixels: NDArray[Any], *, offset: int) -> NDArray[np.uint8]:
     pixels
         L* from 0 to the largest value; a* and b* as signed numbers in two's complement, or shifted by ``offset``.
     offset
-        What 0 of a* and b* is stored as, for 8 bits: 0 (TIFF) or 128 (ICC, Pillow).
+        What 0 of a* and b* is stored as, for 8 bits: 0 (TIFF, Pillow) or 128 (ICC).
     """
     bits = 8 * pixels.dtype.itemsize
     scale = float(1 << (bits - 8))

@@ -14,6 +14,8 @@ from nucleus_unet.errors import ImageError
 from nucleus_unet.io.scene import OpenedFile
 
 _LONGEST_START = 512
+CONVERT = "if another program opens it, convert it to OME-TIFF (Fiji, QuPath and bfconvert do)"
+"""What to do with a file that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -149,9 +151,11 @@ def find_format(start: bytes, suffix: str, *, is_folder: bool = False) -> Format
     if named:
         raise ImageError(
             f"cannot be read as an image: expected a file of {named[0].name} by its name, but it is empty or does not "
-            "start like a known image format"
+            f"start like a known image format; {CONVERT}"
         )
-    raise ImageError(f"expected an image, of one of the formats {', '.join(SUFFIXES)}, got content of another format")
+    raise ImageError(
+        f"expected an image, of one of the formats {', '.join(SUFFIXES)}, got content of another format; {CONVERT}"
+    )
 
 
 def read_start(file: Path | BinaryIO) -> bytes:

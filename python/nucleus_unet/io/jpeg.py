@@ -28,11 +28,11 @@ def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def end_of_jpeg(content: bytes) -> int | None:
-    """Return the number of bytes of a JPEG stream, which others may follow. None if its end is missing.
+    r"""Return the number of bytes of a JPEG stream, which others may follow. None if its end is missing.
 
     Examples
     --------
-    >>> end_of_jpeg(b"\\xff\\xd8\\xff\\xda\\0\\2data\\xff\\xd9 and more"), end_of_jpeg(b"\\xff\\xd8\\xff\\xda\\0\\2da")
+    >>> end_of_jpeg(b"\xff\xd8\xff\xda\0\2data\xff\xd9 and more"), end_of_jpeg(b"\xff\xd8\xff\xda\0\2da")
     (12, None)
     """
     position = 2

@@ -34,7 +34,7 @@ class _Picture(NamedTuple):
     pixel_size: float | None = None
     exif: bytes = b""
     frames: bool = False
-    trailer: int = 0
+    trailer: bytes = b""
 
 
 def open_file(file: Path | BinaryIO, *, indices: bool = False) -> OpenedFile:
@@ -51,11 +51,10 @@ def open_file(file: Path | BinaryIO, *, indices: bool = False) -> OpenedFile:
     axes = ("T" if picture.frames else "") + "YXS"[: pixels.ndim - picture.frames]
     warnings = []
     if (turned := _orientation(picture.exif)) != 1:
-        warnings.append(
-            f"its EXIF orientation, {turned}, is not applied: results lie on the pixels as stored, as Fiji shows them"
-        )
+        warnings.append(f"its EXIF orientation, {turned}, is not applied: results lie on the pixels as stored")
     if picture.trailer:
-        warnings.append(f"{picture.trailer} bytes after its end are not read")
+        what = "a second picture" if picture.trailer.startswith(b"\xff\xd8\xff") else f"{len(picture.trailer)} bytes"
+        warnings.append(f"{what} after its end: not read")
     return whole_image(
         name,
         pixels,
@@ -82,6 +81,8 @@ def _decode(content: bytes, *, indices: bool) -> tuple[str, _Picture]:
 
 
 def _of_frames(frames: NDArray[Any]) -> _Picture:
+    if frames.ndim < 4:
+        return _Picture(frames)
     return _Picture(frames, frames=True) if len(frames) > 1 else _Picture(frames[0])
 
 
@@ -138,7 +139,7 @@ def _decode_jpeg(content: bytes) -> _Picture:
     pixels = imagecodecs.jpeg8_decode(content[:end])
     if pixels.ndim == 3 and pixels.shape[-1] == 4:
         pixels = inks_to_rgb(~pixels if is_inverted else pixels)
-    return _Picture(pixels, size, exif, trailer=len(content) - end)
+    return _Picture(pixels, size, exif, trailer=content[end:])
 
 
 def _decode_webp(content: bytes) -> _Picture:

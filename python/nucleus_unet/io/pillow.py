@@ -42,5 +42,5 @@ def _pixels(image: Any) -> tuple[NDArray[Any], str]:
         image = image.convert(mode)
     pixels = np.asarray(image)
     if mode == "LAB":
-        return cielab_to_rgb(pixels, offset=128), "RGB"
+        return cielab_to_rgb(pixels, offset=0), "RGB"
     return pixels, mode

@@ -27,7 +27,7 @@ class Plane(Protocol):
     mpp
         Micrometres per pixel. None if the source does not contain a plausible value.
     origin
-        Row and column of the picture that viewers show, such as QuPath, within this image.
+        Row and column of this image on the canvas of the file; see `nucleus_unet.io.scene.Scene`.
     alpha
         Whether pixels have an opacity; `read_alpha` returns it.
     """

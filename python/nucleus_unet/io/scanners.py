@@ -24,6 +24,8 @@ _CELL_SIDE = 1024
 def open_file(file: Path | BinaryIO) -> OpenedFile:
     """Open a scanned slide. Areas that were not scanned are white.
 
+    The image is the part of the slide that contains all scanned areas (OpenSlide's bounds), as QuPath shows it.
+
     Raises
     ------
     ImageError
@@ -37,29 +39,42 @@ def open_file(file: Path | BinaryIO) -> OpenedFile:
     try:
         slide = library.OpenSlide(file)
     except library.OpenSlideError as error:
-        raise ImageError(f"OpenSlide cannot read it ({error})") from error
-    width, height = slide.dimensions
+        raise ImageError(f"OpenSlide cannot read it ({error}); convert it to OME-TIFF") from error
     properties = slide.properties
+    top, left, height, width = _bounds(slide)
     size = plausible_pixel_size(properties.get("openslide.mpp-x"))
     scene = Scene(
         axes="YXS",
         shape=(height, width, 3),
         dtype=np.dtype(np.uint8),
-        read=_Regions(slide, library.OpenSlideError).read,
+        read=_Regions(slide, library.OpenSlideError, (top, left), (height, width)).read,
         samples=RGB,
         pixel_size=size or size_of_magnification(properties.get("openslide.objective-power")),
-        levels=tuple((rows, columns) for columns, rows in slide.level_dimensions),
-        origin=(int(properties.get("openslide.bounds-y", 0)), int(properties.get("openslide.bounds-x", 0))),
+        levels=tuple((round(height / down), round(width / down)) for down in slide.level_downsamples),
+        origin=(top, left),
     )
     vendor = properties.get("openslide.vendor", "unknown")
     return OpenedFile(format=f"{vendor} (OpenSlide)", scenes=(scene,), close=slide.close)
 
 
-class _Regions:
-    """Reads regions of the full resolution."""
+def _bounds(slide: Any) -> tuple[int, int, int, int]:
+    """Return the row, column, height and width of the part that contains all scanned areas, which viewers show."""
+    width, height = slide.dimensions
+    names = ("bounds-y", "bounds-x", "bounds-height", "bounds-width")
+    values = [slide.properties.get(f"openslide.{name}", "") for name in names]
+    if not all(value.isdecimal() for value in values):
+        return 0, 0, height, width
+    top, left, rows, columns = map(int, values)
+    if not (0 < rows <= height - top and 0 < columns <= width - left):
+        return 0, 0, height, width
+    return top, left, rows, columns
 
-    def __init__(self, slide: Any, error: type[Exception]) -> None:
-        self._slide, self._error = slide, error
+
+class _Regions:
+    """Reads regions of the full resolution, of the part at ``origin`` that has the shape ``shape``."""
+
+    def __init__(self, slide: Any, error: type[Exception], origin: tuple[int, int], shape: tuple[int, int]) -> None:
+        self._slide, self._error, self._origin, self._shape = slide, error, origin, shape
         self._segments = SegmentCache((_CELL_SIDE, _CELL_SIDE), 3, np.dtype(np.uint8), self._decode)
 
     def read(self, _index: Index, rows: slice, columns: slice) -> NDArray[Any]:
@@ -67,10 +82,10 @@ class _Regions:
 
     def _decode(self, _plane: int, row: int, column: int) -> NDArray[Any]:
         top, left = row * _CELL_SIDE, column * _CELL_SIDE
-        width, height = self._slide.dimensions
-        bottom, right = min(top + _CELL_SIDE, height), min(left + _CELL_SIDE, width)
+        bottom, right = min(top + _CELL_SIDE, self._shape[0]), min(left + _CELL_SIDE, self._shape[1])
+        corner = (self._origin[1] + left, self._origin[0] + top)
         try:
-            region = self._slide.read_region((left, top), 0, (right - left, bottom - top))
+            region = self._slide.read_region(corner, 0, (right - left, bottom - top))
         except self._error as error:
             raise ImageError(f"rows {top} to {bottom}, columns {left} to {right} are damaged ({error})") from error
         return _on_white(region)

@@ -76,7 +76,8 @@ class Scene:
     levels
         Height and width of each level of a pyramid, the full resolution first.
     origin
-        Row and column of the picture that viewers show, such as QuPath, within this image.
+        Row and column of this image on the canvas of the file, where the image is the part of it that viewers show, as
+        of MRXS and SCN files. OpenSlide's coordinates are those of the canvas, QuPath's those of the image.
     """
 
     axes: str

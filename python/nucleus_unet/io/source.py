@@ -57,7 +57,7 @@ class ImageSource:
     levels : tuple of (int, int)
         Height and width of each level of a pyramid, the full resolution first.
     origin : tuple of int
-        Row and column of the picture that viewers show, such as QuPath, within the image.
+        Row and column of the image on the canvas of the file; see `nucleus_unet.io.scene.Scene`.
     warnings : tuple of str
         What could not be read.
     """
@@ -147,7 +147,7 @@ class ImageSource:
             return ScenePlane(
                 (sizes["Y"], sizes["X"]),
                 chosen.dtype.newbyteorder("=") if self._indices else working_dtype(chosen.dtype),
-                self._reader(chosen, choice, colours=colours),
+                self._reader(chosen, choice),
                 colours=colours,
                 alpha=None if choice.alpha is None else self._alpha_reader(chosen, choice),
                 mpp=chosen.pixel_size,
@@ -171,7 +171,7 @@ class ImageSource:
     ) -> None:
         self.close()
 
-    def _reader(self, scene: Scene, choice: Choice, *, colours: bool) -> Callable[[slice, slice], NDArray[Any]]:
+    def _reader(self, scene: Scene, choice: Choice) -> Callable[[slice, slice], NDArray[Any]]:
         def read(rows: slice, columns: slice) -> NDArray[Any]:
             if choice.colour_axis is not None:
                 places = [{**choice.index, choice.colour_axis: number} for number in range(3)]
@@ -249,11 +249,23 @@ def open_image(
     """
     if isinstance(source, Path | str):
         return _open_path(Path(source), axes, channel_axis, indices=indices)
-    if hasattr(source, "read") and hasattr(source, "seek") and not hasattr(source, "shape"):
+    if _is_file(source) and not type(source).__module__.startswith("PIL."):
         name = str(getattr(source, "name", "image"))
         return _open(source, name, Path(name).suffix, axes, channel_axis, indices=indices)
     opened = open_array(source, axes=axes, channel_axis=channel_axis)
     return ImageSource(opened, "image", prefix="")
+
+
+def is_source(value: object) -> bool:
+    """Whether a value is one image as `open_image` takes it, not several; a list is none, though it may be an array."""
+    if isinstance(value, Path | str):
+        return True
+    arrays = ("shape", "__array__", "__array_interface__")
+    return any(hasattr(value, name) for name in arrays) or _is_file(value) or hasattr(value, "store_path")
+
+
+def _is_file(value: object) -> bool:
+    return hasattr(value, "read") and hasattr(value, "seek") and not hasattr(value, "shape")
 
 
 def _open_path(path: Path, axes: str | None, channel_axis: int | None, *, indices: bool) -> ImageSource:

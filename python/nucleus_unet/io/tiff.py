@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import tifffile
@@ -18,6 +18,7 @@ from nucleus_unet.errors import ImageError
 from nucleus_unet.io.scene import OpenedFile, Scene
 from nucleus_unet.io.tiff_colours import colours_of_page
 from nucleus_unet.io.tiff_metadata import TiffMetadata
+from nucleus_unet.io.tiff_open import open_tiff
 from nucleus_unet.io.tiff_regions import SeriesReader
 
 # Names of the pictures that slides come with, as tifffile names them.
@@ -45,21 +46,21 @@ def open_file(file: Path | BinaryIO, *, indices: bool = False) -> OpenedFile:
     ImageError
         If it is damaged or contains no image.
     """
-    opened = _open(file)
+    opened, warnings = open_tiff(file)
     if isinstance(file, Path) and (opened.is_ndpi or opened.is_scn or opened.is_bif):
         from nucleus_unet.io import scanners
 
         opened.close()
         return scanners.open_file(file)
     try:
-        return _describe(opened, file, indices=indices)
+        return _describe(opened, file, warnings, indices=indices)
     except BaseException:
         opened.close()
         raise
 
 
-def _describe(opened: tifffile.TiffFile, file: Path | BinaryIO, *, indices: bool) -> OpenedFile:
-    metadata = TiffMetadata(opened)
+def _describe(opened: tifffile.TiffFile, file: Path | BinaryIO, warnings: list[str], *, indices: bool) -> OpenedFile:
+    metadata = TiffMetadata(opened, warnings)
     missing = metadata.missing_files(file)
     images = _images(opened, metadata)
     scenes = tuple(
@@ -70,38 +71,7 @@ def _describe(opened: tifffile.TiffFile, file: Path | BinaryIO, *, indices: bool
     if missing:
         metadata.warnings.append(f"files that belong to it are not there: {', '.join(missing)}")
     name = next((name for kind, name in _NAMES.items() if getattr(opened, f"is_{kind}")), "TIFF")
-    return OpenedFile(format=name, scenes=scenes, warnings=tuple(metadata.warnings), close=opened.close)
-
-
-def _open(file: Path | BinaryIO) -> tifffile.TiffFile:
-    """Open a file. If metadata of a program are malformed, open it without them."""
-    opened = tifffile.TiffFile(file)
-    try:
-        _ = opened.series
-    except Exception:  # tifffile raises exceptions of many classes for malformed metadata
-        kinds = (
-            "ome",
-            "imagej",
-            "shaped",
-            "lsm",
-            "stk",
-            "micromanager",
-            "qpi",
-            "svs",
-            "philips",
-            "mmstack",
-            "scanimage",
-        )
-        without: dict[str, Any] = {f"is_{kind}": False for kind in kinds}
-        plain = tifffile.TiffFile(file, **without)
-        try:
-            _ = plain.series
-        except Exception:
-            plain.close()
-            raise
-        opened.close()
-        return plain
-    return opened
+    return OpenedFile(format=name, scenes=scenes, warnings=tuple(dict.fromkeys(warnings)), close=opened.close)
 
 
 @dataclass(frozen=True)
@@ -117,26 +87,35 @@ def _images(file: tifffile.TiffFile, metadata: TiffMetadata) -> list[_Image]:
     """Return the images of a file: no thumbnails, and of a pyramid the full resolution."""
     series = [(number, each) for number, each in enumerate(file.series) if each.size and each.ndim >= 2]
     kept = [each for each in series if each[1].name.lower() not in _BESIDES] or series
-    kept = [each for each in kept if not each[1].keyframe.is_reduced] or kept
+    if masks := [each for each in kept if each[1].keyframe.is_mask]:
+        kept = [each for each in kept if each not in masks] or kept
+        metadata.warnings.append("its transparency mask is not read")
     if file.is_svs or file.is_philips or file.is_qpi:
         kept = kept[:1]
         if kept[0][1].dtype.kind == "u":
             kept[0][1].keyframe.nodata = np.iinfo(kept[0][1].dtype).max  # tiles that the scanner omitted are white
     images: list[_Image] = []
-    for number, each in sorted(kept, key=lambda item: -item[1].keyframe.imagelength * item[1].keyframe.imagewidth):
+    whole = any(not each.keyframe.is_reduced for _, each in kept)
+    for number, each in sorted(kept, key=_full_and_large_first):
         size = (each.keyframe.imagelength, each.keyframe.imagewidth)
         parent = next(
             (image for image in images if _is_level(size, image.levels[0]) and _alike(each, image.series)), None
         )
-        if parent is None or file.is_ome:
+        if parent is not None and not file.is_ome:
+            images[images.index(parent)] = _Image(parent.series, parent.number, (*parent.levels, size))
+            if not each.keyframe.is_reduced:
+                metadata.warnings.append(
+                    f"an image of {size[0]} x {size[1]} pixels is taken for a smaller level of another"
+                )
+        elif not (whole and each.keyframe.is_reduced):
             levels = tuple((level.keyframe.imagelength, level.keyframe.imagewidth) for level in each.levels)
             images.append(_Image(each, number, levels))
-        else:
-            images[images.index(parent)] = _Image(parent.series, parent.number, (*parent.levels, size))
-            metadata.warnings.append(
-                f"an image of {size[0]} x {size[1]} pixels is taken for a smaller level of another"
-            )
     return sorted(images, key=lambda image: image.number)
+
+
+def _full_and_large_first(numbered: tuple[int, tifffile.TiffPageSeries]) -> tuple[bool, int]:
+    page = numbered[1].keyframe
+    return page.is_reduced, -page.imagelength * page.imagewidth
 
 
 def _alike(one: tifffile.TiffPageSeries, other: tifffile.TiffPageSeries) -> bool:
@@ -165,13 +144,15 @@ def _scenes(
     colours = colours_of_page(series.keyframe, is_imagej=opened.is_imagej, indices=indices)
     reader = SeriesReader(file, opened, series, colours, missing)
     sizes = {axis: size for axis, size in zip(reader.axes, reader.shape, strict=True) if size > 1 or axis in "YXS"}
-    others = [axis for axis in sizes if axis not in "TZCYXSQI"]
-    if "I" in sizes:
-        sizes = {"Q" if axis == "I" and "Q" not in sizes else axis: size for axis, size in sizes.items()}
-    if len(others) > 1 or "I" in sizes:
+    channels = metadata.channels(series, image.number, sizes.get("C", 1))
+    if "C" not in sizes and not channels[0].name.isdecimal():
+        sizes = {"C": 1, **sizes}  # tifffile leaves out an axis of one channel, and its name
+    others = [axis for axis in sizes if axis not in "TZCYXSQ"]
+    if len(others) > 1:
         raise ImageError(f"expected the axes T, Z, C, Y and X, got axes {series.axes} of shape {series.shape}")
     other = others[0] if others else ""
     axes = "".join(axis for axis in sizes if axis != other)
+    _warn_of_orientation(series.keyframe, metadata)
     return [
         Scene(
             axes=axes,
@@ -179,10 +160,18 @@ def _scenes(
             dtype=colours.dtype,
             read=reader.region_reader({other: place} if other else {}),
             name=f"{tifffile.TIFF.AXES_NAMES.get(other, other)} {place}" if other else metadata.name(image.number),
-            channels=metadata.channels(series, image.number, sizes["C"]) if "C" in sizes else (),
+            channels=channels if "C" in sizes else (),
             samples=colours.samples,
             pixel_size=metadata.pixel_size(series, image.number),
             levels=image.levels,
         )
         for place in range(sizes.get(other, 1))
     ]
+
+
+def _warn_of_orientation(page: tifffile.TiffPage, metadata: TiffMetadata) -> None:
+    tag = page.tags.get("Orientation")
+    if tag is not None and tag.value != 1:
+        metadata.warnings.append(
+            f"its orientation, {int(tag.value)}, is not applied: results lie on the pixels as stored"
+        )

@@ -49,7 +49,7 @@ def colours_of_page(page: Any, *, is_imagej: bool, indices: bool) -> PageColours
     is_imagej
         Whether ImageJ wrote the file: its palettes are for display only.
     indices
-        Whether the numbers of a palette are wanted, and not their colours.
+        Whether the numbers are wanted as they are stored, and not what they mean.
 
     Raises
     ------
@@ -58,7 +58,9 @@ def colours_of_page(page: Any, *, is_imagej: bool, indices: bool) -> PageColours
     """
     kind, count, dtype = page.photometric, page.samplesperpixel, np.dtype(page.dtype)
     extra = _extra_samples(page)
-    if kind == _P.PALETTE and not is_imagej and not indices and page.colormap is not None:
+    if indices:
+        return PageColours(() if count == 1 else numbered(count), dtype, lambda pixels: pixels)
+    if kind == _P.PALETTE and not is_imagej and page.colormap is not None:
         palette = np.asarray(page.colormap)
         return PageColours(RGB, palette.dtype, lambda pixels: look_up(palette, pixels[..., 0]))
     if kind == _P.SEPARATED:

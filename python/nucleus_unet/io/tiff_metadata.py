@@ -12,15 +12,12 @@ import tifffile
 from nucleus_unet.io.pixel_size import micrometres_in, plausible_pixel_size, size_of_dots, size_of_magnification
 from nucleus_unet.io.scene import Channel, numbered
 
-_BARE_AMPERSAND = re.compile(r"&(?!#?\w+;)")
-
 
 class TiffMetadata:
     """The metadata of a TIFF file. What is malformed is left out and named in ``warnings``."""
 
-    def __init__(self, file: tifffile.TiffFile) -> None:
-        self._file = file
-        self.warnings: list[str] = []
+    def __init__(self, file: tifffile.TiffFile, warnings: list[str]) -> None:
+        self._file, self.warnings = file, warnings
         self.ome = self._read_ome()
 
     def channels(self, series: tifffile.TiffPageSeries, number: int, count: int) -> tuple[Channel, ...]:
@@ -84,11 +81,7 @@ class TiffMetadata:
             return None
         try:
             return ElementTree.fromstring(text)
-        except ElementTree.ParseError as error:
-            self.warnings.append(f"its OME-XML is malformed ({error}): only what can be repaired is used")
-        try:
-            return ElementTree.fromstring(_BARE_AMPERSAND.sub("&amp;", text))
-        except ElementTree.ParseError:
+        except ElementTree.ParseError:  # `open_tiff` warned
             return None
 
     def _ome_pixels(self, number: int) -> ElementTree.Element | None:

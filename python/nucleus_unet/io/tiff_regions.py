@@ -57,8 +57,10 @@ class SeriesReader:
         self._file, self._colours, self._missing = file, colours, missing
         self._pages = list(series.pages)
         self._page = page = series.keyframe
-        self._outer = _outer_axes(series)
-        sizes = dict(zip(series.axes, series.shape, strict=True))
+        # Both I (a sequence of pages) and Q (other) are what the file does not explain.
+        axes = series.axes if "Q" in series.axes else series.axes.replace("I", "Q")
+        self._outer = _outer_axes(axes, page.axes)
+        sizes = dict(zip(axes, series.shape, strict=True))
         self.axes = "".join(self._outer) + "YX" + ("S" if colours.samples else "")
         self.shape = (
             *(sizes[axis] for axis in self._outer),
@@ -70,7 +72,7 @@ class SeriesReader:
         if depth != 1 or (planes > 1 and samples > 1):
             raise ImageError(f"expected pages of one plane, got pages of shape {page.shape}")
         self._planes, self._samples = planes, samples
-        self._mapped = self._map(opened, series)
+        self._mapped = self._map(opened, series, axes)
         if self._mapped is None:
             self._prepare_segments(page)
 
@@ -87,7 +89,7 @@ class SeriesReader:
 
         return read
 
-    def _map(self, opened: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> ReadRegion | None:
+    def _map(self, opened: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str) -> ReadRegion | None:
         if series.dataoffset is None or not isinstance(self._file, Path):
             return None
         dtype = np.dtype(series.dtype).newbyteorder(opened.byteorder)
@@ -97,7 +99,7 @@ class SeriesReader:
                 f"it is damaged: expected at least {end} bytes, the file ends after {opened.filehandle.size}"
             )
         array = np.memmap(self._file, dtype, mode="r", offset=series.dataoffset, shape=series.shape)
-        return region_reader(array, series.axes)
+        return region_reader(array, axes)
 
     def _prepare_segments(self, page: Any) -> None:
         expected = math.prod(page.chunked)
@@ -173,11 +175,11 @@ class SeriesReader:
         return data
 
 
-def _outer_axes(series: tifffile.TiffPageSeries) -> str:
+def _outer_axes(axes: str, of_page: str) -> str:
     """Return the axes along which pages lie: those of the series that a page does not have."""
     within = 0
-    for axis in reversed(series.axes):
-        if axis not in series.keyframe.axes:
+    for axis in reversed(axes):
+        if axis not in of_page:
             break
         within += 1
-    return str(series.axes[: len(series.axes) - within])
+    return axes[: len(axes) - within]

@@ -115,8 +115,8 @@ def test_what_is_no_array_is_an_image_error(image: object) -> None:
         ((), r"got \(\)"),
         ((5,), r"got \(5,\)"),
         ((2, 3, 5, 7), r"got \(2, 3, 5, 7\); choose one plane"),
-        ((5, 7, 2), "expected 1, 3 or 4 channels, got 2; choose one of the 2 with --channel"),
-        ((5, 7, 0), "expected 1, 3 or 4 channels, got 0"),
+        ((5, 7, 2), "expected one of the 2 channels '0', '1', got none; choose the nuclear stain with --channel"),
+        ((5, 7, 0), "expected at least one channel, got none"),
         ((2, 50, 70), "if channels come first, give channel_axis=0; if the first axis is a stack"),
     ],
 )

@@ -1,0 +1,129 @@
+"""Open TIFF files whose metadata are malformed, elsewhere, or of a file that was renamed."""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+from typing import Any, BinaryIO
+from xml.etree import ElementTree
+
+import tifffile
+
+_BARE_AMPERSAND = re.compile(r"&(?!#?\w+;)")
+# Kinds of files whose metadata tifffile interprets.
+_KINDS = ("ome", "imagej", "shaped", "lsm", "stk", "micromanager", "qpi", "svs", "philips", "mmstack", "scanimage")
+
+
+def open_tiff(file: Path | BinaryIO) -> tuple[tifffile.TiffFile, list[str]]:
+    """Open a TIFF file, with what can be used of its metadata.
+
+    OME-XML is repaired where an ampersand stands alone, taken from the companion file that it names, and adapted to a
+    file that was renamed. If tifffile cannot interpret metadata of a program, the file is opened without them.
+
+    Returns
+    -------
+    TiffFile
+        Open.
+    list of str
+        What could not be used of the metadata.
+    """
+    opened, warnings = _with_ome(tifffile.TiffFile(file), file)
+    try:
+        _check_shapes(opened)
+    except Exception as error:  # tifffile raises exceptions of many classes for malformed metadata
+        without: dict[str, Any] = {f"is_{kind}": False for kind in _KINDS}
+        plain = tifffile.TiffFile(file, **without)
+        try:
+            _ = plain.series
+        except Exception:
+            plain.close()
+            raise
+        opened.close()
+        warnings.append(f"its metadata are malformed and not used ({type(error).__name__}: {error})")
+        opened = plain
+    _check_pages(opened, warnings)
+    return opened, warnings
+
+
+def _check_shapes(opened: tifffile.TiffFile) -> None:
+    """Raise `ValueError` if a program's metadata speak of more values than a file contains that is not cut off."""
+    for series in opened.series:
+        bytes_of_series = series.size * series.dtype.itemsize if series.dataoffset is not None else 0
+        end = (series.dataoffset or 0) + bytes_of_series
+        if end > opened.filehandle.size and len(opened.pages) == 1 and not _next_page(opened):
+            raise ValueError(f"they say that the shape is {series.shape}, the file is shorter")
+
+
+def _next_page(opened: tifffile.TiffFile) -> int:
+    """Return where the page after the last one that was found begins, as that page says; 0 if it is the last."""
+    tiff, handle = opened.tiff, opened.filehandle
+    handle.seek(opened.pages[len(opened.pages) - 1].offset)
+    count = struct.unpack(tiff.tagnoformat, handle.read(tiff.tagnosize))[0]
+    handle.seek(count * tiff.tagsize, 1)
+    offset: int = struct.unpack(tiff.offsetformat, handle.read(tiff.offsetsize))[0]
+    return offset
+
+
+def _with_ome(opened: tifffile.TiffFile, file: Path | BinaryIO) -> tuple[tifffile.TiffFile, list[str]]:
+    text = opened.pages.first.description
+    if "<OME" not in text:
+        return opened, []
+    warnings: list[str] = []
+    root = _parse(text, warnings)
+    if root is None:
+        return opened, warnings
+    changed = bool(warnings)
+    if isinstance(file, Path):
+        if (reference := root.find("{*}BinaryOnly")) is not None:
+            root, changed = _companion(file.parent / reference.get("MetadataFile", ""), warnings), True
+            if root is None:
+                return opened, warnings
+        changed |= _adapt_to_name(root, file)
+    if not changed:
+        return opened, warnings
+    opened.close()
+    return tifffile.TiffFile(file, omexml=ElementTree.tostring(root, encoding="unicode")), warnings
+
+
+def _parse(text: str, warnings: list[str]) -> ElementTree.Element | None:
+    try:
+        return ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        problem = f"its OME-XML is malformed ({error})"
+    try:
+        repaired = ElementTree.fromstring(_BARE_AMPERSAND.sub("&amp;", text))
+    except ElementTree.ParseError:
+        warnings.append(f"{problem} and not used")
+        return None
+    warnings.append(f"{problem} and was repaired")
+    return repaired
+
+
+def _companion(path: Path, warnings: list[str]) -> ElementTree.Element | None:
+    try:
+        return _parse(path.read_text(encoding="utf-8"), warnings)
+    except (OSError, UnicodeDecodeError) as error:
+        warnings.append(f"the file with its metadata, {path.name}, cannot be read ({error})")
+        return None
+
+
+def _adapt_to_name(root: ElementTree.Element, file: Path) -> bool:
+    """If all planes lie in one file that is not there, it is this one, renamed. Return whether it was so."""
+    places = root.findall(".//{*}TiffData/{*}UUID")
+    names, marks = {each.get("FileName", "") for each in places}, {each.text for each in places}
+    if len(names) != 1 or len(marks) != 1 or (file.parent / min(names)).exists() or root.get("UUID") in marks:
+        return False
+    root.set("UUID", str(marks.pop()))
+    return True
+
+
+def _check_pages(opened: tifffile.TiffFile, warnings: list[str]) -> None:
+    """Warn if the file says that it has more pages than it has."""
+    if _next_page(opened):
+        warnings.append(f"a page after its first {len(opened.pages)} is lost: it may be cut off")
+    if opened.is_imagej and opened.imagej_metadata:
+        said, pages = opened.imagej_metadata.get("images", 1), len(opened.pages)
+        held = sum(1 if each is None else len(each.pages) for each in opened.series)
+        if isinstance(said, int) and said > max(pages, held):
+            warnings.append(f"it says that it has {said} images, and has {pages}: it may be cut off")
