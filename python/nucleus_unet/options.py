@@ -11,7 +11,6 @@ import difflib
 import inspect
 import math
 import numbers
-import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from typing import Any, Literal, TypedDict, TypeVar
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.projections import PROJECTIONS
-from nucleus_unet.io.selection import ALL, RANGE, Combine, Selection
+from nucleus_unet.io.selection import Combine, Selection, check_channels, check_places
 from nucleus_unet.progress import Show
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -33,7 +32,6 @@ Roi = Path | str | Mapping[str, Any] | Sequence[Any]
 _LARGEST = 2**31 - 1
 # More threads than any machine can use.
 _MOST_WORKERS = 1024
-_INTEGER = re.compile(r"-?[0-9]{1,9}")
 # A smaller block reads hundreds of times its own pixels around it.
 _LEAST_BLOCK = 16
 
@@ -71,45 +69,6 @@ def _flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def _channel(name: str, value: Any) -> int | str | tuple[int | str, ...]:
-    if isinstance(value, list | tuple):
-        if not value:
-            raise SettingsError(f"{name}: expected at least one channel, got none")
-        several = tuple(_one_channel(name, each) for each in value)
-        if len(set(several)) < len(several):
-            raise SettingsError(f"{name}: expected different channels, got {list(several)}")
-        return several if len(several) > 1 else several[0]
-    return _one_channel(name, value)
-
-
-def _one_channel(name: str, value: Any) -> int | str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise SettingsError(f"{name}: expected the number or the name of a channel, got {value!r}")
-    return int(value)
-
-
-def _places(*words: str, names: bool = False) -> Check:
-    """Check numbers, ranges and words. With ``names``, any other text is a name."""
-    listed = ", ".join(map(repr, (*words, "all")))
-
-    def check(name: str, value: Any) -> int | str:
-        if isinstance(value, slice | range):
-            parts = (value.start, value.stop, value.step)
-            value = ":".join("" if each is None else str(each) for each in (parts if parts[2] else parts[:2]))
-        if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-            return int(value)
-        if isinstance(value, str):
-            if value in (*words, ALL) or RANGE.fullmatch(value) or (names and value):
-                return value
-            if _INTEGER.fullmatch(value):
-                return int(value)
-        raise SettingsError(f"{name}: expected a number, a range such as '0:10', {listed}, got {value!r}")
-
-    return check
-
-
 def _one_of(*words: str) -> Check:
     def check(name: str, value: Any) -> str:
         if value not in words:
@@ -117,6 +76,12 @@ def _one_of(*words: str) -> Check:
         return str(value)
 
     return check
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise SettingsError(f"{name}: expected text, got {value!r}")
+    return value
 
 
 def _show(name: str, value: Any) -> Any:
@@ -174,6 +139,9 @@ class ImageOptions:
         name, a range, or ``"all"``.
     channel_axis : int, optional
         Axis that holds the channels, if it is not the last one. The metadata of a file tells it.
+    axes : str, optional
+        A letter for each axis in order, such as ``"TZCYX"``, of an array or of a file that does not say it: T time, Z
+        plane of a stack, C channel, Y row, X column, S sample of a colour.
     augment : bool
         Use test-time augmentation: average the network's output over eight rotations and mirror images. This is a
         little better and takes eight times as long.
@@ -200,15 +168,18 @@ class ImageOptions:
         None, _real(), "Pixel size in micrometres, in place of --diameter and of what the file says."
     )
     channel: int | str | Sequence[int | str] | None = _option(
-        None, _channel, "Number or name of the channel to segment. Given several times, the channels become one."
+        None, check_channels, "Number or name of the channel to segment. Given several times, the channels become one."
     )
     combine: Combine = _option("sum", _one_of("sum", "max"), "How several channels become one.")  # noqa: RUF009
     z: Places | None = _option(  # noqa: RUF009
-        None, _places(*PROJECTIONS), "Planes of a stack: max, mean, focus (projections), a number, 0:10, all."
+        None, check_places(*PROJECTIONS), "Planes of a stack: max, mean, focus (projections), a number, 0:10, all."
     )
-    time: Places | None = _option(None, _places(), "Times: a number, 0:10, all.")  # noqa: RUF009
-    scene: Places | None = _option(None, _places(names=True), "Scenes: a number, a name, 0:10, all.")  # noqa: RUF009
+    time: Places | None = _option(None, check_places(), "Times: a number, 0:10, all.")  # noqa: RUF009
+    scene: Places | None = _option(None, check_places(names=True), "Scenes: a number, a name, 0:10, all.")  # noqa: RUF009
     channel_axis: int | None = _option(None, _whole(-32, 31))
+    axes: str | None = _option(
+        None, _text, "A letter for each axis in order, such as TZYX, if the file does not say it."
+    )
     augment: bool = _option(False, _flag, "Test-time augmentation: better, and 8 times slower.", flag="--augment")
     dab: bool | None = _option(
         None,
@@ -293,6 +264,7 @@ class _CommonKeywords(TypedDict, total=False):
     channel: int | str | Sequence[int | str] | None
     combine: Combine
     channel_axis: int | None
+    axes: str | None
     augment: bool
     dab: bool | None
     tile: int | None

@@ -334,7 +334,7 @@ class Segmenter:
         check_for_model(self.bundle.config, options)
 
     def _predict(self, image: Image, options: PredictOptions) -> Segmentation:
-        with open_image(image, channel_axis=options.channel_axis) as source:
+        with open_image(image, axes=options.axes, channel_axis=options.channel_axis) as source:
             place = options.selection.places(source)[0]
             plane = options.selection.open(source, place)
             pixels, mpp = source.read(plane), plane.mpp

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nucleus_unet.cli.inputs import each_in_turn, end_with, expand, with_targets
-from nucleus_unet.cli.options import Formats, read_formats, with_options
+from nucleus_unet.cli.options import FormatsOrDefault, read_formats, with_options
 from nucleus_unet.cli.shared import Device, Model, Out, Precision, bundle_path, show
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.exports.names import FORMATS
+from nucleus_unet.exports.names import FORMATS, STACK_FORMATS
 from nucleus_unet.io.formats import SEARCHED_SUFFIXES
 from nucleus_unet.options import PredictOptions
 
@@ -28,16 +28,24 @@ def predict(
     model: Model = None,
     device: Device = "auto",
     precision: Precision = "auto",
-    formats: Formats = "tif,geojson",
+    formats: FormatsOrDefault = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew, and replace results of several planes that are there.")
+    ] = False,
 ) -> None:
     """Find the nuclei of images, one after another, in constant memory.
+
+    Ranges and all of --scene, --time and --z give each image a folder: label images with the axes TZYX, and one table.
+    The same command resumes it.
 
     A file that cannot be read is reported and skipped. The command then ends with a list of these files and
     exit code 1.
     """
     from nucleus_unet.segmenter import Segmenter
 
-    suffixes = {name: FORMATS[name].suffixes[0] for name in read_formats(formats)}
+    several = options.selection.several
+    names = read_formats(formats or ("tif,csv" if several else "tif,geojson"), STACK_FORMATS if several else FORMATS)
+    suffixes = {"": ""} if several else {name: FORMATS[name].suffixes[0] for name in names}
     segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
     segmenter.check_options(options)
     pictures = list(with_targets(expand(images), out, suffixes=list(suffixes.values())))
@@ -45,9 +53,16 @@ def predict(
         raise SettingsError(f"no image found in: {', '.join(images)} (known are {', '.join(SEARCHED_SUFFIXES)})")
     _refuse_to_overwrite(pictures, list(suffixes.values()))
     out.mkdir(parents=True, exist_ok=True)
-    nuclei, failures = each_in_turn(
-        show(pictures, "images"), lambda path, target: _predict_one(segmenter, path, target, suffixes, options)
-    )
+
+    def find(path: Path, target: Path) -> int:
+        if several:
+            # One bar at a time: of planes if there is one image.
+            keywords = {**options.keywords(), "progress": len(pictures) == 1}
+            return len(segmenter.predict(path, out=target, formats=names, overwrite=overwrite, **keywords))
+        return _predict_one(segmenter, path, target, suffixes, options)
+
+    shown = pictures if several and len(pictures) == 1 else show(pictures, "images")
+    nuclei, failures = each_in_turn(shown, find)
     typer.echo(f"{nuclei} nuclei in {len(pictures) - len(failures)} images, written to {out}")
     end_with(failures)
 

@@ -11,10 +11,11 @@
 
 from __future__ import annotations
 
+import numbers
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.io.choice import choose_scene
@@ -27,8 +28,9 @@ Combine = Literal["sum", "max"]
 ALL = "all"
 """The value of ``scene``, ``time`` and ``z`` that takes every one."""
 
-RANGE = re.compile(r"(-?[0-9]*):(-?[0-9]*)(?::([0-9]+))?")
-"""A range as text: ``0:10``, ``:10``, ``0:10:2``, with the end left out as Python does."""
+# As text: 0:10, :10, 0:10:2, with the end left out as Python does.
+_RANGE = re.compile(r"(-?[0-9]*):(-?[0-9]*)(?::([0-9]+))?")
+_INTEGER = re.compile(r"-?[0-9]{1,9}")
 _LETTERS = {"time": "T", "z": "Z"}
 
 
@@ -165,8 +167,64 @@ class Selection:
         return CombinedPlane(planes, self.combine)
 
 
+def check_channels(name: str, value: Any) -> int | str | tuple[int | str, ...]:
+    """Return a number or name of a channel, or several.
+
+    Raises
+    ------
+    SettingsError
+        For any other value; ``name`` is that of the option.
+    """
+    if isinstance(value, list | tuple):
+        if not value:
+            raise SettingsError(f"{name}: expected at least one channel, got none")
+        several = tuple(_one_channel(name, each) for each in value)
+        if len(set(several)) < len(several):
+            raise SettingsError(f"{name}: expected different channels, got {list(several)}")
+        return several if len(several) > 1 else several[0]
+    return _one_channel(name, value)
+
+
+def _one_channel(name: str, value: Any) -> int | str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise SettingsError(f"{name}: expected the number or the name of a channel, got {value!r}")
+    return int(value)
+
+
+def check_places(*words: str, names: bool = False) -> Callable[[str, Any], int | str]:
+    """Return a function of an option's name and value that returns a number, or a range or word as text.
+
+    It raises `SettingsError` for any other value.
+
+    Parameters
+    ----------
+    words
+        Known ones, beside ``all``.
+    names
+        Whether any other text is a name.
+    """
+    listed = ", ".join(map(repr, (*words, "all")))
+
+    def check(name: str, value: Any) -> int | str:
+        if isinstance(value, slice | range):
+            parts = (value.start, value.stop, value.step)
+            value = ":".join("" if each is None else str(each) for each in (parts if parts[2] else parts[:2]))
+        if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+            return int(value)
+        if isinstance(value, str):
+            if value in (*words, ALL) or _RANGE.fullmatch(value) or (names and value):
+                return value
+            if _INTEGER.fullmatch(value):
+                return int(value)
+        raise SettingsError(f"{name}: expected a number, a range such as '0:10', {listed}, got {value!r}")
+
+    return check
+
+
 def _is_several(value: object) -> bool:
-    return isinstance(value, str) and (value == ALL or RANGE.fullmatch(value) is not None)
+    return isinstance(value, str) and (value == ALL or _RANGE.fullmatch(value) is not None)
 
 
 def _numbers(source: ImageSource, option: str, value: int | str | None, count: int) -> list[int]:
@@ -175,14 +233,14 @@ def _numbers(source: ImageSource, option: str, value: int | str | None, count: i
         return []
     if value == ALL:
         return list(range(count))
-    found = RANGE.fullmatch(value)
+    found = _RANGE.fullmatch(value)
     assert found is not None
     start, stop, step = (int(each) if each else None for each in found.groups())
     whole = all(each is None or -count <= each <= count for each in (start, stop))
-    numbers = list(range(count)[start:stop:step]) if whole and step != 0 else []
-    if not numbers:
+    found_numbers = list(range(count)[start:stop:step]) if whole and step != 0 else []
+    if not found_numbers:
         raise ImageError(f"{source.name}: {option}: expected a range within 0:{count}, got {value}")
-    return numbers
+    return found_numbers
 
 
 def _single(value: int | str | None, scene: Scene, axis: str) -> int:

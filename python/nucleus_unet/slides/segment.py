@@ -60,7 +60,7 @@ def segment_slide(
     tile = options.tile or engine.default_tile
     checked_shard = None if shard is None else check_shard(shard)
     roi = None if options.roi is None else read_roi(options.roi)
-    opened = options.selection.only(open_image(slide, channel_axis=options.channel_axis))
+    opened = options.selection.only(open_image(slide, axes=options.axes, channel_axis=options.channel_axis))
     if 0 in opened.shape:
         raise ImageError(f"slide: expected at least one pixel, got {opened.shape[0]} x {opened.shape[1]}")
     if options.mpp is not None:
@@ -110,7 +110,7 @@ def segment_slide(
     cluster = None
     if client is not None:
         path = Path(str(slide)).resolve()
-        cluster = Cluster(client, bundle, path, options.selection, options.channel_axis, roi)
+        cluster = Cluster(client, bundle, path, options.selection, options.axes, options.channel_axis, roi)
     return run.whole(merge=merge, cluster=cluster)
 
 
@@ -119,4 +119,4 @@ def _origin(slide: Path | str | ArrayLike, options: SlideOptions) -> dict[str, o
     if not isinstance(slide, Path | str):
         return None
     facts = file_facts(Path(slide))
-    return facts and {**facts, "plane": f"{options.selection} of axis {options.channel_axis!r}"}
+    return facts and {**facts, "plane": f"{options.selection} of axes {options.axes!r}, {options.channel_axis!r}"}

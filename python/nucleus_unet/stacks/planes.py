@@ -57,7 +57,7 @@ def _each_plane(image: Any, options: PredictOptions, segment: Segment) -> Iterat
         plane = selection.open(source, place)
         return segment(source.read(plane), plane.mpp, place, alone)
 
-    with open_image(image, channel_axis=options.channel_axis) as source:
+    with open_image(image, axes=options.axes, channel_axis=options.channel_axis) as source:
         places = selection.places(source)
         yield None
         with ThreadPoolExecutor(_TOGETHER) as pool:
@@ -88,9 +88,10 @@ def write_planes(
         All that the labels depend on, beside the pixels.
     """
     alone = dataclasses.replace(options, progress=False)
-    run = StackRun(out, formats, options.selection, settings, overwrite)
+    path = Path(image) if isinstance(image, Path | str) else None
+    run = StackRun(path, out, formats, options.selection, settings, overwrite)
     run.check()
-    with open_image(image, channel_axis=options.channel_axis) as source:
+    with open_image(image, axes=options.axes, channel_axis=options.channel_axis) as source:
         return run.go(
             source,
             lambda pixels, mpp, place: segment(pixels, mpp, place, alone),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,20 @@ from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.exports.names import STACK_FORMATS, check_formats
 from nucleus_unet.exports.parquet import pyarrow
 from nucleus_unet.inference.prefetch import prefetch_map
-from nucleus_unet.io.atomic import check_output_folder, read_json, write_atomically
-from nucleus_unet.io.file_facts import file_facts
-from nucleus_unet.io.locks import locked
+from nucleus_unet.io.atomic import TEMPORARY, check_output_folder
+from nucleus_unet.io.locks import LOCK, locked
 from nucleus_unet.io.selection import Place, Selection
 from nucleus_unet.io.source import ImageSource
 from nucleus_unet.progress import Progress, tracker
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.stacks.layout import Layout
-from nucleus_unet.stacks.result import PlaneSummary, StackResult
+from nucleus_unet.stacks.record import RECORD, Record
+from nucleus_unet.stacks.result import StackResult
 from nucleus_unet.stacks.store import FinishedPlane, PlaneStore, fingerprint
 from nucleus_unet.stacks.write import result_files, write_results
 
-# In the output folder: what was done, and the finished planes of a run that is not finished.
-RECORD, WORK = "run.json", "work"
+# In the output folder: the finished planes of a run that is not finished.
+WORK = "work"
 
 Find = Callable[[NDArray[Any], float | None, Place], Segmentation]
 """Segments the pixels of a plane, whose pixel size and place are given."""
@@ -41,6 +41,8 @@ class StackRun:
 
     Attributes
     ----------
+    image
+        Path of the file; None for an array.
     out
         Folder for the results.
     formats
@@ -53,6 +55,7 @@ class StackRun:
         Begin anew where ``out`` holds another run or other files.
     """
 
+    image: Path | None
     out: Path
     formats: Sequence[str]
     selection: Selection
@@ -99,22 +102,76 @@ class StackRun:
         """
         places = self.selection.places(source)
         layout = Layout(self.out, source, several_scenes=_is_several_scenes(self.selection))
-        record = self._record(source)
-        done = self._finished(record, places, layout)
-        if done is not None:
-            return done
-        work = self.out / WORK
-        work.mkdir(parents=True, exist_ok=True)
-        with locked(work, patience=0, busy=f"another process works in {self.out}: wait for it, or give another out="):
+        record = Record.of(self.image, self.settings, self.selection, self.formats)
+        saved = self._saved(record, result_files(layout, places, self.formats))
+        if saved is not None and saved.is_of(record) and set(saved.formats) >= set(record.formats):
+            result = saved.result(self.out)
+            if all(path.exists() for path in result.files):
+                return result
+        with self._work() as work:
             store = PlaneStore(work)
             finished = self._segment(source, store, places, find, together=together, progress=progress)
+            self._clear(saved, record, result_files(layout, places, self.formats))
             files = write_results(store, layout, finished, self.formats)
-            planes = [plane.summary for plane in finished]
-            record["planes"] = [plane.to_json() for plane in planes]
-            record["files"] = [str(path.relative_to(self.out)) for path in files]
-            write_atomically(self.out / RECORD, json.dumps(record, indent=1) + "\n")
+            return record.write(self.out, [plane.summary for plane in finished], files)
+
+    def _saved(self, record: Record, results: Sequence[Path]) -> Record | None:
+        """Return the record of the last run, and see that nothing of others is overwritten.
+
+        Raises
+        ------
+        SettingsError
+            If there are results of another run, or other files of the names of results.
+        """
+        try:
+            saved = Record.read(self.out)
+        except SettingsError:
+            if self.overwrite:
+                return None
+            raise
+        if self.overwrite:
+            return saved
+        if saved is None:
+            there = [each for each in results if each.exists()]
+            if there and not (self.out / WORK).exists():
+                raise SettingsError(
+                    f"{there[0]} is there, and no run of this folder wrote it: give another out=, or overwrite=True "
+                    "(--overwrite)"
+                )
+        elif differences := saved.differences(record):
+            raise SettingsError(
+                f"{self.out} holds the results of another run: {'; '.join(differences)}. Give another out=, or begin "
+                "anew with overwrite=True (--overwrite)"
+            )
+        return saved
+
+    @contextmanager
+    def _work(self) -> Iterator[Path]:
+        """Lock the folder of finished planes, and delete it at the end; after an error, only if there are none."""
+        new, work = not self.out.exists(), self.out / WORK
+        work.mkdir(parents=True, exist_ok=True)
+        try:
+            busy = f"another process works in {self.out}: wait for it, or give another out="
+            with locked(work, patience=0, busy=busy):
+                yield work
+        except BaseException:
+            if {path.name for path in work.iterdir()} <= {LOCK}:
+                shutil.rmtree(work, ignore_errors=True)
+                if new:
+                    with suppress(OSError):
+                        self.out.rmdir()
+            raise
         shutil.rmtree(work)
-        return StackResult(self.out, tuple(planes), tuple(files))
+
+    def _clear(self, saved: Record | None, record: Record, results: Sequence[Path]) -> None:
+        """Delete the results of another run, and what a killed run left half-written."""
+        if saved is not None and not saved.is_of(record):
+            (self.out / RECORD).unlink()
+            for path in saved.result(self.out).files:
+                _delete(path)
+        for folder in {self.out, *(path.parent for path in results)}:
+            for path in folder.glob(f"{TEMPORARY}*"):
+                _delete(path)
 
     def _segment(
         self,
@@ -139,68 +196,13 @@ class StackRun:
             results = prefetch_map(pool, segment, places, depth=together)
             return [each for _, each in zip(tracker("planes", show=progress)(places), results, strict=True)]
 
-    def _record(self, source: ImageSource) -> dict[str, Any]:
-        """Return what tells this run from others."""
-        path = Path(source.name)
-        facts = {"path": str(path.resolve()), **(file_facts(path) or {})} if path.exists() else None
-        selection = dataclasses.asdict(self.selection)
-        record = {"source": facts, "settings": self.settings, "selection": selection, "formats": list(self.formats)}
-        plain: dict[str, Any] = json.loads(json.dumps(record))
-        return plain
-
-    def _finished(self, record: dict[str, Any], places: Sequence[Place], layout: Layout) -> StackResult | None:
-        """Return the result of the same run if it is finished, and see that nothing else is overwritten.
-
-        Raises
-        ------
-        SettingsError
-            If there are results of another run, or other files of the names of results.
-        """
-        path = self.out / RECORD
-        if self.overwrite:
-            return None
-        if not path.exists():
-            there = [each for each in result_files(layout, places, self.formats) if each.exists()]
-            if there and not (self.out / WORK).exists():
-                raise SettingsError(
-                    f"{there[0]} is there, and no run of this folder wrote it: give another out=, or overwrite=True "
-                    "(--overwrite)"
-                )
-            return None
-        saved = _read_record(path)
-        self._refuse_another(saved, record)
-        files = [self.out / name for name in saved.get("files", ())]
-        same = record["source"] is not None and all(saved.get(name) == value for name, value in record.items())
-        if not (same and all(each.exists() for each in files)):
-            return None
-        return StackResult(self.out, tuple(map(PlaneSummary.from_json, saved["planes"])), tuple(files))
-
-    def _refuse_another(self, saved: dict[str, Any], record: dict[str, Any]) -> None:
-        before, now = ({**each.get("settings", {}), **each.get("selection", {})} for each in (saved, record))
-        differences = [
-            f"{name} was {before.get(name)}, now is {now[name]}" for name in now if before.get(name) != now[name]
-        ]
-        images = [(each.get("source") or {}).get("path") for each in (saved, record)]
-        if images[0] != images[1]:
-            differences.insert(0, f"the image was {images[0] or 'an array'}, now is {images[1] or 'an array'}")
-        if differences:
-            raise SettingsError(
-                f"{self.out} holds the results of another run: {'; '.join(differences)}. Give another out=, or begin "
-                "anew with overwrite=True (--overwrite)"
-            )
-
 
 def _is_several_scenes(selection: Selection) -> bool:
     return Selection(scene=selection.scene).several
 
 
-def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        saved = read_json(path)
-        if not isinstance(saved, dict) or not isinstance(saved.get("planes"), list):
-            raise ValueError("it is no record of a run")
-    except ValueError as error:
-        raise SettingsError(
-            f"{path} is damaged ({error}): give another out=, or overwrite=True (--overwrite)"
-        ) from error
-    return saved
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -47,7 +47,7 @@ class WorkerConfig:
         Absolute path of the slide.
     selection
         Fields of the `Selection` of the plane.
-    channel_axis
+    axes, channel_axis
         See `nucleus_unet.Segmenter.predict`.
     tile
         Largest side of a tile, in pixels at the model's scale.
@@ -59,6 +59,7 @@ class WorkerConfig:
 
     slide: str
     selection: dict[str, Any]
+    axes: str | None
     channel_axis: int | None
     tile: int
     block: int
@@ -79,7 +80,7 @@ class Cluster:
         Absolute path of the slide.
     selection
         The plane that is meant.
-    channel_axis
+    axes, channel_axis
         See `nucleus_unet.Segmenter.predict`.
     roi
         Result of `nucleus_unet.slides.roi.read_roi`. None: the whole slide.
@@ -89,6 +90,7 @@ class Cluster:
     bundle: Bundle
     slide: Path
     selection: Selection
+    axes: str | None
     channel_axis: int | None
     roi: Geometry | None
 
@@ -144,6 +146,7 @@ def run_on_cluster(
     config = WorkerConfig(
         slide=str(cluster.slide),
         selection=asdict(cluster.selection),
+        axes=cluster.axes,
         channel_axis=cluster.channel_axis,
         tile=tasks.grid.tile,
         block=tasks.spec.block_side,
@@ -244,7 +247,8 @@ def _load_tasks(name: str, key: str) -> SlideTasks:  # noqa: ARG001
             f"has {prediction.engine} on {prediction.hardware} with {prediction.threads or 'any number of'}: tiles "
             "would differ in their last bits; use workers with the engine and hardware of this machine"
         )
-    slide = Selection(**config.selection).only(open_image(config.slide, channel_axis=config.channel_axis))
+    opened = open_image(config.slide, axes=config.axes, channel_axis=config.channel_axis)
+    slide = Selection(**config.selection).only(opened)
     survey = Survey.from_json(read_json(folder / SURVEY))
     roi = None if config.roi is None else geometry_from_text(config.roi)
     region = None if roi is None else Region(roi, slide.shape, survey.tissue.side)
