@@ -50,7 +50,8 @@ def open_array(source: Any, *, axes: str | None = None, channel_axis: int | None
     array = _as_array(source.data if names and hasattr(source, "coords") else source)
     _check_shape_and_chunks(array)
     letters, channels = _letters(tuple(array.shape), names, axes, channel_axis)
-    if labels and len(labels) == dict(zip(letters, array.shape, strict=True)).get("C"):
+    sizes = dict(zip(letters, array.shape, strict=True))
+    if labels and len(labels) == sizes.get("C"):
         channels = tuple(map(Channel, labels))
     working_dtype(np.dtype(array.dtype))
     has_samples = "S" in letters
@@ -62,7 +63,7 @@ def open_array(source: Any, *, axes: str | None = None, channel_axis: int | None
                 shape=tuple(int(size) for size in array.shape),
                 dtype=np.dtype(array.dtype),
                 read=region_reader(array, letters),
-                channels=() if has_samples else channels,
+                channels=numbered(sizes.get("C", 0)) if has_samples else channels,
                 samples=channels if has_samples else (),
             ),
         ),

@@ -22,7 +22,7 @@ PROJECTIONS = ("max", "mean", "focus")
 _RADIUS = 8
 # The Laplacian reads one pixel more.
 _HALO = _RADIUS + 1
-# Holds every sum of fewer than 257 planes of a dtype.
+# Holds every sum of fewer than 256 planes of a dtype.
 _SUMS = {"bool": "uint8", "uint8": "uint16", "uint16": "float32"}
 
 
@@ -49,8 +49,8 @@ class CombinedPlane:
         self.alpha = first.alpha
         self._planes, self._how = planes, how
         self.dtype = _dtype(first.dtype, how)
-        if how == "sum" and len(planes) > 256:
-            raise ImageError(f"channel: expected at most 256 channels to be summed, got {len(planes)}")
+        if how == "sum" and len(planes) > 255:
+            raise ImageError(f"channel: expected at most 255 channels to be summed, got {len(planes)}")
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """See `Plane`."""

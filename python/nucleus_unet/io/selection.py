@@ -209,8 +209,8 @@ def check_places(*words: str, names: bool = False) -> Callable[[str, Any], int |
 
     def check(name: str, value: Any) -> int | str:
         if isinstance(value, slice | range):
-            parts = (value.start, value.stop, value.step)
-            value = ":".join("" if each is None else str(each) for each in (parts if parts[2] else parts[:2]))
+            parts = (value.start, value.stop) if value.step in (None, 1) else (value.start, value.stop, value.step)
+            value = ":".join("" if each is None else str(each) for each in parts)
         if isinstance(value, numbers.Integral) and not isinstance(value, bool):
             return int(value)
         if isinstance(value, str):

@@ -104,15 +104,16 @@ class StackRun:
         layout = Layout(self.out, source, several_scenes=_is_several_scenes(self.selection))
         record = Record.of(self.image, self.settings, self.selection, self.formats)
         saved = self._saved(record, result_files(layout, places, self.formats))
-        if saved is not None and saved.is_of(record) and set(saved.formats) >= set(record.formats):
+        if saved is not None and saved.is_of(record) and not self.overwrite:
             result = saved.result(self.out)
-            if all(path.exists() for path in result.files):
+            if set(record.formats) <= set(saved.formats) and all(path.exists() for path in result.files):
                 return result
+            record = dataclasses.replace(record, formats=list(dict.fromkeys([*saved.formats, *record.formats])))
         with self._work() as work:
             store = PlaneStore(work)
             finished = self._segment(source, store, places, find, together=together, progress=progress)
-            self._clear(saved, record, result_files(layout, places, self.formats))
-            files = write_results(store, layout, finished, self.formats)
+            self._clear(saved, record, result_files(layout, places, record.formats))
+            files = write_results(store, layout, finished, record.formats)
             return record.write(self.out, [plane.summary for plane in finished], files)
 
     def _saved(self, record: Record, results: Sequence[Path]) -> Record | None:
