@@ -38,7 +38,7 @@ def test_equal_stacks_are_equal_files(tmp_path: Path) -> None:
 
 
 def test_a_stack_that_ends_with_an_error_leaves_no_file(tmp_path: Path) -> None:
-    def planes():  # type: ignore[no-untyped-def]
+    def planes():
         yield STACK[0, 0]
         raise RuntimeError("killed")
 
@@ -64,7 +64,7 @@ def test_frames_of_a_stack_have_a_page_for_each_plane(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("plane", [2, None])
 def test_both_tables_have_the_same_rows(tmp_path: Path, segmenter: Segmenter, discs: object, plane: int | None) -> None:
-    found = segmenter.predict(discs)  # type: ignore[call-overload]
+    found = segmenter.predict(discs)
     outlines = _core.contours_wkb(found.labels, (0, 0))
     nuclei = NucleusTable(**found.table, outline=outlines)
     for file_format in ("csv", "parquet"):

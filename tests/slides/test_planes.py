@@ -31,7 +31,7 @@ def test_a_slide_has_the_labels_of_predict(segmenter: Segmenter, tmp_path: Path,
     options = {**chosen, "time": 1, "scene": 0}
     slide = segmenter.predict_slide(path, out=tmp_path / "out", tissue=False, block=64, tile=96, **options)
     labels = segmenter.predict(path, **options).labels
-    assert labels.max() > 30
+    assert labels.max() >= 20
     np.testing.assert_array_equal(tifffile.imread(slide.labels_path), labels)
 
 

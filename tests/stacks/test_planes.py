@@ -109,7 +109,7 @@ def test_what_is_wrong_is_told_at_once_and_not_when_the_iterator_comes_to_it(
 def test_several_planes_of_several_images_are_refused(segmenter: Segmenter, hyperstack: Path, tmp_path: Path) -> None:
     for options in ({"time": "all"}, {"out": tmp_path / "out"}):
         with pytest.raises(SettingsError, match="call predict for each image"):
-            segmenter.predict([hyperstack, hyperstack], **options)  # type: ignore[call-overload]
+            segmenter.predict([hyperstack, hyperstack], **options)
 
 
 @pytest.mark.parametrize("z", ["max", "all"])
@@ -166,7 +166,7 @@ def test_scenes_get_folders_and_share_one_table(segmenter: Segmenter, tmp_path: 
         "1-right/labels.ome.tif",
     ]
     assert list(pd.read_csv(tmp_path / "out" / "nuclei.csv")["scene"]) == ["left: 1/2", "right", "right"]
-    right = segmenter.predict(tmp_path / "a.ome.tif", scene="right")  # type: ignore[call-overload]
+    right = segmenter.predict(tmp_path / "a.ome.tif", scene="right")
     np.testing.assert_array_equal(tifffile.imread(result.files[3]), right.labels)
 
 
@@ -187,7 +187,7 @@ class LazyStack:
 
 def test_planes_are_read_as_the_iterator_advances(segmenter: Segmenter) -> None:
     stack = LazyStack(1000)
-    found = segmenter.predict(stack, axes="TYX", time="all")  # type: ignore[call-overload]
+    found = segmenter.predict(stack, axes="TYX", time="all")
     next(found)
     next(found)
     assert stack.reads < 10
@@ -202,7 +202,7 @@ def test_memory_does_not_grow_with_the_number_of_times(segmenter: Segmenter, tmp
         if to_disk:
             write(segmenter, stack, tmp_path / str(times), axes="TYX", time="all", formats=["tif", "csv", "ctc"])
         else:
-            assert sum(1 for _ in segmenter.predict(stack, axes="TYX", time="all")) == times  # type: ignore[call-overload]
+            assert sum(1 for _ in segmenter.predict(stack, axes="TYX", time="all")) == times
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most

@@ -29,7 +29,7 @@ def test_each_well_gets_a_folder_and_its_fields_share_one_table(
     segmenter: Segmenter, plate: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    result = segmenter.predict(plate, scene="all", out=out)  # type: ignore[call-overload]
+    result = segmenter.predict(plate, scene="all", out=out)
     assert isinstance(result, StackResult)
     assert [path.relative_to(out).as_posix() for path in result.files] == [
         "planes.csv",
@@ -60,7 +60,7 @@ def test_a_plate_is_refused_with_its_fields_if_none_is_chosen(segmenter: Segment
 @pytest.mark.parametrize("chosen", ["plate.zarr/B/03/1", "plate.zarr/B/03", "plate.zarr"])
 def test_a_field_is_chosen_by_its_path_or_its_name(segmenter: Segmenter, plate: Path, chosen: str) -> None:
     scene = {"plate.zarr": "B/03/1", "plate.zarr/B/03": 1}.get(chosen)
-    found = segmenter.predict(plate.parent / chosen, scene=scene)  # type: ignore[call-overload]
+    found = segmenter.predict(plate.parent / chosen, scene=scene)
     np.testing.assert_array_equal(found.labels, segmenter.predict(TWO).labels)
 
 
@@ -69,7 +69,7 @@ def test_names_that_are_no_wells_never_leave_the_folder(segmenter: Segmenter, tm
     (plate / "B" / "03" / "..odd").symlink_to(plate / "B" / "03" / "0")
     attributes = (plate / "B" / "03" / ".zattrs").read_text()
     (plate / "B" / "03" / ".zattrs").write_text(attributes.replace('"path": "0"', '"path": "..odd"'))
-    result = segmenter.predict(plate, scene="all", out=tmp_path / "out")  # type: ignore[call-overload]
+    result = segmenter.predict(plate, scene="all", out=tmp_path / "out")
     assert result.files[-1] == tmp_path / "out" / "0-B_03_..odd" / "labels.ome.tif"
 
 
@@ -78,7 +78,7 @@ def test_the_overview_needs_matplotlib_and_the_rest_does_not(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with caplog.at_level(logging.WARNING):
-        segmenter.predict(plate, scene="0:2", out=tmp_path / "out")  # type: ignore[call-overload]
+        segmenter.predict(plate, scene="0:2", out=tmp_path / "out")
     assert "plate.png is not drawn: plots need matplotlib: pip install 'nucleus-unet[plot]'" in caplog.text
     assert (tmp_path / "out" / "nuclei.csv").exists()
 
