@@ -120,6 +120,15 @@ def test_nuclei_below_the_least_area_are_dropped(segmenter: Segmenter, discs: Im
         assert kept.tolist() == [area for area in areas if area >= least]
 
 
+@pytest.mark.parametrize(("share", "kept"), [(0.1, 3), (0.5, 2)])
+def test_a_share_of_the_typical_area_drops_fragments(segmenter: Segmenter, share: float, kept: int) -> None:
+    # The reference diameter of the model is 16 pixels: 201 pixels of area.
+    image = draw_discs((100, 110), [(24, 24, 8), (30, 70, 8), (75, 50, 4)])
+    nuclei = segmenter.predict(image, min_area=share)
+    assert len(nuclei) == kept
+    assert nuclei.plan.min_area == round(share * np.pi * 64)
+
+
 def test_a_higher_threshold_draws_tighter_outlines(segmenter: Segmenter) -> None:
     rows, columns = np.ogrid[:60, :60]
     blob = np.exp(-((rows - 30) ** 2 + (columns - 30) ** 2) / 200)
@@ -133,7 +142,7 @@ def test_a_higher_threshold_draws_tighter_outlines(segmenter: Segmenter) -> None
         ({"threshold": -0.1}, "threshold: expected a probability of 0 to 1, got -0.1"),
         ({"threshold": 1.1}, "threshold: .* got 1.1"),
         ({"threshold": float("nan")}, "threshold: .* got nan"),
-        ({"min_area": -1}, "min_area: expected a whole number of at least 0, got -1"),
+        ({"min_area": -1}, "min_area: expected a whole number of pixels, 0 or more"),
         ({"batch_size": 0}, "batch_size: expected a whole number of at least 1, got 0"),
         ({"tile": 0}, "tile: expected a whole number of at least 1, got 0"),
         ({"diameter": 0}, "diameter: expected a value that scales the image by 0.05 to 20.0, got 0"),

@@ -63,6 +63,19 @@ def _whole(least: int, most: int = _LARGEST) -> Check:
     return check
 
 
+def _area(name: str, value: Any) -> int | float:
+    """Accept a number of pixels, or a share between 0 and 1."""
+    number = float(_real()(name, value))
+    if 0 < number < 1:
+        return number
+    if number < 0 or number != int(number) or number > _LARGEST:
+        raise SettingsError(
+            f"{name}: expected a whole number of pixels, 0 or more, or a share of the median area between 0 and 1, "
+            f"got {value!r}"
+        )
+    return int(number)
+
+
 def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool) and not (str(getattr(value, "dtype", "")) == "bool" and value.shape == ()):
         raise SettingsError(f"{name}: expected True or False, got {value!r}")
@@ -115,13 +128,15 @@ class ImageOptions:
     threshold : float, optional
         Least foreground probability of a nucleus's pixel, 0 to 1. The default is the model's own, calibrated one.
         A higher threshold draws tighter outlines.
-    min_area : int, optional
-        Smaller nuclei are dropped, in pixels of the image. The default is the model's own.
+    min_area : int or float, optional
+        Smaller nuclei are dropped: pixels of the image, or, between 0 and 1, a share of the median area of the nuclei.
+        A share of 0.2 drops micronuclei and fragments where only whole nuclei count. The default is the model's own.
     diameter : float, optional
         Typical diameter of the nuclei in pixels. The image is scaled so that it becomes the model's reference diameter
-        (``segmenter.bundle.config.diameter``). By default, stained tissue whose file gives its pixel size is scaled as
-        ``mpp`` would scale it (in steps of 0.1, and only by 0.8 or less or 1.25 or more) if the model knows its own
-        pixel size (``config.mpp_known``; the embedded model does). Any other image keeps its size.
+        (``segmenter.bundle.config.diameter``). By default, the size of the nuclei is found from the image if the model
+        has learned to (``config.scale_score``; the embedded model has), and any other image keeps its size. The pixel
+        size that the file of stained tissue gives decides first, if the model knows its own (``config.mpp_known``), and
+        unless the nuclei are more than twice as large or small.
     mpp : float, optional
         Pixel size of the image in micrometres; give it in place of ``diameter``.
     channel : int, str or sequence of these, optional
@@ -160,7 +175,9 @@ class ImageOptions:
     """
 
     threshold: float | None = _option(None, _real(0, 1, "probability"), "Least foreground probability, 0 to 1.")
-    min_area: int | None = _option(None, _whole(0), "Drop smaller nuclei (pixels).")
+    min_area: int | float | None = _option(
+        None, _area, "Drop smaller nuclei: pixels, or below 1, a share of the median area."
+    )
     diameter: float | None = _option(
         None, _real(), "Typical diameter of the nuclei in pixels; the image is scaled to suit the model."
     )
@@ -258,7 +275,7 @@ class _CommonKeywords(TypedDict, total=False):
     """The options that do not choose scenes, times and planes of a stack."""
 
     threshold: float | None
-    min_area: int | None
+    min_area: int | float | None
     diameter: float | None
     mpp: float | None
     channel: int | str | Sequence[int | str] | None

@@ -177,8 +177,9 @@ class Segmenter:
         Parameters
         ----------
         image
-            (H, W), or (H, W, C) with C = 1, 3 or 4 (alpha is ignored), of bool, integers or floating point numbers; or
-            the path of an image file; or a list, tuple or generator of these, which gives a list of results.
+            The path of an image file of any format that `nucleus_unet.io.source.open_image` reads; or (H, W), or
+            (H, W, C) with C = 1, 3 or 4 (alpha), of bool, integers or floating point numbers, from numpy, zarr, dask,
+            torch, xarray or Pillow; or a list, tuple or generator of these, which gives a list of results.
         out
             Folder for the results of several planes: a stack of label images and one table. They are written plane by
             plane, so that memory does not grow with their number. A call that was interrupted or killed resumes when it
@@ -271,9 +272,8 @@ class Segmenter:
         Parameters
         ----------
         slide
-            Path of an image: TIFF, SVS, OME-TIFF, BigTIFF, OME-Zarr (``zarr`` extra), NDPI, MRXS, SCN, CZI, BIF or
-            DICOM (``openslide`` extra), which are read region by region, or any other file that `predict` reads. Or an
-            array of numpy, zarr or dask: (H, W) or (H, W, C), of the dtypes that `predict` takes.
+            What `predict` takes for an image. TIFF, SVS, OME-TIFF, BigTIFF, OME-Zarr (``zarr`` extra), NDPI, MRXS, SCN,
+            CZI, BIF and DICOM files (``openslide`` extra) and arrays of zarr and dask are read region by region.
         out
             Folder for the results and for intermediate files.
         shard

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from helpers.confocal import write_lsm, write_stk
 from helpers.images import GREY, RGB
 from nucleus_unet.errors import ImageError
 from nucleus_unet.io.source import open_image, read_image
@@ -195,3 +196,28 @@ def test_a_stack_that_ends_too_early_is_refused(tmp_path: Path) -> None:
         ImageError, match=r"a.tif: it is damaged: expected at least \d+ bytes, the file ends after 2000"
     ):
         read_image(tmp_path / "a.tif", z=0)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_the_samples_of_an_lsm_are_channels_even_three_of_them(
+    tmp_path: Path, channels: int, compression: str | None
+) -> None:
+    stack = np.random.default_rng(0).integers(0, 255, (4, channels, 30, 40)).astype(np.uint8)
+    path = write_lsm(tmp_path / "a.lsm", stack, micrometres=0.25, compression=compression)
+    with open_image(path) as source:
+        assert (source.format, source.pixel_size) == ("LSM (Zeiss)", 0.25)
+        assert source.sizes["Z"] == 4
+    if channels > 1:
+        with pytest.raises(ImageError, match=f"expected one of the {channels} channels"):
+            read_image(path, z=0)
+    for number in range(channels):
+        np.testing.assert_array_equal(read_image(path, z=2, channel=number), stack[2, number])
+
+
+def test_the_planes_of_an_stk_are_those_of_its_one_page(tmp_path: Path) -> None:
+    stack = np.random.default_rng(0).integers(0, 255, (4, 30, 40)).astype(np.uint8)
+    path = write_stk(tmp_path / "a.stk", stack)
+    with pytest.raises(ImageError, match="it has 4 planes"):
+        read_image(path)
+    np.testing.assert_array_equal(read_image(path, z=3), stack[3])

@@ -29,7 +29,8 @@ def copy(tiny_bundle: Path, tmp_path: Path) -> Path:
 def change(folder: Path, **values: Any) -> None:
     """Set top-level entries of a bundle's configuration; None deletes one."""
     config = json.loads((folder / CONFIG).read_bytes())
-    config = {name: value for name, value in {**config, **values}.items() if value is not None}
+    kept = {name: value for name, value in config.items() if values.get(name, value) is value}
+    config = kept | {name: value for name, value in values.items() if value is not None}
     (folder / CONFIG).write_text(json.dumps(config))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,8 @@ import typer
 from nucleus_unet.cli.shared import Data, Device, GroupBy, Groups, bundle_path, read_sets, show
 
 if TYPE_CHECKING:
+    from nucleus_unet.data.dataset import Example
+    from nucleus_unet.model.bundle import Bundle
     from nucleus_unet.training.calibration import Calibration
 
 
@@ -20,12 +23,18 @@ def calibrate(
     groups: Groups = None,
     group_by: GroupBy = None,
     device: Device = "auto",
+    scale: Annotated[
+        bool, typer.Option("--scale", help="Learn to find the scale of images instead (needs the train extra).")
+    ] = False,
 ) -> None:
     """Choose the post-processing settings of a model on your labelled images, without training.
 
     Give images that the model was not trained on. A grid search covers the thresholds of probability and centres, the
     merging of centres, and the smallest area. It maximises the mean of AP50 and mSA; categories of images are weighted
     by the square root of their number of images.
+
+    With --scale, the model learns to find the scale of an image instead: your images are shown at up to eight times
+    their size. Give images of as many kinds as you have.
     """
     from nucleus_unet.io.atomic import check_new_folder
     from nucleus_unet.model.bundle import load_bundle
@@ -34,7 +43,20 @@ def calibrate(
     check_new_folder(out, "the model bundle")
     model = load_bundle(bundle_path(bundle))
     examples = read_sets(data, groups, group_by)
+    if scale:
+        _learn_scale(model, examples, out, device)
+        return
     _print(calibrate_bundle(model, examples, out, device=device, track=show))
+    typer.echo(f"model bundle: {out}")
+
+
+def _learn_scale(model: Bundle, examples: Sequence[Example], out: Path, device: str) -> None:
+    from nucleus_unet.extras import require
+
+    require("torch", "learning to find the scale needs more packages", extra="train")
+    from nucleus_unet.training.scale_fitting import fit_scale_score_of_bundle
+
+    fit_scale_score_of_bundle(model, examples, out, device=device, track=show)
     typer.echo(f"model bundle: {out}")
 
 

@@ -18,6 +18,7 @@ from nucleus_unet.options import ImageOptions, parse_options
 _TYPED: dict[str, Any] = {
     "channel": list[str] | None,
     **dict.fromkeys(("z", "time", "scene"), str | None),
+    "min_area": float | None,
     "roi": Path | None,
 }
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.inference.engine import Identity
+from nucleus_unet.inference.engine import Engine, Identity
+from nucleus_unet.inference.scale_search import ScaleSearch, find_scale
 from nucleus_unet.model.bundle import Bundle, BundleConfig
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.options import ImageOptions
 from nucleus_unet.plan import Plan
-from nucleus_unet.preprocessing.normalisation import IntensityRange
-from nucleus_unet.preprocessing.scale import is_stained, requested_scale, scale_from_file
+from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise
+from nucleus_unet.preprocessing.scale import agree, is_stained, requested_scale, scale_from_file
+
+logger = logging.getLogger(__name__)
 
 # Options that do not change the labels of a plane. The sizes of tiles and batches do if the engine is not exact.
 _NOT_SETTINGS = ("progress", "cancel", "maps", "scene", "time", "z")
@@ -28,46 +33,96 @@ def check_for_model(config: BundleConfig, options: ImageOptions) -> None:
     choose_group_config(config, options, scale or 1.0)
 
 
+class ImageReader(NamedTuple):
+    """An image, as far as its scale depends on it.
+
+    Attributes
+    ----------
+    read
+        Returns the pixels of row and column slices, (h, w) or (h, w, 3).
+    shape, dtype
+        Of the image.
+    mpp
+        Pixel size in micrometres that the file gives. None if it gives none.
+    """
+
+    read: Callable[[slice, slice], NDArray[Any]]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    mpp: float | None
+
+
 def choose_scale(
+    engine: Engine,
     config: BundleConfig,
-    options: ImageOptions,
+    image: ImageReader,
+    intensity_range: IntensityRange | None,
     *,
-    mpp: float | None,
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    read: Callable[[slice, slice], NDArray[Any]],
-) -> float:
-    """Return the magnification from the image to what the network sees.
+    tile: int,
+    batch_size: int = 1,
+) -> ScaleSearch:
+    """Choose the scale of an image where the options do not determine it.
+
+    The pixel size of stained tissue determines the size of its nuclei, unless the nuclei that are found are more than
+    twice as large or as small. Any other image is scaled by the size of its nuclei if the model has a score of scales,
+    and keeps its size if not.
 
     Parameters
     ----------
-    config
-        Of the model.
-    options
-        Its ``diameter`` or ``mpp`` decides.
-    mpp
-        Pixel size in micrometres that the file gives; it decides for stained tissue where the options do not.
-    shape, dtype
-        Of the image.
-    read
-        Returns the pixels of row and column slices.
+    engine, config
+        The model, and what runs it.
+    image
+        The image.
+    intensity_range
+        Its pixel values that become 0 and 1. None if all its pixels are equal.
+    tile, batch_size
+        See `nucleus_unet.inference.predict.predict_maps`.
     """
-    requested = requested_scale(config, diameter=options.diameter, mpp=options.mpp)
-    if requested is not None:
-        return requested
-    if mpp is None or not config.mpp_known or len(shape) == 2:
-        return 1.0
-    return scale_from_file(config, mpp) if is_stained(read, (shape[0], shape[1]), dtype) else 1.0
+    from_file = None
+    size = (image.shape[0], image.shape[1])
+    if image.mpp is not None and config.mpp_known and len(image.shape) == 3:
+        from_file = scale_from_file(config, image.mpp) if is_stained(image.read, size, image.dtype) else None
+    if config.scale_score is None or intensity_range is None:
+        return ScaleSearch(from_file or 1.0)
+
+    def read(rows: slice, columns: slice) -> NDArray[np.float32]:
+        return normalise(image.read(rows, columns), intensity_range)
+
+    found = find_scale(engine, config.group, config.scale_score, read, size, tile=tile, batch_size=batch_size)
+    engine.release()
+    if from_file is not None and agree(from_file, found.scale):
+        return dataclasses.replace(found, scale=from_file)
+    if found.scale != 1:
+        logger.info(
+            "the nuclei are about %.0f pixels wide: the image is scaled by %g; give diameter= if that is wrong",
+            found.diameter,
+            found.scale,
+        )
+    return found
 
 
-def choose_group_config(config: BundleConfig, options: ImageOptions, scale: float) -> GroupConfig:
+def least_area(config: BundleConfig, options: ImageOptions, search: ScaleSearch) -> int | None:
+    """Return the least area of a nucleus in pixels of the image that the options ask for; None for the model's own.
+
+    A share is that of the median area where the scale was searched, else of the area of a nucleus of the typical
+    diameter.
+    """
+    if options.min_area is None or options.min_area >= 1 or options.min_area == 0:
+        return None if options.min_area is None else int(options.min_area)
+    diameter = search.diameter or config.diameter / search.scale
+    return round(options.min_area * math.pi / 4 * diameter**2)
+
+
+def choose_group_config(
+    config: BundleConfig, options: ImageOptions, scale: float, min_area: int | None = None
+) -> GroupConfig:
     """Return the model's grouping settings with what the options change; lengths are pixels at the model's scale."""
     group = config.group
     if options.threshold is not None:
         group = dataclasses.replace(group, foreground_threshold=float(options.threshold))
-    if options.min_area is not None:
+    if min_area is not None:
         # At another scale, the areas in pixels of the image are known only once the labels are scaled.
-        group = dataclasses.replace(group, min_area=options.min_area if scale == 1 else 0)
+        group = dataclasses.replace(group, min_area=min_area if scale == 1 else 0)
     return group
 
 
@@ -78,6 +133,7 @@ def make_plan(
     group_config: GroupConfig,
     *,
     scale: float,
+    min_area: int | None,
     intensity_range: IntensityRange | None,
     attenuated_range: IntensityRange | None,
     tile: int,
@@ -91,6 +147,8 @@ def make_plan(
         The model, and what runs it.
     options, group_config, scale
         As the user and the model have them.
+    min_area
+        From `least_area`.
     intensity_range
         Of the image; None if all its pixels are equal.
     attenuated_range
@@ -105,7 +163,7 @@ def make_plan(
         scale=scale,
         augment=bool(options.augment),
         dab=None if attenuated_range is None else list(attenuated_range),
-        min_area=None if options.min_area is None else int(options.min_area),
+        min_area=min_area,
         engine=identity.engine,
         device=identity.device,
         precision=identity.precision,

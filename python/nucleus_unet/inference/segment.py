@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from nucleus_unet.inference.engine import Engine, Predictor
 from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.label_scaling import scale_labels
-from nucleus_unet.inference.planning import choose_group_config, choose_scale, make_plan
+from nucleus_unet.inference.planning import ImageReader, choose_group_config, choose_scale, least_area, make_plan
 from nucleus_unet.inference.predict import predict_maps
+from nucleus_unet.inference.scale_search import ScaleSearch
 from nucleus_unet.inference.test_time_augmentation import build_predictor
 from nucleus_unet.masks import filter_by_area, relabel_by_position
 from nucleus_unet.model.bundle import Bundle
@@ -20,6 +21,7 @@ from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.dab import dab_attenuated_range, sampling_step
 from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise, percentile_range
 from nucleus_unet.preprocessing.resample import resample, scaled_size
+from nucleus_unet.preprocessing.scale import requested_scale
 from nucleus_unet.progress import Progress, tracker
 
 
@@ -64,11 +66,15 @@ def segment(
     progress.check()
     tile = options.tile or engine.default_tile
     shape = pixels.shape[:2]
-    scale = choose_scale(
-        bundle.config, options, mpp=mpp, shape=pixels.shape, dtype=pixels.dtype, read=lambda *region: pixels[region]
-    )
-    group_config = choose_group_config(bundle.config, options, scale)
     intensity_range = percentile_range(pixels)
+    requested = requested_scale(bundle.config, diameter=options.diameter, mpp=options.mpp)
+    searched = ScaleSearch(requested or 1.0)
+    if requested is None:
+        image = ImageReader(lambda *region: pixels[region], pixels.shape, pixels.dtype, mpp)
+        searched = choose_scale(engine, bundle.config, image, intensity_range, tile=tile, batch_size=options.batch_size)
+    scale = searched.scale
+    min_area = least_area(bundle.config, options, searched)
+    group_config = choose_group_config(bundle.config, options, scale, min_area)
     step = sampling_step(pixels.shape)
     plan = make_plan(
         bundle,
@@ -76,6 +82,7 @@ def segment(
         options,
         group_config,
         scale=scale,
+        min_area=min_area,
         intensity_range=intensity_range,
         attenuated_range=dab_attenuated_range(pixels[::step, ::step], intensity_range, options.dab),
         tile=tile,
@@ -84,14 +91,16 @@ def segment(
     if intensity_range is None:
         maps = _empty_maps(shape, scale) if options.maps else None
         return Segmented(np.zeros(shape, np.uint32), np.zeros(0, np.float32), plan, maps)
-    network = build_predictor(engine, plan)
-    maps = _predict(network, pixels, intensity_range, scale, tile, options.batch_size, progress)
-    engine.release()
+    maps = None if plan.augment or plan.dab else searched.maps.get(scale)
+    if maps is None:
+        network = build_predictor(engine, plan)
+        maps = _predict(network, pixels, intensity_range, scale, tile, options.batch_size, progress)
+        engine.release()
     grouped = group(maps, group_config)
     labels, probabilities = grouped.labels, grouped.probabilities
     if scale != 1:
         labels = scale_labels(labels, maps[..., 0], shape, scale, threshold=group_config.foreground_threshold)
-        labels, probabilities = _renumbered(labels, probabilities, options.min_area or 0)
+        labels, probabilities = _renumbered(labels, probabilities, min_area or 0)
     return Segmented(labels, probabilities, plan, maps if options.maps else None)
 
 

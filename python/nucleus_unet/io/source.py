@@ -60,12 +60,14 @@ class ImageSource:
         Row and column of the image on the canvas of the file; see `nucleus_unet.io.scene.Scene`.
     warnings : tuple of str
         What could not be read.
+    alone : bool
+        Whether no other file contains pixels of it.
     """
 
     def __init__(self, opened: OpenedFile, name: str, *, prefix: str, indices: bool = False) -> None:
         self._opened, self._prefix, self._indices = opened, prefix, indices
         self.name, self.format, self.warnings = name, opened.format, opened.warnings
-        self.scenes = opened.scene_names
+        self.scenes, self.alone = opened.scene_names, opened.alone
 
     def scene(self, scene: int | str | None = 0) -> Scene:
         """Return what is known of a scene.

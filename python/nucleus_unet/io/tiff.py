@@ -61,7 +61,8 @@ def open_file(file: Path | BinaryIO, *, indices: bool = False) -> OpenedFile:
 
 def _describe(opened: tifffile.TiffFile, file: Path | BinaryIO, warnings: list[str], *, indices: bool) -> OpenedFile:
     metadata = TiffMetadata(opened, warnings)
-    missing = metadata.missing_files(file)
+    others = metadata.other_files() if isinstance(file, Path) else []
+    missing = [other for other in others if not (file.parent / other).exists()] if isinstance(file, Path) else []
     images = _images(opened, metadata)
     scenes = tuple(
         scene for image in images for scene in _scenes(opened, file, image, metadata, missing, indices=indices)
@@ -70,8 +71,11 @@ def _describe(opened: tifffile.TiffFile, file: Path | BinaryIO, warnings: list[s
         raise ImageError("expected at least one image, got a TIFF file without any")
     if missing:
         metadata.warnings.append(f"files that belong to it are not there: {', '.join(missing)}")
+    alone = not isinstance(file, Path) or not set(others) - {file.name}
     name = next((name for kind, name in _NAMES.items() if getattr(opened, f"is_{kind}")), "TIFF")
-    return OpenedFile(format=name, scenes=scenes, warnings=tuple(dict.fromkeys(warnings)), close=opened.close)
+    return OpenedFile(
+        format=name, scenes=scenes, warnings=tuple(dict.fromkeys(warnings)), alone=alone, close=opened.close
+    )
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ def _scenes(
     indices: bool,
 ) -> list[Scene]:
     series = image.series
-    colours = colours_of_page(series.keyframe, is_imagej=opened.is_imagej, indices=indices)
+    colours = colours_of_page(series.keyframe, kind=_kind(opened), indices=indices)
     reader = SeriesReader(file, opened, series, colours, missing)
     sizes = {axis: size for axis, size in zip(reader.axes, reader.shape, strict=True) if size > 1 or axis in "YXS"}
     channels = metadata.channels(series, image.number, sizes.get("C", 1))
@@ -167,6 +171,11 @@ def _scenes(
         )
         for place in range(sizes.get(other, 1))
     ]
+
+
+def _kind(opened: tifffile.TiffFile) -> str:
+    """Return the kind of program that wrote the file, where the meaning of its pages depends on it."""
+    return "lsm" if opened.is_lsm else "imagej" if opened.is_imagej else ""
 
 
 def _warn_of_orientation(page: tifffile.TiffPage, metadata: TiffMetadata) -> None:

@@ -39,15 +39,15 @@ class PageColours:
     convert: Callable[[NDArray[Any]], NDArray[Any]]
 
 
-def colours_of_page(page: Any, *, is_imagej: bool, indices: bool) -> PageColours:
+def colours_of_page(page: Any, *, kind: str, indices: bool) -> PageColours:
     """Return what the pixels of a page mean.
 
     Parameters
     ----------
     page
         Of tifffile.
-    is_imagej
-        Whether ImageJ wrote the file: its palettes are for display only.
+    kind
+        ``imagej``: palettes are for display only. ``lsm``: samples are channels, which are read one by one.
     indices
         Whether the numbers are wanted as they are stored, and not what they mean.
 
@@ -56,38 +56,42 @@ def colours_of_page(page: Any, *, is_imagej: bool, indices: bool) -> PageColours
     ImageError
         If the colours are of an unknown kind.
     """
-    kind, count, dtype = page.photometric, page.samplesperpixel, np.dtype(page.dtype)
+    meaning, count, dtype = page.photometric, page.samplesperpixel, np.dtype(page.dtype)
     extra = _extra_samples(page)
+    if kind == "lsm":
+        return PageColours((), dtype, lambda pixels: pixels)
     if indices:
         return PageColours(() if count == 1 else numbered(count), dtype, lambda pixels: pixels)
-    if kind == _P.PALETTE and not is_imagej and page.colormap is not None:
+    if meaning == _P.PALETTE and kind != "imagej" and page.colormap is not None:
         palette = np.asarray(page.colormap)
         return PageColours(RGB, palette.dtype, lambda pixels: look_up(palette, pixels[..., 0]))
-    if kind == _P.SEPARATED:
+    if meaning == _P.SEPARATED:
         if count < 4 or getattr(page.tags.get("InkSet"), "value", _CMYK) != _CMYK:
             raise ImageError(
                 f"expected grey, RGB, CMYK or channels, got {count} inks of another set; convert it to RGB"
             )
         return PageColours(RGB, dtype, inks_to_rgb)
-    if kind in (_P.CIELAB, _P.ICCLAB):
+    if meaning in (_P.CIELAB, _P.ICCLAB):
         if count < 3 or dtype.kind not in "ui":
             raise ImageError(f"expected colours as CIE L*a*b* of integers, got {count} samples of {dtype.name}")
-        offset = 128 if kind == _P.ICCLAB else 0
+        offset = 128 if meaning == _P.ICCLAB else 0
         unsigned = np.dtype(f"u{dtype.itemsize}")
         return PageColours(
             RGB, np.dtype(np.uint8), lambda pixels: cielab_to_rgb(pixels.astype(unsigned), offset=offset)
         )
-    if kind == _P.YCBCR and page.compression not in _WITH_JPEG and count >= 3:
+    if meaning == _P.YCBCR and page.compression not in _WITH_JPEG and count >= 3:
         if dtype != np.uint8 or tuple(page.subsampling or (1, 1)) != (1, 1):
             raise ImageError("expected YCbCr colours of 8 bits without subsampling, or JPEG; convert it to RGB")
         return PageColours(RGB, dtype, ycbcr_to_rgb)
-    if kind in (_P.RGB, _P.YCBCR) and count >= 3:
+    if meaning in (_P.RGB, _P.YCBCR) and count >= 3:
         rest = tuple(Channel(str(3 + number)) if each.kind != "alpha" else each for number, each in enumerate(extra))
         return PageColours((RGB + rest)[:count], dtype, lambda pixels: pixels)
-    if kind in (_P.MINISBLACK, _P.MINISWHITE, _P.PALETTE, _P.RGB, _P.MASK, _P.LINEAR_RAW):
+    if meaning in (_P.MINISBLACK, _P.MINISWHITE, _P.PALETTE, _P.RGB, _P.MASK, _P.LINEAR_RAW):
         samples = () if count == 1 else _grey_samples(count, extra)
-        return PageColours(samples, dtype, invert if kind == _P.MINISWHITE else lambda pixels: pixels)
-    raise ImageError(f"expected grey, RGB or channels, got colours as {getattr(kind, 'name', kind)}; convert it to RGB")
+        return PageColours(samples, dtype, invert if meaning == _P.MINISWHITE else lambda pixels: pixels)
+    raise ImageError(
+        f"expected grey, RGB or channels, got colours as {getattr(meaning, 'name', meaning)}; convert it to RGB"
+    )
 
 
 def _extra_samples(page: Any) -> tuple[Channel, ...]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from xml.etree import ElementTree
 
 import tifffile
@@ -65,15 +64,15 @@ class TiffMetadata:
             self.warnings.append(f"its pixel size cannot be read ({type(error).__name__}: {error})")
             return None
 
-    def missing_files(self, file: Path | BinaryIO) -> list[str]:
-        """Return the names of the files of a multi-file OME-TIFF that are not there."""
-        if self.ome is None or not isinstance(file, Path):
+    def other_files(self) -> list[str]:
+        """Return the names of the files of a multi-file OME-TIFF, without this one where the metadata know it."""
+        if self.ome is None:
             return []
         own = self.ome.get("UUID")
         named = {
-            each.get("FileName", "") for each in self.ome.iterfind(".//{*}UUID") if each.text != own or own is None
+            each.get("FileName", "") for each in self.ome.iterfind(".//{*}UUID") if own is None or each.text != own
         }
-        return sorted(name for name in named if name and not (file.parent / name).exists())
+        return sorted(named - {""})
 
     def _read_ome(self) -> ElementTree.Element | None:
         text = self._file.ome_metadata if self._file.is_ome else None

@@ -43,7 +43,7 @@ class SeriesReader:
     Attributes
     ----------
     axes, shape
-        Of the series, with an axis S at the end if ``colours`` has samples.
+        Of the series: Y and X last, then S if ``colours`` has samples.
     """
 
     def __init__(
@@ -59,15 +59,13 @@ class SeriesReader:
         self._page = page = series.keyframe
         # Both I (a sequence of pages) and Q (other) are what the file does not explain.
         axes = series.axes if "Q" in series.axes else series.axes.replace("I", "Q")
-        self._outer = _outer_axes(axes, page.axes)
-        sizes = dict(zip(axes, series.shape, strict=True))
-        self.axes = "".join(self._outer) + "YX" + ("S" if colours.samples else "")
-        self.shape = (
-            *(sizes[axis] for axis in self._outer),
-            page.imagelength,
-            page.imagewidth,
-            *([len(colours.samples)] if colours.samples else []),
-        )
+        # In LSM files, the samples of a page are channels.
+        self._has_channels = opened.is_lsm and page.samplesperpixel > 1
+        self._outer = _outer_axes(axes, page.axes.replace("S", "C") if self._has_channels else page.axes)
+        sizes = dict(zip(axes, series.shape, strict=True)) | {"Y": page.imagelength, "X": page.imagewidth}
+        sizes |= {"C": page.samplesperpixel} if self._has_channels else {"S": len(colours.samples)}
+        self.axes = self._outer + ("C" if self._has_channels else "") + "YX" + ("S" if colours.samples else "")
+        self.shape = tuple(int(sizes[axis]) for axis in self.axes)
         planes, depth, _, _, samples = page.shaped
         if depth != 1 or (planes > 1 and samples > 1):
             raise ImageError(f"expected pages of one plane, got pages of shape {page.shape}")
@@ -83,7 +81,8 @@ class SeriesReader:
             if self._mapped is not None:
                 stored = self._mapped({**index, **place}, rows, columns)
             else:
-                stored = self._read_segments(self._page_number({**index, **place}), rows, columns)
+                channel = index["C"] if self._has_channels else None
+                stored = self._read_segments(self._page_number({**index, **place}), channel, rows, columns)
             converted = self._colours.convert(stored if stored.ndim == 3 else stored[..., None])
             return np.ascontiguousarray(converted if self._colours.samples else converted[..., 0])
 
@@ -106,7 +105,8 @@ class SeriesReader:
         for each in self._pages:
             if each is not None and (listed := min(len(each.dataoffsets), len(each.databytecounts))) < expected:
                 raise ImageError(f"it is damaged: expected {expected} tiles or strips, the file lists {listed}")
-        self._side = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
+        rows = min(page.rowsperstrip, page.imagelength)
+        self._side = (page.tilelength, page.tilewidth) if page.is_tiled else (rows, page.imagewidth)
         if math.prod(self._side) * self._samples * np.dtype(page.dtype).itemsize > LARGEST_SEGMENT:
             raise ImageError(
                 f"its tiles or strips are too large to be read in parts ({self._side[0]} x {self._side[1]} pixels): "
@@ -119,14 +119,20 @@ class SeriesReader:
         number = 0
         for axis, size in zip(self._outer, self.shape, strict=False):
             number = number * size + index.get(axis, 0)
-        if self._pages[number] is None:
+        if number >= len(self._pages) or self._pages[number] is None:
             where = f": {', '.join(self._missing)} is not there" if self._missing else ""
             raise ImageError(f"the file does not contain this plane{where}")
         return number
 
-    def _read_segments(self, number: int, rows: slice, columns: slice) -> NDArray[Any]:
-        planes = [self._segments.read(number * self._planes + plane, rows, columns) for plane in range(self._planes)]
-        return planes[0] if len(planes) == 1 else np.concatenate(planes, axis=-1)
+    def _read_segments(self, number: int, channel: int | None, rows: slice, columns: slice) -> NDArray[Any]:
+        """Return the samples of a region of a page, (h, w, samples), or one of them, (h, w, 1)."""
+        first = number * self._planes
+        if channel is None:
+            planes = [self._segments.read(first + plane, rows, columns) for plane in range(self._planes)]
+            return planes[0] if len(planes) == 1 else np.concatenate(planes, axis=-1)
+        if self._planes > 1:
+            return self._segments.read(first + channel, rows, columns)
+        return self._segments.read(first, rows, columns)[..., channel : channel + 1]
 
     def _decode(self, plane: int, row: int, column: int) -> NDArray[Any]:
         page, within = divmod(plane, self._planes)

@@ -32,6 +32,7 @@ from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.graph import Weights, receptive_radius, result_channels, weight_shapes
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.quantisation import INT8_PREFIX, Quantisation
+from nucleus_unet.model.scale_score import ScaleScore
 
 FORMAT = 2
 _MAX_ZIP_BYTES = 2**30
@@ -60,6 +61,8 @@ class BundleConfig:
     int8_is_default
         Whether int8 is the default precision on x86-64 processors. It should be if the loss on held-out images is
         negligible.
+    scale_score
+        The score by which the scale of an image is found. None: an image keeps its size unless the options scale it.
     """
 
     name: str
@@ -69,6 +72,7 @@ class BundleConfig:
     mpp: float = 0.25
     mpp_known: bool = False
     int8_is_default: bool = False
+    scale_score: ScaleScore | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -81,6 +85,7 @@ class BundleConfig:
             "mpp": self.mpp,
             "mpp_known": self.mpp_known,
             "int8_is_default": self.int8_is_default,
+            "scale_score": None if self.scale_score is None else self.scale_score.to_json(),
         }
 
     @classmethod
@@ -110,6 +115,7 @@ class BundleConfig:
                 mpp=float(values["mpp"]),
                 mpp_known=_boolean(values, "mpp_known"),
                 int8_is_default=_boolean(values, "int8_is_default"),
+                scale_score=None if values["scale_score"] is None else ScaleScore.from_json(values["scale_score"]),
             )
         except (TypeError, ValueError, OverflowError) as error:
             raise BundleError(f"{CONFIG}: {error}") from error

@@ -101,6 +101,17 @@ def scale_from_file(config: BundleConfig, mpp: float) -> float:
     return scale
 
 
+def agree(from_file: float, found: float) -> bool:
+    """Return whether the scale that follows from a file's pixel size is within a factor of two of the one found.
+
+    Examples
+    --------
+    >>> agree(2.0, 1.0), agree(1.0, 0.25)
+    (True, False)
+    """
+    return 0.5 <= found / from_file <= 2
+
+
 def is_stained(read: Callable[[slice, slice], NDArray[Any]], shape: tuple[int, int], dtype: np.dtype[Any]) -> bool:
     """Return whether an image shows stained tissue in transmitted light, from its brightness.
 

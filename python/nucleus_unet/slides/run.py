@@ -13,14 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.engine import Engine
+from nucleus_unet.inference.scale_search import ScaleSearch
 from nucleus_unet.io.atomic import TEMPORARY, write_atomically
 from nucleus_unet.io.locks import LOCK
 from nucleus_unet.io.plane import Plane
-from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.plan import Plan
 from nucleus_unet.progress import Progress, tracker
 from nucleus_unet.slides.executors.dask import Cluster, run_on_cluster
@@ -34,7 +34,7 @@ from nucleus_unet.slides.executors.shards import (
     shard_blocks,
 )
 from nucleus_unet.slides.executors.threads import run_on_threads
-from nucleus_unet.slides.grid import check_size, slide_grid
+from nucleus_unet.slides.grid import TileGrid, check_size, slide_grid
 from nucleus_unet.slides.nuclei import Nuclei
 from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, SlidePlan, Survey, save_or_check_plan, survey_slide
 from nucleus_unet.slides.relabel import RowBand, iter_bands
@@ -70,23 +70,34 @@ class SlideModel:
     engine
         Runs the network.
     scale
-        Magnification from the slide to the model's scale.
-    group_config
-        How maps become nuclei.
+        Magnification from the slide to the model's scale. None: the pixels of the slide determine it.
+    find_scale
+        Finds the scale from the survey of the slide. It is called if ``scale`` is None.
+    margin
+        See `nucleus_unet.model.group_config.GroupConfig`.
     tissue
         Whether empty glass is skipped.
     roi
         Regions to which the run is limited, in pixels of the slide. None: the whole slide.
     plan
-        Makes the plan of the prediction from the survey of the slide.
+        Makes the plan of the prediction from the survey and the scale of the slide.
     """
 
     engine: Engine
-    scale: float
-    group_config: GroupConfig
+    scale: float | None
+    find_scale: Callable[[Survey], ScaleSearch]
+    margin: int
     tissue: bool
     roi: Geometry | None
-    plan: Callable[[Survey], Plan]
+    plan: Callable[[Survey, ScaleSearch], Plan]
+
+
+class Layout(NamedTuple):
+    """What the scale of a slide determines: the side of its blocks, its tiles, and the cells of its regions."""
+
+    block_side: int
+    grid: TileGrid
+    region: Region | None
 
 
 @dataclass(frozen=True)
@@ -141,10 +152,9 @@ class SlideRun:
         check_size(slide.shape)
         self._slide, self._model, self._folder = slide, model, folder
         self._origin, self._sizes, self._progress = origin, sizes, progress
-        self._block_side = sizes.block or _default_block_side(model.scale)
-        self._grid = slide_grid(slide, model.scale, engine=model.engine, tile=sizes.tile)
-        self._grid.check_blocks(self._block_side, model.group_config.margin)
-        self._region = None if model.roi is None else Region(model.roi, slide.shape, cell_side(model.scale))
+        self._cell = cell_side(model.scale or 1.0)
+        # Where the scale is not known yet, this checks the sides of tiles and blocks before the slide is read.
+        self._layout = self._lay_out(model.scale or 1.0)
         _check_folder(folder)
 
     def whole(self, *, merge: bool = False, cluster: Cluster | None = None) -> SlideResult:
@@ -156,8 +166,8 @@ class SlideRun:
         with lock_run(self._folder), ThreadPoolExecutor(1) as background:
             _delete_temporary_files(self._folder)
             count = count_if_finished(self._folder)
-            if count is None and not merge and cluster is None:
-                background.submit(self._model.engine.prepare, self._grid.size)
+            if count is None and not merge and cluster is None and self._model.scale is not None:
+                background.submit(self._model.engine.prepare, self._layout.grid.size)
             plan, survey = self._survey_and_plan()
             save_or_check_plan(self._folder, plan)
             if count is None:
@@ -186,6 +196,14 @@ class SlideRun:
             tasks = self._tasks(plan, survey, maps)
             self._run_on_threads(tasks, blocks=shard_blocks(tasks, shard))
             shutil.rmtree(maps, ignore_errors=True)
+
+    def _lay_out(self, scale: float) -> Layout:
+        slide, model = self._slide, self._model
+        block_side = self._sizes.block or _default_block_side(scale)
+        grid = slide_grid(slide, scale, engine=model.engine, tile=self._sizes.tile)
+        grid.check_blocks(block_side, model.margin)
+        region = None if model.roi is None else Region(model.roi, slide.shape, max(self._cell, cell_side(scale)))
+        return Layout(block_side, grid, region)
 
     def _run_on_threads(
         self,
@@ -236,13 +254,17 @@ class SlideRun:
         return tracker("tiles", show=self._progress)
 
     def _survey_and_plan(self) -> tuple[SlidePlan, Survey]:
-        slide, model, cell = self._slide, self._model, cell_side(self._model.scale)
-        survey = Survey.load(self._folder, self._origin, cell)
+        slide, model = self._slide, self._model
+        survey = Survey.load(self._folder, self._origin, self._cell)
         if survey is None:
             track = tracker("surveying", show=self._progress)
-            survey = survey_slide(slide, cell=cell, workers=self._sizes.workers, track=track)
+            survey = survey_slide(slide, cell=self._cell, workers=self._sizes.workers, track=track)
             content = {"origin": self._origin, **survey.to_json()}
             write_atomically(self._folder / SURVEY, json.dumps(content, indent=2) + "\n")
+        search = model.find_scale(survey) if model.scale is None else ScaleSearch(model.scale)
+        scale = search.scale
+        self._layout = self._lay_out(scale)
+        region = self._layout.region
         plan = SlidePlan(
             height=slide.shape[0],
             width=slide.shape[1],
@@ -250,20 +272,20 @@ class SlideRun:
             dtype=slide.dtype.name,
             pixels=survey.pixels,
             mpp=slide.mpp,
-            tissue=survey.tissue.fingerprint if model.tissue else None,
-            roi=None if self._region is None else self._region.fingerprint,
-            prediction=model.plan(survey),
+            tissue=survey.tissue.for_scale(scale).fingerprint if model.tissue else None,
+            roi=None if region is None else region.fingerprint,
+            prediction=model.plan(survey, search),
         )
         return plan, survey
 
     def _tasks(self, plan: SlidePlan, survey: Survey, maps: Path | None = None) -> SlideTasks:
-        tissue = survey.tissue if self._model.tissue or survey.intensity_range is None else None
-        spec = TaskSpec(
-            self._slide, self._model.engine, plan.prediction, self._grid, self._block_side, tissue, self._region
-        )
+        block_side, grid, region = self._layout
+        mask = survey.tissue.for_scale(plan.prediction.scale)
+        tissue = mask if self._model.tissue or survey.intensity_range is None else None
+        spec = TaskSpec(self._slide, self._model.engine, plan.prediction, grid, block_side, tissue, region)
         tasks = SlideTasks(spec, self._folder / WORK, maps)
         if tasks.skipped:
-            what = "empty glass" if self._region is None else "empty glass or outside of the regions of roi="
+            what = "empty glass" if region is None else "empty glass or outside of the regions of roi="
             logger.info("%.1f %% of the slide is %s, and is skipped", 100 * tasks.skipped, what)
         return tasks
 

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.inference.engine import Engine
-from nucleus_unet.inference.planning import choose_group_config, choose_scale, make_plan
+from nucleus_unet.inference.planning import ImageReader, choose_group_config, choose_scale, least_area, make_plan
+from nucleus_unet.inference.scale_search import ScaleSearch
 from nucleus_unet.io.file_facts import file_facts
 from nucleus_unet.io.source import open_image
 from nucleus_unet.io.whole import ArrayLike
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.options import SlideOptions
 from nucleus_unet.plan import Plan
+from nucleus_unet.preprocessing.scale import requested_scale
 from nucleus_unet.progress import Progress
 from nucleus_unet.slides.executors.dask import Cluster
 from nucleus_unet.slides.executors.shards import check_shard
@@ -56,32 +58,39 @@ def segment_slide(
         raise SettingsError("give one of shard, merge and client: shards are merged when all are done")
     if client is not None and not isinstance(slide, Path | str):
         raise SettingsError(f"client: expected the path of a slide, which workers open, got {type(slide).__name__}")
-    engine = engine.parallel()
-    tile = options.tile or engine.default_tile
+    parallel = engine.parallel()
+    tile = options.tile or parallel.default_tile
     checked_shard = None if shard is None else check_shard(shard)
     roi = None if options.roi is None else read_roi(options.roi)
-    opened = options.selection.only(open_image(slide, axes=options.axes, channel_axis=options.channel_axis))
+    source = open_image(slide, axes=options.axes, channel_axis=options.channel_axis)
+    opened = options.selection.only(source)
     if 0 in opened.shape:
         raise ImageError(f"slide: expected at least one pixel, got {opened.shape[0]} x {opened.shape[1]}")
+    from_file = opened.mpp
     if options.mpp is not None:
         opened.mpp = float(options.mpp)
-    elif options.diameter is None and opened.mpp is None:
+    elif options.diameter is None and opened.mpp is None and bundle.config.scale_score is None:
         logger.warning(
             "the slide gives no plausible pixel size and keeps its size: give mpp= or diameter= if its nuclei are not "
             "about %.0f pixels wide",
             bundle.config.diameter,
         )
-    shape = opened.shape if opened.channels is None else (*opened.shape, opened.channels)
-    scale = choose_scale(bundle.config, options, mpp=opened.mpp, shape=shape, dtype=opened.dtype, read=opened.read)
-    group_config = choose_group_config(bundle.config, options, scale)
 
-    def plan(survey: Survey) -> Plan:
+    def find_scale(survey: Survey) -> ScaleSearch:
+        shape = opened.shape if opened.channels is None else (*opened.shape, opened.channels)
+        image = ImageReader(lambda *region: opened.read(*region), shape, opened.dtype, from_file)
+        search_tile = options.tile or engine.default_tile
+        return choose_scale(engine, bundle.config, image, survey.intensity_range, tile=search_tile)
+
+    def plan(survey: Survey, search: ScaleSearch) -> Plan:
+        min_area = least_area(bundle.config, options, search)
         return make_plan(
             bundle,
-            engine.identity,
+            parallel.identity,
             options,
-            group_config,
-            scale=scale,
+            choose_group_config(bundle.config, options, search.scale, min_area),
+            scale=search.scale,
+            min_area=min_area,
             intensity_range=survey.intensity_range,
             attenuated_range=survey.stains.range_for(options.dab),
             tile=tile,
@@ -89,9 +98,10 @@ def segment_slide(
         )
 
     model = SlideModel(
-        engine=engine,
-        scale=scale,
-        group_config=group_config,
+        engine=parallel,
+        scale=requested_scale(bundle.config, diameter=options.diameter, mpp=options.mpp),
+        find_scale=find_scale,
+        margin=bundle.config.group.margin,
         tissue=options.tissue,
         roi=roi,
         plan=plan,
@@ -100,7 +110,7 @@ def segment_slide(
         opened,
         model,
         out,
-        origin=_origin(slide, options),
+        origin=_origin(slide, options) if source.alone else None,
         sizes=ExecutionOptions(tile, options.block, options.workers or min(4, os.cpu_count() or 1)),
         progress=Progress(options.progress, options.cancel),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from nucleus_unet.masks import coco_to_labels, labels_to_coco
@@ -60,6 +61,29 @@ class TissueMask:
     def from_json(cls, values: Mapping[str, Any]) -> TissueMask:
         """Inverse of `to_json`."""
         return cls(int(values["side"]), coco_to_labels(values["masks"], values["size"])[0] > 0)
+
+    def for_scale(self, scale: float) -> TissueMask:
+        """Return the mask in cells that suit a scale, if these are larger than its own cells.
+
+        A large nucleus may have cells without contrast inside. Each larger cell with a cell of the mask, and its
+        neighbours, are in the new mask.
+
+        Examples
+        --------
+        >>> mask = TissueMask(64, np.eye(8, dtype=bool))
+        >>> coarser = mask.for_scale(0.25)
+        >>> coarser.side, coarser.cells.tolist()
+        (256, [[True, True], [True, True]])
+        """
+        factor = cell_side(scale) // self.side
+        if factor <= 1:
+            return self
+        rows, columns = (size + -size % factor for size in self.cells.shape)
+        padded = np.zeros((rows, columns), bool)
+        padded[: self.cells.shape[0], : self.cells.shape[1]] = self.cells
+        cells = padded.reshape(rows // factor, factor, columns // factor, factor).any(axis=(1, 3))
+        near: NDArray[np.bool_] = sliding_window_view(np.pad(cells, 1), (3, 3)).max(axis=(2, 3))
+        return TissueMask(self.side * factor, near)
 
     def pixels(self, region: Block, scale: float) -> NDArray[np.bool_]:
         """Return which pixels of a region, at the model's scale, lie in the mask, by their centres."""

@@ -26,7 +26,8 @@ class Track(Protocol):
         """Return an iterable of the items. ``what`` names them for the user."""
 
 
-def _untracked(items: Sequence[T], what: str, /) -> Iterable[T]:  # noqa: ARG001
+def untracked(items: Sequence[T], what: str, /) -> Iterable[T]:  # noqa: ARG001
+    """Show no progress."""
     return items
 
 
@@ -70,7 +71,7 @@ def calibrate_bundle(
     out: Path,
     *,
     device: str = "auto",
-    track: Track = _untracked,
+    track: Track = untracked,
 ) -> Calibration:
     """Choose the grouping settings that are best on labelled images, and save the model as a new bundle.
 

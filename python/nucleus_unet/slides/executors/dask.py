@@ -251,9 +251,10 @@ def _load_tasks(name: str, key: str) -> SlideTasks:  # noqa: ARG001
     slide = Selection(**config.selection).only(opened)
     survey = Survey.from_json(read_json(folder / SURVEY))
     roi = None if config.roi is None else geometry_from_text(config.roi)
-    region = None if roi is None else Region(roi, slide.shape, survey.tissue.side)
+    mask = survey.tissue.for_scale(prediction.scale)
+    region = None if roi is None else Region(roi, slide.shape, mask.side)
     grid = slide_grid(slide, prediction.scale, engine=engine, tile=config.tile)
-    tissue = None if plan["tissue"] is None else survey.tissue
+    tissue = None if plan["tissue"] is None else mask
     spec = TaskSpec(slide, engine, prediction, grid, config.block, tissue, region)
     return SlideTasks(spec, folder / WORK)
 

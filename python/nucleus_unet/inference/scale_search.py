@@ -1,0 +1,287 @@
+"""Find the scale at which the nuclei of an image are of a size that the model knows.
+
+The image is segmented at several scales. Nuclei that are too large for the model fall into pieces, and nuclei that are
+too small vanish or merge. At a suitable scale, they are found with high probability, and much the same nuclei are found
+at the neighbouring scales. A learned score (`nucleus_unet.model.scale_score.ScaleScore`) weighs these measurements.
+
+The result is a function of the image alone: tiles, regions of interest and the tissue mask do not change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_unet.inference.engine import Predictor
+from nucleus_unet.inference.grouping import group
+from nucleus_unet.inference.label_scaling import scale_labels
+from nucleus_unet.inference.predict import predict_maps
+from nucleus_unet.masks import overlap_table
+from nucleus_unet.model.group_config import GroupConfig
+from nucleus_unet.model.scale_score import ScaleScore
+from nucleus_unet.preprocessing.resample import resample
+
+Read = Callable[[slice, slice], NDArray[np.float32]]
+
+SCALES = (0.125, 0.18, 0.25, 0.35, 0.5, 1.0)
+"""The scales at which an image is segmented, ascending. Together the smaller ones cost half as much as the last."""
+# Another scale must be better than 1 by this much of mSA.
+_PREFERENCE_FOR_ONE = 0.015
+# If the nuclei found at scale 1 are smaller than this, in pixels, the image is enlarged twice. The bounds are those of
+# the median diameter, and of the mean diameter weighted by area. A few specks do not count.
+_SMALL_MEDIAN, _SMALL_WEIGHTED, _FEWEST_SMALL, _ENLARGED = 12.0, 15.0, 5, 2.0
+# Two nuclei of neighbouring scales are the same if their intersection over union is at least this.
+_SAME = 0.7
+# Larger images, in pixels, are segmented in some square regions of this side only.
+_WHOLE_PIXELS, _REGION_SIDE = 2304**2, 1024
+# From this many pixels on there are three regions, below two.
+_THREE_REGIONS = 5000**2
+# Regions are chosen among so many candidates along each axis, by the contrast of patches on a grid.
+_CANDIDATES, _PATCHES, _PATCH_SIDE = 16, 2, 32
+
+
+class Found(NamedTuple):
+    """The nuclei that were found in one region at one scale.
+
+    Attributes
+    ----------
+    maps : NDArray[np.uint8] (h, w, 4)
+        Output of the network.
+    labels : NDArray[np.uint32] (h, w)
+        Nuclei, at that scale.
+    probabilities : NDArray[np.float32] (N,)
+        Mean foreground probability of each nucleus.
+    """
+
+    maps: NDArray[np.uint8]
+    labels: NDArray[np.uint32]
+    probabilities: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ScaleSearch:
+    """The result of the search.
+
+    Attributes
+    ----------
+    scale
+        Magnification from the image to the model's scale; 1 if no nuclei were found.
+    diameter
+        Median diameter of the nuclei in pixels of the image. None if none were found or looked for.
+    maps
+        Output of the network for the whole image by scale. Empty if only regions were segmented.
+    """
+
+    scale: float
+    diameter: float | None = None
+    maps: Mapping[float, NDArray[np.uint8]] = field(default_factory=dict)
+
+
+def find_scale(
+    engine: Predictor,
+    config: GroupConfig,
+    score: ScaleScore,
+    read: Read,
+    shape: tuple[int, int],
+    *,
+    tile: int,
+    batch_size: int = 1,
+) -> ScaleSearch:
+    """Find the scale of an image.
+
+    Parameters
+    ----------
+    engine
+        Runs the network.
+    config
+        The model's settings of the grouping.
+    score
+        The model's score of scales.
+    read
+        Returns the normalised pixels of row and column slices, (h, w) or (h, w, 3).
+    shape
+        Height and width of the image.
+    tile, batch_size
+        See `nucleus_unet.inference.predict.predict_maps`.
+    """
+    regions = choose_regions(read, shape)
+    found = [
+        segment_at_scales(engine, config, np.ascontiguousarray(read(*region)), tile=tile, batch_size=batch_size)
+        for region in regions
+    ]
+    diameters = [diameters_at(found, number) for number in range(len(SCALES))]
+    if not any(len(each) for each in diameters):
+        return ScaleSearch(1.0)
+    scores = score.predict(measure_scales(found, config.foreground_threshold))
+    scores[[not len(each) for each in diameters]] = -np.inf
+    scores[SCALES.index(1.0)] += _PREFERENCE_FOR_ONE
+    best = int(np.argmax(scores))
+    scale = SCALES[best]
+    diameter = float(np.median(diameters[best])) / scale
+    if scale == 1 and _are_small(diameters[best]):
+        scale = _ENLARGED
+    is_whole = shape[0] * shape[1] <= _WHOLE_PIXELS
+    maps = {each: result.maps for each, result in zip(SCALES, found[0], strict=True)} if is_whole else {}
+    return ScaleSearch(scale, diameter, maps)
+
+
+def segment_at_scales(
+    engine: Predictor, config: GroupConfig, pixels: NDArray[np.float32], *, tile: int, batch_size: int = 1
+) -> list[Found]:
+    """Segment normalised pixels, (h, w) or (h, w, 3), at each of `SCALES`."""
+    found = []
+    for scale in SCALES:
+        scaled = pixels if scale == 1 else resample(pixels, scale)
+
+        def read(rows: slice, columns: slice, image: NDArray[np.float32] = scaled) -> NDArray[np.float32]:
+            return image[rows, columns]
+
+        maps = predict_maps(engine, read, (scaled.shape[0], scaled.shape[1]), tile=tile, batch_size=batch_size)
+        grouped = group(maps, config)
+        found.append(Found(maps, grouped.labels, grouped.probabilities))
+    return found
+
+
+def diameters_at(found: Sequence[Sequence[Found]], number: int) -> NDArray[np.float64]:
+    """Return the equivalent diameters of the nuclei of all regions at a scale, in pixels of that scale."""
+    areas = np.concatenate([_areas(region[number].labels) for region in found])
+    diameters: NDArray[np.float64] = 2 * np.sqrt(areas / np.pi)
+    return diameters
+
+
+def measure_scales(found: Sequence[Sequence[Found]], threshold: float) -> NDArray[np.float64]:
+    """Return the measurements of each scale, from the nuclei of all regions.
+
+    Parameters
+    ----------
+    found
+        For each region, from `segment_at_scales`.
+    threshold
+        Least foreground probability of a nucleus's pixel.
+
+    Returns
+    -------
+    NDArray[np.float64] (6, 18)
+        For the coarser and for the finer neighbouring scale: the share of the area of the nuclei that are the same in
+        both, here and there; the differences of mean probability, number (logarithm) and covered area; whether the
+        scale exists. Then of the scale itself: mean probability, also weighted by area; covered area; logarithms of the
+        median diameter, the mean diameter weighted by area, and the number. Covered areas are shares of the largest.
+    """
+    alone = [_measure_alone(found, number) for number in range(len(SCALES))]
+    largest = max(each.covered for each in alone) or 1.0
+    shared = [_shared_areas(found, number, threshold) for number in range(len(SCALES) - 1)]
+    rows = []
+    for number, own in enumerate(alone):
+        row: list[float] = []
+        for neighbour in (number - 1, number + 1):
+            if not 0 <= neighbour < len(SCALES):
+                row += [0.0] * 6
+                continue
+            other = alone[neighbour]
+            shares = shared[min(number, neighbour)]
+            here, there = shares if neighbour > number else reversed(shares)
+            row += [here, there, other.probability - own.probability]
+            row += [np.log((other.number + 1) / (own.number + 1)), (other.covered - own.covered) / largest, 1.0]
+        row += [own.probability, own.weighted_probability, own.covered / largest]
+        row += [np.log(own.median_diameter + 1e-3), np.log(own.weighted_diameter + 5), np.log(own.number + 1)]
+        rows.append(row)
+    return np.array(rows)
+
+
+def choose_regions(read: Read, shape: tuple[int, int]) -> list[tuple[slice, slice]]:
+    """Return the regions that determine the scale: the whole image, or parts of a large one that are not empty."""
+    height, width = shape
+    if height * width <= _WHOLE_PIXELS:
+        return [(slice(0, height), slice(0, width))]
+    candidates = [
+        (slice(top, min(top + _REGION_SIDE, height)), slice(left, min(left + _REGION_SIDE, width)))
+        for top in _starts(height)
+        for left in _starts(width)
+    ]
+    contrasts = np.array([_contrast(read, region) for region in candidates])
+    # The strongest contrast may be dirt. Regions with at least half of it are likely to show nuclei.
+    strong = np.argsort(-contrasts, kind="stable")[: max(1, int((contrasts >= contrasts.max() / 2).sum()))]
+    count = 3 if height * width >= _THREE_REGIONS else 2
+    places = np.linspace(0, len(strong) - 1, min(count, len(strong))).round().astype(int)
+    return [candidates[number] for number in strong[places]]
+
+
+class _Alone(NamedTuple):
+    probability: float
+    weighted_probability: float
+    covered: float
+    median_diameter: float
+    weighted_diameter: float
+    number: int
+
+
+def _measure_alone(found: Sequence[Sequence[Found]], number: int) -> _Alone:
+    regions = [region[number] for region in found]
+    areas = np.concatenate([_areas(each.labels) for each in regions]).astype(np.float64)
+    if not len(areas):
+        return _Alone(0.0, 0.0, 0.0, 5.0, 0.0, 0)
+    probabilities = np.concatenate([each.probabilities for each in regions]).astype(np.float64)
+    diameters = 2 * np.sqrt(areas / np.pi)
+    pixels = sum(each.labels.size for each in regions)
+    return _Alone(
+        float(probabilities.mean()),
+        float((probabilities * areas).sum() / areas.sum()),
+        float(areas.sum() / pixels),
+        float(np.median(diameters)),
+        float((diameters * areas).sum() / areas.sum()),
+        len(areas),
+    )
+
+
+def _shared_areas(found: Sequence[Sequence[Found]], number: int, threshold: float) -> tuple[float, float]:
+    """Return the share of the area of nuclei that a scale and the next finer one both have, at either scale."""
+    same, total = np.zeros(2), np.zeros(2)
+    for region in found:
+        coarse, fine = region[number], region[number + 1]
+        ratio = SCALES[number] / SCALES[number + 1]
+        shape = (fine.labels.shape[0], fine.labels.shape[1])
+        enlarged = scale_labels(coarse.labels, coarse.maps[..., 0], shape, ratio, threshold=threshold)
+        table = overlap_table(enlarged, fine.labels)
+        matched = table.iou >= _SAME
+        for side, (areas, index) in enumerate(((table.areas_a, table.index_a), (table.areas_b, table.index_b))):
+            same[side] += areas[np.unique(index[matched])].sum()
+            total[side] += areas.sum()
+    shares = same / np.maximum(total, 1)
+    return float(shares[0]), float(shares[1])
+
+
+def _areas(labels: NDArray[np.uint32]) -> NDArray[np.intp]:
+    return np.bincount(labels.ravel())[1:]
+
+
+def _are_small(diameters: NDArray[np.float64]) -> bool:
+    weighted = float((diameters**3).sum() / (diameters**2).sum())
+    median = float(np.median(diameters))
+    return len(diameters) >= _FEWEST_SMALL and median < _SMALL_MEDIAN and weighted < _SMALL_WEIGHTED
+
+
+def _starts(size: int) -> list[int]:
+    count = max(1, min(_CANDIDATES, size // _REGION_SIDE))
+    starts: list[int] = np.linspace(0, max(0, size - _REGION_SIDE), count).astype(int).tolist()
+    return starts
+
+
+def _contrast(read: Read, region: tuple[slice, slice]) -> float:
+    """Return the standard deviation of the pixels of patches of a region."""
+    starts = [
+        np.linspace(span.start, span.stop, _PATCHES, endpoint=False).astype(int) + (span.stop - span.start) // 4
+        for span in region
+    ]
+    patches = [
+        read(
+            slice(int(top), min(int(top) + _PATCH_SIDE, region[0].stop)),
+            slice(int(left), min(int(left) + _PATCH_SIDE, region[1].stop)),
+        ).ravel()
+        for top in starts[0]
+        for left in starts[1]
+    ]
+    return float(np.concatenate(patches).std(dtype=np.float64))

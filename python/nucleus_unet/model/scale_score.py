@@ -1,0 +1,83 @@
+"""A learned score that tells how well the nuclei of an image were found at a scale; a model bundle stores it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_unet.errors import BundleError
+
+FEATURES = 18
+"""Number of measurements of a scale; see `nucleus_unet.inference.scale_search`."""
+TERMS = 1 + FEATURES + FEATURES * (FEATURES + 1) // 2
+"""Number of weights: a constant, the measurements, and their products."""
+# Standardised measurements are clipped, so that no unusual one decides alone.
+_CLIP = 4.0
+
+
+@dataclass(frozen=True)
+class ScaleScore:
+    """A quadratic function of the measurements of a scale. It estimates the loss of mSA against the best scale.
+
+    Attributes
+    ----------
+    mean, spread : tuple of float
+        Mean and standard deviation of each measurement.
+    weights : tuple of float
+        Weights of the terms; see `terms`.
+    """
+
+    mean: tuple[float, ...]
+    spread: tuple[float, ...]
+    weights: tuple[float, ...]
+
+    def predict(self, measurements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the score of each scale.
+
+        Parameters
+        ----------
+        measurements : NDArray[np.float64] (N, 18)
+            One row for each scale.
+        """
+        products = terms(measurements, np.array(self.mean), np.array(self.spread)) * np.array(self.weights)
+        score: NDArray[np.float64] = products.sum(axis=1)
+        return score
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Return plain JSON types."""
+        return {"mean": list(self.mean), "spread": list(self.spread), "weights": list(self.weights)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ScaleScore:
+        """Inverse of `to_json`.
+
+        Raises
+        ------
+        BundleError
+            If a list is missing, has another length, or contains something else than finite numbers.
+        """
+        lists = []
+        for name, length in (("mean", FEATURES), ("spread", FEATURES), ("weights", TERMS)):
+            numbers = values.get(name) if isinstance(values, Mapping) else None
+            valid = isinstance(numbers, list) and len(numbers) == length
+            if not valid or not all(type(number) in (int, float) and abs(number) < 1e9 for number in numbers or []):
+                raise BundleError(f"scale_score.{name}: expected a list of {length} numbers")
+            lists.append(tuple(float(number) for number in numbers or []))
+        if min(lists[1]) <= 0:
+            raise BundleError("scale_score.spread: expected positive numbers")
+        return cls(*lists)
+
+
+def terms(
+    measurements: NDArray[np.float64], mean: NDArray[np.float64], spread: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return a constant, the standardised measurements and their products, (N, 190)."""
+    standardised = np.clip((measurements - mean) / spread, -_CLIP, _CLIP)
+    first, second = np.triu_indices(measurements.shape[1])
+    return np.concatenate(
+        [np.ones((len(measurements), 1)), standardised, standardised[:, first] * standardised[:, second]], axis=1
+    )

@@ -1,0 +1,179 @@
+"""Learn the score by which the scale of an image is found, from labelled images that are shown at several sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_unet.data.dataset import Example
+from nucleus_unet.errors import DataError
+from nucleus_unet.evaluation.metrics import score_image
+from nucleus_unet.inference.engine import Predictor
+from nucleus_unet.inference.factory import open_engine
+from nucleus_unet.inference.label_scaling import scale_labels
+from nucleus_unet.inference.scale_search import Found, measure_scales, segment_at_scales
+from nucleus_unet.io.atomic import check_new_folder, folder_written_atomically
+from nucleus_unet.model.bundle import Bundle, save_bundle
+from nucleus_unet.model.group_config import GroupConfig
+from nucleus_unet.model.scale_score import ScaleScore, terms
+from nucleus_unet.preprocessing.normalisation import normalise_image
+from nucleus_unet.preprocessing.resample import resample
+from nucleus_unet.training.calibration import Track, untracked
+from nucleus_unet.training.magnification import add_fine_texture
+
+# Each image is shown at its own size and at two of these sizes.
+_MAGNIFICATIONS = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+# Enlarged images are cropped to this side in pixels.
+_MAX_SIDE = 1024
+# Scales that are worse than the best one by more than this much of mSA are equally bad.
+_WORST = 0.4
+# Weight of the squared weights against the squared errors.
+_RIDGE = 1000.0
+
+
+class Shown(NamedTuple):
+    """A labelled image at another size.
+
+    Attributes
+    ----------
+    pixels : NDArray[np.float32] (H, W) or (H, W, 3)
+        Normalised pixels.
+    labels : NDArray[np.uint32] (H, W)
+        Its nuclei.
+    """
+
+    pixels: NDArray[np.float32]
+    labels: NDArray[np.uint32]
+
+
+def show_at(example: Example, magnification: float, rng: np.random.Generator | None = None) -> Shown:
+    """Show the middle of an image at another size.
+
+    Parameters
+    ----------
+    example
+        Labelled image.
+    magnification
+        Below 1, the image becomes smaller.
+    rng
+        Draws the texture that an objective of that magnification shows. None: the image is only enlarged.
+    """
+    side = int(_MAX_SIDE / magnification)
+    middle = tuple(
+        slice(max(0, (size - side) // 2), max(0, (size - side) // 2) + side) for size in example.labels.shape
+    )
+    pixels, labels = normalise_image(example.image)[middle], example.labels[middle].astype(np.uint32)
+    if magnification == 1:
+        return Shown(np.ascontiguousarray(pixels), labels)
+    pixels = resample(np.ascontiguousarray(pixels), magnification)
+    opaque = np.where(labels > 0, np.uint8(255), np.uint8(0))
+    labels = scale_labels(labels, opaque, (pixels.shape[0], pixels.shape[1]), 1 / magnification, threshold=0.5)
+    if rng is None or magnification < 1:
+        return Shown(pixels, labels)
+    planes = np.moveaxis(pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=-1), -1, 0)
+    is_dark = bool(np.median(planes) < 0.5)
+    textured = add_fine_texture(np.ascontiguousarray(planes), labels, magnification, is_dark, rng)
+    return Shown(np.moveaxis(textured, 0, -1) if pixels.ndim == 3 else textured[0], labels)
+
+
+def fit_scale_score(
+    engine: Predictor, config: GroupConfig, examples: Sequence[Example], *, tile: int, track: Track = untracked
+) -> ScaleScore:
+    """Learn a score of scales by ridge regression.
+
+    Parameters
+    ----------
+    engine, config
+        The model, and its settings of the grouping.
+    examples
+        Labelled images of many kinds.
+    tile
+        Largest side of a tile in pixels.
+    track
+        Shows the progress.
+    """
+    rng = np.random.default_rng(0)
+    measurements, losses = [], []
+    for number, example in enumerate(track(examples, "images at several sizes")):
+        larger = (_MAGNIFICATIONS[(number + step) % len(_MAGNIFICATIONS)] for step in (0, 3))
+        for magnification in (1.0, *larger):
+            shown = show_at(example, magnification, rng)
+            if not shown.labels.any():
+                continue
+            found = segment_at_scales(engine, config, shown.pixels, tile=tile)
+            measurements.append(measure_scales([found], config.foreground_threshold))
+            losses.append(_losses(found, shown.labels, config.foreground_threshold))
+    if not measurements:
+        raise DataError("expected labelled nuclei to learn from, found none")
+    return _fit(np.concatenate(measurements), np.concatenate(losses))
+
+
+def fit_scale_score_of_bundle(
+    bundle: Bundle, examples: Sequence[Example], out: Path, *, device: str = "auto", track: Track = untracked
+) -> None:
+    """Learn a bundle's score of scales, and save the model with it as a new bundle.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    examples
+        Labelled images.
+    out
+        Folder of the new bundle, new or empty. It is written atomically.
+    device
+        Device of the network. See `nucleus_unet.inference.devices.choose_device`.
+    track
+        Shows the progress.
+
+    Raises
+    ------
+    SettingsError
+        ``out`` is not a new or empty folder.
+    DataError
+        There are no images, or no nuclei in them.
+    """
+    check_new_folder(out, "the model bundle")
+    engine = open_engine(bundle, device=device)
+    score = fit_scale_score(engine, bundle.config.group, examples, tile=engine.default_tile, track=track)
+    with folder_written_atomically(out) as folder:
+        save_bundle(
+            folder,
+            bundle.weights,
+            replace(bundle.config, name=out.resolve().name, scale_score=score),
+            quantisation=bundle.quantisation,
+            metrics=bundle.metrics,
+            card=bundle.card or None,
+        )
+
+
+def _losses(found: Iterable[Found], truth: NDArray[np.uint32], threshold: float) -> NDArray[np.float64]:
+    """Return the difference of mSA from the best scale, for each scale."""
+    shape = (truth.shape[0], truth.shape[1])
+    values = []
+    for result in found:
+        ratio = result.labels.shape[0] / shape[0]
+        labels = scale_labels(result.labels, result.maps[..., 0], shape, ratio, threshold=threshold)
+        values.append(np.mean(score_image(truth, labels).average_precision))
+    losses: NDArray[np.float64] = np.maximum(np.array(values) - max(values), -_WORST)
+    return losses
+
+
+def _fit(measurements: NDArray[np.float64], losses: NDArray[np.float64]) -> ScaleScore:
+    mean, spread = measurements.mean(axis=0), measurements.std(axis=0) + 1e-6
+    every = terms(measurements, mean, spread)[:, 1:]
+    centre, width = every.mean(axis=0), every.std(axis=0) + 1e-6
+    standardised = (every - centre) / width
+    penalty = _RIDGE * np.eye(standardised.shape[1])
+    weights = (
+        np.linalg.solve(standardised.T @ standardised + penalty, standardised.T @ (losses - losses.mean())) / width
+    )
+    constant = losses.mean() - (weights * centre).sum()
+    return ScaleScore(
+        *(tuple(float(f"{value:.6g}") for value in values) for values in (mean, spread, [constant, *weights]))
+    )

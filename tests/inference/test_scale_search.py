@@ -1,0 +1,180 @@
+"""The scale of an image is found from its nuclei."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from nucleus_unet import Segmenter
+from nucleus_unet.inference import scale_search
+from nucleus_unet.inference.scale_search import SCALES, Found, choose_regions, measure_scales
+from numpy.typing import NDArray
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Segmenter:
+    return Segmenter.from_pretrained(device="cpu")
+
+
+def discs(diameter: int, *, side: int = 3, colours: bool = False) -> NDArray[np.uint8]:
+    """Soft discs in a square pattern, with noise."""
+    step = round(1.75 * diameter)
+    rows, columns = np.mgrid[: side * step, : side * step]
+    distance = np.hypot(rows % step - step / 2, columns % step - step / 2)
+    noise = np.random.default_rng(0).normal(0, 2, distance.shape)
+    grey = np.clip(np.rint(np.clip((diameter / 2 + 1.5 - distance) / 3, 0, 1) * 180 + 12 + noise), 0, 255)
+    return (255 - np.stack([grey, grey, grey // 2], -1) if colours else grey).astype(np.uint8)
+
+
+@pytest.mark.parametrize("diameter", [8, 24, 60, 120, 230])
+def test_nuclei_of_any_size_are_found_without_being_told(embedded: Segmenter, diameter: int) -> None:
+    side = 12 if diameter < 20 else 3
+    nuclei = embedded.predict(discs(diameter, side=side))
+    assert len(nuclei) == side**2
+    np.testing.assert_allclose(2 * np.sqrt(nuclei.table["area"] / np.pi), diameter + 2, rtol=0.25)
+
+
+def test_the_scale_is_in_the_plan_and_in_one_line_of_the_log(
+    embedded: Segmenter, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="nucleus_unet"):
+        nuclei = embedded.predict(discs(120))
+    assert nuclei.plan.scale < 0.5
+    lines = [record.message for record in caplog.records if "pixels wide" in record.message]
+    assert len(lines) == 1
+    assert f"scaled by {nuclei.plan.scale:g}" in lines[0]
+
+
+def test_the_diameter_overrules_what_is_found(embedded: Segmenter) -> None:
+    reference = embedded.bundle.config.diameter
+    assert embedded.predict(discs(120), diameter=reference).plan.scale == 1
+
+
+def test_a_model_without_a_score_keeps_the_size_of_images(segmenter: Segmenter) -> None:
+    assert segmenter.bundle.config.scale_score is None
+    assert segmenter.predict(discs(120)).plan.scale == 1
+
+
+@pytest.mark.parametrize("value", [0, 77])
+def test_an_image_without_nuclei_keeps_its_size(embedded: Segmenter, value: int) -> None:
+    image = np.full((100, 120), value, np.uint8)
+    image[0, 0] += 1
+    assert embedded.predict(image).plan.scale == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"tile": 512}, {"tissue": False}, {"workers": 1, "block": 200}])
+def test_a_slide_has_the_scale_and_the_labels_of_the_image(
+    embedded: Segmenter, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    image = discs(120, side=4)
+    whole = embedded.predict(image)
+    slide = embedded.predict_slide(image, out=tmp_path / "out", **options)
+    assert slide.plan.prediction.scale == whole.plan.scale < 0.5
+    np.testing.assert_array_equal(tifffile.imread(slide.labels_path), whole.labels)
+
+
+def test_a_large_slide_is_scaled_as_the_image_by_the_same_regions(
+    embedded: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scale_search, "_WHOLE_PIXELS", 600**2)
+    monkeypatch.setattr(scale_search, "_REGION_SIDE", 500)
+    image = np.full((1000, 1300), 12, np.uint8)
+    image[400:1000, 600:1200] = discs(114)[:600, :600]
+    whole = embedded.predict(image)
+    square = [[500, 300], [1300, 300], [1300, 1000], [500, 1000], [500, 300]]
+    roi = {"type": "Polygon", "coordinates": [square]}
+    slide = embedded.predict_slide(image, out=tmp_path / "out", tile=400, roi=roi)
+    assert slide.plan.prediction.scale == whole.plan.scale < 0.5
+    np.testing.assert_array_equal(tifffile.imread(slide.labels_path), whole.labels)
+
+
+def test_a_slide_that_is_resumed_keeps_its_scale(embedded: Segmenter, tmp_path: Path) -> None:
+    image = discs(120)
+    first = embedded.predict_slide(image, out=tmp_path / "out")
+    again = embedded.predict_slide(image, out=tmp_path / "out")
+    assert again.plan == first.plan
+
+
+def test_the_pixel_size_of_stained_tissue_decides_if_the_nuclei_agree(embedded: Segmenter, tmp_path: Path) -> None:
+    path = tmp_path / "tissue.tif"
+    options: dict[str, Any] = {"photometric": "rgb", "metadata": {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm"}}
+    tifffile.imwrite(path, discs(20, side=8, colours=True), ome=True, **options)
+    assert embedded.predict(path).plan.scale == 2
+
+
+def test_the_pixel_size_of_stained_tissue_is_not_believed_if_the_nuclei_are_far_larger(
+    embedded: Segmenter, tmp_path: Path
+) -> None:
+    path = tmp_path / "tissue.tif"
+    options: dict[str, Any] = {"photometric": "rgb", "metadata": {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm"}}
+    tifffile.imwrite(path, discs(130, colours=True), ome=True, **options)
+    assert embedded.predict(path).plan.scale <= 0.35
+
+
+def test_a_share_of_the_median_area_drops_fragments_of_images_and_slides(embedded: Segmenter, tmp_path: Path) -> None:
+    image = discs(60, side=4)
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
+    for row in (105, 210):
+        speck = np.hypot(rows - row, columns - 105) < 12
+        image[speck] = 190
+    every = embedded.predict(image)
+    whole = embedded.predict(image, min_area=0.3)
+    assert len(every) == 18
+    assert len(whole) == 16
+    slide = embedded.predict_slide(image, out=tmp_path / "out", min_area=0.3)
+    np.testing.assert_array_equal(tifffile.imread(slide.labels_path), whole.labels)
+
+
+def at_scales(per_scale: dict[float, list[tuple[slice, slice, float]]], side: int) -> list[Found]:
+    """Return rectangles as nuclei with probabilities, at every scale of an image with a side."""
+    found = []
+    for scale in SCALES:
+        length = round(side * scale)
+        labels = np.zeros((length, length), np.uint32)
+        maps = np.zeros((length, length, 4), np.uint8)
+        probabilities = []
+        for number, (rows, columns, probability) in enumerate(per_scale.get(scale, []), start=1):
+            labels[rows, columns] = number
+            maps[rows, columns, 0] = 255
+            probabilities.append(probability)
+        found.append(Found(maps, labels, np.array(probabilities, np.float32)))
+    return found
+
+
+def test_the_measurements_are_those_of_their_documentation() -> None:
+    coarse = [(slice(10, 20), slice(10, 20), 0.9)]
+    fine = [(slice(20, 40), slice(20, 40), 0.7), (slice(60, 70), slice(60, 80), 0.5)]
+    rows = measure_scales([at_scales({0.5: coarse, 1.0: fine}, 100)], 0.5)
+    assert rows.shape == (6, 18)
+    half, one = rows[4], rows[5]
+    # The one nucleus at scale 0.5 is one of two at scale 1, which has two thirds of their area.
+    assert half[6:12] == pytest.approx([1, 2 / 3, 0.6 - 0.9, np.log(3 / 2), (600 - 400) / 600, 1])
+    assert one[:6] == pytest.approx([2 / 3, 1, 0.9 - 0.6, np.log(2 / 3), (400 - 600) / 600, 1])
+    assert half[12:15] == pytest.approx([0.9, 0.9, 400 / 600])
+    diameters = 2 * np.sqrt(np.array([400, 200]) / np.pi)
+    weighted = (diameters * [400, 200]).sum() / 600
+    weighted_probability = (0.7 * 400 + 0.5 * 200) / 600
+    expected = [0.6, weighted_probability, 1, np.log(np.median(diameters) + 1e-3), np.log(weighted + 5), np.log(3)]
+    assert one[12:] == pytest.approx(expected, rel=1e-6)
+    assert one[6:12].tolist() == [0] * 6
+    assert rows[0, :6].tolist() == [0] * 6
+
+
+def test_several_regions_are_measured_as_one() -> None:
+    region = at_scales({0.5: [(slice(0, 10), slice(0, 10), 0.8)], 1.0: [(slice(0, 20), slice(0, 20), 0.8)]}, 64)
+    empty = at_scales({}, 64)
+    alone, both = measure_scales([region], 0.5), measure_scales([region, empty], 0.5)
+    np.testing.assert_allclose(both, alone)
+
+
+def test_regions_of_a_large_image_show_what_has_contrast() -> None:
+    image = np.zeros((5000, 6000), np.float32)
+    image[3000:4500, 3500:5500] = np.random.default_rng(0).random((1500, 2000), np.float32)
+    regions = choose_regions(lambda rows, columns: image[rows, columns], (5000, 6000))
+    assert len(regions) == 3
+    for rows, columns in regions:
+        assert image[rows, columns].mean() > 0.1

@@ -1,0 +1,66 @@
+"""The learned score of scales, and its form in a bundle."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nucleus_unet.errors import BundleError
+from nucleus_unet.model.scale_score import FEATURES, TERMS, ScaleScore, terms
+
+
+def random_score(seed: int) -> ScaleScore:
+    rng = np.random.default_rng(seed)
+    mean, spread, weights = rng.normal(size=FEATURES), rng.uniform(0.1, 2, FEATURES), rng.normal(size=TERMS)
+    return ScaleScore(tuple(mean.tolist()), tuple(spread.tolist()), tuple(weights.tolist()))
+
+
+@given(seed=st.integers(0, 99))
+def test_the_score_is_the_quadratic_function_of_its_weights(seed: int) -> None:
+    score, rng = random_score(seed), np.random.default_rng(seed + 100)
+    measurements = rng.normal(size=(3, FEATURES))
+    for row, predicted in zip(measurements, score.predict(measurements), strict=True):
+        standard = [min(4, max(-4, (row[i] - score.mean[i]) / score.spread[i])) for i in range(FEATURES)]
+        pairs = [standard[i] * standard[j] for i in range(FEATURES) for j in range(i, FEATURES)]
+        assert predicted == pytest.approx(np.dot(score.weights, [1, *standard, *pairs]))
+
+
+def test_a_measurement_far_from_all_others_counts_no_more_than_four_deviations() -> None:
+    mean, spread = np.zeros(FEATURES), np.ones(FEATURES)
+    np.testing.assert_array_equal(
+        terms(np.full((1, FEATURES), 1e9), mean, spread), terms(np.full((1, FEATURES), 4.0), mean, spread)
+    )
+
+
+def test_json_keeps_the_score() -> None:
+    score = random_score(0)
+    assert ScaleScore.from_json(json.loads(json.dumps(score.to_json()))) == score
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("mean", None),
+        ("mean", [0.0] * (FEATURES - 1)),
+        ("mean", "0" * FEATURES),
+        ("weights", [float("nan")] * TERMS),
+        ("weights", [float("inf")] * TERMS),
+        ("weights", [True] * TERMS),
+        ("weights", [["x"]] * TERMS),
+        ("spread", [0.0] * FEATURES),
+        ("spread", [-1.0] * FEATURES),
+    ],
+)
+def test_a_malformed_score_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(BundleError, match=f"scale_score.{name}"):
+        ScaleScore.from_json({**random_score(0).to_json(), name: value})
+
+
+@pytest.mark.parametrize("values", [[], 3, "score", {}])
+def test_something_else_than_a_score_is_refused(values: Any) -> None:
+    with pytest.raises(BundleError, match="scale_score"):
+        ScaleScore.from_json(values)
