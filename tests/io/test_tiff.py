@@ -221,3 +221,21 @@ def test_the_planes_of_an_stk_are_those_of_its_one_page(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="it has 4 planes"):
         read_image(path)
     np.testing.assert_array_equal(read_image(path, z=3), stack[3])
+
+
+def test_a_file_that_is_too_large_for_memory_is_referred_to_the_reader_of_slides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", BYTES)
+    monkeypatch.setattr("nucleus_unet.io.source._MOST_PIXELS", BYTES.size - 1)
+    with pytest.raises(ImageError, match=r"a.tif: expected at most 1199 pixels .* got 30 x 40: .*nucleus-unet slide"):
+        read_image(tmp_path / "a.tif")
+    assert open_image(tmp_path / "a.tif").plane().read(slice(0, 3), slice(30, 40)).shape == (3, 10)
+
+
+def test_positions_are_scenes(tmp_path: Path) -> None:
+    stack = np.stack([BYTES, BYTES + np.uint8(1)])
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", metadata={"axes": "PYX"})
+    with pytest.raises(ImageError, match=r"it has 2 scenes \(0 position 0, 1 position 1\); choose one with --scene"):
+        read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif", scene=1), stack[1])

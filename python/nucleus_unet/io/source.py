@@ -31,6 +31,9 @@ from nucleus_unet.io.scene import Channel, OpenedFile, Scene
 
 logger = logging.getLogger(__name__)
 
+# Pixels of a file that are read at once.
+_MOST_PIXELS = 2**30
+
 
 class ImageSource:
     """An opened image file or array. A context manager; any number of threads may read at once.
@@ -157,8 +160,17 @@ class ImageSource:
             )
 
     def read(self, plane: Plane) -> NDArray[Any]:
-        """Read all pixels of a plane of this source; see `nucleus_unet.io.plane.read_whole`."""
+        """Read all pixels of a plane of this source; see `nucleus_unet.io.plane.read_whole`.
+
+        A file of more than 2^30 pixels is refused, because it does not fit into the memory of most machines.
+        """
         with self._named():
+            height, width = plane.shape
+            if self._prefix and height * width > _MOST_PIXELS:
+                raise ImageError(
+                    f"expected at most {_MOST_PIXELS} pixels to be read at once, got {height} x {width}: segment it in "
+                    "parts with `nucleus-unet slide` (Segmenter.predict_slide in Python)"
+                )
             return read_whole(plane)
 
     def close(self) -> None:

@@ -163,7 +163,7 @@ def _scenes(
             shape=tuple(sizes[axis] for axis in axes),
             dtype=colours.dtype,
             read=reader.region_reader({other: place} if other else {}),
-            name=f"{tifffile.TIFF.AXES_NAMES.get(other, other)} {place}" if other else metadata.name(image.number),
+            name=f"{_other_name(other)} {place}" if other else metadata.name(image.number),
             channels=channels if "C" in sizes else (),
             samples=colours.samples,
             pixel_size=metadata.pixel_size(series, image.number),
@@ -171,6 +171,11 @@ def _scenes(
         )
         for place in range(sizes.get(other, 1))
     ]
+
+
+def _other_name(axis: str) -> str:
+    """Return the name of an axis that is none of T, Z, C, Y, X and S. Positions are phases to tifffile."""
+    return "position" if axis == "P" else str(tifffile.TIFF.AXES_NAMES.get(axis, axis))
 
 
 def _kind(opened: tifffile.TiffFile) -> str:
