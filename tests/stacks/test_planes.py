@@ -347,7 +347,7 @@ def test_a_record_never_names_files_of_other_folders(segmenter: Segmenter, hyper
 
 def test_an_image_that_cannot_be_read_leaves_no_folder(segmenter: Segmenter, tmp_path: Path) -> None:
     stack = STACK[:2, 0, 0].astype(np.float32)
-    stack[0, 3, 3] = np.nan
+    stack[:, 3, 3] = np.nan
     with pytest.raises(ImageError, match="finite"):
         write(segmenter, stack, tmp_path / "out", axes="TYX", time="all")
     assert not (tmp_path / "out").exists()

@@ -46,9 +46,17 @@ class Record:
     files: list[str] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def of(cls, image: Path | None, settings: dict[str, Any], selection: Selection, formats: Sequence[str]) -> Record:
-        """Return the record of a run that is to be made."""
-        facts = None if image is None else file_facts(image)
+    def of(
+        cls,
+        image: Path | None,
+        settings: dict[str, Any],
+        selection: Selection,
+        formats: Sequence[str],
+        *,
+        alone: bool,
+    ) -> Record:
+        """Return the record of a run that is to be made; ``alone`` tells whether no other file contains pixels."""
+        facts = file_facts(image) if image is not None and alone else None
         path = None if image is None else str(image.resolve())
         record = cls(path, facts, settings, dataclasses.asdict(selection), list(formats))
         return cls(**json.loads(json.dumps(dataclasses.asdict(record))))

@@ -102,7 +102,7 @@ class StackRun:
         """
         places = self.selection.places(source)
         layout = Layout(self.out, source, several_scenes=_is_several_scenes(self.selection))
-        record = Record.of(self.image, self.settings, self.selection, self.formats)
+        record = Record.of(self.image, self.settings, self.selection, self.formats, alone=source.alone)
         saved = self._saved(record, result_files(layout, places, self.formats))
         if saved is not None and saved.is_of(record) and not self.overwrite:
             result = saved.result(self.out)
