@@ -17,6 +17,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from helpers.stacks import draw_stack, write_hyperstack, write_plate
 from skimage.data import immunohistochemistry
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,6 +96,10 @@ def folder_of_a_reader(tmp_path: Path) -> Path:
     channels = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP"]}}
     tifffile.imwrite(tmp_path / "channels.ome.tif", np.stack([picture, picture // 2]), metadata=channels)
     (tmp_path / "channels.ome.tif").rename(tmp_path / "channels.tif")
+    write_hyperstack(tmp_path / "stack.tif", draw_stack(times=4), "ImageJ")
+    write_plate(
+        tmp_path / "plate.zarr", {"B/03": [picture[:64, :64], picture[64:128, :64]], "C/04": [picture[:64, 64:128]]}
+    )
     brown = np.ascontiguousarray(immunohistochemistry()[:256, :256])
     (tmp_path / "ihc.png").write_bytes(bytes(imagecodecs.png_encode(brown)))
     corners = [[20, 20], [200, 20], [200, 200], [20, 200], [20, 20]]

@@ -1,7 +1,7 @@
 """Find every nucleus in a microscopy image of any size, out of the box, offline.
 
-`Segmenter` finds nuclei. `Segmentation` is its result for an image, `SlideResult` for a slide. All names load on first
-use, so that importing the package stays quick.
+`Segmenter` finds nuclei. `Segmentation` is its result for an image, `SlideResult` for a slide, `StackResult` for many
+planes on disk. All names load on first use, so that importing the package stays quick.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nucleus_unet.segmenter import Segmenter
     from nucleus_unet.slides.export import export_slide
     from nucleus_unet.slides.result import SlideResult
+    from nucleus_unet.stacks.result import StackResult
 
 __all__ = [
     "Bundle",
@@ -29,6 +30,7 @@ __all__ = [
     "Segmenter",
     "SlideOptions",
     "SlideResult",
+    "StackResult",
     "__version__",
     "errors",
     "export_slide",
@@ -46,6 +48,7 @@ __getattr__, __dir__ = lazy_names(
         "Segmenter": "nucleus_unet.segmenter",
         "SlideOptions": "nucleus_unet.options",
         "SlideResult": "nucleus_unet.slides.result",
+        "StackResult": "nucleus_unet.stacks.result",
         "errors": "nucleus_unet.errors",
         "export_slide": "nucleus_unet.slides.export",
         "load_bundle": "nucleus_unet.model.bundle",

@@ -15,14 +15,18 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypedDict, TypeVar
+from typing import Any, Literal, Self, TypedDict, TypeVar
 
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.io.projections import PROJECTIONS
+from nucleus_unet.io.selection import Combine, Selection, check_channels, check_places
 from nucleus_unet.progress import Show
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Check = Callable[[str, Any], Any]
 """Returns a valid value as a plain number, truth value or the like; raises `SettingsError` for any other."""
+Places = int | str | slice
+Projection = Literal["max", "mean", "focus"]
 Roi = Path | str | Mapping[str, Any] | Sequence[Any]
 
 _LARGEST = 2**31 - 1
@@ -78,12 +82,19 @@ def _flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def _channel(name: str, value: Any) -> int | str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise SettingsError(f"{name}: expected the number or the name of a channel, got {value!r}")
-    return int(value)
+def _one_of(*words: str) -> Check:
+    def check(name: str, value: Any) -> str:
+        if value not in words:
+            raise SettingsError(f"{name}: expected {' or '.join(map(repr, words))}, got {value!r}")
+        return str(value)
+
+    return check
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise SettingsError(f"{name}: expected text, got {value!r}")
+    return value
 
 
 def _show(name: str, value: Any) -> Any:
@@ -128,11 +139,24 @@ class ImageOptions:
         unless the nuclei are more than twice as large or small.
     mpp : float, optional
         Pixel size of the image in micrometres; give it in place of ``diameter``.
-    channel : int or str, optional
+    channel : int, str or sequence of these, optional
         Segment this channel only: its number (negative numbers count from the last one) or, of a file that names its
-        channels, its name.
+        channels, its name. Several become one, as ``combine`` says.
+    combine : str
+        How several channels become one nuclear stain: ``"sum"`` or ``"max"``, the largest value.
+    z : int, str or slice, optional
+        Which planes of a stack: a number, a range such as ``"0:10"``, ``"all"``; or a projection of all to one:
+        ``"max"``, ``"mean"``, ``"focus"`` (each pixel from the plane that is sharpest around it).
+    time : int, str or slice, optional
+        Which times: a number, a range such as ``"0:10"`` or ``"::2"``, or ``"all"``.
+    scene : int, str or slice, optional
+        Which images of a file that has several, such as positions, scanned areas or fields of a plate: a number, a
+        name, a range, or ``"all"``.
     channel_axis : int, optional
         Axis that holds the channels, if it is not the last one. The metadata of a file tells it.
+    axes : str, optional
+        A letter for each axis in order, such as ``"TZCYX"``, of an array or of a file that does not say it: T time, Z
+        plane of a stack, C channel, Y row, X column, S sample of a colour.
     augment : bool
         Use test-time augmentation: average the network's output over eight rotations and mirror images. This is a
         little better and takes eight times as long.
@@ -160,8 +184,19 @@ class ImageOptions:
     mpp: float | None = _option(
         None, _real(), "Pixel size in micrometres, in place of --diameter and of what the file says."
     )
-    channel: int | str | None = _option(None, _channel, "Number or name of the channel to segment.")
+    channel: int | str | Sequence[int | str] | None = _option(
+        None, check_channels, "Number or name of the channel to segment. Given several times, the channels become one."
+    )
+    combine: Combine = _option("sum", _one_of("sum", "max"), "How several channels become one.")  # noqa: RUF009
+    z: Places | None = _option(  # noqa: RUF009
+        None, check_places(*PROJECTIONS), "Planes of a stack: max, mean, focus (projections), a number, 0:10, all."
+    )
+    time: Places | None = _option(None, check_places(), "Times: a number, 0:10, all.")  # noqa: RUF009
+    scene: Places | None = _option(None, check_places(names=True), "Scenes: a number, a name, 0:10, all.")  # noqa: RUF009
     channel_axis: int | None = _option(None, _whole(-32, 31))
+    axes: str | None = _option(
+        None, _text, "A letter for each axis in order, such as TZYX, if the file does not say it."
+    )
     augment: bool = _option(False, _flag, "Test-time augmentation: better, and 8 times slower.", flag="--augment")
     dab: bool | None = _option(
         None,
@@ -178,6 +213,12 @@ class ImageOptions:
             value = getattr(self, each.name)
             if value is not None or each.default is not None:
                 object.__setattr__(self, each.name, each.metadata["check"](each.name, value))
+
+    @property
+    def selection(self) -> Selection:
+        """Which planes of a file are meant."""
+        names = [each.name for each in dataclasses.fields(Selection)]
+        return Selection(**{name: getattr(self, name) for name in names})
 
     def keywords(self) -> dict[str, Any]:
         """Return the options by name, as a call takes them."""
@@ -234,15 +275,17 @@ class SlideOptions(ImageOptions):
     )
 
 
-class ImageKeywords(TypedDict, total=False):
-    """The names and types of `ImageOptions`, for type checkers."""
+class _CommonKeywords(TypedDict, total=False):
+    """The options that do not choose scenes, times and planes of a stack."""
 
     threshold: float | None
     min_area: int | float | None
     diameter: float | None
     mpp: float | None
-    channel: int | str | None
+    channel: int | str | Sequence[int | str] | None
+    combine: Combine
     channel_axis: int | None
+    axes: str | None
     augment: bool
     dab: bool | None
     tile: int | None
@@ -250,9 +293,27 @@ class ImageKeywords(TypedDict, total=False):
     cancel: threading.Event | None
 
 
+class ImageKeywords(_CommonKeywords, total=False):
+    """The names and types of `ImageOptions`, for type checkers."""
+
+    z: Places | None
+    time: Places | None
+    scene: Places | None
+
+
 class PredictKeywords(ImageKeywords, total=False):
     """The names and types of `PredictOptions`, for type checkers."""
 
+    batch_size: int
+    maps: bool
+
+
+class OnePlaneKeywords(_CommonKeywords, total=False):
+    """Those of `PredictOptions` that mean one plane, as far as types tell."""
+
+    z: int | Projection | None
+    time: int | None
+    scene: int | None
     batch_size: int
     maps: bool
 

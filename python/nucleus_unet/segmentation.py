@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nucleus_unet import _core
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.paths import check_path
+from nucleus_unet.io.selection import Place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,6 +65,8 @@ class Segmentation:
         column offset in half pixels plus 128.
     mpp : float or None
         Pixel size of the image in micrometres, if an option or the file gives it.
+    place : Place
+        Where in its file the image lies: ``place.scene``, ``place.scene_name``, ``place.frame``, ``place.plane``.
     """
 
     labels: NDArray[np.uint32]
@@ -72,6 +75,7 @@ class Segmentation:
     image: NDArray[Any] = field(repr=False)
     maps: NDArray[np.uint8] | None = field(default=None, repr=False)
     mpp: float | None = None
+    place: Place = Place()  # noqa: RUF009
 
     def __len__(self) -> int:
         return len(self.probabilities)

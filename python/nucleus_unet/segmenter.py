@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
-from numpy.typing import NDArray
-
-from nucleus_unet.errors import ImageError, SettingsError
+from nucleus_unet.batch.images import Image, segment_image, segment_images, segment_plane
+from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.factory import open_engine
-from nucleus_unet.inference.planning import check_for_model
-from nucleus_unet.inference.prefetch import prefetch_map
-from nucleus_unet.inference.segment import segment
+from nucleus_unet.inference.planning import check_for_model, settings_of
 from nucleus_unet.io.paths import check_path
 from nucleus_unet.io.several import several_images
-from nucleus_unet.io.source import open_image
 from nucleus_unet.model.bundle import Bundle, load_bundle
 from nucleus_unet.model.precision import Precision
 from nucleus_unet.options import (
     ImageOptions,
+    OnePlaneKeywords,
     PredictKeywords,
     PredictOptions,
     SlideKeywords,
@@ -30,7 +26,6 @@ from nucleus_unet.options import (
     parse_options,
     takes_options,
 )
-from nucleus_unet.progress import Progress, tracker
 from nucleus_unet.segmentation import Segmentation
 
 if TYPE_CHECKING:
@@ -39,13 +34,9 @@ if TYPE_CHECKING:
     from nucleus_unet.batch.summary import BatchResult
     from nucleus_unet.io.whole import ArrayLike
     from nucleus_unet.slides.result import SlideResult
+    from nucleus_unet.stacks.result import StackResult
 
 logger = logging.getLogger(__name__)
-
-Image = NDArray[Any] | Path | str
-
-# Images of a list that are segmented at once.
-_TOGETHER = 2
 
 
 class Segmenter:
@@ -140,16 +131,38 @@ class Segmenter:
 
     @overload
     def predict(  # type: ignore[overload-overlap] # a path is an iterable of strings, too
-        self, image: Image, **options: Unpack[PredictKeywords]
+        self, image: Image, *, out: None = None, **options: Unpack[OnePlaneKeywords]
     ) -> Segmentation: ...
+
+    @overload
+    def predict(  # type: ignore[overload-overlap]
+        self, image: Image, *, out: None = None, **options: Unpack[PredictKeywords]
+    ) -> Segmentation | Iterator[Segmentation]: ...
+
+    @overload
+    def predict(
+        self,
+        image: Image,
+        *,
+        out: Path | str,
+        formats: Sequence[str] = ...,
+        overwrite: bool = ...,
+        **options: Unpack[PredictKeywords],
+    ) -> StackResult: ...
 
     @overload
     def predict(self, image: Iterable[Image], **options: Unpack[PredictKeywords]) -> list[Segmentation]: ...
 
     @takes_options(PredictOptions)
     def predict(
-        self, image: Image | Iterable[Image], **options: Unpack[PredictKeywords]
-    ) -> Segmentation | list[Segmentation]:
+        self,
+        image: Image | Iterable[Image],
+        *,
+        out: Path | str | None = None,
+        formats: Sequence[str] = ("tif", "csv"),
+        overwrite: bool = False,
+        **options: Unpack[PredictKeywords],
+    ) -> Segmentation | Iterator[Segmentation] | StackResult | list[Segmentation]:
         """Find every nucleus.
 
         Parameters
@@ -158,19 +171,31 @@ class Segmenter:
             The path of an image file of any format that `nucleus_unet.io.source.open_image` reads; or (H, W), or
             (H, W, C) with C = 1, 3 or 4 (alpha), of bool, integers or floating point numbers, from numpy, zarr, dask,
             torch, xarray or Pillow; or a list, tuple or generator of these, which gives a list of results.
+        out
+            Folder for the results of several planes: a stack of label images and one table. They are written plane by
+            plane, so that memory does not grow with their number. A call that was interrupted or killed resumes when it
+            is made again. A finished one does nothing.
+        formats
+            With ``out``, what to write: ``"tif"`` (OME-TIFF with the axes TZYX), ``"csv"``, ``"parquet"`` (needs the
+            ``slides`` extra), ``"ctc"`` (label images as the Cell Tracking Challenge has them).
+        overwrite
+            With ``out``, begin anew if it holds another run, and replace files of the names of results.
         **options
             See `PredictOptions`.
 
         Returns
         -------
-        Segmentation or list of Segmentation
+        Segmentation, iterator of Segmentation, StackResult, or list of Segmentation
+            A `Segmentation` for one plane. An iterator if ``scene``, ``time`` or ``z`` is a range or ``"all"``: planes
+            are read and segmented as it advances, and ``place`` of each says which one it is. A `StackResult` with
+            ``out``. A list for several images.
 
         Raises
         ------
         ImageError
             If this is not an image; the message says what was expected and what came.
         SettingsError
-            If an option is out of range.
+            If an option is out of range; if ``out`` holds another run.
         CancelledError
             If the call was cancelled.
         OSError
@@ -179,9 +204,23 @@ class Segmenter:
         parsed = parse_options(PredictOptions, options)
         check_for_model(self.bundle.config, parsed)
         several = several_images(image)
-        if several is None:
-            return self._predict(image, parsed)  # type: ignore[arg-type]
-        return list(self._predict_many(several, parsed))
+        if several is not None:
+            if out is not None or parsed.selection.several:
+                raise SettingsError("several planes are of one image: call predict for each image")
+            return list(segment_images(self.bundle, self.engine, several, parsed))
+        segment = functools.partial(segment_plane, self.bundle, self.engine)
+        if out is not None:
+            from nucleus_unet.stacks.planes import write_planes
+
+            settings = settings_of(self.bundle, self.engine.identity, parsed)
+            return write_planes(
+                image, Path(out), parsed, segment, formats=formats, settings=settings, overwrite=overwrite
+            )
+        if parsed.selection.several:
+            from nucleus_unet.stacks.planes import each_plane
+
+            return each_plane(image, parsed, segment)
+        return segment_image(self.bundle, self.engine, image, parsed)  # type: ignore[arg-type]
 
     @takes_options(PredictOptions)
     def predict_files(
@@ -354,30 +393,6 @@ class Segmenter:
     def check_options(self, options: ImageOptions) -> None:
         """Raise `SettingsError` if `predict` or `predict_slide` would refuse these options for every image."""
         check_for_model(self.bundle.config, options)
-
-    def _predict(self, image: Image, options: PredictOptions) -> Segmentation:
-        image = check_path(image, "image") if isinstance(image, Path | str) else image
-        with open_image(image, channel_axis=options.channel_axis) as source:
-            plane = source.plane(channel=options.channel)
-            pixels, mpp = source.read(plane), plane.mpp
-        found = segment(self.bundle, self.engine, pixels, options, mpp=mpp)
-        return Segmentation(found.labels, found.probabilities, found.plan, pixels, found.maps, options.mpp or mpp)
-
-    def _predict_many(self, images: list[Image], options: PredictOptions) -> Iterator[Segmentation]:
-        """Segment several images at once: while the network is at one, others are read and grouped."""
-        progress = Progress(options.progress, options.cancel)
-        alone, numbered = dataclasses.replace(options, progress=False), list(enumerate(images))
-        with ThreadPoolExecutor(_TOGETHER) as pool:
-            results = prefetch_map(pool, lambda each: self._predict_numbered(each, alone), numbered, depth=_TOGETHER)
-            for _, result in zip(tracker("images", show=progress)(images), results, strict=True):
-                yield result
-
-    def _predict_numbered(self, numbered: tuple[int, Image], options: PredictOptions) -> Segmentation:
-        index, image = numbered
-        try:
-            return self._predict(image, options)
-        except ImageError as error:
-            raise ImageError(f"images[{index}]: {error}") from error
 
 
 def _open(bundle: Bundle, device: str, precision: Precision) -> Segmenter:

@@ -114,7 +114,7 @@ def prepare_batch(
     named = check_named(images)
     found = find_images(named, why_not, is_whole=is_zarr)
     if not found.images:
-        raise SettingsError(_nothing(named, found))
+        raise nothing_found(named, found)
     check_output_folder(out, "results")
     batch = Batch(found, out, list(dict.fromkeys(formats)), overwrite)
     list_jobs(batch, read_record(batch))
@@ -128,7 +128,8 @@ def _check_extras(formats: Sequence[str]) -> None:
         require_zarr()
 
 
-def _nothing(named: Sequence[str | Path], found: Found) -> str:
+def nothing_found(named: Sequence[str | Path], found: Found) -> SettingsError:
+    """Return the error for paths without an image; it counts what was passed over."""
     text = (
         f"no image found in: {', '.join(map(str, named)) or 'an empty list'} (known are {', '.join(SEARCHED_SUFFIXES)})"
     )
@@ -136,7 +137,7 @@ def _nothing(named: Sequence[str | Path], found: Found) -> str:
     for each in found.passed_over:
         reasons[each.reason] = reasons.get(each.reason, 0) + 1
     passed = "; ".join(f"{count} {reason}" for reason, count in reasons.items())
-    return f"{text}; passed over: {passed}" if passed else text
+    return SettingsError(f"{text}; passed over: {passed}" if passed else text)
 
 
 def read_record(batch: Batch) -> Record:

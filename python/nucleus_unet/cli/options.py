@@ -5,17 +5,22 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from nucleus_unet.exports.names import FORMATS, check_formats
+from nucleus_unet.exports.names import FORMATS, STACK_FORMATS, Format, check_formats
 from nucleus_unet.options import ImageOptions, parse_options
 
 # Types of the values that people type, where they are not those of the library.
-_TYPED: dict[str, Any] = {"channel": str | None, "min_area": float | None, "roi": Path | None}
+_TYPED: dict[str, Any] = {
+    "channel": list[str] | None,
+    **dict.fromkeys(("z", "time", "scene"), str | None),
+    "min_area": float | None,
+    "roi": Path | None,
+}
 
 
 def with_options(kind: type[ImageOptions]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -51,8 +56,18 @@ Formats = Annotated[
 ]
 
 
-def read_formats(text: str) -> list[str]:
-    """Return the names of formats that are separated by commas.
+FormatsOrDefault = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="Formats of the results, separated by commas: by default tif,geojson; of several planes tif,csv.",
+        metavar=f"[{'|'.join([*FORMATS, *(name for name in STACK_FORMATS if name not in FORMATS)])}],...",
+    ),
+]
+
+
+def read_formats(text: str, known: Mapping[str, Format] = FORMATS) -> list[str]:
+    """Return the names of formats that are separated by commas; they must be ``known``.
 
     Raises
     ------
@@ -60,5 +75,5 @@ def read_formats(text: str) -> list[str]:
         If one is unknown, or there is none.
     """
     names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    check_formats(names)
+    check_formats(names, known)
     return names

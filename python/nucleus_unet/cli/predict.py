@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
-from nucleus_unet.cli.inputs import Verbose, end_with, tell_failure, tell_passed_over
-from nucleus_unet.cli.options import Formats, read_formats, with_options
+from nucleus_unet.cli.inputs import Verbose, each_in_turn, end_with, tell_failure, tell_passed_over
+from nucleus_unet.cli.options import FormatsOrDefault, read_formats, with_options
 from nucleus_unet.cli.shared import Device, Model, Out, Precision, bundle_path
+from nucleus_unet.exports.names import FORMATS, STACK_FORMATS
 from nucleus_unet.options import PredictOptions
+
+if TYPE_CHECKING:
+    from nucleus_unet.segmenter import Segmenter
 
 
 @with_options(PredictOptions)
@@ -20,7 +28,7 @@ def predict(
     model: Model = None,
     device: Device = "auto",
     precision: Precision = "auto",
-    formats: Formats = "tif,geojson",
+    formats: FormatsOrDefault = None,
     workers: Annotated[
         int | None, typer.Option(help="Number of images at once; memory grows with it, the results stay.")
     ] = None,
@@ -34,13 +42,22 @@ def predict(
     Hidden files, earlier results and files of other formats in a folder are passed over and counted. A file that cannot
     be segmented is reported, and the command goes on. It then ends with exit code 1. The table summary.csv in the
     output folder has a row for each image.
+
+    Ranges and all of --scene, --time and --z give each image a folder: label images with the axes TZYX, and one table.
     """
     from nucleus_unet.batch.prepare import prepare_batch
     from nucleus_unet.batch.run import check_workers, run_batch
     from nucleus_unet.segmenter import Segmenter
 
     workers = check_workers(workers)
-    batch = prepare_batch(images, out, formats=read_formats(formats), overwrite=overwrite)
+    if options.selection.several:
+        names = read_formats(formats or "tif,csv", STACK_FORMATS)
+        segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
+        segmenter.check_options(options)
+        _predict_stacks(segmenter, images, out, options, names, overwrite=overwrite, verbose=verbose)
+        return
+    names = read_formats(formats or "tif,geojson", FORMATS)
+    batch = prepare_batch(images, out, formats=names, overwrite=overwrite)
     tell_passed_over(batch.passed_over, names=verbose)
     segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
     segmenter.check_options(options)
@@ -49,5 +66,45 @@ def predict(
         typer.echo(f"{run.resumed} of {len(run.files)} images were done already")
     if run.changed:
         typer.echo(f"{len(run.changed)} images had changed since, and were segmented again")
+    typer.echo(f"{run.nuclei} nuclei in {len(run.files) - len(run.failures)} images, written to {out}")
+    end_with(len(run.failures), where=f"{run.summary} lists them")
+
+
+def _predict_stacks(
+    segmenter: Segmenter,
+    images: Sequence[str],
+    out: Path,
+    options: PredictOptions,
+    formats: Sequence[str],
+    *,
+    overwrite: bool,
+    verbose: bool,
+) -> None:
+    """Segment several planes of each image; each image gets a folder."""
+    from nucleus_unet.batch.find import find_images
+    from nucleus_unet.batch.formats import why_not
+    from nucleus_unet.batch.keep import keep_folder_names
+    from nucleus_unet.batch.prepare import nothing_found
+    from nucleus_unet.batch.summary import BatchResult, FileSummary, write_summary
+    from nucleus_unet.io.atomic import check_output_folder
+    from nucleus_unet.io.file_facts import is_image
+
+    found = find_images(images, why_not, is_whole=is_image)
+    if not found.images:
+        raise nothing_found(images, found)
+    check_output_folder(out, "results")
+    tell_passed_over(found.passed_over, names=verbose)
+    keywords = {**options.keywords(), "progress": True}
+
+    def find(path: Path, folder: Path) -> FileSummary:
+        begun = time.perf_counter()
+        result = segmenter.predict(path, out=folder, formats=formats, overwrite=overwrite, **keywords)
+        areas = [plane.median_area for plane in result.planes if plane.median_area is not None]
+        median = float(np.median(areas)) if areas else None
+        return FileSummary(path, "", len(result), median, None, time.perf_counter() - begun, "", folder)
+
+    folders = keep_folder_names(found.images, out, command="predict, several planes")
+    run = BatchResult(out, each_in_turn(folders, find), found.passed_over, 0, [])
+    write_summary(run)
     typer.echo(f"{run.nuclei} nuclei in {len(run.files) - len(run.failures)} images, written to {out}")
     end_with(len(run.failures), where=f"{run.summary} lists them")

@@ -95,7 +95,9 @@ def slide(
     if alone:
         find(slides.images[0][0], out)
         return
-    run = BatchResult(out, each_in_turn(keep_folder_names(slides.images, out), find), slides.passed_over, 0, [])
+    run = BatchResult(
+        out, each_in_turn(keep_folder_names(slides.images, out, command="slide"), find), slides.passed_over, 0, []
+    )
     done = len(run.files) - len(run.failures)
     if share is not None:
         typer.echo(f"shard {shard} of {done} slides is done")

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import fields
 from typing import BinaryIO
 
-from nucleus_unet.exports.nucleus_table import NucleusTable
-
-_COLUMNS = [each.name for each in fields(NucleusTable) if each.name != "outline"]
+from nucleus_unet.exports.nucleus_table import MEASURES, NucleusTable
 
 
 class TableCsvWriter:
@@ -26,7 +23,7 @@ class TableCsvWriter:
         self._writer = csv.writer(self._text, lineterminator="\n")
 
     def __enter__(self) -> TableCsvWriter:
-        self._writer.writerow(_COLUMNS)
+        self._writer.writerow(MEASURES)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -34,4 +31,4 @@ class TableCsvWriter:
 
     def add(self, nuclei: NucleusTable) -> None:
         """Write one row for each nucleus."""
-        self._writer.writerows(zip(*(getattr(nuclei, name).tolist() for name in _COLUMNS), strict=True))
+        self._writer.writerows(zip(*(values.tolist() for values in nuclei.measures().values()), strict=True))

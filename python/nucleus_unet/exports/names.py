@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +37,14 @@ FORMATS = {
 }
 """By the names that the command line takes."""
 
+STACK_FORMATS = {
+    "tif": Format((".ome.tif",), "label images of all planes, OME-TIFF"),
+    "csv": Format((".csv",), "one table of all planes"),
+    "parquet": Format((".parquet",), "GeoParquet: table and outlines of all planes"),
+    "ctc": Format(("_RES",), "one label image for each time, as the Cell Tracking Challenge has them"),
+}
+"""The formats of several planes, by name."""
+
 ZARR_VERSIONS = {"omezarr": "0.5", "omezarr0.4": "0.4"}
 TABLE_FORMATS = ("csv", "parquet", "geojson", "coco", "rle")
 """The formats that are written nucleus by nucleus."""
@@ -63,11 +71,20 @@ def format_of(path: Path) -> str:
     return max(found)[1]
 
 
-def check_formats(names: Sequence[str]) -> None:
-    """Raise `SettingsError` unless there is at least one name and each is the name of a format."""
-    unknown = [name for name in names if name not in FORMATS]
+def check_formats(names: Sequence[str], known: Mapping[str, Format] = FORMATS) -> None:
+    """Raise `SettingsError` unless there is at least one name and each is the name of a format.
+
+    Parameters
+    ----------
+    names
+        Of the formats.
+    known
+        `FORMATS`, or `STACK_FORMATS` for several planes.
+    """
+    unknown = [name for name in names if name not in known]
     if unknown or not names:
-        raise SettingsError(f"format: expected some of {', '.join(FORMATS)}, got {', '.join(unknown) or 'none'}")
+        planes = " of several planes" if known is STACK_FORMATS else ""
+        raise SettingsError(f"format: expected some of {', '.join(known)}{planes}, got {', '.join(unknown) or 'none'}")
 
 
 def stem(path: Path) -> str:

@@ -79,13 +79,17 @@ class NucleusTable:
 
     def measures(self) -> dict[str, NDArray[Any]]:
         """Return all columns but the outlines, by name."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "outline"}
+        return {name: getattr(self, name) for name in MEASURES}
 
     def nuclei(self) -> Iterator[Nucleus]:
         """Yield the nuclei one by one."""
         *numbers, outlines = self.columns
         for values in zip(*(column.tolist() for column in numbers), outlines, strict=True):
             yield Nucleus(*values)
+
+
+MEASURES = tuple(each.name for each in fields(NucleusTable) if each.name != "outline")
+"""Names of all columns but the outlines."""
 
 
 def concatenate_tables(parts: Sequence[NucleusTable]) -> NucleusTable:

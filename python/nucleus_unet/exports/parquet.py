@@ -34,11 +34,10 @@ class TableWriter:
     def __init__(self, file: BinaryIO) -> None:
         self._arrow = pyarrow()
         arrow = self._arrow
-        self._schema = _schema(arrow)
+        self._schema = nucleus_schema(arrow)
         self._writer = arrow.parquet.ParquetWriter(file, self._schema, compression="zstd", write_page_checksum=True)
         self._pending: list[NucleusTable] = []
-        self._geometry_types: set[str] = set()
-        self._bounds = (_MAX_COORDINATE, _MAX_COORDINATE, 0, 0)
+        self._geometry = GeometryMetadata()
 
     def __enter__(self) -> TableWriter:
         return self
@@ -46,19 +45,12 @@ class TableWriter:
     def __exit__(self, *error: object) -> None:
         if error[0] is None:
             self._write(concatenate_tables([empty_table(), *self._pending]))
-            self._writer.add_key_value_metadata({"geo": json.dumps(self._geo())})
+            self._writer.add_key_value_metadata(self._geometry.to_parquet())
         self._writer.close()
 
     def add(self, nuclei: NucleusTable) -> None:
         """Add rows."""
-        self._geometry_types |= {_GEOMETRY_TYPES[outline[1]] for outline in nuclei.outline}
-        left, top, right, bottom = self._bounds
-        self._bounds = (
-            int(nuclei.left.min(initial=left)),
-            int(nuclei.top.min(initial=top)),
-            int(nuclei.right.max(initial=right)),
-            int(nuclei.bottom.max(initial=bottom)),
-        )
+        self._geometry.add(nuclei)
         self._pending.append(nuclei)
         if sum(map(len, self._pending)) >= _GROUP_ROWS:
             pending = concatenate_tables(self._pending)
@@ -68,30 +60,50 @@ class TableWriter:
             self._pending = [pending[complete:]]
 
     def _write(self, group: NucleusTable) -> None:
-        arrays = [self._column(values, field.type) for values, field in zip(group.columns, self._schema, strict=True)]
+        columns = zip(group.columns, self._schema, strict=True)
+        arrays = [to_arrow(self._arrow, values, field.type) for values, field in columns]
         self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
 
-    def _column(self, values: Sequence[Any], column_type: Any) -> Any:
-        """Return a pyarrow array, made from buffers: `pyarrow.array` would import pandas if it is installed."""
-        arrow = self._arrow
-        if column_type == arrow.binary():
-            ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
-            parts = [arrow.py_buffer(ends), arrow.py_buffer(b"".join(values))]
-        else:
-            parts = [arrow.py_buffer(np.ascontiguousarray(values, column_type.to_pandas_dtype()))]
-        return arrow.Array.from_buffers(column_type, len(values), [None, *parts])
 
-    def _geo(self) -> dict[str, object]:
-        """Return the metadata of GeoParquet 1.1: planar polygons in pixels, without a coordinate reference system."""
+class GeometryMetadata:
+    """What GeoParquet 1.1 says of outlines: planar polygons in pixels, without a coordinate reference system."""
+
+    def __init__(self) -> None:
+        self._types: set[str] = set()
+        self._bounds = (_MAX_COORDINATE, _MAX_COORDINATE, 0, 0)
+
+    def add(self, nuclei: NucleusTable) -> None:
+        """Take nuclei into account."""
+        self._types |= {_GEOMETRY_TYPES[outline[1]] for outline in nuclei.outline}
+        left, top, right, bottom = self._bounds
+        self._bounds = (
+            int(nuclei.left.min(initial=left)),
+            int(nuclei.top.min(initial=top)),
+            int(nuclei.right.max(initial=right)),
+            int(nuclei.bottom.max(initial=bottom)),
+        )
+
+    def to_parquet(self) -> dict[str, str]:
+        """Return the metadata of a file."""
         column: dict[str, object] = {
             "encoding": "WKB",
-            "geometry_types": sorted(self._geometry_types),
+            "geometry_types": sorted(self._types),
             "crs": None,
             "orientation": "counterclockwise",
         }
-        if self._geometry_types:
+        if self._types:
             column["bbox"] = self._bounds
-        return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+        return {"geo": json.dumps({"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}})}
+
+
+def to_arrow(arrow: Any, values: Sequence[Any], column_type: Any) -> Any:
+    """Return a pyarrow array, made from buffers: `pyarrow.array` would import pandas if it is installed."""
+    if column_type == arrow.binary():
+        ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
+        parts = [arrow.py_buffer(ends), arrow.py_buffer(b"".join(values))]
+    else:
+        parts = [arrow.py_buffer(np.ascontiguousarray(values, column_type.to_pandas_dtype()))]
+    return arrow.Array.from_buffers(column_type, len(values), [None, *parts])
 
 
 def read_table(path: Path) -> Iterator[NucleusTable]:
@@ -105,7 +117,7 @@ def read_table(path: Path) -> Iterator[NucleusTable]:
     arrow = pyarrow()
     try:
         with arrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
-            if not file.schema_arrow.equals(_schema(arrow)):
+            if not file.schema_arrow.equals(nucleus_schema(arrow)):
                 raise ValueError("it has other columns than a table of nuclei")
             for number in range(file.num_row_groups):
                 try:
@@ -119,7 +131,8 @@ def read_table(path: Path) -> Iterator[NucleusTable]:
         raise DataError(f"{path} is damaged: delete it, then repeat the same run ({error})") from error
 
 
-def _schema(arrow: Any) -> Any:
+def nucleus_schema(arrow: Any) -> Any:
+    """Return the columns of a table of nuclei."""
     types = dict.fromkeys(("row", "column"), arrow.float64())
     types |= dict.fromkeys(("top", "left", "bottom", "right", "area"), arrow.int64())
     types = {"label": arrow.uint32(), **types, "intensity": arrow.float64(), "probability": arrow.float32()}

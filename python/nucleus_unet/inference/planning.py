@@ -22,6 +22,10 @@ from nucleus_unet.preprocessing.scale import agree, is_stained, requested_scale,
 
 logger = logging.getLogger(__name__)
 
+# Options that do not change the labels of a plane. The sizes of tiles and batches do if the engine is not exact.
+_NOT_SETTINGS = ("progress", "cancel", "maps", "scene", "time", "z")
+_SIZES = ("tile", "batch_size")
+
 
 def check_for_model(config: BundleConfig, options: ImageOptions) -> None:
     """Raise `SettingsError` if the model cannot take these options, whatever the image."""
@@ -169,3 +173,19 @@ def make_plan(
         batch_size=None if identity.exact else batch_size,
         group=group_config.to_json(),
     )
+
+
+def settings_of(bundle: Bundle, identity: Identity, options: ImageOptions) -> dict[str, Any]:
+    """Return all that the labels of a plane depend on, beside its pixels, as plain JSON types.
+
+    Parameters
+    ----------
+    bundle, identity
+        The model, and what runs it.
+    options
+        As the user gave them.
+    """
+    left_out = _NOT_SETTINGS + (_SIZES if identity.exact else ())
+    chosen = {name: value for name, value in options.keywords().items() if name not in left_out}
+    engine = {name: value for name, value in dataclasses.asdict(identity).items() if name != "exact"}
+    return {"model": bundle.config.name, "fingerprint": bundle.fingerprint, **engine, **chosen}

@@ -47,10 +47,11 @@ def open_array(source: Any, *, axes: str | None = None, channel_axis: int | None
     if np.ma.is_masked(source):
         raise ImageError("image: expected an array without a mask; fill masked pixels with .filled(value)")
     names, labels = _dimensions(source)
-    array = _as_array(getattr(source, "data", source) if names else source)
+    array = _as_array(source.data if names and hasattr(source, "coords") else source)
     _check_shape_and_chunks(array)
     letters, channels = _letters(tuple(array.shape), names, axes, channel_axis)
-    if labels and len(labels) == dict(zip(letters, array.shape, strict=True)).get("C"):
+    sizes = dict(zip(letters, array.shape, strict=True))
+    if labels and len(labels) == sizes.get("C"):
         channels = tuple(map(Channel, labels))
     working_dtype(np.dtype(array.dtype))
     has_samples = "S" in letters
@@ -62,7 +63,7 @@ def open_array(source: Any, *, axes: str | None = None, channel_axis: int | None
                 shape=tuple(int(size) for size in array.shape),
                 dtype=np.dtype(array.dtype),
                 read=region_reader(array, letters),
-                channels=() if has_samples else channels,
+                channels=numbered(sizes.get("C", 0)) if has_samples else channels,
                 samples=channels if has_samples else (),
             ),
         ),
@@ -89,16 +90,21 @@ def _as_array(source: Any) -> Any:
 
 
 def _dimensions(source: Any) -> tuple[tuple[str, ...], list[str]]:
-    """Return the letters of an array's named dimensions, and the names of its channels; nothing if it names none."""
-    dims: Sequence[Hashable] = getattr(source, "dims", ())
-    if not isinstance(dims, tuple) or not dims or not hasattr(source, "coords"):
+    """Return the letters of an array's named dimensions, and the names of its channels; nothing if it names none.
+
+    xarray has ``dims`` and ``coords``, zarr 3 has ``dimension_names``.
+    """
+    coords = getattr(source, "coords", {})
+    dims: Sequence[Hashable] = getattr(source, "dims", ()) if hasattr(source, "coords") else ()
+    dims = dims or getattr(getattr(source, "metadata", None), "dimension_names", None) or ()
+    if not isinstance(dims, tuple):
         return (), []
     letters = tuple(_DIMENSIONS.get(str(name).lower(), "") for name in dims)
     if "" in letters or len(set(letters)) != len(letters) or not {"Y", "X"} <= set(letters):
         return (), []
     labels: list[str] = []
-    if "C" in letters and (dim := dims[letters.index("C")]) in source.coords:
-        labels = [str(label) for label in np.asarray(source.coords[dim])]
+    if "C" in letters and (dim := dims[letters.index("C")]) in coords:
+        labels = [str(label) for label in np.asarray(coords[dim])]
     return letters, labels
 
 

@@ -21,6 +21,10 @@ COLOURS = "rgb"
 # A channel's name can look like a number; a number can be given as text.
 _NUMBER = re.compile(r"-?[0-9]+")
 _WORDS = {"T": "times", "Z": "planes", "C": "channels", "Q": "pages"}
+_SEVERAL = {
+    "T": "or several: --time 0:2, --time all",
+    "Z": "project them: --z max, --z mean, --z focus; or take several: --z 0:2, --z all",
+}
 _OPTIONS = {"T": "time", "Z": "z", "C": "channel"}
 
 
@@ -53,7 +57,10 @@ def choose_scene(names: Sequence[str], scene: int | str | None) -> int:
     )
     if scene is None:
         if len(names) > 1:
-            raise ImageError(f"it has {len(names)} scenes ({shown}); choose one with --scene, such as --scene 0")
+            raise ImageError(
+                f"it has {len(names)} scenes ({shown}); choose one with --scene, such as --scene 0, "
+                "or several: --scene 0:2, --scene all"
+            )
         return 0
     return _number(scene, names, "scene")
 
@@ -112,7 +119,7 @@ def _choose_place(axis: str, sizes: dict[str, int], value: int | None) -> dict[s
         if count > 1:
             raise ImageError(
                 f"it has {count} {_WORDS[axis]} (axes {_shown(sizes)}); choose one with --{option}, "
-                f"such as --{option} {count // 2}"
+                f"such as --{option} {count // 2}, {_SEVERAL[axis]}"
             )
         return {axis: 0} if axis in sizes else {}
     number = _number(value, [""] * count, option)

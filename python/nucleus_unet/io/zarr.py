@@ -17,6 +17,9 @@ from nucleus_unet.io.scene import RGB, Channel, LazyScenes, OpenedFile, Scene, n
 from nucleus_unet.io.segments import LARGEST_SEGMENT
 from nucleus_unet.io.whole import region_reader
 
+PLATE = "OME-Zarr plate"
+"""Name of the format whose scenes are fields of wells, such as ``B/03/0``."""
+
 # Metadata files of zarr arrays and groups, versions 2 and 3.
 _METADATA = ("zarr.json", ".zgroup", ".zarray")
 _COLOURS = ("#FF0000", "#00FF00", "#0000FF")
@@ -75,7 +78,7 @@ def open_group(group: Any) -> OpenedFile:
         return OpenedFile(format="OME-Zarr", scenes=LazyScenes(names, lambda name: _scene(group[name], name)))
     if "plate" in metadata:
         names = _plate_names(group, metadata["plate"])
-        return OpenedFile(format="OME-Zarr plate", scenes=LazyScenes(names, lambda name: _scene(group[name], name)))
+        return OpenedFile(format=PLATE, scenes=LazyScenes(names, lambda name: _scene(group[name], name)))
     if "well" in metadata:
         names = [str(each["path"]) for each in metadata["well"].get("images", ())]
         return OpenedFile(format="OME-Zarr well", scenes=LazyScenes(names, lambda name: _scene(group[name], name)))

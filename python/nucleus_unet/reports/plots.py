@@ -191,7 +191,7 @@ def draw_precision(curves: Iterable[tuple[str, Mapping[float, float]]]) -> bytes
     ax.set_ylim(0, 1)
     ax.grid(alpha=0.3)
     ax.legend()
-    return _png(figure)
+    return png(figure)
 
 
 PALETTE = (
@@ -274,10 +274,11 @@ def svg(figure: Figure) -> bytes:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    write_atomically(path, _png(figure))
+    write_atomically(path, png(figure))
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=100, metadata={"Software": SOFTWARE})
     return content.getvalue()

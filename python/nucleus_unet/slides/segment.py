@@ -62,8 +62,8 @@ def segment_slide(
     tile = options.tile or parallel.default_tile
     checked_shard = None if shard is None else check_shard(shard)
     roi = None if options.roi is None else read_roi(options.roi)
-    source = open_image(slide, channel_axis=options.channel_axis)
-    opened = source.plane(channel=options.channel)
+    source = open_image(slide, axes=options.axes, channel_axis=options.channel_axis)
+    opened = options.selection.only(source)
     if 0 in opened.shape:
         raise ImageError(f"slide: expected at least one pixel, got {opened.shape[0]} x {opened.shape[1]}")
     from_file = opened.mpp
@@ -120,13 +120,13 @@ def segment_slide(
     cluster = None
     if client is not None:
         path = Path(str(slide)).resolve()
-        cluster = Cluster(client, bundle, path, options.channel, options.channel_axis, roi)
+        cluster = Cluster(client, bundle, path, options.selection, options.axes, options.channel_axis, roi)
     return run.whole(merge=merge, cluster=cluster)
 
 
 def _origin(slide: Path | str | ArrayLike, options: SlideOptions) -> dict[str, object] | None:
-    """Return facts that identify a file and the chosen channel without reading pixels; None if there are none."""
+    """Return facts that identify a file and the chosen plane without reading pixels; None if there are none."""
     if not isinstance(slide, Path | str):
         return None
     facts = file_facts(Path(slide))
-    return facts and {**facts, "channel": f"{options.channel!r} of axis {options.channel_axis!r}"}
+    return facts and {**facts, "plane": f"{options.selection} of axes {options.axes!r}, {options.channel_axis!r}"}

@@ -20,6 +20,7 @@ from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
 from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.io.atomic import read_json, write_atomically
+from nucleus_unet.io.selection import Selection
 from nucleus_unet.io.source import open_image
 from nucleus_unet.model.bundle import Bundle, copy_bundle, load_bundle
 from nucleus_unet.plan import Plan
@@ -44,7 +45,9 @@ class WorkerConfig:
     ----------
     slide
         Absolute path of the slide.
-    channel, channel_axis
+    selection
+        Fields of the `Selection` of the plane.
+    axes, channel_axis
         See `nucleus_unet.Segmenter.predict`.
     tile
         Largest side of a tile, in pixels at the model's scale.
@@ -55,7 +58,8 @@ class WorkerConfig:
     """
 
     slide: str
-    channel: int | str | None
+    selection: dict[str, Any]
+    axes: str | None
     channel_axis: int | None
     tile: int
     block: int
@@ -74,7 +78,9 @@ class Cluster:
         The model.
     slide
         Absolute path of the slide.
-    channel, channel_axis
+    selection
+        The plane that is meant.
+    axes, channel_axis
         See `nucleus_unet.Segmenter.predict`.
     roi
         Result of `nucleus_unet.slides.roi.read_roi`. None: the whole slide.
@@ -83,7 +89,8 @@ class Cluster:
     client: Client
     bundle: Bundle
     slide: Path
-    channel: int | str | None
+    selection: Selection
+    axes: str | None
     channel_axis: int | None
     roi: Geometry | None
 
@@ -138,7 +145,8 @@ def run_on_cluster(
     copy_bundle(cluster.bundle, folder / WORK / _MODEL)
     config = WorkerConfig(
         slide=str(cluster.slide),
-        channel=cluster.channel,
+        selection=asdict(cluster.selection),
+        axes=cluster.axes,
         channel_axis=cluster.channel_axis,
         tile=tasks.grid.tile,
         block=tasks.spec.block_side,
@@ -239,7 +247,8 @@ def _load_tasks(name: str, key: str) -> SlideTasks:  # noqa: ARG001
             f"has {prediction.engine} on {prediction.hardware} with {prediction.threads or 'any number of'}: tiles "
             "would differ in their last bits; use workers with the engine and hardware of this machine"
         )
-    slide = open_image(config.slide, channel_axis=config.channel_axis).plane(channel=config.channel)
+    opened = open_image(config.slide, axes=config.axes, channel_axis=config.channel_axis)
+    slide = Selection(**config.selection).only(opened)
     survey = Survey.from_json(read_json(folder / SURVEY))
     roi = None if config.roi is None else geometry_from_text(config.roi)
     mask = survey.tissue.for_scale(prediction.scale)

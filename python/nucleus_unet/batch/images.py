@@ -1,0 +1,66 @@
+"""Segment one image, or several at once, from reading to the result."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from nucleus_unet.errors import ImageError
+from nucleus_unet.inference.engine import Engine
+from nucleus_unet.inference.prefetch import prefetch_map
+from nucleus_unet.inference.segment import segment
+from nucleus_unet.io.paths import check_path
+from nucleus_unet.io.selection import Place
+from nucleus_unet.io.source import open_image
+from nucleus_unet.model.bundle import Bundle
+from nucleus_unet.options import PredictOptions
+from nucleus_unet.progress import Progress, tracker
+from nucleus_unet.segmentation import Segmentation
+
+Image = NDArray[Any] | Path | str
+
+# Images of a list that are segmented at once.
+_TOGETHER = 2
+
+
+def segment_plane(
+    bundle: Bundle, engine: Engine, pixels: NDArray[Any], mpp: float | None, place: Place, options: PredictOptions
+) -> Segmentation:
+    """Find the nuclei of the pixels of a plane; see `nucleus_unet.Segmenter.predict`."""
+    found = segment(bundle, engine, pixels, options, mpp=mpp)
+    return Segmentation(found.labels, found.probabilities, found.plan, pixels, found.maps, options.mpp or mpp, place)
+
+
+def segment_image(bundle: Bundle, engine: Engine, image: Image, options: PredictOptions) -> Segmentation:
+    """Find the nuclei of the one plane of an image that the options choose."""
+    image = check_path(image, "image") if isinstance(image, Path | str) else image
+    with open_image(image, axes=options.axes, channel_axis=options.channel_axis) as source:
+        place = options.selection.places(source)[0]
+        plane = options.selection.open(source, place)
+        pixels, mpp = source.read(plane), plane.mpp
+    return segment_plane(bundle, engine, pixels, mpp, place, options)
+
+
+def segment_images(
+    bundle: Bundle, engine: Engine, images: Sequence[Image], options: PredictOptions
+) -> Iterator[Segmentation]:
+    """Find the nuclei of several images: while the network is at one, others are read and grouped."""
+    progress = Progress(options.progress, options.cancel)
+    alone = dataclasses.replace(options, progress=False)
+
+    def numbered(each: tuple[int, Image]) -> Segmentation:
+        index, image = each
+        try:
+            return segment_image(bundle, engine, image, alone)
+        except ImageError as error:
+            raise ImageError(f"images[{index}]: {error}") from error
+
+    with ThreadPoolExecutor(_TOGETHER) as pool:
+        results = prefetch_map(pool, numbered, list(enumerate(images)), depth=_TOGETHER)
+        for _, result in zip(tracker("images", show=progress)(images), results, strict=True):
+            yield result

@@ -1,0 +1,100 @@
+"""Several planes of an image, one after another: as an iterator, or to results on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from nucleus_unet.inference.prefetch import prefetch_map
+from nucleus_unet.io.selection import Place
+from nucleus_unet.io.source import open_image
+from nucleus_unet.options import PredictOptions
+from nucleus_unet.progress import Progress, tracker
+from nucleus_unet.segmentation import Segmentation
+from nucleus_unet.stacks.result import StackResult
+from nucleus_unet.stacks.run import StackRun
+
+Segment = Callable[[NDArray[Any], float | None, Place, PredictOptions], Segmentation]
+"""Segments the pixels of a plane, whose pixel size and place are given."""
+
+# Planes at once: while the network is at one, the next is read and grouped.
+_TOGETHER = 2
+
+
+def each_plane(image: Any, options: PredictOptions, segment: Segment) -> Iterator[Segmentation]:
+    """Return an iterator over what is found in each plane, which reads and segments them as it advances.
+
+    Parameters
+    ----------
+    image
+        Path or array.
+    options
+        Which planes, and how.
+    segment
+        Segments one.
+
+    Raises
+    ------
+    ImageError
+        If the image cannot be opened, or something is left to be chosen: at once. If a plane cannot be read: when the
+        iterator comes to it.
+    """
+    planes = _each_plane(image, options, segment)
+    next(planes)  # to its first `yield`: the image is open
+    return planes  # type: ignore[return-value] # which yields None no more
+
+
+def _each_plane(image: Any, options: PredictOptions, segment: Segment) -> Iterator[Segmentation | None]:
+    selection, progress = options.selection, Progress(options.progress, options.cancel)
+    alone = dataclasses.replace(options, progress=False)
+
+    def find(place: Place) -> Segmentation:
+        plane = selection.open(source, place)
+        return segment(source.read(plane), plane.mpp, place, alone)
+
+    with open_image(image, axes=options.axes, channel_axis=options.channel_axis) as source:
+        places = selection.places(source)
+        yield None
+        with ThreadPoolExecutor(_TOGETHER) as pool:
+            results = prefetch_map(pool, find, places, depth=_TOGETHER)
+            for _, result in zip(tracker("planes", show=progress)(places), results, strict=True):
+                yield result
+
+
+def write_planes(
+    image: Any,
+    out: Path,
+    options: PredictOptions,
+    segment: Segment,
+    *,
+    formats: Sequence[str],
+    settings: dict[str, Any],
+    overwrite: bool,
+) -> StackResult:
+    """Segment planes and write the results to a folder, as `nucleus_unet.Segmenter.predict` does with ``out``.
+
+    Parameters
+    ----------
+    image, options, segment
+        See `each_plane`.
+    out, formats, overwrite
+        As `nucleus_unet.Segmenter.predict` takes them.
+    settings
+        All that the labels depend on, beside the pixels.
+    """
+    alone = dataclasses.replace(options, progress=False)
+    path = Path(image) if isinstance(image, Path | str) else None
+    run = StackRun(path, out, formats, options.selection, settings, overwrite)
+    run.check()
+    with open_image(image, axes=options.axes, channel_axis=options.channel_axis) as source:
+        return run.go(
+            source,
+            lambda pixels, mpp, place: segment(pixels, mpp, place, alone),
+            together=_TOGETHER,
+            progress=Progress(options.progress, options.cancel),
+        )
