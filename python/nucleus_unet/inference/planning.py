@@ -15,6 +15,7 @@ from nucleus_unet.model.bundle import Bundle, BundleConfig
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.options import ImageOptions
 from nucleus_unet.plan import Plan
+from nucleus_unet.preprocessing.levels import Levels
 from nucleus_unet.preprocessing.normalisation import IntensityRange
 from nucleus_unet.preprocessing.scale import is_stained, requested_scale, scale_from_file
 
@@ -74,7 +75,7 @@ def make_plan(
     group_config: GroupConfig,
     *,
     scale: float,
-    intensity_range: IntensityRange | None,
+    levels: Levels,
     attenuated_range: IntensityRange | None,
     tile: int,
     batch_size: int,
@@ -87,8 +88,8 @@ def make_plan(
         The model, and what runs it.
     options, group_config, scale
         As the user and the model have them.
-    intensity_range
-        Of the image; None if all its pixels are equal.
+    levels
+        Of the image.
     attenuated_range
         Of the normalised image once its DAB is attenuated; None if that is not shown to the network.
     tile, batch_size
@@ -97,7 +98,8 @@ def make_plan(
     return Plan(
         model=bundle.config.name,
         fingerprint=bundle.fingerprint,
-        intensity_range=None if intensity_range is None else list(intensity_range),
+        intensity_range=None if levels.intensity_range is None else list(levels.intensity_range),
+        padding=None if levels.padding is None else levels.padding.to_json(),
         scale=scale,
         augment=bool(options.augment),
         dab=None if attenuated_range is None else list(attenuated_range),

@@ -17,7 +17,7 @@ from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.options import PredictOptions
 from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.dab import dab_attenuated_range, sampling_step
-from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise, percentile_range
+from nucleus_unet.preprocessing.levels import Levels, measure_levels
 from nucleus_unet.preprocessing.resample import enlarge_labels, resample, scaled_size
 from nucleus_unet.progress import Progress, tracker
 
@@ -67,7 +67,7 @@ def segment(
         bundle.config, options, mpp=mpp, shape=pixels.shape, dtype=pixels.dtype, read=lambda *region: pixels[region]
     )
     group_config = choose_group_config(bundle.config, options, scale)
-    intensity_range = percentile_range(pixels)
+    levels = measure_levels(pixels)
     step = sampling_step(pixels.shape)
     plan = make_plan(
         bundle,
@@ -75,16 +75,16 @@ def segment(
         options,
         group_config,
         scale=scale,
-        intensity_range=intensity_range,
-        attenuated_range=dab_attenuated_range(pixels[::step, ::step], intensity_range, options.dab),
+        levels=levels,
+        attenuated_range=dab_attenuated_range(pixels[::step, ::step], levels, options.dab),
         tile=tile,
         batch_size=options.batch_size,
     )
-    if intensity_range is None:
+    if levels.intensity_range is None:
         maps = _empty_maps(shape, scale) if options.maps else None
         return Segmented(np.zeros(shape, np.uint32), np.zeros(0, np.float32), plan, maps)
     network = build_predictor(engine, plan)
-    maps = _predict(network, pixels, intensity_range, scale, tile, options.batch_size, progress)
+    maps = _predict(network, pixels, levels, scale, tile, options.batch_size, progress)
     engine.release()
     grouped = group(maps, group_config)
     labels, probabilities = grouped.labels, grouped.probabilities
@@ -96,7 +96,7 @@ def segment(
 def _predict(
     network: Predictor,
     pixels: NDArray[Any],
-    intensity_range: IntensityRange,
+    levels: Levels,
     scale: float,
     tile: int,
     batch_size: int,
@@ -106,15 +106,20 @@ def _predict(
         shape = pixels.shape[:2]
 
         def read(rows: slice, columns: slice) -> NDArray[np.float32]:
-            return normalise(pixels[rows, columns], intensity_range)
+            return levels.normalise(pixels[rows, columns])
     else:
-        scaled = resample(normalise(pixels, intensity_range), scale)
+        scaled = resample(levels.normalise(pixels), scale)
         shape = scaled.shape[:2]
 
         def read(rows: slice, columns: slice) -> NDArray[np.float32]:
             return scaled[rows, columns]
 
-    return predict_maps(network, read, shape, tile=tile, batch_size=batch_size, track=tracker("tiles", show=progress))
+    track = tracker("tiles", show=progress)
+    maps = predict_maps(network, read, shape, tile=tile, batch_size=batch_size, track=track)
+    if levels.padding is not None:
+        rows, columns = (slice(0, size) for size in shape)
+        maps[levels.padding.mask_at_scale(lambda *part: pixels[part], pixels.shape, rows, columns, scale)] = 0
+    return maps
 
 
 def _empty_maps(shape: tuple[int, int], scale: float) -> NDArray[np.uint8]:

@@ -112,9 +112,3 @@ def normalise(image: NDArray[Any], intensity_range: IntensityRange) -> NDArray[n
         precise /= intensity_range.high - intensity_range.low
     np.clip(precise, 0, 1, out=precise)
     return precise.astype(np.float32, copy=False)
-
-
-def normalise_image(image: NDArray[Any]) -> NDArray[np.float32]:
-    """Normalise a whole image by its own percentiles. All values are 0 if all pixels of the image are equal."""
-    levels = percentile_range(image)
-    return normalise(image, levels) if levels else np.zeros(image.shape, np.float32)

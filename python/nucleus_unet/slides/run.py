@@ -257,7 +257,7 @@ class SlideRun:
         return plan, survey
 
     def _tasks(self, plan: SlidePlan, survey: Survey, maps: Path | None = None) -> SlideTasks:
-        tissue = survey.tissue if self._model.tissue or survey.intensity_range is None else None
+        tissue = survey.tissue if self._model.tissue or survey.levels.intensity_range is None else None
         spec = TaskSpec(
             self._slide, self._model.engine, plan.prediction, self._grid, self._block_side, tissue, self._region
         )

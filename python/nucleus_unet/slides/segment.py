@@ -79,7 +79,7 @@ def segment_slide(
             options,
             group_config,
             scale=scale,
-            intensity_range=survey.intensity_range,
+            levels=survey.levels,
             attenuated_range=survey.stains.range_for(options.dab),
             tile=tile,
             batch_size=1,
