@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from nucleus_unet import Segmenter
-from nucleus_unet.io.pictures import read_image
+from nucleus_unet.io.source import read_image
 from numpy.typing import NDArray
 from skimage.data import immunohistochemistry
 
@@ -34,7 +34,7 @@ def synthetic_field(side: int = 512, nuclei: int = 60, seed: int = 0) -> NDArray
 def main() -> None:
     """Segment each picture, write the results, and say what was found and where it is."""
     out = Path(sys.argv[1] if len(sys.argv) > 1 else "demo")
-    pictures = {path.stem: read_image(path).pixels for path in sorted(EXAMPLES.glob("*.png"))}
+    pictures = {path.stem: read_image(path) for path in sorted(EXAMPLES.glob("*.png"))}
     pictures["immunohistochemistry"] = immunohistochemistry()
     pictures["synthetic_16bit"] = synthetic_field()
 

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from numpy.typing import NDArray
 
-from nucleus_unet.errors import ImageError, SettingsError
+from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.inference.planning import check_for_model
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.inference.segment import segment
-from nucleus_unet.io.channels import prepare_image
-from nucleus_unet.io.pictures import read_image
+from nucleus_unet.io.source import open_image
 from nucleus_unet.model.bundle import Bundle, load_bundle
 from nucleus_unet.model.precision import Precision
 from nucleus_unet.options import (
@@ -35,7 +34,7 @@ from nucleus_unet.segmentation import Segmentation
 if TYPE_CHECKING:
     from distributed import Client
 
-    from nucleus_unet.io.arrays import ArrayLike
+    from nucleus_unet.io.whole import ArrayLike
     from nucleus_unet.slides.result import SlideResult
 
 logger = logging.getLogger(__name__)
@@ -285,10 +284,9 @@ class Segmenter:
         check_for_model(self.bundle.config, options)
 
     def _predict(self, image: Image, options: PredictOptions) -> Segmentation:
-        if isinstance(image, Path | str):
-            pixels, mpp = _read(Path(image), options)
-        else:
-            pixels, mpp = prepare_image(image, channel_axis=options.channel_axis, channel=options.channel), None
+        with open_image(image, channel_axis=options.channel_axis) as source:
+            plane = source.plane(channel=options.channel)
+            pixels, mpp = source.read(plane), plane.mpp
         found = segment(self.bundle, self.engine, pixels, options, mpp=mpp)
         return Segmentation(found.labels, found.probabilities, found.plan, pixels, found.maps, options.mpp or mpp)
 
@@ -318,15 +316,3 @@ def _is_image(value: object) -> bool:
     """Whether a value is a path or an array; a list is neither, though numpy could make an array of it."""
     arrays = ("shape", "__array__", "__array_interface__")
     return isinstance(value, Path | str) or any(hasattr(value, name) for name in arrays)
-
-
-def _read(path: Path, options: PredictOptions) -> tuple[NDArray[Any], float | None]:
-    """Return the pixels of an image file, and the pixel size in micrometres that the file gives."""
-    file = read_image(path)
-    axis = file.channel_axis if options.channel_axis is None else options.channel_axis
-    names = file.channel_names
-    try:
-        pixels = prepare_image(file.pixels, channel_axis=axis, channel=options.channel, channel_names=names)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
-    return pixels, file.mpp

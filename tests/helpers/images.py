@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from nucleus_unet.io.plane import Plane
+from nucleus_unet.io.source import open_image
 from numpy.typing import NDArray
 
 GREY = np.arange(30 * 40, dtype=np.uint16).reshape(30, 40)
@@ -26,3 +30,8 @@ def draw_discs(shape: tuple[int, int], discs: list[tuple[int, int, int]]) -> NDA
     for row, column, radius in discs:
         image[(rows - row) ** 2 + (columns - column) ** 2 <= radius**2] += 180
     return image
+
+
+def open_plane(source: Any, *, axes: str | None = None, channel_axis: int | None = None, **chosen: Any) -> Plane:
+    """Open the plane of an image that ``chosen`` names, as `ImageSource.plane` takes it."""
+    return open_image(source, axes=axes, channel_axis=channel_axis).plane(**chosen)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nucleus_unet.io.source import open_slide
+from nucleus_unet.io.source import open_image
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.plan import Plan
 from nucleus_unet.slides.grid import TileGrid
@@ -44,7 +44,7 @@ class StoredMaps(SlideTasks):
             group=config.to_json(),
         )
         engine: Any = None
-        super().__init__(TaskSpec(open_slide(maps[..., 0]), engine, plan, grid, block, **where), folder)
+        super().__init__(TaskSpec(open_image(maps[..., 0]).plane(), engine, plan, grid, block, **where), folder)
 
     def read_tile(self, number: int) -> NDArray[Any]:
         return np.array([number])

@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from helpers.images import open_plane
 from nucleus_unet.errors import ImageError, MissingExtraError
-from nucleus_unet.io.pictures import read_image
-from nucleus_unet.io.scanners import OpenSlideImage
-from nucleus_unet.io.source import Slide, file_facts, open_slide
+from nucleus_unet.io import scanners
+from nucleus_unet.io.file_facts import file_facts
+from nucleus_unet.io.plane import Plane
+from nucleus_unet.io.source import ImageSource, open_image, read_image
 from nucleus_unet.segmenter import Segmenter
 from numpy.typing import NDArray
 
@@ -28,7 +30,7 @@ REGIONS = [(slice(0, 210), slice(0, 330)), (slice(50, 131), slice(47, 200)), (sl
 CHANNELS = ["DAPI", "GFP", "Cy3", "Cy5"]
 
 
-def assert_regions(slide: Slide, expected: NDArray[Any]) -> None:
+def assert_regions(slide: Plane, expected: NDArray[Any]) -> None:
     assert slide.shape == expected.shape[:2]
     for region in REGIONS:
         np.testing.assert_array_equal(slide.read(*region), expected[region])
@@ -91,7 +93,8 @@ def zipped(folder: Path, *, within: str = "") -> Path:
 @pytest.mark.parametrize("axes", ["yxc", "cyx", "tczyx"])
 def test_the_full_resolution_of_an_ome_zarr_is_read(tmp_path: Path, zarr_format: int, axes: str) -> None:
     pixels = {"yxc": PICTURE, "cyx": PLANES, "tczyx": PLANES[None, :, None]}[axes]
-    slide = open_slide(write_ome_zarr(tmp_path / "slide.ome.zarr", pixels, axes, zarr_format=zarr_format))
+    path = write_ome_zarr(tmp_path / "slide.ome.zarr", pixels, axes, zarr_format=zarr_format)
+    slide = open_plane(path, channel="rgb")
     assert (slide.channels, slide.dtype, slide.mpp) == (3, np.uint8, 0.5)
     assert_regions(slide, PICTURE)
 
@@ -100,18 +103,18 @@ def test_the_full_resolution_of_an_ome_zarr_is_read(tmp_path: Path, zarr_format:
 @pytest.mark.parametrize("within", ["", "export/slide.zarr"])
 def test_an_ome_zarr_may_be_zipped_with_or_without_its_folder(tmp_path: Path, zarr_format: int, within: str) -> None:
     folder = write_ome_zarr(tmp_path / "slide", PLANES, "cyx", zarr_format=zarr_format)
-    assert_regions(open_slide(zipped(folder, within=within)), PICTURE)
+    assert_regions(open_plane(zipped(folder, within=within), channel="rgb"), PICTURE)
 
 
 def test_a_channel_is_chosen_by_the_name_that_omero_gives_it_or_by_number(tmp_path: Path) -> None:
     stack = np.concatenate([PLANES, PLANES[:1]]).astype(np.uint16) * 256
     path = write_ome_zarr(tmp_path / "slide.zarr", stack[None, :, None], "tczyx", labels=CHANNELS)
     for channel in "Cy3", 2:
-        slide = open_slide(path, channel=channel)
+        slide = open_plane(path, channel=channel)
         assert (slide.channels, slide.dtype) == (None, np.uint16)
         assert_regions(slide, stack[2])
     with pytest.raises(ImageError, match=r"slide.zarr: channel: expected one of the 4 channels 'DAPI'"):
-        open_slide(path)
+        open_plane(path)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +132,7 @@ def test_the_pixel_size_follows_scale_and_unit_if_plausible(
     tmp_path: Path, scale: float, unit: str, mpp: float | None
 ) -> None:
     path = write_ome_zarr(tmp_path / "slide.zarr", PICTURE[..., 0], "yx", scale=scale, unit=unit)
-    assert open_slide(path).mpp == (None if mpp is None else pytest.approx(mpp))
+    assert open_plane(path).mpp == (None if mpp is None else pytest.approx(mpp))
 
 
 def test_a_scale_of_all_levels_multiplies_that_of_the_level(tmp_path: Path) -> None:
@@ -138,28 +141,79 @@ def test_a_scale_of_all_levels_multiplies_that_of_the_level(tmp_path: Path) -> N
     said: Any = group.attrs["ome"]
     said["multiscales"][0]["coordinateTransformations"] = [{"type": "scale", "scale": [0.3, 0.3]}]
     group.attrs["ome"] = said
-    assert open_slide(path).mpp == pytest.approx(0.3)
+    assert open_plane(path).mpp == pytest.approx(0.3)
 
 
-def test_of_several_images_of_bioformats2raw_the_first_is_read(tmp_path: Path) -> None:
-    write_ome_zarr(tmp_path / "slide.zarr" / "0", PLANES, "cyx", zarr_format=2)
+def test_of_several_images_of_bioformats2raw_one_is_chosen(tmp_path: Path) -> None:
+    for number, plane in enumerate(PLANES):
+        write_ome_zarr(tmp_path / "slide.zarr" / str(number), plane, "yx", zarr_format=2)
     zarr.open_group(tmp_path / "slide.zarr", mode="a", zarr_format=2).attrs["bioformats2raw.layout"] = 3
-    assert_regions(open_slide(tmp_path / "slide.zarr"), PICTURE)
+    with pytest.raises(ImageError, match=r"slide.zarr: it has 3 scenes \(0, 1, 2\); choose one with --scene"):
+        open_plane(tmp_path / "slide.zarr")
+    assert_regions(open_plane(tmp_path / "slide.zarr", scene=2), PLANES[2])
 
 
-def test_what_is_no_single_plane_is_refused(tmp_path: Path) -> None:
+def test_three_channels_are_colours_only_if_the_file_shows_them_as_such(tmp_path: Path) -> None:
+    path = write_ome_zarr(tmp_path / "slide.zarr", PLANES, "cyx")
+    with pytest.raises(ImageError, match=r"expected one of the 3 channels '0', '1', '2', got none"):
+        open_plane(path)
+    colours = ("FF0000", "00FF00", "0000FF")
+    for labels, channels in ((["Channel 0", "Channel 1", "Channel 2"], 3), (["TRITC", "FITC", "DAPI"], None)):
+        group = zarr.open_group(path)
+        said: Any = group.attrs["ome"]
+        said["omero"] = {
+            "channels": [{"label": label, "color": colour} for label, colour in zip(labels, colours, strict=True)]
+        }
+        group.attrs["ome"] = said
+        if channels == 3:
+            assert_regions(open_plane(path), PICTURE)
+        else:
+            with pytest.raises(ImageError, match="expected one of the 3 channels 'TRITC', 'FITC', 'DAPI', got none"):
+                open_plane(path)
+
+
+def test_a_stack_is_refused_with_the_option_to_give(tmp_path: Path) -> None:
     stack = write_ome_zarr(tmp_path / "stack.zarr", PLANES, "zyx")
-    with pytest.raises(ImageError, match=r"stack.zarr: expected one plane, got axes z, y, x of shape \(3, 210, 330\)"):
-        open_slide(stack)
+    with pytest.raises(ImageError, match=r"stack.zarr: it has 3 planes .*choose one with --z"):
+        open_plane(stack)
+    assert_regions(open_plane(stack, z=2), PLANES[2])
+
+
+def test_the_fields_of_a_plate_are_scenes(tmp_path: Path) -> None:
+    plate = tmp_path / "plate.zarr"
+    zarr.open_group(plate, mode="w").attrs["ome"] = {"version": "0.5", "plate": {"wells": [{"path": "B/03"}]}}
+    zarr.open_group(plate / "B" / "03", mode="w").attrs["ome"] = {"well": {"images": [{"path": "0"}, {"path": "1"}]}}
+    for number in 0, 1:
+        write_ome_zarr(plate / "B" / "03" / str(number), PLANES[number], "yx")
+    with pytest.raises(
+        ImageError, match=r"plate.zarr: it has 2 scenes \(0 B/03/0, 1 B/03/1\); choose one with --scene"
+    ):
+        open_plane(plate)
+    assert_regions(open_plane(plate, scene="B/03/1"), PLANES[1])
+
+
+def test_what_is_no_image_of_zarr_is_refused(tmp_path: Path) -> None:
     plate = tmp_path / "plate.zarr"
     zarr.open_group(plate, mode="w").attrs["ome"] = {"version": "0.5", "plate": {}}
-    with pytest.raises(ImageError, match=r"plate.zarr: .* got a group without multiscales; give the path of an image"):
-        open_slide(plate)
+    with pytest.raises(ImageError, match=r"plate.zarr: its OME-Zarr metadata are malformed: expected a plate"):
+        open_plane(plate)
+    other = tmp_path / "other.zarr"
+    zarr.open_group(other, mode="w")
+    with pytest.raises(ImageError, match=r"other.zarr: .* got a group without multiscales; give the path of an image"):
+        open_plane(other)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ImageError, match=r"empty: .* got a folder without zarr's metadata"):
-        open_slide(tmp_path / "empty")
+        open_plane(tmp_path / "empty")
     with pytest.raises(ImageError, match=r"empty.zip: .* got one without zarr's metadata"):
-        open_slide(zipped(tmp_path / "empty"))
+        open_plane(zipped(tmp_path / "empty"))
+
+
+def test_malformed_names_of_channels_cost_the_names_alone(tmp_path: Path) -> None:
+    path = write_ome_zarr(tmp_path / "slide.zarr", PLANES, "cyx", zarr_format=2)
+    zarr.open_group(path).attrs.update({"omero": {"channels": [5]}})
+    with open_image(path) as source:
+        assert [channel.name for channel in source.channels] == ["0", "1", "2"]
+        assert "the names of its channels are malformed" in source.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -169,15 +223,17 @@ def test_what_is_no_single_plane_is_refused(tmp_path: Path) -> None:
         ({"multiscales": {}}, "KeyError"),
         ({"multiscales": None}, "TypeError"),
         ({"multiscales": [{"axes": [{"name": "y"}, {"name": "x"}], "datasets": [{"path": "7"}]}]}, "KeyError: '7'"),
-        ({"multiscales": [{"axes": [{"name": "y"}], "datasets": [{"path": "0"}]}]}, "the array 0 has 2 axes, not y"),
-        ({"omero": {"channels": [5]}}, "AttributeError"),
+        (
+            {"multiscales": [{"axes": [{"name": "y"}], "datasets": [{"path": "0"}]}]},
+            "expected axes of t, c, z, y and x, got y",
+        ),
     ],
 )
 def test_malformed_metadata_are_said_to_be(tmp_path: Path, damage: dict[str, Any], message: str) -> None:
     path = write_ome_zarr(tmp_path / "slide.zarr", PICTURE[..., 0], "yx", zarr_format=2)
     zarr.open_group(path).attrs.update(damage)
-    with pytest.raises(ImageError, match=rf"slide.zarr: its OME-Zarr metadata are malformed: .*\(.*{message}"):
-        open_slide(path)
+    with pytest.raises(ImageError, match=rf"slide.zarr: .*{message}"):
+        open_plane(path)
 
 
 def test_a_link_to_nowhere_in_a_zarr_is_an_absent_file(segmenter: Segmenter, tmp_path: Path) -> None:
@@ -202,15 +258,15 @@ def test_a_slide_of_an_ome_zarr_has_the_nuclei_of_the_whole_image(
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_a_plain_zarr_array_is_read_from_a_file_or_as_it_is(tmp_path: Path, zarr_format: Any) -> None:
     array = zarr.create_array(tmp_path / "slide.zarr", data=PICTURE, chunks=(50, 70, 3), zarr_format=zarr_format)
-    for slide in open_slide(array), open_slide(tmp_path / "slide.zarr"):
+    for slide in open_plane(array), open_plane(tmp_path / "slide.zarr"):
         assert (slide.channels, slide.mpp) == (3, None)
         assert_regions(slide, PICTURE)
-    assert_regions(open_slide(tmp_path / "slide.zarr", channel=1), PICTURE[..., 1])
+    assert_regions(open_plane(tmp_path / "slide.zarr", channel=1), PICTURE[..., 1])
 
 
 def test_a_big_endian_array_comes_in_this_machine_s_byte_order(tmp_path: Path) -> None:
     zarr.create_array(tmp_path / "slide.zarr", data=PICTURE.astype(">u2"), zarr_format=2)
-    slide = open_slide(tmp_path / "slide.zarr")
+    slide = open_plane(tmp_path / "slide.zarr")
     assert slide.read(*REGIONS[1]).dtype == np.dtype("=u2")
     assert_regions(slide, PICTURE)
 
@@ -224,7 +280,7 @@ def test_of_a_dask_array_no_more_chunks_are_computed_than_a_region_touches() -> 
         return PICTURE[tuple(slice(*span) for span in place)]
 
     chunks = ((100, 100, 10), (100, 100, 100, 30), (3,))
-    slide = open_slide(dask.array.map_blocks(chunk, chunks=chunks, dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8)))
+    slide = open_plane(dask.array.map_blocks(chunk, chunks=chunks, dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8)))
     assert computed == []
     region = slice(90, 110), slice(210, 220)
     np.testing.assert_array_equal(slide.read(*region), PICTURE[region])
@@ -235,10 +291,10 @@ def test_of_a_dask_array_no_more_chunks_are_computed_than_a_region_touches() -> 
 def test_arrays_of_which_no_region_can_be_had_in_bounded_memory_are_refused() -> None:
     huge = dask.array.zeros((40_000, 40_000), dtype=np.uint8, chunks=-1)
     with pytest.raises(ImageError, match=r"chunks are too large to be read in parts, \(40000, 40000\): rechunk it"):
-        open_slide(huge)
+        open_plane(huge)
     unknown = dask.array.from_array(PICTURE[..., 0])[dask.array.from_array(PICTURE[:, 0, 0] > 5)]
     with pytest.raises(ImageError, match=r"expected a known shape"):
-        open_slide(unknown)
+        open_plane(unknown)
 
 
 def chunk_files(folder: Path) -> Iterator[Path]:
@@ -253,7 +309,7 @@ def test_a_damaged_chunk_is_named_with_the_region(tmp_path: Path, zarr_format: A
     for file in chunk_files(path):
         file.write_bytes(damage)
     with pytest.raises(ImageError, match=r"slide.zarr: rows 50 to 131, columns 47 to 200 cannot be read"):
-        open_slide(path).read(*REGIONS[1])
+        open_plane(path).read(*REGIONS[1])
 
 
 def test_a_slide_whose_chunk_is_damaged_leaves_no_results(
@@ -280,7 +336,7 @@ def test_without_zarr_an_ome_zarr_says_what_to_install(tmp_path: Path, monkeypat
     path = write_ome_zarr(tmp_path / "slide.zarr", PLANES, "cyx")
     monkeypatch.setitem(sys.modules, "zarr", None)
     with pytest.raises(MissingExtraError, match=r"slide.zarr needs zarr: pip install 'nucleus-unet\[zarr\]'"):
-        open_slide(path)
+        open_plane(path)
 
 
 # Scans ----------------------------------------------------------------------------------------------------
@@ -302,22 +358,27 @@ def write_aperio(path: Path, *, missing: int) -> Path:
     return path
 
 
+def scan_of(path: Path, **chosen: Any) -> Plane:
+    """Open a slide with OpenSlide, whatever its format is."""
+    return ImageSource(scanners.open_file(path), str(path), prefix=str(path)).plane(**chosen)
+
+
 def test_what_the_scanner_left_out_is_white_whoever_reads_it(tmp_path: Path) -> None:
-    slide = OpenSlideImage(write_aperio(tmp_path / "slide.svs", missing=7), channel=None, channel_axis=None)
+    slide = scan_of(write_aperio(tmp_path / "slide.svs", missing=7))
     assert (slide.shape, slide.channels, slide.mpp) == ((256, 320), 3, 0.25)
     expected = PICTURE_OF_TILES.copy()
     expected[64:128, 128:192] = 255
     for region in [(slice(0, 256), slice(0, 320)), (slice(60, 131), slice(47, 200))]:
         np.testing.assert_array_equal(slide.read(*region), expected[region])
-    np.testing.assert_array_equal(open_slide(tmp_path / "slide.svs").read(slice(0, 256), slice(0, 320)), expected)
-    np.testing.assert_array_equal(read_image(tmp_path / "slide.svs").pixels, expected)
-    green = OpenSlideImage(tmp_path / "slide.svs", channel=1, channel_axis=None)
+    np.testing.assert_array_equal(open_plane(tmp_path / "slide.svs").read(slice(0, 256), slice(0, 320)), expected)
+    np.testing.assert_array_equal(read_image(tmp_path / "slide.svs"), expected)
+    green = scan_of(tmp_path / "slide.svs", channel=1)
     np.testing.assert_array_equal(green.read(slice(0, 256), slice(0, 320)), expected[..., 1])
 
 
 def test_a_scan_is_what_tifffile_decodes(real_data: Path) -> None:
     path = real_data / "slides" / "CMU-1-Small-Region.svs"
-    scan, tiff = OpenSlideImage(path, channel=None, channel_axis=None), open_slide(path)
+    scan, tiff = scan_of(path), open_plane(path)
     assert (scan.shape, scan.mpp) == (tiff.shape, tiff.mpp)
     region = slice(1000, 1100), slice(900, 1100)
     np.testing.assert_allclose(scan.read(*region).astype(int), tiff.read(*region), atol=2)  # two JPEG decoders
@@ -331,17 +392,21 @@ def test_a_damaged_scan_is_refused_with_the_region(tmp_path: Path) -> None:
     content[offset : offset + 20] = bytes(20)
     path.write_bytes(content)
     with pytest.raises(ImageError, match=r"slide.svs: rows 0 to 256, columns 0 to 320 are damaged"):
-        OpenSlideImage(path, channel=None, channel_axis=None).read(slice(0, 10), slice(0, 10))
+        scan_of(path).read(slice(0, 10), slice(0, 10))
 
 
-@pytest.mark.parametrize("name", ["slide.mrxs", "slide.ndpi", "slide.dcm", "slide.czi", "slide.scn"])
-def test_the_formats_of_scanners_go_to_openslide(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / name).write_bytes(b"II*\0not a slide")
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.mrxs", b"\xff\xd8\xff"), ("a.vms", b"[Virtual"), ("a.tif", bytes(128) + b"DICM")]
+)
+def test_the_formats_of_scanners_go_to_openslide(
+    tmp_path: Path, name: str, start: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_bytes(start + b"not a slide")
     with pytest.raises(ImageError, match=rf"{name}: OpenSlide cannot read it"):
-        open_slide(tmp_path / name)
+        open_plane(tmp_path / name)
     monkeypatch.setitem(sys.modules, "openslide", None)
     with pytest.raises(MissingExtraError, match=r"needs OpenSlide: pip install 'nucleus-unet\[openslide\]'"):
-        open_slide(tmp_path / name)
+        open_plane(tmp_path / name)
 
 
 def test_a_file_that_names_others_is_never_known_again_by_itself(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nucleus_unet.errors import ImageError
-from nucleus_unet.io.channels import prepare_image
+from nucleus_unet.io.source import read_image
 from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise, percentile_range
 from numpy.typing import NDArray
 
@@ -21,7 +21,7 @@ def test_an_image_of_equal_pixels_has_no_levels(dtype: str, value: int) -> None:
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 5), (5, 0), (0, 5, 3)])
 def test_an_image_without_pixels_has_no_levels(shape: tuple[int, ...]) -> None:
-    assert percentile_range(prepare_image(np.zeros(shape, np.float32))) is None
+    assert percentile_range(read_image(np.zeros(shape, np.float32))) is None
 
 
 def test_levels_are_percentiles() -> None:

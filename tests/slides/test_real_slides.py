@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from distributed import Client
-from nucleus_unet.io.source import open_slide
+from nucleus_unet.io.source import open_image
 from nucleus_unet.segmenter import Segmenter
 from numpy.typing import NDArray
 
@@ -26,7 +26,7 @@ def embedded() -> Segmenter:
 def region(request: pytest.FixtureRequest, real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file that workers can open."""
     path = tmp_path_factory.mktemp("regions") / "region.tif"
-    pixels = open_slide(real_data / request.param).read(*REGION)
+    pixels = open_image(real_data / request.param).plane().read(*REGION)
     tifffile.imwrite(path, pixels, tile=(256, 256), compression="zlib", photometric="rgb")
     return path
 

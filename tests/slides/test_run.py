@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from nucleus_unet.errors import DataError, ImageError, MissingExtraError, SettingsError
 from nucleus_unet.inference.grouping import group
-from nucleus_unet.io.source import open_slide
+from nucleus_unet.io.source import open_image
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.preprocessing.normalisation import percentile_range
 from nucleus_unet.segmentation import Segmentation
@@ -479,7 +479,7 @@ def test_levels_are_the_percentiles_that_numpy_finds(dtype: type, monkeypatch: p
     if picture.dtype.kind == "f":
         picture = np.random.default_rng(3).normal(0, 1, PICTURE.shape).astype(dtype) ** 5
     black, white = np.percentile(picture, (1, 99.8))
-    assert survey_slide(open_slide(picture), cell=64, workers=2).levels.intensity_range == (black, white)
+    assert survey_slide(open_image(picture).plane(), cell=64, workers=2).levels.intensity_range == (black, white)
 
 
 def floating_point(dtype: type) -> st.SearchStrategy[NDArray[Any]]:
@@ -491,7 +491,9 @@ def floating_point(dtype: type) -> st.SearchStrategy[NDArray[Any]]:
 @given(numbers=floating_point(np.float32) | floating_point(np.float64))
 @settings(max_examples=60)
 def test_levels_of_floating_point_numbers_are_those_of_predict(numbers: NDArray[Any]) -> None:
-    assert survey_slide(open_slide(numbers), cell=64, workers=1).levels.intensity_range == percentile_range(numbers)
+    assert survey_slide(open_image(numbers).plane(), cell=64, workers=1).levels.intensity_range == percentile_range(
+        numbers
+    )
 
 
 def test_a_slide_of_floating_point_numbers_has_the_nuclei_of_the_whole_image(
@@ -526,7 +528,7 @@ class Flickering(Foreign):
 
 def test_a_slide_that_changes_between_two_looks_is_refused() -> None:
     with pytest.raises(ImageError, match="its pixels changed while they were read"):
-        survey_slide(open_slide(Flickering()), cell=64, workers=1)
+        survey_slide(open_image(Flickering()).plane(), cell=64, workers=1)
 
 
 @pytest.mark.parametrize(

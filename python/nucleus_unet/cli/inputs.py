@@ -11,7 +11,7 @@ import typer
 
 from nucleus_unet.cli.shared import console
 from nucleus_unet.errors import NucleusError, SettingsError
-from nucleus_unet.io.pictures import SUFFIXES
+from nucleus_unet.io.file_facts import is_image
 
 
 def each_in_turn(pictures: Iterable[tuple[Path, Path]], find: Callable[[Path, Path], int]) -> tuple[int, list[str]]:
@@ -46,11 +46,6 @@ def end_with(failures: list[str]) -> None:
         for failure in failures:
             typer.echo(f"  {failure}", err=True)
         raise typer.Exit(1)
-
-
-def is_image(path: Path) -> bool:
-    """Whether a path found in a folder is an image, by its name."""
-    return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def expand(arguments: Iterable[str], wanted: Callable[[Path], bool] = is_image) -> Iterator[tuple[Path, Path]]:

@@ -13,7 +13,7 @@ from nucleus_unet.cli.options import Formats, read_formats, with_options
 from nucleus_unet.cli.shared import Device, Model, Out, Precision, bundle_path, show
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.exports.names import FORMATS
-from nucleus_unet.io.pictures import SUFFIXES
+from nucleus_unet.io.formats import SEARCHED_SUFFIXES
 from nucleus_unet.options import PredictOptions
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def predict(
     segmenter.check_options(options)
     pictures = list(with_targets(expand(images), out, suffixes=list(suffixes.values())))
     if not pictures:
-        raise SettingsError(f"no image found in: {', '.join(images)} (known are {', '.join(SUFFIXES)})")
+        raise SettingsError(f"no image found in: {', '.join(images)} (known are {', '.join(SEARCHED_SUFFIXES)})")
     _refuse_to_overwrite(pictures, list(suffixes.values()))
     out.mkdir(parents=True, exist_ok=True)
     nuclei, failures = each_in_turn(

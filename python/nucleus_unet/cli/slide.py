@@ -47,7 +47,8 @@ def slide(
     each gets a folder in it. A slide that cannot be read is skipped. The command then ends with a list of these
     and exit code 1.
     """
-    from nucleus_unet.io.source import FOUND_SUFFIXES, is_slide
+    from nucleus_unet.io.file_facts import is_image
+    from nucleus_unet.io.formats import SEARCHED_SUFFIXES
     from nucleus_unet.segmenter import Segmenter
     from nucleus_unet.slides.executors.dask import connect
     from nucleus_unet.slides.plan import PLAN
@@ -72,10 +73,10 @@ def slide(
         return found
 
     def wanted(path: Path) -> bool:
-        return is_slide(path) and not (path.name in (LABELS, OVERVIEW) and (path.parent / PLAN).exists())
+        return is_image(path) and not (path.name in (LABELS, OVERVIEW) and (path.parent / PLAN).exists())
 
     first = Path(images[0])
-    searched = first.is_dir() and not is_slide(first)
+    searched = first.is_dir() and not is_image(first)
     if len(images) == 1 and not searched and (first.exists() or not glob.has_magic(images[0])):
         find(first, out)
         return
@@ -83,7 +84,7 @@ def slide(
         raise SettingsError("roi: regions are of one slide; give slides one by one")
     slides = list(with_targets(expand(images, wanted), out))
     if not slides:
-        raise SettingsError(f"no slide found in: {', '.join(images)} (known are {', '.join(FOUND_SUFFIXES)}, zarr)")
+        raise SettingsError(f"no slide found in: {', '.join(images)} (known are {', '.join(SEARCHED_SUFFIXES)}, zarr)")
     nuclei, failures = each_in_turn(slides, find)
     done = len(slides) - len(failures)
     typer.echo(f"{nuclei} nuclei in {done} slides" if share is None else f"shard {shard} of {done} slides is done")

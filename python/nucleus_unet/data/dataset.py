@@ -8,7 +8,6 @@ import hashlib
 import io
 import logging
 import os
-import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from nucleus_unet.data.coco import find_coco, read_coco
@@ -25,7 +23,7 @@ from nucleus_unet.data.label_images import Masks, mask_as_png, read_label_image
 from nucleus_unet.data.sources import Entry, Source, find_entries, open_source
 from nucleus_unet.data.tables import Membership, membership_finder, read_encodings
 from nucleus_unet.errors import DataError, ImageError, MaskError, SettingsError
-from nucleus_unet.io.pictures import decode_image
+from nucleus_unet.io.source import open_image
 from nucleus_unet.masks import kaggle_to_labels, merge_mask_pngs, relabel_by_position
 from nucleus_unet.progress import tracker
 
@@ -227,7 +225,7 @@ def _read_example(
 ) -> tuple[Example, Masks]:
     if entry.problem is not None:
         raise MaskError(entry.problem)
-    image = _as_stored(_decode(files.read(entry.image), entry.image), entry.image)
+    image = _as_stored(_decode(files, entry.image), entry.image)
     shape = (image.shape[0], image.shape[1])
     if mask_table is not None:
         masks = mask_table(entry.name, shape, threads)
@@ -239,19 +237,12 @@ def _read_example(
     return Example(entry.name, category, image, masks.labels, field_id), masks
 
 
-def _decode(content: bytes, member: str) -> NDArray[Any]:
-    """Return the pixels of an image file, channels last."""
-    try:
-        if content.startswith(b"\x93NUMPY"):
-            return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-        if not content.startswith((b"II", b"MM")):
-            return decode_image(content)
-        with tifffile.TiffFile(io.BytesIO(content)) as tiff:
-            series = tiff.series[0]
-            pixels = series.asarray()
-            return np.moveaxis(pixels, series.axes.index("S"), -1) if "S" in series.axes else pixels
-    except (ValueError, RuntimeError, IndexError, MemoryError, struct.error, tifffile.TiffFileError) as error:
-        raise ImageError(f"{member} is not a readable image: {error}") from error
+def _decode(files: Source, member: str) -> NDArray[Any]:
+    """Return the pixels of an image file, as `predict` sees them."""
+    content = io.BytesIO(files.read(member))
+    content.name = member
+    with open_image(content) as source:
+        return source.read(source.plane())
 
 
 def _as_stored(pixels: NDArray[Any], member: str) -> NDArray[Any]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import io
 import logging
-import struct
-import zlib
 from typing import Any, NamedTuple
 
 import imagecodecs
@@ -18,7 +16,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError, MaskError
-from nucleus_unet.io.pictures import decode_image
+from nucleus_unet.io.source import open_image
 from nucleus_unet.masks import MergeReport, label, relabel_by_position
 
 logger = logging.getLogger(__name__)
@@ -28,6 +26,8 @@ LABEL_SUFFIXES = (".tif", ".tiff", ".png", ".bmp", ".npy")
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp", ".jp2")
 """Suffixes of images whose compression may change labels."""
 
+# Colour type of PNG files with a palette.
+_PALETTE = 3
 # labelme and VOC draw what is no object with the last number of a palette.
 _VOID = 255
 # A picture that was taken for labels, or a colour-coded file that was compressed with loss, has many tiny labels.
@@ -121,61 +121,37 @@ def _decode(content: bytes, member: str) -> tuple[NDArray[Any], bool]:
         raise MaskError(
             f"{member}: expected labels without loss, got JPEG, JPEG 2000 or WebP; save them as PNG or TIFF"
         )
-    try:
+    if content.startswith(b"\x93NUMPY"):
+        return _array(content, member), False
+    file = io.BytesIO(content)
+    file.name = member
+    with open_image(file, indices=True) as source:
         if content.startswith((b"II", b"MM")):
-            return _tiff(content, member), False
-        if content.startswith(b"\x93NUMPY"):
-            return np.squeeze(np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)), False
-        as_grey = _palette_as_grey(content)
-        if as_grey is None:
-            return decode_image(content), False
-        greatest = 2 ** content[24] - 1  # the codec stretches fewer bits than 8 to 0..255
-        return decode_image(as_grey) // (255 // greatest), True
-    except MaskError:
-        raise
-    except ImageError as error:
-        raise ImageError(f"{member} is not a readable image: {error}") from error
+            _refuse_jpeg(content, member)
+        plane = source.plane()
+        pixels = source.read(plane)
+        if plane.alpha:
+            pixels = np.dstack([pixels, plane.read_alpha(*(slice(0, size) for size in plane.shape))])
+    return pixels, content.startswith(b"\x89PNG") and content[25:26] == bytes([_PALETTE])
+
+
+def _array(content: bytes, member: str) -> NDArray[Any]:
+    """Return the array of a `.npy` file, without axes of length 1."""
+    try:
+        return np.squeeze(np.lib.format.read_array(io.BytesIO(content), allow_pickle=False))
     except ValueError as error:
-        if "allow_pickle" in str(error) or "Object arrays" in str(error):
+        if "Object arrays" in str(error):
             raise MaskError(
                 f"{member}: expected an array of labels, got Python objects, which are not read; save the labels "
                 "alone, for example as TIFF (of Cellpose: its _cp_masks files)"
             ) from error
-        raise ImageError(f"{member} is not a readable image: {error}") from error
-    except Exception as error:  # tifffile and codecs raise exceptions of many classes for damaged files
-        raise ImageError(f"{member} is not a readable image: {error}") from error
+        raise ImageError(f"{member}: cannot be read as an image: {error}") from error
 
 
-def _tiff(content: bytes, member: str) -> NDArray[Any]:
-    """Return the stored numbers of a TIFF file. Its colour tables, as of ImageJ, are for display."""
+def _refuse_jpeg(content: bytes, member: str) -> None:
     with tifffile.TiffFile(io.BytesIO(content)) as tiff:
-        page = tiff.pages.first
-        if page.compression in (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.OJPEG) or page.is_jfif:
+        if tiff.pages.first.compression in (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.OJPEG):
             raise MaskError(f"{member}: expected labels without loss, got a TIFF with JPEG; save them without it")
-        series = tiff.series[0]
-        pixels = series.asarray()
-        if "S" in series.axes:
-            pixels = np.moveaxis(pixels, series.axes.index("S"), -1)
-        return np.squeeze(pixels) if pixels.ndim > 2 else pixels
-
-
-def _palette_as_grey(content: bytes) -> bytes | None:
-    """Return a grey PNG file of the numbers of a PNG file with a palette. None if the file has no palette.
-
-    The codec would give the colours, and colours may repeat. Both kinds of file store the same bytes of pixels.
-    """
-    is_png = content.startswith(b"\x89PNG\r\n\x1a\n") and content[12:16] == b"IHDR" and len(content) > 33
-    if not is_png or content[25] != 3:
-        return None
-    header = content[12:25] + b"\x00" + content[26:29]
-    chunks = [content[:12], header, struct.pack(">I", zlib.crc32(header))]
-    place = 33
-    while place + 12 <= len(content):
-        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
-        if content[place + 4 : place + 8] in (b"IDAT", b"IEND"):  # the palette and its alpha are left out
-            chunks.append(content[place:end])
-        place = end
-    return b"".join(chunks)
 
 
 def _numbers_of_colours(colours: NDArray[Any], member: str) -> NDArray[np.uint64]:
@@ -200,8 +176,6 @@ def _numbers_of_colours(colours: NDArray[Any], member: str) -> NDArray[np.uint64
 def _whole_numbers(labels: NDArray[Any], member: str) -> NDArray[np.integer[Any]]:
     """Return labels as unsigned integers."""
     if labels.dtype.kind == "f":
-        if not np.isfinite(labels).all():
-            raise MaskError(f"{member}: expected whole numbers as labels, got NaN or infinity")
         broken = labels[labels != np.rint(labels)]
         if broken.size:
             raise MaskError(

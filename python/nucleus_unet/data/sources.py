@@ -17,7 +17,7 @@ from typing import Protocol, Self
 
 from nucleus_unet.data.label_images import LABEL_SUFFIXES, LOSSY_SUFFIXES
 from nucleus_unet.errors import DataError
-from nucleus_unet.io.pictures import SUFFIXES
+from nucleus_unet.io.formats import FORMATS
 
 LAYOUTS = """\
   <id>/images/<id>.png with <id>/masks/*.png, one mask per nucleus (Kaggle's layout); or masks/<id>/*.png
@@ -25,7 +25,9 @@ LAYOUTS = """\
   <id>/images/<id>.png with the masks as run-length encoding in a CSV table (from Python: labels_csv=)
   images in any folder with one COCO annotation file (.json): polygons or run-length encodings"""
 
-# Folders of labels, and what programs append to the name of an image to name its labels.
+# Images are read from memory, because they may lie in an archive.
+_SUFFIXES = tuple(suffix for each in FORMATS if each.in_memory for suffix in each.suffixes)
+# Folders, and what programs append to the name of an image to name its labels.
 _IMAGES, _MASKS = ("images",), ("masks", "labels")
 _LABEL_ENDINGS = ("", "_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
 _DEEPEST = 4  # folder/<id>/images/<id>.png
@@ -197,7 +199,7 @@ def _groups(members: Sequence[str]) -> dict[PurePosixPath, _Group]:
         kind = folder.name.lower()
         if is_hidden(path) or len(path.parts) > _DEEPEST or kind not in (*_IMAGES, *_MASKS):
             continue
-        if path.suffix.lower() not in (SUFFIXES if kind in _IMAGES else LABEL_SUFFIXES):
+        if path.suffix.lower() not in (_SUFFIXES if kind in _IMAGES else LABEL_SUFFIXES):
             unread.append((folder.parent, path))
             continue
         group = groups.setdefault(folder.parent, _Group())
@@ -270,7 +272,7 @@ def _not_read(paths: Sequence[PurePosixPath]) -> str:
     path = paths[0]
     if path.suffix.lower() in LOSSY_SUFFIXES:
         return f"; {path} is not read, because its compression changes labels: save it as PNG or TIFF"
-    kinds = SUFFIXES if path.parent.name.lower() in _IMAGES else LABEL_SUFFIXES
+    kinds = _SUFFIXES if path.parent.name.lower() in _IMAGES else LABEL_SUFFIXES
     return f"; {path} is not read, only {', '.join(kinds)} are"
 
 

@@ -1,110 +1,157 @@
-"""Slides from arrays of numpy, zarr or dask, and the selection of a slide's channels."""
+"""Images from arrays: numpy (also memory-mapped), zarr, dask, torch, xarray, Pillow, and what numpy can convert."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from nucleus_unet.errors import ImageError
-from nucleus_unet.io.channels import prepare_image, working_dtype
+from nucleus_unet.io.axes import channel_letter, check_axes, colours_of
+from nucleus_unet.io.dtypes import working_dtype
+from nucleus_unet.io.pillow import open_pillow
+from nucleus_unet.io.scene import Channel, OpenedFile, Scene, numbered
 from nucleus_unet.io.segments import LARGEST_SEGMENT
+from nucleus_unet.io.whole import ArrayLike, region_reader
+
+# Names of dimensions, as xarray has them, in lower case.
+_DIMENSIONS = {
+    **dict.fromkeys(("t", "time", "frame", "frames"), "T"),
+    **dict.fromkeys(("z", "plane", "pln", "depth"), "Z"),
+    **dict.fromkeys(("c", "channel", "channels", "ch", "wavelength"), "C"),
+    **dict.fromkeys(("y", "row", "rows", "height"), "Y"),
+    **dict.fromkeys(("x", "column", "columns", "col", "width"), "X"),
+    **dict.fromkeys(("s", "sample", "samples", "rgb", "rgba", "colour", "color"), "S"),
+}
 
 
-class ArrayLike(Protocol):
-    """The interface of arrays that slides are read from: numpy (also memory-mapped), zarr and dask."""
+def open_array(source: Any, *, axes: str | None = None, channel_axis: int | None = None) -> OpenedFile:
+    """Open an array as an image.
 
-    @property
-    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    Without ``axes`` and ``channel_axis``, (H, W) is grey, (H, W, 1), (H, W, 3) and (H, W, 4) are grey, colours, and
+    colours with alpha. Dimensions that are named, as those of xarray, are what their names say.
 
-    @property
-    def dtype(self) -> Any: ...  # noqa: D102
+    Raises
+    ------
+    ImageError
+        If it is no array of pixels, or nothing tells which axis is which.
+    """
+    if type(source).__module__.partition(".")[0] == "PIL":
+        return open_pillow(source)
+    if type(source).__module__.partition(".")[0] == "zarr" and not hasattr(source, "dtype"):
+        from nucleus_unet.io.zarr import open_group
 
-    def __getitem__(self, key: tuple[slice | int, ...], /) -> Any: ...
+        return open_group(source)
+    if np.ma.is_masked(source):
+        raise ImageError("image: expected an array without a mask; fill masked pixels with .filled(value)")
+    names, labels = _dimensions(source)
+    array = _as_array(getattr(source, "data", source) if names else source)
+    _check_shape_and_chunks(array)
+    letters, channels = _letters(tuple(array.shape), names, axes, channel_axis)
+    if labels and len(labels) == dict(zip(letters, array.shape, strict=True)).get("C"):
+        channels = tuple(map(Channel, labels))
+    working_dtype(np.dtype(array.dtype))
+    has_samples = "S" in letters
+    return OpenedFile(
+        format=f"array of {type(source).__module__.partition('.')[0]}",
+        scenes=(
+            Scene(
+                axes=letters,
+                shape=tuple(int(size) for size in array.shape),
+                dtype=np.dtype(array.dtype),
+                read=region_reader(array, letters),
+                channels=() if has_samples else channels,
+                samples=channels if has_samples else (),
+            ),
+        ),
+    )
 
 
-class ArraySlide:
-    """A slide that reads regions of an array; see `open_slide`."""
+def _as_array(source: Any) -> Any:
+    """Return an array whose regions numpy understands: the source itself, or a conversion of it."""
+    if hasattr(source, "detach"):  # a tensor of torch, perhaps on a GPU
+        source = source.detach().cpu()
+        source = source.float() if str(source.dtype) == "torch.bfloat16" else source
+    try:
+        if hasattr(source, "shape") and hasattr(source, "dtype") and hasattr(source, "__getitem__"):
+            np.dtype(source.dtype)
+            return source
+    except TypeError:  # a dtype of another library
+        pass
+    if isinstance(source, str | bytes | dict) or source is None:
+        raise ImageError(f"image: expected a path or an array of pixels, got {type(source).__name__}")
+    try:
+        return np.asarray(source)
+    except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths
+        raise ImageError(f"image: expected an array of pixels, got {type(source).__name__} ({error})") from error
 
-    def __init__(
-        self,
-        array: ArrayLike,
-        *,
-        channel: int | str | None = None,
-        channel_axis: int | None = None,
-        channel_names: tuple[str, ...] = (),
-        mpp: float | None = None,
-        white_is_zero: bool = False,
-        name: str = "slide",
-    ) -> None:
-        _check_shape_and_chunks(array)
-        self._array, self._white_is_zero, self._name = array, white_is_zero, name
-        self._axis, self._selection = select_channels(tuple(array.shape), channel, channel_axis, channel_names)
-        height, width = (size for axis, size in enumerate(array.shape) if axis != self._axis)
-        self.shape = (int(height), int(width))
-        self.channels = 3 if isinstance(self._selection, slice) else None
-        self.dtype = slide_dtype(array.dtype, self.shape)
-        self.mpp = mpp
 
-    def read(self, rows: slice, columns: slice) -> NDArray[Any]:
-        """See `Slide`."""
-        key: list[slice | int] = [rows, columns]
-        if self._axis is not None:
-            assert self._selection is not None  # as there are channels
-            key.insert(self._axis, self._selection)
-        try:
-            region = np.asarray(self._array[tuple(key)])
-        except Exception as error:  # array libraries and codecs raise exceptions of their own classes
-            raise ImageError(
-                f"{self._name}: rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop} "
-                f"cannot be read ({type(error).__name__}: {error})"
-            ) from error
-        if self.channels:
-            assert self._axis is not None
-            region = np.moveaxis(region, self._axis, -1)
-        return np.ascontiguousarray(~region if self._white_is_zero else region, self.dtype)
+def _dimensions(source: Any) -> tuple[tuple[str, ...], list[str]]:
+    """Return the letters of an array's named dimensions, and the names of its channels; nothing if it names none."""
+    dims: Sequence[Hashable] = getattr(source, "dims", ())
+    if not isinstance(dims, tuple) or not dims or not hasattr(source, "coords"):
+        return (), []
+    letters = tuple(_DIMENSIONS.get(str(name).lower(), "") for name in dims)
+    if "" in letters or len(set(letters)) != len(letters) or not {"Y", "X"} <= set(letters):
+        return (), []
+    labels: list[str] = []
+    if "C" in letters and (dim := dims[letters.index("C")]) in source.coords:
+        labels = [str(label) for label in np.asarray(source.coords[dim])]
+    return letters, labels
+
+
+def _letters(
+    shape: tuple[int, ...], named: Sequence[str], axes: str | None, channel_axis: int | None
+) -> tuple[str, tuple[Channel, ...]]:
+    """Return a letter for each axis, and what the places on the axis C or S are."""
+    if axes is not None:
+        letters = check_axes(axes, len(shape))
+        sizes = dict(zip(letters, shape, strict=True))
+        return letters, colours_of(sizes["S"]) if "S" in sizes else numbered(sizes.get("C", 0))
+    if named:
+        sizes = dict(zip(named, shape, strict=True))
+        return "".join(named), colours_of(sizes["S"]) if "S" in sizes else numbered(sizes.get("C", 0))
+    if len(shape) == 2 and channel_axis is None:
+        return "YX", ()
+    if len(shape) != 3:
+        raise ImageError(
+            "image shape: expected (H, W) or (H, W, C), or three axes with channel_axis=, got "
+            f"{shape}"
+            + (
+                '; choose one plane first, or name the axes, such as axes="TZCYX", and choose one'
+                if len(shape) > 3
+                else ""
+            )
+        )
+    if channel_axis is None:
+        _check_channels_last(shape)
+        channel_axis = -1
+    rest = iter("YX")
+    chosen = channel_letter("012", channel_axis)
+    letters = "".join("S" if axis == chosen else next(rest) for axis in "012")
+    return letters, colours_of(shape[int(chosen)])
+
+
+def _check_channels_last(shape: tuple[int, ...]) -> None:
+    """Raise `ImageError` if the last axis does not look like channels, because pixels would be taken for channels."""
+    first, _, last = shape
+    if last in (1, 3, 4) or last <= min(shape[:2]):
+        return
+    raise ImageError(
+        f"image shape: expected 1, 3 or 4 channels, got {last} in an image of shape {shape}; if channels come first, "
+        f"give channel_axis=0; if the first axis is a stack or a time series of {first} planes, give axes='ZYX' or "
+        "'TYX' and choose one"
+    )
 
 
 def _check_shape_and_chunks(array: ArrayLike) -> None:
     """Raise `ImageError` if regions of an array cannot be read in bounded memory."""
     if any(math.isnan(size) for size in array.shape):
-        raise ImageError(f"slide: expected a known shape, got {array.shape}; call compute_chunk_sizes() first")
+        raise ImageError(f"image: expected a known shape, got {array.shape}; call compute_chunk_sizes() first")
     chunk = getattr(array, "chunksize", getattr(array, "chunks", None))  # dask's, zarr's
     if not (isinstance(chunk, tuple) and all(isinstance(side, int) for side in chunk)):
         return
     if math.prod(chunk) * np.dtype(array.dtype).itemsize > LARGEST_SEGMENT:
-        raise ImageError(f"slide: its chunks are too large to be read in parts, {chunk}: rechunk it first")
-
-
-def select_channels(
-    shape: tuple[int, ...], channel: int | str | None, channel_axis: int | None, names: tuple[str, ...]
-) -> tuple[int | None, slice | int | None]:
-    """Return the axis of the channels and the selected ones: the number of one channel, or a slice of three.
-
-    The rules of `prepare_image` are applied to an image whose pixels are their channel numbers. It takes no memory.
-    """
-    if len(shape) != 3:
-        prepare_image(
-            np.broadcast_to(np.uint8(0), shape), channel=channel, channel_axis=channel_axis, channel_names=names
-        )
-        return None, None
-    axis = -1 if channel_axis is None else channel_axis
-    lengths = [1, 1, 1]
-    if -3 <= axis < 3:
-        lengths[axis] = shape[axis]
-    numbers = np.arange(lengths[axis] if -3 <= axis < 3 else 1, dtype=np.uint16).reshape(lengths)
-    selected = prepare_image(
-        np.broadcast_to(numbers, shape), channel=channel, channel_axis=channel_axis, channel_names=names
-    )
-    if selected.ndim == 3:
-        return axis % 3, slice(0, 3)
-    return axis % 3, int(selected[0, 0]) if selected.size else 0
-
-
-def slide_dtype(dtype: DTypeLike | None, shape: tuple[int, int]) -> np.dtype[Any]:
-    """Return the dtype in which a slide is read. Raise `ImageError` if a slide cannot have the dtype or shape."""
-    if 0 in shape:
-        raise ImageError(f"slide: expected at least one pixel, got {shape[0]} x {shape[1]}")
-    return working_dtype(np.dtype(dtype))
+        raise ImageError(f"image: its chunks are too large to be read in parts, {chunk}: rechunk it first")

@@ -1,177 +1,324 @@
-"""Open slides: images that are read in parts, from files or from arrays."""
+"""Open images: the one way in which everything reads files and arrays.
+
+>>> import numpy as np
+>>> with open_image(np.zeros((500, 300, 4), np.uint8)) as source:
+...     plane = source.plane()
+...     source.sizes, plane.shape, plane.channels, plane.alpha, plane.read(slice(10, 20), slice(0, 5)).shape
+({'Y': 500, 'X': 300, 'S': 4}, (500, 300), 3, True, (10, 5, 3))
+"""
 
 from __future__ import annotations
 
-import hashlib
+import errno
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError, MissingExtraError
-from nucleus_unet.io.arrays import ArrayLike, ArraySlide
-from nucleus_unet.io.image_file import ImageFile
-from nucleus_unet.io.pictures import SUFFIXES, read_image
-from nucleus_unet.io.scanners import SCANNER_SUFFIXES, OpenSlideImage
-from nucleus_unet.io.tiff import open_tiff, palette, tiff_layout
-from nucleus_unet.io.tiff_regions import TiffSlide
-from nucleus_unet.io.zarr import ZIP_SUFFIXES, is_zarr, open_zarr
+from nucleus_unet.io.arrays import open_array
+from nucleus_unet.io.axes import rename_axes
+from nucleus_unet.io.choice import Choice, choose_plane, choose_scene
+from nucleus_unet.io.dtypes import working_dtype
+from nucleus_unet.io.formats import find_format, open_file, read_start
+from nucleus_unet.io.plane import Plane, ScenePlane, read_whole
+from nucleus_unet.io.scene import Channel, OpenedFile, Scene
 
-# Formats in which one file refers to others that contain the pixels.
-_SEVERAL_FILES = (".dcm", ".mrxs", ".vms", ".vmu")
-# Formats with several files that look like slides. Only explicit paths of such files are opened.
-_NAMED = (".dcm", ".vms", ".vmu")
-FOUND_SUFFIXES = tuple(suffix for suffix in (*SUFFIXES, *SCANNER_SUFFIXES, ".ozx") if suffix not in _NAMED)
-"""Suffixes of the files that are slides if a folder is searched."""
+logger = logging.getLogger(__name__)
 
 
-class Slide(Protocol):
-    """An image that is read in parts. Several threads may read at once.
+class ImageSource:
+    """An opened image file or array. A context manager; any number of threads may read at once.
+
+    Most attributes describe the first scene; `scene` describes any.
 
     Attributes
     ----------
-    shape
-        Height and width in pixels.
-    channels
-        3 for colour, None for grey.
+    name
+        Path of the file, or ``image``, for messages.
+    format
+        Name of the format, such as ``OME-TIFF``.
+    scenes : tuple of str
+        Name of each image of the file; empty where it has none.
+    sizes : dict of str to int
+        Length of each axis: T time, Z plane of a stack, C channel, Y row, X column, S sample of a colour, Q pages that
+        the file does not explain.
     dtype
-        ``bool``, ``uint8``, ``uint16``, ``float32`` or ``float64``.
-    mpp
-        Micrometres per pixel. None if the file does not contain a plausible value.
+        Type of the values as stored.
+    channels : tuple of Channel
+        The channels or, of a colour image, red, green and blue.
+    pixel_size : float or None
+        Micrometres per pixel. None if unknown or implausible.
+    levels : tuple of (int, int)
+        Height and width of each level of a pyramid, the full resolution first.
+    origin : tuple of int
+        Row and column of the picture that viewers show, such as QuPath, within the image.
+    warnings : tuple of str
+        What could not be read.
     """
 
-    shape: tuple[int, int]
-    channels: int | None
-    dtype: np.dtype[Any]
-    mpp: float | None
+    def __init__(self, opened: OpenedFile, name: str, *, prefix: str, indices: bool = False) -> None:
+        self._opened, self._prefix, self._indices = opened, prefix, indices
+        self.name, self.format, self.warnings = name, opened.format, opened.warnings
+        self.scenes = opened.scene_names
 
-    def read(self, rows: slice, columns: slice) -> NDArray[Any]:
-        """Return pixels of the full resolution, (h, w) or (h, w, 3), for slices within the image."""
-        ...
+    def scene(self, scene: int | str | None = 0) -> Scene:
+        """Return what is known of a scene.
+
+        Parameters
+        ----------
+        scene
+            Number or name. None: the only one.
+        """
+        with self._named():
+            return self._opened.scenes[choose_scene(self.scenes, scene)]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """See the class."""
+        return self.scene().sizes
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """See the class."""
+        return self.scene().dtype
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """See the class."""
+        return self.scene().channels or self.scene().samples
+
+    @property
+    def pixel_size(self) -> float | None:
+        """See the class."""
+        return self.scene().pixel_size
+
+    @property
+    def levels(self) -> tuple[tuple[int, int], ...]:
+        """See the class."""
+        return self.scene().levels
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """See the class."""
+        return self.scene().origin
+
+    def plane(
+        self,
+        *,
+        scene: int | str | None = None,
+        time: int | None = None,
+        z: int | None = None,
+        channel: int | str | None = None,
+    ) -> ScenePlane:
+        """Choose the plane to segment. No pixel is read.
+
+        Parameters
+        ----------
+        scene
+            Number or name of the image in the file. It can be left out if there is one.
+        time, z
+            Number of the time, and of the plane of a stack. They can be left out if there is one. Negative numbers
+            count from the last.
+        channel
+            Number or name of the channel; ``"rgb"`` takes three channels for red, green and blue. It can be left out if
+            there is one channel, or if the channels are colours.
+
+        Returns
+        -------
+        ScenePlane
+            See `nucleus_unet.io.plane.Plane`. It can be read as long as the source is open.
+
+        Raises
+        ------
+        ImageError
+            If several planes are possible: the message lists them and the option to give. If there is no such plane.
+        """
+        with self._named():
+            chosen = self._opened.scenes[choose_scene(self.scenes, scene)]
+            choice = choose_plane(chosen, time=time, z=z, channel=channel)
+            sizes = chosen.sizes
+            colours = choice.colour_axis is not None or isinstance(choice.samples, slice)
+            return ScenePlane(
+                (sizes["Y"], sizes["X"]),
+                chosen.dtype.newbyteorder("=") if self._indices else working_dtype(chosen.dtype),
+                self._reader(chosen, choice, colours=colours),
+                colours=colours,
+                alpha=None if choice.alpha is None else self._alpha_reader(chosen, choice),
+                mpp=chosen.pixel_size,
+                origin=chosen.origin,
+            )
+
+    def read(self, plane: Plane) -> NDArray[Any]:
+        """Read all pixels of a plane of this source; see `nucleus_unet.io.plane.read_whole`."""
+        with self._named():
+            return read_whole(plane)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _reader(self, scene: Scene, choice: Choice, *, colours: bool) -> Callable[[slice, slice], NDArray[Any]]:
+        def read(rows: slice, columns: slice) -> NDArray[Any]:
+            if choice.colour_axis is not None:
+                places = [{**choice.index, choice.colour_axis: number} for number in range(3)]
+                return np.stack([self._region(scene, place, rows, columns) for place in places], axis=-1)
+            region = self._region(scene, choice.index, rows, columns)
+            return region if choice.samples is None else np.ascontiguousarray(region[..., choice.samples])
+
+        return read
+
+    def _alpha_reader(self, scene: Scene, choice: Choice) -> Callable[[slice, slice], NDArray[Any]]:
+        def read(rows: slice, columns: slice) -> NDArray[Any]:
+            if choice.colour_axis is not None:
+                return self._region(scene, {**choice.index, choice.colour_axis: choice.alpha or 0}, rows, columns)
+            return np.ascontiguousarray(self._region(scene, choice.index, rows, columns)[..., choice.alpha])
+
+        return read
+
+    def _region(self, scene: Scene, index: dict[str, int], rows: slice, columns: slice) -> NDArray[Any]:
+        try:
+            return scene.read(index, rows, columns)
+        except ImageError as error:
+            raise self._with_name(error) from error
+        except Exception as error:  # array libraries and codecs raise exceptions of their own classes
+            raise ImageError(
+                f"{self.name}: rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop} "
+                f"cannot be read ({type(error).__name__}: {error})"
+            ) from error
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Begin messages with the name of the file."""
+        try:
+            yield
+        except ImageError as error:
+            raise self._with_name(error) from error
+
+    def _with_name(self, error: ImageError) -> ImageError:
+        text = str(error)
+        return error if not self._prefix or text.startswith(self._prefix) else ImageError(f"{self._prefix}: {text}")
 
 
-def open_slide(
-    source: Path | str | ArrayLike, *, channel: int | str | None = None, channel_axis: int | None = None
-) -> Slide:
-    """Open a slide without reading its pixels.
-
-    TIFF files (SVS, OME-TIFF, BigTIFF) are read by tiles or strips. Zarr and OME-Zarr 0.4 and 0.5 (folder or zip) are
-    read by chunks. The formats of scanners (NDPI, MRXS, SCN, CZI, BIF, DICOM) are read with OpenSlide. ``.npy`` files
-    are memory-mapped. Other image files are read completely. The full resolution of a pyramid is read.
+def open_image(
+    source: Any, *, axes: str | None = None, channel_axis: int | None = None, indices: bool = False
+) -> ImageSource:
+    """Open an image without reading its pixels, as far as its format allows.
 
     Parameters
     ----------
     source
-        A path, or an array of numpy, zarr, dask or a similar library: (H, W) or (H, W, C), or with another channel
-        axis; see `prepare_image`.
-    channel, channel_axis
-        See `nucleus_unet.Segmenter.predict`.
+        Path of a file or of a Zarr folder; an open binary file; an array of numpy, zarr, dask, torch, xarray or another
+        library that gives shape, dtype and regions; a Pillow image; or an OME-Zarr group of zarr. `docs/how-to/
+        read-files.md` lists the formats.
+    axes
+        A letter for each axis in order, in place of what the source says: T, Z, C, Y, X, S (samples of a colour).
+    channel_axis
+        Axis that holds the channels, if the source does not say. Three or four are colours. The default for arrays of
+        three axes is the last one.
+    indices
+        Read numbers as they are stored, as label images need: those of a palette, in the dtype of the file.
 
     Raises
     ------
     ImageError
-        If the source is not an image, or if it cannot be read in parts.
+        If the source is not an image or is damaged.
     MissingExtraError
-        If the ``zarr`` or the ``openslide`` extra is needed and not installed.
+        If the format needs an extra that is not installed.
     OSError
         If a file cannot be opened.
 
     Examples
     --------
     >>> import numpy as np
-    >>> slide = open_slide(np.zeros((500, 300, 4), np.uint8))  # alpha is dropped
-    >>> slide.shape, slide.read(slice(10, 20), slice(0, 5)).shape
-    ((500, 300), (10, 5, 3))
+    >>> open_image(np.zeros((3, 500, 300), np.uint8), axes="ZYX").sizes
+    {'Z': 3, 'Y': 500, 'X': 300}
     """
-    if not isinstance(source, Path | str):
-        if not (hasattr(source, "shape") and hasattr(source, "dtype")):
-            raise ImageError(f"slide: expected a path or an array, got {type(source).__name__}")
-        if np.ma.is_masked(source):
-            raise ImageError("slide: expected an array without a mask; fill masked pixels with .filled(value)")
-        try:
-            np.dtype(source.dtype)
-        except TypeError:  # such as a tensor of torch, whose types are its own
-            source = np.asarray(source)
-        return ArraySlide(source, channel=channel, channel_axis=channel_axis)
-    path = Path(source)
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise ImageError(f"{path}: expected a file, got a pipe or device")
-    start = b""
+    if isinstance(source, Path | str):
+        return _open_path(Path(source), axes, channel_axis, indices=indices)
+    if hasattr(source, "read") and hasattr(source, "seek") and not hasattr(source, "shape"):
+        name = str(getattr(source, "name", "image"))
+        return _open(source, name, Path(name).suffix, axes, channel_axis, indices=indices)
+    opened = open_array(source, axes=axes, channel_axis=channel_axis)
+    return ImageSource(opened, "image", prefix="")
+
+
+def _open_path(path: Path, axes: str | None, channel_axis: int | None, *, indices: bool) -> ImageSource:
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path))
     if not path.is_dir():
-        with path.open("rb") as file:
-            start = file.read(4)
+        if not path.is_file():
+            raise ImageError(f"{path}: expected a file, got a pipe or device")
+        with path.open("rb"):
+            pass  # an unreadable file raises an OSError, which a library might hide
+    return _open(path, str(path), path.suffix, axes, channel_axis, indices=indices)
+
+
+def _open(
+    file: Path | BinaryIO, name: str, suffix: str, axes: str | None, channel_axis: int | None, *, indices: bool
+) -> ImageSource:
     try:
-        return _open_file(path, start, channel, channel_axis)
+        is_folder = isinstance(file, Path) and file.is_dir()
+        found = find_format(b"" if is_folder else read_start(file), suffix, is_folder=is_folder)
+        opened = rename_axes(open_file(file, found, indices=indices), axes, channel_axis)
     except MissingExtraError:
         raise
     except ImageError as error:
-        raise ImageError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
-    except Exception as error:  # tifffile and codecs raise exceptions of many classes for damaged files
-        raise ImageError(f"{path}: cannot be read as an image ({type(error).__name__}: {error})") from error
+        raise ImageError(str(error) if str(error).startswith(name) else f"{name}: {error}") from error
+    except Exception as error:  # libraries raise exceptions of many classes for damaged files, and MemoryError
+        raise ImageError(f"{name}: cannot be read as an image ({type(error).__name__}: {error})") from error
+    for warning in opened.warnings:
+        logger.warning("%s: %s", name, warning)
+    return ImageSource(opened, name, prefix=name, indices=indices)
 
 
-def is_slide(path: Path) -> bool:
-    """Whether a path in a folder is a slide, by its suffix, or by its metadata for a zarr folder."""
-    return is_zarr(path) if path.is_dir() else path.suffix.lower() in FOUND_SUFFIXES and path.is_file()
+def read_image(
+    source: Any,
+    *,
+    scene: int | str | None = None,
+    time: int | None = None,
+    z: int | None = None,
+    channel: int | str | None = None,
+    axes: str | None = None,
+    channel_axis: int | None = None,
+) -> NDArray[Any]:
+    """Read the pixels of one plane.
 
-
-def file_facts(path: Path) -> dict[str, object] | None:
-    """Return facts that identify an unchanged file or folder without reading its pixels.
+    Parameters
+    ----------
+    source, axes, channel_axis
+        See `open_image`.
+    scene, time, z, channel
+        See `ImageSource.plane`.
 
     Returns
     -------
-    dict or None
-        Sizes and modification times. None if other files contain the pixels.
+    NDArray[Any] (H, W) or (H, W, 3)
+        Of the dtypes that `nucleus_unet.io.dtypes.working_dtype` returns. A view of the caller's array where possible.
+
+    Raises
+    ------
+    ImageError
+        See `open_image` and `ImageSource.plane`; and if pixels are damaged or not finite numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> read_image(np.zeros((6, 5, 7), np.uint16), channel_axis=0, channel=2).shape
+    (5, 7)
     """
-    if path.suffix.lower() in _SEVERAL_FILES:
-        return None
-    if path.is_dir():
-        digest = hashlib.sha256()
-        for member in sorted(path.rglob("*")):
-            facts = member.stat() if member.exists() else member.lstat()  # a broken link
-            digest.update(repr((str(member.relative_to(path)), facts.st_size, facts.st_mtime_ns)).encode())
-        return {"files": digest.hexdigest()}
-    facts = path.stat()
-    return {"bytes": facts.st_size, "modified": facts.st_mtime_ns}
-
-
-def _open_file(path: Path, start: bytes, channel: int | str | None, channel_axis: int | None) -> Slide:
-    suffix = path.suffix.lower()
-    if path.is_dir() or suffix in ZIP_SUFFIXES:
-        return open_zarr(path, channel=channel, channel_axis=channel_axis)
-    if suffix in SCANNER_SUFFIXES:
-        return OpenSlideImage(path, channel=channel, channel_axis=channel_axis)
-    if start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return _open_tiff(path, channel, channel_axis)
-    image = ImageFile(np.load(path, mmap_mode="r")) if suffix == ".npy" else read_image(path)  # pickle is disabled
-    return _slide_from_file(image, channel, channel_axis)
-
-
-def _open_tiff(path: Path, channel: int | str | None, channel_axis: int | None) -> Slide:
-    file = open_tiff(path)
-    if file.is_ndpi or file.is_scn or file.is_bif:  # the first image of these formats is not the full resolution
-        file.close()
-        return OpenSlideImage(path, channel=channel, channel_axis=channel_axis)
-    if palette(file) is not None:
-        file.close()
-        return _slide_from_file(read_image(path), channel, channel_axis)
-    series = file.series[0]
-    if series.dataoffset is None or 0 in series.shape:
-        return TiffSlide(path, file, channel=channel, channel_axis=channel_axis)
-    layout = tiff_layout(file)
-    dtype = np.dtype(series.dtype).newbyteorder(file.byteorder)
-    file.close()
-    return ArraySlide(
-        np.memmap(path, dtype, mode="r", offset=series.dataoffset, shape=layout.shape),
-        channel=channel,
-        channel_axis=layout.channel_axis if channel_axis is None else channel_axis,
-        channel_names=layout.channel_names,
-        mpp=layout.mpp,
-        white_is_zero=layout.white_is_zero,
-    )
-
-
-def _slide_from_file(file: ImageFile, channel: int | str | None, channel_axis: int | None) -> ArraySlide:
-    axis = file.channel_axis if channel_axis is None else channel_axis
-    return ArraySlide(file.pixels, channel=channel, channel_axis=axis, channel_names=file.channel_names, mpp=file.mpp)
+    with open_image(source, axes=axes, channel_axis=channel_axis) as opened:
+        return opened.read(opened.plane(scene=scene, time=time, z=z, channel=channel))

@@ -1,183 +1,188 @@
-"""Read TIFF files: axes, channels, pixel size and pixels of the first image."""
+"""Read TIFF files in all their forms: OME-TIFF, ImageJ, LSM, STK, SVS, QPTIFF, BigTIFF and plain ones.
+
+What the tags and the metadata say decides: the photometric interpretation is what a pixel's numbers mean, samples are
+colours, and channels of their own are stains.
+"""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
+from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError
-from nucleus_unet.io.image_file import ImageFile
+from nucleus_unet.io.scene import OpenedFile, Scene
+from nucleus_unet.io.tiff_colours import colours_of_page
+from nucleus_unet.io.tiff_metadata import TiffMetadata
+from nucleus_unet.io.tiff_regions import SeriesReader
 
-TIFF_SUFFIXES = (".tif", ".tiff", ".svs", ".lsm", ".stk")
+# Names of the pictures that slides come with, as tifffile names them.
+_BESIDES = ("thumbnail", "label", "macro", "map", "slide", "reduced", "lsmreduced")
+# By the kind of file as tifffile names it, in order of preference.
+_NAMES = {
+    "ome": "OME-TIFF",
+    "lsm": "LSM (Zeiss)",
+    "stk": "STK (MetaMorph)",
+    "svs": "SVS (Aperio)",
+    "qpi": "QPTIFF (Akoya)",
+    "philips": "TIFF (Philips)",
+    "micromanager": "TIFF (Micro-Manager)",
+    "imagej": "TIFF (ImageJ)",
+}
+
+
+def open_file(file: Path | BinaryIO, *, indices: bool = False) -> OpenedFile:
+    """Open a TIFF file.
+
+    Scans whose first image is not the full resolution (NDPI, SCN, BIF) are opened with OpenSlide.
+
+    Raises
+    ------
+    ImageError
+        If it is damaged or contains no image.
+    """
+    opened = _open(file)
+    if isinstance(file, Path) and (opened.is_ndpi or opened.is_scn or opened.is_bif):
+        from nucleus_unet.io import scanners
+
+        opened.close()
+        return scanners.open_file(file)
+    try:
+        return _describe(opened, file, indices=indices)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _describe(opened: tifffile.TiffFile, file: Path | BinaryIO, *, indices: bool) -> OpenedFile:
+    metadata = TiffMetadata(opened)
+    missing = metadata.missing_files(file)
+    images = _images(opened, metadata)
+    scenes = tuple(
+        scene for image in images for scene in _scenes(opened, file, image, metadata, missing, indices=indices)
+    )
+    if not scenes:
+        raise ImageError("expected at least one image, got a TIFF file without any")
+    if missing:
+        metadata.warnings.append(f"files that belong to it are not there: {', '.join(missing)}")
+    name = next((name for kind, name in _NAMES.items() if getattr(opened, f"is_{kind}")), "TIFF")
+    return OpenedFile(format=name, scenes=scenes, warnings=tuple(metadata.warnings), close=opened.close)
+
+
+def _open(file: Path | BinaryIO) -> tifffile.TiffFile:
+    """Open a file. If metadata of a program are malformed, open it without them."""
+    opened = tifffile.TiffFile(file)
+    try:
+        _ = opened.series
+    except Exception:  # tifffile raises exceptions of many classes for malformed metadata
+        kinds = (
+            "ome",
+            "imagej",
+            "shaped",
+            "lsm",
+            "stk",
+            "micromanager",
+            "qpi",
+            "svs",
+            "philips",
+            "mmstack",
+            "scanimage",
+        )
+        without: dict[str, Any] = {f"is_{kind}": False for kind in kinds}
+        plain = tifffile.TiffFile(file, **without)
+        try:
+            _ = plain.series
+        except Exception:
+            plain.close()
+            raise
+        opened.close()
+        return plain
+    return opened
 
 
 @dataclass(frozen=True)
-class TiffLayout:
-    """The metadata of the first image of a TIFF file.
+class _Image:
+    """A series of pages of one image, with its number in the metadata, and the sizes of its pyramid."""
 
-    Attributes
-    ----------
-    axes
-        Letters of the axes, without axes of length 1 other than Y and X.
-    shape
-        Lengths of these axes.
-    channel_axis
-        Axis of the channels, if the metadata contain it.
-    channel_names, mpp
-        See `ImageFile`.
-    white_is_zero
-        Whether 0 is white, so that every bit must be inverted.
-    """
-
-    axes: str
-    shape: tuple[int, ...]
-    channel_axis: int | None
-    channel_names: tuple[str, ...]
-    mpp: float | None
-    white_is_zero: bool
+    series: tifffile.TiffPageSeries
+    number: int
+    levels: tuple[tuple[int, int], ...]
 
 
-def tiff_layout(file: tifffile.TiffFile) -> TiffLayout:
-    """Return the metadata of the first image. Raise `ImageError` if it is not a single plane."""
-    series = file.series[0]
-    axes_and_sizes = [
-        (axis, size) for axis, size in zip(series.axes, series.shape, strict=True) if size > 1 or axis in "YX"
-    ]
-    axes = "".join(axis for axis, _ in axes_and_sizes)
-    extra = axes.replace("Y", "").replace("X", "")
-    # The meaning of the axes Q and I is unknown. The caller may give one of them as the channel axis.
-    if len(extra) > 1 or extra not in "CSQI":
-        raise ImageError(f"expected one plane, got axes {series.axes} of shape {series.shape}; choose one plane first")
-    photometric = file.pages.first.photometric
-    if photometric in (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB):
-        name = tifffile.PHOTOMETRIC(photometric).name
-        raise ImageError(f"expected grey, RGB or channels, got colours as {name}; convert it to RGB")
-    _check_segments(file)
-    names = _channel_names(file, dict(axes_and_sizes).get("C", 1)) if extra in ("", "C") else ()
-    return TiffLayout(
-        axes,
-        tuple(size for _, size in axes_and_sizes),
-        axes.find(extra) if extra and extra in "CS" else None,
-        names,
-        _pixel_size(file),
-        white_is_zero=photometric == tifffile.PHOTOMETRIC.MINISWHITE and series.dtype.kind in "bu",
+def _images(file: tifffile.TiffFile, metadata: TiffMetadata) -> list[_Image]:
+    """Return the images of a file: no thumbnails, and of a pyramid the full resolution."""
+    series = [(number, each) for number, each in enumerate(file.series) if each.size and each.ndim >= 2]
+    kept = [each for each in series if each[1].name.lower() not in _BESIDES] or series
+    kept = [each for each in kept if not each[1].keyframe.is_reduced] or kept
+    if file.is_svs or file.is_philips or file.is_qpi:
+        kept = kept[:1]
+        if kept[0][1].dtype.kind == "u":
+            kept[0][1].keyframe.nodata = np.iinfo(kept[0][1].dtype).max  # tiles that the scanner omitted are white
+    images: list[_Image] = []
+    for number, each in sorted(kept, key=lambda item: -item[1].keyframe.imagelength * item[1].keyframe.imagewidth):
+        size = (each.keyframe.imagelength, each.keyframe.imagewidth)
+        parent = next(
+            (image for image in images if _is_level(size, image.levels[0]) and _alike(each, image.series)), None
+        )
+        if parent is None or file.is_ome:
+            levels = tuple((level.keyframe.imagelength, level.keyframe.imagewidth) for level in each.levels)
+            images.append(_Image(each, number, levels))
+        else:
+            images[images.index(parent)] = _Image(parent.series, parent.number, (*parent.levels, size))
+            metadata.warnings.append(
+                f"an image of {size[0]} x {size[1]} pixels is taken for a smaller level of another"
+            )
+    return sorted(images, key=lambda image: image.number)
+
+
+def _alike(one: tifffile.TiffPageSeries, other: tifffile.TiffPageSeries) -> bool:
+    return (
+        one.dtype == other.dtype and one.axes == other.axes and one.keyframe.photometric == other.keyframe.photometric
     )
 
 
-def open_tiff(path: Path) -> tifffile.TiffFile:
-    """Open a TIFF file. Tiles that a slide scanner omitted become white."""
-    file = tifffile.TiffFile(path)
-    if file.is_svs or file.is_philips:
-        series = file.series[0]
-        if series.dtype.kind == "u":
-            series.keyframe.nodata = np.iinfo(series.dtype).max
-    return file
+def _is_level(size: Sequence[int], full: Sequence[int]) -> bool:
+    """Whether a size is a half, a quarter, ... of another: a level of a pyramid whose pages are not marked as such."""
+    factor = full[0] / size[0]
+    power = 2.0 ** round(np.log2(factor))
+    return power >= 2 and all(abs(whole / power - part) <= 1 for whole, part in zip(full, size, strict=True))
 
 
-def read_tiff(path: Path) -> ImageFile:
-    """Read the first image of a TIFF file."""
-    with open_tiff(path) as file:
-        layout = tiff_layout(file)
-        _check_ends(file)
-        pixels = file.series[0].asarray().reshape(layout.shape)
-        if layout.white_is_zero:
-            pixels = ~pixels
-        if (colours := palette(file)) is not None:
-            return ImageFile(np.moveaxis(colours[:, pixels], 0, -1))
-        return ImageFile(pixels, channel_axis=layout.channel_axis, channel_names=layout.channel_names, mpp=layout.mpp)
-
-
-def _pages_in_pieces(file: tifffile.TiffFile) -> Iterator[Any]:
-    """Yield the pages of the first series in this file, unless the series is one contiguous, uncompressed array."""
-    series = file.series[0]
-    if series.dataoffset is None:
-        yield from (page for page in series.pages if page is not None and page.parent is file)
-
-
-def _check_segments(file: tifffile.TiffFile) -> None:
-    """Raise `ImageError` if the file does not list all tiles or strips, because tifffile would leave them empty."""
-    for page in _pages_in_pieces(file):
-        expected = math.prod(file.series[0].keyframe.chunked)
-        if (listed := min(len(page.dataoffsets), len(page.databytecounts))) < expected:
-            raise ImageError(f"it is damaged: expected {expected} tiles or strips, the file lists {listed}")
-
-
-def _check_ends(file: tifffile.TiffFile) -> None:
-    """Raise `ImageError` if tiles or strips extend beyond the file, because some codecs would fill them with grey."""
-    for page in _pages_in_pieces(file):
-        end = max(offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False))
-        if page.compression != tifffile.COMPRESSION.NONE and end > file.filehandle.size:
-            raise ImageError(
-                f"it is damaged: expected at least {end} bytes, the file ends after {file.filehandle.size}"
-            )
-
-
-def palette(file: tifffile.TiffFile) -> NDArray[np.uint16] | None:
-    """Return the colour table of an image with indexed colours. Tables of ImageJ files are for display only."""
-    page = file.pages.first
-    return page.colormap if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not file.is_imagej else None
-
-
-def _channel_names(file: tifffile.TiffFile, count: int) -> tuple[str, ...]:
-    """Return the names of the channels, or their numbers if the file has no names."""
-    names: list[str] = []
-    if (pixels := _ome_pixels(file)) is not None:
-        names = [channel.get("Name", "") for channel in pixels.iterfind("{*}Channel")]
-    elif file.is_imagej and file.imagej_metadata and isinstance(file.imagej_metadata.get("Labels"), list):
-        names = file.imagej_metadata["Labels"]
-    if len(names) != count:
-        names = [""] * count
-    return tuple(name or str(number) for number, name in enumerate(names))
-
-
-def _ome_pixels(file: tifffile.TiffFile) -> ElementTree.Element | None:
-    """Return the ``Pixels`` element of the first image of an OME-TIFF."""
-    if not (file.is_ome and file.ome_metadata):
-        return None
-    return ElementTree.fromstring(file.ome_metadata).find("{*}Image/{*}Pixels")
-
-
-_MICROMETRES = (
-    dict.fromkeys(("µm", "um", "micron", "microns", "micrometer"), 1.0)
-    | dict.fromkeys(("nm", "nanometer"), 1e-3)
-    | dict.fromkeys(("mm", "millimeter"), 1e3)
-    | dict.fromkeys(("cm", "centimeter"), 1e4)
-)
-
-
-def _pixel_size(file: tifffile.TiffFile) -> float | None:
-    """Return the micrometres per pixel. None if the file does not contain a plausible value."""
-    if (pixels := _ome_pixels(file)) is not None:
-        return plausible_pixel_size(pixels.get("PhysicalSizeX"), micrometres_in(pixels.get("PhysicalSizeXUnit", "µm")))
-    if file.is_svs:
-        match = re.search(r"MPP\s*=\s*([0-9.]+)", file.pages.first.description)
-        return plausible_pixel_size(match.group(1) if match else None, 1.0)
-    if file.is_imagej and file.imagej_metadata:
-        resolution = file.pages.first.tags.get("XResolution")
-        if resolution is not None and resolution.value[0]:
-            unit = str(file.imagej_metadata.get("unit", ""))
-            return plausible_pixel_size(resolution.value[1] / resolution.value[0], micrometres_in(unit))
-    return None
-
-
-def micrometres_in(unit: str) -> float:
-    """Return the length of a unit in micrometres, or 0 if the unit is unknown."""
-    return _MICROMETRES.get(unit.replace("\\u00B5", "µ").replace("\N{GREEK SMALL LETTER MU}", "µ"), 0.0)
-
-
-def plausible_pixel_size(size: str | float | None, micrometres: float) -> float | None:
-    """Return micrometres per pixel from a size and its unit in micrometres. None if the value is implausible."""
-    try:
-        mpp = float(size or 0) * micrometres
-    except ValueError:
-        return None
-    return mpp if 0.01 <= mpp <= 50 else None
+def _scenes(
+    opened: tifffile.TiffFile,
+    file: Path | BinaryIO,
+    image: _Image,
+    metadata: TiffMetadata,
+    missing: Sequence[str],
+    *,
+    indices: bool,
+) -> list[Scene]:
+    series = image.series
+    colours = colours_of_page(series.keyframe, is_imagej=opened.is_imagej, indices=indices)
+    reader = SeriesReader(file, opened, series, colours, missing)
+    sizes = {axis: size for axis, size in zip(reader.axes, reader.shape, strict=True) if size > 1 or axis in "YXS"}
+    others = [axis for axis in sizes if axis not in "TZCYXSQI"]
+    if "I" in sizes:
+        sizes = {"Q" if axis == "I" and "Q" not in sizes else axis: size for axis, size in sizes.items()}
+    if len(others) > 1 or "I" in sizes:
+        raise ImageError(f"expected the axes T, Z, C, Y and X, got axes {series.axes} of shape {series.shape}")
+    other = others[0] if others else ""
+    axes = "".join(axis for axis in sizes if axis != other)
+    return [
+        Scene(
+            axes=axes,
+            shape=tuple(sizes[axis] for axis in axes),
+            dtype=colours.dtype,
+            read=reader.region_reader({other: place} if other else {}),
+            name=f"{tifffile.TIFF.AXES_NAMES.get(other, other)} {place}" if other else metadata.name(image.number),
+            channels=metadata.channels(series, image.number, sizes["C"]) if "C" in sizes else (),
+            samples=colours.samples,
+            pixel_size=metadata.pixel_size(series, image.number),
+            levels=image.levels,
+        )
+        for place in range(sizes.get(other, 1))
+    ]

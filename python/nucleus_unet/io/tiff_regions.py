@@ -2,103 +2,155 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError
-from nucleus_unet.io.arrays import select_channels, slide_dtype
+from nucleus_unet.io.jpeg import end_of_jpeg
+from nucleus_unet.io.scene import Index, ReadRegion
 from nucleus_unet.io.segments import LARGEST_SEGMENT, SegmentCache
-from nucleus_unet.io.tiff import tiff_layout
+from nucleus_unet.io.tiff_colours import PageColours
+from nucleus_unet.io.whole import region_reader
 
 # Compressions in which every tile or strip is a complete JPEG stream, including its end marker.
 _WHOLE_JPEGS = (7, 33007)
+_JPEGS = (6, 7, 34892, 33007)
 
 
-class TiffSlide:
-    """The full resolution of a TIFF file. Only the tiles or strips of a region are read.
+class SeriesReader:
+    """Reads regions of a series of pages: of the tiles or strips, or of one uncompressed array, by memory-mapping.
 
     Parameters
     ----------
-    path, file
-        Path of the file, and the open file, which must stay open.
-    channel, channel_axis
-        See `open_slide`.
+    file
+        What ``opened`` was opened from.
+    opened
+        Must stay open.
+    series
+        Of the file.
+    colours
+        What the values mean.
+    missing
+        Names of files with pages of this series that are not there.
+
+    Attributes
+    ----------
+    axes, shape
+        Of the series, with an axis S at the end if ``colours`` has samples.
     """
 
-    def __init__(self, path: Path, file: tifffile.TiffFile, *, channel: int | str | None, channel_axis: int | None):
-        layout = tiff_layout(file)
-        self._path, self._file = path, file
-        self._pages = list(file.series[0].pages)
-        self._page = page = file.series[0].keyframe
-        axis = layout.channel_axis if channel_axis is None else channel_axis
-        chosen_axis, self._selection = select_channels(layout.shape, channel, axis, layout.channel_names)
-        if chosen_axis is not None and layout.axes[chosen_axis] in "YX":
-            raise ImageError(f"channel_axis: the file's axes are {layout.axes}, got {channel_axis}")
-        self.shape = (int(page.imagelength), int(page.imagewidth))
-        self.channels = 3 if isinstance(self._selection, slice) else None
-        self.dtype = slide_dtype(page.dtype, self.shape)
-        self.mpp, self._white_is_zero = layout.mpp, layout.white_is_zero
+    def __init__(
+        self,
+        file: Path | BinaryIO,
+        opened: tifffile.TiffFile,
+        series: tifffile.TiffPageSeries,
+        colours: PageColours,
+        missing: Sequence[str],
+    ) -> None:
+        self._file, self._colours, self._missing = file, colours, missing
+        self._pages = list(series.pages)
+        self._page = page = series.keyframe
+        self._outer = _outer_axes(series)
+        sizes = dict(zip(series.axes, series.shape, strict=True))
+        self.axes = "".join(self._outer) + "YX" + ("S" if colours.samples else "")
+        self.shape = (
+            *(sizes[axis] for axis in self._outer),
+            page.imagelength,
+            page.imagewidth,
+            *([len(colours.samples)] if colours.samples else []),
+        )
         planes, depth, _, _, samples = page.shaped
-        if depth != 1 or [planes > 1, samples > 1, len(self._pages) > 1].count(True) > 1:
-            raise ImageError(f"expected one plane, got pages of shape {page.shape}; select_channels one plane first")
-        self._samples = samples
-        tiled = page.is_tiled
-        self._side = (page.tilelength, page.tilewidth) if tiled else (page.rowsperstrip, page.imagewidth)
-        if int(np.prod(self._side)) * samples * self.dtype.itemsize > LARGEST_SEGMENT:
+        if depth != 1 or (planes > 1 and samples > 1):
+            raise ImageError(f"expected pages of one plane, got pages of shape {page.shape}")
+        self._planes, self._samples = planes, samples
+        self._mapped = self._map(opened, series)
+        if self._mapped is None:
+            self._prepare_segments(page)
+
+    def region_reader(self, place: Mapping[str, int]) -> ReadRegion:
+        """Return the `Scene.read` of the images at ``place`` on axes that no scene has."""
+
+        def read(index: Index, rows: slice, columns: slice) -> NDArray[Any]:
+            if self._mapped is not None:
+                stored = self._mapped({**index, **place}, rows, columns)
+            else:
+                stored = self._read_segments(self._page_number({**index, **place}), rows, columns)
+            converted = self._colours.convert(stored if stored.ndim == 3 else stored[..., None])
+            return np.ascontiguousarray(converted if self._colours.samples else converted[..., 0])
+
+        return read
+
+    def _map(self, opened: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> ReadRegion | None:
+        if series.dataoffset is None or not isinstance(self._file, Path):
+            return None
+        dtype = np.dtype(series.dtype).newbyteorder(opened.byteorder)
+        end = series.dataoffset + math.prod(series.shape) * dtype.itemsize
+        if end > opened.filehandle.size:
+            raise ImageError(
+                f"it is damaged: expected at least {end} bytes, the file ends after {opened.filehandle.size}"
+            )
+        array = np.memmap(self._file, dtype, mode="r", offset=series.dataoffset, shape=series.shape)
+        return region_reader(array, series.axes)
+
+    def _prepare_segments(self, page: Any) -> None:
+        expected = math.prod(page.chunked)
+        for each in self._pages:
+            if each is not None and (listed := min(len(each.dataoffsets), len(each.databytecounts))) < expected:
+                raise ImageError(f"it is damaged: expected {expected} tiles or strips, the file lists {listed}")
+        self._side = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
+        if math.prod(self._side) * self._samples * np.dtype(page.dtype).itemsize > LARGEST_SEGMENT:
             raise ImageError(
                 f"its tiles or strips are too large to be read in parts ({self._side[0]} x {self._side[1]} pixels): "
                 "save it as a tiled TIFF first"
             )
         self._lock = threading.Lock()
-        self._segments = SegmentCache(self._side, samples, self.dtype, self._decode)
+        self._segments = SegmentCache(self._side, self._samples, np.dtype(page.dtype).newbyteorder("="), self._decode)
 
-    def read(self, rows: slice, columns: slice) -> NDArray[Any]:
-        """See `Slide`."""
-        if self._selection is None or self._samples > 1:
-            region = self._segments.read(0, rows, columns)
-            return np.ascontiguousarray(region[..., 0 if self._selection is None else self._selection])
-        if isinstance(self._selection, int):
-            return np.ascontiguousarray(self._segments.read(self._selection, rows, columns)[..., 0])
-        return np.concatenate([self._segments.read(plane, rows, columns) for plane in range(3)], axis=-1)
+    def _page_number(self, index: Mapping[str, int]) -> int:
+        number = 0
+        for axis, size in zip(self._outer, self.shape, strict=False):
+            number = number * size + index.get(axis, 0)
+        if self._pages[number] is None:
+            where = f": {', '.join(self._missing)} is not there" if self._missing else ""
+            raise ImageError(f"the file does not contain this plane{where}")
+        return number
+
+    def _read_segments(self, number: int, rows: slice, columns: slice) -> NDArray[Any]:
+        planes = [self._segments.read(number * self._planes + plane, rows, columns) for plane in range(self._planes)]
+        return planes[0] if len(planes) == 1 else np.concatenate(planes, axis=-1)
 
     def _decode(self, plane: int, row: int, column: int) -> NDArray[Any]:
-        down, across = (-(-size // side) for size, side in zip(self.shape, self._side, strict=True))
-        multiple_pages = len(self._pages) > 1
-        number = (0 if multiple_pages else plane * down * across) + row * across + column
+        page, within = divmod(plane, self._planes)
+        height, width = self._page.imagelength, self._page.imagewidth
+        down, across = (-(-size // side) for size, side in zip((height, width), self._side, strict=True))
+        number = within * down * across + row * across + column
         try:
-            pixels = self._decode_as_stored(self._pages[plane if multiple_pages else 0], number)
+            return self._decode_as_stored(self._pages[page], number)
         except ImageError as error:
             top, left = row * self._side[0], column * self._side[1]
-            bottom, right = min(top + self._side[0], self.shape[0]), min(left + self._side[1], self.shape[1])
+            bottom, right = min(top + self._side[0], height), min(left + self._side[1], width)
             raise ImageError(
-                f"{self._path}: tile or strip {number} (rows {top} to {bottom}, columns {left} to {right}) "
-                f"is damaged ({error})"
+                f"tile or strip {number} (rows {top} to {bottom}, columns {left} to {right}) is damaged ({error})"
             ) from error
-        return np.asarray(~pixels if self._white_is_zero else pixels, self.dtype)
 
     def _decode_as_stored(self, page: Any, number: int) -> NDArray[Any]:
-        if page is not None and number >= min(len(page.dataoffsets), len(page.databytecounts)):
+        if number >= min(len(page.dataoffsets), len(page.databytecounts)):
             raise ImageError("the file does not list it")
-        if page is None or page.databytecounts[number] == 0:  # not scanned: empty glass
-            return np.full((*self._side, self._samples), self._page.nodata, self._page.dtype)
-        offset, count = page.dataoffsets[number], page.databytecounts[number]
-        with self._lock:
-            handle = page.parent.filehandle
-            if handle.closed:  # the image consists of several files
-                handle.open()
-            handle.seek(offset)
-            data = handle.read(count)
-        if len(data) != count:
-            raise ImageError(f"expected {count} bytes, the file ends after {len(data)}")
-        if page.compression in _WHOLE_JPEGS and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+        dtype = np.dtype(self._page.dtype).newbyteorder("=")
+        if page.databytecounts[number] == 0:  # not scanned: empty glass
+            return np.full((*self._side, self._samples), self._page.nodata, dtype)
+        data = self._stored(page, number)
+        if page.compression in _WHOLE_JPEGS and end_of_jpeg(data) is None:
             raise ImageError("its end is missing")  # the codec would fill it with grey
         tables = {}
-        if self._page.compression in (6, 7, 34892, 33007):  # JPEG
+        if self._page.compression in _JPEGS:
             tables = {"jpegtables": page.jpegtables, "jpegheader": self._page.jpegheader}
         try:
             segment = self._page.decode(data, number, _fullsize=self._page.is_tiled, **tables)[0]
@@ -106,4 +158,26 @@ class TiffSlide:
             raise ImageError(f"{type(error).__name__}: {error}") from error
         if segment is None:
             raise ImageError("it is empty")
-        return np.asarray(segment[0], self._page.dtype)
+        return np.asarray(segment[0], dtype)
+
+    def _stored(self, page: Any, number: int) -> bytes:
+        offset, count = page.dataoffsets[number], page.databytecounts[number]
+        with self._lock:
+            handle = page.parent.filehandle
+            if handle.closed:  # the image consists of several files
+                handle.open()
+            handle.seek(offset)
+            data: bytes = handle.read(count)
+        if len(data) != count:
+            raise ImageError(f"expected {count} bytes, the file ends after {len(data)}")
+        return data
+
+
+def _outer_axes(series: tifffile.TiffPageSeries) -> str:
+    """Return the axes along which pages lie: those of the series that a page does not have."""
+    within = 0
+    for axis in reversed(series.axes):
+        if axis not in series.keyframe.axes:
+            break
+        within += 1
+    return str(series.axes[: len(series.axes) - within])

@@ -1,56 +1,95 @@
-"""Open slides that are zarr arrays or OME-Zarr images, in a folder or a zip."""
+"""Read zarr arrays and OME-Zarr images and plates, in a folder or a zip."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
 
 from nucleus_unet.errors import ImageError
 from nucleus_unet.extras import require
-from nucleus_unet.io.arrays import ArraySlide
-from nucleus_unet.io.tiff import micrometres_in, plausible_pixel_size
+from nucleus_unet.io.axes import colours_of
+from nucleus_unet.io.pixel_size import micrometres_in, plausible_pixel_size
+from nucleus_unet.io.scene import RGB, Channel, LazyScenes, OpenedFile, Scene, numbered
+from nucleus_unet.io.segments import LARGEST_SEGMENT
+from nucleus_unet.io.whole import region_reader
 
-ZIP_SUFFIXES = (".zip", ".ozx")
 # Metadata files of zarr arrays and groups, versions 2 and 3.
 _METADATA = ("zarr.json", ".zgroup", ".zarray")
+_COLOURS = ("#FF0000", "#00FF00", "#0000FF")
+_GENERIC = ("", "red", "green", "blue", "r", "g", "b", "channel")
 
 
-def open_zarr(path: Path, *, channel: int | str | None, channel_axis: int | None) -> ArraySlide:
-    """Open a zarr array, or the full resolution of an OME-Zarr image (0.4, 0.5).
+def open_file(file: Path | BinaryIO) -> OpenedFile:
+    """Open a zarr array, or an OME-Zarr image (0.4, 0.5) or plate.
 
     Missing chunks have the array's fill value, as zarr specifies.
 
     Parameters
     ----------
-    path
+    file
         Path of a folder or zip.
-    channel, channel_axis
-        See `open_slide`.
 
     Raises
     ------
     ImageError
-        If it is neither of these, or if it is a stack, a time series or a plate.
+        If it is none of these.
     MissingExtraError
         If zarr is not installed.
     """
-    zarr = require("zarr", f"{path} needs zarr", extra="zarr")
-    if path.is_dir():
-        if not is_zarr(path):
+    from nucleus_unet.io.arrays import open_array
+
+    zarr = require("zarr", f"{file} needs zarr", extra="zarr")
+    assert isinstance(file, Path)  # as zips in memory are not opened
+    if file.is_dir():
+        if not is_zarr(file):
             raise ImageError("expected an image file or a zarr folder, got a folder without zarr's metadata")
-        root = zarr.open(zarr.storage.LocalStore(path, read_only=True), mode="r")
+        root = zarr.open(zarr.storage.LocalStore(file, read_only=True), mode="r")
     else:
-        root = zarr.open(zarr.storage.ZipStore(path, read_only=True), path=_root_in_zip(path), mode="r")
+        root = zarr.open(zarr.storage.ZipStore(file, read_only=True), path=_root_in_zip(file), mode="r")
     if isinstance(root, zarr.Array):
-        return ArraySlide(root, channel=channel, channel_axis=channel_axis, name=str(path))
-    return _open_group(root, path, channel, channel_axis)
+        opened = open_array(root)
+        return OpenedFile(format="Zarr", scenes=opened.scenes)
+    return open_group(root)
 
 
 def is_zarr(folder: Path) -> bool:
     """Whether a folder contains zarr metadata."""
     return any((folder / name).exists() for name in _METADATA)
+
+
+def open_group(group: Any) -> OpenedFile:
+    """Open an OME-Zarr group of the zarr library: an image, several images, or a plate.
+
+    Raises
+    ------
+    ImageError
+        If it is none of these.
+    """
+    metadata = _metadata(group)
+    if "bioformats2raw.layout" in metadata:
+        names = _image_names(group)
+        return OpenedFile(format="OME-Zarr", scenes=LazyScenes(names, lambda name: _scene(group[name], name)))
+    if "plate" in metadata:
+        names = _plate_names(group, metadata["plate"])
+        return OpenedFile(format="OME-Zarr plate", scenes=LazyScenes(names, lambda name: _scene(group[name], name)))
+    if "well" in metadata:
+        names = [str(each["path"]) for each in metadata["well"].get("images", ())]
+        return OpenedFile(format="OME-Zarr well", scenes=LazyScenes(names, lambda name: _scene(group[name], name)))
+    warnings: list[str] = []
+    scene = _scene(group, "", warnings)
+    return OpenedFile(format="OME-Zarr", scenes=(scene,), warnings=tuple(warnings))
+
+
+def _metadata(group: Any) -> Mapping[str, Any]:
+    attributes: Mapping[str, Any] = group.attrs.asdict()
+    metadata = attributes.get("ome", attributes)  # OME-Zarr 0.5 nests its metadata, 0.4 does not
+    if not isinstance(metadata, Mapping):
+        raise ImageError(f"its OME-Zarr metadata are malformed: expected an object, got {metadata!r}")
+    return metadata
 
 
 def _root_in_zip(path: Path) -> str:
@@ -63,35 +102,54 @@ def _root_in_zip(path: Path) -> str:
     return "" if root == PurePosixPath() else str(root)
 
 
-def _open_group(group: Any, path: Path, channel: int | str | None, channel_axis: int | None) -> ArraySlide:
-    attributes: Mapping[str, Any] = group.attrs.asdict()
-    metadata = attributes.get("ome", attributes)  # OME-Zarr 0.5 nests its metadata, 0.4 does not
-    if not isinstance(metadata, Mapping):
-        raise ImageError(f"its OME-Zarr metadata are malformed: expected an object, got {metadata!r}")
-    if "bioformats2raw.layout" in metadata:
-        return _open_group(group["0"], path, channel, channel_axis)  # the first of several images, as for TIFF
+def _image_names(group: Any) -> list[str]:
+    """Return the names of the images that bioformats2raw wrote: their numbers, in order."""
+    names = sorted((name for name in group.group_keys() if name.isdecimal()), key=int)
+    if not names:
+        raise ImageError("expected the images 0, 1, ... of bioformats2raw, got a group without them")
+    return names
+
+
+def _plate_names(group: Any, plate: Any) -> list[str]:
+    """Return the paths of all fields of a plate, such as ``B/03/0``."""
+    try:
+        wells = [str(well["path"]) for well in plate["wells"]]
+        names = [f"{well}/{image['path']}" for well in wells for image in _metadata(group[well])["well"]["images"]]
+    except (LookupError, TypeError, AttributeError) as error:  # the metadata may have any structure
+        raise ImageError(
+            "its OME-Zarr metadata are malformed: expected a plate with wells and images "
+            f"({type(error).__name__}: {error})"
+        ) from error
+    if not names:
+        raise ImageError("expected a plate with at least one field, got an empty one")
+    return names
+
+
+def _scene(group: Any, name: str, warnings: list[str] | None = None) -> Scene:
+    metadata = _metadata(group)
     if "multiscales" not in metadata:
         raise ImageError(
             "expected OME-Zarr 0.4 or 0.5, or a zarr array, got a group without multiscales; "
             "give the path of an image or array in it"
         )
-    array, axes, labels, mpp = _full_resolution(group, metadata)
-    kept_axes = [number for number, axis in enumerate(axes) if array.shape[number] > 1 or axis in ("y", "x")]
-    names = [axes[number] for number in kept_axes]
-    if names not in (["y", "x"], ["c", "y", "x"], ["y", "x", "c"]):
-        raise ImageError(
-            f"expected one plane, got axes {', '.join(axes)} of shape {array.shape}; choose one plane first"
-        )
-    axis = names.index("c") if "c" in names else None
-    if axis is not None and channel_axis not in (None, axis, axis - 3):
-        raise ImageError(f"channel_axis: the axes are {', '.join(names)}, got {channel_axis}")
-    return ArraySlide(
-        _Plane(array, kept_axes),
-        channel=channel,
-        channel_axis=channel_axis if axis is None else axis,
-        channel_names=_channel_names(labels, 1 if axis is None else array.shape[kept_axes[axis]]),
-        mpp=mpp,
-        name=str(path),
+    level = _full_resolution(group, metadata)
+    array, axes = level.array, level.axes
+    _check_chunks(array)
+    sizes = dict(zip(axes, array.shape, strict=True))
+    channels = _channels(metadata, sizes.get("C", 0), [] if warnings is None else warnings)
+    # Channels that vary fastest and are not named are the samples of a colour image.
+    if axes.endswith("C") and all(each.name.isdecimal() for each in channels) and sizes["C"] in (3, 4):
+        axes, channels = axes[:-1] + "S", ()
+    return Scene(
+        axes=axes,
+        shape=tuple(array.shape),
+        dtype=np.dtype(array.dtype),
+        read=region_reader(array, axes),
+        name=name,
+        channels=channels,
+        samples=colours_of(sizes["C"]) if axes.endswith("S") else (),
+        pixel_size=level.pixel_size,
+        levels=level.sizes,
     )
 
 
@@ -99,21 +157,21 @@ class _Level(NamedTuple):
     """The full resolution of an OME-Zarr image, and its metadata."""
 
     array: Any
-    axes: list[str]
-    labels: list[str | None]
-    mpp: float | None
+    axes: str
+    pixel_size: float | None
+    sizes: tuple[tuple[int, int], ...]
 
 
 def _full_resolution(group: Any, metadata: Mapping[str, Any]) -> _Level:
     try:
         multiscale = metadata["multiscales"][0]
         axes = _axes(multiscale)
-        level = multiscale["datasets"][0]
-        array = group[level["path"]]
-        labels = [channel.get("label") for channel in metadata.get("omero", {}).get("channels", ())]
-        if array.ndim != len(axes):
-            raise ValueError(f"the array {level['path']} has {array.ndim} axes, not {', '.join(axes)}")
-        return _Level(array, axes, labels, _pixel_size(multiscale, level, axes.index("x")))
+        levels = [(level, group[level["path"]]) for level in multiscale["datasets"]]
+        if levels[0][1].ndim != len(axes):
+            raise ValueError(f"the array {levels[0][0]['path']} has {levels[0][1].ndim} axes, not {', '.join(axes)}")
+        row, column = axes.index("Y"), axes.index("X")
+        sizes = tuple((int(array.shape[row]), int(array.shape[column])) for _, array in levels)
+        return _Level(levels[0][1], axes, _pixel_size(multiscale, levels[0][0], column), sizes)
     except ImageError:
         raise
     except (LookupError, TypeError, AttributeError, ValueError) as error:  # the metadata may have any structure
@@ -123,18 +181,39 @@ def _full_resolution(group: Any, metadata: Mapping[str, Any]) -> _Level:
         ) from error
 
 
-def _axes(multiscale: Mapping[str, Any]) -> list[str]:
+def _axes(multiscale: Mapping[str, Any]) -> str:
     axes = multiscale.get("axes")
     if not (isinstance(axes, Sequence) and all(isinstance(axis, Mapping) for axis in axes)):
         raise ImageError(f"expected OME-Zarr 0.4 or 0.5, got version {multiscale.get('version', 'unknown')}")
-    return [str(axis["name"]) for axis in axes]
+    letters = "".join(str(axis["name"]).upper() for axis in axes)
+    if len(set(letters)) != len(axes) or set(letters) - set("TCZYX") or not {"Y", "X"} <= set(letters):
+        raise ImageError(f"expected axes of t, c, z, y and x, got {', '.join(str(axis['name']) for axis in axes)}")
+    return letters
 
 
-def _channel_names(labels: list[str | None], count: int) -> tuple[str, ...]:
-    """Return the names of the channels, or their numbers if the file has no names."""
+def _channels(metadata: Mapping[str, Any], count: int, warnings: list[str]) -> tuple[Channel, ...]:
+    """Return the channels. Three in red, green and blue that have no names of their own are a colour image."""
+    try:
+        said = metadata.get("omero", {}).get("channels", ())
+        labels = [str(each.get("label") or "") for each in said]
+        colours = [f"#{each['color']}".upper() if each.get("color") else None for each in said]
+    except (LookupError, TypeError, AttributeError) as error:  # the metadata may have any structure
+        warnings.append(f"the names of its channels are malformed ({type(error).__name__}: {error})")
+        return numbered(count)
     if len(labels) != count:
-        labels = [None] * count
-    return tuple(str(label or number) for number, label in enumerate(labels))
+        return numbered(count)
+    generic = all(label.lower().rstrip("0123456789 :") in _GENERIC for label in labels)
+    if count == 3 and tuple(colours) == _COLOURS and generic:
+        return RGB
+    return tuple(
+        Channel(label or str(number), colour=colour)
+        for number, (label, colour) in enumerate(zip(labels, colours, strict=True))
+    )
+
+
+def _check_chunks(array: Any) -> None:
+    if int(np.prod(array.chunks)) * np.dtype(array.dtype).itemsize > LARGEST_SEGMENT:
+        raise ImageError(f"its chunks are too large to be read in parts, {array.chunks}: rechunk it first")
 
 
 def _pixel_size(multiscale: Mapping[str, Any], level: Mapping[str, Any], x: int) -> float | None:
@@ -145,24 +224,9 @@ def _pixel_size(multiscale: Mapping[str, Any], level: Mapping[str, Any], x: int)
     size = 1.0
     for scale in (*scales, *_scales(multiscale, x)):
         size *= scale
-    return plausible_pixel_size(size, micrometres_in(multiscale["axes"][x].get("unit", "")))
+    return plausible_pixel_size(size, micrometres_in(str(multiscale["axes"][x].get("unit", ""))))
 
 
 def _scales(metadata: Mapping[str, Any], x: int) -> list[float]:
     transformations: Iterable[Mapping[str, Any]] = metadata.get("coordinateTransformations", ())
     return [float(entry["scale"][x]) for entry in transformations if entry.get("type") == "scale"]
-
-
-class _Plane:
-    """An array without its axes of length 1."""
-
-    def __init__(self, array: Any, kept_axes: Sequence[int]) -> None:
-        self._array, self._kept_axes = array, kept_axes
-        self.shape = tuple(array.shape[axis] for axis in kept_axes)
-        self.dtype, self.chunks = array.dtype, array.chunks
-
-    def __getitem__(self, key: tuple[slice | int, ...]) -> Any:
-        index: list[slice | int] = [0] * self._array.ndim
-        for axis, part in zip(self._kept_axes, key, strict=True):
-            index[axis] = part
-        return self._array[tuple(index)]

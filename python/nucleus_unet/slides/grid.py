@@ -12,7 +12,7 @@ from nucleus_unet.errors import ImageError
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.predict import padded_size
 from nucleus_unet.inference.tiles import Span, Tile, check_parts, lay_tiles
-from nucleus_unet.io.source import Slide
+from nucleus_unet.io.plane import Plane
 from nucleus_unet.preprocessing.resample import scaled_size
 
 # 2**20 pixels a side. No microscope scans more, and the lists of tiles and blocks fit into memory.
@@ -166,7 +166,7 @@ class TileGrid:
         return [row * len(self._columns) + column for row in down for column in across]
 
 
-def slide_grid(slide: Slide, scale: float, *, engine: Predictor, tile: int) -> TileGrid:
+def slide_grid(slide: Plane, scale: float, *, engine: Predictor, tile: int) -> TileGrid:
     """Return the tiles of a slide at the model's scale."""
     height, width = (scaled_size(size, scale) for size in slide.shape)
     return TileGrid((height, width), tile=tile, radius=engine.receptive_radius, stride=engine.stride)

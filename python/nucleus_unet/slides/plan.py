@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from nucleus_unet.errors import DataError, ImageError, SettingsError
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.io.atomic import read_json, write_atomically
-from nucleus_unet.io.source import Slide
+from nucleus_unet.io.plane import Plane
 from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.dab import Stains
 from nucleus_unet.preprocessing.levels import Levels
@@ -151,7 +151,7 @@ class SlidePlan:
 
 
 def survey_slide(
-    slide: Slide, *, cell: int, workers: int, track: Callable[[Sequence[Block]], Iterable[Block]] = iter
+    slide: Plane, *, cell: int, workers: int, track: Callable[[Sequence[Block]], Iterable[Block]] = iter
 ) -> Survey:
     """Read every pixel of a slide in bounded memory: once, or several times for floating-point pixels.
 
@@ -220,7 +220,7 @@ def survey_slide(
 
 
 def _read_all(
-    slide: Slide,
+    slide: Plane,
     workers: int,
     track: Callable[[Sequence[Block]], Iterable[Block]],
     measure: Callable[[Block, NDArray[Any]], Measured],

@@ -19,7 +19,7 @@ from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.engine import Engine
 from nucleus_unet.io.atomic import TEMPORARY, write_atomically
 from nucleus_unet.io.locks import LOCK
-from nucleus_unet.io.source import Slide
+from nucleus_unet.io.plane import Plane
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.plan import Plan
 from nucleus_unet.progress import Progress, tracker
@@ -129,7 +129,7 @@ class SlideRun:
 
     def __init__(
         self,
-        slide: Slide,
+        slide: Plane,
         model: SlideModel,
         folder: Path,
         *,

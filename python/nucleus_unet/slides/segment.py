@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nucleus_unet.errors import SettingsError
+from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.inference.engine import Engine
 from nucleus_unet.inference.planning import choose_group_config, choose_scale, make_plan
-from nucleus_unet.io.arrays import ArrayLike
-from nucleus_unet.io.source import file_facts, open_slide
+from nucleus_unet.io.file_facts import file_facts
+from nucleus_unet.io.source import open_image
+from nucleus_unet.io.whole import ArrayLike
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.options import SlideOptions
 from nucleus_unet.plan import Plan
@@ -59,7 +60,9 @@ def segment_slide(
     tile = options.tile or engine.default_tile
     checked_shard = None if shard is None else check_shard(shard)
     roi = None if options.roi is None else read_roi(options.roi)
-    opened = open_slide(slide, channel=options.channel, channel_axis=options.channel_axis)
+    opened = open_image(slide, channel_axis=options.channel_axis).plane(channel=options.channel)
+    if 0 in opened.shape:
+        raise ImageError(f"slide: expected at least one pixel, got {opened.shape[0]} x {opened.shape[1]}")
     if options.mpp is not None:
         opened.mpp = float(options.mpp)
     elif options.diameter is None and opened.mpp is None:

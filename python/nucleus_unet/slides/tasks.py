@@ -19,7 +19,7 @@ from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.predict import core_slices, maps_of_output, read_padded
 from nucleus_unet.inference.test_time_augmentation import build_predictor
 from nucleus_unet.io.array_cache import ArrayCache
-from nucleus_unet.io.source import Slide
+from nucleus_unet.io.plane import Plane
 from nucleus_unet.masks import filter_by_area
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.plan import Plan
@@ -60,7 +60,7 @@ class TaskSpec:
         Only nuclei whose centres lie in it are reported. None: all nuclei are reported.
     """
 
-    slide: Slide
+    slide: Plane
     engine: Predictor
     plan: Plan
     grid: TileGrid

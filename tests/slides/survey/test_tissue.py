@@ -19,9 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.grouping import group
-from nucleus_unet.io.channels import prepare_image
-from nucleus_unet.io.pictures import read_image
-from nucleus_unet.io.source import open_slide
+from nucleus_unet.io.source import open_image, read_image
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.preprocessing.normalisation import percentile_range
 from nucleus_unet.segmenter import Segmenter
@@ -157,7 +155,7 @@ def mask_of(image: NDArray[Any], side: int = 64) -> NDArray[np.bool_]:
 
 @pytest.mark.parametrize("path", sorted((EXAMPLES / "images").iterdir()), ids=lambda path: path.stem)
 def test_on_a_large_glass_no_nucleus_is_lost_and_most_of_the_glass_is_passed_over(path: Path) -> None:
-    image = prepare_image(read_image(path).pixels)
+    image = read_image(path)
     labels = imagecodecs.imread(str(EXAMPLES / "masks" / path.name))
     height, width = labels.shape
     ground = np.median(image[labels == 0], axis=0)
@@ -206,21 +204,21 @@ def test_a_slide_surveyed_in_parts_has_the_mask_of_the_whole(shape: tuple[int, .
     whole.add(0, 0, whole.extremes(image))
     expected = whole.mask(percentile_range(image)).cells
     assert 0 < expected.mean() < 1
-    np.testing.assert_array_equal(survey_slide(open_slide(image), cell=64, workers=2).tissue.cells, expected)
+    np.testing.assert_array_equal(survey_slide(open_image(image).plane(), cell=64, workers=2).tissue.cells, expected)
 
 
 @pytest.mark.parametrize(("factor", "offset"), [(1.0, 1e9), (1e-300, 0.0), (1e300, 0.0)])
 def test_tissue_is_seen_in_numbers_that_single_precision_cannot_hold(factor: float, offset: float) -> None:
     image = np.zeros((300, 400))
     image[40:60, 40:60] = image[250:270, 330:350] = 1
-    expected = survey_slide(open_slide(image), cell=32, workers=1).tissue.cells
+    expected = survey_slide(open_image(image).plane(), cell=32, workers=1).tissue.cells
     assert 0 < expected.mean() < 1
-    far = survey_slide(open_slide(image * factor + offset), cell=32, workers=1)
+    far = survey_slide(open_image(image * factor + offset).plane(), cell=32, workers=1)
     np.testing.assert_array_equal(far.tissue.cells, expected)
 
 
 def test_a_flat_slide_has_no_tissue() -> None:
-    assert not survey_slide(open_slide(np.full((90, 90), 5, np.uint8)), cell=32, workers=1).tissue.cells.any()
+    assert not survey_slide(open_image(np.full((90, 90), 5, np.uint8)).plane(), cell=32, workers=1).tissue.cells.any()
 
 
 # Cells ----------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
 from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.io.atomic import read_json, write_atomically
-from nucleus_unet.io.source import open_slide
+from nucleus_unet.io.source import open_image
 from nucleus_unet.model.bundle import Bundle, copy_bundle, load_bundle
 from nucleus_unet.plan import Plan
 from nucleus_unet.slides.grid import slide_grid
@@ -45,7 +45,7 @@ class WorkerConfig:
     slide
         Absolute path of the slide.
     channel, channel_axis
-        See `nucleus_unet.io.source.open_slide`.
+        See `nucleus_unet.Segmenter.predict`.
     tile
         Largest side of a tile, in pixels at the model's scale.
     block
@@ -75,7 +75,7 @@ class Cluster:
     slide
         Absolute path of the slide.
     channel, channel_axis
-        See `nucleus_unet.io.source.open_slide`.
+        See `nucleus_unet.Segmenter.predict`.
     roi
         Result of `nucleus_unet.slides.roi.read_roi`. None: the whole slide.
     """
@@ -239,7 +239,7 @@ def _load_tasks(name: str, key: str) -> SlideTasks:  # noqa: ARG001
             f"has {prediction.engine} on {prediction.hardware} with {prediction.threads or 'any number of'}: tiles "
             "would differ in their last bits; use workers with the engine and hardware of this machine"
         )
-    slide = open_slide(config.slide, channel=config.channel, channel_axis=config.channel_axis)
+    slide = open_image(config.slide, channel_axis=config.channel_axis).plane(channel=config.channel)
     survey = Survey.from_json(read_json(folder / SURVEY))
     roi = None if config.roi is None else geometry_from_text(config.roi)
     region = None if roi is None else Region(roi, slide.shape, survey.tissue.side)

@@ -1,0 +1,22 @@
+"""Read ``.npy`` files, which are memory-mapped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from nucleus_unet.io.arrays import open_array
+from nucleus_unet.io.scene import OpenedFile
+
+
+def open_file(file: Path | BinaryIO) -> OpenedFile:
+    """Open a file of one array, as `nucleus_unet.io.arrays.open_array` takes it. Pickled objects are refused."""
+    if isinstance(file, Path):
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    else:
+        file.seek(0)
+        array = np.lib.format.read_array(file, allow_pickle=False)
+    return replace(open_array(array), format="NumPy")
