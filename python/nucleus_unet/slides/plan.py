@@ -208,11 +208,17 @@ def survey_slide(
             pixels = surroundings.data_pixels(pixels, region.rows.start, region.columns.start)
         return percentiles.count(pixels)
 
-    for _ in range(passes):
-        again = _read_all(slide, workers, track, count, lambda _region, counts: percentiles.add(counts))
-        if again != fingerprint:
-            raise ImageError("slide: its pixels changed while they were read")
-        percentiles.end_pass()
+    def run_passes(number: int) -> None:
+        for _ in range(number):
+            again = _read_all(slide, workers, track, count, lambda _region, counts: percentiles.add(counts))
+            if again != fingerprint:
+                raise ImageError("slide: its pixels changed while they were read")
+            percentiles.end_pass()
+
+    run_passes(passes)
+    if (others := percentiles.others()) is not None:
+        percentiles = others
+        run_passes(percentiles.passes)
     intensity_range = percentiles.intensity_range()
     levels = Levels(intensity_range, surroundings and surroundings.padding(intensity_range))
     tissue, image = detector.mask(intensity_range), thumbnail.image(intensity_range)
