@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +16,8 @@ PERCENTILES = 1.0, 99.8
 # Where these percentiles are one value, nearly all pixels have it, such as 0 after a threshold. The other pixels contain
 # the image. They are few, so their percentiles must be robust against more hot pixels.
 OTHERS_PERCENTILES = 5.0, 95.0
+# Powers of two that single precision holds with a wide margin.
+_MAX_EXPONENT = 100
 
 
 class IntensityRange(NamedTuple):
@@ -113,6 +117,27 @@ def check_range(minimum: float, maximum: float, dtype: np.dtype[Any]) -> None:
 def range_with(value: float, low: float, high: float) -> IntensityRange:
     """Return the range of the value of nearly all pixels and of two percentiles of the other pixels."""
     return IntensityRange(min(value, low), max(value, high))
+
+
+def grey_values(image: NDArray[Any], intensity_range: Sequence[float] | None) -> tuple[NDArray[np.float32], float]:
+    """Return the mean of the channels of an image in single precision, divided by a power of two, and that number.
+
+    It is 1 unless single precision cannot hold the intensity range of the image.
+
+    Examples
+    --------
+    >>> grey, unit = grey_values(np.array([[1e300]]), (0.0, 1e300))
+    >>> grey * unit
+    array([[1.e+300]])
+    """
+    largest = max(map(abs, intensity_range or (0.0,)))
+    exponent = math.frexp(largest)[1] - 1
+    unit = 1.0 if abs(exponent) <= _MAX_EXPONENT else 2.0**exponent
+    if unit != 1:
+        image = image / unit
+    grey = image if image.ndim == 2 else image.mean(axis=-1)
+    with np.errstate(over="ignore", under="ignore"):
+        return grey.astype(np.float32), unit
 
 
 def normalise(image: NDArray[Any], intensity_range: IntensityRange) -> NDArray[np.float32]:

@@ -217,17 +217,24 @@ class PaddingFinder:
         """Return the padding of the image, None if it has none."""
         constant = (self._lowest == self._highest).all(axis=-1)
         inside = np.zeros(constant.shape, bool)
-        values = []
-        for value in self._large_at_border(constant):
-            cells = constant & (self._lowest == value).all(axis=-1)
-            if self._is_apart(value, cells):
-                inside |= cells
-                values.append(tuple(float(number) for number in value))
+        values: list[tuple[float, ...]] = []
+        pending = self._large_at_border(constant)
+        undecided = len(pending) + 1
+        while len(pending) < undecided:  # what is padding may hide that another value is
+            undecided, judged = len(pending), pending
+            pending = []
+            for value in judged:
+                cells = constant & (self._lowest == value).all(axis=-1)
+                if self._is_apart(value, inside | cells):
+                    inside |= cells
+                    values.append(tuple(float(number) for number in value))
+                else:
+                    pending.append(value)
         if not values or not self._leaves_an_image(inside):
             return None
         data = ~_dilated(inside, 1)  # the cells that touch padding contain some of it
         middles = self._lowest[data].astype(np.float64) / 2 + self._highest[data].astype(np.float64) / 2
-        return Surroundings(tuple(values), data, self._side, float(np.median(middles)))
+        return Surroundings(tuple(sorted(values)), data, self._side, float(np.median(middles)))
 
     def _large_at_border(self, constant: NDArray[np.bool_]) -> list[NDArray[Any]]:
         """Return the values of the constant cells that form large regions at the border."""
@@ -254,7 +261,7 @@ class PaddingFinder:
         return largest * self._side**2 >= min(_MIN_REST_SHARE * cells.size * self._side**2, _MIN_REST_PIXELS)
 
     def _is_apart(self, value: NDArray[Any], cells: NDArray[np.bool_]) -> bool:
-        """Return whether the rest of the image is hardly anywhere as dark, or as bright, as a value."""
+        """Return whether the image without some cells is hardly anywhere as dark, or as bright, as a value."""
         rest = ~_dilated(cells, 1)  # the cells that touch padding contain some of it
         if not self._leaves_an_image(cells) or (self._lowest[rest] == self._highest[rest]).all(axis=-1).mean() > _FLAT:
             return False

@@ -207,6 +207,7 @@ class SlideTasks:
             corner=(pixels.rows.start, pixels.columns.start),
             centres=centres,
             probabilities=grouped.probabilities,
+            intensity_range=self.spec.plan.intensity_range,
         )
 
     def _to_slide_pixels(self, labels: NDArray[np.uint32], bounds: Block) -> tuple[NDArray[np.uint32], Block]:
