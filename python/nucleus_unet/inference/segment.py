@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,8 @@ from nucleus_unet.preprocessing.dab import dab_attenuated_range, sampling_step
 from nucleus_unet.preprocessing.levels import Levels, measure_levels
 from nucleus_unet.preprocessing.resample import enlarge_labels, resample, scaled_size
 from nucleus_unet.progress import Progress, tracker
+
+logger = logging.getLogger(__name__)
 
 
 class Segmented(NamedTuple):
@@ -81,6 +84,8 @@ def segment(
         batch_size=options.batch_size,
     )
     if levels.intensity_range is None:
+        if pixels.size:
+            logger.warning("the image: all pixels are equal: there are no nuclei to find")
         maps = _empty_maps(shape, scale) if options.maps else None
         return Segmented(np.zeros(shape, np.uint32), np.zeros(0, np.float32), plan, maps)
     network = build_predictor(engine, plan)

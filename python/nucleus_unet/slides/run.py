@@ -258,6 +258,8 @@ class SlideRun:
 
     def _tasks(self, plan: SlidePlan, survey: Survey, maps: Path | None = None) -> SlideTasks:
         tissue = survey.tissue if self._model.tissue or survey.levels.intensity_range is None else None
+        if survey.levels.intensity_range is None:
+            logger.warning("the slide: all pixels are equal: there are no nuclei to find")
         spec = TaskSpec(
             self._slide, self._model.engine, plan.prediction, self._grid, self._block_side, tissue, self._region
         )
