@@ -135,6 +135,15 @@ def test_what_may_be_ground_or_nuclei_is_data(name: str) -> None:
     assert measure_levels(image) == Levels(percentile_range(image), None)
 
 
+@pytest.mark.parametrize("level", [60, 95])
+@pytest.mark.parametrize(("name", "value"), [("dark", 255), ("bright", 0), ("bright", 255)])
+def test_padding_is_known_after_jpeg(name: str, value: int, level: int) -> None:
+    padded = beside(PICTURES[name], value, above=203, right=197)  # its edges lie within the squares of JPEG
+    levels = measure_levels(imagecodecs.jpeg8_decode(imagecodecs.jpeg8_encode(padded, level=level)))
+    assert levels.padding is not None
+    np.testing.assert_allclose(levels.intensity_range, percentile_range(PICTURES[name]), atol=6)
+
+
 def test_holes_of_the_padding_in_the_picture_are_padding_too() -> None:
     image = beside(BRIGHT, 0)
     image[300:364, 100:164] = 0  # a tile that the scanner omitted

@@ -28,6 +28,8 @@ from nucleus_unet.preprocessing.normalisation import IntensityRange
 _MIN_SIDE, _MAX_CELLS = 8, 512
 # Padding covers at least this share of the image, and this stretch of its border in pixels.
 _MIN_SHARE, _MIN_STRETCH = 0.01, 128
+# Next to padding, within this number of pixels, lie edges: cells that contain some of it, and what JPEG makes of them.
+_EDGE = 16
 # What lies this far from the padding, in pixels, must be connected and cover this share of the image, or this many
 # pixels. Less may be a large nucleus on ground of one value. At most this share of its cells has a single value.
 _DISTANCE, _MIN_REST_SHARE, _MIN_REST_PIXELS, _FLAT = 32, 0.05, 512**2, 0.99
@@ -137,7 +139,7 @@ class Surroundings(NamedTuple):
     values
         The values of the padding, one number for each channel.
     data : NDArray[np.bool_] (h, w)
-        Cells that neither are padding nor touch it. The intensity range is measured in them.
+        Cells that neither are padding nor lie at its edge. The intensity range is measured in them.
     side
         Side of a cell in pixels.
     middle
@@ -232,9 +234,13 @@ class PaddingFinder:
                     pending.append(value)
         if not values or not self._leaves_an_image(inside):
             return None
-        data = ~_dilated(inside, 1)  # the cells that touch padding contain some of it
+        data = ~_dilated(inside, self._cells(_EDGE))
         middles = self._lowest[data].astype(np.float64) / 2 + self._highest[data].astype(np.float64) / 2
         return Surroundings(tuple(sorted(values)), data, self._side, float(np.median(middles)))
+
+    def _cells(self, pixels: int) -> int:
+        """Return how many cells cover a number of pixels."""
+        return -(-pixels // self._side)
 
     def _large_at_border(self, constant: NDArray[np.bool_]) -> list[NDArray[Any]]:
         """Return the values of the constant cells that form large regions at the border."""
@@ -256,13 +262,13 @@ class PaddingFinder:
 
     def _leaves_an_image(self, cells: NDArray[np.bool_]) -> bool:
         """Return whether what is away from some cells may be an image."""
-        regions = label(~_dilated(cells, -(-_DISTANCE // self._side)))
+        regions = label(~_dilated(cells, self._cells(_DISTANCE)))
         largest = int(np.bincount(regions.ravel())[1:].max(initial=0))
         return largest * self._side**2 >= min(_MIN_REST_SHARE * cells.size * self._side**2, _MIN_REST_PIXELS)
 
     def _is_apart(self, value: NDArray[Any], cells: NDArray[np.bool_]) -> bool:
         """Return whether the image without some cells is hardly anywhere as dark, or as bright, as a value."""
-        rest = ~_dilated(cells, 1)  # the cells that touch padding contain some of it
+        rest = ~_dilated(cells, self._cells(_EDGE))
         if not self._leaves_an_image(cells) or (self._lowest[rest] == self._highest[rest]).all(axis=-1).mean() > _FLAT:
             return False
         lowest, highest = (extremes[rest].astype(np.float64) for extremes in (self._lowest, self._highest))
