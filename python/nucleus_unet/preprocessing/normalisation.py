@@ -127,8 +127,8 @@ def grey_values(image: NDArray[Any], intensity_range: Sequence[float] | None) ->
     Examples
     --------
     >>> grey, unit = grey_values(np.array([[1e300]]), (0.0, 1e300))
-    >>> grey * unit
-    array([[1.e+300]])
+    >>> bool(np.isfinite(grey).all()), round(float(grey[0, 0]) * unit / 1e300, 6)
+    (True, 1.0)
     """
     largest = max(map(abs, intensity_range or (0.0,)))
     exponent = math.frexp(largest)[1] - 1
