@@ -19,7 +19,9 @@ from nucleus_unet.inference.predict import predict_maps
 from nucleus_unet.masks import relabel_by_position
 from nucleus_unet.model.bundle import load_bundle
 from nucleus_unet.model.group_config import GroupConfig
-from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise
+from nucleus_unet.preprocessing.levels import Levels
+from nucleus_unet.preprocessing.normalisation import IntensityRange
+from nucleus_unet.preprocessing.padding import Padding
 from numpy.typing import NDArray
 
 from _slides.sparse import MARGIN, SparseSlide
@@ -57,7 +59,7 @@ def verify(slide: SparseSlide, folder: Path, model: Path | None) -> dict[str, An
 def _predict(crop: NDArray[np.uint8], plan: dict[str, Any], model: Path | None) -> NDArray[np.uint32]:
     """Do what `Segmenter.predict` does, with the slide's levels, which the crop would not have."""
     engine = open_engine(load_bundle(model), device=plan["device"], precision=plan["precision"])
-    image = normalise(crop, IntensityRange(*plan["intensity_range"]))
+    image = Levels(IntensityRange(*plan["intensity_range"]), Padding.from_json(plan["padding"])).normalise(crop)
     maps = predict_maps(engine, lambda *part: image[part], crop.shape[:2], tile=max(crop.shape))
     return group(maps, GroupConfig.from_json(plan["group"])).labels
 

@@ -21,6 +21,9 @@ class Plan:
         SHA-256 of its configuration and weights.
     intensity_range
         Pixel values that became 0 and 1; None for an image whose pixels are all equal.
+    padding
+        Values of the pixels that are no data, as of `nucleus_unet.preprocessing.padding.Padding`; None for an image
+        without padding.
     scale
         Magnification from the image to what the network saw.
     augment
@@ -42,6 +45,7 @@ class Plan:
     model: str
     fingerprint: str
     intensity_range: list[float] | None
+    padding: dict[str, Any] | None
     scale: float
     augment: bool
     dab: list[float] | None

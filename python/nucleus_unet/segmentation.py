@@ -17,6 +17,7 @@ from nucleus_unet import _core
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.paths import check_path
 from nucleus_unet.io.selection import Place
+from nucleus_unet.preprocessing.normalisation import grey_values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,8 +121,8 @@ class Segmentation:
         bounding box; ``area`` in pixels; ``intensity``, the mean of the image over the nucleus (of the mean of the
         channels, in colour); ``probability``, the mean foreground probability.
         """
-        grey = self.image if self.image.ndim == 2 else self.image.mean(axis=-1)
-        labels, area, box, centroid, intensity, _ = _core.measure(self.labels, intensity=grey.astype(np.float32))
+        grey, unit = grey_values(self.image, self.plan.intensity_range)
+        labels, area, box, centroid, intensity, _ = _core.measure(self.labels, intensity=grey)
         assert intensity is not None  # as an image was given
         return {
             "label": labels,
@@ -132,7 +133,7 @@ class Segmentation:
             "bottom": box[:, 2],
             "right": box[:, 3],
             "area": area,
-            "intensity": intensity,
+            "intensity": intensity * unit,
             "probability": self.probabilities,
         }
 

@@ -102,7 +102,8 @@ def test_images_are_found_wherever_they_lie_and_named_apart(tmp_path: Path) -> N
         ([[0, 0, 1e12, 0, 0, 5]], "far outside"),
         ([[0, 0, float("nan"), 0, 0, 5]], "far outside"),
         ({"size": [30, 41], "counts": [1230]}, "41"),
-        ({"size": [30, 40], "counts": [7]}, "mask 0"),
+        ({"size": [30, 40], "counts": [7]}, "annotation 1: after count 1"),
+        ([[50, 40, 60, 40, 60, 50]], "outside the image of 30 x 40 pixels"),
         ({"size": [30, 40]}, "counts"),
     ],
 )
@@ -115,6 +116,96 @@ def test_an_image_with_a_faulty_annotation_is_left_out_with_the_reason(
     examples, report = read_examples(tmp_path)
     assert [each.name for each in examples] == ["good"]
     assert says in report.skipped["a"]
+
+
+FAULTY: dict[str, Any] = {
+    "a line": [[10, 20, 20, 30]],
+    "a point": [[10, 20]],
+    "nothing": [],
+    "a box alone": None,
+    "beside the image": [[50, 40, 60, 40, 60, 50]],
+    "words": [["a", "b", "c", "d", "e", "f"]],
+    "run lengths of another size": {"size": [40, 30], "counts": [1200]},
+    "run lengths that end early": {"size": [30, 40], "counts": [7]},
+    "damaged compressed run lengths": {"size": [30, 40], "counts": "zzzz"},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTY)
+def test_one_faulty_annotation_costs_itself_with_a_word(
+    tmp_path: Path, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rles = [annotation(rle) for rle in labels_to_coco(LABELS).values()]
+    (example,), report = read_examples(write(tmp_path, [rles[0], annotation(FAULTY[fault]) | {"id": 9}, rles[1]]))
+    np.testing.assert_array_equal(example.labels, LABELS)
+    assert report.unusable_masks.keys() == {"a"}
+    assert report.unusable_masks["a"].startswith("1: annotation 9: ")
+    assert f"a: annotations are left out, {report.unusable_masks['a']}" in caplog.text
+
+
+@pytest.mark.parametrize("flat", [[5, 5, 12, 5, 20, 5], [5, 5, 5, 5, 5, 5]])
+def test_polygons_without_a_pixel_are_empty_masks(tmp_path: Path, flat: list[int]) -> None:
+    _, report = read_examples(write(tmp_path, [annotation([flat]), annotation([SQUARE])]))
+    assert (report.nuclei, report.empty_masks) == (1, {"a": 1})
+
+
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        pytest.param([-10, 5, 5, 5, 5, 20, -10, 20], id="across the left edge"),
+        pytest.param([35, 5, 60, 5, 60, 20, 35, 20], id="across the right edge"),
+        pytest.param([2, 2, 22, 22, 22, 2, 2, 22], id="crosses itself"),
+    ],
+)
+def test_polygons_that_leave_the_image_or_cross_themselves_are_what_pycocotools_draws(
+    tmp_path: Path, polygon: list[int]
+) -> None:
+    (example,), _ = read_examples(write(tmp_path, [annotation([polygon])]))
+    np.testing.assert_array_equal(example.labels, reference.decode(reference.frPyObjects([polygon], *SHAPE))[..., 0])
+    assert example.labels.any()
+
+
+def test_a_polygon_with_a_sliver_beside_it_is_that_polygon(tmp_path: Path) -> None:
+    (example,), report = read_examples(write(tmp_path, [annotation([[1, 2, 3, 4], SQUARE])]))
+    np.testing.assert_array_equal(example.labels, reference.decode(reference.frPyObjects([SQUARE], *SHAPE))[..., 0])
+    assert report.unusable_masks == {}
+
+
+@pytest.mark.parametrize("form", [SQUARE, [[[25, 20], [35, 20], [35, 28], [25, 28]]], [[float(n) for n in SQUARE]]])
+def test_polygons_are_read_as_programs_write_them(tmp_path: Path, form: Any) -> None:
+    (example,), _ = read_examples(write(tmp_path, [annotation(form)]))
+    np.testing.assert_array_equal(example.labels, reference.decode(reference.frPyObjects([SQUARE], *SHAPE))[..., 0])
+
+
+@pytest.mark.parametrize(("listed", "referred"), [(7, "7"), ("7", 7), (7, 7.0), ("cells", "cells")])
+def test_ids_are_the_same_as_numbers_and_as_text(tmp_path: Path, listed: Any, referred: Any) -> None:
+    images = [{"id": listed, "file_name": "a.png", "height": "30", "width": 40.0}]
+    each = annotation([SQUARE]) | {"image_id": referred, "id": "first", "iscrowd": "0"}
+    assert read_examples(write(tmp_path, [each], images=images))[1].nuclei == 1
+
+
+def test_annotations_without_an_image_are_told_and_cost_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stray = [{"segmentation": [SQUARE]}, annotation([SQUARE]) | {"image_id": 99}]
+    assert read_examples(write(tmp_path, [annotation([SQUARE]), *stray]))[1].nuclei == 1
+    assert "2 annotations have no id of an image, or that of one that is not listed" in caplog.text
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_an_image_of_crowds_alone_is_left_out_because_its_nuclei_would_be_background(
+    tmp_path: Path, compressed: bool
+) -> None:
+    crowds = [annotation(rle, iscrowd=1) for rle in labels_to_coco(LABELS, compressed=compressed).values()]
+    with pytest.raises(DataError, match=r"all of its 2 annotations are crowds \(iscrowd is 1\)"):
+        read_examples(write(tmp_path, crowds))
+
+
+def test_an_image_of_the_table_without_a_name_costs_itself(tmp_path: Path) -> None:
+    listed = [{"id": 7, "file_name": "a.png"}, {"id": 8}]
+    examples, report = read_examples(write(tmp_path, [annotation([SQUARE])], images=listed))
+    assert [each.name for each in examples] == ["a"]
+    assert "image 1 has no id or no file_name" in report.skipped["image 1"]
 
 
 def test_an_image_of_another_size_than_the_table_says_is_left_out(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_kaggles_layout_is_read_also_one_folder_deeper(store: Store, above: str)
     np.testing.assert_array_equal(examples[1].labels, NUMBERED)
     assert examples[1].labels.dtype == np.uint32
     assert (report.images, report.nuclei) == (2, 3)
-    assert report == ReadReport(2, 3, {}, {}, {}, {})
+    assert report == ReadReport(2, 3, {}, {}, {}, {}, {})
 
 
 @pytest.mark.parametrize("above", ["", "test/"])
@@ -261,7 +261,7 @@ def test_a_kaggle_image_that_cannot_be_used_is_left_out_and_named(
             id="another shape",
         ),
         pytest.param(
-            {"images/x.tif": tiff(GREY), "masks/x.tif": tiff(LABELS.astype(np.float32))},
+            {"images/x.tif": tiff(GREY), "masks/x.tif": tiff(LABELS.astype(np.float32) / 2)},
             "integers",
             id="real labels",
         ),

@@ -6,7 +6,22 @@ from nucleus_unet.segmentation import Segmentation
 from numpy.typing import NDArray
 
 PLAN = Plan(
-    "tiny", "0" * 64, [0.0, 1.0], 1.0, False, None, None, "openvino 1", "cpu", "float32", "x86-64", None, None, None, {}
+    "tiny",
+    "0" * 64,
+    [0.0, 1.0],
+    None,
+    1.0,
+    False,
+    None,
+    None,
+    "openvino 1",
+    "cpu",
+    "float32",
+    "x86-64",
+    None,
+    None,
+    None,
+    {},
 )
 
 

@@ -28,6 +28,7 @@ PREDICTION = Plan(
     "tiny",
     "0" * 64,
     [0.0, 255.0],
+    None,
     1.0,
     False,
     None,

@@ -29,6 +29,7 @@ class StoredMaps(SlideTasks):
             model="stored maps",
             fingerprint="",
             intensity_range=None,
+            padding=None,
             scale=1,
             augment=False,
             dab=None,

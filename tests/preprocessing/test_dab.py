@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.preprocessing.dab import Stains, attenuate_dab, dab_attenuated_range, detect_dab, sampling_step
-from nucleus_unet.preprocessing.normalisation import IntensityRange, percentile_range
+from nucleus_unet.preprocessing.levels import Levels, measure_levels
+from nucleus_unet.preprocessing.normalisation import IntensityRange
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.grid import lay_blocks
 from nucleus_unet.slides.survey.stain_sample import StainSampler
@@ -20,7 +21,7 @@ from skimage.color import hed2rgb
 from skimage.data import immunohistochemistry
 from skimage.segmentation import expand_labels
 
-WHOLE = IntensityRange(0, 255)
+WHOLE = Levels(IntensityRange(0, 255), None)
 
 
 def dyed(haematoxylin: float, eosin: float, dab: float) -> NDArray[np.uint8]:
@@ -57,7 +58,7 @@ def test_what_holds_no_brown_stays_as_it_is(image: NDArray[np.uint8]) -> None:
 def test_immunohistochemistry_is_brown() -> None:
     image = immunohistochemistry()
     step = sampling_step(image.shape)
-    assert detect_dab(image[::step, ::step], percentile_range(image)).is_dab
+    assert detect_dab(image[::step, ::step], measure_levels(image)).is_dab
 
 
 @pytest.mark.parametrize("side", [20, 50])
@@ -87,13 +88,13 @@ def test_warm_light_is_no_brown(tint: tuple[float, float, float]) -> None:
     tissue = immunohistochemistry()[::2, ::2]
     for image, brown in ((pink, False), (tissue, True)):
         warm = np.rint(image * np.array(tint)).astype(np.uint8)
-        assert detect_dab(warm, percentile_range(warm)).is_dab is brown
+        assert detect_dab(warm, measure_levels(warm)).is_dab is brown
 
 
 def test_noise_of_nearly_empty_glass_is_no_brown() -> None:
     light = np.random.default_rng(0).normal((242, 240, 232), 3, (200, 200, 3))
     glass = np.rint(light).clip(0, 255).astype(np.uint8)
-    assert not detect_dab(glass, percentile_range(glass)).is_dab
+    assert not detect_dab(glass, measure_levels(glass)).is_dab
 
 
 def test_how_bright_the_light_is_does_not_matter() -> None:
@@ -101,7 +102,7 @@ def test_how_bright_the_light_is_does_not_matter() -> None:
     shifted = tissue.astype(np.float32) / 127.5 - 1
     standardised = (tissue - tissue.mean()) / tissue.std()
     for image in (tissue // 3, tissue.astype(np.uint16) * 100, tissue.astype(np.float32) / 255, shifted, standardised):
-        assert detect_dab(image, percentile_range(image)).is_dab
+        assert detect_dab(image, measure_levels(image)).is_dab
 
 
 def test_light_without_one_colour_is_not_that_of_a_lamp() -> None:
@@ -113,20 +114,20 @@ def test_light_without_one_colour_is_not_that_of_a_lamp() -> None:
 def test_a_binary_image_in_colours_is_treated_like_any_other() -> None:
     image = np.random.default_rng(0).random((40, 40, 3)) < 0.9
     as_bytes = image.astype(np.uint8) * 255
-    assert detect_dab(image, IntensityRange(0, 1)) == detect_dab(as_bytes, WHOLE)
+    assert detect_dab(image, Levels(IntensityRange(0, 1), None)) == detect_dab(as_bytes, WHOLE)
 
 
 def test_grey_and_flat_images_have_no_dye() -> None:
     nothing = Stains(is_dab=False, attenuated_range=None)
     assert detect_dab(np.full((20, 20), 30, np.uint8), WHOLE) == nothing
-    assert detect_dab(dyed(0, 0, 0.1), None) == nothing
+    assert detect_dab(dyed(0, 0, 0.1), Levels(None, None)) == nothing
     assert nothing.range_for(True) is None
 
 
 @pytest.mark.parametrize("dab", [None, False, True])
 @pytest.mark.parametrize("image", [immunohistochemistry(), dyed(0.05, 0.05, 0), np.full((20, 20), 30, np.uint8)])
 def test_an_image_and_a_slide_of_it_are_seen_alike(image: NDArray[np.uint8], dab: bool | None) -> None:
-    for levels in (WHOLE, None):
+    for levels in (WHOLE, Levels(None, None)):
         assert dab_attenuated_range(image, levels, dab) == detect_dab(image, levels).range_for(dab)
 
 

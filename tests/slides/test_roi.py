@@ -157,8 +157,12 @@ def test_an_outline_that_crosses_itself_is_what_it_encloses() -> None:
 @pytest.mark.parametrize(
     ("roi", "message"),
     [
-        ({"type": "Point", "coordinates": [1, 2]}, "the geometry: expected a Polygon or MultiPolygon, got Point"),
-        ({"type": "Polygon", "coordinates": [[[1, 2]]]}, "the geometry: the coordinates are not a Polygon"),
+        (
+            {"type": "Point", "coordinates": [1, 2]},
+            r"expected regions with an area \(.*\), got the geometry is a Point",
+        ),
+        ({"type": "Polygon", "coordinates": [[[1, 2]]]}, "the geometry is a Polygon without an area"),
+        ({"type": "Polygon", "coordinates": [7]}, "the geometry: the coordinates are not a Polygon"),
         ({"type": "Polygon", "coordinates": "here"}, "the coordinates are not a Polygon"),
         (
             {"type": "Polygon", "coordinates": [[[0, 0], [10**400, 0], [1, 1]]]},
@@ -174,8 +178,8 @@ def test_an_outline_that_crosses_itself_is_what_it_encloses() -> None:
             r"got 1e\+200",
         ),
         ({"type": "Polygon", "coordinates": [[[0, 0], [5, 5], [9, 9], [0, 0]]]}, "expected regions with an area"),
-        ({"type": "FeatureCollection", "features": []}, "expected regions with an area, got none"),
-        ({"type": "FeatureCollection", "features": [{"type": "Feature"}]}, "feature 1: expected a Polygon"),
+        ({"type": "FeatureCollection", "features": []}, "expected regions with an area .*, got none"),
+        ({"type": "FeatureCollection", "features": [{"type": "Feature"}]}, "got feature 1 has no geometry"),
         ({"polygon": []}, "expected GeoJSON with polygons, got dict"),
         (
             {"type": "Polygon", "coordinates": [[[900, 0], [950, 0], [950, 50], [900, 0]]]},
@@ -189,6 +193,48 @@ def test_what_draws_nothing_on_the_slide_is_refused_before_anything_is_written(
     with pytest.raises(SettingsError, match=message):
         segmenter.predict_slide(mosaic, out=tmp_path / "out", roi=roi)
     assert not (tmp_path / "out").exists()
+
+
+SQUARE = {"type": "Polygon", "coordinates": [[[10, 10], [100, 10], [100, 100], [10, 100], [10, 10]]]}
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ({"type": "Point", "coordinates": [5, 5]}, "feature 2 is a Point"),
+        ({"type": "MultiPoint", "coordinates": [[5, 5], [9, 9]]}, "feature 2 is a MultiPoint"),
+        ({"type": "LineString", "coordinates": [[5, 5], [150, 150]]}, "feature 2 is a LineString"),
+        (None, "feature 2 has no geometry"),
+        ({"type": "Polygon", "coordinates": []}, "feature 2 is a Polygon without an area"),
+        ({"type": "Polygon", "coordinates": [[[120, 5], [150, 9]]]}, "feature 2 is a Polygon without an area"),
+        (
+            {"type": "Polygon", "coordinates": [[[120, 5], [150, 9], [180, 13], [120, 5]]]},
+            "feature 2 is a Polygon without an area",
+        ),
+        ({"type": "MultiPolygon", "coordinates": [[], [[[120, 5]]]]}, "feature 2 is a MultiPolygon without an area"),
+        (
+            {"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": [5, 5]}]},
+            "feature 2, geometry 1 is a Point",
+        ),
+    ],
+)
+def test_what_has_no_area_is_passed_over_with_a_word(
+    caplog: pytest.LogCaptureFixture, other: dict[str, Any] | None, why: str
+) -> None:
+    features = [{"type": "Feature", "geometry": geometry, "properties": {}} for geometry in (SQUARE, other)]
+    assert read_roi({"type": "FeatureCollection", "features": features}).equals(read_roi(SQUARE))
+    assert f"1 parts have no area and are passed over: {why}" in caplog.text
+
+
+def test_the_areas_of_nested_collections_are_taken() -> None:
+    inner = {"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": [5, 5]}, SQUARE]}
+    assert read_roi({"type": "GeometryCollection", "geometries": [inner]}).equals(read_roi(SQUARE))
+
+
+def test_a_line_that_hangs_from_an_area_is_no_part_of_the_region() -> None:
+    ring = [[10, 10], [100, 10], [100, 100], [200, 200], [100, 100], [10, 100], [10, 10]]
+    region = Region(read_roi({"type": "Polygon", "coordinates": [ring]}), (250, 250), 32)
+    assert region.contains(np.array([[50, 50], [150, 150]]), 1.0).tolist() == [True, False]
 
 
 @pytest.mark.parametrize(("name", "content"), [("a.geojson", b"{"), ("b.json.gz", b"{}"), ("c.geojson", b"\xff\xfe")])

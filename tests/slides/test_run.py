@@ -479,7 +479,7 @@ def test_levels_are_the_percentiles_that_numpy_finds(dtype: type, monkeypatch: p
     if picture.dtype.kind == "f":
         picture = np.random.default_rng(3).normal(0, 1, PICTURE.shape).astype(dtype) ** 5
     black, white = np.percentile(picture, (1, 99.8))
-    assert survey_slide(open_image(picture).plane(), cell=64, workers=2).intensity_range == (black, white)
+    assert survey_slide(open_image(picture).plane(), cell=64, workers=2).levels.intensity_range == (black, white)
 
 
 def floating_point(dtype: type) -> st.SearchStrategy[NDArray[Any]]:
@@ -491,7 +491,9 @@ def floating_point(dtype: type) -> st.SearchStrategy[NDArray[Any]]:
 @given(numbers=floating_point(np.float32) | floating_point(np.float64))
 @settings(max_examples=60)
 def test_levels_of_floating_point_numbers_are_those_of_predict(numbers: NDArray[Any]) -> None:
-    assert survey_slide(open_image(numbers).plane(), cell=64, workers=1).intensity_range == percentile_range(numbers)
+    assert survey_slide(open_image(numbers).plane(), cell=64, workers=1).levels.intensity_range == percentile_range(
+        numbers
+    )
 
 
 def test_a_slide_of_floating_point_numbers_has_the_nuclei_of_the_whole_image(

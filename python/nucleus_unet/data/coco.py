@@ -15,12 +15,12 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nucleus_unet.data.sources import Entry, is_hidden
+from nucleus_unet.data.label_images import Masks
+from nucleus_unet.data.sources import Entry, is_hidden, is_label_file
 from nucleus_unet.errors import DataError, MaskError
 from nucleus_unet.extras import require
-from nucleus_unet.masks import MergeReport, coco_to_labels
+from nucleus_unet.masks import coco_to_labels, relabel_by_position
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +50,7 @@ class CocoSet:
         self.entries = entries
         self._images = images
 
-    def masks(
-        self, name: str, shape: tuple[int, int], *, threads: int | None = None
-    ) -> tuple[NDArray[np.uint32], MergeReport]:
+    def masks(self, name: str, shape: tuple[int, int], *, threads: int | None = None) -> Masks:
         """Decode the instances of an image. Crowd regions (``iscrowd``) are ignored.
 
         Parameters
@@ -66,15 +64,13 @@ class CocoSet:
 
         Returns
         -------
-        labels : NDArray[np.uint32] (H, W)
-            Label image, 0 background.
-        report : MergeReport
-            Overlapping, empty and hidden instances.
+        Masks
+            The label image, and which annotations are left out: those without a valid segmentation.
 
         Raises
         ------
         MaskError
-            The annotation file gives another size for the image, or an instance has no valid segmentation.
+            The annotation file gives another size for the image, or none of its annotations can be used.
         MissingExtraError
             An instance is a polygon, and pycocotools is missing.
         """
@@ -82,10 +78,26 @@ class CocoSet:
         stated = (image.height, image.width)
         if None not in stated and stated != shape:
             raise MaskError(f"the annotation file gives {stated} as height and width, but the image has {shape}")
-        instances = [each for each in image.annotations if not each.get("iscrowd")]
-        if len(instances) < len(image.annotations):
-            logger.warning("%s: %d crowd regions are ignored", name, len(image.annotations) - len(instances))
-        return coco_to_labels([_run_lengths(each, shape) for each in instances], shape, threads=threads)
+        instances = [each for each in image.annotations if not _is_crowd(each)]
+        crowds = len(image.annotations) - len(instances)
+        if crowds and not instances:
+            raise MaskError(f"all of its {crowds} annotations are crowds (iscrowd is 1), which are not single nuclei")
+        if crowds:
+            logger.warning("%s: %d crowd regions are ignored", name, crowds)
+        masks, unusable = [], []
+        for each in instances:
+            try:
+                masks.append(_run_lengths(each, shape))
+            except MaskError as error:
+                unusable.append(str(error))
+        if unusable and not masks:
+            raise MaskError(f"none of its {len(unusable)} annotations can be used: {unusable[0]}")
+        labels, merging = coco_to_labels(masks, shape, threads=threads)
+        return Masks(relabel_by_position(labels)[0], merging, tuple(unusable))
+
+
+def _is_crowd(annotation: Mapping[str, Any]) -> bool:
+    return str(annotation.get("iscrowd") or 0) not in ("0", "0.0")
 
 
 def find_coco(members: Iterable[str]) -> str | None:
@@ -98,7 +110,7 @@ def find_coco(members: Iterable[str]) -> str | None:
     """
     paths = [path for path in map(PurePosixPath, members) if not is_hidden(path)]
     tables = sorted(str(path) for path in paths if path.suffix.lower() == ".json")
-    if not tables or any("masks" in path.parts for path in paths):
+    if not tables or any(map(is_label_file, paths)):
         return None
     if len(tables) > 1:
         raise DataError(f"expected one COCO annotation file, found {len(tables)} JSON files ({', '.join(tables[:5])})")
@@ -120,43 +132,62 @@ def read_coco(content: bytes, table: str, members: Sequence[str]) -> CocoSet:
     DataError
         The file is not a COCO annotation file, or lists no image.
     """
-    images, annotations = _parse(content, table)
-    by_image: dict[object, list[Mapping[str, Any]]] = defaultdict(list)
+    images, annotations = (_rows(_parse(content, table), part, table) for part in ("images", "annotations"))
+    if not images:
+        raise DataError(f"{table} lists no images")
+    named = {number: image for number, image in enumerate(images) if _is_named(image)}
+    ids = [_id(image["id"]) for image in named.values()]
+    if len(set(ids)) < len(ids):
+        raise DataError(f"{table}: several images have the same id")
+    by_image: dict[str | None, list[Mapping[str, Any]]] = defaultdict(list)
     for annotation in annotations:
-        by_image[annotation.get("image_id")].append(annotation)
-    names = _names([str(image["file_name"]) for image in images])
+        by_image[_id(annotation.get("image_id"))].append(annotation)
+    names = _names([image["file_name"] for image in named.values()])
+    described = {
+        name: _Image(_size(image.get("height")), _size(image.get("width")), by_image.pop(key, []))
+        for name, key, image in zip(names, ids, named.values(), strict=True)
+    }
+    if by_image:
+        unknown = sum(map(len, by_image.values()))
+        logger.warning("%s: %d annotations have no id of an image, or that of one that is not listed", table, unknown)
     files: dict[str, list[PurePosixPath]] = defaultdict(list)
     for path in map(PurePosixPath, members):
         if not is_hidden(path):
             files[path.name].append(path)
-    described = {
-        name: _Image(image.get("height"), image.get("width"), by_image.pop(image["id"], []))
-        for name, image in zip(names, images, strict=True)
-    }
-    if by_image:
-        unknown = sum(map(len, by_image.values()))
-        logger.warning("%s: %d annotations have the id of an image that is not listed", table, unknown)
-    entries = [_entry(name, _path(image["file_name"]), files) for name, image in zip(names, images, strict=True)]
+    entries = [
+        _entry(name, _path(image["file_name"]), files) for name, image in zip(names, named.values(), strict=True)
+    ]
+    entries += [
+        Entry(f"image {number}", problem=f"image {number} has no id or no file_name in {table}")
+        for number in range(len(images))
+        if number not in named
+    ]
     return CocoSet(sorted(entries, key=lambda entry: entry.name), described)
 
 
-def _parse(content: bytes, table: str) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+def _parse(content: bytes, table: str) -> object:
     try:
-        parsed = json.loads(content)
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{table} is not readable JSON: {error}") from error
-    images, annotations = (_rows(parsed, part, table) for part in ("images", "annotations"))
-    if not images:
-        raise DataError(f"{table} lists no images")
-    for number, image in enumerate(images):
-        if not isinstance(image.get("file_name"), str) or not isinstance(image.get("id"), int | str):
-            raise DataError(f"{table}: image {number} has no id or no file_name")
-    for number, annotation in enumerate(annotations):
-        if not isinstance(annotation.get("image_id"), int | str):
-            raise DataError(f"{table}: annotation {number} has no image_id")
-    if len({image["id"] for image in images}) < len(images):
-        raise DataError(f"{table}: several images have the same id")
-    return images, annotations
+
+
+def _is_named(image: Mapping[str, Any]) -> bool:
+    return isinstance(image.get("file_name"), str) and _id(image.get("id")) is not None
+
+
+def _id(value: object) -> str | None:
+    """Return an id as text, because programs write the same id as a number and as text. None if it is neither."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if isinstance(value, int | str) else None
+
+
+def _size(value: object) -> int | None:
+    try:
+        return int(str(value)) or None
+    except ValueError:
+        return None
 
 
 def _rows(parsed: object, part: str, table: str) -> list[Mapping[str, Any]]:
@@ -190,18 +221,38 @@ def _entry(name: str, file_name: PurePosixPath, files: Mapping[str, Sequence[Pur
 
 
 def _run_lengths(annotation: Mapping[str, Any], shape: tuple[int, int]) -> Mapping[str, Any]:
+    """Return the run-length encoding of an annotation. Raise `MaskError` if its segmentation is not valid."""
     segmentation = annotation.get("segmentation")
-    if isinstance(segmentation, dict):
-        return segmentation
     annotation_name = f"annotation {annotation.get('id', 'without id')}"
+    if isinstance(segmentation, dict):
+        try:
+            coco_to_labels([segmentation], shape, threads=1)
+        except MaskError as error:
+            raise MaskError(f"{annotation_name}: {str(error).removeprefix('mask 0').lstrip(',: ')}") from error
+        return segmentation
     if not isinstance(segmentation, list) or not segmentation:
         raise MaskError(
             f"{annotation_name}: expected polygons or a run-length encoding as segmentation (a box is not enough)"
         )
-    polygons = [_check_polygon(polygon, shape, annotation_name) for polygon in segmentation]
+    if not any(isinstance(part, list) for part in segmentation):
+        segmentation = [segmentation]  # one polygon that is not in a list
+    polygons = _polygons(segmentation, shape, annotation_name)
     mask = require("pycocotools.mask", "polygons of COCO JSON need pycocotools", extra="coco").mask
     merged: Mapping[str, Any] = mask.merge(mask.frPyObjects(polygons, *shape))
     return merged
+
+
+def _polygons(parts: Sequence[object], shape: tuple[int, int], annotation_name: str) -> list[list[float]]:
+    """Return the valid polygons of an annotation. Slivers beside them have no area and are left out."""
+    polygons, faults = [], []
+    for part in parts:
+        try:
+            polygons.append(_check_polygon(part, shape, annotation_name))
+        except MaskError as error:
+            faults.append(error)
+    if not polygons:
+        raise faults[0]
+    return polygons
 
 
 def _check_polygon(polygon: object, shape: tuple[int, int], annotation_name: str) -> list[float]:
@@ -213,11 +264,15 @@ def _check_polygon(polygon: object, shape: tuple[int, int], annotation_name: str
         numbers = np.asarray(polygon, np.float64)
     except (TypeError, ValueError):
         numbers = np.empty(0)
+    if numbers.ndim == 2 and numbers.shape[1] == 2:  # points as pairs
+        numbers = numbers.ravel()
     if numbers.ndim != 1 or numbers.size < 6 or numbers.size % 2:
         raise MaskError(f"{annotation_name}: expected a polygon as x, y, x, y, ... of at least 3 points")
     height, width = shape
     x, y = numbers[::2], numbers[1::2]
     if not ((-width <= x) & (x <= 2 * width) & (-height <= y) & (y <= 2 * height)).all():
         raise MaskError(f"{annotation_name}: its polygon lies far outside the image of {height} x {width} pixels")
+    if x.max() <= 0 or y.max() <= 0 or x.min() >= width or y.min() >= height:
+        raise MaskError(f"{annotation_name}: its polygon lies outside the image of {height} x {width} pixels")
     coordinates: list[float] = numbers.tolist()
     return coordinates

@@ -12,17 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.data.coco import find_coco, read_coco
+from nucleus_unet.data.label_images import Masks, mask_as_png, read_label_image
 from nucleus_unet.data.sources import Entry, Source, find_entries, open_source
 from nucleus_unet.data.tables import Membership, membership_finder, read_encodings
 from nucleus_unet.errors import DataError, ImageError, MaskError, SettingsError
 from nucleus_unet.io.source import open_image
-from nucleus_unet.masks import MergeReport, kaggle_to_labels, merge_mask_pngs, relabel_by_position
+from nucleus_unet.masks import kaggle_to_labels, merge_mask_pngs, relabel_by_position
 from nucleus_unet.progress import tracker
 
 logger = logging.getLogger(__name__)
@@ -84,6 +85,8 @@ class ReadReport:
         Name of each image with masks that lie completely in earlier masks, and the number of these masks.
     skipped
         Name of each skipped image, and the reason.
+    unusable_masks
+        Name of each image of which annotations are left out, how many, and the first reason.
     """
 
     images: int
@@ -92,10 +95,11 @@ class ReadReport:
     empty_masks: dict[str, int]
     hidden_masks: dict[str, int]
     skipped: dict[str, str]
+    unusable_masks: dict[str, str]
 
     def of_set(self, name: str) -> "ReadReport":
         """Return the report with the images named `name/image`, where `name` is that of the set."""
-        by_image = (self.overlaps, self.empty_masks, self.hidden_masks, self.skipped)
+        by_image = (self.overlaps, self.empty_masks, self.hidden_masks, self.skipped, self.unusable_masks)
         named: list[Any] = [{f"{name}/{image}": value for image, value in each.items()} for each in by_image]
         return ReadReport(self.images, self.nuclei, *named)
 
@@ -108,16 +112,12 @@ class ReadReport:
             self.empty_masks | other.empty_masks,
             self.hidden_masks | other.hidden_masks,
             self.skipped | other.skipped,
+            self.unusable_masks | other.unusable_masks,
         )
 
 
-class _Masks(NamedTuple):
-    labels: NDArray[np.uint32]
-    merging: MergeReport = MergeReport((), (), ())
-
-
-# Takes an image's name, its shape and the number of threads, and returns its label image and the report of merging.
-_MaskTable = Callable[[str, tuple[int, int], int | None], tuple[NDArray[np.uint32], MergeReport]]
+# Takes an image's name, its shape and the number of threads, and returns its nuclei.
+_MaskTable = Callable[[str, tuple[int, int], int | None], Masks]
 
 
 def read_examples(
@@ -138,7 +138,7 @@ def read_examples(
     ----------
     source
         Folder or zip archive in a supported layout, or the folder above it: `<id>/images/<id>.png` with
-        `<id>/masks/*.png` (Kaggle), `images/NAME.tif` with label images `masks/NAME.tif` (or PNG), or COCO JSON.
+        `<id>/masks/*.png` (Kaggle), `images/NAME.tif` with label images `masks/NAME.tif`, or COCO JSON.
     groups
         CSV table with the columns `image_id`, `cluster` (category) and `mosaic` (field or patient). If a cluster is
         empty, the optional columns `foreground` and `background` name the category.
@@ -190,7 +190,7 @@ def read_examples(
         entries, mask_table = _find(files, labels_csv)
         place = membership_finder(files.name, entries, groups, group_by)
 
-        def read(entry: Entry) -> tuple[Example, _Masks] | str:
+        def read(entry: Entry) -> tuple[Example, Masks] | str:
             try:
                 return _read_example(files, entry, mask_table, place, kernel_threads)
             except (ImageError, MaskError) as error:
@@ -221,26 +221,24 @@ def _read_example(
     mask_table: _MaskTable | None,
     place: Callable[[str], Membership],
     threads: int | None,
-) -> tuple[Example, _Masks]:
+) -> tuple[Example, Masks]:
     if entry.problem is not None:
         raise MaskError(entry.problem)
     image = _as_stored(_decode(files, entry.image), entry.image)
     shape = (image.shape[0], image.shape[1])
     if mask_table is not None:
-        labels, merging = mask_table(entry.name, shape, threads)
-        masks = _Masks(relabel_by_position(labels)[0], merging)
+        masks = mask_table(entry.name, shape, threads)
     elif entry.label_image is not None:
-        labels = _decode(files, entry.label_image, indices=True)
-        masks = _masks_of_label_image(labels, entry.label_image, shape)
+        masks = Masks(read_label_image(files.read(entry.label_image), entry.label_image, shape))
     else:
-        masks = _masks_of_pngs(files, entry.masks, shape, threads)
+        masks = _masks_of_files(files, entry.masks, shape, threads)
     category, field_id = place(entry.name)
     return Example(entry.name, category, image, masks.labels, field_id), masks
 
 
-def _decode(files: Source, member: str, *, indices: bool = False) -> NDArray[Any]:
-    """Return the pixels of an image file, as `predict` sees them, or the numbers of a label image."""
-    with open_image(files.open(member), indices=indices) as source:
+def _decode(files: Source, member: str) -> NDArray[Any]:
+    """Return the pixels of an image file, as `predict` sees them."""
+    with open_image(files.open(member)) as source:
         return source.read(source.plane())
 
 
@@ -259,35 +257,27 @@ def _as_stored(pixels: NDArray[Any], member: str) -> NDArray[Any]:
     return np.ascontiguousarray(pixels[..., :3])
 
 
-def _masks_of_label_image(labels: NDArray[Any], member: str, shape: tuple[int, int]) -> _Masks:
-    if labels.shape != shape:
-        raise MaskError(f"{member}: expected a label image of the image's shape {shape}, got {labels.shape}")
-    if labels.dtype.kind not in "ui":
-        raise MaskError(f"{member}: expected labels as integers, got {labels.dtype}")
-    if labels.min() < 0:
-        raise MaskError(f"{member}: expected 0 and positive labels, got {labels.min()}")
-    return _Masks(relabel_by_position(labels)[0])
-
-
 def _masks_of_encodings(
     name: str, encodings: dict[str, list[str]], shape: tuple[int, int], threads: int | None
-) -> tuple[NDArray[np.uint32], MergeReport]:
+) -> Masks:
     if name not in encodings:
         raise MaskError("no row in the table of encodings (an image without nuclei needs a row without pixels)")
-    return kaggle_to_labels(encodings[name], shape, threads=threads)
+    labels, merging = kaggle_to_labels(encodings[name], shape, threads=threads)
+    return Masks(relabel_by_position(labels)[0], merging)
 
 
-def _masks_of_pngs(files: Source, members: Sequence[str], shape: tuple[int, int], threads: int | None) -> _Masks:
-    labels, merging = merge_mask_pngs([files.read(member) for member in members], shape, threads=threads)
-    return _Masks(relabel_by_position(labels)[0], merging)
+def _masks_of_files(files: Source, members: Sequence[str], shape: tuple[int, int], threads: int | None) -> Masks:
+    pngs = [mask_as_png(files.read(member), member) for member in members]
+    labels, merging = merge_mask_pngs(pngs, shape, threads=threads)
+    return Masks(relabel_by_position(labels)[0], merging)
 
 
 def _collect(
-    entries: Sequence[Entry], results: Sequence[tuple[Example, _Masks] | str]
+    entries: Sequence[Entry], results: Sequence[tuple[Example, Masks] | str]
 ) -> tuple[list[Example], ReadReport]:
     examples = []
     nuclei = 0
-    overlaps, empty_masks, hidden_masks, skipped = {}, {}, {}, {}
+    overlaps, empty_masks, hidden_masks, skipped, unusable_masks = {}, {}, {}, {}, {}
     for entry, result in zip(entries, results, strict=True):
         if isinstance(result, str):
             logger.warning("%s is skipped: %s", entry.name, result)
@@ -305,7 +295,10 @@ def _collect(
         if hidden := len(masks.merging.hidden):
             logger.warning("%s: %d masks lie completely in earlier masks and are lost", entry.name, hidden)
             hidden_masks[entry.name] = hidden
+        if reasons := masks.unusable:
+            unusable_masks[entry.name] = f"{len(reasons)}: {reasons[0]}"
+            logger.warning("%s: annotations are left out, %s", entry.name, unusable_masks[entry.name])
     if not examples:
-        reasons = "\n".join(f"  {name}: {why}" for name, why in list(skipped.items())[:5])
-        raise DataError(f"none of {len(entries)} images can be used:\n{reasons}")
-    return examples, ReadReport(len(examples), nuclei, overlaps, empty_masks, hidden_masks, skipped)
+        why = "\n".join(f"  {name}: {reason}" for name, reason in list(skipped.items())[:5])
+        raise DataError(f"none of {len(entries)} images can be used:\n{why}")
+    return examples, ReadReport(len(examples), nuclei, overlaps, empty_masks, hidden_masks, skipped, unusable_masks)

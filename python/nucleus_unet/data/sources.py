@@ -7,7 +7,7 @@ the bytes.
 import io
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -15,17 +15,23 @@ from threading import Lock
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
+from nucleus_unet.data.label_images import LABEL_SUFFIXES, LOSSY_SUFFIXES
 from nucleus_unet.errors import DataError
 from nucleus_unet.io.folders import clutter, walk
+from nucleus_unet.io.formats import FORMATS
 from nucleus_unet.io.paths import check_path
 
 LAYOUTS = """\
-  <id>/images/<id>.png with <id>/masks/*.png, one mask per nucleus (Kaggle's layout)
-  images/NAME.tif with masks/NAME.tif, label images of integers (.tif, .tiff or .png)
+  <id>/images/<id>.png with <id>/masks/*.png, one mask per nucleus (Kaggle's layout); or masks/<id>/*.png
+  images/NAME.tif with masks/NAME.tif, label images (.tif, .tiff, .png, .bmp or .npy; images may be JPEG and others)
   <id>/images/<id>.png with the masks as run-length encoding in a CSV table (from Python: labels_csv=)
   images in any folder with one COCO annotation file (.json): polygons or run-length encodings"""
 
-_SUFFIXES = (".png", ".tif", ".tiff")
+# Images are read from memory, because they may lie in an archive.
+_SUFFIXES = tuple(suffix for each in FORMATS if each.in_memory for suffix in each.suffixes)
+# Folders, and what programs append to the name of an image to name its labels.
+_IMAGES, _MASKS = ("images",), ("masks", "labels")
+_LABEL_ENDINGS = ("", "_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
 _DEEPEST = 4  # folder/<id>/images/<id>.png
 
 
@@ -56,13 +62,15 @@ class Entry:
 
 @dataclass
 class _Group:
-    """An `images` folder and the `masks` folder next to it."""
+    """An `images` folder and the `masks` folder next to it, and their files that are not read."""
 
     images: list[PurePosixPath] = field(default_factory=list)
     masks: list[PurePosixPath] = field(default_factory=list)
+    unread: list[PurePosixPath] = field(default_factory=list)
 
     def paired(self) -> bool:
-        return not {path.stem for path in self.images}.isdisjoint(path.stem for path in self.masks)
+        labels = _by_name(self.masks)
+        return any(_labels_of(name, labels) for name in _by_name(self.images))
 
 
 class Source(AbstractContextManager["Source"], Protocol):
@@ -169,7 +177,7 @@ def find_entries(members: Sequence[str], *, need_masks: bool = True) -> list[Ent
     Raises
     ------
     DataError
-        The layout is not supported, there are several sets, or two images share a name.
+        The layout is not supported, or there are several sets.
     """
     groups = _groups(members)
     if not any(group.images for group in groups.values()):
@@ -185,14 +193,29 @@ def find_entries(members: Sequence[str], *, need_masks: bool = True) -> list[Ent
     return sorted(entries, key=lambda entry: entry.name)
 
 
+def is_label_file(path: PurePosixPath) -> bool:
+    """Return whether a file lies in a folder of masks or label images and has the suffix of one."""
+    return path.suffix.lower() in LABEL_SUFFIXES and any(part.lower() in _MASKS for part in path.parts[:-1])
+
+
 def _groups(members: Sequence[str]) -> dict[PurePosixPath, _Group]:
     groups: dict[PurePosixPath, _Group] = {}
+    unread = []
     for path in map(PurePosixPath, members):
-        if is_hidden(path) or not 2 <= len(path.parts) <= _DEEPEST or path.suffix.lower() not in _SUFFIXES:
+        # A folder of masks may hold a folder for each image, with one file for each nucleus.
+        is_nested = path.parent.parent.name.lower() in _MASKS
+        folder = path.parent.parent if is_nested else path.parent
+        kind = folder.name.lower()
+        if is_hidden(path) or len(path.parts) > _DEEPEST or kind not in (*_IMAGES, *_MASKS):
             continue
-        if path.parent.name in ("images", "masks"):
-            group = groups.setdefault(path.parent.parent, _Group())
-            (group.images if path.parent.name == "images" else group.masks).append(path)
+        if path.suffix.lower() not in (_SUFFIXES if kind in _IMAGES else LABEL_SUFFIXES):
+            unread.append((folder.parent, path))
+            continue
+        group = groups.setdefault(folder.parent, _Group())
+        (group.images if kind in _IMAGES else group.masks).append(path)
+    for parent, path in unread:
+        if parent in groups:
+            groups[parent].unread.append(path)
     return groups
 
 
@@ -219,26 +242,65 @@ def _kaggle_entry(parent: PurePosixPath, group: _Group) -> Entry:
 
 
 def _label_image_entries(group: _Group) -> list[Entry]:
-    images, masks = _by_stem(group.images), _by_stem(group.masks)
+    images, labels, unread = _by_name(group.images), _by_name(group.masks), _by_name(group.unread)
     entries = []
-    for name in images.keys() | masks.keys():
-        if name not in images:
-            entries.append(Entry(name, problem=f"{masks[name]} has no image"))
-        elif name not in masks:
-            problem = f"no label image masks/{name}.tif, .tiff or .png"
-            entries.append(Entry(name, images[name], problem=problem))
-        else:
-            entries.append(Entry(name, images[name], label_image=masks[name]))
+    for name, paths in images.items():
+        found = _labels_of(name, labels)
+        for path in found:
+            labels.pop(_name(path), None)
+        entries.append(_entry(name, paths, found, unread.get(name, [])))
+    for name, paths in labels.items():
+        entries.append(Entry(name, problem=f"{paths[0]} has no image{_not_read(unread.get(name, []))}"))
     return entries
 
 
-def _by_stem(paths: Sequence[PurePosixPath]) -> dict[str, str]:
-    stems: dict[str, str] = {}
+def _entry(
+    name: str, images: Sequence[PurePosixPath], labels: Sequence[PurePosixPath], unread: Sequence[PurePosixPath]
+) -> Entry:
+    image = str(images[0])
+    for paths in (images, [] if _is_nested(labels) else labels):
+        if len(paths) > 1:
+            problem = f"{paths[0]} and {paths[1]} have the same name: delete or rename one of them"
+            return Entry(name, "" if paths is images else image, problem=problem)
+    if not labels:
+        suffixes = f"{', '.join(LABEL_SUFFIXES[:-1])} or {LABEL_SUFFIXES[-1]}"
+        return Entry(name, image, problem=f"no label image masks/{name} with {suffixes}{_not_read(unread)}")
+    if _is_nested(labels):
+        return Entry(name, image, masks=tuple(sorted(map(str, labels))))
+    return Entry(name, image, label_image=str(labels[0]))
+
+
+def _labels_of(name: str, labels: Mapping[str, list[PurePosixPath]]) -> list[PurePosixPath]:
+    """Return the files of an image's labels: those of its name, or of its name and what programs append to it."""
+    return next((labels[name + ending] for ending in _LABEL_ENDINGS if name + ending in labels), [])
+
+
+def _not_read(paths: Sequence[PurePosixPath]) -> str:
+    if not paths:
+        return ""
+    path = paths[0]
+    if path.suffix.lower() in LOSSY_SUFFIXES:
+        return f"; {path} is not read, because its compression changes labels: save it as PNG or TIFF"
+    kinds = _SUFFIXES if path.parent.name.lower() in _IMAGES else LABEL_SUFFIXES
+    return f"; {path} is not read, only {', '.join(kinds)} are"
+
+
+def _by_name(paths: Sequence[PurePosixPath]) -> dict[str, list[PurePosixPath]]:
+    names: dict[str, list[PurePosixPath]] = {}
     for path in paths:
-        if path.stem in stems:
-            raise DataError(f"{stems[path.stem]} and {path} have the same name: delete or rename one of them")
-        stems[path.stem] = str(path)
-    return stems
+        names.setdefault(_name(path), []).append(path)
+    return names
+
+
+def _is_nested(paths: Sequence[PurePosixPath]) -> bool:
+    return any(path.parent.name.lower() not in _MASKS for path in paths)
+
+
+def _name(path: PurePosixPath) -> str:
+    """Return the name of the image that a file in a folder of images or labels is of."""
+    if path.parent.name.lower() not in (*_IMAGES, *_MASKS):
+        return path.parent.name  # a folder for each image
+    return path.stem.removesuffix(".ome")
 
 
 def _refuse_several(roots: set[PurePosixPath]) -> None:

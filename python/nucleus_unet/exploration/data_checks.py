@@ -28,6 +28,7 @@ class ProblemType(Enum):
     EMPTY_MASK = "empty masks", "Masks without any pixel."
     OVERLAP = "overlapping masks", "Pixels in several masks. They are assigned to the first of these masks."
     HIDDEN_MASK = "hidden masks", "Masks that lie completely in earlier masks and are lost. Often drawn twice."
+    UNUSABLE_MASK = "unusable annotations", "Annotations that are left out. Their nuclei count as background."
     SPECK = (
         "specks",
         f"Nuclei of less than {MIN_AREA} pixels or 1/50 of the image's median area. Often annotation errors.",
@@ -91,6 +92,7 @@ def _reading_problems(report: ReadReport) -> list[Problem]:
     found += [Problem(ProblemType.EMPTY_MASK, name, counted(n, "mask")) for name, n in report.empty_masks.items()]
     found += [Problem(ProblemType.OVERLAP, name, counted(n, "pixel")) for name, n in report.overlaps.items()]
     found += [Problem(ProblemType.HIDDEN_MASK, name, counted(n, "mask")) for name, n in report.hidden_masks.items()]
+    found += [Problem(ProblemType.UNUSABLE_MASK, name, why) for name, why in report.unusable_masks.items()]
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from nucleus_unet.data.dataset import Example, array_digest
 from nucleus_unet.exploration.clustering import ImageFeatures, image_features
 from nucleus_unet.exploration.nucleus_statistics import NucleusStatistics, compute_nucleus_statistics
-from nucleus_unet.preprocessing.normalisation import normalise_image
+from nucleus_unet.preprocessing.levels import normalise_image
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,8 @@ from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.predict import maps_of_output
 from nucleus_unet.model.bundle import CARD, Bundle
 from nucleus_unet.model.onnx_graph import INPUT, OPSET, OUTPUT
-from nucleus_unet.preprocessing.normalisation import PERCENTILES, normalise_image
+from nucleus_unet.preprocessing.levels import normalise_image
+from nucleus_unet.preprocessing.normalisation import PERCENTILES
 
 WEIGHTS, TEST_INPUT, TEST_OUTPUT = "model.onnx", "test_inputs.npy", "test_outputs.npy"
 SAMPLE, COVER, README, DESCRIPTION = "sample_input.png", "cover.png", "README.md", "rdf.yaml"

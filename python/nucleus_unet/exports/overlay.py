@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.io.marks import mark_png
-from nucleus_unet.preprocessing.normalisation import normalise_image
+from nucleus_unet.preprocessing.levels import normalise_image
 
 _OUTLINE = (255, 200, 0)
 

@@ -17,7 +17,8 @@ from nucleus_unet.model.bundle import Bundle, BundleConfig
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.options import ImageOptions
 from nucleus_unet.plan import Plan
-from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise
+from nucleus_unet.preprocessing.levels import Levels
+from nucleus_unet.preprocessing.normalisation import IntensityRange
 from nucleus_unet.preprocessing.scale import agree, is_stained, requested_scale, scale_from_file
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def choose_scale(
     engine: Engine,
     config: BundleConfig,
     image: ImageReader,
-    intensity_range: IntensityRange | None,
+    levels: Levels,
     *,
     tile: int,
     batch_size: int = 1,
@@ -73,8 +74,8 @@ def choose_scale(
         The model, and what runs it.
     image
         The image.
-    intensity_range
-        Its pixel values that become 0 and 1. None if all its pixels are equal.
+    levels
+        Of the image.
     tile, batch_size
         See `nucleus_unet.inference.predict.predict_maps`.
     """
@@ -82,11 +83,11 @@ def choose_scale(
     size = (image.shape[0], image.shape[1])
     if image.mpp is not None and config.mpp_known and len(image.shape) == 3:
         from_file = scale_from_file(config, image.mpp) if is_stained(image.read, size, image.dtype) else None
-    if config.scale_score is None or intensity_range is None:
+    if config.scale_score is None or levels.intensity_range is None:
         return ScaleSearch(from_file or 1.0)
 
     def read(rows: slice, columns: slice) -> NDArray[np.float32]:
-        return normalise(image.read(rows, columns), intensity_range)
+        return levels.normalise(image.read(rows, columns))
 
     found = find_scale(engine, config.group, config.scale_score, read, size, tile=tile, batch_size=batch_size)
     engine.release()
@@ -134,7 +135,7 @@ def make_plan(
     *,
     scale: float,
     min_area: int | None,
-    intensity_range: IntensityRange | None,
+    levels: Levels,
     attenuated_range: IntensityRange | None,
     tile: int,
     batch_size: int,
@@ -149,8 +150,8 @@ def make_plan(
         As the user and the model have them.
     min_area
         From `least_area`.
-    intensity_range
-        Of the image; None if all its pixels are equal.
+    levels
+        Of the image.
     attenuated_range
         Of the normalised image once its DAB is attenuated; None if that is not shown to the network.
     tile, batch_size
@@ -159,7 +160,8 @@ def make_plan(
     return Plan(
         model=bundle.config.name,
         fingerprint=bundle.fingerprint,
-        intensity_range=None if intensity_range is None else list(intensity_range),
+        intensity_range=None if levels.intensity_range is None else list(levels.intensity_range),
+        padding=None if levels.padding is None else levels.padding.to_json(),
         scale=scale,
         augment=bool(options.augment),
         dab=None if attenuated_range is None else list(attenuated_range),

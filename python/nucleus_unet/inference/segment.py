@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +20,12 @@ from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.options import PredictOptions
 from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.dab import dab_attenuated_range, sampling_step
-from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise, percentile_range
+from nucleus_unet.preprocessing.levels import Levels, measure_levels
 from nucleus_unet.preprocessing.resample import resample, scaled_size
 from nucleus_unet.preprocessing.scale import requested_scale
 from nucleus_unet.progress import Progress, tracker
+
+logger = logging.getLogger(__name__)
 
 
 class Segmented(NamedTuple):
@@ -66,12 +69,12 @@ def segment(
     progress.check()
     tile = options.tile or engine.default_tile
     shape = pixels.shape[:2]
-    intensity_range = percentile_range(pixels)
+    levels = measure_levels(pixels)
     requested = requested_scale(bundle.config, diameter=options.diameter, mpp=options.mpp)
     searched = ScaleSearch(requested or 1.0)
     if requested is None:
         image = ImageReader(lambda *region: pixels[region], pixels.shape, pixels.dtype, mpp)
-        searched = choose_scale(engine, bundle.config, image, intensity_range, tile=tile, batch_size=options.batch_size)
+        searched = choose_scale(engine, bundle.config, image, levels, tile=tile, batch_size=options.batch_size)
     scale = searched.scale
     min_area = least_area(bundle.config, options, searched)
     group_config = choose_group_config(bundle.config, options, scale, min_area)
@@ -83,18 +86,20 @@ def segment(
         group_config,
         scale=scale,
         min_area=min_area,
-        intensity_range=intensity_range,
-        attenuated_range=dab_attenuated_range(pixels[::step, ::step], intensity_range, options.dab),
+        levels=levels,
+        attenuated_range=dab_attenuated_range(pixels[::step, ::step], levels, options.dab),
         tile=tile,
         batch_size=options.batch_size,
     )
-    if intensity_range is None:
+    if levels.intensity_range is None:
+        if pixels.size:
+            logger.warning("the image: all pixels are equal: there are no nuclei to find")
         maps = _empty_maps(shape, scale) if options.maps else None
         return Segmented(np.zeros(shape, np.uint32), np.zeros(0, np.float32), plan, maps)
-    maps = None if plan.augment or plan.dab else searched.maps.get(scale)
+    maps = None if plan.augment or plan.dab or levels.padding else searched.maps.get(scale)
     if maps is None:
         network = build_predictor(engine, plan)
-        maps = _predict(network, pixels, intensity_range, scale, tile, options.batch_size, progress)
+        maps = _predict(network, pixels, levels, scale, tile, options.batch_size, progress)
         engine.release()
     grouped = group(maps, group_config)
     labels, probabilities = grouped.labels, grouped.probabilities
@@ -107,7 +112,7 @@ def segment(
 def _predict(
     network: Predictor,
     pixels: NDArray[Any],
-    intensity_range: IntensityRange,
+    levels: Levels,
     scale: float,
     tile: int,
     batch_size: int,
@@ -117,15 +122,20 @@ def _predict(
         shape = pixels.shape[:2]
 
         def read(rows: slice, columns: slice) -> NDArray[np.float32]:
-            return normalise(pixels[rows, columns], intensity_range)
+            return levels.normalise(pixels[rows, columns])
     else:
-        scaled = resample(normalise(pixels, intensity_range), scale)
+        scaled = resample(levels.normalise(pixels), scale)
         shape = scaled.shape[:2]
 
         def read(rows: slice, columns: slice) -> NDArray[np.float32]:
             return scaled[rows, columns]
 
-    return predict_maps(network, read, shape, tile=tile, batch_size=batch_size, track=tracker("tiles", show=progress))
+    track = tracker("tiles", show=progress)
+    maps = predict_maps(network, read, shape, tile=tile, batch_size=batch_size, track=track)
+    if levels.padding is not None:
+        rows, columns = (slice(0, size) for size in shape)
+        maps[levels.padding.mask_at_scale(lambda *part: pixels[part], pixels.shape, rows, columns, scale)] = 0
+    return maps
 
 
 def _empty_maps(shape: tuple[int, int], scale: float) -> NDArray[np.uint8]:

@@ -40,7 +40,10 @@ class Plane(Protocol):
     alpha: bool
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
-        """Return pixels of the full resolution, (h, w) or (h, w, 3), for slices within the image."""
+        """Return pixels of the full resolution, (h, w) or (h, w, 3), for slices within the image.
+
+        Transparent pixels are 0, whatever colour the file hides under them.
+        """
         ...
 
     def read_alpha(self, rows: slice, columns: slice) -> NDArray[Any]:
@@ -83,7 +86,13 @@ class ScenePlane:
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """See `Plane`."""
-        return np.asarray(self._pixels(rows, columns)).astype(self.dtype, copy=False)
+        pixels = np.asarray(self._pixels(rows, columns)).astype(self.dtype, copy=False)
+        if self._alpha is not None:
+            transparent = self.read_alpha(rows, columns) == 0
+            if transparent.any():
+                pixels = pixels.copy()
+                pixels[transparent] = 0
+        return pixels
 
     def read_alpha(self, rows: slice, columns: slice) -> NDArray[Any]:
         """See `Plane`."""

@@ -49,7 +49,7 @@ def colours_of_page(page: Any, *, kind: str, indices: bool) -> PageColours:
     kind
         ``imagej``: palettes are for display only. ``lsm``: samples are channels, which are read one by one.
     indices
-        Whether the numbers are wanted as they are stored, and not what they mean.
+        Whether numbers are wanted as stored: those of a palette, not their colours, and those of which 0 is white.
 
     Raises
     ------
@@ -88,7 +88,9 @@ def colours_of_page(page: Any, *, kind: str, indices: bool) -> PageColours:
         return PageColours((RGB + rest)[:count], dtype, lambda pixels: pixels)
     if meaning in (_P.MINISBLACK, _P.MINISWHITE, _P.PALETTE, _P.RGB, _P.MASK, _P.LINEAR_RAW):
         samples = () if count == 1 else _grey_samples(count, extra)
-        return PageColours(samples, dtype, invert if meaning == _P.MINISWHITE else lambda pixels: pixels)
+        return PageColours(
+            samples, dtype, invert if meaning == _P.MINISWHITE and not indices else lambda pixels: pixels
+        )
     raise ImageError(
         f"expected grey, RGB or channels, got colours as {getattr(meaning, 'name', meaning)}; convert it to RGB"
     )

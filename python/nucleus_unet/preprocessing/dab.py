@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.preprocessing.levels import Levels
 from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise, percentile_range
 
 # Absorption of red, green and blue by haematoxylin, eosin and DAB (Ruifrok and Johnston 2001), normalised to length 1.
@@ -73,35 +74,38 @@ class Stains(NamedTuple):
         return self.attenuated_range if (self.is_dab if dab is None else dab) else None
 
 
-def detect_dab(sample: NDArray[Any], intensity_range: IntensityRange | None) -> Stains:
+def detect_dab(sample: NDArray[Any], levels: Levels) -> Stains:
     """Detect whether an image is stained with DAB, and measure its intensity range without it.
 
     Parameters
     ----------
     sample : NDArray[Any] (h, w, 3) or (h, w)
         Every n-th row and column of the image, where n is `sampling_step`.
-    intensity_range
-        Intensity range of the whole image.
+    levels
+        Levels of the whole image.
 
     Examples
     --------
     >>> import numpy as np
     >>> brown, pink = np.full((2, 8, 8, 3), 255, np.uint8)
     >>> brown[:4], pink[:4] = (120, 70, 30), (230, 150, 190)
-    >>> detect_dab(brown, IntensityRange(0, 255)).is_dab, detect_dab(pink, IntensityRange(0, 255)).is_dab
+    >>> levels = Levels(IntensityRange(0, 255), padding=None)
+    >>> detect_dab(brown, levels).is_dab, detect_dab(pink, levels).is_dab
     (True, False)
     """
+    intensity_range = levels.intensity_range
     if sample.ndim == 2 or intensity_range is None:
         return Stains(is_dab=False, attenuated_range=None)
+    sample = levels.filled(sample)
     return Stains(_is_dab(sample, intensity_range), _attenuated_range(sample, intensity_range))
 
 
-def dab_attenuated_range(
-    sample: NDArray[Any], intensity_range: IntensityRange | None, dab: bool | None
-) -> IntensityRange | None:
-    """Return ``detect_dab(sample, intensity_range).range_for(dab)``, but compute only what it needs."""
+def dab_attenuated_range(sample: NDArray[Any], levels: Levels, dab: bool | None) -> IntensityRange | None:
+    """Return ``detect_dab(sample, levels).range_for(dab)``, but compute only what it needs."""
+    intensity_range = levels.intensity_range
     if sample.ndim == 2 or intensity_range is None or dab is False:
         return None
+    sample = levels.filled(sample)
     return _attenuated_range(sample, intensity_range) if dab or _is_dab(sample, intensity_range) else None
 
 

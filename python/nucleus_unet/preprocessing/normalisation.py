@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +13,11 @@ from nucleus_unet.errors import ImageError
 
 # Percentiles that become 0 and 1. They are robust against hot pixels and dust. The network was trained with them.
 PERCENTILES = 1.0, 99.8
+# Where these percentiles are one value, nearly all pixels have it, such as 0 after a threshold. The other pixels
+# contain the image. They are few, so their percentiles must be robust against more hot pixels.
+OTHERS_PERCENTILES = 5.0, 95.0
+# Powers of two that single precision holds with a wide margin.
+_MAX_EXPONENT = 100
 
 
 class IntensityRange(NamedTuple):
@@ -40,7 +47,12 @@ def percentile_range(image: NDArray[Any]) -> IntensityRange | None:
     minimum, maximum = float(image.min()), float(image.max())
     check_range(minimum, maximum, image.dtype)
     low, high = (float(value) for value in np.percentile(image, PERCENTILES))
-    return non_empty_range(low, high, minimum, maximum)
+    if high > low:
+        return IntensityRange(low, high)
+    others = image[image != low]
+    if not others.size:
+        return None
+    return range_with(low, *(float(value) for value in np.percentile(others, OTHERS_PERCENTILES)))
 
 
 def count_values(image: NDArray[Any]) -> NDArray[np.int64]:
@@ -71,22 +83,29 @@ def percentile_range_of_counts(counts: NDArray[np.int64]) -> IntensityRange | No
     >>> percentile_range_of_counts(count_values(np.arange(101, dtype=np.uint8)[None]))
     IntensityRange(low=1.0, high=99.8)
     """
-    present = np.flatnonzero(counts)
-    if len(present) == 0:
-        return None
+    low, high = _percentiles_of_counts(counts, PERCENTILES)
+    if high > low:
+        return IntensityRange(low, high)
+    others = counts.copy()
+    others[int(low)] = 0
+    return range_with(low, *_percentiles_of_counts(others, OTHERS_PERCENTILES)) if others.any() else None
+
+
+def _percentiles_of_counts(counts: NDArray[np.int64], shares: tuple[float, float]) -> tuple[float, float]:
+    """Return two percentiles, equal to numpy's to the last bit. They are 0 if nothing was counted."""
     up_to = np.cumsum(counts)
+    size = int(up_to[-1])
 
     def percentile(share: float) -> float:
-        # Equal to numpy's interpolation to the last bit.
-        position = share / 100 * float(up_to[-1] - 1)
+        position = share / 100 * float(size - 1)
         below = int(position)
         part = position - below
-        ranks = (below, min(below + 1, int(up_to[-1]) - 1))
+        ranks = (below, min(below + 1, size - 1))
         lower, upper = (float(np.searchsorted(up_to, rank, side="right")) for rank in ranks)
         return lower + (upper - lower) * part if part < 0.5 else upper - (upper - lower) * (1 - part)
 
-    low, high = (percentile(share) for share in PERCENTILES)
-    return non_empty_range(low, high, float(present[0]), float(present[-1]))
+    low, high = (percentile(share) for share in shares) if size else (0.0, 0.0)
+    return low, high
 
 
 def check_range(minimum: float, maximum: float, dtype: np.dtype[Any]) -> None:
@@ -95,12 +114,30 @@ def check_range(minimum: float, maximum: float, dtype: np.dtype[Any]) -> None:
         raise ImageError(f"image values: {minimum:g} to {maximum:g} is too wide a range to be normalised")
 
 
-def non_empty_range(low: float, high: float, minimum: float, maximum: float) -> IntensityRange | None:
-    """Return the range of two percentiles. If they are equal, use the minimum and maximum. None if these are equal."""
-    if high <= low:
-        # All pixels but a few are equal. The few contain the image.
-        low, high = minimum, maximum
-    return IntensityRange(low, high) if high > low else None
+def range_with(value: float, low: float, high: float) -> IntensityRange:
+    """Return the range of the value of nearly all pixels and of two percentiles of the other pixels."""
+    return IntensityRange(min(value, low), max(value, high))
+
+
+def grey_values(image: NDArray[Any], intensity_range: Sequence[float] | None) -> tuple[NDArray[np.float32], float]:
+    """Return the mean of the channels of an image in single precision, divided by a power of two, and that number.
+
+    It is 1 unless single precision cannot hold the intensity range of the image.
+
+    Examples
+    --------
+    >>> grey, unit = grey_values(np.array([[1e300]]), (0.0, 1e300))
+    >>> bool(np.isfinite(grey).all()), round(float(grey[0, 0]) * unit / 1e300, 6)
+    (True, 1.0)
+    """
+    largest = max(map(abs, intensity_range or (0.0,)))
+    exponent = math.frexp(largest)[1] - 1
+    unit = 1.0 if abs(exponent) <= _MAX_EXPONENT else 2.0**exponent
+    if unit != 1:
+        image = image / unit
+    grey = image if image.ndim == 2 else image.mean(axis=-1)
+    with np.errstate(over="ignore", under="ignore"):
+        return grey.astype(np.float32), unit
 
 
 def normalise(image: NDArray[Any], intensity_range: IntensityRange) -> NDArray[np.float32]:
@@ -112,9 +149,3 @@ def normalise(image: NDArray[Any], intensity_range: IntensityRange) -> NDArray[n
         precise /= intensity_range.high - intensity_range.low
     np.clip(precise, 0, 1, out=precise)
     return precise.astype(np.float32, copy=False)
-
-
-def normalise_image(image: NDArray[Any]) -> NDArray[np.float32]:
-    """Normalise a whole image by its own percentiles. All values are 0 if all pixels of the image are equal."""
-    levels = percentile_range(image)
-    return normalise(image, levels) if levels else np.zeros(image.shape, np.float32)

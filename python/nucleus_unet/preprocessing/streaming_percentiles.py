@@ -10,18 +10,21 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError
 from nucleus_unet.preprocessing.normalisation import (
+    OTHERS_PERCENTILES,
     PERCENTILES,
     IntensityRange,
     check_range,
     count_values,
-    non_empty_range,
     percentile_range_of_counts,
+    range_with,
 )
 
 _DIGIT_BITS = 16
 _DIGITS = 2**_DIGIT_BITS
 # Number of values that are processed at a time. The intermediate arrays need several times their memory.
 _CHUNK_VALUES = 2**20
+# Place of the lower percentile among the targets of a search.
+_LOW = 1
 
 
 class StreamingPercentiles(Protocol):
@@ -57,6 +60,10 @@ class StreamingPercentiles(Protocol):
         """Return the result of `nucleus_unet.preprocessing.normalisation.percentile_range` for the whole slide."""
         ...
 
+    def others(self) -> StreamingPercentiles | None:
+        """Return an object that gives the range, after its own passes, if nearly all values are one; else None."""
+        ...
+
 
 def streaming_percentiles_for(dtype: np.dtype[Any], size: int) -> StreamingPercentiles:
     """Return an object without counts for a slide of ``size`` values of a type."""
@@ -86,6 +93,9 @@ class _HistogramPercentiles:
         """See `StreamingPercentiles`."""
         return percentile_range_of_counts(self._counts)
 
+    def others(self) -> None:
+        """See `StreamingPercentiles`."""
+
 
 class _RankPercentiles:
     """Finds the floating-point numbers next to the percentiles, by a radix search, 16 bits at a time.
@@ -95,10 +105,11 @@ class _RankPercentiles:
 
     """
 
-    def __init__(self, dtype: np.dtype[Any], size: int) -> None:
-        self._dtype = dtype
+    def __init__(self, dtype: np.dtype[Any], size: int, *, without: float | None = None) -> None:
+        self._dtype, self._size, self._without = dtype, size, without
         self.passes = 8 * dtype.itemsize // _DIGIT_BITS
-        self._positions = [share / 100 * (size - 1) for share in PERCENTILES]  # equal to numpy's to the last bit
+        shares = PERCENTILES if without is None else OTHERS_PERCENTILES
+        self._positions = [share / 100 * (size - 1) for share in shares]  # equal to numpy's to the last bit
         ranks = [rank for position in self._positions for rank in (int(position), min(int(position) + 1, size - 1))]
         # Targets are the percentiles, the minimum and the maximum: the prefix of the key, and the rank among such keys.
         self._targets = [(0, rank) for rank in (0, *ranks, size - 1)]
@@ -112,7 +123,7 @@ class _RankPercentiles:
             if self._pass == 0:
                 finite = np.isfinite(numbers)
                 unusable += int(np.count_nonzero(~(finite if finite.ndim == 2 else finite.all(axis=-1))))
-            keys = _keys(numbers)
+            keys = _keys(numbers if self._without is None else numbers[numbers != self._without])
             digits = (keys >> np.uint64((self.passes - 1 - self._pass) * _DIGIT_BITS)) & np.uint64(_DIGITS - 1)
             for prefix, prefix_counts in counts.items():
                 selected = digits
@@ -140,12 +151,27 @@ class _RankPercentiles:
             up_to = np.cumsum(self._counts[prefix])
             digit = int(np.searchsorted(up_to, rank, side="right"))
             targets.append((prefix * _DIGITS + digit, rank - (int(up_to[digit - 1]) if digit else 0)))
+        prefix, _ = self._targets[_LOW]
+        self._equal_to_low = int(self._counts[prefix][targets[_LOW][0] % _DIGITS])
         self._targets = targets
         self._pass += 1
         self._counts = self._no_counts()
 
     def intensity_range(self) -> IntensityRange | None:
         """See `StreamingPercentiles`."""
+        low, high = self._percentiles()
+        if self._without is not None:
+            return range_with(self._without, low, high)
+        return IntensityRange(low, high) if high > low else None
+
+    def others(self) -> StreamingPercentiles | None:
+        """See `StreamingPercentiles`."""
+        low, high = self._percentiles()
+        size = self._size - self._equal_to_low
+        is_found = self._without is not None or high > low or not size
+        return None if is_found else _RankPercentiles(self._dtype, size, without=low)
+
+    def _percentiles(self) -> tuple[float, float]:
         minimum, *neighbours, maximum = _numbers([key for key, _ in self._targets], self._dtype)
         check_range(float(minimum), float(maximum), self._dtype)
         parts = [position - int(position) for position in self._positions]
@@ -153,7 +179,7 @@ class _RankPercentiles:
             float(np.quantile(np.array(neighbours[2 * number : 2 * number + 2]), np.array([part]))[0])
             for number, part in enumerate(parts)
         )
-        return non_empty_range(low, high, float(minimum), float(maximum))
+        return low, high
 
     def _no_counts(self) -> dict[int, NDArray[np.int64]]:
         return {prefix: np.zeros(_DIGITS, np.int64) for prefix, _ in self._targets}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
+from nucleus_unet.preprocessing.normalisation import grey_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +77,7 @@ def measure_nuclei(
     corner: tuple[int, int],
     centres: NDArray[np.int64],
     probabilities: NDArray[np.float32],
+    intensity_range: Sequence[float] | None = None,
 ) -> Nuclei:
     """Measure the nuclei in a rectangle of a slide that contains them completely.
 
@@ -90,11 +93,11 @@ def measure_nuclei(
         Row and column of the rectangle's first pixel in the slide.
     centres, probabilities
         Centres (N, 2) and mean foreground probabilities (N,) of the labels 1 to N. Labels may be absent from the image.
+    intensity_range
+        Of the slide.
     """
-    grey = image if image.ndim == 2 else image.mean(axis=-1)
-    present, area, box, centroid, intensity, _ = _core.measure(
-        np.ascontiguousarray(labels), intensity=grey.astype(np.float32)
-    )
+    grey, unit = grey_values(image, intensity_range)
+    present, area, box, centroid, intensity, _ = _core.measure(np.ascontiguousarray(labels), intensity=grey)
     assert intensity is not None  # as an image was given
     sums = np.rint(centroid * area[:, None])  # whole numbers, which float64 represents exactly
     owners, runs = _runs(labels)
@@ -106,7 +109,7 @@ def measure_nuclei(
         box=box + np.array([*corner, *corner]),
         area=area,
         centroid=(sums + np.array(corner) * area[:, None]) / area[:, None],
-        intensity=intensity,
+        intensity=intensity * unit,
         probability=probabilities[index],
         first_run=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         runs=(runs[order] + np.array([corner[0], corner[1], corner[1]])).astype(np.int32),

@@ -10,11 +10,12 @@ import base64
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import imagecodecs
 import numpy as np
@@ -26,7 +27,9 @@ from nucleus_unet.io.atomic import read_json, write_atomically
 from nucleus_unet.io.plane import Plane
 from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.dab import Stains
+from nucleus_unet.preprocessing.levels import Levels
 from nucleus_unet.preprocessing.normalisation import IntensityRange
+from nucleus_unet.preprocessing.padding import Padding, PaddingFinder
 from nucleus_unet.preprocessing.streaming_percentiles import streaming_percentiles_for
 from nucleus_unet.slides.grid import Block, lay_blocks
 from nucleus_unet.slides.survey.stain_sample import StainSampler
@@ -41,6 +44,7 @@ PLAN, SURVEY, WORK = "plan.json", "survey.json", "work"
 
 # Side of the regions that are read, in pixels. It is fixed, because the fingerprint of the pixels depends on it.
 _REGION_SIDE = 2048
+Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +55,8 @@ class Survey:
     ----------
     pixels
         Fingerprint of the pixels (SHA-256, hexadecimal). Equal fingerprints mean equal pixels.
-    intensity_range
-        The pixel values that become 0 and 1, from `percentile_range` of the whole slide. None if all pixels are equal.
+    levels
+        Result of `nucleus_unet.preprocessing.levels.measure_levels` for the whole slide.
     tissue
         Cells of the slide that are not empty glass.
     stains
@@ -62,7 +66,7 @@ class Survey:
     """
 
     pixels: str
-    intensity_range: IntensityRange | None
+    levels: Levels
     tissue: TissueMask
     stains: Stains
     thumbnail: NDArray[np.uint8]
@@ -72,7 +76,8 @@ class Survey:
         png = imagecodecs.png_encode(self.thumbnail, level=1, filter=imagecodecs.PNG.FILTER.AVG)
         return {
             "pixels": self.pixels,
-            "intensity_range": self.intensity_range,
+            "intensity_range": self.levels.intensity_range,
+            "padding": None if self.levels.padding is None else self.levels.padding.to_json(),
             "tissue": self.tissue.to_json(),
             "stains": self.stains,
             "thumbnail": base64.b64encode(png).decode(),
@@ -81,10 +86,10 @@ class Survey:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Survey:
         """Inverse of `to_json`."""
-        intensity_range = _intensity_range(values["intensity_range"])
+        levels = Levels(_intensity_range(values["intensity_range"]), Padding.from_json(values["padding"]))
         stains = Stains(values["stains"][0], _intensity_range(values["stains"][1]))
         thumbnail = imagecodecs.png_decode(base64.b64decode(values["thumbnail"]))
-        return cls(values["pixels"], intensity_range, TissueMask.from_json(values["tissue"]), stains, thumbnail)
+        return cls(values["pixels"], levels, TissueMask.from_json(values["tissue"]), stains, thumbnail)
 
     @classmethod
     def load(cls, folder: Path, origin: Mapping[str, object] | None, cell: int) -> Survey | None:
@@ -166,55 +171,88 @@ def survey_slide(
     ImageError
         If pixels are NaN or infinite, or cannot be read.
     """
-    height, width = slide.shape
-    percentiles = streaming_percentiles_for(slide.dtype, height * width * (slide.channels or 1))
-    fingerprints: list[str] = []
-
     detector = TissueDetector(slide.shape, slide.channels, cell)
     thumbnail = ThumbnailBuilder(slide.shape, slide.channels)
     stains = StainSampler(slide.shape, slide.channels, slide.dtype)
+    padding = PaddingFinder(slide.shape, slide.channels, slide.dtype)
+    percentiles = streaming_percentiles_for(slide.dtype, math.prod(slide.shape) * (slide.channels or 1))
 
-    def survey_region(region: Block) -> _RegionSurvey:
+    def measure(region: Block, pixels: NDArray[Any]) -> _FirstPass:
+        return _FirstPass(
+            detector.extremes(pixels),
+            thumbnail.sums(region, pixels),
+            stains.sample(region, pixels),
+            padding.extremes(region.rows.start, region.columns.start, pixels),
+            percentiles.count(pixels),
+        )
+
+    def add(region: Block, measured: _FirstPass) -> None:
+        row, column = region.rows.start, region.columns.start
+        detector.add(row, column, measured.extremes)
+        thumbnail.add(region, measured.sums)
+        stains.add(region, measured.stains)
+        padding.add(row, column, measured.padding)
+        percentiles.add(measured.counts)
+
+    fingerprint = _read_all(slide, workers, track, measure, add)
+    percentiles.end_pass()
+    passes = percentiles.passes - 1
+    surroundings = padding.surroundings()
+    if surroundings is not None:  # the first pass counted padding too
+        values = surroundings.data_area(slide.shape) * (slide.channels or 1)
+        percentiles = streaming_percentiles_for(slide.dtype, values)
+        passes = percentiles.passes
+
+    def count(region: Block, pixels: NDArray[Any]) -> Any:
+        if surroundings is not None:
+            pixels = surroundings.data_pixels(pixels, region.rows.start, region.columns.start)
+        return percentiles.count(pixels)
+
+    def run_passes(number: int) -> None:
+        for _ in range(number):
+            again = _read_all(slide, workers, track, count, lambda _region, counts: percentiles.add(counts))
+            if again != fingerprint:
+                raise ImageError("slide: its pixels changed while they were read")
+            percentiles.end_pass()
+
+    run_passes(passes)
+    if (others := percentiles.others()) is not None:
+        percentiles = others
+        run_passes(percentiles.passes)
+    intensity_range = percentiles.intensity_range()
+    levels = Levels(intensity_range, surroundings and surroundings.padding(intensity_range))
+    tissue, image = detector.mask(intensity_range), thumbnail.image(intensity_range)
+    return Survey(fingerprint, levels, tissue, stains.detect(levels), image)
+
+
+def _read_all(
+    slide: Plane,
+    workers: int,
+    track: Callable[[Sequence[Block]], Iterable[Block]],
+    measure: Callable[[Block, NDArray[Any]], Measured],
+    add: Callable[[Block, Measured], None],
+) -> str:
+    """Read a slide once, measure each region in any thread, and add the results in order. Return the fingerprint."""
+
+    def read(region: Block) -> tuple[Block, bytes, Measured]:
         pixels = slide.read(*region)
-        digest = hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
-        # Later passes only count pixel values.
-        first_pass = None
-        if not fingerprints:
-            first_pass = _FirstPass(
-                detector.extremes(pixels), thumbnail.sums(region, pixels), stains.sample(region, pixels)
-            )
-        return _RegionSurvey(region, percentiles.count(pixels), digest, first_pass)
+        return region, hashlib.sha256(np.ascontiguousarray(pixels).data).digest(), measure(region, pixels)
 
-    for _ in range(percentiles.passes):
-        digest = hashlib.sha256(repr((slide.shape, slide.channels, slide.dtype.name)).encode())
+    digest = hashlib.sha256(repr((slide.shape, slide.channels, slide.dtype.name)).encode())
+    with ThreadPoolExecutor(workers) as pool:
         regions = track(lay_blocks(slide.shape, _REGION_SIDE))
-        with ThreadPoolExecutor(workers) as pool:
-            for result in prefetch_map(pool, survey_region, regions, depth=workers + 1):
-                percentiles.add(result.counts)
-                digest.update(result.digest)
-                if result.first_pass is not None:
-                    detector.add(result.region.rows.start, result.region.columns.start, result.first_pass.extremes)
-                    thumbnail.add(result.region, result.first_pass.sums)
-                    stains.add(result.region, result.first_pass.stains)
-        percentiles.end_pass()
-        fingerprints.append(digest.hexdigest())
-    if len(set(fingerprints)) > 1:
-        raise ImageError("slide: its pixels changed while they were read")
-    values = percentiles.intensity_range()
-    return Survey(fingerprints[0], values, detector.mask(values), stains.detect(values), thumbnail.image(values))
+        for region, part, measured in prefetch_map(pool, read, regions, depth=workers + 1):
+            digest.update(part)
+            add(region, measured)
+    return digest.hexdigest()
 
 
 class _FirstPass(NamedTuple):
     extremes: tuple[NDArray[np.floating], NDArray[np.floating]]
     sums: NDArray[Any]
     stains: NDArray[Any]
-
-
-class _RegionSurvey(NamedTuple):
-    region: Block
+    padding: tuple[NDArray[Any], NDArray[Any]]
     counts: Any
-    digest: bytes
-    first_pass: _FirstPass | None
 
 
 def save_or_check_plan(folder: Path, plan: SlidePlan) -> None:

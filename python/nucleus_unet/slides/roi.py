@@ -9,8 +9,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import logging
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +25,15 @@ from nucleus_unet.slides.tissue_mask import TissueMask
 if TYPE_CHECKING:
     from shapely import Geometry
 
+logger = logging.getLogger(__name__)
+
 _TYPES = ("Polygon", "MultiPolygon")
 # Largest coordinate in pixels. The squares of much larger numbers overflow.
 _MAX_COORDINATE = 1e12
 
 
 def read_roi(roi: Path | str | Mapping[str, Any] | Sequence[Any]) -> Geometry:
-    """Read regions and return their union.
+    """Read regions and return their union. What has no area, such as points and lines, is passed over and logged.
 
     Parameters
     ----------
@@ -41,7 +44,7 @@ def read_roi(roi: Path | str | Mapping[str, Any] | Sequence[Any]) -> Geometry:
     Raises
     ------
     SettingsError
-        If the content is not GeoJSON with polygons, or if the regions have no area.
+        If the content is not GeoJSON, or if nothing in it has an area.
     MissingExtraError
         If the ``roi`` extra is not installed.
     OSError
@@ -52,11 +55,20 @@ def read_roi(roi: Path | str | Mapping[str, Any] | Sequence[Any]) -> Geometry:
     if isinstance(roi, Path | str):
         where = f"roi: {roi}"
         values = _read_json(Path(roi), where)
-    geometries = [_geometry(geometry, f"{where}: {name}") for name, geometry in _geometries(values, where)]
-    areas = [shapely.make_valid(geometry) if not geometry.is_valid else geometry for geometry in geometries]
+    areas: list[Geometry] = []
+    passed_over: list[str] = []
+    for name, value in _geometries(values, where):
+        area = _area(value, f"{where}: {name}")
+        if isinstance(area, str):
+            passed_over.append(f"{name} {area}")
+        else:
+            areas.append(area)
+    if not areas:
+        got = "; ".join(passed_over[:5]) or "none"
+        raise SettingsError(f"{where}: expected regions with an area (Polygon or MultiPolygon), got {got}")
+    if passed_over:
+        logger.warning("%s: %d parts have no area and are passed over: %s", where, len(passed_over), passed_over[0])
     union: Geometry = shapely.normalize(shapely.union_all(areas))
-    if not union.area:
-        raise SettingsError(f"{where}: expected regions with an area, got none")
     return union
 
 
@@ -69,37 +81,71 @@ def _read_json(path: Path, where: str) -> Any:
 
 
 def _geometries(values: Any, where: str) -> list[tuple[str, Any]]:
-    """Return the geometries, each with its name for error messages."""
+    """Return the geometries, each with its name for messages."""
     if isinstance(values, list):  # a list of features, as older versions of QuPath write it
         values = {"type": "FeatureCollection", "features": values}
     match values:
         case {"type": "FeatureCollection", "features": list(features)}:
-            return [(f"feature {number}", _strip_feature(value)) for number, value in enumerate(features, 1)]
-        case {"type": "GeometryCollection", "geometries": list(geometries)}:
-            return [(f"geometry {number}", value) for number, value in enumerate(geometries, 1)]
+            named = [(f"feature {number}", _strip_feature(value)) for number, value in enumerate(features, 1)]
         case {"type": str()}:
-            return [("the geometry", _strip_feature(values))]
-    raise SettingsError(f"{where}: expected GeoJSON with polygons, got {type(values).__name__}")
+            named = [("the geometry", _strip_feature(values))]
+        case _:
+            raise SettingsError(f"{where}: expected GeoJSON with polygons, got {type(values).__name__}")
+    return [part for name, value in named for part in _parts(name, value)]
 
 
 def _strip_feature(value: Any) -> Any:
     return value.get("geometry") if isinstance(value, Mapping) and value.get("type") == "Feature" else value
 
 
-def _geometry(value: Any, where: str) -> Geometry:
+def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the geometries of a collection, or the one geometry."""
+    pending = [(name, value)]
+    while pending:
+        name, value = pending.pop(0)
+        match value:
+            case {"type": "GeometryCollection", "geometries": list(geometries)}:
+                pending += [(f"{name}, geometry {number}", part) for number, part in enumerate(geometries, 1)]
+            case _:
+                yield name, value
+
+
+def _area(value: Any, where: str) -> Geometry | str:
+    """Return a geometry with an area, or why there is none. Raise `SettingsError` for coordinates that are no place."""
     shapely = _shapely()
-    geometry_type = value.get("type") if isinstance(value, Mapping) else type(value).__name__
+    geometry_type = value.get("type") if isinstance(value, Mapping) else None
     if geometry_type not in _TYPES:
-        raise SettingsError(f"{where}: expected a Polygon or MultiPolygon, got {geometry_type}")
+        return f"is a {geometry_type}" if isinstance(geometry_type, str) else "has no geometry"
     try:
         with np.errstate(all="ignore"):  # numbers that are not finite are reported below
-            geometry: Geometry = shapely.force_2d(shapely.geometry.shape(value))
+            geometry: Geometry = shapely.force_2d(shapely.geometry.shape(_without_slivers(value)))
     except (shapely.errors.ShapelyError, ValueError, TypeError, LookupError, OverflowError) as error:
         raise SettingsError(f"{where}: the coordinates are not a {geometry_type}: {error}") from error
     largest = np.abs(shapely.get_coordinates(geometry)).max(initial=0)
     if not largest < _MAX_COORDINATE:
         raise SettingsError(f"{where}: expected coordinates below {_MAX_COORDINATE:g} pixels, got {largest:g}")
-    return geometry
+    if not geometry.is_valid:  # outlines that cross themselves
+        geometry = shapely.make_valid(geometry)
+    pieces = shapely.get_parts(geometry)
+    with_area = [piece for part in pieces for piece in shapely.get_parts(part) if piece.area]
+    return shapely.union_all(with_area) if with_area else f"is a {geometry_type} without an area"
+
+
+def _without_slivers(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a geometry without rings of one or two points, which a stray click leaves."""
+    coordinates: Any = value["coordinates"]
+    if value["type"] == "Polygon":
+        return {**value, "coordinates": _rings(coordinates)}
+    return {**value, "coordinates": [rings for rings in map(_rings, coordinates) if rings]}
+
+
+def _rings(rings: Any) -> list[Any]:
+    if not isinstance(rings, list | tuple) or not all(isinstance(ring, list | tuple) for ring in rings):
+        raise TypeError("expected lists of points")
+    if not rings:
+        return []
+    exterior, *holes = rings
+    return [exterior, *(hole for hole in holes if len(hole) > 3)] if len(exterior) > 2 else []
 
 
 class Region:

@@ -281,7 +281,9 @@ class SlideRun:
     def _tasks(self, plan: SlidePlan, survey: Survey, maps: Path | None = None) -> SlideTasks:
         block_side, grid, region = self._layout
         mask = survey.tissue.for_scale(plan.prediction.scale)
-        tissue = mask if self._model.tissue or survey.intensity_range is None else None
+        tissue = mask if self._model.tissue or survey.levels.intensity_range is None else None
+        if survey.levels.intensity_range is None:
+            logger.warning("the slide: all pixels are equal: there are no nuclei to find")
         spec = TaskSpec(self._slide, self._model.engine, plan.prediction, grid, block_side, tissue, region)
         tasks = SlideTasks(spec, self._folder / WORK, maps)
         if tasks.skipped:

@@ -80,7 +80,7 @@ def segment_slide(
         shape = opened.shape if opened.channels is None else (*opened.shape, opened.channels)
         image = ImageReader(lambda *region: opened.read(*region), shape, opened.dtype, from_file)
         search_tile = options.tile or engine.default_tile
-        return choose_scale(engine, bundle.config, image, survey.intensity_range, tile=search_tile)
+        return choose_scale(engine, bundle.config, image, survey.levels, tile=search_tile)
 
     def plan(survey: Survey, search: ScaleSearch) -> Plan:
         min_area = least_area(bundle.config, options, search)
@@ -91,7 +91,7 @@ def segment_slide(
             choose_group_config(bundle.config, options, search.scale, min_area),
             scale=search.scale,
             min_area=min_area,
-            intensity_range=survey.intensity_range,
+            levels=survey.levels,
             attenuated_range=survey.stains.range_for(options.dab),
             tile=tile,
             batch_size=1,

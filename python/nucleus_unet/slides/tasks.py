@@ -25,7 +25,9 @@ from nucleus_unet.io.plane import Plane
 from nucleus_unet.masks import filter_by_area
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.plan import Plan
-from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise
+from nucleus_unet.preprocessing.levels import Levels
+from nucleus_unet.preprocessing.normalisation import IntensityRange
+from nucleus_unet.preprocessing.padding import Padding
 from nucleus_unet.preprocessing.resample import resample_part
 from nucleus_unet.slides.grid import Block, TileGrid, intersection, widen
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei, no_nuclei
@@ -98,7 +100,8 @@ class SlideTasks:
         self.slide, self.scale = spec.slide, spec.plan.scale
         self._predictor = build_predictor(spec.engine, spec.plan)
         # A flat slide has no intensity range. Its tissue mask is empty, so that no tile is read.
-        self._intensity_range = IntensityRange(*(spec.plan.intensity_range or (0, 1)))
+        levels = IntensityRange(*(spec.plan.intensity_range or (0, 1)))
+        self._levels = Levels(levels, Padding.from_json(spec.plan.padding))
         config = self._config = GroupConfig.from_json(spec.plan.group)
         self._margin, self._smoothing = config.margin, config.smoothing
         # Largest distance of a nucleus's pixel from its centre, along either axis.
@@ -206,6 +209,7 @@ class SlideTasks:
             corner=(pixels.rows.start, pixels.columns.start),
             centres=centres,
             probabilities=grouped.probabilities,
+            intensity_range=self.spec.plan.intensity_range,
         )
 
     def _to_slide_pixels(
@@ -240,6 +244,8 @@ class SlideTasks:
         if self._tissue is not None and not self._tissue.covers(region, self.scale):
             # The mask is applied by cells, not by tiles. Nuclei at its border thus do not depend on the tile side.
             maps[~self._tissue.pixels(region, self.scale)] = 0
+        if self._levels.padding is not None:
+            maps[self._levels.padding.mask_at_scale(self.slide.read, self.slide.shape, *region, self.scale)] = 0
         return maps
 
     def _is_tissue(self, region: Block) -> bool:
@@ -263,7 +269,7 @@ class SlideTasks:
         return resample_part(self._read_normalised, self.slide.shape, self.scale, rows, columns)
 
     def _read_normalised(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        return normalise(self.slide.read(rows, columns), self._intensity_range)
+        return self._levels.normalise(self.slide.read(rows, columns))
 
     def _tile_path(self, number: int) -> Path:
         return self._maps / f"{number:06}"

@@ -21,7 +21,7 @@ from nucleus_unet.io.atomic import check_new_folder, folder_written_atomically
 from nucleus_unet.model.bundle import Bundle, save_bundle
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.scale_score import ScaleScore, terms
-from nucleus_unet.preprocessing.normalisation import normalise_image
+from nucleus_unet.preprocessing.levels import normalise_image
 from nucleus_unet.preprocessing.resample import resample
 from nucleus_unet.training.calibration import Track, untracked
 from nucleus_unet.training.magnification import add_fine_texture

@@ -19,7 +19,7 @@ from nucleus_unet.inference.predict import maps_of_output, padded_size, read_pad
 from nucleus_unet.inference.tiles import Span, Tile
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.targets import targets
-from nucleus_unet.preprocessing.normalisation import normalise_image
+from nucleus_unet.preprocessing.levels import normalise_image
 from nucleus_unet.training.validation_loss import validation_loss
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.preprocessing.dab import Stains, detect_dab, sampling_step
-from nucleus_unet.preprocessing.normalisation import IntensityRange
+from nucleus_unet.preprocessing.levels import Levels
 from nucleus_unet.slides.grid import Block
 
 
@@ -41,6 +41,6 @@ class StainSampler:
         top, left = (-(-span.start // self._step) for span in region)
         self._sample[top : top + sample.shape[0], left : left + sample.shape[1]] = sample
 
-    def detect(self, intensity_range: IntensityRange | None) -> Stains:
+    def detect(self, levels: Levels) -> Stains:
         """Return the result of `nucleus_unet.preprocessing.dab.detect_dab` for the whole slide."""
-        return detect_dab(self._sample, intensity_range)
+        return detect_dab(self._sample, levels)
