@@ -13,6 +13,7 @@ from nucleus_unet import Segmenter
 from nucleus_unet.inference import scale_search
 from nucleus_unet.inference.scale_search import SCALES, Found, choose_regions, measure_scales
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +170,13 @@ def test_several_regions_are_measured_as_one() -> None:
     empty = at_scales({}, 64)
     alone, both = measure_scales([region], 0.5), measure_scales([region, empty], 0.5)
     np.testing.assert_allclose(both, alone)
+
+
+def test_blots_that_one_scale_alone_takes_for_nuclei_do_not_decide(embedded: Segmenter) -> None:
+    light = np.rint(gaussian_filter(np.random.default_rng(0).random((600, 600)), 120) * 1e5)
+    nuclei = embedded.predict(light)
+    assert len(nuclei) == 0
+    assert nuclei.plan.scale == 1
 
 
 def test_regions_of_a_large_image_show_what_has_contrast() -> None:

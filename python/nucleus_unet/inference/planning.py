@@ -59,6 +59,7 @@ def choose_scale(
     image: ImageReader,
     levels: Levels,
     *,
+    has_dab: bool,
     tile: int,
     batch_size: int = 1,
 ) -> ScaleSearch:
@@ -66,7 +67,7 @@ def choose_scale(
 
     The pixel size of stained tissue determines the size of its nuclei, unless the nuclei that are found are more than
     twice as large or as small. Any other image is scaled by the size of its nuclei if the model has a score of scales,
-    and keeps its size if not.
+    and keeps its size if not. So does an image with DAB, whose brown hides nuclei.
 
     Parameters
     ----------
@@ -76,6 +77,8 @@ def choose_scale(
         The image.
     levels
         Of the image.
+    has_dab
+        Whether the network is shown the image with attenuated DAB, too.
     tile, batch_size
         See `nucleus_unet.inference.predict.predict_maps`.
     """
@@ -83,7 +86,7 @@ def choose_scale(
     size = (image.shape[0], image.shape[1])
     if image.mpp is not None and config.mpp_known and len(image.shape) == 3:
         from_file = scale_from_file(config, image.mpp) if is_stained(image.read, size, image.dtype) else None
-    if config.scale_score is None or levels.intensity_range is None:
+    if config.scale_score is None or levels.intensity_range is None or has_dab:
         return ScaleSearch(from_file or 1.0)
 
     def read(rows: slice, columns: slice) -> NDArray[np.float32]:

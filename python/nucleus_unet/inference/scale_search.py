@@ -29,13 +29,16 @@ Read = Callable[[slice, slice], NDArray[np.float32]]
 
 SCALES = (0.125, 0.18, 0.25, 0.35, 0.5, 1.0)
 """The scales at which an image is segmented, ascending. Together the smaller ones cost half as much as the last."""
-# Another scale must be better than 1 by this much of mSA.
-_PREFERENCE_FOR_ONE = 0.015
+# Another scale must be better than 1 by this much of mSA, divided by the square root of its number of nuclei. The score
+# of few nuclei is uncertain.
+_PREFERENCE_FOR_ONE = 0.1
 # If the nuclei found at scale 1 are smaller than this, in pixels, the image is enlarged twice. The bounds are those of
 # the median diameter, and of the mean diameter weighted by area. A few specks do not count.
-_SMALL_MEDIAN, _SMALL_WEIGHTED, _FEWEST_SMALL, _ENLARGED = 12.0, 15.0, 5, 2.0
+_SMALL_MEDIAN, _SMALL_WEIGHTED, _FEWEST_SMALL, _ENLARGED = 15.0, 18.0, 5, 2.0
 # Two nuclei of neighbouring scales are the same if their intersection over union is at least this.
 _SAME = 0.7
+# Columns of the measurements: the shares of the area that the coarser and the finer scale have, too.
+_SHARES = [0, 6]
 # Larger images, in pixels, are segmented in some square regions of this side only.
 _WHOLE_PIXELS, _REGION_SIDE = 2304**2, 1024
 # From this many pixels on there are three regions, below two.
@@ -116,10 +119,7 @@ def find_scale(
     diameters = [diameters_at(found, number) for number in range(len(SCALES))]
     if not any(len(each) for each in diameters):
         return ScaleSearch(1.0)
-    scores = score.predict(measure_scales(found, config.foreground_threshold))
-    scores[[not len(each) for each in diameters]] = -np.inf
-    scores[SCALES.index(1.0)] += _PREFERENCE_FOR_ONE
-    best = int(np.argmax(scores))
+    best = _best(score, measure_scales(found, config.foreground_threshold), [len(each) for each in diameters])
     scale = SCALES[best]
     diameter = float(np.median(diameters[best])) / scale
     if scale == 1 and _are_small(diameters[best]):
@@ -127,6 +127,21 @@ def find_scale(
     is_whole = shape[0] * shape[1] <= _WHOLE_PIXELS
     maps = {each: result.maps for each, result in zip(SCALES, found[0], strict=True)} if is_whole else {}
     return ScaleSearch(scale, diameter, maps)
+
+
+def _best(score: ScaleScore, measurements: NDArray[np.float64], counts: Sequence[int]) -> int:
+    """Return the index of the best scale, of which at least one has nuclei."""
+    one = SCALES.index(1.0)
+    scores = score.predict(measurements)
+    # What no neighbouring scale has is no nucleus, but noise or uneven light.
+    is_alone = measurements[:, _SHARES].max(axis=1) == 0
+    is_alone[one] = False
+    numbers = np.array(counts)
+    scores[is_alone | (numbers == 0)] = -np.inf
+    smaller = int(np.argmax(scores[:one]))
+    if scores[smaller] == -np.inf or scores[one] + _PREFERENCE_FOR_ONE / np.sqrt(numbers[smaller]) >= scores[smaller]:
+        return one
+    return smaller
 
 
 def segment_at_scales(
@@ -259,9 +274,10 @@ def _areas(labels: NDArray[np.uint32]) -> NDArray[np.intp]:
 
 
 def _are_small(diameters: NDArray[np.float64]) -> bool:
+    if len(diameters) < _FEWEST_SMALL:
+        return False
     weighted = float((diameters**3).sum() / (diameters**2).sum())
-    median = float(np.median(diameters))
-    return len(diameters) >= _FEWEST_SMALL and median < _SMALL_MEDIAN and weighted < _SMALL_WEIGHTED
+    return float(np.median(diameters)) < _SMALL_MEDIAN and weighted < _SMALL_WEIGHTED
 
 
 def _starts(size: int) -> list[int]:

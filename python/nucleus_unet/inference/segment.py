@@ -70,15 +70,23 @@ def segment(
     tile = options.tile or engine.default_tile
     shape = pixels.shape[:2]
     levels = measure_levels(pixels)
+    step = sampling_step(pixels.shape)
+    attenuated_range = dab_attenuated_range(pixels[::step, ::step], levels, options.dab)
     requested = requested_scale(bundle.config, diameter=options.diameter, mpp=options.mpp)
     searched = ScaleSearch(requested or 1.0)
     if requested is None:
-        image = ImageReader(lambda *region: pixels[region], pixels.shape, pixels.dtype, mpp)
-        searched = choose_scale(engine, bundle.config, image, levels, tile=tile, batch_size=options.batch_size)
+        searched = choose_scale(
+            engine,
+            bundle.config,
+            ImageReader(lambda *region: pixels[region], pixels.shape, pixels.dtype, mpp),
+            levels,
+            has_dab=attenuated_range is not None,
+            tile=tile,
+            batch_size=options.batch_size,
+        )
     scale = searched.scale
     min_area = least_area(bundle.config, options, searched)
     group_config = choose_group_config(bundle.config, options, scale, min_area)
-    step = sampling_step(pixels.shape)
     plan = make_plan(
         bundle,
         engine.identity,
@@ -87,7 +95,7 @@ def segment(
         scale=scale,
         min_area=min_area,
         levels=levels,
-        attenuated_range=dab_attenuated_range(pixels[::step, ::step], levels, options.dab),
+        attenuated_range=attenuated_range,
         tile=tile,
         batch_size=options.batch_size,
     )

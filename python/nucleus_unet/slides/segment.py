@@ -80,7 +80,8 @@ def segment_slide(
         shape = opened.shape if opened.channels is None else (*opened.shape, opened.channels)
         image = ImageReader(lambda *region: opened.read(*region), shape, opened.dtype, from_file)
         search_tile = options.tile or engine.default_tile
-        return choose_scale(engine, bundle.config, image, survey.levels, tile=search_tile)
+        has_dab = survey.stains.range_for(options.dab) is not None
+        return choose_scale(engine, bundle.config, image, survey.levels, has_dab=has_dab, tile=search_tile)
 
     def plan(survey: Survey, search: ScaleSearch) -> Plan:
         min_area = least_area(bundle.config, options, search)

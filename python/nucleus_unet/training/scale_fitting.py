@@ -26,8 +26,10 @@ from nucleus_unet.preprocessing.resample import resample
 from nucleus_unet.training.calibration import Track, untracked
 from nucleus_unet.training.magnification import add_fine_texture
 
-# Each image is shown at its own size and at two of these sizes.
-_MAGNIFICATIONS = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+# Each image is shown at these sizes, and at two of the larger ones.
+_SIZES, _LARGER = (0.5, 0.75, 1.0), (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+# Share of the enlarged images that are shown with texture.
+_TEXTURED = 0.7
 # Enlarged images are cropped to this side in pixels.
 _MAX_SIDE = 1024
 # Scales that are worse than the best one by more than this much of mSA are equally bad.
@@ -100,9 +102,9 @@ def fit_scale_score(
     rng = np.random.default_rng(0)
     measurements, losses = [], []
     for number, example in enumerate(track(examples, "images at several sizes")):
-        larger = (_MAGNIFICATIONS[(number + step) % len(_MAGNIFICATIONS)] for step in (0, 3))
-        for magnification in (1.0, *larger):
-            shown = show_at(example, magnification, rng)
+        larger = (_LARGER[(number + step) % len(_LARGER)] for step in (0, 3))
+        for magnification in (*_SIZES, *larger):
+            shown = show_at(example, magnification, rng if rng.random() < _TEXTURED else None)
             if not shown.labels.any():
                 continue
             found = segment_at_scales(engine, config, shown.pixels, tile=tile)
