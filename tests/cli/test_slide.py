@@ -120,12 +120,12 @@ def test_the_summary_of_slides_has_a_row_for_each_in_order(tiny_bundle: Path, sl
 
 def test_what_is_passed_over_in_a_folder_of_slides_is_counted(tiny_bundle: Path, slides: Path, tmp_path: Path) -> None:
     (slides / "b.svs").unlink()
-    for name in ("._a.tif", "d.lif", "e.dcm"):
+    for name in ("._a.tif", "d.oir", "e.dcm"):
         (slides / name).write_bytes(b"content")
     (slides / "link").symlink_to(slides)
     result = run(tiny_bundle, slides, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.stderr
-    for told in ("1 hidden", "1 .lif, to be converted", "1 .dcm in several files", "1 links to a folder above"):
+    for told in ("1 hidden", "1 .oir, to be converted", "1 .dcm in several files", "1 links to a folder above"):
         assert told in result.stderr
     assert "._a.tif" not in result.stderr
     assert "._a.tif" in run(tiny_bundle, slides, "--out", tmp_path / "out", "--verbose").stderr

@@ -539,7 +539,7 @@ def test_a_pixel_size_that_is_missing_or_absurd_is_asked_for(
 ) -> None:
     path = tmp_path / "slide.ome.tif"
     facts = {"axes": "YX"} | ({} if size is None else {"PhysicalSizeX": size})
-    tifffile.imwrite(path, np.zeros((40, 40), np.uint8), ome=True, metadata=facts)
+    tifffile.imwrite(path, np.arange(1600, dtype=np.uint16).reshape(40, 40), ome=True, metadata=facts)
     with caplog.at_level(logging.WARNING):
         segmenter.predict_slide(path, out=tmp_path / "out")
     assert (said in caplog.text) if said else not caplog.records

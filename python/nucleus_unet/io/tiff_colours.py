@@ -60,7 +60,7 @@ def colours_of_page(page: Any, *, kind: str, indices: bool) -> PageColours:
     extra = _extra_samples(page)
     if kind == "lsm":
         return PageColours((), dtype, lambda pixels: pixels)
-    if indices:
+    if indices and meaning not in (_P.RGB, _P.YCBCR):
         return PageColours(() if count == 1 else numbered(count), dtype, lambda pixels: pixels)
     if meaning == _P.PALETTE and kind != "imagej" and page.colormap is not None:
         palette = np.asarray(page.colormap)
@@ -88,9 +88,7 @@ def colours_of_page(page: Any, *, kind: str, indices: bool) -> PageColours:
         return PageColours((RGB + rest)[:count], dtype, lambda pixels: pixels)
     if meaning in (_P.MINISBLACK, _P.MINISWHITE, _P.PALETTE, _P.RGB, _P.MASK, _P.LINEAR_RAW):
         samples = () if count == 1 else _grey_samples(count, extra)
-        return PageColours(
-            samples, dtype, invert if meaning == _P.MINISWHITE and not indices else lambda pixels: pixels
-        )
+        return PageColours(samples, dtype, invert if meaning == _P.MINISWHITE else lambda pixels: pixels)
     raise ImageError(
         f"expected grey, RGB or channels, got colours as {getattr(meaning, 'name', meaning)}; convert it to RGB"
     )
