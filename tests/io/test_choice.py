@@ -1,7 +1,10 @@
 """Arrays as images: the contract, and the choice of channels."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import tifffile
 import xarray
 from helpers.images import GREY, RGB
 from nucleus_unet.errors import ImageError
@@ -151,6 +154,14 @@ def test_an_axis_that_is_not_there_is_refused() -> None:
 def test_an_unknown_channel_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ImageError, match="no channel is named 'Dap'; the channels are 'GFP', 'DAPI'"):
         read_image(named_channels("GFP", "DAPI"), channel="Dap")
+
+
+def test_a_name_of_several_channels_is_refused_with_their_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    names = ["Gray", "DAPI", "Gray"]
+    tifffile.imwrite(path, np.zeros((3, 20, 20), np.uint8), imagej=True, metadata={"axes": "CYX", "Labels": names})
+    with open_image(path) as source, pytest.raises(ImageError, match=r"2 channels are named 'Gray'.*numbers: 0, 2"):
+        source.plane(channel="Gray")
 
 
 def test_four_named_channels_are_not_colours_and_alpha() -> None:

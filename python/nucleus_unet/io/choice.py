@@ -176,8 +176,14 @@ def _choose_sample(
 def _number(value: Any, names: Sequence[str], option: str) -> int:
     """Return the place of a number or name among ``names``."""
     if isinstance(value, str):
-        if value and value in names:
-            return names.index(value)
+        exact = [number for number, name in enumerate(names) if value and name == value]
+        if len(exact) > 1:
+            raise ImageError(
+                f"{option}: {len(exact)} {option}s are named {value!r}; give one of their numbers: "
+                + ", ".join(map(str, exact))
+            )
+        if exact:
+            return exact[0]
         folded = [number for number, name in enumerate(names) if name and name.casefold() == value.casefold()]
         if len(folded) == 1:
             return folded[0]

@@ -62,67 +62,67 @@ def segment_slide(
     tile = options.tile or parallel.default_tile
     checked_shard = None if shard is None else check_shard(shard)
     roi = None if options.roi is None else read_roi(options.roi)
-    source = open_image(slide, axes=options.axes, channel_axis=options.channel_axis)
-    opened = options.selection.only(source)
-    if 0 in opened.shape:
-        raise ImageError(f"slide: expected at least one pixel, got {opened.shape[0]} x {opened.shape[1]}")
-    from_file = opened.mpp
-    if options.mpp is not None:
-        opened.mpp = float(options.mpp)
-    elif options.diameter is None and opened.mpp is None and bundle.config.scale_score is None:
-        logger.warning(
-            "the slide gives no plausible pixel size and keeps its size: give mpp= or diameter= if its nuclei are not "
-            "about %.0f pixels wide",
-            bundle.config.diameter,
+    with open_image(slide, axes=options.axes, channel_axis=options.channel_axis) as source:
+        opened = options.selection.only(source)
+        if 0 in opened.shape:
+            raise ImageError(f"slide: expected at least one pixel, got {opened.shape[0]} x {opened.shape[1]}")
+        from_file = opened.mpp
+        if options.mpp is not None:
+            opened.mpp = float(options.mpp)
+        elif options.diameter is None and opened.mpp is None and bundle.config.scale_score is None:
+            logger.warning(
+                "the slide gives no plausible pixel size and keeps its size: give mpp= or diameter= if its nuclei are "
+                "not about %.0f pixels wide",
+                bundle.config.diameter,
+            )
+
+        def find_scale(survey: Survey) -> ScaleSearch:
+            shape = opened.shape if opened.channels is None else (*opened.shape, opened.channels)
+            image = ImageReader(lambda *region: opened.read(*region), shape, opened.dtype, from_file)
+            search_tile = options.tile or engine.default_tile
+            has_dab = survey.stains.range_for(options.dab) is not None
+            return choose_scale(engine, bundle.config, image, survey.levels, has_dab=has_dab, tile=search_tile)
+
+        def plan(survey: Survey, search: ScaleSearch) -> Plan:
+            min_area = least_area(bundle.config, options, search)
+            return make_plan(
+                bundle,
+                parallel.identity,
+                options,
+                choose_group_config(bundle.config, options, search.scale, min_area),
+                scale=search.scale,
+                min_area=min_area,
+                levels=survey.levels,
+                attenuated_range=survey.stains.range_for(options.dab),
+                tile=tile,
+                batch_size=1,
+            )
+
+        model = SlideModel(
+            engine=parallel,
+            scale=requested_scale(bundle.config, diameter=options.diameter, mpp=options.mpp),
+            find_scale=find_scale,
+            margin=bundle.config.group.margin,
+            tissue=options.tissue,
+            roi=roi,
+            plan=plan,
         )
-
-    def find_scale(survey: Survey) -> ScaleSearch:
-        shape = opened.shape if opened.channels is None else (*opened.shape, opened.channels)
-        image = ImageReader(lambda *region: opened.read(*region), shape, opened.dtype, from_file)
-        search_tile = options.tile or engine.default_tile
-        has_dab = survey.stains.range_for(options.dab) is not None
-        return choose_scale(engine, bundle.config, image, survey.levels, has_dab=has_dab, tile=search_tile)
-
-    def plan(survey: Survey, search: ScaleSearch) -> Plan:
-        min_area = least_area(bundle.config, options, search)
-        return make_plan(
-            bundle,
-            parallel.identity,
-            options,
-            choose_group_config(bundle.config, options, search.scale, min_area),
-            scale=search.scale,
-            min_area=min_area,
-            levels=survey.levels,
-            attenuated_range=survey.stains.range_for(options.dab),
-            tile=tile,
-            batch_size=1,
+        run = SlideRun(
+            opened,
+            model,
+            out,
+            origin=_origin(slide, options) if source.alone else None,
+            sizes=ExecutionOptions(tile, options.block, options.workers or min(4, os.cpu_count() or 1)),
+            progress=Progress(options.progress, options.cancel),
         )
-
-    model = SlideModel(
-        engine=parallel,
-        scale=requested_scale(bundle.config, diameter=options.diameter, mpp=options.mpp),
-        find_scale=find_scale,
-        margin=bundle.config.group.margin,
-        tissue=options.tissue,
-        roi=roi,
-        plan=plan,
-    )
-    run = SlideRun(
-        opened,
-        model,
-        out,
-        origin=_origin(slide, options) if source.alone else None,
-        sizes=ExecutionOptions(tile, options.block, options.workers or min(4, os.cpu_count() or 1)),
-        progress=Progress(options.progress, options.cancel),
-    )
-    if checked_shard is not None:
-        run.shard(checked_shard)
-        return None
-    cluster = None
-    if client is not None:
-        path = Path(str(slide)).resolve()
-        cluster = Cluster(client, bundle, path, options.selection, options.axes, options.channel_axis, roi)
-    return run.whole(merge=merge, cluster=cluster)
+        if checked_shard is not None:
+            run.shard(checked_shard)
+            return None
+        cluster = None
+        if client is not None:
+            path = Path(str(slide)).resolve()
+            cluster = Cluster(client, bundle, path, options.selection, options.axes, options.channel_axis, roi)
+        return run.whole(merge=merge, cluster=cluster)
 
 
 def _origin(slide: Path | str | ArrayLike, options: SlideOptions) -> dict[str, object] | None:
