@@ -8,7 +8,7 @@ import tifffile
 import xarray
 from helpers.images import GREY, RGB
 from nucleus_unet.errors import ImageError
-from nucleus_unet.io.source import read_image
+from nucleus_unet.io.source import open_image, read_image
 from nucleus_unet.preprocessing.normalisation import normalise, percentile_range
 
 
