@@ -203,6 +203,7 @@ class Segmentation:
         ``.coco.json``                     COCO instances
         ``.parquet``                       GeoParquet: table and outlines (needs the ``slides`` extra)
         ``.ome.zarr``, ``.zarr``           label image as OME-Zarr 0.5 (needs the ``zarr`` extra)
+        ``.roi.zip``, ``.zip``             ImageJ ROI set, which the ROI Manager of Fiji opens
         ``.png``                           the image with outlines drawn on it
         ================================== ==================================================================
 

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+import roifile
 import yaozarrs
 import zarr
 from helpers.slide_results import LABELS, PICTURE, SHAPE, Run, collected, written
@@ -91,6 +92,14 @@ def test_a_slide_without_nuclei_keeps_a_line_in_the_csv(tmp_path: Path) -> None:
     coco = json.loads((tmp_path / "nuclei.coco.json").read_text())
     assert coco["images"] == [{"id": 1, "file_name": "x.svs", "height": 40, "width": 50}]
     assert coco["annotations"] == []
+
+
+def test_the_roi_set_names_every_nucleus_and_holds_its_box(exported: Path, run: Run) -> None:
+    rois = {int(roi.name): roi for roi in roifile.roiread(exported / "nuclei.roi.zip")}
+    assert list(rois) == list(range(1, LABELS.max() + 1))
+    _, _, boxes, _, _, _ = _core.measure(LABELS)
+    found = [(roi.top, roi.left, roi.bottom, roi.right) for roi in rois.values()]
+    np.testing.assert_array_equal(found, boxes)
 
 
 def test_pycocotools_reads_the_very_masks(exported: Path, run: Run) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nucleus_unet.exports.coco import CocoWriter
 from nucleus_unet.exports.csv_table import TableCsvWriter
 from nucleus_unet.exports.geojson import CollectionWriter, decode_outlines, features, open_collection
+from nucleus_unet.exports.imagej import RoiSetWriter
 from nucleus_unet.exports.names import ZARR_VERSIONS, format_of, stem
 from nucleus_unet.exports.nucleus_table import NucleusTable
 from nucleus_unet.exports.ome_zarr import write_label_zarr
@@ -94,6 +95,9 @@ def open_table_file(chosen: str, path: Path, *, shape: tuple[int, int], name: st
         elif chosen == "coco":
             with CocoWriter(file, shape=shape, name=name) as coco:
                 yield lambda nuclei: _add_to_coco(coco, nuclei)
+        elif chosen == "roi":
+            with RoiSetWriter(file) as rois:
+                yield rois.add
         else:
             with RleCsvWriter(file, height=shape[0], image_id=name) as rle:
                 yield lambda nuclei: _add_to_rle(rle, nuclei)

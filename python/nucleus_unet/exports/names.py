@@ -33,12 +33,13 @@ FORMATS = {
     "rle": Format((".rle.csv",), "run-length encoding of the 2018 Data Science Bowl"),
     "omezarr": Format((".ome.zarr", ".zarr"), "label image as OME-Zarr 0.5"),
     "omezarr0.4": Format(("-0.4.ome.zarr",), "label image as OME-Zarr 0.4"),
+    "roi": Format((".roi.zip", ".zip"), "ImageJ ROI set, as the ROI Manager of Fiji opens it"),
     "png": Format((".png",), "picture with outlines"),
 }
 """By the names that the command line takes."""
 
 ZARR_VERSIONS = {"omezarr": "0.5", "omezarr0.4": "0.4"}
-TABLE_FORMATS = ("csv", "parquet", "geojson", "coco", "rle")
+TABLE_FORMATS = ("csv", "parquet", "geojson", "coco", "rle", "roi")
 """The formats that are written nucleus by nucleus."""
 
 
