@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.measures.lengths import parse_length
+from nucleus_unet.measures.settings import GROUPS, parse_groups
 from nucleus_unet.progress import Show
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -86,6 +88,12 @@ def _channel(name: str, value: Any) -> int | str:
     return int(value)
 
 
+def _length(name: str, value: Any) -> float | str:
+    """Accept a length in pixels or micrometres, which is resolved when the pixel size is known."""
+    parse_length(name, value)
+    return value if isinstance(value, str) else float(value)
+
+
 def _show(name: str, value: Any) -> Any:
     if not isinstance(value, bool) and (not callable(value) or isinstance(value, type)):
         raise SettingsError(f"{name}: expected True, False or a function of (step, done, total), got {value!r}")
@@ -140,6 +148,15 @@ class ImageOptions:
         Whether the image is immunohistochemistry with DAB, whose brown can hide nuclei. Such an image is segmented from
         two network outputs: one of the image as it is, one with the DAB attenuated. For each pixel, the output with
         more foreground is kept. The default is to detect it from the colours. Images without colours have no DAB.
+    measure : str or sequence of str, optional
+        Groups of measures that the table gets further columns for: some of ``intensity``, ``shape``, ``neighbours``,
+        ``stain`` (haematoxylin and DAB of stained tissue) and ``texture`` (needs the ``texture`` extra), as a list or
+        with commas between them. All channels of the file are measured. `docs/how-to/measure.md` lists the columns.
+    expand : float or str, optional
+        Make cells: distance that they reach beyond the nuclei, in pixels, or with a unit, such as ``"4 um"``. Cells do
+        not overlap: a pixel belongs to the nearest nucleus. Rings are cells without their nuclei.
+    neighbour_radius : float or str
+        Distance between centroids within which nuclei are neighbours, in pixels, or with a unit, such as ``"50 um"``.
     tile : int, optional
         Largest side in pixels of what one network call sees. Memory grows with its square. The default suits the
         device. On CPUs the labels do not depend on it; on other devices the plan names it.
@@ -168,6 +185,15 @@ class ImageOptions:
         _flag,
         "Whether to attenuate DAB (brown) in a second pass. By default, the colours decide.",
         flag="--dab/--no-dab",
+    )
+    measure: str | Sequence[str] | None = _option(
+        None, parse_groups, f"Measures to add to the table, separated by commas: {', '.join(GROUPS)}."
+    )
+    expand: float | str | None = _option(
+        None, _length, 'Make cells: distance that they reach beyond the nuclei, in pixels or such as "4 um".'
+    )
+    neighbour_radius: float | str = _option(
+        100.0, _length, 'Distance within which nuclei are neighbours, in pixels or such as "50 um".'
     )
     tile: int | None = _option(None, _whole(1), "Largest side of a tile in pixels; the default suits the device.")
     progress: Show = _option(False, _show)  # noqa: RUF009
@@ -241,6 +267,9 @@ class ImageKeywords(TypedDict, total=False):
     channel_axis: int | None
     augment: bool
     dab: bool | None
+    measure: str | Sequence[str] | None
+    expand: float | str | None
+    neighbour_radius: float | str
     tile: int | None
     progress: Show
     cancel: threading.Event | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 
 from nucleus_unet import _core
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.exports.data_frame import data_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from pandas import DataFrame
 
     from nucleus_unet.exports.nucleus_table import NucleusTable
     from nucleus_unet.plan import Plan
@@ -63,6 +66,10 @@ class Segmentation:
         column offset in half pixels plus 128.
     mpp : float or None
         Pixel size of the image in micrometres, if an option or the file gives it.
+    cells : NDArray[np.uint32] (H, W) or None
+        Label image of the cells around the nuclei, if ``expand`` was given. A cell has the label of its nucleus.
+    measures
+        Columns of the table that ``measure`` asked for, by name.
     """
 
     labels: NDArray[np.uint32]
@@ -71,6 +78,8 @@ class Segmentation:
     image: NDArray[Any] = field(repr=False)
     maps: NDArray[np.uint8] | None = field(default=None, repr=False)
     mpp: float | None = None
+    cells: NDArray[np.uint32] | None = field(default=None, repr=False)
+    measures: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.probabilities)
@@ -113,7 +122,7 @@ class Segmentation:
 
         ``label``; ``row`` and ``column`` of the centroid; ``top``, ``left``, ``bottom``, ``right`` of the half-open
         bounding box; ``area`` in pixels; ``intensity``, the mean of the image over the nucleus (of the mean of the
-        channels, in colour); ``probability``, the mean foreground probability.
+        channels, in colour); ``probability``, the mean foreground probability; and `measures`.
         """
         grey = self.image if self.image.ndim == 2 else self.image.mean(axis=-1)
         labels, area, box, centroid, intensity, _ = _core.measure(self.labels, intensity=grey.astype(np.float32))
@@ -129,7 +138,23 @@ class Segmentation:
             "area": area,
             "intensity": intensity,
             "probability": self.probabilities,
+            **self.measures,
         }
+
+    @property
+    def rings(self) -> NDArray[np.uint32] | None:
+        """Label image of the cells without their nuclei, (H, W); None without cells."""
+        return None if self.cells is None else np.where(self.labels > 0, np.uint32(0), self.cells)
+
+    def to_pandas(self) -> DataFrame:
+        """Return the table as a data frame, with the labels as its index (needs the ``pandas`` extra).
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        return data_frame(self.table)
 
     def to_rle(self, path: Path | str | None = None, *, image_id: str = "image") -> dict[int, str]:
         """Encode each nucleus as the 2018 Data Science Bowl has it, and write the CSV if a path is given.
@@ -168,7 +193,7 @@ class Segmentation:
         Returns
         -------
         dict
-            A GeoJSON FeatureCollection.
+            A GeoJSON FeatureCollection, of cells if ``expand`` was given.
 
         Raises
         ------
@@ -179,7 +204,7 @@ class Segmentation:
 
         if path is not None and not Path(path).name.lower().removesuffix(".gz").endswith((".geojson", ".json")):
             raise SettingsError(f"{path}: expected a name ending in .geojson or .json, or one of these with .gz")
-        collection = feature_collection(self.labels, self.table)
+        collection = feature_collection(self.outlined)
         if path is not None:
             write_geojson(Path(path), collection)
         parsed: dict[str, Any] = json.loads(collection)
@@ -190,13 +215,20 @@ class Segmentation:
         """The table with the outline of every nucleus, as exports take it."""
         from nucleus_unet.exports.nucleus_table import NucleusTable
 
-        return NucleusTable(**self.table, outline=_core.contours_wkb(self.labels, (0, 0)))
+        first = {name: column for name, column in self.table.items() if name not in self.measures}
+        return NucleusTable(
+            **first,
+            outline=_core.contours_wkb(self.labels, (0, 0)),
+            measures=self.measures,
+            cell=None if self.cells is None else _core.contours_wkb(self.cells, (0, 0)),
+        )
 
     def save(self, path: Path | str, *, file_format: str | None = None) -> Path:
         """Write the nuclei to a file; its suffix chooses the format.
 
         ================================== ==================================================================
         ``.tif``, ``.tiff``                label image, uint32, with the pixel size
+        ``.cells.tif``, ``.rings.tif``     label image of the cells, and of the cells without their nuclei
         ``.csv``                           table, one row for each nucleus
         ``.rle.csv``                       run-length encoding of the 2018 Data Science Bowl
         ``.geojson``, ``.json``, and .gz   polygons, which QuPath opens as detections
@@ -231,7 +263,7 @@ class Segmentation:
 
         if file_format is not None:
             check_formats([file_format])
-        save(Path(path), self.labels, self.outlined, self.image, mpp=self.mpp, file_format=file_format)
+        save(Path(path), self.labels, self.outlined, self.image, mpp=self.mpp, file_format=file_format, cells=self.cells)
         return Path(path)
 
     def plot(self, ax: Axes | None = None) -> Axes:

@@ -17,6 +17,8 @@ from nucleus_unet.inference.planning import check_for_model
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.inference.segment import segment
 from nucleus_unet.io.source import is_source, open_image
+from nucleus_unet.measures.image import measure_image
+from nucleus_unet.measures.settings import resolve_settings
 from nucleus_unet.model.bundle import Bundle, load_bundle
 from nucleus_unet.model.precision import Precision
 from nucleus_unet.options import (
@@ -286,9 +288,15 @@ class Segmenter:
     def _predict(self, image: Image, options: PredictOptions) -> Segmentation:
         with open_image(image, channel_axis=options.channel_axis) as source:
             plane = source.plane(channel=options.channel)
-            pixels, mpp = source.read(plane), plane.mpp
-        found = segment(self.bundle, self.engine, pixels, options, mpp=mpp)
-        return Segmentation(found.labels, found.probabilities, found.plan, pixels, found.maps, options.mpp or mpp)
+            pixels, mpp = source.read(plane), options.mpp or plane.mpp
+            settings = resolve_settings(options.measure, options.expand, options.neighbour_radius, mpp)
+            found = segment(self.bundle, self.engine, pixels, options, mpp=plane.mpp)
+            if settings is None:
+                return Segmentation(found.labels, found.probabilities, found.plan, pixels, found.maps, mpp)
+            measures, cells = measure_image(source, options.channel, pixels, found.labels, settings)
+        return Segmentation(
+            found.labels, found.probabilities, found.plan, pixels, found.maps, mpp, cells=cells, measures=measures
+        )
 
     def _predict_many(self, images: list[Image], options: PredictOptions) -> Iterator[Segmentation]:
         """Segment several images at once: while the network is at one, others are read and grouped."""

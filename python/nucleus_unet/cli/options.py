@@ -15,7 +15,8 @@ from nucleus_unet.exports.names import FORMATS, check_formats
 from nucleus_unet.options import ImageOptions, parse_options
 
 # Types of the values that people type, where they are not those of the library.
-_TYPED: dict[str, Any] = {"channel": str | None, "min_area": float | None, "roi": Path | None}
+_TYPED: dict[str, Any] = {"channel": str | None, "min_area": float | None, "roi": Path | None, "measure": str | None}
+_TYPED |= {"expand": str | None, "neighbour_radius": str}
 
 
 def with_options(kind: type[ImageOptions]) -> Callable[[Callable[..., None]], Callable[..., None]]:

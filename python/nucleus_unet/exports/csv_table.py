@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import fields
 from typing import BinaryIO
 
-from nucleus_unet.exports.nucleus_table import NucleusTable
-
-_COLUMNS = [each.name for each in fields(NucleusTable) if each.name != "outline"]
+from nucleus_unet.exports.nucleus_table import NucleusTable, empty_table
 
 
 class TableCsvWriter:
@@ -25,13 +22,21 @@ class TableCsvWriter:
         self._text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         self._writer = csv.writer(self._text, lineterminator="\n")
 
+        self._started = False
+
     def __enter__(self) -> TableCsvWriter:
-        self._writer.writerow(_COLUMNS)
         return self
 
     def __exit__(self, *error: object) -> None:
+        if not self._started and error[0] is None:
+            self.add(empty_table())
         self._text.detach()
 
     def add(self, nuclei: NucleusTable) -> None:
-        """Write one row for each nucleus."""
-        self._writer.writerows(zip(*(getattr(nuclei, name).tolist() for name in _COLUMNS), strict=True))
+        """Write one row for each nucleus; first, the names of the columns."""
+        columns = nuclei.numbers()
+        if not self._started:
+            self._writer.writerow(columns)
+            self._started = True
+        values = [["" if value != value else value for value in column.tolist()] for column in columns.values()]  # noqa: PLR0124
+        self._writer.writerows(zip(*values, strict=True))

@@ -26,6 +26,8 @@ class Format(NamedTuple):
 
 FORMATS = {
     "tif": Format((".tif", ".tiff"), "label image"),
+    "cells": Format((".cells.tif", ".cells.tiff"), "label image of the cells around the nuclei"),
+    "rings": Format((".rings.tif", ".rings.tiff"), "label image of the cells without their nuclei"),
     "csv": Format((".csv",), "table"),
     "parquet": Format((".parquet",), "GeoParquet: table and outlines"),
     "geojson": Format((".geojson", ".geojson.gz", ".json", ".json.gz"), "outlines, as QuPath opens them"),
@@ -39,6 +41,8 @@ FORMATS = {
 """By the names that the command line takes."""
 
 ZARR_VERSIONS = {"omezarr": "0.5", "omezarr0.4": "0.4"}
+CELL_FORMATS = ("cells", "rings")
+"""The formats that need cells."""
 TABLE_FORMATS = ("csv", "parquet", "geojson", "coco", "rle", "roi")
 """The formats that are written nucleus by nucleus."""
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from nucleus_unet import _core
 from nucleus_unet.errors import DataError
-from nucleus_unet.exports.nucleus_table import NucleusTable, concatenate_tables, empty_table
+from nucleus_unet.exports.nucleus_table import NUMBERS, NucleusTable, concatenate_tables, empty_table
 from nucleus_unet.extras import require
 
 # Rows of a row group. Because of the outlines they take tens of megabytes.
@@ -33,11 +33,12 @@ class TableWriter:
 
     def __init__(self, file: BinaryIO) -> None:
         self._arrow = pyarrow()
-        arrow = self._arrow
-        self._schema = _schema(arrow)
-        self._writer = arrow.parquet.ParquetWriter(file, self._schema, compression="zstd", write_page_checksum=True)
+        self._file = file
+        self._schema: Any = None
+        self._writer: Any = None
         self._pending: list[NucleusTable] = []
         self._geometry_types: set[str] = set()
+        self._cell_types: set[str] = set()
         self._bounds = (_MAX_COORDINATE, _MAX_COORDINATE, 0, 0)
 
     def __enter__(self) -> TableWriter:
@@ -45,13 +46,15 @@ class TableWriter:
 
     def __exit__(self, *error: object) -> None:
         if error[0] is None:
-            self._write(concatenate_tables([empty_table(), *self._pending]))
+            self._write(concatenate_tables([*self._pending, empty_table()]))
             self._writer.add_key_value_metadata({"geo": json.dumps(self._geo())})
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def add(self, nuclei: NucleusTable) -> None:
         """Add rows."""
         self._geometry_types |= {_GEOMETRY_TYPES[outline[1]] for outline in nuclei.outline}
+        self._cell_types |= {_GEOMETRY_TYPES[outline[1]] for outline in nuclei.cell or ()}
         left, top, right, bottom = self._bounds
         self._bounds = (
             int(nuclei.left.min(initial=left)),
@@ -68,7 +71,13 @@ class TableWriter:
             self._pending = [pending[complete:]]
 
     def _write(self, group: NucleusTable) -> None:
-        arrays = [self._column(values, field.type) for values, field in zip(group.columns, self._schema, strict=True)]
+        if self._writer is None:
+            self._schema = _schema(self._arrow, group)
+            self._writer = self._arrow.parquet.ParquetWriter(
+                self._file, self._schema, compression="zstd", write_page_checksum=True
+            )
+        columns = {**group.numbers(), "geometry": group.outline, "cell_geometry": group.cell}
+        arrays = [self._column(columns[field.name], field.type) for field in self._schema]
         self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
 
     def _column(self, values: Sequence[Any], column_type: Any) -> Any:
@@ -91,7 +100,11 @@ class TableWriter:
         }
         if self._geometry_types:
             column["bbox"] = self._bounds
-        return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+        columns = {"geometry": column}
+        if "cell_geometry" in self._schema.names:
+            columns["cell_geometry"] = {key: value for key, value in column.items() if key != "bbox"}
+            columns["cell_geometry"]["geometry_types"] = sorted(self._cell_types)
+        return {"version": "1.1.0", "primary_column": "geometry", "columns": columns}
 
 
 def read_table(path: Path) -> Iterator[NucleusTable]:
@@ -105,8 +118,7 @@ def read_table(path: Path) -> Iterator[NucleusTable]:
     arrow = pyarrow()
     try:
         with arrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
-            if not file.schema_arrow.equals(_schema(arrow)):
-                raise ValueError("it has other columns than a table of nuclei")
+            _check_schema(file.schema_arrow, arrow)
             for number in range(file.num_row_groups):
                 try:
                     group = _parse_group(file.read_row_group(number))
@@ -119,20 +131,53 @@ def read_table(path: Path) -> Iterator[NucleusTable]:
         raise DataError(f"{path} is damaged: delete it, then repeat the same run ({error})") from error
 
 
-def _schema(arrow: Any) -> Any:
+def _schema(arrow: Any, table: NucleusTable) -> Any:
+    """Return the columns of a table: numbers, further measures, outlines of nuclei, and of cells if there are any."""
+    columns = _first_columns(arrow)
+    columns |= {name: arrow.from_numpy_dtype(column.dtype) for name, column in table.measures.items()}
+    columns["geometry"] = arrow.binary()
+    if table.cell is not None:
+        columns["cell_geometry"] = arrow.binary()
+    return arrow.schema(list(columns.items()))
+
+
+def _check_schema(schema: Any, arrow: Any) -> None:
+    """Raise `ValueError` if a file has other columns than a table of nuclei."""
+    found = dict(zip(schema.names, schema.types, strict=True))
+    outlines = [name for name in found if name in ("geometry", "cell_geometry")]
+    first = _first_columns(arrow)
+    measures = [kind for name, kind in found.items() if name not in {*first, *outlines}]
+    if (
+        list(found)[: len(first)] != list(first)
+        or any(found[name] != kind for name, kind in first.items())
+        or outlines not in (["geometry"], ["geometry", "cell_geometry"])
+        or any(found[name] != arrow.binary() for name in outlines)
+        or any(kind not in (arrow.float64(), arrow.int64()) for kind in measures)
+    ):
+        raise ValueError("it has other columns than a table of nuclei")
+
+
+def _first_columns(arrow: Any) -> dict[str, Any]:
     types = dict.fromkeys(("row", "column"), arrow.float64())
     types |= dict.fromkeys(("top", "left", "bottom", "right", "area"), arrow.int64())
-    types = {"label": arrow.uint32(), **types, "intensity": arrow.float64(), "probability": arrow.float32()}
-    return arrow.schema([*types.items(), ("geometry", arrow.binary())])
+    return {"label": arrow.uint32(), **types, "intensity": arrow.float64(), "probability": arrow.float32()}
 
 
 def _parse_group(group: Any) -> NucleusTable:
     """Return the rows of a group. Raise `ValueError` if a value is missing or impossible."""
     if any(column.null_count for column in group.columns):
         raise ValueError("a value is missing")
-    *numbers, outlines = group.columns
-    nuclei = NucleusTable(*[*(column.to_numpy() for column in numbers), outlines.to_pylist()])
+    columns = dict(zip(group.column_names, group.columns, strict=True))
+    numbers = {name: column.to_numpy() for name, column in columns.items() if not name.endswith("geometry")}
+    cells = columns["cell_geometry"].to_pylist() if "cell_geometry" in columns else None
+    nuclei = NucleusTable(
+        *[numbers.pop(name) for name in NUMBERS],
+        outline=columns["geometry"].to_pylist(),
+        measures=numbers,
+        cell=cells,
+    )
     _core.check_outlines(nuclei.outline)
+    _core.check_outlines(nuclei.cell or [])
     invalid = ~((nuclei.area > 0) & (nuclei.probability >= 0) & (nuclei.probability <= 1))
     if invalid.any():
         first = int(np.argmax(invalid))

@@ -1,0 +1,67 @@
+"""The channels of a source, all of which are measured, and their names in columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from numpy.typing import NDArray
+
+from nucleus_unet.io.plane import ScenePlane
+from nucleus_unet.io.source import ImageSource
+
+_COLOURS = ("red", "green", "blue")
+
+
+def channel_planes(source: ImageSource, channel: int | str | None) -> dict[str, ScenePlane]:
+    """Return the plane of every channel of a source, by a plain name.
+
+    Parameters
+    ----------
+    source
+        The source.
+    channel
+        Channel that is segmented, as `ImageSource.plane` takes it. It matters only where nothing says what pages are.
+
+    Returns
+    -------
+    dict of str to ScenePlane
+        Names have letters, digits and underscores. A colour image is one channel without a name.
+    """
+    scene = source.scene()
+    sizes = scene.sizes
+    if sizes.get("Q", 1) > 1 and channel not in (None, "rgb"):
+        return {f"channel_{number}": source.plane(channel=number) for number in range(sizes["Q"])}
+    kinds = scene.channels if "C" in sizes else scene.samples
+    numbered = [(number, each) for number, each in enumerate(kinds) if each.kind != "alpha"]
+    are_colours = [number for number, each in numbered if each.kind == "colour"] == [0, 1, 2]
+    if are_colours or channel == "rgb" or len(numbered) < 2:
+        name = "" if are_colours or channel == "rgb" or not scene.channels else plain_name(numbered[0][1].name)
+        return {name: source.plane(channel="rgb" if channel == "rgb" else None)}
+    planes: dict[str, ScenePlane] = {}
+    for number, each in numbered:
+        name = plain_name(each.name)
+        planes[name if name not in planes else f"{name}_{number}"] = source.plane(channel=number)
+    return planes
+
+
+def plain_name(name: str) -> str:
+    """Return a name of letters, digits and underscores.
+
+    Examples
+    --------
+    >>> plain_name("CD3 (Opal 520)"), plain_name("2")
+    ('CD3_Opal_520', 'channel_2')
+    """
+    plain = re.sub(r"\W+", "_", name).strip("_")
+    return f"channel_{plain}" if plain.isdecimal() or not plain else plain
+
+
+def column_names(name: str, pixels: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield the name and the pixels (H, W) of each colour of a channel, or of its grey values."""
+    if pixels.ndim == 2:
+        yield name or "grey", pixels
+        return
+    for place, colour in enumerate(_COLOURS):
+        yield (f"{name}_{colour}" if name else colour), pixels[..., place]
