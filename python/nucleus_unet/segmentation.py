@@ -263,7 +263,9 @@ class Segmentation:
 
         if file_format is not None:
             check_formats([file_format])
-        save(Path(path), self.labels, self.outlined, self.image, mpp=self.mpp, file_format=file_format, cells=self.cells)
+        save(
+            Path(path), self.labels, self.outlined, self.image, mpp=self.mpp, file_format=file_format, cells=self.cells
+        )
         return Path(path)
 
     def plot(self, ax: Axes | None = None) -> Axes:

@@ -17,6 +17,7 @@ from nucleus_unet.inference.planning import check_for_model
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.inference.segment import segment
 from nucleus_unet.io.source import is_source, open_image
+from nucleus_unet.measures.channels import channel_planes, check_measurable
 from nucleus_unet.measures.image import measure_image
 from nucleus_unet.measures.settings import resolve_settings
 from nucleus_unet.model.bundle import Bundle, load_bundle
@@ -290,10 +291,13 @@ class Segmenter:
             plane = source.plane(channel=options.channel)
             pixels, mpp = source.read(plane), options.mpp or plane.mpp
             settings = resolve_settings(options.measure, options.expand, options.neighbour_radius, mpp)
+            planes = {} if settings is None else channel_planes(source, options.channel)
+            if settings is not None:
+                check_measurable(planes.values(), settings)
             found = segment(self.bundle, self.engine, pixels, options, mpp=plane.mpp)
             if settings is None:
                 return Segmentation(found.labels, found.probabilities, found.plan, pixels, found.maps, mpp)
-            measures, cells = measure_image(source, options.channel, pixels, found.labels, settings)
+            measures, cells = measure_image(source, planes, pixels, found.labels, settings)
         return Segmentation(
             found.labels, found.probabilities, found.plan, pixels, found.maps, mpp, cells=cells, measures=measures
         )

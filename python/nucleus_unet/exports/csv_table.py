@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from numpy.typing import NDArray
 
 from nucleus_unet.exports.nucleus_table import NucleusTable, empty_table
 
@@ -38,5 +40,9 @@ class TableCsvWriter:
         if not self._started:
             self._writer.writerow(columns)
             self._started = True
-        values = [["" if value != value else value for value in column.tolist()] for column in columns.values()]  # noqa: PLR0124
-        self._writer.writerows(zip(*values, strict=True))
+        self._writer.writerows(zip(*map(_cells, columns.values()), strict=True))
+
+
+def _cells(column: NDArray[Any]) -> list[Any]:
+    """Return values as CSV has them: what is not a number is left empty."""
+    return [None if value != value else value for value in column.tolist()]

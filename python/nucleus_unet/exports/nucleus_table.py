@@ -94,8 +94,10 @@ class NucleusTable:
             yield Nucleus(*values)
 
     def _chosen(self, choose: Callable[[Any], Any]) -> NucleusTable:
+        numbers: dict[str, Any] = {name: choose(getattr(self, name)) for name in NUMBERS}
         return NucleusTable(
-            *[choose(getattr(self, name)) for name in (*NUMBERS, "outline")],
+            **numbers,
+            outline=choose(self.outline),
             measures={name: choose(column) for name, column in self.measures.items()},
             cell=None if self.cell is None else choose(self.cell),
         )
@@ -109,8 +111,9 @@ def concatenate_tables(parts: Sequence[NucleusTable]) -> NucleusTable:
     """Return one table with the nuclei of all parts, in order. The parts have the same columns, or no nuclei."""
     kept = [part for part in parts if len(part)] or parts[:1]
     cells = [part.cell for part in kept if part.cell is not None]
+    numbers: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in kept]) for name in NUMBERS}
     return NucleusTable(
-        *[np.concatenate([getattr(part, name) for part in kept]) for name in NUMBERS],
+        **numbers,
         outline=[outline for part in kept for outline in part.outline],
         measures={name: np.concatenate([part.measures[name] for part in kept]) for name in kept[0].measures},
         cell=[outline for part in cells for outline in part] if cells else None,

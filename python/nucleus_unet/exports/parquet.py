@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +18,8 @@ from nucleus_unet.extras import require
 _GROUP_ROWS = 2**14
 # By the first byte of the type in little-endian well-known binary.
 _GEOMETRY_TYPES = {3: "Polygon", 6: "MultiPolygon"}
+# Columns of outlines: of nuclei, and of cells if there are any.
+_OUTLINES = ("geometry", "cell_geometry")
 # Larger than any coordinate of a slide.
 _MAX_COORDINATE = 2**31
 
@@ -29,9 +31,12 @@ class TableWriter:
     ----------
     file
         Receives the Parquet file.
+    notes
+        Texts by name, which `read_notes` returns.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, *, notes: Mapping[str, str] | None = None) -> None:
+        self._notes = dict(notes or {})
         self._arrow = pyarrow()
         self._file = file
         self._schema: Any = None
@@ -47,7 +52,7 @@ class TableWriter:
     def __exit__(self, *error: object) -> None:
         if error[0] is None:
             self._write(concatenate_tables([*self._pending, empty_table()]))
-            self._writer.add_key_value_metadata({"geo": json.dumps(self._geo())})
+            self._writer.add_key_value_metadata({"geo": json.dumps(self._geo()), **self._notes})
         if self._writer is not None:
             self._writer.close()
 
@@ -76,7 +81,7 @@ class TableWriter:
             self._writer = self._arrow.parquet.ParquetWriter(
                 self._file, self._schema, compression="zstd", write_page_checksum=True
             )
-        columns = {**group.numbers(), "geometry": group.outline, "cell_geometry": group.cell}
+        columns: dict[str, Any] = {**group.numbers(), "geometry": group.outline, "cell_geometry": group.cell}
         arrays = [self._column(columns[field.name], field.type) for field in self._schema]
         self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
 
@@ -131,6 +136,22 @@ def read_table(path: Path) -> Iterator[NucleusTable]:
         raise DataError(f"{path} is damaged: delete it, then repeat the same run ({error})") from error
 
 
+def read_notes(path: Path) -> dict[str, str]:
+    """Return the texts that `TableWriter` got as notes, and other metadata of the file.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged.
+    """
+    arrow = pyarrow()
+    try:
+        metadata = arrow.parquet.read_metadata(path).metadata or {}
+    except arrow.ArrowException as error:
+        raise DataError(f"{path} is damaged: delete it, then repeat the same run ({error})") from error
+    return {key.decode(): value.decode(errors="replace") for key, value in metadata.items()}
+
+
 def _schema(arrow: Any, table: NucleusTable) -> Any:
     """Return the columns of a table: numbers, further measures, outlines of nuclei, and of cells if there are any."""
     columns = _first_columns(arrow)
@@ -144,7 +165,7 @@ def _schema(arrow: Any, table: NucleusTable) -> Any:
 def _check_schema(schema: Any, arrow: Any) -> None:
     """Raise `ValueError` if a file has other columns than a table of nuclei."""
     found = dict(zip(schema.names, schema.types, strict=True))
-    outlines = [name for name in found if name in ("geometry", "cell_geometry")]
+    outlines = [name for name in found if name in _OUTLINES]
     first = _first_columns(arrow)
     measures = [kind for name, kind in found.items() if name not in {*first, *outlines}]
     if (
@@ -168,10 +189,11 @@ def _parse_group(group: Any) -> NucleusTable:
     if any(column.null_count for column in group.columns):
         raise ValueError("a value is missing")
     columns = dict(zip(group.column_names, group.columns, strict=True))
-    numbers = {name: column.to_numpy() for name, column in columns.items() if not name.endswith("geometry")}
+    numbers = {name: column.to_numpy() for name, column in columns.items() if name not in _OUTLINES}
     cells = columns["cell_geometry"].to_pylist() if "cell_geometry" in columns else None
+    first: dict[str, Any] = {name: numbers.pop(name) for name in NUMBERS}
     nuclei = NucleusTable(
-        *[numbers.pop(name) for name in NUMBERS],
+        **first,
         outline=columns["geometry"].to_pylist(),
         measures=numbers,
         cell=cells,
@@ -180,9 +202,9 @@ def _parse_group(group: Any) -> NucleusTable:
     _core.check_outlines(nuclei.cell or [])
     invalid = ~((nuclei.area > 0) & (nuclei.probability >= 0) & (nuclei.probability <= 1))
     if invalid.any():
-        first = int(np.argmax(invalid))
-        area, probability = nuclei.area[first], nuclei.probability[first]
-        raise ValueError(f"row {first}: area {area} and probability {probability} are impossible")
+        row = int(np.argmax(invalid))
+        area, probability = nuclei.area[row], nuclei.probability[row]
+        raise ValueError(f"row {row}: area {area} and probability {probability} are impossible")
     return nuclei
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from numpy.typing import NDArray
 
+from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.plane import ScenePlane
 from nucleus_unet.io.source import ImageSource
+from nucleus_unet.measures.settings import MeasureSettings
+from nucleus_unet.measures.textures import require_texture
 
 _COLOURS = ("red", "green", "blue")
 
@@ -42,8 +45,26 @@ def channel_planes(source: ImageSource, channel: int | str | None) -> dict[str, 
     planes: dict[str, ScenePlane] = {}
     for number, each in numbered:
         name = plain_name(each.name)
-        planes[name if name not in planes else f"{name}_{number}"] = source.plane(channel=number)
+        while name in planes:
+            name = f"{name}_{number}"
+        planes[name] = source.plane(channel=number)
     return planes
+
+
+def check_measurable(planes: Iterable[ScenePlane], settings: MeasureSettings) -> None:
+    """Check before long work that channels and packages allow what is to be measured.
+
+    Raises
+    ------
+    SettingsError
+        If stains are to be measured and no channel has colours.
+    MissingExtraError
+        If textures are to be measured and scikit-image is not installed.
+    """
+    if "stain" in settings.groups and not any(plane.channels for plane in planes):
+        raise SettingsError("measure: stain needs an image of red, green and blue, got grey values")
+    if "texture" in settings.groups:
+        require_texture()
 
 
 def plain_name(name: str) -> str:
@@ -55,7 +76,7 @@ def plain_name(name: str) -> str:
     ('CD3_Opal_520', 'channel_2')
     """
     plain = re.sub(r"\W+", "_", name).strip("_")
-    return f"channel_{plain}" if plain.isdecimal() or not plain else plain
+    return f"channel_{plain}".rstrip("_") if plain.isdecimal() or not plain else plain
 
 
 def column_names(name: str, pixels: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:

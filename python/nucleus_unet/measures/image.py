@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
+from nucleus_unet.io.plane import ScenePlane
 from nucleus_unet.io.source import ImageSource
-from nucleus_unet.measures.channels import channel_planes
 from nucleus_unet.measures.region import measure_neighbours, measure_region
 from nucleus_unet.measures.settings import MeasureSettings
 
@@ -19,7 +19,7 @@ Measures = dict[str, NDArray[Any]]
 
 def measure_image(
     source: ImageSource,
-    channel: int | str | None,
+    planes: Mapping[str, ScenePlane],
     pixels: NDArray[Any],
     labels: NDArray[np.uint32],
     settings: MeasureSettings,
@@ -30,8 +30,8 @@ def measure_image(
     ----------
     source
         Where the channels are read, one after another.
-    channel
-        Channel that was segmented, as `ImageSource.plane` takes it.
+    planes
+        Channels of the source, from `nucleus_unet.measures.channels.channel_planes`.
     pixels : NDArray[Any] (H, W) or (H, W, 3)
         What was segmented. It is not read again if it is the only channel.
     labels : NDArray[np.uint32] (H, W)
@@ -45,18 +45,10 @@ def measure_image(
         Columns by name, each with a value for the nuclei 1 to N.
     cells : NDArray[np.uint32] (H, W) or None
         Label image of the cells, if the settings ask for them.
-
-    Raises
-    ------
-    SettingsError
-        If stains are to be measured in an image without colours.
-    MissingExtraError
-        If textures are to be measured and scikit-image is not installed.
     """
 
     def channels() -> Iterator[tuple[str, NDArray[Any]]]:
         if settings.needs_pixels:
-            planes = channel_planes(source, channel)
             for name, plane in planes.items():
                 yield name, pixels if len(planes) == 1 else source.read(plane)
 

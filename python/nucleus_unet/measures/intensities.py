@@ -55,9 +55,7 @@ def measure_intensities(
     return {**columns, f"{channel}_background": background}
 
 
-def rows_of(
-    present: NDArray[np.uint32], found: NDArray[np.uint32], values: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def rows_of(present: NDArray[np.uint32], found: NDArray[np.uint32], values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the row of each label that is present, in this order; NaN where it was not found."""
     rows = np.full((len(present), *values.shape[1:]), np.nan)
     wanted = np.isin(found, present)

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
-from nucleus_unet.errors import SettingsError
 from nucleus_unet.measures.channels import column_names
 from nucleus_unet.measures.intensities import Columns, measure_intensities
 from nucleus_unet.measures.settings import MeasureSettings
@@ -55,12 +54,9 @@ def measure_region(
     settings
         What is measured.
 
-    Raises
-    ------
-    SettingsError
-        If stains are to be measured and no channel has colours.
-    MissingExtraError
-        If textures are to be measured and scikit-image is not installed.
+    Notes
+    -----
+    `nucleus_unet.measures.channels.check_measurable` tells whether the channels allow it.
     """
     cells = None if settings.expand is None else _core.expand_labels(labels, settings.expand)
     parts = {"nucleus": labels}
@@ -74,7 +70,6 @@ def measure_region(
         if cells is not None:
             columns |= measure_shapes("cell", cells, present, mpp=settings.mpp)
             columns["nucleus_cell_ratio"] = area / columns["cell_area"]
-    stained = False
     for name, pixels in channels:
         for of_channel, image in column_names(name, pixels):
             values = np.ascontiguousarray(image, np.float32)
@@ -83,11 +78,8 @@ def measure_region(
             if "texture" in settings.groups:
                 columns |= measure_textures(of_channel, values, labels, present, boxes)
         if "stain" in settings.groups and pixels.ndim == 3:
-            stained = True
             for stain, density in stain_densities(pixels).items():
                 columns |= measure_intensities(stain, density, parts, present, cell_boxes)
-    if "stain" in settings.groups and not stained:
-        raise SettingsError("measure: stain needs an image of red, green and blue, got grey values")
     return MeasuredRegion(present, columns, cells)
 
 

@@ -1,4 +1,4 @@
-"""What is measured, and how far cells reach: the settings behind the options ``measure``, ``expand``, ``neighbour_radius``."""
+"""What is measured, and how far cells reach: what the options ``measure``, ``expand`` and ``neighbour_radius`` mean."""
 
 from __future__ import annotations
 

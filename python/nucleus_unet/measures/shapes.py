@@ -11,9 +11,7 @@ from nucleus_unet.measures.intensities import Columns, rows_of
 _LENGTHS = ("perimeter", "axis_major", "axis_minor", "feret_max", "feret_min", "equivalent_diameter")
 
 
-def measure_shapes(
-    part: str, labels: NDArray[np.uint32], present: NDArray[np.uint32], *, mpp: float | None
-) -> Columns:
+def measure_shapes(part: str, labels: NDArray[np.uint32], present: NDArray[np.uint32], *, mpp: float | None) -> Columns:
     """Measure the form of every nucleus or cell.
 
     Parameters

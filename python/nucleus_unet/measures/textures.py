@@ -45,12 +45,17 @@ def measure_textures(
     MissingExtraError
         If scikit-image is not installed.
     """
-    feature = require("skimage.feature", "measures of texture need scikit-image", extra="texture").feature
+    feature = require_texture()
     values = np.full((len(present), len(PROPERTIES)), np.nan)
     for row, (label, (top, left, bottom, right)) in enumerate(zip(present.tolist(), boxes.tolist(), strict=True)):
         mask = labels[top:bottom, left:right] == label
         values[row] = _texture(image[top:bottom, left:right], mask, feature)
     return {f"nucleus_{channel}_texture_{name}": values[:, place] for place, name in enumerate(PROPERTIES)}
+
+
+def require_texture() -> Any:
+    """Import and return the module of scikit-image. Raise `MissingExtraError` if it is not installed."""
+    return require("skimage.feature", "measures of texture need scikit-image", extra="texture").feature
 
 
 def _texture(pixels: NDArray[np.float32], mask: NDArray[np.bool_], feature: Any) -> list[float]:

@@ -128,7 +128,7 @@ mod tests {
             probability: 0.5,
             cell: Some(&cell),
             names: &["\"a\"".to_owned(), "\"b\"".to_owned()],
-            values: &[1234.567_89, f64::NAN],
+            values: &[1_234.567_89, f64::NAN],
         };
         let text = feature(&detection, Uuid::NAMESPACE_URL).unwrap();
         assert!(
