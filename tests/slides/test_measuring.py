@@ -16,6 +16,7 @@ from nucleus_unet import Segmenter
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.exports import parquet
 from nucleus_unet.slides import measuring
+from nucleus_unet.slides.writers import cells
 from numpy.typing import NDArray
 
 OPTIONS: dict[str, Any] = {"measure": "intensity,shape,neighbours", "expand": 6, "neighbour_radius": 40}
@@ -123,6 +124,19 @@ def test_an_interrupted_measurement_leaves_the_results_whole_and_is_done_again(
     segmenter.predict_slide(mosaic[0], out=tmp_path / "b", **OPTIONS)
     for name in RESULTS:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("chosen", ["cells", "rings"])
+def test_cells_and_rings_are_exported_as_label_images(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    monkeypatch.setattr(cells, "_TILE", 64)
+    monkeypatch.setattr(cells, "_SQUARE", 128)
+    expected = segmenter.predict(mosaic[0], expand=9)
+    result = segmenter.predict_slide(mosaic[0], out=tmp_path / "slide", expand=9)
+    result.save(tmp_path / f"a.{chosen}.tif")
+    found = tifffile.imread(tmp_path / f"a.{chosen}.tif")
+    np.testing.assert_array_equal(found, expected.cells if chosen == "cells" else expected.rings)
 
 
 def test_bad_options_are_refused_before_the_slide_is_read(segmenter: Segmenter, tmp_path: Path) -> None:
