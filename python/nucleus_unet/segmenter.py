@@ -231,7 +231,8 @@ class Segmenter:
             Folder for the results and for intermediate files.
         shard
             Do one share of the work: ``(3, 20)`` is the third of twenty shares. Shards may run at the same time, on
-            machines of one kind that share a file system. They do not wait for each other.
+            machines of one kind that share a file system. They do not wait for each other. Shards are not measured:
+            give ``measure`` and ``expand`` with ``merge`` too.
         merge
             Write the results of all shards. They are equal to the byte to those of one machine. The call is refused if
             a shard is missing; without ``merge`` the missing work is done now. Give the same options as for the shards.

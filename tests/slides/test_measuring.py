@@ -126,6 +126,13 @@ def test_an_interrupted_measurement_leaves_the_results_whole_and_is_done_again(
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
 
+def test_merged_shards_are_measured(segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path) -> None:
+    for number in (1, 2):
+        segmenter.predict_slide(mosaic[0], out=tmp_path, shard=(number, 2), block=64, **OPTIONS)
+    result = segmenter.predict_slide(mosaic[0], out=tmp_path, merge=True, block=64, **OPTIONS)
+    same_table(result.table, segmenter.predict(mosaic[0], **OPTIONS).table)
+
+
 @pytest.mark.parametrize("chosen", ["cells", "rings"])
 def test_cells_and_rings_are_exported_as_label_images(
     segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str

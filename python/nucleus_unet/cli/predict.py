@@ -12,7 +12,7 @@ from nucleus_unet.cli.inputs import each_in_turn, end_with, expand, with_targets
 from nucleus_unet.cli.options import Formats, read_formats, with_options
 from nucleus_unet.cli.shared import Device, Model, Out, Precision, bundle_path, show
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.exports.names import FORMATS
+from nucleus_unet.exports.names import CELL_FORMATS, FORMATS
 from nucleus_unet.io.formats import SEARCHED_SUFFIXES
 from nucleus_unet.options import PredictOptions
 
@@ -38,6 +38,8 @@ def predict(
     from nucleus_unet.segmenter import Segmenter
 
     suffixes = {name: FORMATS[name].suffixes[0] for name in read_formats(formats)}
+    if set(suffixes) & set(CELL_FORMATS) and options.expand is None:
+        raise SettingsError(f"format: {' and '.join(CELL_FORMATS)} need cells: give --expand, such as --expand 8")
     segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
     segmenter.check_options(options)
     pictures = list(with_targets(expand(images), out, suffixes=list(suffixes.values())))
