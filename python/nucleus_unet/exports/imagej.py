@@ -8,7 +8,6 @@ floating point numbers too, as 16 bits do not hold them.
 from __future__ import annotations
 
 import struct
-import zipfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.exports.nucleus_table import NucleusTable
+from nucleus_unet.exports.stored_zip import StoredZipWriter
 
 Ring = NDArray[np.float64]
 
@@ -40,25 +40,22 @@ class RoiSetWriter:
     ----------
     file
         Binary file to write to.
-
-    Notes
-    -----
-    The directory at the end of the zip stays in memory: some 0.4 kB for each nucleus.
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_STORED)
+        self._zip = StoredZipWriter(file)
 
     def __enter__(self) -> RoiSetWriter:
+        self._zip.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._zip.close()
+        self._zip.__exit__(*error)
 
     def add(self, nuclei: NucleusTable) -> None:
         """Write the outline of each nucleus."""
         for label, outline in zip(nuclei.label.tolist(), nuclei.outline, strict=True):
-            self._zip.writestr(zipfile.ZipInfo(f"{label}.roi"), encode_roi(outline, str(label)))
+            self._zip.add(f"{label}.roi", encode_roi(outline, str(label)))
 
 
 def encode_roi(outline: bytes, name: str) -> bytes:

@@ -24,10 +24,11 @@ from nucleus_unet.exports.parquet import TableWriter, read_notes, read_table
 from nucleus_unet.io.atomic import written_atomically
 from nucleus_unet.io.plane import Plane
 from nucleus_unet.io.source import open_image
-from nucleus_unet.measures.region import measure_neighbours, measure_region
+from nucleus_unet.measures.region import measure_region
 from nucleus_unet.measures.settings import MeasureSettings
 from nucleus_unet.progress import Progress, tracker
 from nucleus_unet.slides.executors.shards import lock_run
+from nucleus_unet.slides.neighbours import NeighbourWindow
 from nucleus_unet.slides.writers.outlines import OutlineWriter
 from nucleus_unet.slides.writers.results import LABELS, TABLE
 
@@ -60,7 +61,7 @@ def measure_slide(
         table = folder / TABLE
         if read_notes(table).get("measures") == notes["measures"]:
             return
-        neighbours = measure_neighbours(_centroids(table), settings)
+        neighbours = NeighbourWindow(read_table(table), settings)
         with ExitStack() as stack:
             source = stack.enter_context(open_image(folder / LABELS, indices=True))
             labels = source.plane()
@@ -68,21 +69,12 @@ def measure_slide(
             file = stack.enter_context(written_atomically(table))
             outlines = stack.enter_context(OutlineWriter(folder, compressed=True))
             writer = stack.enter_context(TableWriter(file, notes=notes))
-            first = 0
             for group in _tracked(table, progress):
                 measured = _measure_group(group, labels, channels, settings, progress)
-                last = first + len(group)
-                more = {name: column[first:last] for name, column in neighbours.items()}
-                measured = dataclasses.replace(measured, measures={**measured.measures, **more})
+                measures = {**measured.measures, **neighbours.measure(group)}
+                measured = dataclasses.replace(measured, measures=measures)
                 writer.add(measured)
                 outlines.add(measured)
-                first = last
-
-
-def _centroids(table: Path) -> NDArray[np.float64]:
-    """Return the centroids of all nuclei, (N, 2): 16 bytes each, all of which are in memory."""
-    parts = [np.column_stack([group.row, group.column]) for group in read_table(table)]
-    return np.concatenate([np.zeros((0, 2)), *parts])
 
 
 def _tracked(table: Path, progress: Progress) -> Iterator[NucleusTable]:
