@@ -26,6 +26,11 @@ def test_every_named_channel_of_a_file_is_read_on_its_own(tmp_path: Path) -> Non
         assert [int(source.read(plane)[0, 0]) for plane in planes.values()] == [0, 12, 24]
 
 
+def test_a_single_channel_keeps_its_name(tmp_path: Path) -> None:
+    with open_image(named(tmp_path / "a.ome.tif", ["DAPI"])) as source:
+        assert list(channel_planes(source, None)) == ["DAPI"]
+
+
 def test_channels_of_one_name_stay_apart(tmp_path: Path) -> None:
     with open_image(named(tmp_path / "a.ome.tif", ["GFP", "GFP", "???"])) as source:
         assert list(channel_planes(source, 0)) == ["GFP", "GFP_1", "channel"]

@@ -21,6 +21,17 @@ def test_lengths_become_pixels() -> None:
     assert (settings.expand, settings.neighbour_radius, settings.groups) == (6, 100, ("shape",))
 
 
+@pytest.mark.parametrize(
+    ("expand", "radius", "message"),
+    [(1001, 100, "expand: expected at most 1000 pixels, got 1001"), (None, 0, "neighbour_radius: expected a positive")],
+)
+def test_cells_beyond_memory_and_neighbours_of_no_distance_are_refused(
+    expand: float | None, radius: float, message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        resolve_settings("shape", expand, radius, None)
+
+
 def test_cells_can_be_made_without_measures() -> None:
     settings = resolve_settings(None, 5, 100, None)
     assert settings is not None

@@ -17,7 +17,14 @@ from nucleus_unet.measures.textures import require_texture
 _COLOURS = ("red", "green", "blue")
 
 
-def channel_planes(source: ImageSource, channel: int | str | None) -> dict[str, ScenePlane]:
+def channel_planes(
+    source: ImageSource,
+    channel: int | str | None,
+    *,
+    scene: int | str | None = None,
+    time: int | None = None,
+    z: int | None = None,
+) -> dict[str, ScenePlane]:
     """Return the plane of every channel of a source, by a plain name.
 
     Parameters
@@ -26,28 +33,35 @@ def channel_planes(source: ImageSource, channel: int | str | None) -> dict[str, 
         The source.
     channel
         Channel that is segmented, as `ImageSource.plane` takes it. It matters only where nothing says what pages are.
+    scene, time, z
+        See `ImageSource.plane`.
 
     Returns
     -------
     dict of str to ScenePlane
         Names have letters, digits and underscores. A colour image is one channel without a name.
     """
-    scene = source.scene()
-    sizes = scene.sizes
+    described = source.scene(scene)
+    sizes = described.sizes
+
+    def plane(number: int | str | None) -> ScenePlane:
+        return source.plane(scene=scene, time=time, z=z, channel=number)
+
     if sizes.get("Q", 1) > 1 and channel not in (None, "rgb"):
-        return {f"channel_{number}": source.plane(channel=number) for number in range(sizes["Q"])}
-    kinds = scene.channels if "C" in sizes else scene.samples
+        return {f"channel_{number}": plane(number) for number in range(sizes["Q"])}
+    kinds = described.channels if "C" in sizes else described.samples
     numbered = [(number, each) for number, each in enumerate(kinds) if each.kind != "alpha"]
     are_colours = [number for number, each in numbered if each.kind == "colour"] == [0, 1, 2]
-    if are_colours or channel == "rgb" or len(numbered) < 2:
-        name = "" if are_colours or channel == "rgb" or not scene.channels else plain_name(numbered[0][1].name)
-        return {name: source.plane(channel="rgb" if channel == "rgb" else None)}
+    if are_colours or channel == "rgb":
+        return {"": plane("rgb" if channel == "rgb" else None)}
+    if "C" not in sizes and len(numbered) < 2:
+        return {"": plane(None)}
     planes: dict[str, ScenePlane] = {}
     for number, each in numbered:
         name = plain_name(each.name)
         while name in planes:
             name = f"{name}_{number}"
-        planes[name] = source.plane(channel=number)
+        planes[name] = plane(number)
     return planes
 
 

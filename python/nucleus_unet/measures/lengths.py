@@ -11,8 +11,6 @@ from nucleus_unet.errors import SettingsError
 
 _TEXT = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(px|pixels?|um|µm|μm|microns?)?\s*")
 _EXPECTED = 'a number of pixels such as 8, or of micrometres such as "4 um"'
-# No kernel takes longer distances.
-_MOST_PIXELS = 10_000
 
 
 class Length(NamedTuple):
@@ -29,7 +27,7 @@ class Length(NamedTuple):
     value: float
     in_micrometres: bool
 
-    def pixels(self, name: str, mpp: float | None) -> float:
+    def pixels(self, name: str, mpp: float | None, *, most: float = math.inf) -> float:
         """Return the length in pixels.
 
         Parameters
@@ -38,11 +36,13 @@ class Length(NamedTuple):
             Of the option, for the message.
         mpp
             Micrometres per pixel, if known.
+        most
+            Greatest number of pixels.
 
         Raises
         ------
         SettingsError
-            If the length is in micrometres and the pixel size is not known, or if it is very long.
+            If the length is in micrometres and the pixel size is not known, or if it is too long.
 
         Examples
         --------
@@ -55,8 +55,8 @@ class Length(NamedTuple):
                 "with mpp= (--mpp)"
             )
         length = self.value / mpp if self.in_micrometres and mpp is not None else self.value
-        if length > _MOST_PIXELS:
-            raise SettingsError(f"{name}: expected at most {_MOST_PIXELS} pixels, got {length:g}")
+        if length > most:
+            raise SettingsError(f"{name}: expected at most {most:g} pixels, got {length:g}")
         return length
 
 

@@ -22,6 +22,9 @@ GROUPS = {
 BACKGROUND_REACH = 10
 """Pixels around the box of a cell in which its background is measured."""
 
+# Parts of slides that are read around nuclei grow with it.
+_MOST_EXPANSION = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureSettings:
@@ -102,13 +105,16 @@ def resolve_settings(
     Raises
     ------
     SettingsError
-        If a length is in micrometres and the pixel size is not known.
+        If a length is in micrometres and the pixel size is not known, or if it is 0 or too long.
     """
     if groups is None and expand is None:
         return None
+    radius = parse_length("neighbour_radius", neighbour_radius).pixels("neighbour_radius", mpp)
+    if radius == 0:
+        raise SettingsError("neighbour_radius: expected a positive length, got 0")
     return MeasureSettings(
         groups=() if groups is None else parse_groups("measure", groups),
-        expand=None if expand is None else parse_length("expand", expand).pixels("expand", mpp),
-        neighbour_radius=parse_length("neighbour_radius", neighbour_radius).pixels("neighbour_radius", mpp),
+        expand=None if expand is None else parse_length("expand", expand).pixels("expand", mpp, most=_MOST_EXPANSION),
+        neighbour_radius=radius,
         mpp=mpp,
     )
