@@ -144,12 +144,27 @@ def read_notes(path: Path) -> dict[str, str]:
     DataError
         If the file is damaged.
     """
+    metadata = _metadata(path).metadata or {}
+    return {key.decode(): value.decode(errors="replace") for key, value in metadata.items()}
+
+
+def count_groups(path: Path) -> int:
+    """Return the number of groups that `read_table` yields.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged.
+    """
+    return int(_metadata(path).num_row_groups)
+
+
+def _metadata(path: Path) -> Any:
     arrow = pyarrow()
     try:
-        metadata = arrow.parquet.read_metadata(path).metadata or {}
+        return arrow.parquet.read_metadata(path)
     except arrow.ArrowException as error:
         raise DataError(f"{path} is damaged: delete it, then repeat the same run ({error})") from error
-    return {key.decode(): value.decode(errors="replace") for key, value in metadata.items()}
 
 
 def _schema(arrow: Any, table: NucleusTable) -> Any:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet import _core
 from nucleus_unet.exports.nucleus_table import NucleusTable, empty_table
-from nucleus_unet.exports.parquet import TableWriter, read_notes, read_table
+from nucleus_unet.exports.parquet import TableWriter, count_groups, read_notes, read_table
 from nucleus_unet.io.atomic import written_atomically
 from nucleus_unet.io.plane import Plane
 from nucleus_unet.io.source import open_image
@@ -79,7 +79,7 @@ def measure_slide(
 
 def _tracked(table: Path, progress: Progress) -> Iterator[NucleusTable]:
     """Yield groups of nuclei without further measures, at least one."""
-    groups = sum(1 for _ in read_table(table))
+    groups = count_groups(table)
     nuclei = read_table(table)
     for _ in tracker("measuring", show=progress)(range(groups)):
         yield dataclasses.replace(next(nuclei), measures={}, cell=None)
