@@ -13,9 +13,10 @@ import tifffile
 from helpers.images import draw_discs
 from helpers.slides import RESULTS
 from nucleus_unet import Segmenter
-from nucleus_unet.errors import SettingsError
+from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.exports import parquet
 from nucleus_unet.slides import measuring
+from nucleus_unet.slides.export import export_slide
 from nucleus_unet.slides.writers import cells
 from numpy.typing import NDArray
 
@@ -144,6 +145,16 @@ def test_cells_and_rings_are_exported_as_label_images(
     result.save(tmp_path / f"a.{chosen}.tif")
     found = tifffile.imread(tmp_path / f"a.{chosen}.tif")
     np.testing.assert_array_equal(found, expected.cells if chosen == "cells" else expected.rings)
+
+
+@pytest.mark.parametrize("note", ["{", "[]", "{}", '{"expand": "far"}', '{"expand": -1}'])
+def test_a_damaged_note_of_the_cells_is_told(segmenter: Segmenter, tmp_path: Path, note: str) -> None:
+    segmenter.predict_slide(np.zeros((70, 200), np.uint8), out=tmp_path / "slide", expand=3)
+    table = tmp_path / "slide" / "nuclei.parquet"
+    with table.open("wb") as file, parquet.TableWriter(file, notes={"measures": note}):
+        pass
+    with pytest.raises(DataError, match=r"nuclei\.parquet is damaged: delete it, then repeat the same run"):
+        export_slide(tmp_path / "slide", tmp_path / "out", formats=["cells"])
 
 
 def test_bad_options_are_refused_before_the_slide_is_read(segmenter: Segmenter, tmp_path: Path) -> None:

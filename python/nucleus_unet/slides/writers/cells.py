@@ -13,7 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
-from nucleus_unet.errors import SettingsError
+from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.exports.parquet import read_notes
 from nucleus_unet.io.atomic import written_atomically
 from nucleus_unet.io.plane import Plane
@@ -78,11 +78,18 @@ def expansion_of(folder: Path) -> float:
     ------
     SettingsError
         If the run has no cells.
+    DataError
+        If the table of the run is damaged.
     """
-    settings = json.loads(read_notes(folder / TABLE).get("measures", "{}"))
-    if settings.get("expand") is None:
+    try:
+        expand = json.loads(read_notes(folder / TABLE).get("measures", '{"expand": null}'))["expand"]
+        if expand is not None and not 0 <= float(expand) < math.inf:
+            raise ValueError(f"got {expand!r}")
+    except (ValueError, TypeError, LookupError) as error:
+        raise DataError(f"{folder / TABLE} is damaged: delete it, then repeat the same run ({error})") from error
+    if expand is None:
         raise SettingsError(f"{folder}: there are no cells: repeat the same run with expand= (--expand), such as 8")
-    return float(settings["expand"])
+    return float(expand)
 
 
 def _tiles(
