@@ -37,7 +37,7 @@ def stain_densities(image: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
     --------
     >>> brown = np.array([[[120, 70, 30]]], np.uint8)
     >>> {name: round(float(density[0, 0]), 2) for name, density in stain_densities(brown).items()}
-    {'haematoxylin': 0.1, 'dab': 1.06}
+    {'haematoxylin': 0.02, 'dab': 1.21}
     """
     if image.dtype == np.uint8:
         steps, most = image.astype(np.intp), 255
