@@ -17,7 +17,7 @@ from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.exports import parquet
 from nucleus_unet.slides import measuring
 from nucleus_unet.slides.export import export_slide
-from nucleus_unet.slides.writers import cells
+from nucleus_unet.slides.writers import cells, outlines
 from numpy.typing import NDArray
 
 OPTIONS: dict[str, Any] = {"measure": "intensity,shape,neighbours", "expand": 6, "neighbour_radius": 40}
@@ -145,6 +145,21 @@ def test_cells_and_rings_are_exported_as_label_images(
     result.save(tmp_path / f"a.{chosen}.tif")
     found = tifffile.imread(tmp_path / f"a.{chosen}.tif")
     np.testing.assert_array_equal(found, expected.cells if chosen == "cells" else expected.rings)
+
+
+def test_the_summary_names_all_files_of_larger_outlines(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlines, "MAX_FILE_BYTES", 60_000)
+    before = segmenter.predict_slide(mosaic[0], out=tmp_path)
+    few = json.loads((tmp_path / "summary.json").read_text())["files"]
+    segmenter.predict_slide(mosaic[0], out=tmp_path, **OPTIONS)
+    many = json.loads((tmp_path / "summary.json").read_text())["files"]
+    assert len(many) > len(few)
+    assert {path.name for path in tmp_path.glob("nuclei*.geojson.gz")} <= set(many)
+    (tmp_path / many[-2]).unlink()
+    assert len(segmenter.predict_slide(mosaic[0], out=tmp_path, **OPTIONS)) == len(before)
+    assert (tmp_path / many[-2]).exists()
 
 
 @pytest.mark.parametrize("note", ["{", "[]", "{}", '{"expand": "far"}', '{"expand": -1}'])

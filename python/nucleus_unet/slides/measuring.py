@@ -30,7 +30,7 @@ from nucleus_unet.progress import Progress, tracker
 from nucleus_unet.slides.executors.shards import lock_run
 from nucleus_unet.slides.neighbours import NeighbourWindow
 from nucleus_unet.slides.writers.outlines import OutlineWriter
-from nucleus_unet.slides.writers.results import LABELS, TABLE
+from nucleus_unet.slides.writers.results import LABELS, TABLE, list_outlines
 
 # Nuclei whose boxes begin in one square of this side, in pixels, are measured together.
 _SIDE = 1024
@@ -75,6 +75,7 @@ def measure_slide(
                 measured = dataclasses.replace(measured, measures=measures)
                 writer.add(measured)
                 outlines.add(measured)
+        list_outlines(folder, outlines.paths)
 
 
 def _tracked(table: Path, progress: Progress) -> Iterator[NucleusTable]:
