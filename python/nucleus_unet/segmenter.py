@@ -186,7 +186,7 @@ class Segmenter:
         -------
         Segmentation, iterator of Segmentation, StackResult, or list of Segmentation
             A `Segmentation` for one plane. An iterator if ``scene``, ``time`` or ``z`` is a range or ``"all"``, which
-            segments planes as it advances; ``place`` says which each is. A `StackResult` with ``out``. A list for several.
+            segments planes as it advances; ``place`` says which each is. A `StackResult` with ``out``. A list for many.
 
         Raises
         ------
