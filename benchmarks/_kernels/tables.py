@@ -22,7 +22,9 @@ def contests(scenes: Scenes, threads: int) -> Iterator[Contest]:
     for case, labels in cases.items():
         yield _measuring(case, labels, threads)
     yield _measuring_intensity("mosaic", scenes.mosaic, threads)
+    yield _measuring_statistics("mosaic", scenes.mosaic, threads)
     yield _measuring_shape("mosaic", scenes.mosaic, threads)
+    yield _finding_neighbours("250,000 points", threads)
     for case, labels in cases.items():
         yield _overlap(case, labels, threads)
 
@@ -72,6 +74,69 @@ def _measuring_intensity(case: str, labels: Labels, threads: int) -> Contest:
         MEASURE,
         ("regionprops_table",),
     )
+
+
+def _measuring_statistics(case: str, labels: Labels, threads: int) -> Contest:
+    intensity = np.random.default_rng(0).random(labels.shape, np.float32)
+    peers: dict[str, Task] = {}
+    if installed("scipy"):
+        from scipy import ndimage
+
+        present = np.arange(1, int(labels.max()) + 1)
+        functions = (ndimage.mean, ndimage.standard_deviation, ndimage.minimum, ndimage.maximum, ndimage.sum_labels)
+
+        def by_scipy() -> NDArray[np.float64]:
+            found = [function(intensity, labels, present) for function in functions]
+            return np.column_stack([*found, ndimage.median(intensity, labels, present)])
+
+        peers["scipy"] = by_scipy
+    if installed("skimage") and labels.max() < 10_000:
+        from skimage.measure import regionprops_table
+
+        properties = ("intensity_mean", "intensity_std", "intensity_min", "intensity_max", "intensity_median")
+        peers["regionprops_table"] = lambda: regionprops_table(labels, intensity, properties)["intensity_mean"]
+    return Contest(
+        "intensity statistics",
+        case,
+        threads,
+        lambda: _core.statistics(labels, intensity, percents=[50.0], threads=threads)[1],
+        peers,
+        _same_statistics,
+        MEASURE,
+    )
+
+
+def _same_statistics(ours: NDArray[np.float64], name: str, theirs: NDArray[np.float64]) -> None:
+    np.testing.assert_allclose(ours if name == "scipy" else ours[:, 0], theirs, rtol=1e-4)
+
+
+def _finding_neighbours(case: str, threads: int) -> Contest:
+    points = np.random.default_rng(0).uniform(0, 10_000, (250_000, 2))
+    radius = 100.0
+    peers: dict[str, Task] = {}
+    if installed("scipy"):
+        from scipy.spatial import cKDTree
+
+        def by_scipy() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+            tree = cKDTree(points)
+            nearest = tree.query(points, 2, workers=threads)[0][:, 1]
+            return nearest, tree.query_ball_point(points, radius, return_length=True, workers=threads) - 1
+
+        peers["scipy"] = by_scipy
+    return Contest(
+        "nearest neighbours",
+        case,
+        threads,
+        lambda: _core.neighbours(points, radius, threads=threads),
+        peers,
+        _same_neighbours,
+        None,
+    )
+
+
+def _same_neighbours(ours: tuple[Any, ...], _: str, theirs: tuple[Any, ...]) -> None:
+    np.testing.assert_allclose(ours[0], np.where(theirs[0] <= 100, theirs[0], np.nan))
+    np.testing.assert_array_equal(ours[1], theirs[1])
 
 
 def _measuring_shape(case: str, labels: Labels, threads: int) -> Contest:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "__version__",
+    "backgrounds",
     "blend_tiles",
     "check_outlines",
     "clear_border",
@@ -34,6 +35,7 @@ __all__ = [
     "mask_to_coco",
     "measure",
     "merge_mask_pngs",
+    "neighbours",
     "overlaps",
     "relabel_sequential",
     "resample_labels",
@@ -43,6 +45,7 @@ __all__ = [
     "shapes",
     "simplify_ring",
     "smooth_labels",
+    "statistics",
     "watershed",
 ]
 
@@ -245,13 +248,49 @@ def shapes(
     NDArray[np.float64],
     NDArray[np.float64],
     NDArray[np.float64],
+    NDArray[np.float64],
     NDArray[np.float32] | None,
 ]:
     """Measure the shape of every nucleus, behind `nucleus_unet.masks.regionprops_table`.
 
     Returns labels and areas (N,), lengths of the longer and the shorter axis (N, 2), eccentricities, orientations,
-    perimeters and convex areas (N,), and least and greatest intensities (N, 2) or None. Raises MaskError as `measure`
-    does.
+    perimeters and convex areas (N,), greatest and least Feret diameters (N, 2), and least and greatest intensities
+    (N, 2) or None. Raises MaskError as `measure` does.
+    """
+
+def statistics(
+    labels: NDArray[np.uint32],
+    intensity: NDArray[np.float32],
+    *,
+    percents: list[float],
+    threads: int | None = None,
+) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
+    """Measure an intensity image over every label: (labels present (N,), statistics (N, 5 + P)).
+
+    The statistics are mean, standard deviation of the population, least, greatest, sum, and P percentiles (linear
+    between values). They depend on the pixels of the label alone, to the last bit. Raises MaskError as `measure` does,
+    SettingsError where a percentile is not 0 to 100.
+    """
+
+def backgrounds(
+    labels: NDArray[np.uint32],
+    intensity: NDArray[np.float32],
+    boxes: NDArray[np.int64],
+    *,
+    threads: int | None = None,
+) -> NDArray[np.float64]:
+    """Find the median of the pixels without a label in each of N boxes (N, 4), clipped to the image.
+
+    Boxes are as `measure` has them. The median of no pixel is not-a-number. Raises MaskError as `measure` does.
+    """
+
+def neighbours(
+    points: NDArray[np.float64], radius: float, *, threads: int | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Find the distance from each of N points (N, 2) to the nearest other one, and the number within the radius.
+
+    The distance is not-a-number where no other point lies within the radius. Raises SettingsError where the radius is
+    not a positive number.
     """
 
 def contours(labels: NDArray[np.uint32]) -> list[list[list[NDArray[np.int32]]]]:
@@ -323,8 +362,11 @@ def geojson_features(
     intensity: NDArray[np.float64],
     probability: NDArray[np.float32],
     namespace: bytes,
+    cells: list[bytes] | None = None,
+    names: list[str] | None = None,
+    values: NDArray[np.float64] | None = None,
 ) -> list[bytes]:
-    """Write outlines that `contours_wkb` made as the features of GeoJSON that QuPath reads as detections.
+    """Write outlines that `contours_wkb` made as the features of GeoJSON that QuPath reads as detections or cells.
 
     Parameters
     ----------
@@ -334,6 +376,12 @@ def geojson_features(
         As `nucleus_unet.Segmentation.table` has them; what is not finite is left out.
     namespace
         A UUID of 16 bytes: the id of a feature is the version 5 UUID of its first vertex ``x,y`` in it.
+    cells
+        Outlines of the cells around the nuclei, if there are any.
+    names
+        Of K further measurements, as JSON strings.
+    values : (N, K) float64
+        Further measurements, C-contiguous; they are written with six digits, and left out where they are not finite.
 
     Returns
     -------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 
 from nucleus_unet import _core
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.exports.data_frame import data_frame
 from nucleus_unet.io.paths import check_path
 from nucleus_unet.io.selection import Place
 from nucleus_unet.preprocessing.normalisation import grey_values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from pandas import DataFrame
 
     from nucleus_unet.exports.nucleus_table import NucleusTable
     from nucleus_unet.plan import Plan
@@ -68,6 +71,10 @@ class Segmentation:
         Pixel size of the image in micrometres, if an option or the file gives it.
     place : Place
         Where in its file the image lies: ``place.scene``, ``place.scene_name``, ``place.frame``, ``place.plane``.
+    cells : NDArray[np.uint32] (H, W) or None
+        Label image of the cells around the nuclei, if ``expand`` was given. A cell has the label of its nucleus.
+    measures
+        Columns of the table that ``measure`` asked for, by name.
     """
 
     labels: NDArray[np.uint32]
@@ -77,6 +84,8 @@ class Segmentation:
     maps: NDArray[np.uint8] | None = field(default=None, repr=False)
     mpp: float | None = None
     place: Place = Place()  # noqa: RUF009
+    cells: NDArray[np.uint32] | None = field(default=None, repr=False)
+    measures: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.probabilities)
@@ -119,7 +128,7 @@ class Segmentation:
 
         ``label``; ``row`` and ``column`` of the centroid; ``top``, ``left``, ``bottom``, ``right`` of the half-open
         bounding box; ``area`` in pixels; ``intensity``, the mean of the image over the nucleus (of the mean of the
-        channels, in colour); ``probability``, the mean foreground probability.
+        channels, in colour); ``probability``, the mean foreground probability; and `measures`.
         """
         grey, unit = grey_values(self.image, self.plan.intensity_range)
         labels, area, box, centroid, intensity, _ = _core.measure(self.labels, intensity=grey)
@@ -135,7 +144,23 @@ class Segmentation:
             "area": area,
             "intensity": intensity * unit,
             "probability": self.probabilities,
+            **self.measures,
         }
+
+    @property
+    def rings(self) -> NDArray[np.uint32] | None:
+        """Label image of the cells without their nuclei, (H, W); None without cells."""
+        return None if self.cells is None else np.where(self.labels > 0, np.uint32(0), self.cells)
+
+    def to_pandas(self) -> DataFrame:
+        """Return the table as a data frame, with the labels as its index (needs the ``pandas`` extra).
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        return data_frame(self.table)
 
     def to_rle(self, path: Path | str | None = None, *, image_id: str = "image") -> dict[int, str]:
         """Encode each nucleus as the 2018 Data Science Bowl has it, and write the CSV if a path is given.
@@ -174,7 +199,7 @@ class Segmentation:
         Returns
         -------
         dict
-            A GeoJSON FeatureCollection.
+            A GeoJSON FeatureCollection, of cells if ``expand`` was given.
 
         Raises
         ------
@@ -187,7 +212,7 @@ class Segmentation:
             (".geojson", ".json")
         ):
             raise SettingsError(f"{path}: expected a name ending in .geojson or .json, or one of these with .gz")
-        collection = feature_collection(self.labels, self.table)
+        collection = feature_collection(self.outlined)
         if path is not None:
             write_geojson(Path(path), collection)
         parsed: dict[str, Any] = json.loads(collection)
@@ -198,19 +223,27 @@ class Segmentation:
         """The table with the outline of every nucleus, as exports take it."""
         from nucleus_unet.exports.nucleus_table import NucleusTable
 
-        return NucleusTable(**self.table, outline=_core.contours_wkb(self.labels, (0, 0)))
+        first = {name: column for name, column in self.table.items() if name not in self.measures}
+        return NucleusTable(
+            **first,
+            outline=_core.contours_wkb(self.labels, (0, 0)),
+            measures=self.measures,
+            cell=None if self.cells is None else _core.contours_wkb(self.cells, (0, 0)),
+        )
 
     def save(self, path: Path | str, *, file_format: str | None = None) -> Path:
         """Write the nuclei to a file; its suffix chooses the format.
 
         ================================== ==================================================================
         ``.tif``, ``.tiff``                label image, uint32, with the pixel size
+        ``.cells.tif``, ``.rings.tif``     label image of the cells, and of the cells without their nuclei
         ``.csv``                           table, one row for each nucleus
         ``.rle.csv``                       run-length encoding of the 2018 Data Science Bowl
         ``.geojson``, ``.json``, and .gz   polygons, which QuPath opens as detections
         ``.coco.json``                     COCO instances
         ``.parquet``                       GeoParquet: table and outlines (needs the ``slides`` extra)
         ``.ome.zarr``, ``.zarr``           label image as OME-Zarr 0.5 (needs the ``zarr`` extra)
+        ``.roi.zip``, ``.zip``             ImageJ ROI set, which the ROI Manager of Fiji opens
         ``.png``                           the image with outlines drawn on it
         ================================== ==================================================================
 
@@ -239,7 +272,7 @@ class Segmentation:
         if file_format is not None:
             check_formats([file_format])
         target = check_path(path, "path")
-        save(target, self.labels, self.outlined, self.image, mpp=self.mpp, file_format=file_format)
+        save(target, self.labels, self.outlined, self.image, mpp=self.mpp, file_format=file_format, cells=self.cells)
         return target
 
     def plot(self, ax: Axes | None = None) -> Axes:

@@ -172,9 +172,8 @@ class Segmenter:
             (H, W, C) with C = 1, 3 or 4 (alpha), of bool, integers or floating point numbers, from numpy, zarr, dask,
             torch, xarray or Pillow; or a list, tuple or generator of these, which gives a list of results.
         out
-            Folder for the results of several planes: a stack of label images and one table. They are written plane by
-            plane, so that memory does not grow with their number. A call that was interrupted or killed resumes when it
-            is made again. A finished one does nothing.
+            Folder for the results of several planes: a stack of label images and one table, written plane by plane. A
+            call that was interrupted or killed resumes when it is made again. A finished one does nothing.
         formats
             With ``out``, what to write: ``"tif"`` (OME-TIFF with the axes TZYX), ``"csv"``, ``"parquet"`` (needs the
             ``slides`` extra), ``"ctc"`` (label images as the Cell Tracking Challenge has them).
@@ -186,9 +185,8 @@ class Segmenter:
         Returns
         -------
         Segmentation, iterator of Segmentation, StackResult, or list of Segmentation
-            A `Segmentation` for one plane. An iterator if ``scene``, ``time`` or ``z`` is a range or ``"all"``: planes
-            are read and segmented as it advances, and ``place`` of each says which one it is. A `StackResult` with
-            ``out``. A list for several images.
+            A `Segmentation` for one plane. An iterator if ``scene``, ``time`` or ``z`` is a range or ``"all"``, which
+            segments planes as it advances; ``place`` says which each is. A `StackResult` with ``out``. A list for many.
 
         Raises
         ------
@@ -208,6 +206,8 @@ class Segmenter:
             if out is not None or parsed.selection.several:
                 raise SettingsError("several planes are of one image: call predict for each image")
             return list(segment_images(self.bundle, self.engine, several, parsed))
+        if (out is not None or parsed.selection.several) and (parsed.measure or parsed.expand is not None):
+            raise SettingsError("measure, expand: expected one plane, got several; call predict for each plane")
         segment = functools.partial(segment_plane, self.bundle, self.engine)
         if out is not None:
             from nucleus_unet.stacks.planes import write_planes
@@ -340,7 +340,8 @@ class Segmenter:
             Folder for the results and for intermediate files.
         shard
             Do one share of the work: ``(3, 20)`` is the third of twenty shares. Shards may run at the same time, on
-            machines of one kind that share a file system. They do not wait for each other.
+            machines of one kind that share a file system. They do not wait for each other. Shards are not measured:
+            give ``measure`` and ``expand`` with ``merge`` too.
         merge
             Write the results of all shards. They are equal to the byte to those of one machine. The call is refused if
             a shard is missing; without ``merge`` the missing work is done now. Give the same options as for the shards.

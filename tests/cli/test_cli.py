@@ -220,6 +220,27 @@ def test_the_version_is_said() -> None:
     assert (result.returncode, result.stdout) == (0, f"nucleus-unet {__version__}\n")
 
 
+def test_predict_measures_and_writes_cells(tmp_path: Path) -> None:
+    image = EXAMPLES / "images" / "fluorescence_small.png"
+    options = ("--measure", "shape,intensity", "--expand", "2.5um", "--mpp", "0.5")
+    result = run("predict", image, "--out", tmp_path, *options, "--format", "tif,cells,rings,csv,roi")
+    assert result.returncode == 0, result.stderr
+    labels, cells, rings = (
+        tifffile.imread(tmp_path / f"fluorescence_small{suffix}") for suffix in (".tif", ".cells.tif", ".rings.tif")
+    )
+    np.testing.assert_array_equal(np.where(labels > 0, labels, rings), cells)
+    header = (tmp_path / "fluorescence_small.csv").read_text().splitlines()[0].split(",")
+    assert {"cell_area_um2", "ring_grey_mean"} <= set(header)
+
+
+def test_cells_without_a_distance_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    image = EXAMPLES / "images" / "fluorescence_small.png"
+    result = run("predict", image, "--out", tmp_path / "out", "--format", "tif,cells")
+    assert result.returncode == 2
+    assert "cells and rings need cells: give --expand" in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists()
+
+
 def test_help_names_every_command() -> None:
     result = run("--help")
     assert result.returncode == 0

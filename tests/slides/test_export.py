@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+import roifile
 import yaozarrs
 import zarr
 from helpers.slide_results import LABELS, PICTURE, SHAPE, Run, collected, written
@@ -25,7 +26,8 @@ from hypothesis.extra import numpy as hnp
 from nucleus_unet import _core
 from nucleus_unet.cli import app
 from nucleus_unet.errors import DataError, MissingExtraError, SettingsError
-from nucleus_unet.exports.names import FORMATS
+from nucleus_unet.exports.names import CELL_FORMATS, FORMATS
+from nucleus_unet.exports.nucleus_table import NucleusTable
 from nucleus_unet.exports.rle import encode_outline
 from nucleus_unet.masks import labels_to_kaggle
 from nucleus_unet.slides.export import export_slide
@@ -46,7 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="module")
 def exported(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("exported")
-    export_slide(run.folder, out, formats=list(FORMATS))
+    export_slide(run.folder, out, formats=[name for name in FORMATS if name not in CELL_FORMATS])
     return out
 
 
@@ -91,6 +93,20 @@ def test_a_slide_without_nuclei_keeps_a_line_in_the_csv(tmp_path: Path) -> None:
     coco = json.loads((tmp_path / "nuclei.coco.json").read_text())
     assert coco["images"] == [{"id": 1, "file_name": "x.svs", "height": 40, "width": 50}]
     assert coco["annotations"] == []
+
+
+def test_the_roi_set_names_every_nucleus_and_holds_its_box(exported: Path, run: Run) -> None:
+    rois = {int(roi.name): roi for roi in roifile.roiread(exported / "nuclei.roi.zip")}
+    assert list(rois) == list(range(1, LABELS.max() + 1))
+    _, _, boxes, _, _, _ = _core.measure(LABELS)
+    found = [(roi.top, roi.left, roi.bottom, roi.right) for roi in rois.values()]
+    np.testing.assert_array_equal(found, boxes)
+
+
+def test_cells_of_a_run_without_cells_are_refused(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"there are no cells: repeat the same run with expand= \(--expand\)"):
+        export_slide(run.folder, tmp_path / "out", formats=["geojson", "cells"])
+    assert not (tmp_path / "out").exists()
 
 
 def test_pycocotools_reads_the_very_masks(exported: Path, run: Run) -> None:
@@ -152,7 +168,7 @@ def test_an_export_that_fails_leaves_nothing(run: Run, tmp_path: Path) -> None:
 
 
 def test_formats_and_folders_that_are_none_are_refused(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"format: expected some of tif, csv, .*, got txt"):
+    with pytest.raises(SettingsError, match=r"format: expected some of tif, .*, got txt"):
         export_slide(run.folder, tmp_path, formats=["rle", "txt"])
     with pytest.raises(SettingsError, match="expected the folder of a finished run"):
         export_slide(tmp_path, tmp_path, formats=["rle"])
@@ -258,12 +274,12 @@ def test_no_file_of_outlines_takes_its_name_before_all_do(
     assert len(earlier) > 2
     monkeypatch.setattr(results_outlines, "MAX_FILE_BYTES", 3000)
 
-    def interrupted(outlines: list[bytes], **measured: Any) -> Iterator[bytes]:
-        yield from features(outlines, **measured)[:30]
+    def interrupted(nuclei: NucleusTable) -> Iterator[bytes]:
+        yield from features(nuclei)[:30]
         raise KeyboardInterrupt
 
-    features = results_outlines.features
-    monkeypatch.setattr(results_outlines, "features", interrupted)
+    features = results_outlines.table_features
+    monkeypatch.setattr(results_outlines, "table_features", interrupted)
     with pytest.raises(KeyboardInterrupt):
         export_slide(run.folder, tmp_path, formats=["geojson"])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == earlier

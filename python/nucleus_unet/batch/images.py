@@ -17,6 +17,9 @@ from nucleus_unet.inference.segment import segment
 from nucleus_unet.io.paths import check_path
 from nucleus_unet.io.selection import Place
 from nucleus_unet.io.source import open_image
+from nucleus_unet.measures.channels import channel_planes, check_measurable
+from nucleus_unet.measures.image import measure_image
+from nucleus_unet.measures.settings import resolve_settings
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.options import PredictOptions
 from nucleus_unet.progress import Progress, tracker
@@ -42,8 +45,15 @@ def segment_image(bundle: Bundle, engine: Engine, image: Image, options: Predict
     with open_image(image, axes=options.axes, channel_axis=options.channel_axis) as source:
         place = options.selection.places(source)[0]
         plane = options.selection.open(source, place)
-        pixels, mpp = source.read(plane), plane.mpp
-    return segment_plane(bundle, engine, pixels, mpp, place, options)
+        settings = resolve_settings(options.measure, options.expand, options.neighbour_radius, options.mpp or plane.mpp)
+        channels = {} if settings is None else channel_planes(source, options.selection, place)
+        if settings is not None:
+            check_measurable(channels.values(), settings)
+        found = segment_plane(bundle, engine, source.read(plane), plane.mpp, place, options)
+        if settings is None:
+            return found
+        measures, cells = measure_image(source, channels, found.image, found.labels, settings)
+    return dataclasses.replace(found, measures=measures, cells=cells)
 
 
 def segment_images(

@@ -20,6 +20,9 @@ _TYPED: dict[str, Any] = {
     **dict.fromkeys(("z", "time", "scene"), str | None),
     "min_area": float | None,
     "roi": Path | None,
+    "measure": str | None,
+    "expand": str | None,
+    "neighbour_radius": str,
 }
 
 

@@ -13,7 +13,8 @@ import typer
 from nucleus_unet.cli.inputs import Verbose, each_in_turn, end_with, tell_failure, tell_passed_over
 from nucleus_unet.cli.options import FormatsOrDefault, read_formats, with_options
 from nucleus_unet.cli.shared import Device, Model, Out, Precision, bundle_path
-from nucleus_unet.exports.names import FORMATS, STACK_FORMATS
+from nucleus_unet.errors import SettingsError
+from nucleus_unet.exports.names import CELL_FORMATS, FORMATS, STACK_FORMATS
 from nucleus_unet.options import PredictOptions
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def predict(
         _predict_stacks(segmenter, images, out, options, names, overwrite=overwrite, verbose=verbose)
         return
     names = read_formats(formats or "tif,geojson", FORMATS)
+    if set(names) & set(CELL_FORMATS) and options.expand is None:
+        raise SettingsError(f"format: {' and '.join(CELL_FORMATS)} need cells: give --expand, such as --expand 8")
     batch = prepare_batch(images, out, formats=names, overwrite=overwrite)
     tell_passed_over(batch.passed_over, names=verbose)
     segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from nucleus_unet.exports.nucleus_table import MEASURES, NucleusTable
+from numpy.typing import NDArray
+
+from nucleus_unet.exports.nucleus_table import NucleusTable, empty_table
 
 
 class TableCsvWriter:
@@ -22,13 +24,25 @@ class TableCsvWriter:
         self._text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         self._writer = csv.writer(self._text, lineterminator="\n")
 
+        self._started = False
+
     def __enter__(self) -> TableCsvWriter:
-        self._writer.writerow(MEASURES)
         return self
 
     def __exit__(self, *error: object) -> None:
+        if not self._started and error[0] is None:
+            self.add(empty_table())
         self._text.detach()
 
     def add(self, nuclei: NucleusTable) -> None:
-        """Write one row for each nucleus."""
-        self._writer.writerows(zip(*(values.tolist() for values in nuclei.measures().values()), strict=True))
+        """Write one row for each nucleus; first, the names of the columns."""
+        columns = nuclei.numbers()
+        if not self._started:
+            self._writer.writerow(columns)
+            self._started = True
+        self._writer.writerows(zip(*map(_cells, columns.values()), strict=True))
+
+
+def _cells(column: NDArray[Any]) -> list[Any]:
+    """Return values as CSV has them: what is not a number is left empty."""
+    return [None if value != value else value for value in column.tolist()]

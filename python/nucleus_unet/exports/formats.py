@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.errors import SettingsError
 from nucleus_unet.exports.coco import CocoWriter
 from nucleus_unet.exports.csv_table import TableCsvWriter
-from nucleus_unet.exports.geojson import CollectionWriter, decode_outlines, features, open_collection
-from nucleus_unet.exports.names import ZARR_VERSIONS, format_of, stem
+from nucleus_unet.exports.geojson import CollectionWriter, decode_outlines, open_collection, table_features
+from nucleus_unet.exports.imagej import RoiSetWriter
+from nucleus_unet.exports.names import CELL_FORMATS, ZARR_VERSIONS, format_of, stem
 from nucleus_unet.exports.nucleus_table import NucleusTable
 from nucleus_unet.exports.ome_zarr import write_label_zarr
 from nucleus_unet.exports.overlay import write_overlay_png
@@ -34,6 +36,7 @@ def save(
     *,
     mpp: float | None,
     file_format: str | None = None,
+    cells: NDArray[np.uint32] | None = None,
 ) -> None:
     """Write the nuclei of an image to a file.
 
@@ -51,8 +54,16 @@ def save(
         Pixel size in micrometres, if known.
     file_format
         Name of the format; by default the one that the file name means.
+    cells : NDArray[np.uint32] (H, W)
+        Label image of the cells, if there are any.
     """
     chosen = format_of(path) if file_format is None else file_format
+    if chosen in CELL_FORMATS:
+        if cells is None:
+            raise SettingsError(f"{path}: there are no cells: give expand= (--expand), such as expand=8")
+        rings = np.where(labels > 0, np.uint32(0), cells)
+        write_label_tiff(path, cells if chosen == "cells" else rings, mpp=mpp)
+        return
     if chosen == "tif":
         write_label_tiff(path, labels, mpp=mpp)
     elif chosen == "png":
@@ -94,15 +105,16 @@ def open_table_file(chosen: str, path: Path, *, shape: tuple[int, int], name: st
         elif chosen == "coco":
             with CocoWriter(file, shape=shape, name=name) as coco:
                 yield lambda nuclei: _add_to_coco(coco, nuclei)
+        elif chosen == "roi":
+            with RoiSetWriter(file) as rois:
+                yield rois.add
         else:
             with RleCsvWriter(file, height=shape[0], image_id=name) as rle:
                 yield lambda nuclei: _add_to_rle(rle, nuclei)
 
 
 def _add_to_geojson(collection: CollectionWriter, nuclei: NucleusTable) -> None:
-    for feature in features(
-        nuclei.outline, area=nuclei.area, intensity=nuclei.intensity, probability=nuclei.probability
-    ):
+    for feature in table_features(nuclei):
         collection.add(feature)
 
 

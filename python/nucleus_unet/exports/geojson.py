@@ -1,4 +1,4 @@
-"""GeoJSON (RFC 7946) of detections, in the form that QuPath reads and writes."""
+"""GeoJSON (RFC 7946) of detections or cells, in the form that QuPath reads and writes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import gzip
 import io
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
+from nucleus_unet.exports.nucleus_table import NucleusTable
 from nucleus_unet.io.atomic import write_atomically, written_atomically
 
 # The id of a nucleus derives from the position of its first vertex, so that equal results give equal files.
@@ -37,20 +38,27 @@ class _Writable(Protocol):
     def write(self, data: bytes, /) -> int: ...
 
 
-def feature_collection(labels: NDArray[np.uint32], table: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return a FeatureCollection with one detection for each nucleus.
+def feature_collection(nuclei: NucleusTable) -> bytes:
+    """Return a FeatureCollection with one detection or cell for each nucleus."""
+    return b"".join([HEAD, b",".join(table_features(nuclei)), TAIL])
 
-    Parameters
-    ----------
-    labels : NDArray[np.uint32] (H, W)
-        Label image, 0 background, nuclei 1 to N.
-    table
-        Columns of `nucleus_unet.Segmentation.table`.
-    """
-    outlines = _core.contours_wkb(labels, (0, 0))
-    probability = np.asarray(table["probability"], np.float32)
-    texts = features(outlines, area=table["area"], intensity=table["intensity"], probability=probability)
-    return b"".join([HEAD, b",".join(texts), TAIL])
+
+def table_features(nuclei: NucleusTable) -> list[bytes]:
+    """Return the GeoJSON feature of each nucleus: a cell if the table has cells, else a detection."""
+    names = list(nuclei.measures)
+    values = np.zeros((len(nuclei), len(names)))
+    for place, column in enumerate(nuclei.measures.values()):
+        values[:, place] = column
+    return _core.geojson_features(
+        nuclei.outline,
+        area=nuclei.area,
+        intensity=nuclei.intensity,
+        probability=np.asarray(nuclei.probability, np.float32),
+        namespace=NAMESPACE.bytes,
+        cells=nuclei.cell,
+        names=[json.dumps(name, ensure_ascii=False) for name in names],
+        values=values,
+    )
 
 
 def features(

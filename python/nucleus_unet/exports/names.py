@@ -26,6 +26,8 @@ class Format(NamedTuple):
 
 FORMATS = {
     "tif": Format((".tif", ".tiff"), "label image"),
+    "cells": Format((".cells.tif", ".cells.tiff"), "label image of the cells around the nuclei"),
+    "rings": Format((".rings.tif", ".rings.tiff"), "label image of the cells without their nuclei"),
     "csv": Format((".csv",), "table"),
     "parquet": Format((".parquet",), "GeoParquet: table and outlines"),
     "geojson": Format((".geojson", ".geojson.gz", ".json", ".json.gz"), "outlines, as QuPath opens them"),
@@ -33,6 +35,7 @@ FORMATS = {
     "rle": Format((".rle.csv",), "run-length encoding of the 2018 Data Science Bowl"),
     "omezarr": Format((".ome.zarr", ".zarr"), "label image as OME-Zarr 0.5"),
     "omezarr0.4": Format(("-0.4.ome.zarr",), "label image as OME-Zarr 0.4"),
+    "roi": Format((".roi.zip", ".zip"), "ImageJ ROI set, as the ROI Manager of Fiji opens it"),
     "png": Format((".png",), "picture with outlines"),
 }
 """By the names that the command line takes."""
@@ -46,7 +49,9 @@ STACK_FORMATS = {
 """The formats of several planes, by name."""
 
 ZARR_VERSIONS = {"omezarr": "0.5", "omezarr0.4": "0.4"}
-TABLE_FORMATS = ("csv", "parquet", "geojson", "coco", "rle")
+CELL_FORMATS = ("cells", "rings")
+"""The formats that need cells."""
+TABLE_FORMATS = ("csv", "parquet", "geojson", "coco", "rle", "roi")
 """The formats that are written nucleus by nucleus."""
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,7 +47,15 @@ class Nucleus(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class NucleusTable:
-    """Nuclei as columns of equal length. The columns are named as in `Nucleus`."""
+    """Nuclei as columns of equal length. The first columns are named as in `Nucleus`.
+
+    Attributes
+    ----------
+    measures
+        Further columns by name, of float64 or int64.
+    cell
+        Outlines of the cells around the nuclei, in the form of ``outline``. None if there are no cells.
+    """
 
     label: NDArray[np.uint32]
     row: NDArray[np.float64]
@@ -60,43 +68,56 @@ class NucleusTable:
     intensity: NDArray[np.float64]
     probability: NDArray[np.float32]
     outline: list[bytes]
+    measures: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    cell: list[bytes] | None = None
 
     def __len__(self) -> int:
         return len(self.outline)
 
     def __getitem__(self, part: slice) -> NucleusTable:
-        return NucleusTable(*[column[part] for column in self.columns])
+        return self._chosen(lambda column: column[part])
 
     def reordered(self, order: NDArray[np.intp]) -> NucleusTable:
         """Return the nuclei in another order."""
-        *numbers, outlines = self.columns
-        return NucleusTable(*[*(column[order] for column in numbers), [outlines[index] for index in order]])
+        return self._chosen(
+            lambda column: [column[index] for index in order] if isinstance(column, list) else column[order]
+        )
 
-    @property
-    def columns(self) -> list[Any]:
-        """All columns, in the order of the fields."""
-        return [getattr(self, field.name) for field in fields(self)]
-
-    def measures(self) -> dict[str, NDArray[Any]]:
+    def numbers(self) -> dict[str, NDArray[Any]]:
         """Return all columns but the outlines, by name."""
-        return {name: getattr(self, name) for name in MEASURES}
+        return {**{name: getattr(self, name) for name in NUMBERS}, **self.measures}
 
     def nuclei(self) -> Iterator[Nucleus]:
-        """Yield the nuclei one by one."""
-        *numbers, outlines = self.columns
-        for values in zip(*(column.tolist() for column in numbers), outlines, strict=True):
+        """Yield the nuclei one by one, without further measures."""
+        numbers = [getattr(self, name).tolist() for name in NUMBERS]
+        for values in zip(*numbers, self.outline, strict=True):
             yield Nucleus(*values)
 
+    def _chosen(self, choose: Callable[[Any], Any]) -> NucleusTable:
+        numbers: dict[str, Any] = {name: choose(getattr(self, name)) for name in NUMBERS}
+        return NucleusTable(
+            **numbers,
+            outline=choose(self.outline),
+            measures={name: choose(column) for name, column in self.measures.items()},
+            cell=None if self.cell is None else choose(self.cell),
+        )
 
-MEASURES = tuple(each.name for each in fields(NucleusTable) if each.name != "outline")
-"""Names of all columns but the outlines."""
+
+NUMBERS = tuple(name for name in Nucleus._fields if name != "outline")
+"""The names of the first columns, without the outlines."""
 
 
 def concatenate_tables(parts: Sequence[NucleusTable]) -> NucleusTable:
-    """Return one table with the nuclei of all parts, in order."""
-    *numbers, outlines = zip(*(part.columns for part in parts), strict=True)
-    columns: list[Any] = [*map(np.concatenate, numbers), [outline for part in outlines for outline in part]]
-    return NucleusTable(*columns)
+    """Return one table with the nuclei of all parts, in order. The parts have the same columns, or no nuclei."""
+    kept = [part for part in parts if len(part)] or parts[:1]
+    cells = [part.cell for part in kept if part.cell is not None]
+    numbers: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in kept]) for name in NUMBERS}
+    return NucleusTable(
+        **numbers,
+        outline=[outline for part in kept for outline in part.outline],
+        measures={name: np.concatenate([part.measures[name] for part in kept]) for name in kept[0].measures},
+        cell=[outline for part in cells for outline in part] if cells else None,
+    )
 
 
 def empty_table() -> NucleusTable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,13 +11,15 @@ import numpy as np
 
 from nucleus_unet import _core
 from nucleus_unet.errors import DataError
-from nucleus_unet.exports.nucleus_table import NucleusTable, concatenate_tables, empty_table
+from nucleus_unet.exports.nucleus_table import NUMBERS, NucleusTable, concatenate_tables, empty_table
 from nucleus_unet.extras import require
 
 # Rows of a row group. Because of the outlines they take tens of megabytes.
 _GROUP_ROWS = 2**14
 # By the first byte of the type in little-endian well-known binary.
 _GEOMETRY_TYPES = {3: "Polygon", 6: "MultiPolygon"}
+# Columns of outlines: of nuclei, and of cells if there are any.
+_OUTLINES = ("geometry", "cell_geometry")
 # Larger than any coordinate of a slide.
 _MAX_COORDINATE = 2**31
 
@@ -29,13 +31,16 @@ class TableWriter:
     ----------
     file
         Receives the Parquet file.
+    notes
+        Texts by name, which `read_notes` returns.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, *, notes: Mapping[str, str] | None = None) -> None:
+        self._notes = dict(notes or {})
         self._arrow = pyarrow()
-        arrow = self._arrow
-        self._schema = nucleus_schema(arrow)
-        self._writer = arrow.parquet.ParquetWriter(file, self._schema, compression="zstd", write_page_checksum=True)
+        self._file = file
+        self._schema: Any = None
+        self._writer: Any = None
         self._pending: list[NucleusTable] = []
         self._geometry = GeometryMetadata()
 
@@ -44,9 +49,10 @@ class TableWriter:
 
     def __exit__(self, *error: object) -> None:
         if error[0] is None:
-            self._write(concatenate_tables([empty_table(), *self._pending]))
-            self._writer.add_key_value_metadata(self._geometry.to_parquet())
-        self._writer.close()
+            self._write(concatenate_tables([*self._pending, empty_table()]))
+            self._writer.add_key_value_metadata({**self._geometry.to_parquet(), **self._notes})
+        if self._writer is not None:
+            self._writer.close()
 
     def add(self, nuclei: NucleusTable) -> None:
         """Add rows."""
@@ -60,8 +66,13 @@ class TableWriter:
             self._pending = [pending[complete:]]
 
     def _write(self, group: NucleusTable) -> None:
-        columns = zip(group.columns, self._schema, strict=True)
-        arrays = [to_arrow(self._arrow, values, field.type) for values, field in columns]
+        if self._writer is None:
+            self._schema = nucleus_schema(self._arrow, group)
+            self._writer = self._arrow.parquet.ParquetWriter(
+                self._file, self._schema, compression="zstd", write_page_checksum=True
+            )
+        columns: dict[str, Any] = {**group.numbers(), "geometry": group.outline, "cell_geometry": group.cell}
+        arrays = [to_arrow(self._arrow, columns[field.name], field.type) for field in self._schema]
         self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
 
 
@@ -70,11 +81,14 @@ class GeometryMetadata:
 
     def __init__(self) -> None:
         self._types: set[str] = set()
+        self._cell_types: set[str] | None = None
         self._bounds = (_MAX_COORDINATE, _MAX_COORDINATE, 0, 0)
 
     def add(self, nuclei: NucleusTable) -> None:
         """Take nuclei into account."""
         self._types |= {_GEOMETRY_TYPES[outline[1]] for outline in nuclei.outline}
+        if nuclei.cell is not None:
+            self._cell_types = (self._cell_types or set()) | {_GEOMETRY_TYPES[outline[1]] for outline in nuclei.cell}
         left, top, right, bottom = self._bounds
         self._bounds = (
             int(nuclei.left.min(initial=left)),
@@ -85,15 +99,13 @@ class GeometryMetadata:
 
     def to_parquet(self) -> dict[str, str]:
         """Return the metadata of a file."""
-        column: dict[str, object] = {
-            "encoding": "WKB",
-            "geometry_types": sorted(self._types),
-            "crs": None,
-            "orientation": "counterclockwise",
-        }
+        common: dict[str, object] = {"encoding": "WKB", "crs": None, "orientation": "counterclockwise"}
+        columns: dict[str, object] = {"geometry": {**common, "geometry_types": sorted(self._types)}}
         if self._types:
-            column["bbox"] = self._bounds
-        return {"geo": json.dumps({"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}})}
+            columns["geometry"] = {**common, "geometry_types": sorted(self._types), "bbox": self._bounds}
+        if self._cell_types is not None:
+            columns["cell_geometry"] = {**common, "geometry_types": sorted(self._cell_types)}
+        return {"geo": json.dumps({"version": "1.1.0", "primary_column": "geometry", "columns": columns})}
 
 
 def to_arrow(arrow: Any, values: Sequence[Any], column_type: Any) -> Any:
@@ -117,8 +129,7 @@ def read_table(path: Path) -> Iterator[NucleusTable]:
     arrow = pyarrow()
     try:
         with arrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
-            if not file.schema_arrow.equals(nucleus_schema(arrow)):
-                raise ValueError("it has other columns than a table of nuclei")
+            _check_schema(file.schema_arrow, arrow)
             for number in range(file.num_row_groups):
                 try:
                     group = _parse_group(file.read_row_group(number))
@@ -131,26 +142,90 @@ def read_table(path: Path) -> Iterator[NucleusTable]:
         raise DataError(f"{path} is damaged: delete it, then repeat the same run ({error})") from error
 
 
-def nucleus_schema(arrow: Any) -> Any:
-    """Return the columns of a table of nuclei."""
+def read_notes(path: Path) -> dict[str, str]:
+    """Return the texts that `TableWriter` got as notes, and other metadata of the file.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged.
+    """
+    metadata = _metadata(path).metadata or {}
+    return {key.decode(): value.decode(errors="replace") for key, value in metadata.items()}
+
+
+def count_groups(path: Path) -> int:
+    """Return the number of groups that `read_table` yields.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged.
+    """
+    return int(_metadata(path).num_row_groups)
+
+
+def _metadata(path: Path) -> Any:
+    arrow = pyarrow()
+    try:
+        return arrow.parquet.read_metadata(path)
+    except arrow.ArrowException as error:
+        raise DataError(f"{path} is damaged: delete it, then repeat the same run ({error})") from error
+
+
+def nucleus_schema(arrow: Any, table: NucleusTable) -> Any:
+    """Return the columns of a table: numbers, further measures, outlines of nuclei, and of cells if there are any."""
+    columns = _first_columns(arrow)
+    columns |= {name: arrow.from_numpy_dtype(column.dtype) for name, column in table.measures.items()}
+    columns["geometry"] = arrow.binary()
+    if table.cell is not None:
+        columns["cell_geometry"] = arrow.binary()
+    return arrow.schema(list(columns.items()))
+
+
+def _check_schema(schema: Any, arrow: Any) -> None:
+    """Raise `ValueError` if a file has other columns than a table of nuclei."""
+    found = dict(zip(schema.names, schema.types, strict=True))
+    outlines = [name for name in found if name in _OUTLINES]
+    first = _first_columns(arrow)
+    measures = [kind for name, kind in found.items() if name not in {*first, *outlines}]
+    if (
+        list(found)[: len(first)] != list(first)
+        or any(found[name] != kind for name, kind in first.items())
+        or outlines not in (["geometry"], ["geometry", "cell_geometry"])
+        or any(found[name] != arrow.binary() for name in outlines)
+        or any(kind not in (arrow.float64(), arrow.int64()) for kind in measures)
+    ):
+        raise ValueError("it has other columns than a table of nuclei")
+
+
+def _first_columns(arrow: Any) -> dict[str, Any]:
     types = dict.fromkeys(("row", "column"), arrow.float64())
     types |= dict.fromkeys(("top", "left", "bottom", "right", "area"), arrow.int64())
-    types = {"label": arrow.uint32(), **types, "intensity": arrow.float64(), "probability": arrow.float32()}
-    return arrow.schema([*types.items(), ("geometry", arrow.binary())])
+    return {"label": arrow.uint32(), **types, "intensity": arrow.float64(), "probability": arrow.float32()}
 
 
 def _parse_group(group: Any) -> NucleusTable:
     """Return the rows of a group. Raise `ValueError` if a value is missing or impossible."""
     if any(column.null_count for column in group.columns):
         raise ValueError("a value is missing")
-    *numbers, outlines = group.columns
-    nuclei = NucleusTable(*[*(column.to_numpy() for column in numbers), outlines.to_pylist()])
+    columns = dict(zip(group.column_names, group.columns, strict=True))
+    numbers = {name: column.to_numpy() for name, column in columns.items() if name not in _OUTLINES}
+    cells = columns["cell_geometry"].to_pylist() if "cell_geometry" in columns else None
+    first: dict[str, Any] = {name: numbers.pop(name) for name in NUMBERS}
+    nuclei = NucleusTable(
+        **first,
+        outline=columns["geometry"].to_pylist(),
+        measures=numbers,
+        cell=cells,
+    )
     _core.check_outlines(nuclei.outline)
+    _core.check_outlines(nuclei.cell or [])
     invalid = ~((nuclei.area > 0) & (nuclei.probability >= 0) & (nuclei.probability <= 1))
     if invalid.any():
-        first = int(np.argmax(invalid))
-        area, probability = nuclei.area[first], nuclei.probability[first]
-        raise ValueError(f"row {first}: area {area} and probability {probability} are impossible")
+        row = int(np.argmax(invalid))
+        area, probability = nuclei.area[row], nuclei.probability[row]
+        raise ValueError(f"row {row}: area {area} and probability {probability} are impossible")
     return nuclei
 
 

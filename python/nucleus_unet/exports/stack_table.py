@@ -10,7 +10,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from nucleus_unet.exports.nucleus_table import MEASURES, NucleusTable
+from nucleus_unet.exports.nucleus_table import NUMBERS, NucleusTable, empty_table
 from nucleus_unet.exports.parquet import GeometryMetadata, nucleus_schema, pyarrow, to_arrow
 from nucleus_unet.io.atomic import written_atomically
 
@@ -56,11 +56,11 @@ def open_stack_table(file_format: str, path: Path, columns: Sequence[str]) -> It
 class _Csv:
     def __init__(self, text: io.TextIOWrapper, columns: Sequence[str]) -> None:
         self._columns, self._writer = columns, csv.writer(text, lineterminator="\n")
-        self._writer.writerow([*columns, *MEASURES])
+        self._writer.writerow([*columns, *NUMBERS])
 
     def add(self, where: Where, nuclei: NucleusTable) -> None:
         cells = [repeat(where[name], len(nuclei)) for name in self._columns]
-        measures = nuclei.measures().values()
+        measures = nuclei.numbers().values()
         self._writer.writerows(zip(*cells, *(values.tolist() for values in measures), strict=True))
 
 
@@ -69,7 +69,7 @@ class _Parquet:
         self._arrow = arrow = pyarrow()
         self._columns = columns
         types = [arrow.int64() if name in ("frame", "plane") else arrow.string() for name in columns]
-        self._schema = arrow.schema([*zip(columns, types, strict=True), *nucleus_schema(arrow)])
+        self._schema = arrow.schema([*zip(columns, types, strict=True), *nucleus_schema(arrow, empty_table())])
         self._writer = arrow.parquet.ParquetWriter(file, self._schema, compression="zstd", write_page_checksum=True)
         self._geometry = GeometryMetadata()
         self._pending: list[Any] = []
@@ -93,8 +93,9 @@ class _Parquet:
             else arrow.repeat(arrow.scalar(where[name], self._schema.field(name).type), count)
             for name in self._columns
         ]
-        fields = nucleus_schema(arrow)
-        measures = [to_arrow(arrow, values, field.type) for values, field in zip(nuclei.columns, fields, strict=True)]
+        columns: list[Any] = [*nuclei.numbers().values(), nuclei.outline]
+        fields = nucleus_schema(arrow, empty_table())
+        measures = [to_arrow(arrow, values, field.type) for values, field in zip(columns, fields, strict=True)]
         self._pending.append(arrow.Table.from_arrays([*cells, *measures], schema=self._schema))
         self._rows += count
         if self._rows >= _GROUP_ROWS:

@@ -111,7 +111,7 @@ def _sizes(
 def _shapes(
     labels: NDArray[np.uint32], intensity: NDArray[np.float32] | None, threads: int | None
 ) -> dict[str, NDArray[Any]]:
-    _, areas, axes, eccentricities, orientations, perimeters, convex, ranges = _core.shapes(
+    _, areas, axes, eccentricities, orientations, perimeters, convex, _, ranges = _core.shapes(
         labels, intensity=intensity, threads=threads
     )
     columns = (*axes.T, eccentricities, orientations, perimeters, convex, areas / convex)

@@ -12,9 +12,9 @@ from nucleus_unet.preprocessing.levels import Levels
 from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise, percentile_range
 
 # Absorption of red, green and blue by haematoxylin, eosin and DAB (Ruifrok and Johnston 2001), normalised to length 1.
-_STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-_STAINS /= np.linalg.norm(_STAINS, axis=1, keepdims=True)
-_UNMIX = np.linalg.inv(_STAINS)
+STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+STAINS /= np.linalg.norm(STAINS, axis=1, keepdims=True)
+_UNMIX = np.linalg.inv(STAINS)
 
 # Approximate number of pixels on a regular grid from which DAB is detected.
 _SAMPLE_PIXELS = 2**16
@@ -39,7 +39,7 @@ _STEPS = 64
 _MAX_STEP = math.ceil(float(_DENSITY[0] * _UNMIX[:, 2].clip(0).sum()) * _STEPS)
 _DENSITIES = _DENSITY.astype(np.float32)
 _DAB_COEFFICIENTS = _UNMIX[:, 2].astype(np.float32)
-_BRIGHTENING = np.exp(np.arange(_MAX_STEP + 1)[:, None] / _STEPS * _ATTENUATION * _STAINS[2]).astype(np.float32)
+_BRIGHTENING = np.exp(np.arange(_MAX_STEP + 1)[:, None] / _STEPS * _ATTENUATION * STAINS[2]).astype(np.float32)
 # Number of pixels that are processed at a time, so that intermediate arrays stay in the caches.
 _CHUNK_PIXELS = 2**14
 

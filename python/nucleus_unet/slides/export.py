@@ -12,12 +12,21 @@ from typing import Any
 
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.exports.formats import Add, open_table_file
-from nucleus_unet.exports.names import FORMATS, TABLE_FORMATS, ZARR_VERSIONS, check_formats, format_of, stem
+from nucleus_unet.exports.names import (
+    CELL_FORMATS,
+    FORMATS,
+    TABLE_FORMATS,
+    ZARR_VERSIONS,
+    check_formats,
+    format_of,
+    stem,
+)
 from nucleus_unet.exports.nucleus_table import NucleusTable
 from nucleus_unet.exports.ome_zarr import require_zarr, tiff_levels, write_label_zarr
 from nucleus_unet.exports.parquet import pyarrow, read_table
 from nucleus_unet.io.atomic import check_output_folder, read_json, written_atomically
 from nucleus_unet.slides.plan import PLAN
+from nucleus_unet.slides.writers.cells import expansion_of, write_cells
 from nucleus_unet.slides.writers.outlines import OutlineWriter
 from nucleus_unet.slides.writers.results import LABELS, OVERVIEW, TABLE, count_if_finished
 
@@ -57,7 +66,8 @@ def export_slide(
     Raises
     ------
     SettingsError
-        If a format is unknown, or if the folder is not that of a finished run.
+        If a format is unknown, if the folder is not that of a finished run, or if it has no cells for ``cells`` and
+        ``rings``.
     DataError
         If a file of the run is damaged.
     MissingExtraError
@@ -69,12 +79,14 @@ def export_slide(
     count, plan = _finished(folder)
     if set(formats) & set(ZARR_VERSIONS):
         require_zarr()
+    if set(formats) & set(CELL_FORMATS):
+        expansion_of(folder)
     written: list[Path] = []
     if tables := [each for each in formats if each in TABLE_FORMATS and each not in _COPIED]:
         groups = _track_nuclei(read_table(folder / TABLE), track("nuclei")(range(count)), folder / TABLE)
         written += _write_tables(groups, out, tables, plan, name or folder.resolve().name)
     for chosen in formats:
-        if chosen in _COPIED or chosen in ZARR_VERSIONS:
+        if chosen in _COPIED or chosen in (*ZARR_VERSIONS, *CELL_FORMATS):
             written.append(out / f"nuclei{FORMATS[chosen].suffixes[0]}")
             _write_whole(folder, written[-1], chosen, plan, track)
     return written
@@ -92,7 +104,7 @@ def save_slide(folder: Path, path: Path) -> Path:
     """
     chosen = format_of(path)
     count, plan = _finished(folder)
-    if chosen in _COPIED or chosen in ZARR_VERSIONS:
+    if chosen in _COPIED or chosen in (*ZARR_VERSIONS, *CELL_FORMATS):
         _write_whole(folder, path, chosen, plan, lambda _: iter)
         return path
     with open_table_file(chosen, path, shape=(plan["height"], plan["width"]), name=stem(path)) as add:
@@ -117,7 +129,10 @@ def _write_whole(
     plan: dict[str, Any],
     track: Callable[[str], Callable[[Sequence[Any]], Iterable[Any]]],
 ) -> None:
-    """Write what is not made nucleus by nucleus: a copy, or the pyramid of labels as OME-Zarr."""
+    """Write what is not made nucleus by nucleus: a copy, cells, or the pyramid of labels as OME-Zarr."""
+    if chosen in CELL_FORMATS:
+        write_cells(folder, path, rings=chosen == "rings", mpp=plan["mpp"], track=track(chosen))
+        return
     if chosen in _COPIED:
         with (folder / _COPIED[chosen]).open("rb") as source, written_atomically(path) as target:
             shutil.copyfileobj(source, target)

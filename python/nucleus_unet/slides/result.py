@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from nucleus_unet.exports.data_frame import data_frame
 from nucleus_unet.exports.nucleus_table import NucleusTable, concatenate_tables, empty_table
 from nucleus_unet.slides.plan import SlidePlan
 from nucleus_unet.slides.writers.results import LABELS, OUTLINES, OVERVIEW, TABLE
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,18 @@ class SlideResult:
     @cached_property
     def table(self) -> dict[str, NDArray[Any]]:
         """One row for each nucleus, as the columns of `Segmentation.table`; all of them are in memory."""
-        parts = [NucleusTable(*[*part.columns[:-1], [b""] * len(part)]) for part in self.iter_tables()]
-        return concatenate_tables([empty_table(), *parts]).measures()
+        parts = [dataclasses.replace(part, outline=[b""] * len(part), cell=None) for part in self.iter_tables()]
+        return concatenate_tables([*parts, empty_table()]).numbers()
+
+    def to_pandas(self) -> DataFrame:
+        """Return the table as a data frame, with the labels as its index (needs the ``pandas`` extra).
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        return data_frame(self.table)
 
     def iter_tables(self) -> Iterator[NucleusTable]:
         """Yield the nuclei with their outlines, some thousands at a time, in bounded memory."""

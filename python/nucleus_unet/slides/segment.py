@@ -14,6 +14,8 @@ from nucleus_unet.inference.scale_search import ScaleSearch
 from nucleus_unet.io.file_facts import file_facts
 from nucleus_unet.io.source import open_image
 from nucleus_unet.io.whole import ArrayLike
+from nucleus_unet.measures.channels import channel_planes, check_measurable
+from nucleus_unet.measures.settings import resolve_settings
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.options import SlideOptions
 from nucleus_unet.plan import Plan
@@ -21,6 +23,7 @@ from nucleus_unet.preprocessing.scale import requested_scale
 from nucleus_unet.progress import Progress
 from nucleus_unet.slides.executors.dask import Cluster
 from nucleus_unet.slides.executors.shards import check_shard
+from nucleus_unet.slides.measuring import measure_slide
 from nucleus_unet.slides.plan import Survey
 from nucleus_unet.slides.result import SlideResult
 from nucleus_unet.slides.roi import read_roi
@@ -75,6 +78,11 @@ def segment_slide(
                 "not about %.0f pixels wide",
                 bundle.config.diameter,
             )
+        settings = resolve_settings(options.measure, options.expand, options.neighbour_radius, opened.mpp)
+        place = options.selection.places(source)[0]
+        channels = {} if settings is None else channel_planes(source, options.selection, place)
+        if settings is not None:
+            check_measurable(channels.values(), settings)
 
         def find_scale(survey: Survey) -> ScaleSearch:
             shape = opened.shape if opened.channels is None else (*opened.shape, opened.channels)
@@ -122,7 +130,10 @@ def segment_slide(
         if client is not None:
             path = Path(str(slide)).resolve()
             cluster = Cluster(client, bundle, path, options.selection, options.axes, options.channel_axis, roi)
-        return run.whole(merge=merge, cluster=cluster)
+        result = run.whole(merge=merge, cluster=cluster)
+        if settings is not None:
+            measure_slide(out, channels, settings, progress=Progress(options.progress, options.cancel))
+        return result
 
 
 def _origin(slide: Path | str | ArrayLike, options: SlideOptions) -> dict[str, object] | None:

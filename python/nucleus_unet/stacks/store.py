@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet import _core
 from nucleus_unet.errors import DataError
-from nucleus_unet.exports.nucleus_table import MEASURES, NucleusTable
+from nucleus_unet.exports.nucleus_table import NUMBERS, NucleusTable
 from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.io.selection import Place
 from nucleus_unet.segmentation import Segmentation
@@ -102,7 +102,7 @@ class PlaneStore:
         DataError
             If it is damaged.
         """
-        columns: dict[str, Any] = dict(zip(MEASURES, self._load(place, MEASURES), strict=True))
+        columns: dict[str, Any] = dict(zip(NUMBERS, self._load(place, NUMBERS), strict=True))
         outline = _core.contours_wkb(self.labels(place), (0, 0)) if outlines else [b""] * len(columns["label"])
         return NucleusTable(**columns, outline=outline)
 

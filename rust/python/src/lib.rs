@@ -45,6 +45,8 @@ mod _core {
     #[pymodule_export]
     use super::geometry::geojson::geojson_features;
     #[pymodule_export]
+    use super::geometry::neighbours::neighbours;
+    #[pymodule_export]
     use super::geometry::wkb::{check_outlines, contours_wkb};
     #[pymodule_export]
     use super::group::{group, group_margin};
@@ -72,6 +74,7 @@ mod _core {
     };
     #[pymodule_export]
     use super::shape::{
-        contour::contours, measure::measure, moments::shapes, simplify::simplify_ring,
+        background::backgrounds, contour::contours, intensity::statistics, measure::measure,
+        moments::shapes, simplify::simplify_ring,
     };
 }

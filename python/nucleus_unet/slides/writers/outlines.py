@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from itertools import count, takewhile
 from pathlib import Path
 
-from nucleus_unet.exports.geojson import CollectionWriter, features, open_collection
+from nucleus_unet.exports.geojson import CollectionWriter, open_collection, table_features
 from nucleus_unet.exports.nucleus_table import NucleusTable
 
 # Text bytes of one file before compression, about 250,000 nuclei. QuPath parses a file into a tree that needs many
@@ -48,8 +48,7 @@ class OutlineWriter:
 
     def add(self, nuclei: NucleusTable) -> None:
         """Add detections."""
-        texts = features(nuclei.outline, area=nuclei.area, intensity=nuclei.intensity, probability=nuclei.probability)
-        for text in texts:
+        for text in table_features(nuclei):
             if self._collection.size >= MAX_FILE_BYTES:
                 self._open_next()
             self._collection.add(text)

@@ -92,6 +92,13 @@ def write_summary(folder: Path, written: ResultSummary, *, skipped: float) -> No
     write_atomically(folder / SUMMARY, json.dumps({**written._asdict(), "skipped": skipped}) + "\n")
 
 
+def list_outlines(folder: Path, paths: Iterable[Path]) -> None:
+    """Name the files of outlines in the summary of a finished run, after they were written again."""
+    summary = read_json(folder / SUMMARY)
+    summary["files"] = [TABLE, LABELS, *(path.name for path in paths), OVERVIEW]
+    write_atomically(folder / SUMMARY, json.dumps(summary) + "\n")
+
+
 def count_if_finished(folder: Path) -> int | None:
     """Return the number of nuclei of a finished run. None if it is not finished, or if a result file is missing."""
     try:

@@ -1,12 +1,12 @@
-//! Outlines as the features of `GeoJSON` (RFC 7946) that `QuPath` reads as detections.
+//! Outlines as the features of `GeoJSON` (RFC 7946) that `QuPath` reads as detections or cells.
 
 use std::fmt::Write as _;
 
 use uuid::Uuid;
 
-use crate::geometry::wkb::{self, WkbError};
+use crate::geometry::wkb::{self, Geometry, WkbError};
 
-const CLASSIFIED: &str = r#""properties":{"objectType":"detection","classification":{"name":"Nucleus","color":[255,200,0]}"#;
+const CLASSIFIED: &str = r#""classification":{"name":"Nucleus","color":[255,200,0]}"#;
 
 /// The content of the feature of a nucleus.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,12 @@ pub struct Detection<'a> {
     pub intensity: f64,
     /// The probability of the nucleus.
     pub probability: f32,
+    /// The outline of the cell around the nucleus, in the same form, if there is one.
+    pub cell: Option<&'a [u8]>,
+    /// Names of further measurements as JSON strings.
+    pub names: &'a [String],
+    /// Their values. What is not finite is left out.
+    pub values: &'a [f64],
 }
 
 /// Write the feature of a detection. Its id is the version 5 UUID of its first vertex `x,y` in a namespace.
@@ -26,14 +32,26 @@ pub struct Detection<'a> {
 /// # Errors
 /// If the outline is not in the form of [`wkb::encode`].
 pub fn feature(detection: &Detection<'_>, namespace: Uuid) -> Result<String, WkbError> {
-    let geometry = wkb::geometry(detection.outline)?;
-    let [x, y] = geometry.first;
+    let nucleus = wkb::geometry(detection.outline)?;
+    let cell = detection.cell.map(wkb::geometry).transpose()?;
+    let [x, y] = nucleus.first;
     let id = Uuid::new_v5(&namespace, format!("{x},{y}").as_bytes());
-    let (kind, coordinates) = (geometry.kind, geometry.coordinates);
-    let mut text = String::with_capacity(coordinates.len() + 384);
+    let shape = |geometry: &Geometry| {
+        let (kind, coordinates) = (geometry.kind, &geometry.coordinates);
+        format!(r#"{{"type":"{kind}","coordinates":{coordinates}}}"#)
+    };
+    let (object, geometry, inner) = match &cell {
+        None => ("detection", shape(&nucleus), String::new()),
+        Some(cell) => (
+            "cell",
+            shape(cell),
+            format!(r#""nucleusGeometry":{},"#, shape(&nucleus)),
+        ),
+    };
+    let mut text = String::with_capacity(geometry.len() + inner.len() + 384);
     let written = write!(
         text,
-        r#"{{"type":"Feature","id":"{id}","geometry":{{"type":"{kind}","coordinates":{coordinates}}},"#
+        r#"{{"type":"Feature","id":"{id}","geometry":{geometry},{inner}"properties":{{"objectType":"{object}","#
     )
     .and_then(|()| write_measurements(&mut text, detection));
     written.expect("memory takes text");
@@ -51,12 +69,24 @@ fn write_measurements(text: &mut String, detection: &Detection<'_>) -> std::fmt:
             write!(text, r#","{name}":{:?}"#, rounded(value))?;
         }
     }
+    for (name, &value) in detection.names.iter().zip(detection.values) {
+        if value.is_finite() {
+            write!(text, ",{name}:{:?}", shortened(value))?;
+        }
+    }
     text.write_str("}}}")
 }
 
 /// The number rounded to four decimals.
 fn rounded(number: f64) -> f64 {
     format!("{number:.4}")
+        .parse()
+        .expect("a number's own digits")
+}
+
+/// The number rounded to six significant digits.
+fn shortened(number: f64) -> f64 {
+    format!("{number:.5e}")
         .parse()
         .expect("a number's own digits")
 }
@@ -74,8 +104,42 @@ mod tests {
             area: 1,
             intensity,
             probability: 0.912_345_7,
+            cell: None,
+            names: &[],
+            values: &[],
         };
         feature(&detection, Uuid::NAMESPACE_URL).unwrap()
+    }
+
+    #[test]
+    fn a_cell_tells_both_outlines_and_further_measurements() {
+        let pixel = Polygon {
+            exterior: vec![[1, 0], [1, 1], [0, 1], [0, 0], [1, 0]],
+            holes: Vec::new(),
+        };
+        let (outline, cell) = (
+            wkb::encode(std::slice::from_ref(&pixel), [1, 2]),
+            wkb::encode(&[pixel], [5, 6]),
+        );
+        let detection = Detection {
+            outline: &outline,
+            area: 1,
+            intensity: f64::NAN,
+            probability: 0.5,
+            cell: Some(&cell),
+            names: &["\"a\"".to_owned(), "\"b\"".to_owned()],
+            values: &[1_234.567_89, f64::NAN],
+        };
+        let text = feature(&detection, Uuid::NAMESPACE_URL).unwrap();
+        assert!(
+            text.ends_with(concat!(
+                r#""geometry":{"type":"Polygon","coordinates":[[[6,6],[6,7],[5,7],[5,6],[6,6]]]},"#,
+                r#""nucleusGeometry":{"type":"Polygon","coordinates":[[[2,2],[2,3],[1,3],[1,2],[2,2]]]},"#,
+                r#""properties":{"objectType":"cell","classification":{"name":"Nucleus","color":[255,200,0]},"#,
+                r#""measurements":{"Area px^2":1,"Probability":0.5,"a":1234.57}}}"#,
+            )),
+            "{text}"
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use crate::interrupt;
 use crate::labels::by_label::ByLabel;
 use crate::runs::{Run, find_runs};
+use crate::shape::hull::{Extent, Hull};
 use crate::shape::measure::{MeasureError, check};
 
 /// The number of rows whose runs are in memory at a time.
@@ -32,6 +33,8 @@ pub struct Shape {
     pub perimeter: f64,
     /// Area of the convex hull of its pixels' squares.
     pub convex_area: f64,
+    /// The greatest and the least distance of two parallel lines that enclose the hull.
+    pub feret_diameters: [f64; 2],
     /// The least and the greatest value of the intensity image over the nucleus, if there is such an image.
     pub intensity_range: Option<[f32; 2]>,
 }
@@ -203,14 +206,6 @@ struct Totals {
     latest: usize,
 }
 
-/// The columns from the first to the last pixel of a nucleus in one row.
-#[derive(Clone, Copy, Default)]
-struct Extent {
-    row: usize,
-    left: u32,
-    right: u32,
-}
-
 /// All nuclei found so far.
 struct Gathered {
     totals: Vec<Totals>,
@@ -333,6 +328,7 @@ impl Totals {
         let spread = ((down - right) as f64 / scale / 2.0).hypot(both as f64 / scale);
         let (longest, shortest) = (middle + spread, (middle - spread).max(0.0));
         let [straight, diagonal, mixed] = self.steps.map(|steps| steps as f64);
+        let hull = Hull::new(extents);
         Shape {
             label: self.label,
             area: self.area as u64,
@@ -348,48 +344,9 @@ impl Totals {
                 (true, false) => -FRAC_PI_4,
             },
             perimeter: straight + diagonal * SQRT_2 + mixed * (1.0 + SQRT_2) / 2.0,
-            convex_area: hull_area(extents),
+            convex_area: hull.area(),
+            feret_diameters: hull.feret_diameters(),
             intensity_range: with_range.then_some(self.range),
         }
     }
-}
-
-/// Area of the convex hull of all pixels' squares (monotone chain, Andrew 1979).
-fn hull_area(extents: &[Extent]) -> f64 {
-    let side = |of: fn(&Extent) -> i64| -> i128 {
-        let mut chain: Vec<[i64; 2]> = Vec::new();
-        for extent in extents {
-            for y in [extent.row as i64, extent.row as i64 + 1] {
-                append(&mut chain, [of(extent), y]);
-            }
-        }
-        // Twice the area between the chain and the axis.
-        chain
-            .windows(2)
-            .map(|edge| i128::from(edge[0][0] + edge[1][0]) * i128::from(edge[1][1] - edge[0][1]))
-            .sum()
-    };
-    // The left side is mirrored, so that it is a right side too.
-    let doubled = side(|extent| i64::from(extent.right)) + side(|extent| -i64::from(extent.left));
-    doubled as f64 / 2.0
-}
-
-/// Append a corner, not above the last one, to the chain of the right side of a hull.
-fn append(chain: &mut Vec<[i64; 2]>, [x, y]: [i64; 2]) {
-    match chain.last() {
-        Some(&[before, at]) if at == y && before >= x => return,
-        Some(&[_, at]) if at == y => {
-            chain.pop();
-        }
-        _ => (),
-    }
-    while let [.., [ax, ay], [bx, by]] = chain[..] {
-        let turn =
-            i128::from(bx - ax) * i128::from(y - ay) - i128::from(by - ay) * i128::from(x - ax);
-        if turn > 0 {
-            break;
-        }
-        chain.pop();
-    }
-    chain.push([x, y]);
 }

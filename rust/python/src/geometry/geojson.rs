@@ -1,7 +1,7 @@
 //! `nucleus_kernels::geometry::geojson` for Python.
 
 use nucleus_kernels::geometry::geojson::{self as kernel, Detection};
-use numpy::{Ix1, PyUntypedArrayMethods};
+use numpy::{Ix1, Ix2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use uuid::Uuid;
@@ -11,7 +11,8 @@ use crate::arrays::array;
 use crate::border;
 
 #[pyfunction]
-#[pyo3(signature = (outlines, *, area, intensity, probability, namespace))]
+#[pyo3(signature = (outlines, *, area, intensity, probability, namespace, cells=None, names=None, values=None))]
+#[allow(clippy::too_many_arguments)]
 pub fn geojson_features<'py>(
     py: Python<'py>,
     outlines: Vec<Bound<'py, PyBytes>>,
@@ -19,6 +20,9 @@ pub fn geojson_features<'py>(
     intensity: &Bound<'py, PyAny>,
     probability: &Bound<'py, PyAny>,
     namespace: [u8; 16],
+    cells: Option<Vec<Bound<'py, PyBytes>>>,
+    names: Option<Vec<String>>,
+    values: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
     let area = array::<i64, Ix1>("area", "an array (N,) of int64", area)?;
     let intensity = array::<f64, Ix1>("intensity", "an array (N,) of float64", intensity)?;
@@ -35,6 +39,34 @@ pub fn geojson_features<'py>(
         intensity.as_array(),
         probability.as_array(),
     );
+    let names = names.unwrap_or_default();
+    let values = values
+        .map(|values| array::<f64, Ix2>("values", "an array (N, K) of float64", values))
+        .transpose()?;
+    let values = values.as_ref().map(|values| values.as_array());
+    let shape = values.map_or((outlines.len(), 0), |values| values.dim());
+    let expected = (outlines.len(), names.len());
+    let contiguous = values.map_or(Some(&[][..]), |values| values.to_slice());
+    let (Some(numbers), true) = (contiguous, shape == expected) else {
+        return Err(border::mask_error(format!(
+            "values: expected a C-contiguous array {expected:?}, got {shape:?}"
+        )));
+    };
+    let cells = cells.map(|cells| {
+        cells
+            .iter()
+            .map(|cell| cell.as_bytes().to_vec())
+            .collect::<Vec<_>>()
+    });
+    if let Some(cells) = &cells
+        && cells.len() != outlines.len()
+    {
+        return Err(border::mask_error(format!(
+            "cells: expected {} outlines, got {}",
+            outlines.len(),
+            cells.len()
+        )));
+    }
     let namespace = Uuid::from_bytes(namespace);
     let texts = for_each_outline(py, &outlines, |index, outline| {
         let detection = Detection {
@@ -42,6 +74,9 @@ pub fn geojson_features<'py>(
             area: area[index],
             intensity: intensity[index],
             probability: probability[index],
+            cell: cells.as_ref().map(|cells| cells[index].as_slice()),
+            names: &names,
+            values: &numbers[index * names.len()..(index + 1) * names.len()],
         };
         kernel::feature(&detection, namespace)
     })?;

@@ -8,6 +8,7 @@ use pyo3::types::PyBytes;
 use crate::border;
 
 pub mod geojson;
+pub mod neighbours;
 pub mod wkb;
 
 /// Call `work` with the number and the bytes of each outline. An error names the damaged outline.

@@ -4,7 +4,9 @@ use numpy::ndarray::Array2;
 use numpy::{Element, IntoPyArray, PyArray2};
 use pyo3::prelude::*;
 
+pub mod background;
 pub mod contour;
+pub mod intensity;
 pub mod measure;
 pub mod moments;
 pub mod simplify;

@@ -16,6 +16,7 @@ type Columns<'py> = (
     Bound<'py, PyArray1<f64>>,
     Bound<'py, PyArray1<f64>>,
     Bound<'py, PyArray1<f64>>,
+    Bound<'py, PyArray2<f64>>,
     Option<Bound<'py, PyArray2<f32>>>,
 );
 
@@ -47,6 +48,7 @@ pub fn shapes<'py>(
         column(py, &table, |row| row.orientation),
         column(py, &table, |row| row.perimeter),
         column(py, &table, |row| row.convex_area),
+        columns(py, &table, |row| row.feret_diameters),
         intensity.is_some().then(|| {
             columns(py, &table, |row| {
                 row.intensity_range.unwrap_or([f32::NAN; 2])

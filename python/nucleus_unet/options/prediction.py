@@ -9,109 +9,39 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
-import math
-import numbers
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, TypedDict, TypeVar
 
-from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.projections import PROJECTIONS
 from nucleus_unet.io.selection import Combine, Selection, check_channels, check_places
+from nucleus_unet.measures.settings import GROUPS, parse_groups
+from nucleus_unet.options.checks import (
+    Check,
+    anything,
+    area,
+    event,
+    length,
+    one_of,
+    real_number,
+    show,
+    text,
+    truth_value,
+    whole_number,
+)
 from nucleus_unet.progress import Show
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Check = Callable[[str, Any], Any]
-"""Returns a valid value as a plain number, truth value or the like; raises `SettingsError` for any other."""
 Places = int | str | slice
 Projection = Literal["max", "mean", "focus"]
 Roi = Path | str | Mapping[str, Any] | Sequence[Any]
 
-_LARGEST = 2**31 - 1
 # More threads than any machine can use.
 _MOST_WORKERS = 1024
 # A smaller block reads hundreds of times its own pixels around it.
 _LEAST_BLOCK = 16
-
-
-def _real(least: float | None = None, most: float | None = None, what: str = "number") -> Check:
-    def check(name: str, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise SettingsError(f"{name}: expected a {what}, got {value!r}")
-        try:
-            converted = float(value)
-        except OverflowError:
-            converted = math.inf
-        if not math.isfinite(converted) or (least is not None and most is not None and not least <= converted <= most):
-            expected = f"a finite {what}" if least is None else f"a {what} of {least:g} to {most:g}"
-            raise SettingsError(f"{name}: expected {expected}, got {converted:g}")
-        return converted
-
-    return check
-
-
-def _whole(least: int, most: int = _LARGEST) -> Check:
-    def check(name: str, value: Any) -> int:
-        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        if not whole or not least <= int(value) <= most:
-            bounds = f"of {least} to {most}" if most < _LARGEST or (whole and value > most) else f"of at least {least}"
-            raise SettingsError(f"{name}: expected a whole number {bounds}, got {value!r}")
-        return int(value)
-
-    return check
-
-
-def _area(name: str, value: Any) -> int | float:
-    """Accept a number of pixels, or a share between 0 and 1."""
-    number = float(_real()(name, value))
-    if 0 < number < 1:
-        return number
-    if number < 0 or number != int(number) or number > _LARGEST:
-        raise SettingsError(
-            f"{name}: expected a whole number of pixels, 0 or more, or a share of the median area between 0 and 1, "
-            f"got {value!r}"
-        )
-    return int(number)
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool) and not (str(getattr(value, "dtype", "")) == "bool" and value.shape == ()):
-        raise SettingsError(f"{name}: expected True or False, got {value!r}")
-    return bool(value)
-
-
-def _one_of(*words: str) -> Check:
-    def check(name: str, value: Any) -> str:
-        if value not in words:
-            raise SettingsError(f"{name}: expected {' or '.join(map(repr, words))}, got {value!r}")
-        return str(value)
-
-    return check
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise SettingsError(f"{name}: expected text, got {value!r}")
-    return value
-
-
-def _show(name: str, value: Any) -> Any:
-    if not isinstance(value, bool) and (not callable(value) or isinstance(value, type)):
-        raise SettingsError(f"{name}: expected True, False or a function of (step, done, total), got {value!r}")
-    return value
-
-
-def _event(name: str, value: Any) -> Any:
-    if isinstance(value, type) or not callable(getattr(value, "is_set", None)):
-        raise SettingsError(f"{name}: expected an event such as threading.Event(), got {value!r}")
-    return value
-
-
-def _anything(_name: str, value: Any) -> Any:
-    """Accept what the reader of the value checks."""
-    return value
 
 
 def _option(default: Any, check: Check, help: str | None = None, *, flag: str | None = None) -> Any:  # noqa: A002
@@ -164,6 +94,15 @@ class ImageOptions:
         Whether the image is immunohistochemistry with DAB, whose brown can hide nuclei. Such an image is segmented from
         two network outputs: one of the image as it is, one with the DAB attenuated. For each pixel, the output with
         more foreground is kept. The default is to detect it from the colours. Images without colours have no DAB.
+    measure : str or sequence of str, optional
+        Groups of measures that the table gets further columns for: some of ``intensity``, ``shape``, ``neighbours``,
+        ``stain`` (haematoxylin and DAB of stained tissue) and ``texture`` (needs the ``texture`` extra), as a list or
+        with commas between them. All channels of the file are measured. `docs/how-to/measure.md` lists the columns.
+    expand : float or str, optional
+        Make cells: distance that they reach beyond the nuclei, in pixels, or with a unit, such as ``"4 um"``. Cells do
+        not overlap: a pixel belongs to the nearest nucleus. Rings are cells without their nuclei.
+    neighbour_radius : float or str
+        Distance between centroids within which nuclei are neighbours, in pixels, or with a unit, such as ``"50 um"``.
     tile : int, optional
         Largest side in pixels of what one network call sees. Memory grows with its square. The default suits the
         device. On CPUs the labels do not depend on it; on other devices the plan names it.
@@ -174,39 +113,48 @@ class ImageOptions:
         Setting this event, from any thread, ends the call before its next tile with a `CancelledError`.
     """
 
-    threshold: float | None = _option(None, _real(0, 1, "probability"), "Least foreground probability, 0 to 1.")
+    threshold: float | None = _option(None, real_number(0, 1, "probability"), "Least foreground probability, 0 to 1.")
     min_area: int | float | None = _option(
-        None, _area, "Drop smaller nuclei: pixels, or below 1, a share of the median area."
+        None, area, "Drop smaller nuclei: pixels, or below 1, a share of the median area."
     )
     diameter: float | None = _option(
-        None, _real(), "Typical diameter of the nuclei in pixels; the image is scaled to suit the model."
+        None, real_number(), "Typical diameter of the nuclei in pixels; the image is scaled to suit the model."
     )
     mpp: float | None = _option(
-        None, _real(), "Pixel size in micrometres, in place of --diameter and of what the file says."
+        None, real_number(), "Pixel size in micrometres, in place of --diameter and of what the file says."
     )
     channel: int | str | Sequence[int | str] | None = _option(
         None, check_channels, "Number or name of the channel to segment. Given several times, the channels become one."
     )
-    combine: Combine = _option("sum", _one_of("sum", "max"), "How several channels become one.")  # noqa: RUF009
+    combine: Combine = _option("sum", one_of("sum", "max"), "How several channels become one.")  # noqa: RUF009
     z: Places | None = _option(  # noqa: RUF009
         None, check_places(*PROJECTIONS), "Planes of a stack: max, mean, focus (projections), a number, 0:10, all."
     )
     time: Places | None = _option(None, check_places(), "Times: a number, 0:10, all.")  # noqa: RUF009
     scene: Places | None = _option(None, check_places(names=True), "Scenes: a number, a name, 0:10, all.")  # noqa: RUF009
-    channel_axis: int | None = _option(None, _whole(-32, 31))
+    channel_axis: int | None = _option(None, whole_number(-32, 31))
     axes: str | None = _option(
-        None, _text, "A letter for each axis in order, such as TZYX, if the file does not say it."
+        None, text, "A letter for each axis in order, such as TZYX, if the file does not say it."
     )
-    augment: bool = _option(False, _flag, "Test-time augmentation: better, and 8 times slower.", flag="--augment")
+    augment: bool = _option(False, truth_value, "Test-time augmentation: better, and 8 times slower.", flag="--augment")
     dab: bool | None = _option(
         None,
-        _flag,
+        truth_value,
         "Whether to attenuate DAB (brown) in a second pass. By default, the colours decide.",
         flag="--dab/--no-dab",
     )
-    tile: int | None = _option(None, _whole(1), "Largest side of a tile in pixels; the default suits the device.")
-    progress: Show = _option(False, _show)  # noqa: RUF009
-    cancel: threading.Event | None = _option(None, _event)  # noqa: RUF009
+    measure: str | Sequence[str] | None = _option(
+        None, parse_groups, f"Measures to add to the table, separated by commas: {', '.join(GROUPS)}."
+    )
+    expand: float | str | None = _option(
+        None, length, 'Make cells: distance that they reach beyond the nuclei, in pixels or such as "4 um".'
+    )
+    neighbour_radius: float | str = _option(
+        100.0, length, 'Distance within which nuclei are neighbours, in pixels or such as "50 um".'
+    )
+    tile: int | None = _option(None, whole_number(1), "Largest side of a tile in pixels; the default suits the device.")
+    progress: Show = _option(False, show)  # noqa: RUF009
+    cancel: threading.Event | None = _option(None, event)  # noqa: RUF009
 
     def __post_init__(self) -> None:
         for each in dataclasses.fields(self):
@@ -241,8 +189,8 @@ class PredictOptions(ImageOptions):
         Keep the network's output as ``Segmentation.maps``.
     """
 
-    batch_size: int = _option(1, _whole(1), "Number of tiles in one network call, for GPUs.")
-    maps: bool = _option(False, _flag)
+    batch_size: int = _option(1, whole_number(1), "Number of tiles in one network call, for GPUs.")
+    maps: bool = _option(False, truth_value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,11 +215,13 @@ class SlideOptions(ImageOptions):
         processors, up to four.
     """
 
-    tissue: bool = _option(True, _flag, "Skip empty glass, or process all of the slide.", flag="--tissue/--no-tissue")
-    roi: Roi | None = _option(None, _anything, "GeoJSON file with regions, in pixels of the full resolution.")  # noqa: RUF009
-    block: int | None = _option(None, _whole(_LEAST_BLOCK), "Largest side of a block in pixels.")
+    tissue: bool = _option(
+        True, truth_value, "Skip empty glass, or process all of the slide.", flag="--tissue/--no-tissue"
+    )
+    roi: Roi | None = _option(None, anything, "GeoJSON file with regions, in pixels of the full resolution.")  # noqa: RUF009
+    block: int | None = _option(None, whole_number(_LEAST_BLOCK), "Largest side of a block in pixels.")
     workers: int | None = _option(
-        None, _whole(1, _MOST_WORKERS), "Threads beside those of the network; by default up to four."
+        None, whole_number(1, _MOST_WORKERS), "Threads beside those of the network; by default up to four."
     )
 
 
@@ -288,6 +238,9 @@ class _CommonKeywords(TypedDict, total=False):
     axes: str | None
     augment: bool
     dab: bool | None
+    measure: str | Sequence[str] | None
+    expand: float | str | None
+    neighbour_radius: float | str
     tile: int | None
     progress: Show
     cancel: threading.Event | None

@@ -1,0 +1,14 @@
+"""Measures of nuclei and of the cells around them, the same for images and slides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nucleus_unet.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from nucleus_unet.measures.stains import h_score, positive_share, stain_densities
+
+__all__ = ["h_score", "positive_share", "stain_densities"]
+
+__getattr__, __dir__ = lazy_names(__name__, dict.fromkeys(__all__, "nucleus_unet.measures.stains"))
