@@ -121,7 +121,7 @@ def find_scale(
         return ScaleSearch(1.0)
     best = _best(score, measure_scales(found, config.foreground_threshold), [len(each) for each in diameters])
     scale = SCALES[best]
-    diameter = float(np.median(diameters[best])) / scale
+    diameter = float(np.median(diameters[best])) / scale if len(diameters[best]) else None
     if scale == 1 and _are_small(diameters[best]):
         scale = _ENLARGED
     is_whole = shape[0] * shape[1] <= _WHOLE_PIXELS
@@ -130,7 +130,7 @@ def find_scale(
 
 
 def _best(score: ScaleScore, measurements: NDArray[np.float64], counts: Sequence[int]) -> int:
-    """Return the index of the best scale, of which at least one has nuclei."""
+    """Return the index of the best scale, or that of scale 1 if no nuclei are to be believed."""
     one = SCALES.index(1.0)
     scores = score.predict(measurements)
     # What no neighbouring scale has is no nucleus, but noise or uneven light.
