@@ -21,7 +21,7 @@ from nucleus_unet import Segmenter
 from nucleus_unet.cli.shared import read_sets
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.metrics import ImageScore, score_image, summarise
-from nucleus_unet.training.scale_fitting import show_at
+from nucleus_unet.training.scale_fitting import show_at, shown_part
 from rich.progress import track
 
 SIZES = (
@@ -61,8 +61,7 @@ def score_sizes(segmenter: Segmenter, examples: list[Example]) -> Iterator[Row]:
             row.found.append(score_image(shown.labels, segmenter.predict(image).labels))
             told = segmenter.predict(image, diameter=reference * size)
             row.told.append(score_image(shown.labels, told.labels))
-            side = int(1024 / size)  # the part that is shown
-            middle = tuple(slice(max(0, (n - side) // 2), max(0, (n - side) // 2) + side) for n in example.labels.shape)
+            middle = shown_part(example.labels.shape, size)
             own = segmenter.predict(example.image[middle], diameter=reference)
             row.own.append(score_image(example.labels[middle], own.labels))
         yield from rows.values()

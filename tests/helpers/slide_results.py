@@ -6,13 +6,12 @@ import gzip
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from nucleus_unet import _core
-from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.normalisation import IntensityRange
 from nucleus_unet.slides.grid import lay_blocks
 from nucleus_unet.slides.nuclei import Nuclei, measure_nuclei
@@ -23,25 +22,10 @@ from nucleus_unet.slides.writers import labels as results_labels
 from nucleus_unet.slides.writers.results import write_results, write_summary
 from numpy.typing import NDArray
 
+from helpers.segmentations import PLAN
+
 SHAPE = (1300, 2100)
-PREDICTION = Plan(
-    "tiny",
-    "0" * 64,
-    [0.0, 255.0],
-    None,
-    1.0,
-    False,
-    None,
-    None,
-    "openvino 1",
-    "cpu",
-    "float32",
-    "x86-64",
-    None,
-    None,
-    None,
-    {},
-)
+PREDICTION = replace(PLAN, intensity_range=[0.0, 255.0])
 
 
 def drawn(count: int) -> NDArray[np.uint32]:

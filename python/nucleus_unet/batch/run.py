@@ -22,6 +22,7 @@ from nucleus_unet.errors import CancelledError, NucleusError, SettingsError
 from nucleus_unet.exports.names import FORMATS
 from nucleus_unet.exports.ome_zarr import is_label_zarr
 from nucleus_unet.inference.engine import Engine
+from nucleus_unet.inference.planning import PLACES, settings_of
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.io.atomic import TEMPORARY
 from nucleus_unet.io.locks import LOCK
@@ -35,9 +36,6 @@ DEFAULT_WORKERS = 3
 _MOST_WORKERS = 1024
 # After these errors nothing more can be written.
 _NO_MORE_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-# They do not change the labels. The sizes of tiles and batches do if the engine is not exact.
-_NOT_SETTINGS = ("progress", "cancel", "maps")
-_SIZES = ("tile", "batch_size")
 
 OnFailure = Callable[[FileSummary], object]
 
@@ -198,11 +196,8 @@ def _row_of(batch: Batch, job: Job, done: Done) -> FileSummary:
 
 def _settings(model: Model, options: PredictOptions) -> dict[str, Any]:
     """Return all that the labels of every image depend on."""
-    identity = model.engine.identity
-    left_out = _NOT_SETTINGS + (_SIZES if identity.exact else ())
-    chosen = {name: value for name, value in options.keywords().items() if name not in left_out}
-    engine = {name: value for name, value in dataclasses.asdict(identity).items() if name != "exact"}
-    return {"model": model.bundle.config.name, "fingerprint": model.bundle.fingerprint, **engine, **chosen}
+    settings = settings_of(model.bundle, model.engine.identity, options)
+    return settings | {name: getattr(options, name) for name in PLACES}
 
 
 def _check_settings(out: Path, saved: dict[str, Any], now: dict[str, Any]) -> None:

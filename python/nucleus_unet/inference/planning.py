@@ -23,8 +23,10 @@ from nucleus_unet.preprocessing.scale import agree, is_stained, requested_scale,
 
 logger = logging.getLogger(__name__)
 
+PLACES = ("scene", "time", "z")
+"""Options that choose planes."""
 # Options that do not change the labels of a plane. The sizes of tiles and batches do if the engine is not exact.
-_NOT_SETTINGS = ("progress", "cancel", "maps", "scene", "time", "z")
+_NOT_SETTINGS = ("progress", "cancel", "maps", *PLACES)
 _SIZES = ("tile", "batch_size")
 
 

@@ -53,6 +53,13 @@ class Shown(NamedTuple):
     labels: NDArray[np.uint32]
 
 
+def shown_part(shape: tuple[int, ...], magnification: float) -> tuple[slice, ...]:
+    """Return the rows and columns of an image of ``shape`` that `show_at` shows."""
+    side = int(_MAX_SIDE / magnification)
+    starts = [max(0, (size - side) // 2) for size in shape]
+    return tuple(slice(start, start + side) for start in starts)
+
+
 def show_at(example: Example, magnification: float, rng: np.random.Generator | None = None) -> Shown:
     """Show the middle of an image at another size.
 
@@ -65,10 +72,7 @@ def show_at(example: Example, magnification: float, rng: np.random.Generator | N
     rng
         Draws the texture that an objective of that magnification shows. None: the image is only enlarged.
     """
-    side = int(_MAX_SIDE / magnification)
-    middle = tuple(
-        slice(max(0, (size - side) // 2), max(0, (size - side) // 2) + side) for size in example.labels.shape
-    )
+    middle = shown_part(example.labels.shape, magnification)
     pixels, labels = normalise_image(example.image)[middle], example.labels[middle].astype(np.uint32)
     if magnification == 1:
         return Shown(np.ascontiguousarray(pixels), labels)
