@@ -46,8 +46,9 @@ def segment_image(bundle: Bundle, engine: Engine, image: Image, options: Predict
         place = options.selection.places(source)[0]
         plane = options.selection.open(source, place)
         settings = resolve_settings(options.measure, options.expand, options.neighbour_radius, options.mpp or plane.mpp)
-        channels = {} if settings is None else channel_planes(source, options.selection, place)
+        channels = {}
         if settings is not None:
+            channels = channel_planes(source, options.selection, place)
             check_measurable(channels.values(), settings)
         found = segment_plane(bundle, engine, source.read(plane), plane.mpp, place, options)
         if settings is None:

@@ -79,9 +79,9 @@ def segment_slide(
                 bundle.config.diameter,
             )
         settings = resolve_settings(options.measure, options.expand, options.neighbour_radius, opened.mpp)
-        place = options.selection.places(source)[0]
-        channels = {} if settings is None else channel_planes(source, options.selection, place)
+        channels = {}
         if settings is not None:
+            channels = channel_planes(source, options.selection, options.selection.places(source)[0])
             check_measurable(channels.values(), settings)
 
         def find_scale(survey: Survey) -> ScaleSearch:
