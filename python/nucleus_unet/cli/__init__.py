@@ -29,6 +29,7 @@ from nucleus_unet.cli.shared import console
 from nucleus_unet.cli.slide import slide
 from nucleus_unet.cli.train import train
 from nucleus_unet.cli.tune import tune
+from nucleus_unet.cli.view import view
 from nucleus_unet.errors import NucleusError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True)
@@ -36,6 +37,7 @@ for command in (
     predict,
     slide,
     info,
+    view,
     export,
     export_model,
     explore,

@@ -39,6 +39,8 @@ class SeriesReader:
         What the values mean.
     missing
         Names of files with pages of this series that are not there.
+    coarse
+        Whether the series is a coarser level of a pyramid.
 
     Attributes
     ----------
@@ -53,8 +55,10 @@ class SeriesReader:
         series: tifffile.TiffPageSeries,
         colours: PageColours,
         missing: Sequence[str],
+        *,
+        coarse: bool = False,
     ) -> None:
-        self._file, self._colours, self._missing = file, colours, missing
+        self._file, self._colours, self._missing, self._coarse = file, colours, missing, coarse
         self._pages = list(series.pages)
         self._page = page = series.keyframe
         # Both I (a sequence of pages) and Q (other) are what the file does not explain.
@@ -113,7 +117,8 @@ class SeriesReader:
                 "save it as a tiled TIFF first"
             )
         self._lock = threading.Lock()
-        self._segments = SegmentCache(self._side, self._samples, np.dtype(page.dtype).newbyteorder("="), self._decode)
+        dtype = np.dtype(page.dtype).newbyteorder("=")
+        self._segments = SegmentCache(self._side, self._samples, dtype, self._decode, coarse=self._coarse)
 
     def _page_number(self, index: Mapping[str, int]) -> int:
         number = 0
