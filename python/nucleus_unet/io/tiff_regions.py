@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -107,6 +106,8 @@ class SeriesReader:
     def _prepare_segments(self, page: Any) -> None:
         expected = math.prod(page.chunked)
         for each in self._pages:
+            if each is not None:
+                each.parent.filehandle.set_lock(True)  # all scenes and levels of a file share its position
             if each is not None and (listed := min(len(each.dataoffsets), len(each.databytecounts))) < expected:
                 raise ImageError(f"it is damaged: expected {expected} tiles or strips, the file lists {listed}")
         rows = min(page.rowsperstrip, page.imagelength)
@@ -116,7 +117,6 @@ class SeriesReader:
                 f"its tiles or strips are too large to be read in parts ({self._side[0]} x {self._side[1]} pixels): "
                 "save it as a tiled TIFF first"
             )
-        self._lock = threading.Lock()
         dtype = np.dtype(page.dtype).newbyteorder("=")
         self._segments = SegmentCache(self._side, self._samples, dtype, self._decode, coarse=self._coarse)
 
@@ -175,8 +175,8 @@ class SeriesReader:
 
     def _stored(self, page: Any, number: int) -> bytes:
         offset, count = page.dataoffsets[number], page.databytecounts[number]
-        with self._lock:
-            handle = page.parent.filehandle
+        handle = page.parent.filehandle
+        with handle.lock:
             if handle.closed:  # the image consists of several files
                 handle.open()
             handle.seek(offset)

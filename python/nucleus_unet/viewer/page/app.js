@@ -182,6 +182,7 @@ function listen() {
   }
   for (const [button, id] of [["show-list", "list"], ["show-panel", "panel"]]) {
     byId(button).addEventListener("click", () => {
+      byId(id === "list" ? "panel" : "list").classList.remove("open"); // on a phone there is room for one
       byId(id).classList.toggle("open");
       byId(button).setAttribute("aria-expanded", byId(id).classList.contains("open"));
       histogram.draw();
