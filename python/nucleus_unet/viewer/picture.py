@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -212,19 +214,24 @@ def _facts(name: str, plane: Plane, pyramid: Pyramid, colour: str, *, segmented:
 
 
 def _sample(pyramid: Pyramid) -> NDArray[Any]:
-    """Return values from all over an image: of its coarsest level, or of patches where that takes long to read."""
+    """Return values from all over an image: all of a small one, else patches. What is damaged is left out."""
     height, width = pyramid.shape
-    if height * width <= _SAMPLE_PIXELS:
-        return pyramid.read(0, slice(0, height), slice(0, width)).ravel()
-    values = []
-    for row in range(_PATCHES_ALONG):
-        for column in range(_PATCHES_ALONG):
-            spans = []
-            for part, size in ((row, height), (column, width)):
-                start = max(0, min(size - _PATCH, math.floor((part + 0.5) * size / _PATCHES_ALONG) - _PATCH // 2))
-                spans.append(slice(start, min(size, start + _PATCH)))
-            values.append(pyramid.read(0, spans[0], spans[1]).ravel())
+    small = height * width <= _SAMPLE_PIXELS
+    down, across = (_spans(size, TILE_SIDE if small else None) for size in (height, width))
+    values = [np.empty(0)]
+    for rows, columns in itertools.product(down, across):
+        with suppress(ImageError):  # which is told where a tile of it is shown
+            values.append(pyramid.read(0, rows, columns).ravel())
     return np.concatenate(values)
+
+
+def _spans(size: int, side: int | None) -> list[slice]:
+    """Cut a side of an image into parts; without the length of a part, return a few short ones that are far apart."""
+    if side is not None:
+        return [slice(start, min(start + side, size)) for start in range(0, size, side)]
+    middles = [math.floor((part + 0.5) * size / _PATCHES_ALONG) for part in range(_PATCHES_ALONG)]
+    starts = [max(0, min(size - _PATCH, middle - _PATCH // 2)) for middle in middles]
+    return [slice(start, min(size, start + _PATCH)) for start in starts]
 
 
 def read_thumbnail(slide: Path, shape: tuple[int, int]) -> Thumbnail | None:

@@ -45,7 +45,7 @@ export class ImageList {
   draw() {
     const found = this.found, nuclei = found.reduce((sum, each) => sum + (each.nuclei ?? 0), 0);
     const more = found.length > MOST_LISTED ? `; the first ${MOST_LISTED} are listed` : "";
-    byId("count").textContent = `${written(found.length)} images, ${written(nuclei)} nuclei${more}`;
+    byId("count").textContent = `${written(found.length)} image${found.length === 1 ? "" : "s"}, ${written(nuclei)} nuclei${more}`;
     byId("images").replaceChildren(...found.slice(0, MOST_LISTED).map((each) => {
       const button = element("button", { type: "button", title: each.problem || each.name, onclick: () => this.choose(each.number) },
         element("span", {}, element("bdi", {}, each.name)), element("span", {}, each.nuclei === null ? "none" : written(each.nuclei)));
