@@ -114,7 +114,12 @@ class Page:
         """Press the mouse at a place of the window and let go at another; by default, click."""
         stop = stop or start
         mouse = {"button": "left", "clickCount": 1}
-        for kind, (x, y) in (("mouseMoved", start), ("mousePressed", start), ("mouseMoved", stop), ("mouseReleased", stop)):
+        for kind, (x, y) in (
+            ("mouseMoved", start),
+            ("mousePressed", start),
+            ("mouseMoved", stop),
+            ("mouseReleased", stop),
+        ):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **mouse)
 
     def screenshot(self) -> bytes:

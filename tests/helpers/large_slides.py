@@ -45,7 +45,7 @@ def square() -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
         near = np.s_[row - 20 : row + 21, column - 20 : column + 21]
         inside = (rows[near[0]] - row) ** 2 + (columns[:, near[1]] - column) ** 2 <= rng.integers(8, 20) ** 2
         labels[near][inside] = labels.max() + 1
-    ground = 225 + 20 * np.sin(rows / 300) * np.cos(columns / 200) + rng.normal(0, 3, labels.shape)
+    ground = 225 + 20 * np.sin(rows / 300) * np.cos(columns / 200) + rng.normal(0, 1, labels.shape)
     shade = rng.integers(60, 130, int(labels.max()) + 1)
     colours = np.stack([ground, ground - 25, ground], axis=-1)
     colours[labels > 0] = np.stack([shade, shade - 30, shade + 50], axis=-1)[labels[labels > 0]]
@@ -124,7 +124,9 @@ def write_large_slide(folder: Path, *, side: int = 20 * PERIOD, mpp: float = 0.2
 def _row_of(one: Nuclei, row: int, along: int) -> Nuclei:
     """Return the nuclei of a row of squares."""
     parts = [_moved(one, row * PERIOD, column * PERIOD) for column in range(along)]
-    arrays = {name: np.concatenate([each.arrays()[name] for each in parts]) for name in one.arrays() if name != "first_run"}
+    arrays = {
+        name: np.concatenate([each.arrays()[name] for each in parts]) for name in one.arrays() if name != "first_run"
+    }
     counts = np.concatenate([np.diff(each.first_run) for each in parts])
     return Nuclei(**arrays, first_run=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
 
@@ -132,8 +134,8 @@ def _row_of(one: Nuclei, row: int, along: int) -> Nuclei:
 def _moved(nuclei: Nuclei, down: int, across: int) -> Nuclei:
     return replace(
         nuclei,
-        centre=nuclei.centre + [down, across],
-        box=nuclei.box + [down, across, down, across],
-        centroid=nuclei.centroid + [down, across],
-        runs=(nuclei.runs + [down, across, across]).astype(np.int32),
+        centre=nuclei.centre + np.array([down, across]),
+        box=nuclei.box + np.array([down, across] * 2),
+        centroid=nuclei.centroid + np.array([down, across]),
+        runs=(nuclei.runs + np.array([down, across, across])).astype(np.int32),
     )

@@ -86,7 +86,9 @@ def test_many_threads_read_many_levels_at_the_same_time(tmp_path: Path) -> None:
     path = write_ome_tiff(tmp_path / "pyramid.ome.tif", LEVELS)
     for _ in range(5):
         with open_image(path) as source, ThreadPoolExecutor(12) as pool:
-            planes = [(level, number, source.plane(channel=number, level=level)) for level in range(3) for number in (0, 1)]
+            planes = [
+                (level, number, source.plane(channel=number, level=level)) for level in range(3) for number in (0, 1)
+            ]
             jobs = [
                 (level, number, top, pool.submit(plane.read, slice(top, top + 64), slice(0, plane.shape[1])))
                 for level, number, plane in planes

@@ -41,7 +41,9 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory, segmenter: Segmenter, discs: NDArray[np.uint8]) -> Iterator[Viewer]:
+def images(
+    tmp_path_factory: pytest.TempPathFactory, segmenter: Segmenter, discs: NDArray[np.uint8]
+) -> Iterator[Viewer]:
     folder = tmp_path_factory.mktemp("images")
     for name in ("plate A1", "plate A2", "plate B1"):
         (folder / f"{name}.png").write_bytes(bytes(imagecodecs.png_encode(discs)))
@@ -65,7 +67,7 @@ def picture(page: Page) -> NDArray[np.uint8]:
 
 def place_of(page: Page, label: int) -> tuple[float, float]:
     """Where the middle of a nucleus is in the window, while all of the slide is shown."""
-    rows, columns = np.nonzero(LABELS == label)
+    rows, columns = np.nonzero(label == LABELS)
     box = json.loads(page.evaluate("JSON.stringify(document.querySelector('#view').getBoundingClientRect())"))
     zoom = min(box["width"] / LABELS.shape[1], box["height"] / LABELS.shape[0])
     down, across = (float(np.median(each)) + 0.5 for each in (rows, columns))
@@ -135,7 +137,7 @@ def test_a_click_shows_the_row_of_the_nucleus(page: Page, slide: Viewer) -> None
     page.wait_for("document.querySelector('#nucleus tr')")
     rows = dict(line.split("\t") for line in text(page, "#nucleus").splitlines())
     assert rows["label"] == str(label)
-    assert rows["area"] == f"{np.count_nonzero(LABELS == label)}"
+    assert rows["area"] == f"{np.count_nonzero(label == LABELS)}"
     page.key("Escape")
     page.wait_for("!document.querySelector('#nucleus tr')")
 
@@ -153,8 +155,8 @@ def test_a_range_of_the_histogram_marks_its_nuclei(page: Page, slide: Viewer) ->
     opened(page, slide)
     areas = np.bincount(LABELS.ravel())[1:]
     page.evaluate(
-        "for (const [id, value] of [['range-low', 100], ['range-high', 300]]) { const input = document.getElementById(id);"
-        "input.value = value; input.dispatchEvent(new Event('change')); }"
+        "for (const [id, value] of [['range-low', 100], ['range-high', 300]]) {"
+        "const input = document.getElementById(id); input.value = value; input.dispatchEvent(new Event('change')); }"
     )
     expected = np.count_nonzero((areas >= 100) & (areas <= 300))
     page.wait_for(f"document.querySelector('#range-count').innerText === '{expected} of {len(areas)} nuclei'")

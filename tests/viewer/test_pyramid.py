@@ -34,7 +34,9 @@ def test_labels_are_never_mixed() -> None:
 
 
 def test_the_coarsest_level_that_is_fine_enough_is_read() -> None:
-    planes = [open_image(np.full((size, size), value, np.uint8)).plane() for size, value in ((2048, 1), (512, 2), (64, 3))]
+    planes = [
+        open_image(np.full((size, size), value, np.uint8)).plane() for size, value in ((2048, 1), (512, 2), (64, 3))
+    ]
     pyramid = Pyramid(planes, average=True)
     values = [np.unique(pyramid.read(level, slice(0, 8), slice(0, 8))).tolist() for level in range(3)]
     assert (pyramid.levels, values) == (3, [[1.0], [1.0], [2.0]])

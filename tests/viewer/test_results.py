@@ -33,9 +33,7 @@ def opened(folder: Path, number: int = 0, *, image: Path | None = None) -> Opene
 def test_a_folder_run_lists_its_images_with_their_counts(images: Path, tmp_path: Path, segmenter: Segmenter) -> None:
     run = segmenter.predict_files(images, out=tmp_path / "out", formats=["tif", "csv"])
     found = find_results(tmp_path / "out")
-    assert [(each.name, each.nuclei) for each in found] == [
-        (row.results.name, row.nuclei) for row in run.files
-    ]
+    assert [(each.name, each.nuclei) for each in found] == [(row.results.name, row.nuclei) for row in run.files]
     assert [each.image and each.image.name for each in found] == ["a.png", "größe µ.png"]
 
 

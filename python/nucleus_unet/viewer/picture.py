@@ -171,9 +171,9 @@ def _open(source: ImageSource, result: Result) -> Picture:
         )
         shown = described[number] if len(described) == len(names) else None
         colour = (shown.colour if shown is not None else None) or _COLOURS[number % len(_COLOURS)]
-        title = shown.name if shown is not None else name
+        title = shown.name if shown is not None else name or ("" if levels[0][name].channels is None else "colours")
         pyramids.append(pyramid)
-        facts.append(_facts(title or "image", levels[0][name], pyramid, colour, segmented=number in mine))
+        facts.append(_facts(title or "grey values", levels[0][name], pyramid, colour, segmented=number in mine))
     return Picture(source, pyramids, facts, levels[0][names[0]].mpp)
 
 
