@@ -1,8 +1,12 @@
-"""A slide of 40,960 x 40,960 pixels with 250,000 nuclei: what it takes to look at it. Printed with ``pytest -s``."""
+"""A slide of 40,960 x 40,960 pixels with 250,000 nuclei: what it takes to look at it.
+
+``pytest --log-cli-level=info`` shows the numbers.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 import signal
 import subprocess
@@ -16,6 +20,8 @@ import numpy as np
 import pytest
 from helpers.browser import browser
 from helpers.large_slides import LargeSlide, write_large_slide
+
+logger = logging.getLogger(__name__)
 
 pytestmark = [
     pytest.mark.heavy,
@@ -73,8 +79,10 @@ def test_tiles_of_every_level_come_quickly_and_memory_is_bounded(served: Served,
     served.seconds("image/0/column/area")
     row_seconds = served.seconds("image/0/nucleus/200000")
     median, most = np.median(seconds), max(seconds)
-    print(f"\n{len(seconds)} tiles: median {median:.3f} s, slowest {most:.3f} s; row of a nucleus {row_seconds:.3f} s")
-    print(f"memory at most {served.peak:.0f} MB")
+    logger.info(
+        f"{len(seconds)} tiles: median {median:.3f} s, slowest {most:.3f} s; row of a nucleus {row_seconds:.3f} s"
+    )
+    logger.info(f"memory at most {served.peak:.0f} MB")
     assert median < 0.2
     assert served.peak < 1000
 
@@ -84,7 +92,7 @@ def test_the_first_picture_comes_quickly(served: Served) -> None:
         begun = time.perf_counter()
         page.open(served.url)
         page.wait_for("document.querySelector('#view')?.dataset.complete === 'true'")
-        print(f"\nfirst picture, whole and with outlines, after {time.perf_counter() - begun:.2f} s")
+        logger.info(f"first picture, whole and with outlines, after {time.perf_counter() - begun:.2f} s")
         for key in "+" * 14:
             page.key(key)
             page.key("ArrowRight")
@@ -93,6 +101,8 @@ def test_the_first_picture_comes_quickly(served: Served) -> None:
             "performance.getEntriesByType('resource').filter((each) => /picture|labels/.test(each.name))"
             ".map((each) => each.responseEnd - each.requestStart)"
         )
-        print(f"{len(timings)} tiles in the browser: median {np.median(timings):.0f} ms; {served.peak:.0f} MB at most")
+        logger.info(
+            f"{len(timings)} tiles in the browser: median {np.median(timings):.0f} ms; {served.peak:.0f} MB at most"
+        )
         assert page.errors == []
         assert page.evaluate("document.querySelector('#problems').innerText") == ""

@@ -60,10 +60,11 @@ def test_an_image_that_was_not_segmented_is_listed_with_a_reason(
     assert (bad.nuclei, "summary.csv" in bad.problem) == (None, True)
 
 
-def test_every_plane_of_a_stack_is_one_image_of_the_list(tmp_path: Path, segmenter: Segmenter) -> None:
+@pytest.mark.parametrize("table", ["csv", "parquet"])
+def test_every_plane_of_a_stack_is_one_image_of_the_list(tmp_path: Path, segmenter: Segmenter, table: str) -> None:
     stack = draw_stack(times=3, planes=2)
     path = write_hyperstack(tmp_path / "stack.tif", stack, "OME")
-    run = segmenter.predict(path, out=tmp_path / "out", time="1:3", z="all", channel="DAPI", formats=["tif", "csv"])
+    run = segmenter.predict(path, out=tmp_path / "out", time="1:3", z="all", channel="DAPI", formats=["tif", table])
     found = find_results(tmp_path / "out")
     assert [each.name for each in found] == [
         "time 1, plane 0", "time 1, plane 1", "time 2, plane 0", "time 2, plane 1",

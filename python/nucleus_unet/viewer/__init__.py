@@ -31,13 +31,17 @@ class Viewer:
     def __init__(self, server: ResultServer) -> None:
         self._server, self.url = server, server.url
         self._thread = threading.Thread(target=server.serve_forever, name="nucleus-unet viewer", daemon=True)
-        self._thread.start()
+        # The first result is opened while the browser starts.
+        self._opening = threading.Thread(target=server.open_first, name="nucleus-unet viewer, opening", daemon=True)
+        for each in (self._thread, self._opening):
+            each.start()
 
     def stop(self) -> None:
         """Stop serving, and close all files. A second call does nothing."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
+        self._opening.join()
         self._server.server_close()
         self._server.opened.close()
 

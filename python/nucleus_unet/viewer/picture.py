@@ -192,20 +192,14 @@ def _segmented(source: ImageSource, selection: Selection, scene: int, count: int
 
 
 def _facts(name: str, plane: Plane, pyramid: Pyramid, colour: str, *, segmented: bool) -> ChannelFacts:
-    sample = _sample(pyramid).astype(np.float64)
-    sample = sample[np.isfinite(sample)]
-    if not sample.size:
-        sample = np.zeros(1)
     colours = plane.channels is not None
-    if plane.dtype.kind == "b":
-        least, most = 0.0, 1.0
-    elif plane.dtype == np.uint8:
-        least, most = 0.0, 255.0
-    else:
-        least, most = float(sample.min()), float(sample.max())
-    if (colours and plane.dtype == np.uint8) or plane.dtype.kind == "b":
+    if plane.dtype.kind == "b" or (colours and plane.dtype == np.uint8):
+        least, most = 0.0, 1.0 if plane.dtype.kind == "b" else 255.0
         low, high = least, most
     else:
+        sample = _sample(pyramid).astype(np.float64)
+        sample = sample[np.isfinite(sample)] if np.isfinite(sample).any() else np.zeros(1)
+        least, most = (0.0, 255.0) if plane.dtype == np.uint8 else (float(sample.min()), float(sample.max()))
         low, high = (float(value) for value in np.percentile(sample, [_BLACK, _WHITE]))
     if high <= low:
         low, high = least, most if most > least else least + 1

@@ -15,6 +15,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -110,6 +111,12 @@ class ResultServer(ThreadingHTTPServer):
                 raise SettingsError(f"port: the system keeps port {port} to itself: give one above 1023") from error
             raise
         self.url = f"http://{HOST}:{self.server_address[1]}/{self.token}/"
+
+    def open_first(self) -> None:
+        """Open the first result that there is. What is wrong with it is told when it is asked for."""
+        numbers = [number for number, each in enumerate(self.results) if each.nuclei is not None]
+        with suppress(Exception), self.opened.use(numbers[0]) as opened:
+            opened.facts()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 (the name is of the base class)
         """Log what went wrong; a browser that closed its connection did nothing wrong."""

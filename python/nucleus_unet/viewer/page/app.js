@@ -68,14 +68,14 @@ async function column(name) {
 }
 
 async function showMeasure() {
-  const asked = number, values = await column(byId("measure").value);
-  if (asked === number) { histogram.show(values); }
+  const name = byId("measure").value, asked = number, values = await column(name);
+  if (asked === number && byId("measure").value === name) { histogram.show(values); }
 }
 
 async function colourBy() {
   const name = byId("colour-by").value, asked = number;
   const values = name ? await column(name) : null;
-  if (asked !== number) { return; }
+  if (asked !== number || byId("colour-by").value !== name) { return; }
   colours = null;
   if (values) {
     // The middle 98 %, so that one odd nucleus does not take all colours.
