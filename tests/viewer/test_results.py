@@ -12,6 +12,8 @@ from nucleus_unet.errors import DataError, NucleusError, SettingsError
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.source import SlideSource
 from nucleus_unet.viewer.opened import OpenedResult
+from nucleus_unet.viewer.picture import Shown
+from nucleus_unet.viewer.pyramid import Tile
 from nucleus_unet.viewer.results import find_results
 from numpy.typing import NDArray
 
@@ -84,6 +86,20 @@ def test_a_slide_names_its_image(tmp_path: Path, segmenter: Segmenter, discs: ND
     assert found.image == tmp_path / "slide.png"
     facts = OpenedResult(found).facts()
     assert (facts["problems"], facts["pixel_size"], facts["cells"]) == ([], 0.5, True)
+
+
+def test_a_slide_that_is_gone_is_shown_by_the_thumbnail_of_its_run(
+    tmp_path: Path, segmenter: Segmenter, discs: NDArray[np.uint8]
+) -> None:
+    (tmp_path / "slide.png").write_bytes(bytes(imagecodecs.png_encode(discs)))
+    segmenter.predict_slide(tmp_path / "slide.png", out=tmp_path / "out", mpp=0.5)
+    (tmp_path / "slide.png").unlink()
+    result = opened(tmp_path / "out")
+    content = result.picture_tile(Tile(0, 0, 0), [Shown(0, 0, 255, np.full(3, 255, np.float32))])
+    assert content is not None
+    shown = imagecodecs.jpeg8_decode(content)[..., 0].astype(float)
+    assert shown.shape == discs.shape
+    assert np.corrcoef(shown.ravel(), discs.ravel())[0, 1] > 0.99
 
 
 def test_a_moved_image_is_found_where_it_is_said_to_be(images: Path, tmp_path: Path, segmenter: Segmenter) -> None:

@@ -24,11 +24,14 @@ def view(
 
     Only this machine can open the page. The address holds a token: who has it sees the results.
     """
+    from nucleus_unet.viewer import open_in_browser
     from nucleus_unet.viewer import view as serve
 
-    with serve(folder, image=image, port=port, open_browser=open_browser) as viewer:
+    with serve(folder, image=image, port=port) as viewer:
         typer.echo(f"{viewer.url}\nCtrl-C ends it.")
         try:
+            if open_browser:
+                open_in_browser(viewer.url)
             threading.Event().wait()
         except KeyboardInterrupt:
             typer.echo("\nended")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import webbrowser
 from pathlib import Path
@@ -109,5 +111,13 @@ def view(folder: Path | str, *, image: Path | str | None = None, port: int = 0, 
     results = find_results(folder, image=None if image is None else check_path(image, "image"))
     viewer = Viewer(ResultServer(results, title=folder.resolve().name, port=port))
     if open_browser:
-        webbrowser.open(viewer.url)
+        open_in_browser(viewer.url)
     return viewer
+
+
+def open_in_browser(url: str) -> bool:
+    """Open an address, and return whether there is a browser with windows; others would take over the terminal."""
+    has_windows = (
+        os.name == "nt" or sys.platform == "darwin" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+    )
+    return has_windows and webbrowser.open(url)
