@@ -1,4 +1,4 @@
-"""Before the first image: which they are, where their results go, which are done, and whether these can be written."""
+"""Prepare a run: find the images, name their results, skip the finished ones, and check that results can be written."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def prepare_batch(
     Raises
     ------
     SettingsError
-        If there is no image, a format is unknown, or a result would replace a file that is none.
+        If there is no image, a format is unknown, or a result would replace a file that is not a result.
     MissingExtraError
         If a format needs an extra that is not installed.
     OSError
