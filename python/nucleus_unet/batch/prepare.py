@@ -187,7 +187,7 @@ def _job(batch: Batch, record: Record, path: Path, name: str) -> Job:
     if done is None:
         return Job(path, name, planned)
     if not _same(done.facts, planned.facts):
-        return Job(path, name, planned, changed=True)
+        return Job(path, name, planned, changed=planned.facts is not None)
     complete = set(batch.formats) <= set(done.formats) and all(map(Path.exists, batch.results(name)))
     return Job(path, name, planned, done if complete else None, done.formats)
 

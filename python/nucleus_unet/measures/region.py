@@ -1,8 +1,8 @@
 """Measure the nuclei of a region, which is a whole image or a part of a slide.
 
 What `measure_region` returns depends on the pixels and the nuclei within `MeasureSettings.reach` of a nucleus, and on
-nothing else, to the last bit. `measure_neighbours` needs the centroids of the whole image or slide. So a part of a slide that reaches `MeasureSettings.reach` pixels beyond a nucleus gives the numbers of the
-whole image.
+nothing else, to the last bit. So a part of a slide that reaches this far beyond a nucleus gives the numbers of the
+whole image. `measure_neighbours` needs the centroids of the whole image or slide.
 """
 
 from __future__ import annotations
