@@ -53,6 +53,13 @@ def test_the_area_of_a_nucleus_is_the_same_from_every_format(
     assert (row["label"], row["left"], row["row"]) == (2, truth["left"][1], pytest.approx(truth["row"][1]))
 
 
+def test_results_without_a_label_image_say_what_to_run(images: Path, tmp_path: Path, segmenter: Segmenter) -> None:
+    segmenter.predict_files(images, out=tmp_path / "out", formats=["csv"])
+    facts = opened(tmp_path / "out").facts()
+    assert "tif among --format" in facts["problems"][0]
+    assert ("area" in facts["measures"], facts["labels"], len(facts["channels"])) == (True, False, 1)
+
+
 def test_an_image_that_was_not_segmented_is_listed_with_a_reason(
     images: Path, tmp_path: Path, segmenter: Segmenter
 ) -> None:

@@ -52,6 +52,8 @@ class OpenedResult:
     def __init__(self, result: Result) -> None:
         self._result, self._stack = result, ExitStack()
         self.problems = [result.problem] if result.problem else []
+        if result.labels is None and result.nuclei is not None:
+            self.problems.append("there is no label image to draw: run `predict` again with tif among --format")
         self._labels = self._opened_labels(result.labels)
         self._cells = self._opened_labels(result.cells)
         self._expand = self._expansion()
