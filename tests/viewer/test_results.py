@@ -116,6 +116,19 @@ def test_a_moved_image_is_found_where_it_is_said_to_be(images: Path, tmp_path: P
     assert opened(tmp_path / "out", image=tmp_path / "moved").facts()["problems"] == []
 
 
+def test_images_of_one_name_are_found_in_their_folders(
+    tmp_path: Path, segmenter: Segmenter, discs: NDArray[np.uint8]
+) -> None:
+    for day, height in (("day1", 100), ("day2", 64)):
+        (tmp_path / "images" / day).mkdir(parents=True)
+        imagecodecs.imwrite(tmp_path / "images" / day / "a.png", np.ascontiguousarray(discs[:height]))
+    segmenter.predict_files(tmp_path / "images", out=tmp_path / "out", formats=["tif"])
+    (tmp_path / "images").rename(tmp_path / "moved")
+    found = find_results(tmp_path / "out", image=tmp_path / "moved")
+    assert [each.image for each in found] == [tmp_path / "moved" / day / "a.png" for day in ("day1", "day2")]
+    assert [OpenedResult(each).problems for each in found] == [[], []]
+
+
 def test_several_images_cannot_be_one_file(images: Path, tmp_path: Path, segmenter: Segmenter) -> None:
     segmenter.predict_files(images, out=tmp_path / "out", formats=["tif"])
     with pytest.raises(SettingsError, match="give the folder"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -109,10 +109,23 @@ def find_results(folder: Path, *, image: Path | None = None) -> list[Result]:
     if not image.exists():
         raise SettingsError(f"image: there is no {image}")
     if image.is_dir() and not (image / ".zattrs").exists() and not (image / "zarr.json").exists():
-        return [replace(each, image=image / each.image.name) if each.image else each for each in found]
+        return _moved(found, image)
     if len({each.image for each in found}) > 1:
         raise SettingsError(f"image: {folder} holds the results of several images: give the folder in which they are")
     return [replace(each, image=image) for each in found]
+
+
+def _moved(found: Sequence[Result], folder: Path) -> list[Result]:
+    """Return results whose images lie in another folder, in the same folders below it if there are any."""
+    images = [each.image for each in found if each.image is not None]
+    above = images[0].parents if images else ()
+    common = next((each for each in above if all(image.is_relative_to(each) for image in images)), Path())
+
+    def place(image: Path) -> Path:
+        below = folder / image.relative_to(common) if image.is_relative_to(common) else folder / image.name
+        return below if below.exists() else folder / image.name
+
+    return [replace(each, image=place(each.image)) if each.image is not None else each for each in found]
 
 
 def _find(folder: Path) -> Iterator[Result]:
