@@ -412,3 +412,16 @@ def test_the_dots_of_a_picture_are_its_pixel_size_unless_they_are_for_printing(
     Image.fromarray(RGB).save(tmp_path / f"a{suffix}", dpi=(dots, dots))
     with open_image(tmp_path / f"a{suffix}") as source:
         assert source.pixel_size == (None if expected is None else pytest.approx(expected, rel=1e-3))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_frame_of_a_webp_that_stores_only_what_changed_is_whole(tmp_path: Path, mode: str) -> None:
+    first = np.dstack([RGB, np.full(RGB.shape[:2], 255, np.uint8)])
+    second, third = first.copy(), first.copy()
+    second[6:16, 10:20, :3] = 255 - second[6:16, 10:20, :3]
+    third[20:24, 2:12] = (9, 8, 7, 0) if mode == "RGBA" else (9, 8, 7, 255)
+    frames = [Image.fromarray(each).convert(mode) for each in (first, second, third)]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True, exact=True)
+    for time, frame in enumerate((first, second, third)):
+        visible = frame[..., :3] * (frame[..., 3:] > 0)
+        np.testing.assert_array_equal(read_image(tmp_path / "a.webp", time=time), visible)

@@ -102,6 +102,18 @@ def test_channels_that_are_not_said_to_be_colours_are_asked_about(tmp_path: Path
         np.testing.assert_array_equal(read_image(tmp_path / "a.tif", channel="rgb"), np.moveaxis(stack, 0, -1))
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_pages_of_an_array_of_many_axes_are_counted_through(tmp_path: Path, compression: str | None) -> None:
+    stack = np.stack([GREY + np.uint8(7 * number) for number in range(6)])
+    tifffile.imwrite(
+        tmp_path / "a.tif", stack.reshape(2, 3, *GREY.shape), photometric="minisblack", compression=compression
+    )
+    with pytest.raises(ImageError, match="it has 6 pages, and nothing says what they are"):
+        read_image(tmp_path / "a.tif")
+    for number, page in enumerate(stack):
+        np.testing.assert_array_equal(read_image(tmp_path / "a.tif", z=number), page)
+
+
 def test_a_page_of_a_stack_is_never_taken_apart_by_columns(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.stack([GREY] * 5), metadata=None)
     assert read_image(tmp_path / "a.tif", channel=0).shape == GREY.shape

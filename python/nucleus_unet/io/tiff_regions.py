@@ -57,12 +57,11 @@ class SeriesReader:
         self._file, self._colours, self._missing = file, colours, missing
         self._pages = list(series.pages)
         self._page = page = series.keyframe
-        # Both I (a sequence of pages) and Q (other) are what the file does not explain.
-        axes = series.axes if "Q" in series.axes else series.axes.replace("I", "Q")
+        axes, shape = _unexplained_as_one(series)
         # In LSM files, the samples of a page are channels.
         self._has_channels = opened.is_lsm and page.samplesperpixel > 1
         self._outer = _outer_axes(axes, page.axes.replace("S", "C") if self._has_channels else page.axes)
-        sizes = dict(zip(axes, series.shape, strict=True)) | {"Y": page.imagelength, "X": page.imagewidth}
+        sizes = dict(zip(axes, shape, strict=True)) | {"Y": page.imagelength, "X": page.imagewidth}
         sizes |= {"C": page.samplesperpixel} if self._has_channels else {"S": len(colours.samples)}
         self.axes = self._outer + ("C" if self._has_channels else "") + "YX" + ("S" if colours.samples else "")
         self.shape = tuple(int(sizes[axis]) for axis in self.axes)
@@ -70,7 +69,7 @@ class SeriesReader:
         if depth != 1 or (planes > 1 and samples > 1):
             raise ImageError(f"expected pages of one plane, got pages of shape {page.shape}")
         self._planes, self._samples = planes, samples
-        self._mapped = self._map(opened, series, axes)
+        self._mapped = self._map(opened, series, axes, shape)
         if self._mapped is None:
             self._prepare_segments(page)
 
@@ -88,16 +87,18 @@ class SeriesReader:
 
         return read
 
-    def _map(self, opened: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str) -> ReadRegion | None:
+    def _map(
+        self, opened: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str, shape: tuple[int, ...]
+    ) -> ReadRegion | None:
         if series.dataoffset is None or not isinstance(self._file, Path):
             return None
         dtype = np.dtype(series.dtype).newbyteorder(opened.byteorder)
-        end = series.dataoffset + math.prod(series.shape) * dtype.itemsize
+        end = series.dataoffset + math.prod(shape) * dtype.itemsize
         if end > opened.filehandle.size:
             raise ImageError(
                 f"it is damaged: expected at least {end} bytes, the file ends after {opened.filehandle.size}"
             )
-        array = np.memmap(self._file, dtype, mode="r", offset=series.dataoffset, shape=series.shape)
+        array = np.memmap(self._file, dtype, mode="r", offset=series.dataoffset, shape=shape)
         return region_reader(array, axes)
 
     def _prepare_segments(self, page: Any) -> None:
@@ -179,6 +180,19 @@ class SeriesReader:
         if len(data) != count:
             raise ImageError(f"expected {count} bytes, the file ends after {len(data)}")
         return data
+
+
+def _unexplained_as_one(series: tifffile.TiffPageSeries) -> tuple[str, tuple[int, ...]]:
+    """Return the axes and the shape of a series, with one axis Q of all pages that the file does not explain.
+
+    Both I (a sequence of pages) and Q (other) are such axes. Files of arrays of four and more axes have several Q.
+    """
+    axes = series.axes if "Q" in series.axes else series.axes.replace("I", "Q")
+    shape = tuple(int(size) for size in series.shape)
+    several = len(axes) - len(axes.lstrip("Q"))
+    if several < 2:
+        return axes, shape
+    return axes[several - 1 :], (math.prod(shape[:several]), *shape[several:])
 
 
 def _outer_axes(axes: str, of_page: str) -> str:
