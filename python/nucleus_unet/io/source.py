@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError, MissingExtraError
 from nucleus_unet.io.arrays import open_array
-from nucleus_unet.io.axes import rename_axes
 from nucleus_unet.io.choice import Choice, choose_plane, choose_scene
 from nucleus_unet.io.dtypes import working_dtype
 from nucleus_unet.io.formats import find_format, open_file, read_start
@@ -299,7 +298,7 @@ def _open(
     try:
         is_folder = isinstance(file, Path) and file.is_dir()
         found = find_format(b"" if is_folder else read_start(file), suffix, is_folder=is_folder)
-        opened = rename_axes(open_file(file, found, indices=indices), axes, channel_axis)
+        opened = open_file(file, found, axes=axes, channel_axis=channel_axis, indices=indices)
     except MissingExtraError:
         raise
     except ImageError as error:

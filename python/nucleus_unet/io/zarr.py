@@ -11,7 +11,7 @@ import numpy as np
 
 from nucleus_unet.errors import ImageError
 from nucleus_unet.extras import require
-from nucleus_unet.io.axes import colours_of
+from nucleus_unet.io.axes import colours_of, rename_axes
 from nucleus_unet.io.pixel_size import micrometres_in, plausible_pixel_size
 from nucleus_unet.io.scene import RGB, Channel, LazyScenes, OpenedFile, Scene, numbered
 from nucleus_unet.io.segments import LARGEST_SEGMENT
@@ -26,7 +26,7 @@ _COLOURS = ("#FF0000", "#00FF00", "#0000FF")
 _GENERIC = ("", "red", "green", "blue", "r", "g", "b", "channel")
 
 
-def open_file(file: Path | BinaryIO) -> OpenedFile:
+def open_file(file: Path | BinaryIO, *, axes: str | None = None, channel_axis: int | None = None) -> OpenedFile:
     """Open a zarr array, or an OME-Zarr image (0.4, 0.5) or plate.
 
     Missing chunks have the array's fill value, as zarr specifies.
@@ -35,6 +35,8 @@ def open_file(file: Path | BinaryIO) -> OpenedFile:
     ----------
     file
         Path of a folder or zip.
+    axes, channel_axis
+        As `nucleus_unet.io.source.open_image` takes them.
 
     Raises
     ------
@@ -54,9 +56,9 @@ def open_file(file: Path | BinaryIO) -> OpenedFile:
     else:
         root = zarr.open(zarr.storage.ZipStore(file, read_only=True), path=_root_in_zip(file), mode="r")
     if isinstance(root, zarr.Array):
-        opened = open_array(root)
+        opened = open_array(root, axes=axes, channel_axis=channel_axis)
         return OpenedFile(format="Zarr", scenes=opened.scenes)
-    return open_group(root)
+    return rename_axes(open_group(root), axes, channel_axis)
 
 
 def is_zarr(folder: Path) -> bool:
