@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ from nucleus_unet.io.scene import Channel, OpenedFile, Scene
 
 logger = logging.getLogger(__name__)
 
+# Two letters at least before the colon: one is a drive.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 # Pixels of a file that are read at once.
 _MOST_PIXELS = 2**30
 
@@ -261,6 +264,7 @@ def open_image(
     {'Z': 3, 'Y': 500, 'X': 300}
     """
     if isinstance(source, Path | str):
+        _refuse_address(str(source))
         return _open_path(Path(source), axes, channel_axis, indices=indices)
     if _is_file(source) and not type(source).__module__.startswith("PIL."):
         name = str(getattr(source, "name", "image"))
@@ -279,6 +283,12 @@ def is_source(value: object) -> bool:
 
 def _is_file(value: object) -> bool:
     return hasattr(value, "read") and hasattr(value, "seek") and not hasattr(value, "shape")
+
+
+def _refuse_address(text: str) -> None:
+    """Raise `ImageError` for an address of the network, of which `Path` may have left one slash."""
+    if _ADDRESS.match(text) and not Path(text).exists():
+        raise ImageError(f"{text}: expected the path of a file, got an address: download the file first")
 
 
 def _open_path(path: Path, axes: str | None, channel_axis: int | None, *, indices: bool) -> ImageSource:
