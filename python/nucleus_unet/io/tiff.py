@@ -89,7 +89,8 @@ class _Image:
 
 def _images(file: tifffile.TiffFile, metadata: TiffMetadata) -> list[_Image]:
     """Return the images of a file: no thumbnails, and of a pyramid the full resolution."""
-    series = [(number, each) for number, each in enumerate(file.series) if each.size and each.ndim >= 2]
+    numbered = zip(metadata.image_numbers(), file.series, strict=True)
+    series = [(number, each) for number, each in numbered if each.size and each.ndim >= 2]
     kept = [each for each in series if each[1].name.lower() not in _BESIDES] or series
     if masks := [each for each in kept if each[1].keyframe.is_mask]:
         kept = [each for each in kept if each not in masks] or kept

@@ -51,7 +51,7 @@ def _check_shapes(opened: tifffile.TiffFile) -> None:
     for series in opened.series:
         bytes_of_series = series.size * series.dtype.itemsize if series.dataoffset is not None else 0
         end = (series.dataoffset or 0) + bytes_of_series
-        if end > opened.filehandle.size and len(opened.pages) == 1 and not _next_page(opened):
+        if end > series.keyframe.parent.filehandle.size and len(opened.pages) == 1 and not _next_page(opened):
             raise ValueError(f"they say that the shape is {series.shape}, the file is shorter")
 
 

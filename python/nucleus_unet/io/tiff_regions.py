@@ -69,7 +69,7 @@ class SeriesReader:
         if depth != 1 or (planes > 1 and samples > 1):
             raise ImageError(f"expected pages of one plane, got pages of shape {page.shape}")
         self._planes, self._samples = planes, samples
-        self._mapped = self._map(opened, series, axes, shape)
+        self._mapped = self._map(series, axes, shape)
         if self._mapped is None:
             self._prepare_segments(page)
 
@@ -87,18 +87,17 @@ class SeriesReader:
 
         return read
 
-    def _map(
-        self, opened: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str, shape: tuple[int, ...]
-    ) -> ReadRegion | None:
+    def _map(self, series: tifffile.TiffPageSeries, axes: str, shape: tuple[int, ...]) -> ReadRegion | None:
         if series.dataoffset is None or not isinstance(self._file, Path):
             return None
-        dtype = np.dtype(series.dtype).newbyteorder(opened.byteorder)
+        holder = series.keyframe.parent  # of an image of several files, perhaps not the one that was opened
+        dtype = np.dtype(series.dtype).newbyteorder(holder.byteorder)
         end = series.dataoffset + math.prod(shape) * dtype.itemsize
-        if end > opened.filehandle.size:
+        if end > holder.filehandle.size:
             raise ImageError(
-                f"it is damaged: expected at least {end} bytes, the file ends after {opened.filehandle.size}"
+                f"it is damaged: expected at least {end} bytes, the file ends after {holder.filehandle.size}"
             )
-        array = np.memmap(self._file, dtype, mode="r", offset=series.dataoffset, shape=shape)
+        array = np.memmap(holder.filehandle.path, dtype, mode="r", offset=series.dataoffset, shape=shape)
         return region_reader(array, axes)
 
     def _prepare_segments(self, page: Any) -> None:
