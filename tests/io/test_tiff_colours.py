@@ -98,6 +98,18 @@ def test_a_palette_of_sixteen_bits_is_looked_up(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), np.moveaxis(palette[:, NUMBERS], 0, -1))
 
 
+def test_each_page_has_a_palette_of_its_own(tmp_path: Path) -> None:
+    grey = NUMBERS.astype(np.uint8)
+    palettes = np.random.default_rng(0).integers(0, 65536, (3, 3, 256), np.uint16)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for palette in palettes:
+            file.write(grey, photometric="palette", colormap=palette, metadata=None)
+    for number, palette in enumerate(palettes):
+        np.testing.assert_array_equal(
+            read_image(tmp_path / "a.tif", time=number), np.moveaxis(palette[:, grey], 0, -1)
+        )
+
+
 def test_the_colour_table_of_imagej_is_for_display_only(tmp_path: Path) -> None:
     table = np.stack([np.arange(256), np.zeros(256), np.zeros(256)]).astype(np.uint8)
     grey = NUMBERS.astype(np.uint8)

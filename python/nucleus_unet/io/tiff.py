@@ -6,6 +6,7 @@ colours, and channels of their own are stains.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import tifffile
 
 from nucleus_unet.errors import ImageError
-from nucleus_unet.io.scene import OpenedFile, Scene
+from nucleus_unet.io.scene import RGB, OpenedFile, Scene
 from nucleus_unet.io.tiff_colours import colours_of_page
 from nucleus_unet.io.tiff_metadata import TiffMetadata
 from nucleus_unet.io.tiff_open import open_tiff
@@ -146,8 +147,11 @@ def _scenes(
     indices: bool,
 ) -> list[Scene]:
     series = image.series
-    colours = colours_of_page(series.keyframe, kind=_kind(opened), indices=indices)
-    reader = SeriesReader(file, opened, series, colours, missing)
+    colours_of = functools.partial(colours_of_page, kind=_kind(opened), indices=indices)
+    colours = colours_of(series.keyframe)
+    has_palettes = series.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE and colours.samples == RGB
+    several = has_palettes and len(series.pages) > 1
+    reader = SeriesReader(file, opened, series, colours, missing, colours_of if several else None)
     sizes = {axis: size for axis, size in zip(reader.axes, reader.shape, strict=True) if size > 1 or axis in "YXS"}
     channels = metadata.channels(series, image.number, sizes.get("C", 1))
     if "C" not in sizes and not channels[0].name.isdecimal():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +23,8 @@ from nucleus_unet.io.whole import region_reader
 # Compressions in which every tile or strip is a complete JPEG stream, including its end marker.
 _WHOLE_JPEGS = (7, 33007)
 _JPEGS = (6, 7, 34892, 33007)
+# Pages whose palettes are kept.
+_PALETTES = 64
 
 
 class SeriesReader:
@@ -39,6 +42,9 @@ class SeriesReader:
         What the values mean.
     missing
         Names of files with pages of this series that are not there.
+    colours_of
+        Returns what the values of a page mean, where pages may differ: each may have a palette of its own. None: all
+        are as ``colours``.
 
     Attributes
     ----------
@@ -53,9 +59,13 @@ class SeriesReader:
         series: tifffile.TiffPageSeries,
         colours: PageColours,
         missing: Sequence[str],
+        colours_of: Callable[[Any], PageColours] | None = None,
     ) -> None:
         self._file, self._colours, self._missing = file, colours, missing
         self._pages = list(series.pages)
+        self._colours_of: Callable[[int], PageColours] = functools.lru_cache(_PALETTES)(
+            lambda number: colours_of(self._pages[number].aspage()) if colours_of else colours
+        )
         self._page = page = series.keyframe
         axes, shape = _unexplained_as_one(series)
         # In LSM files, the samples of a page are channels.
@@ -69,7 +79,7 @@ class SeriesReader:
         if depth != 1 or (planes > 1 and samples > 1):
             raise ImageError(f"expected pages of one plane, got pages of shape {page.shape}")
         self._planes, self._samples = planes, samples
-        self._mapped = self._map(series, axes, shape)
+        self._mapped = None if colours_of else self._map(series, axes, shape)
         if self._mapped is None:
             self._prepare_segments(page)
 
@@ -77,12 +87,15 @@ class SeriesReader:
         """Return the `Scene.read` of the images at ``place`` on axes that no scene has."""
 
         def read(index: Index, rows: slice, columns: slice) -> NDArray[Any]:
+            colours = self._colours
             if self._mapped is not None:
                 stored = self._mapped({**index, **place}, rows, columns)
             else:
                 channel = index["C"] if self._has_channels else None
-                stored = self._read_segments(self._page_number({**index, **place}), channel, rows, columns)
-            converted = self._colours.convert(stored if stored.ndim == 3 else stored[..., None])
+                number = self._page_number({**index, **place})
+                stored = self._read_segments(number, channel, rows, columns)
+                colours = self._colours_of(number)
+            converted = colours.convert(stored if stored.ndim == 3 else stored[..., None])
             return np.ascontiguousarray(converted if self._colours.samples else converted[..., 0])
 
         return read
