@@ -63,9 +63,7 @@ class SeriesReader:
     ) -> None:
         self._file, self._colours, self._missing = file, colours, missing
         self._pages = list(series.pages)
-        self._colours_of: Callable[[int], PageColours] = functools.lru_cache(_PALETTES)(
-            lambda number: colours_of(self._pages[number].aspage()) if colours_of else colours
-        )
+        self._colours_at = functools.lru_cache(_PALETTES)(functools.partial(self._page_colours, colours_of))
         self._page = page = series.keyframe
         axes, shape = _unexplained_as_one(series)
         # In LSM files, the samples of a page are channels.
@@ -94,7 +92,7 @@ class SeriesReader:
                 channel = index["C"] if self._has_channels else None
                 number = self._page_number({**index, **place})
                 stored = self._read_segments(number, channel, rows, columns)
-                colours = self._colours_of(number)
+                colours = self._colours_at(number)
             converted = colours.convert(stored if stored.ndim == 3 else stored[..., None])
             return np.ascontiguousarray(converted if self._colours.samples else converted[..., 0])
 
@@ -127,6 +125,16 @@ class SeriesReader:
             )
         self._lock = threading.Lock()
         self._segments = SegmentCache(self._side, self._samples, np.dtype(page.dtype).newbyteorder("="), self._decode)
+
+    def _page_colours(self, colours_of: Callable[[Any], PageColours] | None, number: int) -> PageColours:
+        """Return what the values of a page mean; see ``colours_of`` of the class."""
+        page = self._pages[number]
+        if colours_of is None or page is None:
+            return self._colours
+        with self._lock:
+            if page.parent.filehandle.closed:
+                page.parent.filehandle.open()
+            return colours_of(page.aspage())
 
     def _page_number(self, index: Mapping[str, int]) -> int:
         number = 0
