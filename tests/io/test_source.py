@@ -298,7 +298,10 @@ def test_malformed_names_of_channels_cost_the_names_alone(tmp_path: Path) -> Non
         ({"multiscales": []}, "IndexError"),
         ({"multiscales": {}}, "KeyError"),
         ({"multiscales": None}, "TypeError"),
-        ({"multiscales": [{"axes": [{"name": "y"}, {"name": "x"}], "datasets": [{"path": "7"}]}]}, "the array 7, is not there"),
+        (
+            {"multiscales": [{"axes": [{"name": "y"}, {"name": "x"}], "datasets": [{"path": "7"}]}]},
+            "the array 7, is not there",
+        ),
         (
             {"multiscales": [{"axes": [{"name": "y"}], "datasets": [{"path": "0"}]}]},
             "expected axes of t, c, z, y and x, got y",

@@ -105,9 +105,7 @@ def test_each_page_has_a_palette_of_its_own(tmp_path: Path) -> None:
         for palette in palettes:
             file.write(grey, photometric="palette", colormap=palette, metadata=None)
     for number, palette in enumerate(palettes):
-        np.testing.assert_array_equal(
-            read_image(tmp_path / "a.tif", time=number), np.moveaxis(palette[:, grey], 0, -1)
-        )
+        np.testing.assert_array_equal(read_image(tmp_path / "a.tif", time=number), np.moveaxis(palette[:, grey], 0, -1))
 
 
 def test_the_colour_table_of_imagej_is_for_display_only(tmp_path: Path) -> None:

@@ -73,9 +73,7 @@ def write_positions(folder: Path, *, compression: str | None = None) -> tuple[li
 
 
 @pytest.mark.parametrize("compression", [None, "zlib"])
-def test_each_position_of_several_files_has_the_pixels_of_its_own_file(
-    tmp_path: Path, compression: str | None
-) -> None:
+def test_each_position_of_several_files_has_the_pixels_of_its_own_file(tmp_path: Path, compression: str | None) -> None:
     files, pixels = write_positions(tmp_path, compression=compression)
     for file in files:
         for number in range(2):

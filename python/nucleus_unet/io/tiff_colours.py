@@ -96,9 +96,7 @@ def colours_of_page(page: Any, *, kind: str, indices: bool) -> PageColours:
     )
 
 
-def _inverter(
-    samples: tuple[Channel, ...], dtype: np.dtype[Any], bits: int
-) -> Callable[[NDArray[Any]], NDArray[Any]]:
+def _inverter(samples: tuple[Channel, ...], dtype: np.dtype[Any], bits: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """Return the ``convert`` of pixels of which 0 is white. Opacity stays as it is."""
     # Of 2, 4, 10 or 12 bits, white is the largest number of these bits, not of the dtype that holds them.
     white = 2**bits - 1 if dtype.kind == "u" and bits < 8 * dtype.itemsize else None

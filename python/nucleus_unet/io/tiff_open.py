@@ -65,6 +65,15 @@ def _next_page(opened: tifffile.TiffFile) -> int:
     return offset
 
 
+def ome_of(opened: tifffile.TiffFile, file: Path) -> ElementTree.Element | None:
+    """Return the OME-XML of a file, from the companion file if it names one. None if there is none that is sound."""
+    text, warnings = opened.pages.first.description, list[str]()
+    root = _parse(text, warnings) if "<OME" in text else None
+    if root is not None and (reference := root.find("{*}BinaryOnly")) is not None:
+        return _companion(file.parent / reference.get("MetadataFile", ""), warnings)
+    return root
+
+
 def _with_ome(opened: tifffile.TiffFile, file: Path | BinaryIO) -> tuple[tifffile.TiffFile, list[str]]:
     text = opened.pages.first.description
     if "<OME" not in text:
