@@ -151,8 +151,9 @@ def write_set(folder: Path, files: list[str]) -> None:
     )
     for name in files:
         text = (
-            f'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{name}">'
-            '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeX="20" SizeY="20" '
+            '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:{name}"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" '
+            'Type="uint8" SizeX="20" SizeY="20" '
             f'SizeC="{len(files)}" SizeZ="1" SizeT="1">{places}</Pixels></Image></OME>'
         )
         tifffile.imwrite(folder / name, PIXELS, description=text.encode(), metadata=None)
