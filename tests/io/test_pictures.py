@@ -1,6 +1,7 @@
 """Files of images: their pixels, their metadata, and what is damaged in them."""
 
 import os
+import struct
 from pathlib import Path
 
 import imagecodecs
@@ -425,3 +426,28 @@ def test_a_frame_of_a_webp_that_stores_only_what_changed_is_whole(tmp_path: Path
     for time, frame in enumerate((first, second, third)):
         visible = frame[..., :3] * (frame[..., 3:] > 0)
         np.testing.assert_array_equal(read_image(tmp_path / "a.webp", time=time), visible)
+
+
+@pytest.mark.parametrize("with_alpha", [False, True])
+def test_the_fourth_byte_of_a_bmp_is_opacity_only_if_its_header_says_so(tmp_path: Path, *, with_alpha: bool) -> None:
+    height, width = RGB.shape[:2]
+    stored = np.dstack([RGB[..., ::-1], np.zeros((height, width), np.uint8)])
+    stored[3:6, :, 3] = 255
+    masks = (
+        struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+        if with_alpha
+        else struct.pack("<3I", 0xFF0000, 0xFF00, 0xFF)
+    )
+    size = 56 if with_alpha else 40
+    header = struct.pack("<IiiHHIIiiII", size, width, height, 1, 32, 3, stored.nbytes, 0, 0, 0, 0) + masks
+    start = 14 + len(header)
+    file = b"BM" + struct.pack("<IHHI", start + stored.nbytes, 0, 0, start) + header + stored[::-1].tobytes()
+    (tmp_path / "a.bmp").write_bytes(file)
+    expected = RGB * (stored[..., 3:] > 0) if with_alpha else RGB
+    np.testing.assert_array_equal(read_image(tmp_path / "a.bmp"), expected)
+
+
+def test_an_image_that_is_transparent_everywhere_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Image.fromarray(np.dstack([RGB, np.zeros(RGB.shape[:2], np.uint8)])).save(tmp_path / "a.png")
+    assert not read_image(tmp_path / "a.png").any()
+    assert "a.png: every pixel is transparent, and is read as black" in caplog.text

@@ -25,6 +25,7 @@ from nucleus_unet.io.whole import whole_image
 _SAMPLES = {1: GREY, 2: GREY + ALPHA, 3: RGB, 4: RGB + ALPHA}
 _METRE = 1e6  # in micrometres
 _GREY, _PALETTE = 0, 3  # colour types of PNG
+_BMP_HEADER_WITH_ALPHA = 56  # bytes; its last four are the bits of the opacity
 
 
 class _Picture(NamedTuple):
@@ -76,8 +77,15 @@ def _decode(content: bytes, *, indices: bool) -> tuple[str, _Picture]:
     if content.startswith(b"GIF8"):
         return "GIF", _of_frames(imagecodecs.gif_decode(content))
     if content.startswith(b"BM"):
-        return "BMP", _Picture(imagecodecs.bmp_decode(content))
+        return "BMP", _Picture(_decode_bmp(content))
     return "JPEG 2000", _Picture(imagecodecs.jpeg2k_decode(content))
+
+
+def _decode_bmp(content: bytes) -> NDArray[Any]:
+    """Return the pixels; the fourth value only if the header says which bits are opacity, else they are unused."""
+    pixels: NDArray[Any] = imagecodecs.bmp_decode(content)
+    has_alpha = int.from_bytes(content[14:18], "little") >= _BMP_HEADER_WITH_ALPHA and any(content[66:70])
+    return pixels if pixels.ndim == 2 or pixels.shape[-1] < 4 or has_alpha else pixels[..., :3]
 
 
 def _of_frames(frames: NDArray[Any]) -> _Picture:

@@ -173,7 +173,10 @@ class ImageSource:
                     f"expected at most {_MOST_PIXELS} pixels to be read at once, got {height} x {width}: segment it in "
                     "parts with `nucleus-unet slide` (Segmenter.predict_slide in Python)"
                 )
-            return read_whole(plane)
+            pixels = read_whole(plane)
+            if plane.alpha and not pixels.any() and not plane.read_alpha(slice(0, height), slice(0, width)).any():
+                logger.warning("%s: every pixel is transparent, and is read as black", self.name)
+            return pixels
 
     def close(self) -> None:
         """Close the file."""
