@@ -19,6 +19,7 @@ import zarr
 from helpers.images import open_plane
 from nucleus_unet.errors import ImageError, MissingExtraError
 from nucleus_unet.io import scanners
+from nucleus_unet.io.description import describe
 from nucleus_unet.io.file_facts import file_facts
 from nucleus_unet.io.plane import Plane
 from nucleus_unet.io.source import ImageSource, open_image, read_image
@@ -259,6 +260,15 @@ def test_labels_in_an_ome_zarr_are_no_image(tmp_path: Path) -> None:
     assert_regions(open_plane(path), PLANES[0])
     with pytest.raises(ImageError, match=r"cells: expected an image, got a label image of OME-Zarr"):
         open_plane(path / "labels" / "cells")
+
+
+def test_info_and_predict_agree_on_what_is_too_large(tmp_path: Path) -> None:
+    zarr.create_array(tmp_path / "a.zarr", shape=(2**16, 2**15), dtype="uint8", chunks=(512, 512))
+    with open_image(tmp_path / "a.zarr") as source:
+        said = describe(source)["predict"]
+        with pytest.raises(ImageError, match="nucleus-unet slide") as refused:
+            source.read(source.plane())
+    assert str(refused.value) == f"{tmp_path / 'a.zarr'}: {said.removeprefix('asks: ')}"
 
 
 @pytest.mark.parametrize("address", ["https://host/a.tif", "s3://bucket/a.zarr", "file:///a.tif"])

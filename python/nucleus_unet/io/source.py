@@ -166,17 +166,23 @@ class ImageSource:
 
         A file of more than 2^30 pixels is refused, because it does not fit into the memory of most machines.
         """
+        self.check_size(plane)
         with self._named():
             height, width = plane.shape
+            pixels = read_whole(plane)
+            if plane.alpha and not pixels.any() and not plane.read_alpha(slice(0, height), slice(0, width)).any():
+                logger.warning("%s: every pixel is transparent, and is read as black", self.name)
+            return pixels
+
+    def check_size(self, plane: Plane) -> None:
+        """Raise `ImageError` if `read` refuses a plane because it is too large."""
+        height, width = plane.shape
+        with self._named():
             if self._prefix and height * width > _MOST_PIXELS:
                 raise ImageError(
                     f"expected at most {_MOST_PIXELS} pixels to be read at once, got {height} x {width}: segment it in "
                     "parts with `nucleus-unet slide` (Segmenter.predict_slide in Python)"
                 )
-            pixels = read_whole(plane)
-            if plane.alpha and not pixels.any() and not plane.read_alpha(slice(0, height), slice(0, width)).any():
-                logger.warning("%s: every pixel is transparent, and is read as black", self.name)
-            return pixels
 
     def close(self) -> None:
         """Close the file."""
