@@ -207,7 +207,11 @@ def _unexplained_as_one(series: tifffile.TiffPageSeries) -> tuple[str, tuple[int
 
     Both I (a sequence of pages) and Q (other) are such axes. Files of arrays of four and more axes have several Q.
     """
-    axes = series.axes if "Q" in series.axes else series.axes.replace("I", "Q")
+    axes, of_page = series.axes, series.keyframe.axes
+    tail = axes[-len(of_page) :]
+    if series.kind != "lsm" and tail != of_page and tail.replace("C", "S") == of_page:
+        axes = axes[: -len(of_page)] + of_page  # to the writer, the samples of a pixel were channels
+    axes = axes if "Q" in axes else axes.replace("I", "Q")
     shape = tuple(int(size) for size in series.shape)
     several = len(axes) - len(axes.lstrip("Q"))
     if several < 2:
