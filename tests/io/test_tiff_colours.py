@@ -133,6 +133,16 @@ def test_where_zero_is_white_the_largest_number_of_the_bits_is_black(tmp_path: P
     np.testing.assert_array_equal(read_image(white), 2**bits - 1 - numbers)
 
 
+def test_zero_is_black_where_the_file_does_not_say_what_it_is(tmp_path: Path) -> None:
+    numbers = NUMBERS % 256
+    path = write_bits(tmp_path / "a.tif", numbers, 8, photometric=0)
+    content = bytearray(path.read_bytes())
+    place = content.find(struct.pack("<HHII", 262, 3, 1, 0))
+    content[place : place + 2] = struct.pack("<H", 65000)  # a tag of no meaning in the place of this one
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_image(path), numbers)
+
+
 @pytest.mark.parametrize(("extra", "has_alpha"), [("unassalpha", True), ("assocalpha", True), ("unspecified", False)])
 def test_a_fourth_sample_is_opacity_only_if_the_file_says_so(tmp_path: Path, extra: str, *, has_alpha: bool) -> None:
     opacity = (COLUMNS * 3).astype(np.uint8)

@@ -58,6 +58,8 @@ def colours_of_page(page: Any, *, kind: str, indices: bool) -> PageColours:
     """
     meaning, count, dtype = page.photometric, page.samplesperpixel, np.dtype(page.dtype)
     extra = _extra_samples(page)
+    if meaning == _P.MINISWHITE and "PhotometricInterpretation" not in page.tags:
+        meaning = _P.MINISBLACK  # as Fiji and libtiff take it; tifffile says 0
     if kind == "lsm":
         return PageColours((), dtype, lambda pixels: pixels)
     if indices and meaning not in (_P.RGB, _P.YCBCR):
