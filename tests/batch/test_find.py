@@ -141,3 +141,41 @@ def test_a_pipe_in_a_folder_is_not_waited_for(folder: Path) -> None:
 
 def test_names_without_a_folder_are_sorted_too() -> None:
     assert why_not(Path("notes.txt")) == why_not(Path("notes")) == "of no known image format"
+
+
+def write_set(folder: Path, files: list[str]) -> None:
+    """Write the channels of an image, each in a file that names all of them."""
+    places = "".join(
+        f'<TiffData IFD="0" FirstC="{number}" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{name}</UUID></TiffData>'
+        for number, name in enumerate(files)
+    )
+    for name in files:
+        text = (
+            '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:{name}"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" '
+            'Type="uint8" SizeX="20" SizeY="20" '
+            f'SizeC="{len(files)}" SizeZ="1" SizeT="1">{places}</Pixels></Image></OME>'
+        )
+        tifffile.imwrite(folder / name, PIXELS, description=text.encode(), metadata=None)
+
+
+def test_an_ome_tiff_of_several_files_is_one_image(folder: Path) -> None:
+    write_set(folder, ["c0.ome.tif", "c1.ome.tif", "c2.ome.tif"])
+    found = find(folder)
+    assert names(found) == ["a.tif", "c0.ome.tif"]
+    assert {each.reason for each in found.passed_over} == {
+        "further files of an OME-TIFF, which is read from its first file"
+    }
+    assert names(find(folder / "c1.ome.tif")) == ["c1.ome.tif"]
+
+
+def test_of_an_ome_tiff_whose_first_file_is_missing_the_next_is_the_image(folder: Path) -> None:
+    write_set(folder, ["c0.ome.tif", "c1.ome.tif", "c2.ome.tif"])
+    (folder / "c0.ome.tif").unlink()
+    assert names(find(folder)) == ["a.tif", "c1.ome.tif"]
+
+
+def test_a_file_beside_an_ome_tiff_that_does_not_name_it_is_an_image(folder: Path) -> None:
+    write_set(folder, ["c0.ome.tif", "c1.ome.tif"])
+    tifffile.imwrite(folder / "c0.ome.tif", PIXELS)
+    assert names(find(folder)) == ["a.tif", "c0.ome.tif", "c1.ome.tif"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,6 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError, MissingExtraError
 from nucleus_unet.io.arrays import open_array
-from nucleus_unet.io.axes import rename_axes
 from nucleus_unet.io.choice import Choice, choose_plane, choose_scene
 from nucleus_unet.io.dtypes import working_dtype
 from nucleus_unet.io.formats import find_format, open_file, read_start
@@ -31,6 +31,8 @@ from nucleus_unet.io.scene import Channel, OpenedFile, ReadRegion, Scene
 
 logger = logging.getLogger(__name__)
 
+# Two letters at least before the colon: one is a drive.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 # Pixels of a file that are read at once.
 _MOST_PIXELS = 2**30
 
@@ -181,14 +183,23 @@ class ImageSource:
 
         A file of more than 2^30 pixels is refused, because it does not fit into the memory of most machines.
         """
+        self.check_size(plane)
         with self._named():
             height, width = plane.shape
+            pixels = read_whole(plane)
+            if plane.alpha and not pixels.any() and not plane.read_alpha(slice(0, height), slice(0, width)).any():
+                logger.warning("%s: every pixel is transparent, and is read as black", self.name)
+            return pixels
+
+    def check_size(self, plane: Plane) -> None:
+        """Raise `ImageError` if `read` refuses a plane because it is too large."""
+        height, width = plane.shape
+        with self._named():
             if self._prefix and height * width > _MOST_PIXELS:
                 raise ImageError(
                     f"expected at most {_MOST_PIXELS} pixels to be read at once, got {height} x {width}: segment it in "
                     "parts with `nucleus-unet slide` (Segmenter.predict_slide in Python)"
                 )
-            return read_whole(plane)
 
     def close(self) -> None:
         """Close the file."""
@@ -279,6 +290,7 @@ def open_image(
     {'Z': 3, 'Y': 500, 'X': 300}
     """
     if isinstance(source, Path | str):
+        _refuse_address(str(source))
         return _open_path(Path(source), axes, channel_axis, indices=indices)
     if _is_file(source) and not type(source).__module__.startswith("PIL."):
         name = str(getattr(source, "name", "image"))
@@ -299,6 +311,12 @@ def _is_file(value: object) -> bool:
     return hasattr(value, "read") and hasattr(value, "seek") and not hasattr(value, "shape")
 
 
+def _refuse_address(text: str) -> None:
+    """Raise `ImageError` for an address of the network, of which `Path` may have left one slash."""
+    if _ADDRESS.match(text) and not Path(text).exists():
+        raise ImageError(f"{text}: expected the path of a file, got an address: download the file first")
+
+
 def _open_path(path: Path, axes: str | None, channel_axis: int | None, *, indices: bool) -> ImageSource:
     if not path.exists():
         raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path))
@@ -316,7 +334,7 @@ def _open(
     try:
         is_folder = isinstance(file, Path) and file.is_dir()
         found = find_format(b"" if is_folder else read_start(file), suffix, is_folder=is_folder)
-        opened = rename_axes(open_file(file, found, indices=indices), axes, channel_axis)
+        opened = open_file(file, found, axes=axes, channel_axis=channel_axis, indices=indices)
     except MissingExtraError:
         raise
     except ImageError as error:

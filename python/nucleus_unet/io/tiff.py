@@ -6,6 +6,7 @@ colours, and channels of their own are stains.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import tifffile
 
 from nucleus_unet.errors import ImageError
-from nucleus_unet.io.scene import OpenedFile, Scene
+from nucleus_unet.io.scene import RGB, OpenedFile, Scene
 from nucleus_unet.io.tiff_colours import colours_of_page
 from nucleus_unet.io.tiff_metadata import TiffMetadata
 from nucleus_unet.io.tiff_open import open_tiff
@@ -94,7 +95,8 @@ class _Image:
 
 def _images(file: tifffile.TiffFile, metadata: TiffMetadata) -> list[_Image]:
     """Return the images of a file: no thumbnails, and of a pyramid the full resolution."""
-    series = [(number, each) for number, each in enumerate(file.series) if each.size and each.ndim >= 2]
+    numbered = zip(metadata.image_numbers(), file.series, strict=True)
+    series = [(number, each) for number, each in numbered if each.size and each.ndim >= 2]
     kept = [each for each in series if each[1].name.lower() not in _BESIDES] or series
     if masks := [each for each in kept if each[1].keyframe.is_mask]:
         kept = [each for each in kept if each not in masks] or kept
@@ -149,8 +151,11 @@ def _scenes(
     indices: bool,
 ) -> list[Scene]:
     series = image.series
-    colours = colours_of_page(series.keyframe, kind=_kind(opened), indices=indices)
-    reader = SeriesReader(file, opened, series, colours, missing)
+    colours_of = functools.partial(colours_of_page, kind=_kind(opened), indices=indices)
+    colours = colours_of(series.keyframe)
+    has_palettes = series.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE and colours.samples == RGB
+    several = has_palettes and len(series.pages) > 1
+    reader = SeriesReader(file, opened, series, colours, missing, colours_of if several else None)
     coarser = _coarser_readers(opened, file, image, missing, indices=indices)
     sizes = {axis: size for axis, size in zip(reader.axes, reader.shape, strict=True) if size > 1 or axis in "YXS"}
     channels = metadata.channels(series, image.number, sizes.get("C", 1))

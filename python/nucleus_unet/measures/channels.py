@@ -45,7 +45,7 @@ def channel_planes(source: ImageSource, selection: Selection, place: Place, *, l
     def plane(number: int | str | None) -> Plane:
         return replace(selection, channel=number).open(source, place, level=level)
 
-    if sizes.get("Q", 1) > 1 and channel not in (None, "rgb"):
+    if sizes.get("Q", 1) > 1 and sizes.get("C", 1) == 1 and channel not in (None, "rgb"):
         return {f"channel_{number}": plane(number) for number in range(sizes["Q"])}
     kinds = described.channels if "C" in sizes else described.samples
     numbered = [(number, each) for number, each in enumerate(kinds) if each.kind != "alpha"]
