@@ -50,9 +50,8 @@ def test_every_column_of_the_table_is_in_the_matrix_in_a_layer_or_beside_it() ->
         np.testing.assert_array_equal(data.obs[name], nuclei.table[name])
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_points_are_x_and_y_in_pixels_and_in_micrometres(tmp_path: Path, name: str) -> None:
-    data = written(measured(mpp=0.5), tmp_path / name)
+def test_points_are_x_and_y_in_pixels_and_in_micrometres(tmp_path: Path) -> None:
+    data = written(measured(mpp=0.5), tmp_path / "nuclei.h5ad")
     # The last nucleus covers rows 15 to 24 and columns 20 to 31, whose edges lie at whole numbers.
     np.testing.assert_allclose(data.obsm["spatial"][4], [25.5, 19.5])
     np.testing.assert_allclose(data.obsm["spatial_um"][4], [12.75, 9.75])
