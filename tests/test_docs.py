@@ -27,7 +27,7 @@ EXAMPLES = ROOT / "examples" / "dsb2018"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 # What is not run, by the program or the command of ours: it installs, builds, needs a network, or serves until Ctrl-C.
-NOT_RUN = {"pip", "make", "conda", "download", "view", "ssh"}
+NOT_RUN = {"pip", "make", "conda", "download", "podman", "snakemake", "nextflow", "view", "ssh"}
 
 # Only as long as it takes to see that it works.
 SHORTER = {
