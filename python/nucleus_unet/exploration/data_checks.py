@@ -26,7 +26,10 @@ class ProblemType(Enum):
     CONSTANT = "constant images", "All pixels are equal."
     NO_NUCLEI = "images without nuclei", "Correct if the image shows no nucleus. Otherwise the masks are missing."
     EMPTY_MASK = "empty masks", "Masks without any pixel."
-    OVERLAP = "overlapping masks", "Pixels in several masks. They are assigned to the first of these masks."
+    OVERLAP = (
+        "overlapping masks",
+        "Pixels in several masks. The first mask has them, or of drawn polygons the smallest.",
+    )
     HIDDEN_MASK = "hidden masks", "Masks that lie completely in earlier masks and are lost. Often drawn twice."
     UNUSABLE_MASK = "unusable annotations", "Annotations that are left out. Their nuclei count as background."
     SPECK = (
