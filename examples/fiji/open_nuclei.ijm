@@ -1,6 +1,6 @@
 // Open an image with its nuclei: the ROI set or the label image that nucleus-unet wrote.
 //
-// For ImageJ 1.53 or later and Fiji. Run it from Plugins > Macros > Run..., and choose the image, then its .roi.zip or
+// For ImageJ 1.52 or later and Fiji. Run it from Plugins > Macros > Run..., and choose the image, then its .roi.zip or
 // label image. From the command line:  ImageJ -macro open_nuclei.ijm "cells.tif|results/cells.roi.zip"
 
 chosen = split(getArgument(), "|");
@@ -23,6 +23,7 @@ if (endsWith(toLowerCase(nuclei), ".zip")) {
     labels = getTitle();
     getStatistics(area, mean, least, most);
     setMinAndMax(0, most);
+    run("3-3-2 RGB"); // ImageJ has no glasbey, Fiji has
     colours = getList("LUTs");
     for (i = 0; i < lengthOf(colours); i++) {
         if (startsWith(colours[i], "glasbey")) run(colours[i]);
