@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from helpers.annotations import SHAPE, box, collection, feature, write_set
 from helpers.segmentations import blobs, made
+from nucleus_unet.data import beside
+from nucleus_unet.data.annotations import read_drawing
 from nucleus_unet.data.dataset import Example, ReadReport, read_examples
 from nucleus_unet.errors import DataError
 from nucleus_unet.masks import relabel_by_position
@@ -134,6 +136,18 @@ def test_a_tile_of_a_slide_takes_the_objects_of_the_slide_that_lie_in_it(tmp_pat
     (tmp_path / "a.png").rename(tmp_path / f"{name}.png")
     (example,), report = read_examples(tmp_path)
     assert (example.name, pixels(example), report.unusable_masks) == (name, [(2, 3, 12, 13)], {})
+
+
+def test_one_file_of_a_slide_serves_all_its_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    monkeypatch.setattr(beside, "read_drawing", lambda *given: reads.append(given[1]) or read_drawing(*given))
+    write_set(tmp_path, slide__geojson=collection(*[feature(box(x + 4, 5, x + 9, 10)) for x in (100, 200, 900)]))
+    for x in (100, 200):
+        (tmp_path / f"slide [x={x},y=0,w=50,h=40].png").write_bytes((tmp_path / "a.png").read_bytes())
+    (tmp_path / "a.png").unlink()
+    examples, _ = read_examples(tmp_path)
+    assert [pixels(example) for example in examples] == [[(4, 5, 9, 10)]] * 2
+    assert reads == ["slide.geojson"]
 
 
 def test_objects_that_all_lie_in_a_tile_are_objects_of_the_tile(tmp_path: Path) -> None:

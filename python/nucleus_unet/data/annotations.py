@@ -5,8 +5,10 @@ Each format has a module in this folder with one function, ``read_objects(conten
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from typing import NamedTuple, cast
 
@@ -37,6 +39,16 @@ class DrawnObject:
     classes: tuple[str, ...]
     pieces: Pieces
     may_be_area: bool
+
+    @cached_property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom. Those of no place if it has no vertex."""
+        vertices = [ring for rings in self.pieces for ring in rings if len(ring)]
+        if not vertices:
+            return math.inf, math.inf, -math.inf, -math.inf
+        points = vertices[0] if len(vertices) == 1 else np.concatenate(vertices)
+        (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+        return left, top, right, bottom
 
 
 class Drawing(NamedTuple):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
+from threading import Lock
 
-from nucleus_unet.data.annotations import ANNOTATION_FORMATS
+from nucleus_unet.data.annotations import ANNOTATION_FORMATS, Drawing, read_drawing
 from nucleus_unet.data.drawn import without_view
 from nucleus_unet.data.label_images import LABEL_SUFFIXES
 from nucleus_unet.data.sources import IMAGE_SUFFIXES, LABEL_ENDINGS, Entry, is_hidden, is_label_file
@@ -46,6 +47,33 @@ def find_beside(members: Sequence[str]) -> list[Entry]:
     names = _names([path for path, _, _ in found])
     entries = [_entry(name, *each) for name, each in zip(names, found, strict=True)]
     return sorted(entries, key=lambda entry: entry.name)
+
+
+class Drawings:
+    """Reads files of annotations. One of several images, such as parts of a slide, is read once.
+
+    Parameters
+    ----------
+    read
+        Returns the bytes of a file.
+    entries
+        All images.
+    """
+
+    def __init__(self, read: Callable[[str], bytes], entries: Sequence[Entry]) -> None:
+        uses = Counter(entry.annotation for entry in entries)
+        self._read = read
+        self._locks = {member: Lock() for member, count in uses.items() if member is not None and count > 1}
+        self._known: dict[str, Drawing] = {}
+
+    def read(self, member: str) -> Drawing:
+        """Return the objects of a file. It is thread-safe."""
+        if member not in self._locks:
+            return read_drawing(self._read(member), member)
+        with self._locks[member]:
+            if member not in self._known:
+                self._known[member] = read_drawing(self._read(member), member)
+            return self._known[member]
 
 
 def _entry(name: str, image: PurePosixPath, drawings: Sequence[PurePosixPath], label: PurePosixPath | None) -> Entry:

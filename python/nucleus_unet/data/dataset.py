@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.data.annotations import read_drawing
-from nucleus_unet.data.beside import find_beside
+from nucleus_unet.data.beside import Drawings, find_beside
 from nucleus_unet.data.coco import find_coco, read_coco
 from nucleus_unet.data.drawn import IGNORE_CLASSES, REGION_CLASSES, RegionClasses, masks_of, settled, view_of
 from nucleus_unet.data.label_images import Masks, mask_as_png, read_label_image
@@ -233,7 +232,8 @@ def _find(files: Source, labels_csv: Path | None, classes: RegionClasses) -> tup
         return entries, lambda entry, shape, threads: _masks_of_encodings(entry.name, encodings, shape, threads)
     table, beside = find_coco(members), find_beside(members)
     if any(entry.annotation for entry in beside) or (beside and table is None):
-        return beside, lambda entry, shape, threads: _masks_beside(files, entry, classes, shape, threads)
+        drawings = Drawings(files.read, beside)
+        return beside, lambda entry, shape, threads: _masks_beside(files, entry, drawings, classes, shape, threads)
     if table is not None:
         coco = read_coco(files.read(table), table, members)
         return coco.entries, lambda entry, shape, threads: coco.masks(entry.name, shape, threads=threads)
@@ -258,7 +258,12 @@ def _masks_of_entry(files: Source, entry: Entry, shape: tuple[int, int], threads
 
 
 def _masks_beside(
-    files: Source, entry: Entry, classes: RegionClasses, shape: tuple[int, int], threads: int | None
+    files: Source,
+    entry: Entry,
+    drawings: Drawings,
+    classes: RegionClasses,
+    shape: tuple[int, int],
+    threads: int | None,
 ) -> Masks:
     """Return the nuclei that are drawn. With a label image, its nuclei, and the regions that are drawn."""
     opened = files.open(entry.image)
@@ -266,8 +271,9 @@ def _masks_beside(
         raise MaskError(f"{entry.image} is a result of nucleus-unet, expected an image")
     if entry.annotation is None:
         return _masks_of_entry(files, entry, shape, threads)
-    drawing = read_drawing(files.read(entry.annotation), entry.annotation)
-    drawn = masks_of(drawing, shape, view=view_of(entry.image), classes=classes, threads=threads)
+    drawn = masks_of(
+        drawings.read(entry.annotation), shape, view=view_of(entry.image), classes=classes, threads=threads
+    )
     if entry.label_image is None:
         return drawn
     if drawn.labels.any():

@@ -180,10 +180,9 @@ def _placed(
     objects: Sequence[DrawnObject], shape: tuple[int, int], view: View | None, unusable: list[str]
 ) -> list[DrawnObject]:
     """Return the objects that lie in the image, in its pixels. Others of a slide are none of the image's."""
-    inside = [_touches(each.pieces, shape) for each in objects]
+    inside = [_touches(each, shape, View(0, 0, 1)) for each in objects]
     if view is not None and not all(inside):
-        moved = [replace(each, pieces=_moved(each.pieces, view)) for each in objects]
-        return [each for each in moved if _touches(each.pieces, shape)]
+        return [replace(each, pieces=_moved(each.pieces, view)) for each in objects if _touches(each, shape, view)]
     height, width = shape
     unusable += [
         f"{each.title} lies outside of the image of {height} x {width} pixels"
@@ -193,10 +192,10 @@ def _placed(
     return [each for each, lies_inside in zip(objects, inside, strict=True) if lies_inside]
 
 
-def _touches(pieces: Pieces, shape: tuple[int, int]) -> bool:
-    vertices = np.concatenate([np.empty((0, 2)), *(ring for rings in pieces for ring in rings)])
-    size = shape[::-1]
-    return len(vertices) > 0 and bool((vertices.max(axis=0) > 0).all() and (vertices.min(axis=0) < size).all())
+def _touches(drawn: DrawnObject, shape: tuple[int, int], view: View) -> bool:
+    left, top, right, bottom = drawn.bounds
+    height, width = shape[0] * view.downsample, shape[1] * view.downsample
+    return left < view.x + width and right > view.x and top < view.y + height and bottom > view.y
 
 
 def _moved(pieces: Pieces, view: View) -> Pieces:
