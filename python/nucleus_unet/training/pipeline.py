@@ -27,12 +27,12 @@ from nucleus_unet.model.network import Network, weights_of
 from nucleus_unet.reports.csv_table import csv_text
 from nucleus_unet.reports.page import require_page_packages
 from nucleus_unet.reports.plots import save_curves
-from nucleus_unet.training.augmentation import SourceImage
 from nucleus_unet.training.checkpoint import read_run_state
 from nucleus_unet.training.distributed import is_main_process
 from nucleus_unet.training.fine_tuning import fine_tuned_card, fine_tuned_config
 from nucleus_unet.training.finishing import FinishedModel, finish_model
 from nucleus_unet.training.report import TrainingRun, training_report_html
+from nucleus_unet.training.source_image import SourceImage
 from nucleus_unet.training.tensorboard import ScalarWriter
 from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, train
 from nucleus_unet.training.validation import PredictedMaps, predict_examples, training_subset_metrics, validate
@@ -165,7 +165,7 @@ def evaluate_predictions(
     images = []
     for example, each in zip(examples, predicted, strict=True):
         labels = group(each.maps, grouping).labels
-        images.append(EvaluatedImage(example, labels, score_image(example.labels, labels)))
+        images.append(EvaluatedImage(example, labels, score_image(example.labels, labels, example.valid)))
     return images
 
 

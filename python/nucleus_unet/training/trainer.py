@@ -367,6 +367,8 @@ def fingerprint(examples: Sequence[Example]) -> str:
         digest.update(repr((example.name, example.category, example.image.shape, example.image.dtype.str)).encode())
         digest.update(np.ascontiguousarray(example.image).data)
         digest.update(np.ascontiguousarray(example.labels).data)
+        if example.valid is not None:
+            digest.update(np.packbits(example.valid).data)
     return digest.hexdigest()
 
 
