@@ -16,8 +16,8 @@ from nucleus_unet.io.scene import Channel, OpenedFile, Scene, numbered
 from nucleus_unet.io.segments import LARGEST_SEGMENT
 from nucleus_unet.io.whole import ArrayLike, region_reader
 
-# Names of dimensions, as xarray has them, in lower case.
-_DIMENSIONS = {
+# Names of dimensions, as xarray and viewers have them, in lower case, and their letters.
+DIMENSIONS = {
     **dict.fromkeys(("t", "time", "frame", "frames"), "T"),
     **dict.fromkeys(("z", "plane", "pln", "depth"), "Z"),
     **dict.fromkeys(("c", "channel", "channels", "ch", "wavelength", "band"), "C"),
@@ -99,7 +99,7 @@ def _dimensions(source: Any) -> tuple[tuple[str, ...], list[str]]:
     dims = dims or getattr(getattr(source, "metadata", None), "dimension_names", None) or ()
     if not isinstance(dims, tuple):
         return (), []
-    letters = tuple(_DIMENSIONS.get(str(name).lower(), "") for name in dims)
+    letters = tuple(DIMENSIONS.get(str(name).lower(), "") for name in dims)
     if "" in letters or len(set(letters)) != len(letters) or not {"Y", "X"} <= set(letters):
         return (), []
     labels: list[str] = []
