@@ -118,7 +118,8 @@ def _bridges(near: Labels, numbers: Sequence[int]) -> NDArray[np.bool_]:
     """Return the pixels of background whose distances from two nuclei together are small."""
     away = [_distance_from(near == number) for number in numbers]
     nearest = np.sort(np.stack(away), axis=0)
-    return (near == 0) & (nearest[0] + nearest[1] <= _BRIDGE + 1)
+    bridges: NDArray[np.bool_] = (near == 0) & (nearest[0] + nearest[1] <= _BRIDGE + 1)
+    return bridges
 
 
 def _distance_from(mask: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from nucleus_unet.io.projections import PROJECTIONS
 from nucleus_unet.io.whole import ArrayLike
 from nucleus_unet.napari.jobs import Progress
 from nucleus_unet.napari.regions import Placement, Region, Window, place_result
+from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.segmenter import Segmenter
 
 ALL = "all"
@@ -162,15 +163,16 @@ def find_nuclei(segmenter: Segmenter, part: Part, options: Mapping[str, Any], pr
     planes, shape = part.planes(), part.placement.shape
     labels = np.zeros((len(planes), *part.region.shape), np.uint32)
     cells = np.zeros_like(labels) if options.get("expand") is not None else None
-    tables = []
+    tables: list[dict[str, NDArray[Any]]] = []
+    pixels: Any = part.window
     for number, plane in enumerate(planes):
         report = progress.report if len(planes) == 1 else False
-        found = segmenter.predict(part.window, **options, **plane, progress=report, cancel=progress.cancel)
+        found: Segmentation = segmenter.predict(pixels, **options, **plane, progress=report, cancel=progress.cancel)
         first = sum(len(table["label"]) for table in tables)
         if first + len(found) > _MOST_LABELS:
             raise SettingsError(f"expected at most {_MOST_LABELS} nuclei in one layer, got more: choose a part of it")
         labels[number] = _moved(found.labels, first)
-        if cells is not None:
+        if cells is not None and found.cells is not None:
             cells[number] = _moved(found.cells, first)
         tables.append(in_layer(found.table, part, plane, first))
         if len(planes) > 1:

@@ -217,3 +217,24 @@ def place_result(
         first.append(float(start))
         stretch.append(factor)
     return Placement(tuple(shape), tuple(first), tuple(stretch))
+
+
+def geojson_of(polygons: Sequence[NDArray[Any]]) -> dict[str, Any]:
+    """Return polygons as GeoJSON, as `Segmenter.predict_slide` takes regions: (x, y), pixel edges at whole numbers.
+
+    Parameters
+    ----------
+    polygons
+        Rows and columns of the corners of each, (N, 2), pixel centres at whole numbers.
+
+    Examples
+    --------
+    >>> geojson_of([np.array([[0, 0], [0, 4], [3, 4]])])["features"][0]["geometry"]["coordinates"]
+    [[[0.5, 0.5], [4.5, 0.5], [4.5, 3.5], [0.5, 0.5]]]
+    """
+    features = []
+    for polygon in polygons:
+        corners = [[float(column) + 0.5, float(row) + 0.5] for row, column in polygon]
+        geometry = {"type": "Polygon", "coordinates": [[*corners, corners[0]]]}
+        features.append({"type": "Feature", "properties": {}, "geometry": geometry})
+    return {"type": "FeatureCollection", "features": features}

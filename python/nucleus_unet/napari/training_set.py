@@ -134,7 +134,8 @@ def trainable(image: NDArray[Any]) -> NDArray[Any]:
     least, most = values.min(initial=np.inf), values.max(initial=-np.inf)
     if not most > least:
         return np.zeros(image.shape, np.uint16)
-    return np.rint((values - least) / (most - least) * (2**16 - 1)).astype(np.uint16)
+    scaled: NDArray[np.uint16] = np.rint((values - least) / (most - least) * (2**16 - 1)).astype(np.uint16)
+    return scaled
 
 
 def _file_name(each: Corrected) -> str:
