@@ -22,8 +22,8 @@ Labels = NDArray[np.uint32]
 _BRIDGE = 4
 # A smaller piece beside a line is no nucleus; it stays with its neighbour.
 _LEAST_PIECE = 10
-# Least part, of the mean of all parts, that a point gets by necks. With less it shares a bulge with another point.
-_LEAST_PART = 0.4
+# A neck is at most this share as wide as the parts on both sides of it.
+_NECK = 0.9
 
 Seeds = Callable[[Labels, int, tuple[slice, slice]], Labels]
 """Gets the labels around a nucleus, its label, and where they lie; returns the numbered beginnings of its parts."""
@@ -100,11 +100,10 @@ def merge(labels: Labels, numbers: Sequence[int]) -> Labels:
         raise MaskError(f"merge: expected at least 2 nuclei, got {len(numbers)}: click on each of them first")
     top, left, bottom, right = _box(labels, numbers, margin=_BRIDGE)
     near = labels[top:bottom, left:right]
-    pieces = np.isin(near, numbers)
-    joined = pieces | _bridges(near, numbers)
-    if label(joined, connectivity=2).max() > 1:
-        joined = pieces
-    if label(joined, connectivity=2).max() > 1:
+    joined = np.isin(near, numbers)
+    if _is_in_pieces(joined):
+        joined |= _bridges(near, numbers)
+    if _is_in_pieces(joined):
         raise MaskError(
             f"merge: expected nuclei that touch or lie at most {_BRIDGE} pixels apart, got "
             f"{', '.join(map(str, numbers))}: paint what is between them first"
@@ -114,16 +113,22 @@ def merge(labels: Labels, numbers: Sequence[int]) -> Labels:
     return merged
 
 
+def _is_in_pieces(mask: NDArray[np.bool_]) -> bool:
+    return bool(label(mask, connectivity=2).max(initial=0) > 1)
+
+
 def _bridges(near: Labels, numbers: Sequence[int]) -> NDArray[np.bool_]:
-    """Return the pixels of background whose distances from two nuclei together are small."""
-    away = [_distance_from(near == number) for number in numbers]
-    nearest = np.sort(np.stack(away), axis=0)
-    bridges: NDArray[np.bool_] = (near == 0) & (nearest[0] + nearest[1] <= _BRIDGE + 1)
+    """Return the pixels of background between pieces, where the gap is about as narrow as it gets."""
+    pieces = label(np.where(np.isin(near, numbers), 1, 0), connectivity=2)
+    away = np.stack([distance(pieces != number) for number in range(1, int(pieces.max()) + 1)])
+    nearest = np.sort(away, axis=0)
+    gap = np.where(near == 0, nearest[0] + nearest[1], np.inf)
+    bridges = np.zeros(near.shape, bool)
+    # Each piece is joined to the others where it is nearest to one of them.
+    for piece in away:
+        own = np.where(piece == nearest[0], gap, np.inf)
+        bridges |= own <= min(own.min() + 1, _BRIDGE + 1)
     return bridges
-
-
-def _distance_from(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    return distance(~mask)
 
 
 class Divided(NamedTuple):
@@ -172,7 +177,7 @@ def divide_along(labels: Labels, line: ArrayLike, *, first: int | None = None) -
         areas = np.bincount(pieces.ravel())
         small = areas < _LEAST_PIECE
         pieces[small[pieces]] = 0
-        return pieces
+        return _core.relabel_sequential(pieces)[0]
 
     divided = _divide(labels, np.unique(labels[under]).tolist(), seeds, _nearest, first)
     if not divided.parts:
@@ -218,15 +223,24 @@ def divide_at(labels: Labels, points: ArrayLike, *, first: int | None = None) ->
 
 
 def _nearest(mask: NDArray[np.bool_], seeds: Labels) -> Labels:
-    return watershed(np.zeros(mask.shape, np.uint8), seeds, mask=mask, connectivity=2)
+    level = np.zeros(mask.shape, np.uint8)
+    # Steps along edges measure distances better than those across corners, which reach the rest.
+    return watershed(level, watershed(level, seeds, mask=mask), mask=mask, connectivity=2)
 
 
 def _by_necks(mask: NDArray[np.bool_], seeds: Labels) -> Labels:
-    """Divide a mask where it is narrow; where it is not, each pixel goes to the nearest seed."""
+    """Divide a mask where it is narrow. Where no neck separates the seeds, each pixel goes to the nearest of them."""
     depth = distance(np.pad(mask, 1))[1:-1, 1:-1]
     parts = watershed(-depth, seeds, mask=mask, connectivity=2)
-    areas = np.bincount(parts[mask])[1:]
-    return parts if areas.min() >= _LEAST_PART * areas.mean() else _nearest(mask, seeds)
+    count = int(parts.max()) + 1
+    widest, borders = np.zeros(count, np.float32), np.zeros(count, np.float32)
+    np.maximum.at(widest, parts, depth)
+    for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        meet = (parts[one] != parts[other]) & mask[one] & mask[other]
+        width = np.minimum(depth[one], depth[other])[meet]
+        np.maximum.at(borders, parts[one][meet], width)
+        np.maximum.at(borders, parts[other][meet], width)
+    return parts if (borders[1:] <= _NECK * widest[1:]).all() else _nearest(mask, seeds)
 
 
 def _divide(labels: Labels, numbers: Iterable[int], seeds: Seeds, spread: Spread, first: int | None) -> Divided:
@@ -273,11 +287,10 @@ def tidy(labels: Labels, *, least: int = _LEAST_PIECE, first: int | None = None)
     >>> tidy(np.array([[5, 5, 0, 5, 0, 6]], np.uint32), least=2)
     array([[5, 5, 0, 0, 0, 0]], dtype=uint32)
     """
-    filled = fill_holes(labels)
-    pieces = label(filled, connectivity=2)
+    pieces = label(labels, connectivity=2)
     count = int(pieces.max(initial=0))
     owner = np.zeros(count + 1, np.uint32)
-    owner[pieces.ravel()] = filled.ravel()
+    owner[pieces.ravel()] = labels.ravel()
     areas = np.bincount(pieces.ravel(), minlength=count + 1)
     following = int(labels.max(initial=0)) + 1 if first is None else first
     names = np.zeros(count + 1, np.uint32)
@@ -290,7 +303,7 @@ def tidy(labels: Labels, *, least: int = _LEAST_PIECE, first: int | None = None)
             number, following = following, following + 1
         taken.add(number)
         names[piece] = number
-    return names[pieces]
+    return fill_holes(names[pieces])
 
 
 def _box(labels: Labels, numbers: Sequence[int], *, margin: int) -> tuple[int, int, int, int]:

@@ -32,12 +32,13 @@ def main() -> int:
 def _train(run: FineTuning) -> dict[str, Any]:
     from nucleus_unet.data.dataset import read_examples
     from nucleus_unet.model.bundle import load_bundle
-    from nucleus_unet.training.fine_tuning import fine_tuning_config
-    from nucleus_unet.training.pipeline import train_bundle
 
     _send(step="reading images", done=0, total=0)
     examples, _ = read_examples(run.data)
     origin = load_bundle(run.origin)
+    from nucleus_unet.training.fine_tuning import fine_tuning_config  # these import torch, which takes seconds
+    from nucleus_unet.training.pipeline import train_bundle
+
     config = fine_tuning_config(origin)
     if run.samples is not None:
         samples = max(config.batch_size, run.samples - run.samples % config.batch_size)

@@ -95,6 +95,9 @@ def write_training_set(folder: Path, corrected: Iterable[Corrected]) -> Written:
         name = each.name if each.name.partition("-part")[0] in names else _file_name(each)
         _write(folder / MASKS / f"{name}.tif", each.labels)
         _write(folder / IMAGES / f"{name}.tif", trainable(each.image))
+        for part in list((folder / IMAGES).glob(f"{name}-part*.tif")):
+            part.unlink()  # of a time when this image was the only one
+            (folder / MASKS / part.name).unlink(missing_ok=True)
         nuclei += len(np.unique(each.labels[each.labels > 0]))
     return Written(len(kept), nuclei, len(list((folder / IMAGES).glob("*.tif"))))
 

@@ -9,7 +9,7 @@ import numpy as np
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
 from nucleus_unet.napari.colouring import colours_by, measured_columns
-from nucleus_unet.napari.widgets.common import current_viewer, guarded, gui, layer_choice, layers_of, panel
+from nucleus_unet.napari.widgets.common import current_viewer, guarded, gui, layer_choice, layers_of, message, panel
 
 _COLOURMAPS = ("viridis", "magma", "turbo", "PiYG", "gray")
 
@@ -32,7 +32,7 @@ class ColourPanel:
         self.colours = widgets.ComboBox(label="colours", choices=list(_COLOURMAPS))
         self.button = widgets.PushButton(text="Colour")
         self.back = widgets.PushButton(text="One colour for each nucleus again")
-        self.told = widgets.Label(label="", value="")
+        self.told = message()
         self.container = panel(self, [self.labels, self.column, self.colours, self.button, self.back, self.told])
         self.labels.changed.connect(lambda _layer: self.column.reset_choices())
         self.button.changed.connect(guarded(self.colour))

@@ -1,4 +1,4 @@
-"""Shared by the widgets: magicgui, layers of the viewer, the choice of a model and of a scale, work in the background."""
+"""Shared by the widgets: layers of the viewer, choices of a model and of a scale, work in the background."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def layer_choice(viewer: Any, kind: str, label: str, tooltip: str) -> Any:
 
 def panel(panel_object: Any, widgets: list[Any]) -> Any:
     """Return a container of widgets, which napari docks. It keeps alive the object whose methods they call."""
-    container = gui().Container(widgets=widgets, scrollable=True)
+    container = gui().Container(widgets=widgets)
     object.__setattr__(container, "panel", panel_object)
     return container
 
 
-def keep_selected(box: Any, layer: Any) -> None:
-    """Choose a layer in a box that follows the layers of the viewer, if it is there."""
-    box.reset_choices()
-    if layer in box.choices:
-        box.value = layer
+def message() -> Any:
+    """Return a place for a sentence of any length."""
+    label = gui().Label(label="", value="")
+    label.native.setWordWrap(True)
+    return label
 
 
 def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,11 +103,12 @@ class Background:
         widgets = gui()
         self._disabled = disabled
         self._bar = widgets.ProgressBar(label="", min=0, max=0, visible=False)
-        self._step = widgets.Label(label="", value="", visible=False)
+        self._step = message()
         self._cancel = widgets.PushButton(text="Cancel", visible=False)
         self._cancel.changed.connect(self._on_cancel)
         self._job: Job[Any] | None = None
         self.widgets = [self._step, self._bar, self._cancel]
+        self._show(running=False)
 
     @property
     def busy(self) -> bool:
@@ -257,7 +258,7 @@ class MeasureChoice:
             value=[],
             tooltip="Further columns of the table. Hold Ctrl to choose several or none.",
         )
-        self.groups.native.setMaximumHeight(96)
+        self.groups.native.setFixedHeight(96)
         self.reach = widgets.FloatSpinBox(
             label="cells reach",
             value=0.0,

@@ -28,6 +28,7 @@ from nucleus_unet.napari.widgets.common import (
     gui,
     layer_choice,
     layers_of,
+    message,
     panel,
 )
 from nucleus_unet.napari.widgets.layers import remember, same_place, source_of
@@ -48,7 +49,7 @@ class CorrectPanel:
         widgets = gui()
         self.viewer = viewer
         self.labels = layer_choice(viewer, "Labels", "labels", "The layer to correct.")
-        self.told = widgets.Label(label="", value="")
+        self.told = message()
         self.background = Background(disabled=[])
 
         def button(text: str, tooltip: str, function: Callable[[], object]) -> Any:
@@ -57,7 +58,9 @@ class CorrectPanel:
             return made
 
         def row(*buttons: Any) -> Any:
-            return widgets.Container(widgets=list(buttons), layout="horizontal", labels=False)
+            made = widgets.Container(widgets=list(buttons), layout="horizontal", labels=False)
+            made.margins = (0, 0, 0, 0)
+            return made
 
         self.click = button("Click nuclei", "Then click on nuclei in the picture.", self.start_clicking)
         self.line = button("Draw a line", "Then click along the cut, and double-click to end.", self.start_line)

@@ -20,6 +20,7 @@ from nucleus_unet.napari.widgets.common import (
     guarded,
     gui,
     layers_of,
+    message,
     panel,
     tell,
 )
@@ -44,7 +45,7 @@ class FineTunePanel:
             choices=lambda _box: layers_of(viewer, "Labels"),
             tooltip="Label layers whose nuclei are all right. Hold Ctrl to choose several.",
         )
-        self.layers.native.setMaximumHeight(96)
+        self.layers.native.setFixedHeight(96)
         self.model = ModelChoice("begin with")
         self.folder = widgets.FileEdit(
             label="folder",
@@ -57,7 +58,7 @@ class FineTunePanel:
             label="samples", value=_SAMPLES, min=8, max=1_000_000, step=100, tooltip="Length of the training."
         )
         self.button = widgets.PushButton(text="Fine-tune on corrected")
-        self.told = widgets.Label(label="", value="")
+        self.told = message()
         self.background = Background(disabled=[self.button])
         self.container = panel(
             self,

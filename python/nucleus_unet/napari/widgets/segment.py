@@ -22,6 +22,7 @@ from nucleus_unet.napari.widgets.common import (
     gui,
     layer_choice,
     layers_of,
+    message,
     open_model,
     panel,
 )
@@ -44,9 +45,13 @@ class SegmentPanel:
         self.viewer = viewer
         self.image = layer_choice(viewer, "Image", "image", "The layer whose nuclei are found.")
         self.axes = widgets.ComboBox(
-            label="axes", choices=[], tooltip="What the axes are: T time, Z plane of a stack, C channel."
+            label="axes",
+            choices=lambda _box: self._axes_choices(),
+            tooltip="What the axes are: T time, Z plane of a stack, C channel.",
         )
-        self.channel = widgets.ComboBox(label="channel", choices=[], tooltip="The channel with the nuclei.")
+        self.channel = widgets.ComboBox(
+            label="channel", choices=lambda _box: self._channel_choices(), tooltip="The channel with the nuclei."
+        )
         self.time = widgets.ComboBox(label="time", choices=[_SHOWN_PLANE, ALL], tooltip="Each time on its own.")
         self.z = widgets.ComboBox(
             label="z",
@@ -57,7 +62,7 @@ class SegmentPanel:
         self.shapes = layer_choice(viewer, "Shapes", "rectangle", "The selected shapes of this layer, or all.")
         self.scale, self.model, self.measures = ScaleChoice(), ModelChoice(), MeasureChoice()
         self.button = widgets.PushButton(text="Find nuclei")
-        self.result = widgets.Label(label="", value="")
+        self.result = message()
         self.background = Background(disabled=[self.button])
         self.container = panel(
             self,
@@ -77,22 +82,26 @@ class SegmentPanel:
         self._on_image(self.image.value)
         self._on_region(self.region.value)
 
-    def _on_image(self, image: Any) -> None:
-        choices = [] if image is None else possible_axes(image.ndim, rgb=image.rgb, names=image.axis_labels)
-        self.axes.choices = choices
-        self.axes.visible = len(choices) > 1
+    def _on_image(self, _image: Any) -> None:
+        self.axes.reset_choices()
+        self.axes.visible = len(self.axes.choices) > 1
         self._on_axes(self.axes.value)
 
     def _on_axes(self, axes: str | None) -> None:
-        axes, image = axes or "", self.image.value
-        self.time.visible, self.z.visible = "T" in axes, "Z" in axes
-        channels: list[str] = []
+        self.time.visible, self.z.visible = "T" in (axes or ""), "Z" in (axes or "")
+        self.channel.reset_choices()
+        self.channel.visible = bool(self.channel.choices)
+
+    def _axes_choices(self) -> list[str]:
+        image = self.image.value
+        return [] if image is None else possible_axes(image.ndim, rgb=image.rgb, names=image.axis_labels)
+
+    def _channel_choices(self) -> list[str]:
+        axes, image = self.axes.value or "", self.image.value
         if image is not None and "C" in axes:
-            channels = [str(number) for number in range(image.data.shape[axes.index("C")])]
-        elif "S" in axes:
-            channels = [_COLOURS, "0", "1", "2"]
-        self.channel.choices = channels
-        self.channel.visible = bool(channels)
+            array = image.data[0] if image.multiscale else image.data
+            return [str(number) for number in range(array.shape[axes.index("C")])]
+        return [_COLOURS, "0", "1", "2"] if "S" in axes else []
 
     def _on_region(self, region: str) -> None:
         self.shapes.visible = region == DRAWN

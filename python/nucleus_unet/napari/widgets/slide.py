@@ -18,6 +18,7 @@ from nucleus_unet.napari.widgets.common import (
     guarded,
     gui,
     layer_choice,
+    message,
     open_model,
     panel,
     tell,
@@ -50,7 +51,7 @@ class SlidePanel:
         self.show = widgets.PushButton(text="Show the slide")
         self.button = widgets.PushButton(text="Find nuclei, or resume")
         self.open = widgets.PushButton(text="Open results")
-        self.told = widgets.Label(label="", value="")
+        self.told = message()
         self.background = Background(disabled=[self.button])
         self.container = panel(
             self,
