@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
+from typing import Any
 
 import pytest
 from nucleus_unet.napari.jobs import Job, Progress, Step
+
+
+def last(steps: Generator[Step, None, Any], seen: list[Step]) -> Any:
+    """Read the steps that are left, and return the result of the call."""
+    while True:
+        try:
+            seen.append(next(steps))
+        except StopIteration as end:
+            return end.value
 
 
 def test_steps_are_yielded_until_the_call_ends() -> None:
@@ -22,10 +33,7 @@ def test_steps_are_yielded_until_the_call_ends() -> None:
     while seen[-1] != Step("tiles", 2, 5):
         seen.append(next(steps))
     go_on.set()
-    with pytest.raises(StopIteration) as end:
-        while True:
-            seen.append(next(steps))
-    assert end.value.value == "done"
+    assert last(steps, seen) == "done"
     assert seen[-1] == Step("tiles", 5, 5)
 
 
@@ -42,10 +50,7 @@ def test_a_job_that_is_cancelled_sets_the_event_of_its_call() -> None:
     steps = job.steps()
     next(steps)
     job.cancel()
-    with pytest.raises(StopIteration) as end:
-        while True:
-            next(steps)
-    assert end.value.value is True
+    assert last(steps, []) is True
 
 
 def test_a_viewer_that_closes_ends_the_call() -> None:

@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import nucleus_unet
+import numpy as np
 import pytest
 from helpers.paths import ROOT
 from nucleus_unet.io.source import read_image

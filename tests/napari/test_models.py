@@ -20,10 +20,12 @@ def test_bundles_of_a_folder_are_listed_after_the_embedded_model(tiny_bundle: Pa
     assert models.path("mine") == tmp_path / "mine"
 
 
-def test_whoever_listens_hears_of_a_new_model() -> None:
+def test_whoever_listens_hears_of_a_new_model_until_it_ends() -> None:
     models, heard = ModelList(), []
-    models.on_change(lambda: heard.append(models.names()))
+    forget = models.on_change(lambda: heard.append(models.names()))
     models.add(Path("a.zip"))
+    forget()
+    models.add(Path("b"))
     assert heard == [["embedded", "a"]]
 
 

@@ -42,7 +42,7 @@ def test_a_table_that_is_too_long_is_not_loaded(folder: Path, monkeypatch: pytes
 
 
 def test_the_layers_are_labels_with_a_row_for_each_nucleus(folder: Path) -> None:
-    data, options, kind = layers_of(open_results(folder))[-1]
+    _, options, kind = layers_of(open_results(folder))[-1]
     assert (kind, options["multiscale"], options["name"]) == ("labels", True, "größe 1 nuclei")
     assert set(options["features"]["index"]) == set(np.unique(LABELS[LABELS > 0]))
 

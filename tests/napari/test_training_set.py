@@ -57,7 +57,7 @@ def test_an_image_that_is_corrected_again_replaces_its_labels(tmp_path: Path) ->
     write_training_set(tmp_path, [first, second])
     better = first._replace(labels=np.where(first.labels == 1, 0, first.labels).astype(np.uint32))
     assert write_training_set(tmp_path, [better]).total == 2
-    examples, report = read_examples(tmp_path)
+    _, report = read_examples(tmp_path)
     assert report.nuclei == 11
 
 
@@ -75,7 +75,7 @@ def test_labels_are_tidied(tmp_path: Path) -> None:
     labels[50, 50] = 8
     pair = Corrected("painted", labels.astype(np.uint8), labels)
     write_training_set(tmp_path, [pair, corrected("b", 2)])
-    examples, report = read_examples(tmp_path)
+    _, report = read_examples(tmp_path)
     assert report.nuclei == 2 + 6
 
 

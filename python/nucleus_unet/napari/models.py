@@ -34,9 +34,10 @@ class ModelList:
         self._paths: dict[str, Path] = {}
         self._listeners: list[Callable[[], object]] = []
 
-    def on_change(self, listener: Callable[[], object]) -> None:
-        """Call a function whenever a model is added."""
+    def on_change(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Call a function whenever a model is added, until the function is called that this one returns."""
         self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
     def names(self) -> list[str]:
         """Return the names of the models, the embedded one first."""

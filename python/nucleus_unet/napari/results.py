@@ -125,10 +125,12 @@ def layers_of(view: SlideView) -> list[tuple[Any, dict[str, Any], str]]:
         factors = np.array([height, width]) / view.thumbnail.shape[:2]
         place = {"scale": tuple(factors), "translate": tuple((factors - 1) / 2)}
         layers.append((view.thumbnail, {"name": f"{view.name} (thumbnail)", "rgb": True, **place}, "image"))
-    options: dict[str, Any] = {"name": f"{view.name} nuclei", "multiscale": True}
+    several = len(view.levels) > 1
+    options: dict[str, Any] = {"name": f"{view.name} nuclei", "multiscale": several}
     if view.table is not None:
         options["features"] = features_of(view.table)
-    layers.append((view.levels, options, "labels"))
+    # A single level is small, and can be corrected if it is in memory.
+    layers.append((view.levels if several else view.levels[0][:], options, "labels"))
     return layers
 
 

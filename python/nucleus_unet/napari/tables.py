@@ -69,7 +69,8 @@ def _measure(part: Part, labels: NDArray[np.uint32], plane: Mapping[str, Any], o
             channels = channel_planes(source, selection, place)
             check_measurable(channels.values(), settings)
             table |= measure_image(source, channels, image, numbered, settings)[0]
-    return table
+    order = np.argsort(table["label"])
+    return {name: values[order] for name, values in table.items()}
 
 
 def _with_probabilities(table: Table, before: Mapping[str, Any]) -> Table:

@@ -133,17 +133,20 @@ class Background:
         self._show(running=True)
         threading = require("napari.qt.threading", "the plugin needs napari", extra="napari").qt.threading
 
-        def steps() -> Generator[Step, None, Any]:
-            return (yield from job.steps())
+        # An error is returned, not raised: a worker shows what it raises with a traceback, and not only the sentence.
+        def steps() -> Generator[Step, None, Callable[[], object]]:
+            try:
+                result = yield from job.steps()
+            except Exception as error:
+                return functools.partial(self._on_error, error)
+            return functools.partial(guarded(on_done), result)
 
         # A name that stays: the worker is gone otherwise before its call ends.
         self._worker = threading.create_worker(
             steps,
-            _ignore_errors=True,
             _connect={
                 "yielded": self._on_step,
-                "returned": guarded(on_done),
-                "errored": self._on_error,
+                "returned": lambda then: then(),
                 "finished": self._on_finished,
             },
         )
@@ -153,7 +156,7 @@ class Background:
         self._bar.value = step.done
         self._step.value = f"{step.name} {step.done} / {step.total}" if step.total else f"{step.name} ..."
 
-    def _on_error(self, error: BaseException) -> None:
+    def _on_error(self, error: Exception) -> None:
         if not isinstance(error, NucleusError | OSError):
             raise error  # napari shows it with its traceback
         show_error(error)
@@ -189,7 +192,8 @@ class ModelChoice:
             label="other model", mode="d", value="", tooltip="Folder of a model, as nucleus-unet train writes it."
         )
         self._open.changed.connect(guarded(self._on_open))
-        MODEL_LIST.on_change(self._refresh)
+        forget = MODEL_LIST.on_change(self._refresh)
+        self.box.native.destroyed.connect(lambda *_: forget())
         self.widgets = [self.box, self._open]
 
     @property

@@ -120,7 +120,7 @@ class SegmentPanel:
         array = image.data[0] if image.multiscale else image.data
         shown = _place_shown(self.viewer, image)
         numbers = dict(zip(axes.replace("S", ""), shown, strict=True))
-        channel = self.channel.value if self.channel.visible else None
+        channel = self.channel.value if self.channel.choices else None
         return Part(
             array,
             axes,
