@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from helpers.images import draw_discs
-from helpers.slide_results import LABELS, written
+from helpers.slide_results import LABELS, PICTURE, written
 from nucleus_unet.napari import fine_tuning
 from nucleus_unet.napari.models import MODEL_LIST
 from nucleus_unet.segmenter import Segmenter
@@ -290,6 +291,20 @@ def test_the_results_of_a_slide_open_lazily(viewer: napari.Viewer, tmp_path: Pat
     assert layer.multiscale
     assert len(layer.features) == len(np.unique(LABELS)) - 1
     assert np.array_equal(np.asarray(layer.data[0]), LABELS)
+    viewer.screenshot(flash=False)
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_the_picture_of_a_slide_is_shown(viewer: napari.Viewer, tmp_path: Path, levels: int) -> None:
+    with tifffile.TiffWriter(tmp_path / "slide.svs") as writer:
+        writer.write(PICTURE, tile=(256, 256), subifds=levels - 1)
+        if levels == 2:
+            writer.write(PICTURE[::2, ::2], tile=(256, 256), subfiletype=1)
+    panel = dock(viewer, "Segment a slide")
+    panel.slide.value = tmp_path / "slide.svs"
+    panel.show.native.click()
+    assert said() == []
+    assert viewer.layers["slide"].multiscale == (levels == 2)
     viewer.screenshot(flash=False)
 
 

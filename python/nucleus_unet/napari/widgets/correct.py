@@ -201,7 +201,8 @@ class CorrectPanel:
         here = (np.rint(data[:, :-2]) == self._outer(layer)).all(axis=1)
         if not here.any():
             raise SettingsError("expected clicks on nuclei of this plane, got none: press 'Click nuclei' and click")
-        return data[here][:, -2:]
+        rows_and_columns: NDArray[np.float64] = data[here][:, -2:]
+        return rows_and_columns
 
     def _clicked(self, plane: Labels) -> list[int]:
         return labels_under(plane, self._points())

@@ -80,6 +80,6 @@ def source_of(viewer: Any, labels: Any) -> Source:
     axes = possible_axes(image.ndim, rgb=image.rgb, names=image.axis_labels)
     if "C" in axes[0]:
         raise SettingsError(f"{labels.name}: expected an image without channels, got axes {axes[0]}: split them first")
-    every = {"time": "all", "z": "all"}
-    part = Part(image.data, axes[0], whole(tuple(labels.data.shape[-2:])), **every)
+    height, width = labels.data.shape[-2:]
+    part = Part(image.data, axes[0], whole((height, width)), time="all", z="all")
     return Source(part, {})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.napari.jobs import Progress
 from nucleus_unet.napari.regions import geojson_of
@@ -83,7 +85,9 @@ class SlidePanel:
                 f"{slide.name}: expected a TIFF pyramid to be shown, got another format: find nuclei, then its "
                 "thumbnail is shown with the results"
             )
-        self.viewer.add_image(levels, name=slide.stem, multiscale=len(levels) > 1, rgb=levels[0].ndim == 3)
+        several = len(levels) > 1
+        data = levels if several else levels[0]
+        self.viewer.add_image(data, name=slide.stem, multiscale=several, rgb=levels[0].ndim == 3)
 
     def start(self) -> None:
         """Run the slide in the background; a run that was cancelled or killed goes on."""
@@ -94,7 +98,10 @@ class SlidePanel:
 
         def call(progress: Progress) -> SlideResult:
             model = open_model(path)
-            return model.predict_slide(slide, out=out, **options, progress=progress.report, cancel=progress.cancel)
+            result: SlideResult = model.predict_slide(
+                slide, out=out, **options, progress=progress.report, cancel=progress.cancel
+            )
+            return result
 
         self.background.run("loading the model", call, self._done)
 
@@ -124,4 +131,5 @@ class SlidePanel:
             raise SettingsError(
                 f"regions: expected rectangles and polygons, got {', '.join(others) or 'an empty layer'}: draw some"
             )
-        return geojson_of([[shapes.data_to_world(corner)[-2:] for corner in each] for each in shapes.data])
+        # Slides and results are shown pixel by pixel, so that world coordinates are pixels of the slide.
+        return geojson_of([np.array([shapes.data_to_world(corner)[-2:] for corner in each]) for each in shapes.data])
