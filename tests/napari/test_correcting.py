@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nucleus_unet.errors import MaskError
-from nucleus_unet.napari.correcting import delete, divide_along, divide_at, labels_under, merge, tidy
+from nucleus_unet.napari.correcting import as_labels, delete, divide_along, divide_at, labels_under, merge, tidy
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -29,6 +29,17 @@ def dumbbell() -> NDArray[np.uint32]:
 
 def pieces(mask: NDArray[np.bool_]) -> int:
     return int(ndimage.label(mask, CORNERS_TOUCH)[1])
+
+
+def test_labels_of_any_integer_type_are_taken_and_others_refused() -> None:
+    for dtype in (np.uint8, np.int16, np.int64, np.uint64, bool):
+        assert np.array_equal(as_labels(np.eye(3, dtype=dtype)), np.eye(3))
+    with pytest.raises(MaskError, match="expected integers, got float64"):
+        as_labels(np.eye(3))
+    with pytest.raises(MaskError, match="got -1 to 4"):
+        as_labels(np.array([[-1, 4]]))
+    with pytest.raises(MaskError, match="got 0 to 4294967296"):
+        as_labels(np.array([0, 2**32]))
 
 
 def test_points_name_the_labels_under_them_once_and_in_their_order() -> None:

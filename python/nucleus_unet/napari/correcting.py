@@ -31,6 +31,28 @@ Spread = Callable[[NDArray[np.bool_], Labels], Labels]
 """Gets the mask of a nucleus and the beginnings of its parts; returns the part of each pixel."""
 
 
+def as_labels(values: ArrayLike) -> Labels:
+    """Return labels of any integer type as uint32, in any number of axes; a copy, unless they are uint32 already.
+
+    Raises
+    ------
+    MaskError
+        If they are not integers, or below 0 or beyond 32 bits.
+
+    Examples
+    --------
+    >>> as_labels(np.array([[0, 300]], np.int64))
+    array([[  0, 300]], dtype=uint32)
+    """
+    labels = np.asarray(values)
+    if labels.dtype.kind not in "biu":
+        raise MaskError(f"labels: expected integers, got {labels.dtype}")
+    most = np.iinfo(np.uint32).max
+    if labels.size and labels.dtype != np.uint32 and not 0 <= labels.min() <= labels.max() <= most:
+        raise MaskError(f"labels: expected 0 to {most}, got {labels.min()} to {labels.max()}")
+    return labels.astype(np.uint32, copy=False)
+
+
 def labels_under(labels: Labels, points: ArrayLike) -> list[int]:
     """Return the labels at points, each once, in order; points on background and beyond the image are passed over.
 

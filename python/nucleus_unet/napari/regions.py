@@ -151,8 +151,10 @@ class Window:
 
     def _moved(self, axis: str, part: slice | int) -> slice | int:
         first = self._first.get(axis)
-        if first is None or isinstance(part, int):
-            return part if first is None else int(part) + first  # type: ignore[arg-type]
+        if first is None:
+            return part
+        if not isinstance(part, slice):
+            return int(part) + first
         start, stop, step = part.indices(self.shape[self._axes.index(axis)])
         return slice(start + first, stop + first, step)
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import MaskError, SettingsError
-from nucleus_unet.masks._arguments import as_label_image
 from nucleus_unet.napari.correcting import (
     Labels,
+    as_labels,
     delete,
     divide_along,
     divide_at,
@@ -31,7 +31,7 @@ from nucleus_unet.napari.widgets.common import (
     message,
     panel,
 )
-from nucleus_unet.napari.widgets.layers import remember, same_place, source_of
+from nucleus_unet.napari.widgets.layers import label_array, remember, same_place, source_of
 
 POINTS, LINES = "nuclei to correct", "lines to cut along"
 _COLOUR = "#ff3366"
@@ -135,11 +135,10 @@ class CorrectPanel:
         """Measure the corrected labels in the background, and replace the table of the layer."""
         layer = self._chosen()
         source = source_of(self.viewer, layer)
-        labels, before = np.array(layer.data), dict(layer.features)
+        labels, before = label_array(layer), dict(layer.features)
 
         def call(_progress: Any) -> Any:
-            labels_32 = as_label_image(labels.reshape(labels.shape[-2:])) if labels.ndim == 2 else labels
-            return measure_again(source.part, np.asarray(labels_32, np.uint32), source.options, before)
+            return measure_again(source.part, labels, source.options, before)
 
         def done(table: Any) -> None:
             layer.features = features_of(table)
@@ -152,7 +151,7 @@ class CorrectPanel:
         """Change the plane that is shown, as one step that can be undone."""
         layer = self._chosen()
         outer = self._outer(layer)
-        plane = as_label_image(np.asarray(layer.data[outer]))
+        plane = as_labels(layer.data[outer])
         changed = function(plane, self._next_label(layer))
         rows, columns = np.nonzero(changed != plane)
         if not len(rows):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.napari.finding import plane_images
 from nucleus_unet.napari.fine_tuning import FineTuning, check_extra, fine_tune
@@ -24,7 +22,7 @@ from nucleus_unet.napari.widgets.common import (
     panel,
     tell,
 )
-from nucleus_unet.napari.widgets.layers import Source, source_of
+from nucleus_unet.napari.widgets.layers import Source, label_array, source_of
 
 _SAMPLES = 800
 
@@ -87,7 +85,7 @@ class FineTunePanel:
             raise SettingsError("fine-tune: expected at least one label layer, got none: find and correct nuclei first")
         folder = Path(self.folder.value)
         out, origin, samples = check_new_name(self.name.value, folder), self.model.path, int(self.samples.value)
-        chosen = [(layer.name, source_of(self.viewer, layer), np.array(layer.data)) for layer in self.layers.value]
+        chosen = [(layer.name, source_of(self.viewer, layer), label_array(layer)) for layer in self.layers.value]
 
         def call(progress: Progress) -> tuple[Path, dict[str, Any]]:
             progress.report("writing the training set", 0, 0)
@@ -115,7 +113,7 @@ def _planes(name: str, source: Source, labels: Any) -> list[Corrected]:
     images = list(plane_images(source.part))
     several = len(planes) > 1
     return [
-        Corrected(f"{name}-{number}" if several else name, image, plane.astype(np.uint32))
+        Corrected(f"{name}-{number}" if several else name, image, plane)
         for number, (plane, image) in enumerate(zip(planes, images, strict=True))
         if plane.any()
     ]

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
+from nucleus_unet.napari.correcting import as_labels
 from nucleus_unet.napari.finding import Part
 from nucleus_unet.napari.regions import Placement, possible_axes, whole
 from nucleus_unet.napari.widgets.common import layers_of
@@ -42,6 +44,21 @@ def transform_of(layer: Any, placement: Placement) -> dict[str, Any]:
         "units": layer.units,
         "axis_labels": layer.axis_labels,
     }
+
+
+def label_array(layer: Any) -> NDArray[np.uint32]:
+    """Return a copy of the labels of a layer as uint32.
+
+    Raises
+    ------
+    SettingsError
+        If the layer is a pyramid.
+    MaskError
+        If the labels are below 0 or beyond 32 bits.
+    """
+    if layer.multiscale:
+        raise SettingsError(f"{layer.name}: expected labels of one level, got a pyramid")
+    return as_labels(np.array(layer.data))
 
 
 def same_place(one: Any, other: Any) -> bool:

@@ -119,6 +119,8 @@ class SlidePanel:
     def _add(self, folder: Path) -> None:
         view = open_results(folder)
         for data, options, kind in layers_of(view):
+            if kind == "image" and Path(self.slide.value).stem in self.viewer.layers:
+                continue  # the slide itself is shown, which the thumbnail would cover
             getattr(self.viewer, f"add_{kind}")(data, **options)
         if view.table is None:
             tell(
