@@ -57,6 +57,7 @@ def train_bundle(
     tensorboard: bool = False,
     command: str | None = None,
     log: Callable[[str], object] = logger.info,
+    on_step: Callable[[int], object] = lambda _samples: None,
 ) -> dict[str, Any]:
     """Train a model with one fold or category held out, calibrate its grouping on the held-out images, and save it.
 
@@ -85,6 +86,8 @@ def train_bundle(
         The command line, for the report.
     log
         Called with a line of text after every validation.
+    on_step
+        See `nucleus_unet.training.trainer.train`.
 
     Returns
     -------
@@ -124,7 +127,15 @@ def train_bundle(
             log(_line(run.history[-1], config.samples))
 
         network = train(
-            config, training, folder, origin=origin, validate=measure, device=device, workers=workers, report=report
+            config,
+            training,
+            folder,
+            origin=origin,
+            validate=measure,
+            device=device,
+            workers=workers,
+            report=report,
+            on_step=on_step,
         )
     if not is_main_process():
         return {}
