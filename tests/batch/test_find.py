@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from helpers.segmentations import blobs, made
 from nucleus_unet.batch.find import Found, find_images
 from nucleus_unet.batch.formats import why_not
 from nucleus_unet.errors import SettingsError
@@ -67,6 +68,15 @@ def test_results_are_known_by_their_content_wherever_they_lie(folder: Path) -> N
     found = find(folder)
     assert names(found) == ["a.tif"]
     assert reasons(found) == {"results of nucleus-unet": 4}
+
+
+def test_annotated_tables_of_ours_are_results_but_those_of_others_are_not(folder: Path) -> None:
+    pytest.importorskip("anndata", reason="anndata is not installed; the dependency group dev has it")
+    made(blobs()).save(folder / "b.anndata.zarr")
+    zarr.open_group(folder / "c.anndata.zarr", mode="w").attrs["encoding-type"] = "anndata"
+    found = find(folder)
+    assert names(found) == ["a.tif", "c.anndata.zarr"]
+    assert reasons(found) == {"results of nucleus-unet": 1}
 
 
 def test_results_are_passed_over_when_a_shell_names_them_one_by_one(folder: Path) -> None:

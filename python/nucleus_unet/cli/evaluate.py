@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nucleus_unet.cli.answers import Answer, answering
 from nucleus_unet.cli.shared import (
     Augment,
     Data,
     Device,
     GroupBy,
     Groups,
+    IgnoreClass,
     Model,
     Precision,
+    RegionClass,
     bundle_path,
     read_sets,
     show,
@@ -26,11 +29,15 @@ if TYPE_CHECKING:
     from nucleus_unet.evaluation.metrics import Scores
 
 
+@answering
 def evaluate(
     data: Data,
+    answer: Answer,
     model: Model = None,
     groups: Groups = None,
     group_by: GroupBy = None,
+    ignore_class: IgnoreClass = None,
+    region_class: RegionClass = None,
     subset: Annotated[
         list[str] | None,
         typer.Option(
@@ -55,13 +62,15 @@ def evaluate(
         check_report_folder(out)
     subsets = _read_subsets(subset or ())
     segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
-    examples = read_sets(data, groups, group_by, name_by_set=len(data) > 1)
+    examples = read_sets(data, groups, group_by, ignore_class, region_class, name_by_set=len(data) > 1)
     evaluation = run(segmenter, examples, subsets=subsets, augment=augment, track=lambda items: show(items, "images"))
     if evaluation.warning:
         typer.echo(evaluation.warning)
     _print_scores([*evaluation.categories.items(), *evaluation.subsets.items(), ("all", evaluation.overall)])
-    if out is not None:
-        typer.echo(f"report: {write_report(evaluation, out)}")
+    page = None if out is None else write_report(evaluation, out)
+    answer.set(report=None if page is None else str(page), warning=evaluation.warning or None, **evaluation.to_json())
+    if page is not None:
+        typer.echo(f"report: {page}")
 
 
 def _read_subsets(arguments: Sequence[str]) -> dict[str, list[str]]:

@@ -27,7 +27,7 @@ from nucleus_unet.io.choice import Choice, choose_plane, choose_scene
 from nucleus_unet.io.dtypes import working_dtype
 from nucleus_unet.io.formats import find_format, open_file, read_start
 from nucleus_unet.io.plane import Plane, ScenePlane, read_whole
-from nucleus_unet.io.scene import Channel, OpenedFile, Scene
+from nucleus_unet.io.scene import Channel, OpenedFile, ReadRegion, Scene
 
 logger = logging.getLogger(__name__)
 
@@ -122,6 +122,7 @@ class ImageSource:
         time: int | None = None,
         z: int | None = None,
         channel: int | str | None = None,
+        level: int = 0,
     ) -> ScenePlane:
         """Choose the plane to segment. No pixel is read.
 
@@ -135,6 +136,8 @@ class ImageSource:
         channel
             Number or name of the channel; ``"rgb"`` takes three channels for red, green and blue. It can be left out if
             there is one channel, or if the channels are colours.
+        level
+            Number of the level of a pyramid; 0 is the full resolution. `readable_levels` tells how many there are.
 
         Returns
         -------
@@ -149,17 +152,31 @@ class ImageSource:
         with self._named():
             chosen = self._opened.scenes[choose_scene(self.scenes, scene)]
             choice = choose_plane(chosen, time=time, z=z, channel=channel)
-            sizes = chosen.sizes
+            shape, region = self._level(chosen, level)
             colours = choice.colour_axis is not None or isinstance(choice.samples, slice)
             return ScenePlane(
-                (sizes["Y"], sizes["X"]),
+                shape,
                 chosen.dtype.newbyteorder("=") if self._indices else working_dtype(chosen.dtype),
-                self._reader(chosen, choice),
+                self._reader(region, choice),
                 colours=colours,
-                alpha=None if choice.alpha is None else self._alpha_reader(chosen, choice),
+                alpha=None if choice.alpha is None else self._alpha_reader(region, choice),
                 mpp=chosen.pixel_size,
                 origin=chosen.origin,
             )
+
+    def readable_levels(self, scene: int | str | None = None) -> tuple[tuple[int, int], ...]:
+        """Return the height and width of each level that `plane` opens, the full resolution first."""
+        chosen = self.scene(scene)
+        full = (chosen.sizes["Y"], chosen.sizes["X"])
+        return (full, *chosen.levels[1:]) if len(chosen.coarser) == len(chosen.levels) - 1 else (full,)
+
+    def _level(self, scene: Scene, level: int) -> tuple[tuple[int, int], ReadRegion]:
+        sizes = scene.sizes
+        if level == 0:
+            return (sizes["Y"], sizes["X"]), scene.read
+        if not 1 <= level <= len(scene.coarser):
+            raise ImageError(f"level: expected 0 to {len(scene.coarser)}, got {level}")
+        return scene.levels[level], scene.coarser[level - 1]
 
     def read(self, plane: Plane) -> NDArray[Any]:
         """Read all pixels of a plane of this source; see `nucleus_unet.io.plane.read_whole`.
@@ -196,27 +213,27 @@ class ImageSource:
     ) -> None:
         self.close()
 
-    def _reader(self, scene: Scene, choice: Choice) -> Callable[[slice, slice], NDArray[Any]]:
+    def _reader(self, stored: ReadRegion, choice: Choice) -> Callable[[slice, slice], NDArray[Any]]:
         def read(rows: slice, columns: slice) -> NDArray[Any]:
             if choice.colour_axis is not None:
                 places = [{**choice.index, choice.colour_axis: number} for number in range(3)]
-                return np.stack([self._region(scene, place, rows, columns) for place in places], axis=-1)
-            region = self._region(scene, choice.index, rows, columns)
+                return np.stack([self._region(stored, place, rows, columns) for place in places], axis=-1)
+            region = self._region(stored, choice.index, rows, columns)
             return region if choice.samples is None else np.ascontiguousarray(region[..., choice.samples])
 
         return read
 
-    def _alpha_reader(self, scene: Scene, choice: Choice) -> Callable[[slice, slice], NDArray[Any]]:
+    def _alpha_reader(self, stored: ReadRegion, choice: Choice) -> Callable[[slice, slice], NDArray[Any]]:
         def read(rows: slice, columns: slice) -> NDArray[Any]:
             if choice.colour_axis is not None:
-                return self._region(scene, {**choice.index, choice.colour_axis: choice.alpha or 0}, rows, columns)
-            return np.ascontiguousarray(self._region(scene, choice.index, rows, columns)[..., choice.alpha])
+                return self._region(stored, {**choice.index, choice.colour_axis: choice.alpha or 0}, rows, columns)
+            return np.ascontiguousarray(self._region(stored, choice.index, rows, columns)[..., choice.alpha])
 
         return read
 
-    def _region(self, scene: Scene, index: dict[str, int], rows: slice, columns: slice) -> NDArray[Any]:
+    def _region(self, stored: ReadRegion, index: dict[str, int], rows: slice, columns: slice) -> NDArray[Any]:
         try:
-            return scene.read(index, rows, columns)
+            return stored(index, rows, columns)
         except ImageError as error:
             raise self._with_name(error) from error
         except Exception as error:  # array libraries and codecs raise exceptions of their own classes

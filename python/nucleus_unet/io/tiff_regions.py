@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -45,6 +44,8 @@ class SeriesReader:
     colours_of
         Returns what the values of a page mean, where pages may differ: each may have a palette of its own. None: all
         are as ``colours``.
+    coarse
+        Whether the series is a coarser level of a pyramid.
 
     Attributes
     ----------
@@ -60,8 +61,10 @@ class SeriesReader:
         colours: PageColours,
         missing: Sequence[str],
         colours_of: Callable[[Any], PageColours] | None = None,
+        *,
+        coarse: bool = False,
     ) -> None:
-        self._file, self._colours, self._missing = file, colours, missing
+        self._file, self._colours, self._missing, self._coarse = file, colours, missing, coarse
         self._pages = list(series.pages)
         self._colours_at = functools.lru_cache(_PALETTES)(functools.partial(self._page_colours, colours_of))
         self._page = page = series.keyframe
@@ -114,6 +117,8 @@ class SeriesReader:
     def _prepare_segments(self, page: Any) -> None:
         expected = math.prod(page.chunked)
         for each in self._pages:
+            if each is not None:
+                each.parent.filehandle.set_lock(True)  # all scenes and levels of a file share its position
             if each is not None and (listed := min(len(each.dataoffsets), len(each.databytecounts))) < expected:
                 raise ImageError(f"it is damaged: expected {expected} tiles or strips, the file lists {listed}")
         rows = min(page.rowsperstrip, page.imagelength)
@@ -123,15 +128,15 @@ class SeriesReader:
                 f"its tiles or strips are too large to be read in parts ({self._side[0]} x {self._side[1]} pixels): "
                 "save it as a tiled TIFF first"
             )
-        self._lock = threading.Lock()
-        self._segments = SegmentCache(self._side, self._samples, np.dtype(page.dtype).newbyteorder("="), self._decode)
+        dtype = np.dtype(page.dtype).newbyteorder("=")
+        self._segments = SegmentCache(self._side, self._samples, dtype, self._decode, coarse=self._coarse)
 
     def _page_colours(self, colours_of: Callable[[Any], PageColours] | None, number: int) -> PageColours:
         """Return what the values of a page mean; see ``colours_of`` of the class."""
         page = self._pages[number]
         if colours_of is None or page is None:
             return self._colours
-        with self._lock:
+        with page.parent.filehandle.lock:
             if page.parent.filehandle.closed:
                 page.parent.filehandle.open()
             return colours_of(page.aspage())
@@ -191,8 +196,8 @@ class SeriesReader:
 
     def _stored(self, page: Any, number: int) -> bytes:
         offset, count = page.dataoffsets[number], page.databytecounts[number]
-        with self._lock:
-            handle = page.parent.filehandle
+        handle = page.parent.filehandle
+        with handle.lock:
             if handle.closed:  # the image consists of several files
                 handle.open()
             handle.seek(offset)

@@ -178,16 +178,18 @@ def _scene(group: Any, name: str, warnings: list[str] | None = None) -> Scene:
         samples=colours_of(sizes["C"]) if axes.endswith("S") else (),
         pixel_size=level.pixel_size,
         levels=level.sizes,
+        coarser=tuple(region_reader(each, axes) for each in level.coarser),
     )
 
 
 class _Level(NamedTuple):
-    """The full resolution of an OME-Zarr image, and its metadata."""
+    """The full resolution of an OME-Zarr image, its metadata, and the coarser levels if they are like it."""
 
     array: Any
     axes: str
     pixel_size: float | None
     sizes: tuple[tuple[int, int], ...]
+    coarser: tuple[Any, ...]
 
 
 def _full_resolution(group: Any, metadata: Mapping[str, Any], warnings: list[str]) -> _Level:
@@ -202,7 +204,10 @@ def _full_resolution(group: Any, metadata: Mapping[str, Any], warnings: list[str
         row, column = axes.index("Y"), axes.index("X")
         levels.sort(key=lambda level: -int(level[1].shape[row]))  # some writers begin with the smallest
         sizes = tuple((int(array.shape[row]), int(array.shape[column])) for _, array in levels)
-        return _Level(levels[0][1], axes, _pixel_size(multiscale, levels[0][0], column), sizes)
+        full, coarser = levels[0][1], tuple(array for _, array in levels[1:])
+        if any(array.ndim != full.ndim or array.dtype != full.dtype or not _in_parts(array) for array in coarser):
+            coarser = ()
+        return _Level(full, axes, _pixel_size(multiscale, levels[0][0], column), sizes, coarser)
     except ImageError:
         raise
     except (LookupError, TypeError, AttributeError, ValueError) as error:  # the metadata may have any structure
@@ -258,8 +263,12 @@ def _channels(metadata: Mapping[str, Any], count: int, warnings: list[str]) -> t
 
 
 def _check_chunks(array: Any) -> None:
-    if int(np.prod(array.chunks)) * np.dtype(array.dtype).itemsize > LARGEST_SEGMENT:
+    if not _in_parts(array):
         raise ImageError(f"its chunks are too large to be read in parts, {array.chunks}: rechunk it first")
+
+
+def _in_parts(array: Any) -> bool:
+    return bool(int(np.prod(array.chunks)) * np.dtype(array.dtype).itemsize <= LARGEST_SEGMENT)
 
 
 def _pixel_size(multiscale: Mapping[str, Any], level: Mapping[str, Any], x: int) -> float | None:
