@@ -23,6 +23,7 @@ _TYPED: dict[str, Any] = {
     "measure": str | None,
     "expand": str | None,
     "neighbour_radius": str,
+    "classifier": Path | None,
 }
 
 

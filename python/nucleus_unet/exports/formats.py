@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.classifier.classes import ClassKind
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.exports.coco import CocoWriter
 from nucleus_unet.exports.csv_table import TableCsvWriter
@@ -72,12 +73,15 @@ def save(
         write_label_zarr(path, pyramid(labels), version=ZARR_VERSIONS[chosen], mpp=mpp)
     else:
         height, width = labels.shape
-        with open_table_file(chosen, path, shape=(height, width), name=stem(path)) as add:
+        kinds = () if table.classes is None else table.classes.kinds
+        with open_table_file(chosen, path, shape=(height, width), name=stem(path), kinds=kinds) as add:
             add(table)
 
 
 @contextmanager
-def open_table_file(chosen: str, path: Path, *, shape: tuple[int, int], name: str) -> Iterator[Add]:
+def open_table_file(
+    chosen: str, path: Path, *, shape: tuple[int, int], name: str, kinds: Sequence[ClassKind] = ()
+) -> Iterator[Add]:
     """Open a file of one of `TABLE_FORMATS` for writing; yield what adds nuclei. The file appears at the end.
 
     Parameters
@@ -90,6 +94,8 @@ def open_table_file(chosen: str, path: Path, *, shape: tuple[int, int], name: st
         Height and width of the image.
     name
         Name of the image in the file, where the format has one.
+    kinds
+        The classes of the nuclei, if they have any.
     """
     if chosen == "geojson":
         with open_collection(path) as collection:
@@ -103,7 +109,8 @@ def open_table_file(chosen: str, path: Path, *, shape: tuple[int, int], name: st
             with TableWriter(file) as parquet:
                 yield parquet.add
         elif chosen == "coco":
-            with CocoWriter(file, shape=shape, name=name) as coco:
+            categories = [kind.name for kind in kinds] or ["nucleus"]
+            with CocoWriter(file, shape=shape, name=name, categories=categories) as coco:
                 yield lambda nuclei: _add_to_coco(coco, nuclei)
         elif chosen == "roi":
             with RoiSetWriter(file) as rois:
@@ -124,9 +131,10 @@ def _add_to_rle(rle: RleCsvWriter, nuclei: NucleusTable) -> None:
 
 
 def _add_to_coco(coco: CocoWriter, nuclei: NucleusTable) -> None:
-    for each, polygons in zip(nuclei.nuclei(), decode_outlines(nuclei.outline), strict=True):
+    index = np.zeros(len(nuclei), np.int64) if nuclei.classes is None else nuclei.classes.index
+    for each, polygons, place in zip(nuclei.nuclei(), decode_outlines(nuclei.outline), index.tolist(), strict=True):
         box = each.top, each.left, each.bottom, each.right
-        coco.add(polygons, area=each.area, box=box, probability=each.probability)
+        coco.add(polygons, area=each.area, box=box, probability=each.probability, category=place + 1)
 
 
 def pyramid(labels: NDArray[np.uint32], coarsest: int = 1024) -> list[NDArray[np.uint32]]:

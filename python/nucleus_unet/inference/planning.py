@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.classifier.model import Classifier
 from nucleus_unet.inference.engine import Engine, Identity
 from nucleus_unet.inference.scale_search import ScaleSearch, find_scale
 from nucleus_unet.model.bundle import Bundle, BundleConfig
@@ -195,4 +196,6 @@ def settings_of(bundle: Bundle, identity: Identity, options: ImageOptions) -> di
     left_out = _NOT_SETTINGS + (_SIZES if identity.exact else ())
     chosen = {name: value for name, value in options.keywords().items() if name not in left_out}
     engine = {name: value for name, value in dataclasses.asdict(identity).items() if name != "exact"}
+    if isinstance(options.classifier, Classifier):
+        chosen["classifier"] = options.classifier.fingerprint
     return {"model": bundle.config.name, "fingerprint": bundle.fingerprint, **engine, **chosen}

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from nucleus_unet.classifier.classes import ClassKind
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.exports.formats import Add, open_table_file
 from nucleus_unet.exports.names import (
@@ -23,7 +24,7 @@ from nucleus_unet.exports.names import (
 )
 from nucleus_unet.exports.nucleus_table import NucleusTable
 from nucleus_unet.exports.ome_zarr import require_zarr, tiff_levels, write_label_zarr
-from nucleus_unet.exports.parquet import pyarrow, read_table
+from nucleus_unet.exports.parquet import pyarrow, read_kinds, read_table
 from nucleus_unet.io.atomic import check_output_folder, read_json, written_atomically
 from nucleus_unet.slides.plan import PLAN
 from nucleus_unet.slides.writers.cells import expansion_of, write_cells
@@ -84,7 +85,8 @@ def export_slide(
     written: list[Path] = []
     if tables := [each for each in formats if each in TABLE_FORMATS and each not in _COPIED]:
         groups = _track_nuclei(read_table(folder / TABLE), track("nuclei")(range(count)), folder / TABLE)
-        written += _write_tables(groups, out, tables, plan, name or folder.resolve().name)
+        kinds = read_kinds(folder / TABLE)
+        written += _write_tables(groups, out, tables, plan, name or folder.resolve().name, kinds)
     for chosen in formats:
         if chosen in _COPIED or chosen in (*ZARR_VERSIONS, *CELL_FORMATS):
             written.append(out / f"nuclei{FORMATS[chosen].suffixes[0]}")
@@ -107,7 +109,8 @@ def save_slide(folder: Path, path: Path) -> Path:
     if chosen in _COPIED or chosen in (*ZARR_VERSIONS, *CELL_FORMATS):
         _write_whole(folder, path, chosen, plan, lambda _: iter)
         return path
-    with open_table_file(chosen, path, shape=(plan["height"], plan["width"]), name=stem(path)) as add:
+    shape, kinds = (plan["height"], plan["width"]), read_kinds(folder / TABLE)
+    with open_table_file(chosen, path, shape=shape, name=stem(path), kinds=kinds) as add:
         for group in _track_nuclei(read_table(folder / TABLE), range(count), folder / TABLE):
             add(group)
     return path
@@ -160,7 +163,12 @@ def _wrong_count(path: Path) -> DataError:
 
 
 def _write_tables(
-    groups: Iterable[NucleusTable], out: Path, formats: Sequence[str], plan: dict[str, Any], name: str
+    groups: Iterable[NucleusTable],
+    out: Path,
+    formats: Sequence[str],
+    plan: dict[str, Any],
+    name: str,
+    kinds: Sequence[ClassKind],
 ) -> list[Path]:
     """Write the formats that are made nucleus by nucleus, all in one pass."""
     written: list[Path] = []
@@ -174,7 +182,8 @@ def _write_tables(
             else:
                 written.append(out / f"nuclei{FORMATS[chosen].suffixes[0]}")
                 shape = plan["height"], plan["width"]
-                adders.append(stack.enter_context(open_table_file(chosen, written[-1], shape=shape, name=name)))
+                file = open_table_file(chosen, written[-1], shape=shape, name=name, kinds=kinds)
+                adders.append(stack.enter_context(file))
         for group in groups:
             for add in adders:
                 add(group)
