@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from nucleus_unet import _core
 from nucleus_unet.exports.label_stack import write_challenge_frames, write_label_stack
-from nucleus_unet.exports.nucleus_table import NucleusTable
+from nucleus_unet.exports.nucleus_table import NucleusTable, empty_table
 from nucleus_unet.exports.stack_table import open_stack_table
 from nucleus_unet.segmenter import Segmenter
 

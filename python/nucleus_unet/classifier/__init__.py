@@ -1,4 +1,4 @@
-"""The classifier of nuclei: its numbers, its file, and how it is applied to a table. Training is in `classification`."""
+"""The classifier of nuclei: its numbers, its file, and how it is applied. `classification` trains it."""
 
 from __future__ import annotations
 

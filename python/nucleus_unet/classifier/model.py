@@ -203,6 +203,30 @@ class Classifier:
         groups = tuple(group for group in GROUPS if group in {*(measure or ()), *needed.groups})
         return {"measure": groups, "expand": needed.expand, "neighbour_radius": radius}
 
+    def check_lengths(self, expand: float | None, radius: float, mpp: float | None, name: str) -> None:
+        """Raise `SettingsError` if nuclei were measured with other cells or neighbours than in training.
+
+        Parameters
+        ----------
+        expand, radius
+            Of the nuclei, in pixels.
+        mpp
+            Micrometres per pixel, if known.
+        name
+            Of the result, for the message.
+        """
+        needed = self.measured
+        pairs = [("expand", needed.expand, expand)]
+        if "neighbours" in needed.groups:
+            pairs.append(("neighbour_radius", needed.neighbour_radius, radius))
+        for option, trained, got in pairs:
+            wanted = None if trained is None else parse_length(option, trained).pixels(option, mpp)
+            if wanted != got and (wanted is None or got is None or not math.isclose(wanted, got, rel_tol=1e-6)):
+                raise SettingsError(
+                    f"{name}: it was measured with {option}={got!r} pixels, and the classifier was trained with "
+                    f"{trained!r}: repeat the run with the same {option}, or train another classifier"
+                )
+
     def classify(self, table: Mapping[str, NDArray[Any]]) -> Classified:
         """Classify the nuclei of a table.
 

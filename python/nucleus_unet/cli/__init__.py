@@ -17,6 +17,7 @@ from rich.logging import RichHandler
 
 from nucleus_unet import __version__
 from nucleus_unet.cli.calibrate import calibrate
+from nucleus_unet.cli.classify import classify
 from nucleus_unet.cli.compare import compare
 from nucleus_unet.cli.download import download
 from nucleus_unet.cli.evaluate import evaluate
@@ -42,6 +43,7 @@ for command in (
     train,
     tune,
     calibrate,
+    classify,
     evaluate,
     compare,
     download,

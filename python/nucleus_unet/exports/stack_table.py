@@ -51,9 +51,7 @@ def _with_columns_of(like: NucleusTable, nuclei: NucleusTable) -> NucleusTable:
 
 
 @contextmanager
-def open_stack_table(
-    file_format: str, path: Path, columns: Sequence[str], like: NucleusTable
-) -> Iterator[StackTable]:
+def open_stack_table(file_format: str, path: Path, columns: Sequence[str], like: NucleusTable) -> Iterator[StackTable]:
     """Open a table for writing. The file appears at the end.
 
     Parameters

@@ -94,6 +94,36 @@ def measure_slide(
         list_outlines(folder, outlines.paths)
 
 
+def classify_slide(folder: Path, classifier: Classifier) -> None:
+    """Add classes to the table and the outlines of a finished run that is measured.
+
+    An interrupted call leaves the results with their former classes, or with the new ones.
+
+    Raises
+    ------
+    SettingsError
+        If the table lacks a column that the classifier needs.
+    """
+    with lock_run(folder):
+        table = folder / TABLE
+        with ExitStack() as stack:
+            # The table is renamed last. It tells which classifier gave the classes.
+            file = stack.enter_context(written_atomically(table))
+            outlines = stack.enter_context(OutlineWriter(folder, compressed=True))
+            writer = stack.enter_context(TableWriter(file, notes=classified_notes(table, classifier)))
+            for group in read_table(table):
+                classified = classify_table(classifier, group)
+                writer.add(classified)
+                outlines.add(classified)
+        list_outlines(folder, outlines.paths)
+
+
+def classified_notes(table: Path, classifier: Classifier) -> dict[str, str]:
+    """Return the notes of a table as they are with the classes of a classifier."""
+    notes = {name: text for name, text in read_notes(table).items() if name == "measures"}
+    return {**notes, CLASSIFIER_NOTE: classifier.fingerprint}
+
+
 def classify_table(classifier: Classifier, nuclei: NucleusTable) -> NucleusTable:
     """Return nuclei with their classes, in place of earlier ones."""
     measures = {name: values for name, values in nuclei.measures.items() if not name.startswith(PREFIX)}

@@ -22,7 +22,7 @@ from nucleus_unet.stacks.result import StackResult
 from nucleus_unet.stacks.run import StackRun
 
 Segment = Callable[[ImageSource, Place, PredictOptions, NDArray[Any] | None], Segmentation]
-"""Segments, measures and classifies the nuclei of the plane at a place of an image. It reads the pixels if it gets none."""
+"""Segments, measures and classifies the plane at a place of an image. It reads the pixels if it gets none."""
 
 # Planes at once: while the network is at one, the next is read and grouped.
 _TOGETHER = 2

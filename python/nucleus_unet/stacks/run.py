@@ -82,9 +82,7 @@ class StackRun:
             pyarrow()
         check_output_folder(self.out, "the results of several planes")
 
-    def go(
-        self, source: ImageSource, find: Find, others: Others, *, together: int, progress: Progress
-    ) -> StackResult:
+    def go(self, source: ImageSource, find: Find, others: Others, *, together: int, progress: Progress) -> StackResult:
         """Segment the planes that are not done yet, and write the results.
 
         Parameters
