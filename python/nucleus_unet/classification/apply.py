@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from nucleus_unet.classification.tables import CsvTable
 from nucleus_unet.classifier.classes import CLASS
 from nucleus_unet.classifier.model import Classifier
 from nucleus_unet.errors import DataError, SettingsError
+from nucleus_unet.exports.csv_reader import CsvTable
 from nucleus_unet.exports.parquet import TableWriter, read_notes, read_table
 from nucleus_unet.io.atomic import check_output_folder, written_atomically
 from nucleus_unet.slides.measuring import classified_notes, classify_slide, classify_table

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from nucleus_unet.classification.marks import Marks
 from nucleus_unet.classification.matching import match_marks
-from nucleus_unet.classification.tables import read_csv_table
 from nucleus_unet.classifier.classes import Colour
 from nucleus_unet.classifier.model import PREFIX, FoundBy, MeasuredAs
 from nucleus_unet.errors import DataError
+from nucleus_unet.exports.csv_reader import read_csv_table
 from nucleus_unet.exports.nucleus_table import NucleusTable, concatenate_tables
 from nucleus_unet.exports.overlay import inner_boundaries, to_display_rgb
 from nucleus_unet.exports.parquet import read_notes, read_table

@@ -26,6 +26,7 @@ from nucleus_unet.cli.export import export
 from nucleus_unet.cli.export_model import export_model
 from nucleus_unet.cli.info import info
 from nucleus_unet.cli.predict import predict
+from nucleus_unet.cli.score import score
 from nucleus_unet.cli.shared import console
 from nucleus_unet.cli.slide import slide
 from nucleus_unet.cli.train import train
@@ -44,6 +45,7 @@ for command in (
     tune,
     calibrate,
     classify,
+    score,
     evaluate,
     compare,
     download,

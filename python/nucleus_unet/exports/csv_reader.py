@@ -53,7 +53,7 @@ class CsvTable:
 
     def numbers(self) -> dict[str, NDArray[np.float64]]:
         """Return all columns of numbers; an empty cell is NaN."""
-        return {name: self._column(place) for place, name in enumerate(self.header) if name not in _TEXTS}
+        return {name: self.column(name) for name in self.header if name not in _TEXTS}
 
     def texts(self, name: str) -> list[str]:
         """Return a column as it is written."""
@@ -71,11 +71,13 @@ class CsvTable:
             writer.writerow([*(row[place] for place in kept), *more])
         write_atomically(path, text.getvalue())
 
-    def _column(self, place: int) -> NDArray[np.float64]:
+    def column(self, name: str) -> NDArray[np.float64]:
+        """Return a column of numbers; an empty cell is NaN."""
+        place = self.header.index(name)
         try:
             return np.array([float(row[place]) if row[place] else np.nan for row in self._rows], np.float64)
         except ValueError as error:
-            raise DataError(f"{self.path}: column {self.header[place]}: expected numbers ({error})") from error
+            raise DataError(f"{self.path}: column {name}: expected numbers ({error})") from error
 
 
 def read_csv_table(path: Path) -> NucleusTable:
