@@ -212,9 +212,9 @@ def _measured(images: Sequence[MarkedImage]) -> MeasuredAs:
 
 
 def _found_by(images: Sequence[MarkedImage]) -> FoundBy:
-    """Return the model that found all nuclei; an empty name if there were several, or it is not known."""
-    models = {image.found_by for image in images}
+    """Return the model that found all nuclei, as far as it is known; an empty name if there were several."""
+    models = {image.found_by for image in images if image.found_by.fingerprint}
     if len(models) > 1:
-        logger.warning("the nuclei were found by different models: %s", ", ".join(sorted(m.model for m in models)))
-        return FoundBy("", "")
-    return models.pop()
+        names = ", ".join(sorted(f"{each.model} ({each.fingerprint[:8]})" for each in models))
+        logger.warning("the nuclei were found by different models: %s", names)
+    return models.pop() if len(models) == 1 else FoundBy("", "")
