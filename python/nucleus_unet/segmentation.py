@@ -124,7 +124,8 @@ class Segmentation:
         step = max(1, -(-max(self.labels.shape) // _SHOWN))
         if not self.labels.size:
             return bytes(imagecodecs.png_encode(np.zeros((1, 1, 3), np.uint8)))
-        return bytes(imagecodecs.png_encode(overlay(self.image[::step, ::step], self.labels[::step, ::step])))
+        small = self.image[::step, ::step], self.labels[::step, ::step]
+        return bytes(imagecodecs.png_encode(overlay(*small, classes=self.classes)))
 
     @cached_property
     def table(self) -> dict[str, NDArray[Any]]:

@@ -95,9 +95,7 @@ def test_a_repeated_run_does_nothing_and_another_classifier_replaces_the_classes
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_an_image_with_one_nucleus_or_none_has_all_columns(
-    segmenter: Segmenter, tmp_path: Path, count: int
-) -> None:
+def test_an_image_with_one_nucleus_or_none_has_all_columns(segmenter: Segmenter, tmp_path: Path, count: int) -> None:
     picture = np.where(draw_discs((70, 80), [(30, 30, 8)]) > 100, 200 * count, 0).astype(np.uint8)
     found = segmenter.predict(picture, classifier=CLASSIFIER)
     result = segmenter.predict_slide(picture, out=tmp_path / "s", classifier=CLASSIFIER)

@@ -153,7 +153,11 @@ def test_a_nucleus_of_two_classes_is_refused(tmp_path: Path) -> None:
     [
         ("a.geojson", b"{", "expected GeoJSON as QuPath exports it"),
         ("a.geojson", b'{"features": 3}', "there is no list of features"),
-        ("a.geojson", b'[{"properties": {"classification": {"name": "a"}}}]', "feature 1: expected an object of QuPath"),
+        (
+            "a.geojson",
+            b'[{"properties": {"classification": {"name": "a"}}}]',
+            "feature 1: expected an object of QuPath",
+        ),
         ("a.geojson", b"[]", "expected marked nuclei, got none that have a class"),
         ("a.geojson.gz", b"no gzip", "expected GeoJSON"),
         ("a.csv", b"", "expected the column class"),

@@ -115,9 +115,7 @@ def test_finished_planes_are_taken_from_the_killed_run(
             segmenter.predict(file, out=tmp_path / "out", **options)
     steps: list[Any] = []
     original_find = store.PlaneStore.find
-    monkeypatch.setattr(
-        store.PlaneStore, "find", lambda self, *a: steps.append(original_find(self, *a)) or steps[-1]
-    )
+    monkeypatch.setattr(store.PlaneStore, "find", lambda self, *a: steps.append(original_find(self, *a)) or steps[-1])
     segmenter.predict(file, out=tmp_path / "out", **options)
     assert len([step for step in steps if step is not None]) == 2
     wanted = expected(segmenter, file, [{"time": time, "z": "max"} for time in range(3)], channel=0, **OPTIONS)

@@ -68,7 +68,7 @@ def save(
     if chosen == "tif":
         write_label_tiff(path, labels, mpp=mpp)
     elif chosen == "png":
-        write_overlay_png(path, image, labels)
+        write_overlay_png(path, image, labels, table.classes)
     elif chosen in ZARR_VERSIONS:
         write_label_zarr(path, pyramid(labels), version=ZARR_VERSIONS[chosen], mpp=mpp)
     else:
