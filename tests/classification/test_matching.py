@@ -144,7 +144,7 @@ def test_marks_of_another_image_are_refused(tmp_path: Path) -> None:
 
 def test_a_nucleus_of_two_classes_is_refused(tmp_path: Path) -> None:
     marks = of_features(tmp_path, feature("Point", [12, 3], "a"), feature("Point", [14, 4], "b"))
-    with pytest.raises(DataError, match="feature 2: nucleus 3 is marked as 'b', and as 'a' by .*feature 1"):
+    with pytest.raises(DataError, match=r"feature 2: nucleus 3 is marked as 'b', and as 'a' by .*feature 1"):
         matched(marks)
 
 

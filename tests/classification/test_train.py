@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import subprocess
@@ -16,6 +17,7 @@ from helpers.marked import CLASSES, PLACES, image, write_points, write_table
 from nucleus_unet import Segmenter
 from nucleus_unet.classification import TrainedClassifier, train_classifier
 from nucleus_unet.classification.report import report_html
+from nucleus_unet.classification.train import train_on
 from nucleus_unet.classifier import load_classifier
 from nucleus_unet.errors import DataError, SettingsError
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
@@ -154,13 +156,9 @@ def test_nan_and_constant_columns_are_no_hindrance(segmenter: Segmenter, folder:
     trained = train_classifier([(folder / "0.tif", folder / "0.geojson")], segmenter=segmenter, **options)
     # No nucleus has a neighbour within a pixel: one column is NaN, and one is 0 throughout.
     assert not any("neighbour" in name for name in trained.classifier.columns)
+    equal = {"area": np.full(6, 3.0), "x": np.full(6, np.nan)}
+    same = [dataclasses.replace(each, columns=equal) for each in trained.images]
     with pytest.raises(SettingsError, match="equal measures, so nothing tells their classes apart"):
-        from nucleus_unet.classification.train import train_on
-
-        same = [
-            type(each)(**{**vars(each), "columns": {"area": np.full(6, 3.0), "x": np.full(6, np.nan)}})
-            for each in trained.images
-        ]
         train_on(same)
 
 
@@ -224,7 +222,7 @@ def test_an_image_without_the_channels_of_training_is_refused_before_it_is_segme
     colours = np.stack([image()] * 3, axis=-1)
     steps: list[Any] = []
     for predict in (segmenter.predict, lambda *a, **k: segmenter.predict_slide(*a, out=tmp_path / "out", **k)):
-        with pytest.raises(SettingsError, match="lacks .* columns .*same channels"):
+        with pytest.raises(SettingsError, match=r"lacks .* columns .*same channels"):
             predict(colours, classifier=trained.classifier, progress=lambda *told: steps.append(told))
     assert steps == []
 

@@ -113,5 +113,5 @@ def test_a_tree_goes_left_at_its_threshold() -> None:
     ],
 )
 def test_a_forged_tree_is_refused(forged: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="tree|expected|inhomogeneous"):
+    with pytest.raises(ValueError, match=r"tree|expected|inhomogeneous"):
         Tree.from_json({**TREE, **forged}, classes=2, columns=2)

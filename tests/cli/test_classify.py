@@ -48,7 +48,7 @@ def test_a_classifier_is_trained_used_and_applied(tiny_bundle: Path, tmp_path: P
     run("classify", tmp_path / "m" / "new.csv", "--apply", file, "--out", tmp_path / "applied")
     assert (tmp_path / "applied" / "new.csv").read_bytes() == (tmp_path / "r" / "new.csv").read_bytes()
 
-    with pytest.raises(SettingsError, match="classifier was [0-9a-f]{64}, now is None"):
+    with pytest.raises(SettingsError, match=r"classifier was [0-9a-f]{64}, now is None"):
         run("predict", tmp_path / "new.tif", "--out", tmp_path / "r", *measured, *model)
 
 

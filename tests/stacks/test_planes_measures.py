@@ -125,7 +125,7 @@ def test_finished_planes_are_taken_from_the_killed_run(
 def test_another_measure_is_another_run(segmenter: Segmenter, file: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"time": "all", "z": "max", "channel": 0, "formats": ["csv"]}
     segmenter.predict(file, out=tmp_path / "out", measure="shape", **options)
-    with pytest.raises(SettingsError, match="measure was .*shape.*, now is .*intensity"):
+    with pytest.raises(SettingsError, match=r"measure was .*shape.*, now is .*intensity"):
         segmenter.predict(file, out=tmp_path / "out", measure="intensity", **options)
 
 
