@@ -163,7 +163,7 @@ def test_a_slide_named_as_a_folder_of_others_keeps_out_of_it(tiny_bundle: Path, 
 def test_a_folder_without_slides_is_said(tiny_bundle: Path, tmp_path: Path) -> None:
     result = run(tiny_bundle, tmp_path, "--out", tmp_path / "out")
     assert result.exit_code != 0
-    assert "no slide found in" in str(result.exception)
+    assert "no image found in" in str(result.exception)
 
 
 def test_shards_are_done_and_merged_by_the_same_command(tiny_bundle: Path, slides: Path, tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def find_images(named: Iterable[str | Path], why_not: WhyNot, *, is_whole: Calla
     named
         Paths of images, folders to be searched, and glob patterns.
     why_not
-        Sorts the files of folders and patterns. A file that is named itself counts as an image, whatever it is, so that
-        a mistake is told; but results of this library never do.
+        Says why a file of a folder or of a pattern is not an image. A file that the user names is always an image, so
+        that a mistake raises an error. Results of this library are never images.
     is_whole
         Tells which folders are images and are not searched.
 

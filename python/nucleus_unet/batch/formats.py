@@ -10,7 +10,7 @@ from nucleus_unet.io.formats import SUFFIXES
 # Suffixes of formats of microscopes and cameras that nothing here reads, with a space around each.
 _TO_CONVERT = (
     " .afi .avif .bdv .dv .ets .exr .flex .h5 .hdf5 .heic .htd .ics .ids .ims .ipw .isyntax .jxl .jxr .lei"
-    " .lof .mnc .mrc .mvd2 .nd .nii .nrrd .oib .oif .oir .pgm .pic .pnm .poir .ppm .psd .r3d .sdt .sld .sldy .spe"
+    " .mnc .mrc .mvd2 .nd .nii .nrrd .oib .oif .oir .pgm .pic .pnm .poir .ppm .psd .r3d .sdt .sld .sldy .spe"
     " .tga .tvips .vsi .xdce .xlif .zvi "
 )
 _CONVERT = "to be converted to OME-TIFF first, for example with Fiji"
@@ -31,6 +31,8 @@ def why_not(path: Path) -> str | None:
     suffix = path.suffix.lower()
     if is_image(path):
         return None
+    if suffix == ".zip":
+        return f"{suffix}: name it to read it as Zarr"
     if suffix in SUFFIXES and path.is_file():
         return f"{suffix} {_SEVERAL}"
     if suffix and f" {suffix} " in _TO_CONVERT:

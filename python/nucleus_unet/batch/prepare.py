@@ -1,4 +1,4 @@
-"""Before the first image: which they are, where their results go, which are done, and whether these can be written."""
+"""Prepare a run: find the images, name their results, skip the finished ones, and check that results can be written."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def prepare_batch(
     Raises
     ------
     SettingsError
-        If there is no image, a format is unknown, or a result would replace a file that is none.
+        If there is no image, a format is unknown, or a result would replace a file that is not a result.
     MissingExtraError
         If a format needs an extra that is not installed.
     OSError
@@ -187,7 +187,7 @@ def _job(batch: Batch, record: Record, path: Path, name: str) -> Job:
     if done is None:
         return Job(path, name, planned)
     if not _same(done.facts, planned.facts):
-        return Job(path, name, planned, changed=True)
+        return Job(path, name, planned, changed=planned.facts is not None)
     complete = set(batch.formats) <= set(done.formats) and all(map(Path.exists, batch.results(name)))
     return Job(path, name, planned, done if complete else None, done.formats)
 

@@ -55,10 +55,10 @@ def slide(
     from nucleus_unet.batch.find import find_images
     from nucleus_unet.batch.formats import why_not
     from nucleus_unet.batch.keep import keep_folder_names
+    from nucleus_unet.batch.prepare import nothing_found
     from nucleus_unet.batch.summary import BatchResult, FileSummary, write_summary
     from nucleus_unet.io.atomic import check_output_folder
     from nucleus_unet.io.file_facts import is_image
-    from nucleus_unet.io.formats import SEARCHED_SUFFIXES
     from nucleus_unet.segmenter import Segmenter
     from nucleus_unet.slides.executors.dask import connect
     from nucleus_unet.slides.writers.results import check_extras
@@ -69,8 +69,7 @@ def slide(
     share = None if shard is None else _read_shard(shard)
     slides = find_images(images, why_not, is_whole=is_image)
     if not slides.images:
-        tell_passed_over(slides.passed_over, names=verbose)
-        raise SettingsError(f"no slide found in: {', '.join(images)} (known are {', '.join(SEARCHED_SUFFIXES)}, zarr)")
+        raise nothing_found(images, slides)
     alone = len(images) == 1 and slides.images[0][0] == Path(images[0])
     if not alone and options.roi is not None:
         raise SettingsError("roi: regions are of one slide; give slides one by one")

@@ -1,8 +1,8 @@
 """Measure the nuclei of a region, which is a whole image or a part of a slide.
 
-Every number depends on the pixels of the nucleus and its cell, on the nuclei within reach, and on nothing else, to the
-last bit. So a part of a slide that reaches `MeasureSettings.reach` pixels beyond a nucleus gives the numbers of the
-whole image.
+What `measure_region` returns depends on the pixels and the nuclei within `MeasureSettings.reach` of a nucleus, and on
+nothing else, to the last bit. So a part of a slide that reaches this far beyond a nucleus gives the numbers of the
+whole image. `measure_neighbours` needs the centroids of the whole image or slide.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class ImageOptions:
         It knows which measures, cells and neighbours it needs, and the table gets these, too.
     tile : int, optional
         Largest side in pixels of what one network call sees. Memory grows with its square. The default suits the
-        device. On CPUs the labels do not depend on it; on other devices the plan names it.
+        device. On x86-64 processors with AVX2 the labels do not depend on it. On other hardware the plan names it.
     progress : bool or callable
         Show a progress bar if standard error is a terminal; or a function that is called with the name of the step, the
         number of parts that are done, and the number of all parts.

@@ -38,7 +38,7 @@ def each_plane(image: Any, options: PredictOptions, segment: Segment) -> Iterato
     options
         Which planes, and how.
     segment
-        Segments one.
+        Segments one plane.
 
     Raises
     ------

@@ -19,14 +19,14 @@ RECORD = "run.json"
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What tells a run from others. All values are plain JSON types.
+    """What identifies a run. All values are plain JSON types.
 
     Attributes
     ----------
     image
         Path of the file; None for an array.
     facts
-        What an unchanged file has; None if nothing tells whether it changed.
+        Sizes and times of the file, equal while it is unchanged. None if changes cannot be detected.
     settings
         What the labels depend on, beside the pixels.
     selection

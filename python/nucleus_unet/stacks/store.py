@@ -1,7 +1,7 @@
 """The finished planes of a run, on disk until all are there.
 
 A plane is stored with a fingerprint of its pixels and of all settings that its labels depend on. A run that was killed
-takes from here what is still true, and nothing else.
+and repeated reuses the planes whose fingerprint still matches, and no others.
 """
 
 from __future__ import annotations
