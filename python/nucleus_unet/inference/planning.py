@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import math
 from collections.abc import Callable
@@ -198,4 +199,7 @@ def settings_of(bundle: Bundle, identity: Identity, options: ImageOptions) -> di
     engine = {name: value for name, value in dataclasses.asdict(identity).items() if name != "exact"}
     if isinstance(options.classifier, Classifier):
         chosen["classifier"] = options.classifier.fingerprint
-    return {"model": bundle.config.name, "fingerprint": bundle.fingerprint, **engine, **chosen}
+    settings = {"model": bundle.config.name, "fingerprint": bundle.fingerprint, **engine, **chosen}
+    # As a record has them when it is read again: a tuple would differ from the list that it becomes.
+    plain: dict[str, Any] = json.loads(json.dumps(settings))
+    return plain
