@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.classification.marks import Marks
-from nucleus_unet.classification.matching import match_marks
+from nucleus_unet.classification.matching import Matcher
+from nucleus_unet.classifier.check import FIRST_COLUMNS
 from nucleus_unet.classifier.classes import Colour
 from nucleus_unet.classifier.model import PREFIX, FoundBy, MeasuredAs
 from nucleus_unet.errors import DataError
@@ -69,9 +72,9 @@ class MarkedImage:
 
 
 class _Told(NamedTuple):
-    """Nuclei with what is known of how they were found and measured."""
+    """Nuclei, part by part, with what is known of how they were found and measured."""
 
-    nuclei: NucleusTable
+    parts: Iterable[NucleusTable]
     measured: MeasuredAs
     found_by: FoundBy
 
@@ -86,11 +89,11 @@ def is_result(path: object) -> bool:
 def marked_segmentation(name: str, found: Segmentation, marks: Marks, options: PredictOptions) -> MarkedImage:
     """Return the marked nuclei of an image that was segmented with these options."""
     measured = MeasuredAs(tuple(options.measure or ()), options.expand, options.neighbour_radius, found.mpp)
-    told = _Told(found.outlined, measured, FoundBy(found.plan.model, found.plan.fingerprint))
-    classes = match_marks(marks, told.nuclei)
+    nuclei = found.outlined
+    marked = _marked(name, _Told([nuclei], measured, FoundBy(found.plan.model, found.plan.fingerprint)), marks)
     shown = to_display_rgb(found.image)
-    pictures = [_picture(shown, found.labels, told.nuclei, row) for row in classes]
-    return _marked(name, told, marks, classes, pictures)
+    pictures = [_picture(shown, found.labels, nuclei, label - 1) for label in marked.labels.tolist()]
+    return dataclasses.replace(marked, pictures=pictures)
 
 
 def marked_result(path: Path, marks: Marks, options: PredictOptions) -> MarkedImage:
@@ -110,33 +113,30 @@ def marked_result(path: Path, marks: Marks, options: PredictOptions) -> MarkedIm
     DataError
         If the result is damaged, or has no measures.
     """
-    told = _read_result(path, options)
-    return _marked(str(path), told, marks, match_marks(marks, told.nuclei), [])
+    return _marked(str(path), _read_result(path, options), marks)
 
 
-def _marked(
-    name: str, told: _Told, marks: Marks, classes: Mapping[int, str], pictures: Sequence[Picture]
-) -> MarkedImage:
-    rows = np.array(list(classes), np.intp)
-    nuclei = told.nuclei
-    first: dict[str, NDArray[Any]] = {
-        "area": nuclei.area,
-        "intensity": nuclei.intensity,
-        "probability": nuclei.probability,
-    }
-    columns: dict[str, NDArray[Any]] = {
-        **first,
-        **{name: values for name, values in nuclei.measures.items() if not name.startswith(PREFIX)},
-    }
+def _marked(name: str, told: _Told, marks: Marks) -> MarkedImage:
+    matcher = Matcher(marks)
+    kept: list[NucleusTable] = []
+    classes: list[str] = []
+    for part in told.parts:
+        found = matcher.match(part)
+        kept.append(part.reordered(np.array(list(found), np.intp)))
+        classes += found.values()
+    matcher.finish()
+    nuclei = concatenate_tables(kept)
+    columns = {each: getattr(nuclei, each) for each in FIRST_COLUMNS}
+    columns |= {each: values for each, values in nuclei.measures.items() if not each.startswith(PREFIX)}
     return MarkedImage(
         name,
-        nuclei.label[rows],
-        list(classes.values()),
-        {each: np.asarray(values[rows], np.float64) for each, values in columns.items()},
+        nuclei.label,
+        classes,
+        {each: np.asarray(values, np.float64) for each, values in columns.items()},
         marks.colours,
         told.measured,
         told.found_by,
-        pictures,
+        [],
     )
 
 
@@ -146,13 +146,14 @@ def _read_result(path: Path, options: PredictOptions) -> _Told:
         raise DataError(f"{folder}: expected the folder of a finished slide; run `nucleus-unet slide` again")
     table = path / TABLE if folder is not None else path
     if table.suffix.lower() == ".csv":
-        nuclei, notes = read_csv_table(table), {}
+        parts, notes = iter([read_csv_table(table)]), {}
     else:
-        nuclei, notes = concatenate_tables(list(read_table(table))), read_notes(table)
-    groups = groups_of(nuclei.measures)
+        parts, notes = read_table(table), read_notes(table)
+    first = next(parts)  # the table of no nuclei has a part, too
+    groups = groups_of(first.measures)
     if not groups:
         raise DataError(f"{table}: expected a table with measures: repeat the run with measure= (--measure)")
-    has_cells = any(name.startswith(("ring_", "cell_")) for name in nuclei.measures)
+    has_cells = any(name.startswith(("ring_", "cell_")) for name in first.measures)
     expand, radius, mpp = options.expand, options.neighbour_radius, options.mpp
     if "measures" in notes:
         try:
@@ -165,7 +166,7 @@ def _read_result(path: Path, options: PredictOptions) -> _Told:
         raise DataError(
             f"{table}: the table has {have}: give the same expand= (--expand) with which it was made, or none"
         )
-    return _Told(nuclei, MeasuredAs(groups, expand, radius, mpp), _model_of(folder))
+    return _Told(chain([first], parts), MeasuredAs(groups, expand, radius, mpp), _model_of(folder))
 
 
 def _model_of(folder: Path | None) -> FoundBy:

@@ -22,42 +22,84 @@ _TOGETHER = 2**22
 
 
 def match_marks(marks: Marks, nuclei: NucleusTable) -> dict[int, str]:
-    """Return the class of each marked nucleus by its row in the table, in the order of rows.
-
-    A place marks the nucleus that it lies in; the outline of one nucleus, the nucleus in whose middle it lies; another
-    polygon, all nuclei whose centroids lie in it; a painted image, a nucleus by the number that most of its painted
-    pixels have. What marks no nucleus is counted and logged.
+    """Return the class of each marked nucleus by its row in a table that has all nuclei; see `Matcher`.
 
     Raises
     ------
     DataError
         If a nucleus is marked as two classes, or no mark lies in a nucleus.
     """
-    found: dict[int, tuple[str, str]] = {}
-    missed: list[str] = []
-    finder = _Finder(nuclei)
-    pairs = ((mark, finder.rows_of(mark)) for mark in marks.marks)
-    painted = [] if marks.painted is None else list(finder.painted(marks))
-    count = 0
-    for mark, rows in [*pairs, *painted]:
-        count += 1
-        if not len(rows):
-            missed.append(mark.told_by)
-        for row in rows:
-            name, told_by = found.setdefault(int(row), (mark.name, mark.told_by))
-            if name != mark.name:
-                raise DataError(
-                    f"{mark.told_by}: nucleus {nuclei.label[row]} is marked as {mark.name!r}, and as {name!r} by "
-                    f"{told_by}: leave one of both"
-                )
-    if not found:
-        raise DataError(
-            f"{marks.source}: none of {count} marks lies in a nucleus: are they of this image, and of its full "
-            "resolution?"
-        )
-    if missed:
-        logger.warning("%d of %d marks lie in no nucleus and are left out, first %s", len(missed), count, missed[0])
-    return {row: found[row][0] for row in sorted(found)}
+    matcher = Matcher(marks)
+    found = matcher.match(nuclei)
+    matcher.finish()
+    return found
+
+
+class Matcher:
+    """Finds the marked nuclei of an image whose table comes in parts.
+
+    A place marks the nucleus that it lies in; the outline of one nucleus, the nucleus in whose middle it lies; another
+    polygon, all nuclei whose centroids lie in it; a painted image, a nucleus by the number that most of its painted
+    pixels have.
+
+    Parameters
+    ----------
+    marks
+        Of the image.
+    """
+
+    def __init__(self, marks: Marks) -> None:
+        self._marks = marks
+        self._hits: set[int] = set()
+
+    def match(self, nuclei: NucleusTable) -> dict[int, str]:
+        """Return the class of each marked nucleus of a part by its row, in the order of rows.
+
+        Raises
+        ------
+        DataError
+            If a nucleus is marked as two classes.
+        """
+        finder = _Finder(nuclei)
+        pairs = [(number, mark, finder.rows_of(mark)) for number, mark in enumerate(self._marks.marks)]
+        if self._marks.painted is not None:
+            pairs += [(-1, mark, rows) for mark, rows in finder.painted(self._marks)]
+        found: dict[int, tuple[str, str]] = {}
+        for number, mark, rows in pairs:
+            if len(rows):
+                self._hits.add(number)
+            for row in rows.tolist():
+                name, told_by = found.setdefault(row, (mark.name, mark.told_by))
+                if name != mark.name:
+                    raise DataError(
+                        f"{mark.told_by}: nucleus {nuclei.label[row]} is marked as {mark.name!r}, and as {name!r} by "
+                        f"{told_by}: leave one of both"
+                    )
+        return {row: found[row][0] for row in sorted(found)}
+
+    def finish(self) -> None:
+        """Log how many marks lie in no nucleus, after the last part.
+
+        Raises
+        ------
+        DataError
+            If none lies in one.
+        """
+        marks = self._marks.marks
+        if not self._hits:
+            count = f"{len(marks)} marks" if marks else "the painted pixels"
+            raise DataError(
+                f"{self._marks.source}: none of {count} lies in a nucleus: are they of this image, and of its full "
+                "resolution?"
+            )
+        missed = [mark for number, mark in enumerate(marks) if number not in self._hits]
+        if missed:
+            logger.warning(
+                "%d of %d marks lie in no nucleus and are left out, first %s",
+                len(missed),
+                len(marks),
+                missed[0].told_by,
+            )
 
 
 class _Finder:
