@@ -63,7 +63,10 @@ pub fn feature(detection: &Detection<'_>, namespace: Uuid) -> Result<String, Wkb
 
 fn write_measurements(text: &mut String, detection: &Detection<'_>) -> std::fmt::Result {
     let (area, class) = (detection.area, detection.classification);
-    write!(text, r#""classification":{class},"measurements":{{"Area px^2":{area}"#)?;
+    write!(
+        text,
+        r#""classification":{class},"measurements":{{"Area px^2":{area}"#
+    )?;
     for (name, value) in [
         ("Mean intensity", detection.intensity),
         ("Probability", detection.probability.into()),

@@ -75,7 +75,8 @@ pub fn geojson_features<'py>(
         .transpose()?;
     let classes = classes.as_ref().map(|classes| classes.as_array());
     if let Some(classes) = &classes {
-        let known = |class: &i64| usize::try_from(*class).is_ok_and(|it| it < classifications.len());
+        let known =
+            |class: &i64| usize::try_from(*class).is_ok_and(|it| it < classifications.len());
         if classes.len() != outlines.len() || !classes.iter().all(known) {
             return Err(border::mask_error(format!(
                 "classes: expected, for each of {} outlines, one of {} classifications",
