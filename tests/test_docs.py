@@ -26,8 +26,8 @@ EXAMPLES = ROOT / "examples" / "dsb2018"
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-# What is not run, by the program or the command of ours: it installs, builds, or needs a network.
-NOT_RUN = {"pip", "make", "conda", "download"}
+# What is not run, by the program or the command of ours: it installs, builds, needs a network, or serves until Ctrl-C.
+NOT_RUN = {"pip", "make", "conda", "download", "podman", "snakemake", "nextflow", "view", "ssh"}
 
 # Only as long as it takes to see that it works.
 SHORTER = {
@@ -152,6 +152,7 @@ def test_every_command_is_shown() -> None:
         "predict",
         "info",
         "slide",
+        "view",
         "export",
         "export-model",
         "download",

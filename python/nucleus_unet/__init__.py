@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nucleus_unet.slides.export import export_slide
     from nucleus_unet.slides.result import SlideResult
     from nucleus_unet.stacks.result import StackResult
+    from nucleus_unet.viewer import view
 
 __all__ = [
     "Bundle",
@@ -36,6 +37,7 @@ __all__ = [
     "export_slide",
     "load_bundle",
     "masks",
+    "view",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -53,5 +55,6 @@ __getattr__, __dir__ = lazy_names(
         "export_slide": "nucleus_unet.slides.export",
         "load_bundle": "nucleus_unet.model.bundle",
         "masks": "nucleus_unet.masks",
+        "view": "nucleus_unet.viewer",
     },
 )

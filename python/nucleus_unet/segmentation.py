@@ -23,8 +23,10 @@ from nucleus_unet.io.selection import Place
 from nucleus_unet.preprocessing.normalisation import grey_values
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from matplotlib.axes import Axes
     from pandas import DataFrame
+    from spatialdata import SpatialData
 
     from nucleus_unet.exports.nucleus_table import NucleusTable
     from nucleus_unet.plan import Plan
@@ -169,6 +171,43 @@ class Segmentation:
         """
         return data_frame(self.table)
 
+    def to_anndata(self, *, name: str = "image") -> AnnData:
+        """Return the table as AnnData, for scanpy and squidpy (needs the ``anndata`` extra).
+
+        ``X`` holds the mean intensities that ``measure`` gave, ``layers`` their other statistics, ``obs`` all other
+        columns, and ``obsm["spatial"]`` the centroids (x, y) in pixels.
+
+        Parameters
+        ----------
+        name
+            Name of the image, which is the key in ``uns["spatial"]``.
+
+        Raises
+        ------
+        MissingExtraError
+            If anndata is not installed.
+        """
+        from nucleus_unet.exports.anndata import to_anndata
+
+        return to_anndata(self.table, mpp=self.mpp, name=name, image=self.image)
+
+    def to_spatialdata(self, *, name: str = "image") -> SpatialData:
+        """Return image, labels, polygons and table as SpatialData (needs the ``spatialdata`` extra).
+
+        Parameters
+        ----------
+        name
+            Name of the image in the table.
+
+        Raises
+        ------
+        MissingExtraError
+            If spatialdata is not installed.
+        """
+        from nucleus_unet.exports.formats import image_as_spatialdata
+
+        return image_as_spatialdata(self.labels, self.outlined, self.image, mpp=self.mpp, name=name, cells=self.cells)
+
     def to_rle(self, path: Path | str | None = None, *, image_id: str = "image") -> dict[int, str]:
         """Encode each nucleus as the 2018 Data Science Bowl has it, and write the CSV if a path is given.
 
@@ -251,6 +290,8 @@ class Segmentation:
         ``.coco.json``                     COCO instances
         ``.parquet``                       GeoParquet: table and outlines (needs the ``slides`` extra)
         ``.ome.zarr``, ``.zarr``           label image as OME-Zarr 0.5 (needs the ``zarr`` extra)
+        ``.h5ad``, ``.anndata.zarr``       AnnData for scanpy and squidpy (needs the ``anndata`` extra)
+        ``.spatialdata.zarr``              SpatialData: image, labels, polygons, table (needs the ``spatialdata`` extra)
         ``.roi.zip``, ``.zip``             ImageJ ROI set, which the ROI Manager of Fiji opens
         ``.png``                           the image with outlines drawn on it
         ================================== ==================================================================

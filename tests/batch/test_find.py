@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from helpers.segmentations import blobs, made
 from nucleus_unet.batch.find import Found, find_images
 from nucleus_unet.batch.formats import why_not
 from nucleus_unet.errors import SettingsError
@@ -67,6 +68,15 @@ def test_results_are_known_by_their_content_wherever_they_lie(folder: Path) -> N
     found = find(folder)
     assert names(found) == ["a.tif"]
     assert reasons(found) == {"results of nucleus-unet": 4}
+
+
+def test_annotated_tables_of_ours_are_results_but_those_of_others_are_not(folder: Path) -> None:
+    pytest.importorskip("anndata", reason="anndata is not installed; the dependency group dev has it")
+    made(blobs()).save(folder / "b.anndata.zarr")
+    zarr.open_group(folder / "c.anndata.zarr", mode="w").attrs["encoding-type"] = "anndata"
+    found = find(folder)
+    assert names(found) == ["a.tif", "c.anndata.zarr"]
+    assert reasons(found) == {"results of nucleus-unet": 1}
 
 
 def test_results_are_passed_over_when_a_shell_names_them_one_by_one(folder: Path) -> None:
@@ -141,3 +151,41 @@ def test_a_pipe_in_a_folder_is_not_waited_for(folder: Path) -> None:
 
 def test_names_without_a_folder_are_sorted_too() -> None:
     assert why_not(Path("notes.txt")) == why_not(Path("notes")) == "of no known image format"
+
+
+def write_set(folder: Path, files: list[str]) -> None:
+    """Write the channels of an image, each in a file that names all of them."""
+    places = "".join(
+        f'<TiffData IFD="0" FirstC="{number}" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{name}</UUID></TiffData>'
+        for number, name in enumerate(files)
+    )
+    for name in files:
+        text = (
+            '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:{name}"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" '
+            'Type="uint8" SizeX="20" SizeY="20" '
+            f'SizeC="{len(files)}" SizeZ="1" SizeT="1">{places}</Pixels></Image></OME>'
+        )
+        tifffile.imwrite(folder / name, PIXELS, description=text.encode(), metadata=None)
+
+
+def test_an_ome_tiff_of_several_files_is_one_image(folder: Path) -> None:
+    write_set(folder, ["c0.ome.tif", "c1.ome.tif", "c2.ome.tif"])
+    found = find(folder)
+    assert names(found) == ["a.tif", "c0.ome.tif"]
+    assert {each.reason for each in found.passed_over} == {
+        "further files of an OME-TIFF, which is read from its first file"
+    }
+    assert names(find(folder / "c1.ome.tif")) == ["c1.ome.tif"]
+
+
+def test_of_an_ome_tiff_whose_first_file_is_missing_the_next_is_the_image(folder: Path) -> None:
+    write_set(folder, ["c0.ome.tif", "c1.ome.tif", "c2.ome.tif"])
+    (folder / "c0.ome.tif").unlink()
+    assert names(find(folder)) == ["a.tif", "c1.ome.tif"]
+
+
+def test_a_file_beside_an_ome_tiff_that_does_not_name_it_is_an_image(folder: Path) -> None:
+    write_set(folder, ["c0.ome.tif", "c1.ome.tif"])
+    tifffile.imwrite(folder / "c0.ome.tif", PIXELS)
+    assert names(find(folder)) == ["a.tif", "c0.ome.tif", "c1.ome.tif"]

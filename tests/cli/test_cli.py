@@ -254,6 +254,8 @@ def test_help_names_every_command() -> None:
         "train",
         "tune",
         "calibrate",
+        "classify",
+        "score",
         "evaluate",
         "compare",
         "download",

@@ -135,3 +135,37 @@ def test_a_group_of_zarr_is_an_image_if_it_is_ome_zarr(tmp_path: Path) -> None:
 def test_what_is_no_image_is_refused(given_image: Any) -> None:
     with pytest.raises(ImageError, match="image"):
         read_image(given_image)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".zarr"])
+def test_axes_of_a_file_that_says_nothing_of_them_can_be_named(tmp_path: Path, suffix: str) -> None:
+    stack = np.random.default_rng(0).integers(0, 999, (2, 3, 40, 50), np.uint16)
+    chosen: list[tuple[NDArray[Any], dict[str, Any]]] = [
+        (stack, {"axes": "TCYX", "time": 1}),
+        (stack[1], {"channel_axis": 0}),
+    ]
+    for saved, options in chosen:
+        path = tmp_path / f"{saved.ndim}{suffix}"
+        if suffix == ".npy":
+            np.save(path, saved)
+        else:
+            zarr.save_array(path, saved)
+        with pytest.raises(ImageError, match=r"axes="):
+            read_image(path)
+        np.testing.assert_array_equal(read_image(path, channel=1, **options), stack[1, 1])
+
+
+@pytest.mark.parametrize("dims", [("y", "x", "stain"), ("y_um", "x_um", "c"), ("y", "x", "")])
+def test_a_dimension_of_another_name_is_never_taken_for_colours(dims: tuple[str, ...]) -> None:
+    stains = xarray.DataArray(RGB, dims=dims)
+    with pytest.raises(ImageError, match=f"its dimensions are named {', '.join(dims)}"):
+        read_image(stains)
+    np.testing.assert_array_equal(read_image(stains, axes="YXC", channel=1), RGB[..., 1])
+    named = zarr.create_array({}, data=RGB, dimension_names=dims)
+    with pytest.raises(ImageError, match=f"its dimensions are named {', '.join(dims)}"):
+        read_image(named)
+
+
+def test_a_tensor_without_data_is_refused() -> None:
+    with pytest.raises(ImageError, match="expected an array of pixels, got Tensor"):
+        read_image(torch.zeros(5, 5, device="meta"))

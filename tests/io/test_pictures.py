@@ -1,6 +1,7 @@
 """Files of images: their pixels, their metadata, and what is damaged in them."""
 
 import os
+import struct
 from pathlib import Path
 
 import imagecodecs
@@ -412,3 +413,41 @@ def test_the_dots_of_a_picture_are_its_pixel_size_unless_they_are_for_printing(
     Image.fromarray(RGB).save(tmp_path / f"a{suffix}", dpi=(dots, dots))
     with open_image(tmp_path / f"a{suffix}") as source:
         assert source.pixel_size == (None if expected is None else pytest.approx(expected, rel=1e-3))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_frame_of_a_webp_that_stores_only_what_changed_is_whole(tmp_path: Path, mode: str) -> None:
+    first = np.dstack([RGB, np.full(RGB.shape[:2], 255, np.uint8)])
+    second, third = first.copy(), first.copy()
+    second[6:16, 10:20, :3] = 255 - second[6:16, 10:20, :3]
+    third[20:24, 2:12] = (9, 8, 7, 0) if mode == "RGBA" else (9, 8, 7, 255)
+    frames = [Image.fromarray(each).convert(mode) for each in (first, second, third)]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True, exact=True)
+    for time, frame in enumerate((first, second, third)):
+        visible = frame[..., :3] * (frame[..., 3:] > 0)
+        np.testing.assert_array_equal(read_image(tmp_path / "a.webp", time=time), visible)
+
+
+@pytest.mark.parametrize("with_alpha", [False, True])
+def test_the_fourth_byte_of_a_bmp_is_opacity_only_if_its_header_says_so(tmp_path: Path, *, with_alpha: bool) -> None:
+    height, width = RGB.shape[:2]
+    stored = np.dstack([RGB[..., ::-1], np.zeros((height, width), np.uint8)])
+    stored[3:6, :, 3] = 255
+    masks = (
+        struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+        if with_alpha
+        else struct.pack("<3I", 0xFF0000, 0xFF00, 0xFF)
+    )
+    size = 56 if with_alpha else 40
+    header = struct.pack("<IiiHHIIiiII", size, width, height, 1, 32, 3, stored.nbytes, 0, 0, 0, 0) + masks
+    start = 14 + len(header)
+    file = b"BM" + struct.pack("<IHHI", start + stored.nbytes, 0, 0, start) + header + stored[::-1].tobytes()
+    (tmp_path / "a.bmp").write_bytes(file)
+    expected = RGB * (stored[..., 3:] > 0) if with_alpha else RGB
+    np.testing.assert_array_equal(read_image(tmp_path / "a.bmp"), expected)
+
+
+def test_an_image_that_is_transparent_everywhere_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Image.fromarray(np.dstack([RGB, np.zeros(RGB.shape[:2], np.uint8)])).save(tmp_path / "a.png")
+    assert not read_image(tmp_path / "a.png").any()
+    assert "a.png: every pixel is transparent, and is read as black" in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import zarr
 from helpers.images import open_plane
 from nucleus_unet.errors import ImageError, MissingExtraError
 from nucleus_unet.io import scanners
+from nucleus_unet.io.description import describe
 from nucleus_unet.io.file_facts import file_facts
 from nucleus_unet.io.plane import Plane
 from nucleus_unet.io.source import ImageSource, open_image, read_image
@@ -192,6 +194,90 @@ def test_the_fields_of_a_plate_are_scenes(tmp_path: Path) -> None:
     assert_regions(open_plane(plate, scene="B/03/1"), PLANES[1])
 
 
+def write_plate_of(folder: Path, wells: list[str], **more: Any) -> Path:
+    """Write a plate that names wells, of which those with a field A/1 and A/2 are there."""
+    said = {"version": "0.5", "plate": {"wells": [{"path": well} for well in wells]}, **more}
+    zarr.open_group(folder, mode="w").attrs["ome"] = said
+    for number, well in enumerate(("A/1", "A/2")):
+        zarr.open_group(folder / well, mode="w").attrs["ome"] = {"well": {"images": [{"path": "0"}, {"path": "1"}]}}
+        write_ome_zarr(folder / well / "0", PLANES[number], "yx")
+    return folder
+
+
+def test_a_plate_of_bioformats2raw_is_a_plate(tmp_path: Path) -> None:
+    plate = write_plate_of(tmp_path / "plate.zarr", ["A/1", "A/2"], **{"bioformats2raw.layout": 3})
+    assert_regions(open_plane(plate, scene="A/2/0"), PLANES[1])
+
+
+def test_what_a_plate_lacks_costs_itself(tmp_path: Path) -> None:
+    plate = write_plate_of(tmp_path / "plate.zarr", ["A/1", "B/7", "A/2"])
+    with open_image(plate) as source:
+        assert source.warnings == ("wells that its metadata name are not there: B/7",)
+        assert source.scenes == ("A/1/0", "A/1/1", "A/2/0", "A/2/1")
+        assert_regions(source.plane(scene="A/2/0"), PLANES[1])
+        with pytest.raises(ImageError, match=r"plate.zarr: A/2/1 is not there, though the metadata name it"):
+            source.plane(scene="A/2/1")
+
+
+def test_the_largest_level_of_an_ome_zarr_is_read_wherever_it_is_listed(tmp_path: Path) -> None:
+    write_ome_zarr(tmp_path / "a.zarr", PLANES[0], "yx")
+    group = zarr.open_group(tmp_path / "a.zarr")
+    said: Any = group.attrs["ome"]
+    said["multiscales"][0]["datasets"].reverse()
+    group.attrs["ome"] = said
+    plane = open_plane(tmp_path / "a.zarr")
+    assert plane.mpp == 0.5
+    assert_regions(plane, PLANES[0])
+
+
+def test_a_level_of_a_pyramid_may_be_missing_but_not_the_full_resolution(tmp_path: Path) -> None:
+    path = write_ome_zarr(tmp_path / "a.zarr", PLANES[0], "yx")
+    shutil.rmtree(path / "1")
+    with open_image(path) as source:
+        assert source.warnings == ("the level 1 of its pyramid is not there",)
+        assert_regions(source.plane(), PLANES[0])
+    path = write_ome_zarr(tmp_path / "b.zarr", PLANES[0], "yx")
+    shutil.rmtree(path / "0")
+    with pytest.raises(ImageError, match=r"b.zarr: its full resolution, the array 0, is not there"):
+        open_plane(path)
+
+
+def test_a_second_image_in_the_multiscales_is_told(tmp_path: Path) -> None:
+    write_ome_zarr(tmp_path / "a.zarr", PLANES[0], "yx")
+    group = zarr.open_group(tmp_path / "a.zarr")
+    said: Any = group.attrs["ome"]
+    group.attrs["ome"] = {**said, "multiscales": said["multiscales"] * 2}
+    with open_image(tmp_path / "a.zarr") as source:
+        assert source.warnings == ("of 2 images in its multiscales, the first is read",)
+
+
+def test_labels_in_an_ome_zarr_are_no_image(tmp_path: Path) -> None:
+    path = write_ome_zarr(tmp_path / "a.zarr", PLANES[0], "yx")
+    write_ome_zarr(path / "labels" / "cells", PLANES[1] // 16, "yx")
+    labels = zarr.open_group(path / "labels" / "cells")
+    said: Any = labels.attrs["ome"]
+    labels.attrs["ome"] = {**said, "image-label": {}}
+    assert_regions(open_plane(path), PLANES[0])
+    with pytest.raises(ImageError, match=r"cells: expected an image, got a label image of OME-Zarr"):
+        open_plane(path / "labels" / "cells")
+
+
+def test_info_and_predict_agree_on_what_is_too_large(tmp_path: Path) -> None:
+    zarr.create_array(tmp_path / "a.zarr", shape=(2**16, 2**15), dtype="uint8", chunks=(512, 512))
+    with open_image(tmp_path / "a.zarr") as source:
+        said = describe(source)["predict"]
+        with pytest.raises(ImageError, match="nucleus-unet slide") as refused:
+            source.read(source.plane())
+    assert str(refused.value) == f"{tmp_path / 'a.zarr'}: {said.removeprefix('asks: ')}"
+
+
+@pytest.mark.parametrize("address", ["https://host/a.tif", "s3://bucket/a.zarr", "file:///a.tif"])
+def test_an_address_of_the_network_is_refused_as_such(address: str) -> None:
+    for given in (address, Path(address)):
+        with pytest.raises(ImageError, match="expected the path of a file, got an address: download the file first"):
+            open_image(given)
+
+
 def test_what_is_no_image_of_zarr_is_refused(tmp_path: Path) -> None:
     plate = tmp_path / "plate.zarr"
     zarr.open_group(plate, mode="w").attrs["ome"] = {"version": "0.5", "plate": {}}
@@ -222,7 +308,10 @@ def test_malformed_names_of_channels_cost_the_names_alone(tmp_path: Path) -> Non
         ({"multiscales": []}, "IndexError"),
         ({"multiscales": {}}, "KeyError"),
         ({"multiscales": None}, "TypeError"),
-        ({"multiscales": [{"axes": [{"name": "y"}, {"name": "x"}], "datasets": [{"path": "7"}]}]}, "KeyError: '7'"),
+        (
+            {"multiscales": [{"axes": [{"name": "y"}, {"name": "x"}], "datasets": [{"path": "7"}]}]},
+            "the array 7, is not there",
+        ),
         (
             {"multiscales": [{"axes": [{"name": "y"}], "datasets": [{"path": "0"}]}]},
             "expected axes of t, c, z, y and x, got y",

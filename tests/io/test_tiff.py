@@ -102,6 +102,50 @@ def test_channels_that_are_not_said_to_be_colours_are_asked_about(tmp_path: Path
         np.testing.assert_array_equal(read_image(tmp_path / "a.tif", channel="rgb"), np.moveaxis(stack, 0, -1))
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_pages_of_an_array_of_many_axes_are_counted_through(tmp_path: Path, compression: str | None) -> None:
+    stack = np.stack([GREY + np.uint8(7 * number) for number in range(6)])
+    tifffile.imwrite(
+        tmp_path / "a.tif", stack.reshape(2, 3, *GREY.shape), photometric="minisblack", compression=compression
+    )
+    with pytest.raises(ImageError, match="it has 6 pages, and nothing says what they are"):
+        read_image(tmp_path / "a.tif")
+    for number, page in enumerate(stack):
+        np.testing.assert_array_equal(read_image(tmp_path / "a.tif", z=number), page)
+
+
+@pytest.mark.parametrize("axes", ["QCYX", "CQYX"])
+def test_a_channel_is_asked_for_beside_pages_that_nothing_explains(tmp_path: Path, axes: str) -> None:
+    stack = np.stack([GREY + np.uint8(7 * number) for number in range(6)]).reshape(2, 3, *GREY.shape)
+    stored = stack if axes == "QCYX" else stack.swapaxes(0, 1)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="minisblack", metadata={"axes": axes})
+    with pytest.raises(ImageError, match=r"choose one with --z or --time, such as --z 0 to --z 1"):
+        read_image(tmp_path / "a.tif", channel=0)
+    with pytest.raises(ImageError, match="expected one of the 3 channels '0', '1', '2', got none"):
+        read_image(tmp_path / "a.tif", z=0)
+    for page, channel in np.ndindex(2, 3):
+        np.testing.assert_array_equal(read_image(tmp_path / "a.tif", time=page, channel=channel), stack[page, channel])
+
+
+def test_pages_beside_times_planes_and_channels_are_refused(tmp_path: Path) -> None:
+    stack = np.zeros((2, 2, 2, 2, *GREY.shape), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", metadata={"axes": "QTZCYX"})
+    with pytest.raises(ImageError, match="it has an axis of 2 beside times, planes and channels, which is not read"):
+        read_image(tmp_path / "a.tif", time=0, z=0, channel=0)
+
+
+@pytest.mark.parametrize("axes", ["YXC", "ZYXC", "CYX"])
+def test_samples_that_the_writer_called_channels_are_channels(tmp_path: Path, axes: str) -> None:
+    planes = np.stack([GREY, GREY[::-1], GREY[:, ::-1]])
+    layout: Any = "separate" if axes == "CYX" else "contig"
+    stored = planes if axes == "CYX" else np.moveaxis(planes, 0, -1)
+    stored = np.stack([np.zeros_like(stored), stored]) if axes == "ZYXC" else stored
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="minisblack", planarconfig=layout, metadata={"axes": axes})
+    chosen = {"z": 1} if axes == "ZYXC" else {}
+    for number, plane in enumerate(planes):
+        np.testing.assert_array_equal(read_image(tmp_path / "a.tif", channel=number, **chosen), plane)
+
+
 def test_a_page_of_a_stack_is_never_taken_apart_by_columns(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.stack([GREY] * 5), metadata=None)
     assert read_image(tmp_path / "a.tif", channel=0).shape == GREY.shape

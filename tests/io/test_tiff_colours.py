@@ -65,16 +65,16 @@ def test_jpeg_tiles_in_ycbcr_are_colours(tmp_path: Path) -> None:
     assert np.abs(read_image(tmp_path / "b.tif").astype(int) - SMOOTH).mean() < 2
 
 
-def write_palette(path: Path, numbers: NDArray[Any], palette: NDArray[np.uint16], bits: int) -> Path:
-    """Write numbers of few bits with a palette (3, 2 ** bits), uncompressed, as the specification has it."""
+def write_bits(path: Path, numbers: NDArray[Any], bits: int, *, photometric: int, palette: Any = ()) -> Path:
+    """Write numbers of few bits, perhaps with a palette (3, 2 ** bits), uncompressed, as the specification has it."""
     height, width = numbers.shape
     packed = np.zeros((height, -(-width * bits // 8) * 8), np.uint8)
     for bit in range(bits):
         packed[:, bit : width * bits : bits] = numbers >> (bits - 1 - bit) & 1
-    data, colours = np.packbits(packed, axis=1).tobytes(), palette.astype("<u2").tobytes()
-    values = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, bits), (259, 3, 1, 1), (262, 3, 1, 3)]
+    data, colours = np.packbits(packed, axis=1).tobytes(), np.asarray(palette, "<u2").tobytes()
+    values = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, bits), (259, 3, 1, 1), (262, 3, 1, photometric)]
     values += [(273, 4, 1, 8), (277, 3, 1, 1), (278, 4, 1, height), (279, 4, 1, len(data))]
-    values += [(320, 3, 3 << bits, 8 + len(data))]
+    values += [(320, 3, 3 << bits, 8 + len(data))] if colours else []
     tags = struct.pack("<H", len(values)) + b"".join(struct.pack("<HHII", *each) for each in values) + bytes(4)
     path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(data) + len(colours)) + data + colours + tags)
     return path
@@ -84,7 +84,7 @@ def write_palette(path: Path, numbers: NDArray[Any], palette: NDArray[np.uint16]
 def test_palettes_of_every_depth_are_looked_up(tmp_path: Path, bits: int) -> None:
     numbers = (NUMBERS % 2**bits).astype(np.uint8)
     palette = np.random.default_rng(bits).integers(0, 256, (3, 2**bits)).astype(np.uint16) * 257
-    path = write_palette(tmp_path / "a.tif", numbers, palette, bits)
+    path = write_bits(tmp_path / "a.tif", numbers, bits, photometric=3, palette=palette)
     colours = read_image(path)
     np.testing.assert_array_equal(colours, np.moveaxis(palette[:, numbers], 0, -1))
     np.testing.assert_array_equal(colours // 257, np.asarray(Image.open(path).convert("RGB")))
@@ -96,6 +96,16 @@ def test_a_palette_of_sixteen_bits_is_looked_up(tmp_path: Path) -> None:
     palette = np.stack([np.arange(65536), np.arange(65536)[::-1], np.arange(65536) // 2]).astype(np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", NUMBERS, photometric="palette", colormap=palette)
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), np.moveaxis(palette[:, NUMBERS], 0, -1))
+
+
+def test_each_page_has_a_palette_of_its_own(tmp_path: Path) -> None:
+    grey = NUMBERS.astype(np.uint8)
+    palettes = np.random.default_rng(0).integers(0, 65536, (3, 3, 256), np.uint16)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for palette in palettes:
+            file.write(grey, photometric="palette", colormap=palette, metadata=None)
+    for number, palette in enumerate(palettes):
+        np.testing.assert_array_equal(read_image(tmp_path / "a.tif", time=number), np.moveaxis(palette[:, grey], 0, -1))
 
 
 def test_the_colour_table_of_imagej_is_for_display_only(tmp_path: Path) -> None:
@@ -114,6 +124,25 @@ def test_white_is_bright_where_zero_is_white(tmp_path: Path, dtype: str, compres
     assert correlation[0, 1] == pytest.approx(-1)
 
 
+@pytest.mark.parametrize("bits", [2, 4, 10, 12])
+def test_where_zero_is_white_the_largest_number_of_the_bits_is_black(tmp_path: Path, bits: int) -> None:
+    numbers = NUMBERS % 2**bits
+    black = write_bits(tmp_path / "a.tif", numbers, bits, photometric=1)
+    np.testing.assert_array_equal(read_image(black), numbers)
+    white = write_bits(tmp_path / "b.tif", numbers, bits, photometric=0)
+    np.testing.assert_array_equal(read_image(white), 2**bits - 1 - numbers)
+
+
+def test_zero_is_black_where_the_file_does_not_say_what_it_is(tmp_path: Path) -> None:
+    numbers = NUMBERS % 256
+    path = write_bits(tmp_path / "a.tif", numbers, 8, photometric=0)
+    content = bytearray(path.read_bytes())
+    place = content.find(struct.pack("<HHII", 262, 3, 1, 0))
+    content[place : place + 2] = struct.pack("<H", 65000)  # a tag of no meaning in the place of this one
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_image(path), numbers)
+
+
 @pytest.mark.parametrize(("extra", "has_alpha"), [("unassalpha", True), ("assocalpha", True), ("unspecified", False)])
 def test_a_fourth_sample_is_opacity_only_if_the_file_says_so(tmp_path: Path, extra: str, *, has_alpha: bool) -> None:
     opacity = (COLUMNS * 3).astype(np.uint8)
@@ -130,9 +159,11 @@ def test_a_fourth_sample_is_opacity_only_if_the_file_says_so(tmp_path: Path, ext
             plane.read_alpha(*region)
 
 
-def test_grey_values_have_opacity_too(tmp_path: Path) -> None:
-    pixels = np.dstack([SMOOTH[..., 0], SMOOTH[..., 1]])
-    options: dict[str, Any] = {"photometric": "minisblack", "planarconfig": "contig", "extrasamples": ["unassalpha"]}
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+def test_grey_values_have_opacity_too(tmp_path: Path, photometric: str) -> None:
+    grey = SMOOTH[..., 0] if photometric == "minisblack" else 255 - SMOOTH[..., 0]
+    pixels = np.dstack([grey, SMOOTH[..., 1]])
+    options: dict[str, Any] = {"photometric": photometric, "planarconfig": "contig", "extrasamples": ["unassalpha"]}
     tifffile.imwrite(tmp_path / "a.tif", pixels, metadata=None, **options)
     plane = open_plane(tmp_path / "a.tif")
     region = slice(0, 60), slice(0, 80)

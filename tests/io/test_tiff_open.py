@@ -52,6 +52,45 @@ def test_the_channels_of_several_files_are_read_from_any_of_them(tmp_path: Path)
             np.testing.assert_array_equal(read_image(path, channel=number), BYTES + np.uint8(number))
 
 
+def write_positions(folder: Path, *, compression: str | None = None) -> tuple[list[Path], np.ndarray]:
+    """Write two positions of other sizes of pixels, as an OME-TIFF of two files that both describe both."""
+    planes = [(f"p{number}.ome.tif", f"urn:uuid:{number}", 0) for number in range(2)]
+    images = [
+        f'<Image ID="Image:{number}" Name="position {number}"><Pixels ID="Pixels:{number}" DimensionOrder="XYZCT" '
+        f'Type="uint16" SizeX="50" SizeY="40" SizeC="1" SizeZ="1" SizeT="1" PhysicalSizeX="0.{number + 1}">'
+        f'<Channel ID="Channel:{number}:0" Name="stain {number}"/><TiffData IFD="0" PlaneCount="1">'
+        f'<UUID FileName="{name}">{mark}</UUID></TiffData></Pixels></Image>'
+        for number, (name, mark, _) in enumerate(planes)
+    ]
+    pixels = np.random.default_rng(0).integers(0, 999, (2, 40, 50), np.uint16)
+    for number, (name, mark, _) in enumerate(planes):
+        space = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+        text = f'<?xml version="1.0"?><OME xmlns="{space}" UUID="{mark}">{"".join(images)}</OME>'
+        tifffile.imwrite(
+            folder / name, pixels[number], description=text.encode(), metadata=None, compression=compression
+        )
+    return [folder / name for name, _, _ in planes], pixels
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_each_position_of_several_files_has_the_pixels_of_its_own_file(tmp_path: Path, compression: str | None) -> None:
+    files, pixels = write_positions(tmp_path, compression=compression)
+    for file in files:
+        for number in range(2):
+            np.testing.assert_array_equal(read_image(file, scene=f"position {number}"), pixels[number])
+
+
+def test_a_position_keeps_its_metadata_where_the_file_of_another_is_missing(tmp_path: Path) -> None:
+    files, pixels = write_positions(tmp_path)
+    files[0].unlink()
+    with open_image(files[1]) as source:
+        assert source.scenes == ("position 1",)
+        assert source.pixel_size == 0.2
+        assert [each.name for each in source.channels] == ["stain 1"]
+        assert source.warnings == ("files that belong to it are not there: p0.ome.tif",)
+        np.testing.assert_array_equal(source.read(source.plane()), pixels[1])
+
+
 def test_a_missing_file_is_an_error_that_names_it_where_its_planes_are_wanted(tmp_path: Path) -> None:
     missing, path = both_files(tmp_path)
     missing.unlink()

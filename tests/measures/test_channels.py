@@ -48,6 +48,15 @@ def test_channels_without_names_have_numbers() -> None:
         assert list(planes_of(source, 0)) == ["channel_0", "channel_1"]
 
 
+def test_channels_are_measured_at_the_page_that_is_chosen(tmp_path: Path) -> None:
+    pixels = np.arange(2 * 3 * 12, dtype=np.uint16).reshape(2, 3, 3, 4)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack", metadata={"axes": "QCYX"})
+    selection = Selection(z=1, channel=2)
+    with open_image(tmp_path / "a.tif") as source:
+        planes = channel_planes(source, selection, selection.places(source)[0])
+        assert [int(source.read(plane)[0, 0]) for plane in planes.values()] == [36, 48, 60]
+
+
 @pytest.mark.parametrize("shape", [(5, 6), (5, 6, 1), (5, 6, 3), (5, 6, 4)])
 def test_grey_and_colour_images_are_one_channel(shape: tuple[int, ...]) -> None:
     with open_image(np.zeros(shape, np.uint8)) as source:

@@ -19,8 +19,8 @@ from nucleus_unet.data.dataset import read_examples
 from nucleus_unet.io.source import open_image, read_image
 from nucleus_unet.preprocessing.dab import dab_attenuated_range
 from nucleus_unet.preprocessing.levels import Levels, measure_levels, normalise_image
-from nucleus_unet.preprocessing.normalisation import percentile_range
-from nucleus_unet.preprocessing.padding import Padding, PaddingFinder
+from nucleus_unet.preprocessing.normalisation import normalise, percentile_range
+from nucleus_unet.preprocessing.padding import PaddingFinder
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.plan import survey_slide
 from numpy.typing import NDArray
@@ -70,7 +70,9 @@ def test_padding_is_not_in_the_levels(name: str, value: float, is_bright: bool, 
     image = PICTURES[name]
     alone, levels = measure_levels(image), measure_levels(place(image, value))
     assert alone.padding is None
-    assert levels.padding == Padding(((float(value),) * (3 if name == "bright" else 1),), is_bright)
+    assert levels.padding is not None
+    assert levels.padding.values == ((float(value),) * (3 if name == "bright" else 1),)
+    assert levels.padding.is_bright == is_bright
     assert alone.intensity_range is not None
     near = 0.03 * (alone.intensity_range.high - alone.intensity_range.low)
     np.testing.assert_allclose(levels.intensity_range, alone.intensity_range, atol=near)
@@ -142,6 +144,20 @@ def test_padding_is_known_after_jpeg(name: str, value: int, level: int) -> None:
     levels = measure_levels(imagecodecs.jpeg8_decode(imagecodecs.jpeg8_encode(padded, level=level)))
     assert levels.padding is not None
     np.testing.assert_allclose(levels.intensity_range, percentile_range(PICTURES[name]), atol=6)
+
+
+@pytest.mark.parametrize(("level", "share"), [(60, 0.01), (95, 0.001)])
+def test_what_jpeg_makes_of_the_edge_of_padding_is_padding_too(level: int, share: float) -> None:
+    padded = turned(PICTURES["dark"], 255, order=0)
+    inside = padded == 255
+    pixels = imagecodecs.jpeg8_decode(imagecodecs.jpeg8_encode(padded, level=level))
+    levels = measure_levels(pixels)
+    assert (pixels[inside] < 255).mean() > 2 * share  # the edge
+    assert (levels.normalise(pixels)[inside] > 0.9).mean() < share
+    # Nothing of the picture away from the edge changes.
+    assert levels.intensity_range is not None
+    away = ~ndimage.binary_dilation(inside, iterations=16)
+    np.testing.assert_array_equal(levels.normalise(pixels)[away], normalise(pixels, levels.intensity_range)[away])
 
 
 def test_holes_of_the_padding_in_the_picture_are_padding_too() -> None:

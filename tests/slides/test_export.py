@@ -26,7 +26,7 @@ from hypothesis.extra import numpy as hnp
 from nucleus_unet import _core
 from nucleus_unet.cli import app
 from nucleus_unet.errors import DataError, MissingExtraError, SettingsError
-from nucleus_unet.exports.names import CELL_FORMATS, FORMATS
+from nucleus_unet.exports.names import ANNOTATED_FORMATS, CELL_FORMATS, FORMATS
 from nucleus_unet.exports.nucleus_table import NucleusTable
 from nucleus_unet.exports.rle import encode_outline
 from nucleus_unet.masks import labels_to_kaggle
@@ -48,7 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="module")
 def exported(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("exported")
-    export_slide(run.folder, out, formats=[name for name in FORMATS if name not in CELL_FORMATS])
+    export_slide(run.folder, out, formats=[name for name in FORMATS if name not in (*CELL_FORMATS, *ANNOTATED_FORMATS)])
     return out
 
 

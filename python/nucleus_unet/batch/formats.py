@@ -18,6 +18,7 @@ _PART = "parts of .mrxs slides"
 _SEVERAL = "in several files each: name one file of each"
 UNKNOWN = "of no known image format"
 EMPTY = "without content"
+OF_A_SET = "further files of an OME-TIFF, which is read from its first file"
 
 
 def why_not(path: Path) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nucleus_unet.batch.record import RUN_FOLDER, SUMMARY, Record
 from nucleus_unet.errors import DataError
-from nucleus_unet.exports.ome_zarr import is_label_zarr
+from nucleus_unet.exports.formats import is_own_zarr
 from nucleus_unet.io.marks import is_marked
 from nucleus_unet.slides.plan import PLAN
 from nucleus_unet.slides.writers.results import LABELS, OUTLINES, OVERVIEW, TABLE
@@ -26,7 +26,7 @@ class OwnResults:
 
     def __contains__(self, path: Path) -> bool:
         if path.is_dir():
-            return path.name == RUN_FOLDER or is_label_zarr(path) or self._recorded(path)
+            return path.name == RUN_FOLDER or is_own_zarr(path) or self._recorded(path)
         if path.suffix.lower() in _MARKED and is_marked(path):
             return True
         if path.name in _OF_SLIDES and (path.parent / PLAN).exists():

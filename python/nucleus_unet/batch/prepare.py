@@ -11,9 +11,8 @@ from nucleus_unet.batch.formats import why_not
 from nucleus_unet.batch.names import absolute, choose_names
 from nucleus_unet.batch.record import RUN_FOLDER, SUMMARY, Done, Planned, Record
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.exports.names import FORMATS, ZARR_VERSIONS, check_formats
-from nucleus_unet.exports.ome_zarr import require_zarr
-from nucleus_unet.exports.parquet import pyarrow
+from nucleus_unet.exports.formats import check_extras
+from nucleus_unet.exports.names import FORMATS, check_formats
 from nucleus_unet.io.atomic import check_output_folder
 from nucleus_unet.io.file_facts import file_facts
 from nucleus_unet.io.folders import PassedOver
@@ -109,7 +108,7 @@ def prepare_batch(
         If nothing can be written to the output folder.
     """
     check_formats(formats)
-    _check_extras(formats)
+    check_extras(formats)
     out = check_path(out, "out")
     named = check_named(images)
     found = find_images(named, why_not, is_whole=is_zarr)
@@ -119,13 +118,6 @@ def prepare_batch(
     batch = Batch(found, out, list(dict.fromkeys(formats)), overwrite)
     list_jobs(batch, read_record(batch))
     return batch
-
-
-def _check_extras(formats: Sequence[str]) -> None:
-    if "parquet" in formats:
-        pyarrow()
-    if ZARR_VERSIONS.keys() & set(formats):
-        require_zarr()
 
 
 def nothing_found(named: Sequence[str | Path], found: Found) -> SettingsError:

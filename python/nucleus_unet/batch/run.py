@@ -19,8 +19,8 @@ from nucleus_unet.batch.prepare import Batch, Job, list_jobs, read_record
 from nucleus_unet.batch.record import RUN_FOLDER, Done, Record, RecordWriter, lock_output
 from nucleus_unet.batch.summary import BatchResult, FileSummary, write_summary
 from nucleus_unet.errors import CancelledError, NucleusError, SettingsError
+from nucleus_unet.exports.formats import is_own_zarr
 from nucleus_unet.exports.names import FORMATS
-from nucleus_unet.exports.ome_zarr import is_label_zarr
 from nucleus_unet.inference.engine import Engine
 from nucleus_unet.inference.planning import PLACES, settings_of
 from nucleus_unet.inference.prefetch import prefetch_map
@@ -234,7 +234,7 @@ def _delete_other_formats(batch: Batch, record: Record, jobs: Sequence[Job]) -> 
         if job.name not in record.planned:
             continue
         for path in (batch.out / f"{job.name}{suffix}" for suffix in stale):
-            if is_label_zarr(path):
+            if is_own_zarr(path):
                 shutil.rmtree(path)
             elif path.is_file():
                 path.unlink()

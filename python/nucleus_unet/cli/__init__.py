@@ -1,7 +1,7 @@
 """The command line, one file a command.
 
 Each command checks its options, calls one function of the library, and says where the result is. Errors that people
-can correct end in one line and exit code 2; a traceback is a bug.
+can correct end in one line and exit code 2; a traceback is a bug, with exit code 70. `answers.py` has all exit codes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import typer
 from rich.logging import RichHandler
 
 from nucleus_unet import __version__
+from nucleus_unet.cli.answers import document, exit_code_of, tell_error
 from nucleus_unet.cli.calibrate import calibrate
 from nucleus_unet.cli.classify import classify
 from nucleus_unet.cli.compare import compare
@@ -31,13 +32,14 @@ from nucleus_unet.cli.shared import console
 from nucleus_unet.cli.slide import slide
 from nucleus_unet.cli.train import train
 from nucleus_unet.cli.tune import tune
-from nucleus_unet.errors import NucleusError
+from nucleus_unet.cli.view import view
 
 app = typer.Typer(no_args_is_help=True, add_completion=True)
 for command in (
     predict,
     slide,
     info,
+    view,
     export,
     export_model,
     explore,
@@ -80,12 +82,20 @@ def main() -> None:
         handlers=[RichHandler(console=console, show_path=False, log_time_format="[%X]")],
     )
     try:
+        _run()
+    except (KeyboardInterrupt, Exception) as error:
+        sys.exit(tell_error(error))
+
+
+def _run() -> None:
+    """Run the command. With ``--json``, what is wrong with its options is told in a document too."""
+    if "--json" not in sys.argv[1:]:
         app()
-    except (NucleusError, OSError) as error:
-        console.print(f"error: {error}", style="red", highlight=False)
-        sys.exit(2)
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "out of memory" not in str(error) and "allocate" not in str(error):
-            raise  # torch has no error of its own for memory that is not a GPU's
-        console.print(f"error: not enough memory for this ({error or 'the system gave no more'})", style="red")
-        sys.exit(2)
+        return
+    try:
+        code = app(standalone_mode=False)
+    except Exception as error:  # before the command itself began, which tells its own errors
+        command = next((each for each in sys.argv[1:] if not each.startswith("-")), "")
+        print(document(command, exit_code_of(error), error, {}), flush=True)  # noqa: T201
+        raise
+    sys.exit(code or 0)

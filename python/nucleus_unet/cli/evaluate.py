@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nucleus_unet.cli.answers import Answer, answering
 from nucleus_unet.cli.shared import (
     Augment,
     Data,
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from nucleus_unet.evaluation.metrics import Scores
 
 
+@answering
 def evaluate(
     data: Data,
+    answer: Answer,
     model: Model = None,
     groups: Groups = None,
     group_by: GroupBy = None,
@@ -60,8 +63,10 @@ def evaluate(
     if evaluation.warning:
         typer.echo(evaluation.warning)
     _print_scores([*evaluation.categories.items(), *evaluation.subsets.items(), ("all", evaluation.overall)])
-    if out is not None:
-        typer.echo(f"report: {write_report(evaluation, out)}")
+    page = None if out is None else write_report(evaluation, out)
+    answer.set(report=None if page is None else str(page), warning=evaluation.warning or None, **evaluation.to_json())
+    if page is not None:
+        typer.echo(f"report: {page}")
 
 
 def _read_subsets(arguments: Sequence[str]) -> dict[str, list[str]]:

@@ -7,16 +7,22 @@ from typing import Annotated
 
 import typer
 
+from nucleus_unet.cli.answers import Answer, answering
 from nucleus_unet.cli.options import Formats, read_formats
 from nucleus_unet.cli.shared import Out
 
 
+@answering
 def export(
     folder: Annotated[Path, typer.Argument(help="Results of `nucleus-unet slide`.")],
     out: Out,
     formats: Formats,
+    answer: Answer,
     name: Annotated[
-        str | None, typer.Option(help="Name of the image in rle and coco; by default the name of the folder.")
+        str | None,
+        typer.Option(
+            help="Name of the image in rle, coco, anndata and spatialdata; by default the name of the folder."
+        ),
     ] = None,
 ) -> None:
     """Write the nuclei of a finished slide in other formats, in bounded memory."""
@@ -24,5 +30,7 @@ def export(
     from nucleus_unet.slides.export import export_slide
 
     chosen = read_formats(formats)
-    for path in export_slide(folder, out, formats=chosen, name=name, track=lambda what: tracker(what, show=True)):
+    written = export_slide(folder, out, formats=chosen, name=name, track=lambda what: tracker(what, show=True))
+    answer.set(folder=str(folder), formats=chosen, files=[str(path) for path in written])
+    for path in written:
         typer.echo(path)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from nucleus_unet.cli.answers import SOME_FAILED, document
 from nucleus_unet.cli.inputs import tell_failure
 from nucleus_unet.errors import NucleusError
 
 
 def info(
     files: Annotated[list[Path], typer.Argument(help="Image files, or Zarr folders.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON, one line for each file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON, one line for each file; errors too.")] = False,
 ) -> None:
     """Show what a file contains: axes, channels, pixel size, scenes, and what `predict` takes or asks for.
 
@@ -32,10 +32,12 @@ def info(
         except (NucleusError, OSError) as error:
             tell_failure(str(error))
             failed = True
+            if as_json:
+                typer.echo(document("info", SOME_FAILED, error, {"file": str(path)}))
             continue
-        typer.echo(json.dumps(said, ensure_ascii=False) if as_json else _as_text(said))
+        typer.echo(document("info", 0, None, said) if as_json else _as_text(said))
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(SOME_FAILED)
 
 
 def _as_text(said: Mapping[str, Any]) -> str:

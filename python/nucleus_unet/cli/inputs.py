@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from nucleus_unet.batch.names import choose_names
 from nucleus_unet.batch.own_results import OWN
 from nucleus_unet.batch.summary import FileSummary
+from nucleus_unet.cli.answers import SOME_FAILED
 from nucleus_unet.cli.shared import console
 from nucleus_unet.errors import NucleusError
 from nucleus_unet.io.folders import BY_SYSTEM, HIDDEN, PassedOver
@@ -20,6 +21,39 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Name every file that i
 # What is named of each reason without --verbose, and the reasons of which nobody wants names.
 _NAMED = 3
 _UNNAMED = (HIDDEN, BY_SYSTEM, OWN)
+
+
+def answer_rows(
+    rows: Sequence[FileSummary], passed_over: Sequence[PassedOver], files: Callable[[FileSummary], Mapping[str, Path]]
+) -> dict[str, Any]:
+    """Return what ``--json`` tells of the files of a run.
+
+    Parameters
+    ----------
+    rows
+        One for each image or slide.
+    passed_over
+        What is not segmented.
+    files
+        Returns the paths of the results of a row, by format.
+    """
+    return {
+        "nuclei": sum(row.nuclei or 0 for row in rows),
+        "failures": sum(bool(row.error) for row in rows),
+        "images": [
+            {
+                "file": str(row.file),
+                "nuclei": row.nuclei,
+                "median_area": row.median_area,
+                "scale": row.scale,
+                "seconds": row.seconds,
+                "error": row.error or None,
+                "files": {} if row.error else {chosen: str(path) for chosen, path in files(row).items()},
+            }
+            for row in rows
+        ],
+        "passed_over": [{"path": str(each.path), "reason": each.reason} for each in passed_over],
+    }
 
 
 def each_in_turn(pictures: Iterable[tuple[Path, Path]], find: Callable[[Path, Path], FileSummary]) -> list[FileSummary]:
@@ -51,7 +85,7 @@ def end_with(failures: int, *, where: str) -> None:
     """Say how many images could not be segmented, and end with exit code 1; or do nothing if all could."""
     if failures:
         typer.echo(f"{failures} could not be segmented: {where}", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(SOME_FAILED)
 
 
 def tell_passed_over(passed_over: Sequence[PassedOver], *, names: bool) -> None:

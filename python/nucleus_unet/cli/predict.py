@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from nucleus_unet.cli.inputs import Verbose, each_in_turn, end_with, tell_failure, tell_passed_over
+from nucleus_unet.cli.answers import Answer, answering
+from nucleus_unet.cli.inputs import Verbose, answer_rows, each_in_turn, end_with, tell_failure, tell_passed_over
 from nucleus_unet.cli.options import FormatsOrDefault, read_formats, with_options
 from nucleus_unet.cli.shared import Device, Model, Out, Precision, bundle_path
 from nucleus_unet.errors import SettingsError
@@ -18,14 +19,17 @@ from nucleus_unet.exports.names import CELL_FORMATS, FORMATS, STACK_FORMATS
 from nucleus_unet.options import PredictOptions
 
 if TYPE_CHECKING:
+    from nucleus_unet.batch.summary import FileSummary
     from nucleus_unet.segmenter import Segmenter
 
 
+@answering
 @with_options(PredictOptions)
 def predict(
     images: Annotated[list[str], typer.Argument(help="Image files, folders of them, or glob patterns.")],
     out: Out,
     options: PredictOptions,
+    answer: Answer,
     model: Model = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -55,7 +59,7 @@ def predict(
         names = read_formats(formats or "tif,csv", STACK_FORMATS)
         segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
         segmenter.check_options(options)
-        _predict_stacks(segmenter, images, out, options, names, overwrite=overwrite, verbose=verbose)
+        _predict_stacks(segmenter, images, out, options, names, answer, overwrite=overwrite, verbose=verbose)
         return
     names = read_formats(formats or "tif,geojson", FORMATS)
     if set(names) & set(CELL_FORMATS) and options.expand is None:
@@ -65,6 +69,14 @@ def predict(
     segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
     segmenter.check_options(options)
     run = run_batch(segmenter, batch, options.shown(), workers=workers, on_failure=lambda row: tell_failure(row.error))
+    answer.set(
+        out=str(out),
+        summary=str(run.summary),
+        formats=names,
+        resumed=run.resumed,
+        changed=[str(path) for path in run.changed],
+        **answer_rows(run.files, run.passed_over, lambda row: _files(row, names)),
+    )
     if run.resumed:
         typer.echo(f"{run.resumed} of {len(run.files)} images were done already")
     if run.changed:
@@ -73,12 +85,18 @@ def predict(
     end_with(len(run.failures), where=f"{run.summary} lists them")
 
 
+def _files(row: FileSummary, formats: Sequence[str]) -> dict[str, Path]:
+    """Return the paths of the results of an image."""
+    return {each: row.results.with_name(row.results.name + FORMATS[each].suffixes[0]) for each in formats}
+
+
 def _predict_stacks(
     segmenter: Segmenter,
     images: Sequence[str],
     out: Path,
     options: PredictOptions,
     formats: Sequence[str],
+    answer: Answer,
     *,
     overwrite: bool,
     verbose: bool,
@@ -109,5 +127,7 @@ def _predict_stacks(
     folders = keep_folder_names(found.images, out, command="predict, several planes")
     run = BatchResult(out, each_in_turn(folders, find), found.passed_over, 0, [])
     write_summary(run)
+    told = answer_rows(run.files, run.passed_over, lambda row: {"folder": row.results})
+    answer.set(out=str(out), summary=str(run.summary), formats=list(formats), resumed=0, changed=[], **told)
     typer.echo(f"{run.nuclei} nuclei in {len(run.files) - len(run.failures)} images, written to {out}")
     end_with(len(run.failures), where=f"{run.summary} lists them")

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from nucleus_unet.cli.inputs import Verbose, each_in_turn, end_with, tell_passed_over
+from nucleus_unet.cli.answers import Answer, answering
+from nucleus_unet.cli.inputs import Verbose, answer_rows, each_in_turn, end_with, tell_passed_over
 from nucleus_unet.cli.options import with_options
 from nucleus_unet.cli.shared import Device, Model, Precision, bundle_path
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.options import SlideOptions
 
 if TYPE_CHECKING:
+    from nucleus_unet.batch.summary import FileSummary
     from nucleus_unet.slides.result import SlideResult
 
 
+@answering
 @with_options(SlideOptions)
 def slide(
     images: Annotated[
@@ -34,6 +37,7 @@ def slide(
         ),
     ],
     options: SlideOptions,
+    answer: Answer,
     model: Model = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -91,20 +95,32 @@ def slide(
         scale, seconds = result.plan.prediction.scale, time.perf_counter() - begun
         return FileSummary(path, "", len(result), _median_area(result), scale, seconds, "", folder)
 
+    answer.set(out=str(out), summary=None, shard=shard)
     if alone:
-        find(slides.images[0][0], out)
+        row = find(slides.images[0][0], out)
+        answer.set(**answer_rows([row], slides.passed_over, _files))
         return
     run = BatchResult(
         out, each_in_turn(keep_folder_names(slides.images, out, command="slide"), find), slides.passed_over, 0, []
     )
     done = len(run.files) - len(run.failures)
+    answer.set(**answer_rows(run.files, run.passed_over, _files))
     if share is not None:
         typer.echo(f"shard {shard} of {done} slides is done")
         end_with(len(run.failures), where="they are named above")
     else:
         write_summary(run)
+        answer.set(summary=str(run.summary))
         typer.echo(f"{run.nuclei} nuclei in {done} slides")
         end_with(len(run.failures), where=f"{run.summary} lists them")
+
+
+def _files(row: FileSummary) -> dict[str, Path]:
+    """Return the folder of a slide and, if the slide is done, the paths of its results."""
+    from nucleus_unet.slides.writers.results import LABELS, OUTLINES, OVERVIEW, TABLE
+
+    results = {"parquet": TABLE, "tif": LABELS, "geojson": OUTLINES, "png": OVERVIEW} if row.nuclei is not None else {}
+    return {"folder": row.results, **{chosen: row.results / name for chosen, name in results.items()}}
 
 
 def _median_area(result: SlideResult) -> float | None:

@@ -5,25 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.classifier.classes import ClassKind
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.exports.anndata import is_annotated_zarr, require_anndata, to_anndata, write_anndata_zarr, write_h5ad
 from nucleus_unet.exports.coco import CocoWriter
 from nucleus_unet.exports.csv_table import TableCsvWriter
 from nucleus_unet.exports.geojson import CollectionWriter, decode_outlines, open_collection, table_features
 from nucleus_unet.exports.imagej import RoiSetWriter
-from nucleus_unet.exports.names import CELL_FORMATS, ZARR_VERSIONS, format_of, stem
+from nucleus_unet.exports.names import ANNOTATED_FORMATS, CELL_FORMATS, ZARR_VERSIONS, format_of, stem
 from nucleus_unet.exports.nucleus_table import NucleusTable
-from nucleus_unet.exports.ome_zarr import write_label_zarr
+from nucleus_unet.exports.ome_zarr import is_label_zarr, require_zarr, write_label_zarr
 from nucleus_unet.exports.overlay import write_overlay_png
-from nucleus_unet.exports.parquet import TableWriter
+from nucleus_unet.exports.parquet import TableWriter, pyarrow
 from nucleus_unet.exports.rle import RleCsvWriter
+from nucleus_unet.exports.spatialdata import (
+    CELL_LABELS,
+    NUCLEUS_LABELS,
+    require_spatialdata,
+    to_spatialdata,
+    write_spatialdata,
+)
 from nucleus_unet.exports.tiff import write_label_tiff
 from nucleus_unet.io.atomic import written_atomically
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
 
 Add = Callable[[NucleusTable], None]
 """Adds nuclei to a file that is being written."""
@@ -71,11 +83,54 @@ def save(
         write_overlay_png(path, image, labels, table.classes)
     elif chosen in ZARR_VERSIONS:
         write_label_zarr(path, pyramid(labels), version=ZARR_VERSIONS[chosen], mpp=mpp)
+    elif chosen == "spatialdata":
+        write_spatialdata(path, image_as_spatialdata(labels, table, image, mpp=mpp, name=stem(path), cells=cells))
+    elif chosen in ANNOTATED_FORMATS:
+        write_anndata(path, to_anndata(table.numbers(), mpp=mpp, name=stem(path), image=image), chosen)
     else:
         height, width = labels.shape
         kinds = () if table.classes is None else table.classes.kinds
         with open_table_file(chosen, path, shape=(height, width), name=stem(path), kinds=kinds) as add:
             add(table)
+
+
+def image_as_spatialdata(
+    labels: NDArray[np.uint32],
+    table: NucleusTable,
+    image: NDArray[Any],
+    *,
+    mpp: float | None,
+    name: str,
+    cells: NDArray[np.uint32] | None,
+) -> SpatialData:
+    """Return the nuclei of an image as SpatialData; the arguments are those of `save`, ``name`` is of the image."""
+    rasters = {NUCLEUS_LABELS: labels, **({} if cells is None else {CELL_LABELS: cells})}
+    return to_spatialdata(table, labels=rasters, image=image, mpp=mpp, name=name)
+
+
+def write_anndata(path: Path, data: AnnData, chosen: str) -> None:
+    """Write AnnData in the format ``anndata`` (HDF5) or ``anndatazarr``."""
+    if chosen == "anndata":
+        write_h5ad(path, data)
+    else:
+        write_anndata_zarr(path, data)
+
+
+def is_own_zarr(path: Path) -> bool:
+    """Whether a folder is a zarr store that this library wrote: labels, AnnData or SpatialData."""
+    return is_label_zarr(path) or is_annotated_zarr(path)
+
+
+def check_extras(formats: Sequence[str]) -> None:
+    """Raise `MissingExtraError` before long work if a package that writes one of the formats is not installed."""
+    if "parquet" in formats:
+        pyarrow()
+    if ZARR_VERSIONS.keys() & set(formats):
+        require_zarr()
+    if "spatialdata" in formats:
+        require_spatialdata()
+    if set(formats) & {"anndata", "anndatazarr"}:
+        require_anndata()
 
 
 @contextmanager

@@ -35,6 +35,9 @@ FORMATS = {
     "rle": Format((".rle.csv",), "run-length encoding of the 2018 Data Science Bowl"),
     "omezarr": Format((".ome.zarr", ".zarr"), "label image as OME-Zarr 0.5"),
     "omezarr0.4": Format(("-0.4.ome.zarr",), "label image as OME-Zarr 0.4"),
+    "anndata": Format((".h5ad",), "AnnData: table for scanpy and squidpy"),
+    "anndatazarr": Format((".anndata.zarr",), "AnnData as a zarr folder"),
+    "spatialdata": Format((".spatialdata.zarr",), "SpatialData: labels, polygons and table in one zarr folder"),
     "roi": Format((".roi.zip", ".zip"), "ImageJ ROI set, as the ROI Manager of Fiji opens it"),
     "png": Format((".png",), "picture with outlines"),
 }
@@ -49,6 +52,8 @@ STACK_FORMATS = {
 """The formats of several planes, by name."""
 
 ZARR_VERSIONS = {"omezarr": "0.5", "omezarr0.4": "0.4"}
+ANNOTATED_FORMATS = ("anndata", "anndatazarr", "spatialdata")
+"""The formats of scverse: an annotated matrix, alone or with labels and polygons."""
 CELL_FORMATS = ("cells", "rings")
 """The formats that need cells."""
 TABLE_FORMATS = ("csv", "parquet", "geojson", "coco", "rle", "roi")

@@ -101,6 +101,8 @@ class _TiffLevel:
     def __init__(self, path: Path, array: Any) -> None:
         self._path, self._array = path, array
         self.shape: tuple[int, ...] = array.shape
+        self.ndim: int = array.ndim
+        self.dtype: Any = array.dtype
 
     def __getitem__(self, region: tuple[slice, slice]) -> Any:
         try:

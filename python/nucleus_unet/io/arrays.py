@@ -47,6 +47,8 @@ def open_array(source: Any, *, axes: str | None = None, channel_axis: int | None
     if np.ma.is_masked(source):
         raise ImageError("image: expected an array without a mask; fill masked pixels with .filled(value)")
     names, labels = _dimensions(source)
+    if not names and axes is None and channel_axis is None:
+        _check_unknown_dimensions(source)
     array = _as_array(source.data if names and hasattr(source, "coords") else source)
     _check_shape_and_chunks(array)
     letters, channels = _letters(tuple(array.shape), names, axes, channel_axis)
@@ -72,9 +74,8 @@ def open_array(source: Any, *, axes: str | None = None, channel_axis: int | None
 
 def _as_array(source: Any) -> Any:
     """Return an array whose regions numpy understands: the source itself, or a conversion of it."""
-    if hasattr(source, "detach"):  # a tensor of torch, perhaps on a GPU
-        source = source.detach().cpu()
-        source = source.float() if str(source.dtype) == "torch.bfloat16" else source
+    if hasattr(source, "detach"):
+        source = _on_cpu(source)
     try:
         if hasattr(source, "shape") and hasattr(source, "dtype") and hasattr(source, "__getitem__"):
             np.dtype(source.dtype)
@@ -89,16 +90,41 @@ def _as_array(source: Any) -> Any:
         raise ImageError(f"image: expected an array of pixels, got {type(source).__name__} ({error})") from error
 
 
+def _on_cpu(tensor: Any) -> Any:
+    """Return a tensor of torch, perhaps on a GPU, as one that numpy can convert."""
+    try:
+        tensor = tensor.detach().cpu()
+        return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
+    except RuntimeError as error:  # tensors without data
+        raise ImageError(f"image: expected an array of pixels, got {type(tensor).__name__} ({error})") from error
+
+
+def _names_of_dimensions(source: Any) -> tuple[Any, ...]:
+    """Return the names of an array's dimensions as xarray and zarr 3 have them; nothing if it has none."""
+    dims: Sequence[Hashable] = getattr(source, "dims", ()) if hasattr(source, "coords") else ()
+    dims = dims or getattr(getattr(source, "metadata", None), "dimension_names", None) or ()
+    return dims if isinstance(dims, tuple) else ()
+
+
+def _check_unknown_dimensions(source: Any) -> None:
+    """Raise `ImageError` if dimensions of three or more have names that say nothing of axes, such as ``stain``.
+
+    Their order is no reason to take the last for colours. The names that xarray itself gives are none.
+    """
+    dims = _names_of_dimensions(source)
+    if len(dims) > 2 and not all(name in (None, "", f"dim_{place}") for place, name in enumerate(dims)):
+        raise ImageError(
+            f"image: its dimensions are named {', '.join(map(str, dims))}, and which of them are rows, columns and "
+            f'channels is not known; give a letter for each, such as axes="{"TZCYX"[-len(dims) :]}"'
+        )
+
+
 def _dimensions(source: Any) -> tuple[tuple[str, ...], list[str]]:
     """Return the letters of an array's named dimensions, and the names of its channels; nothing if it names none.
 
     xarray has ``dims`` and ``coords``, zarr 3 has ``dimension_names``.
     """
-    coords = getattr(source, "coords", {})
-    dims: Sequence[Hashable] = getattr(source, "dims", ()) if hasattr(source, "coords") else ()
-    dims = dims or getattr(getattr(source, "metadata", None), "dimension_names", None) or ()
-    if not isinstance(dims, tuple):
-        return (), []
+    coords, dims = getattr(source, "coords", {}), _names_of_dimensions(source)
     letters = tuple(_DIMENSIONS.get(str(name).lower(), "") for name in dims)
     if "" in letters or len(set(letters)) != len(letters) or not {"Y", "X"} <= set(letters):
         return (), []

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError
-from nucleus_unet.io.scene import ALPHA, GREY, RGB, Channel, Index, LazyScenes, OpenedFile, Scene, numbered
+from nucleus_unet.io.scene import ALPHA, GREY, RGB, Channel, Index, LazyScenes, OpenedFile, ReadRegion, Scene, numbered
 
 KNOWN = "TZCYXS"
 
@@ -91,12 +91,16 @@ def _rename(scene: Scene, axes: str | None, channel_axis: int | None) -> Scene:
 def _with_letters(scene: Scene, letters: Mapping[str, str], channels: tuple[Channel, ...] | None = None) -> Scene:
     old_of = {new: old for old, new in letters.items()}
 
-    def read(index: Index, rows: slice, columns: slice) -> NDArray[Any]:
-        return scene.read({old_of.get(axis, axis): number for axis, number in index.items()}, rows, columns)
+    def renamed(stored: ReadRegion) -> ReadRegion:
+        def read(index: Index, rows: slice, columns: slice) -> NDArray[Any]:
+            return stored({old_of.get(axis, axis): number for axis, number in index.items()}, rows, columns)
+
+        return read
 
     axes = "".join(letters.get(axis, axis) for axis in scene.axes)
     sizes = dict(zip(axes, scene.shape, strict=True))
     if channels is None:
         known = len(scene.channels) == sizes.get("C") and old_of.get("C", "C") == "C"
         channels = scene.channels if known else numbered(sizes.get("C", 0))
-    return replace(scene, axes=axes, read=read, channels=channels)
+    coarser = tuple(map(renamed, scene.coarser))
+    return replace(scene, axes=axes, read=renamed(scene.read), coarser=coarser, channels=channels)

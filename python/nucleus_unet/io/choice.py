@@ -80,6 +80,12 @@ def choose_plane(scene: Scene, *, time: int | None, z: int | None, channel: int 
     index = {axis: 0 for axis in sizes if axis not in "YXSC"}
     for axis in "TZ":
         index |= _choose_place(axis, sizes, given[axis])
+    return _choose_values(scene, index, channel)
+
+
+def _choose_values(scene: Scene, index: dict[str, int], channel: int | str | None) -> Choice:
+    """Choose the channel or the colours at a place on all other axes."""
+    sizes = scene.sizes
     if "C" not in sizes:
         return Choice(index, *_choose_sample(scene.samples, sizes, channel))
     if "S" in sizes:
@@ -97,20 +103,31 @@ def _choose_page(scene: Scene, given: dict[str, Any]) -> Choice:
     count = sizes["Q"]
     meant = [axis for axis, value in given.items() if value is not None and sizes.get(axis, 1) == 1]
     if len(meant) != 1:
-        colours = f"; --channel {COLOURS} takes them for red, green and blue" if count == 3 and "S" not in sizes else ""
-        raise ImageError(
-            f"it has {count} pages, and nothing says what they are: choose one with --channel, --z or --time, "
-            f"such as --channel 0 to --channel {count - 1}{colours}"
-        )
+        raise ImageError(_which_page(sizes))
     axis = meant[0]
-    index = {other: 0 for other in sizes if other not in "YXSQ"}
+    index = {other: 0 for other in sizes if other not in "YXSQC"}
     for other in "TZ":
         if other != axis:
             index |= _choose_place(other, sizes, given[other])
     if axis == "C" and given["C"] == COLOURS and count == 3 and "S" not in sizes:
-        return Choice(index, colour_axis="Q")
+        return Choice(index | ({"C": 0} if "C" in sizes else {}), colour_axis="Q")
     index["Q"] = _number(given[axis], [""] * count, _OPTIONS[axis])
-    return Choice(index, *_choose_sample(scene.samples, sizes, None))
+    return _choose_values(scene, index, None if axis == "C" else given["C"])
+
+
+def _which_page(sizes: dict[str, int]) -> str:
+    """Return what to give for pages that the file does not explain: an option for an axis that it does not have."""
+    count, free = sizes["Q"], [_OPTIONS[axis] for axis in "CZT" if sizes.get(axis, 1) == 1]
+    if not free:
+        return (
+            f"it has an axis of {count} beside times, planes and channels, which is not read; save a part of the file"
+        )
+    listed = f"{', '.join(f'--{each}' for each in free[:-1])} or --{free[-1]}" if free[1:] else f"--{free[0]}"
+    colours = free[0] == "channel" and count == 3 and "S" not in sizes
+    return (
+        f"it has {count} pages, and nothing says what they are: choose one with {listed}, such as --{free[0]} 0 to "
+        f"--{free[0]} {count - 1}" + (f"; --channel {COLOURS} takes them for red, green and blue" if colours else "")
+    )
 
 
 def _choose_place(axis: str, sizes: dict[str, int], value: int | None) -> dict[str, int]:

@@ -65,6 +65,7 @@ def _describe_channel(scene: Scene, place: int) -> dict[str, Any]:
 def _taken(source: ImageSource, scene: int | None) -> str:
     try:
         plane = source.plane(scene=scene)
+        source.check_size(plane)
     except ImageError as error:
         return f"asks: {str(error).removeprefix(f'{source.name}: ')}"
     what = "the colours" if plane.channels else "the grey values"

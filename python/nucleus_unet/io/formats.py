@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nucleus_unet.errors import ImageError
+from nucleus_unet.io.axes import rename_axes
 from nucleus_unet.io.scene import OpenedFile
 
 _LONGEST_START = 512
@@ -43,6 +44,9 @@ class Format:
         Whether other files contain pixels, so that this file alone does not tell whether they changed.
     palettes
         Whether its files may have a palette: ``open_file`` then takes ``indices=True``, for its numbers.
+    plain_arrays
+        Whether its files may be arrays that say nothing of their axes: ``open_file`` then takes ``axes`` and
+        ``channel_axis``.
     searched
         Whether files of this format are images where a folder is searched.
     """
@@ -56,6 +60,7 @@ class Format:
     in_memory: bool = False
     several_files: bool = False
     palettes: bool = False
+    plain_arrays: bool = False
     searched: bool = True
 
 
@@ -68,7 +73,14 @@ _TIFF = _at_start(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 FORMATS = (
     Format("MRXS (3DHISTECH)", (".mrxs",), "scanners", extra="openslide", several_files=True),
     Format("VMS, VMU (Hamamatsu)", (".vms", ".vmu"), "scanners", extra="openslide", several_files=True, searched=False),
-    Format("OME-Zarr, Zarr", (".zarr", ".zip", ".ozx"), "zarr", starts=_at_start(b"PK\3\4", b"PK\5\6"), extra="zarr"),
+    Format(
+        "OME-Zarr, Zarr",
+        (".zarr", ".zip", ".ozx"),
+        "zarr",
+        starts=_at_start(b"PK\3\4", b"PK\5\6"),
+        extra="zarr",
+        plain_arrays=True,
+    ),
     Format(
         "TIFF",
         (".tif", ".tiff", ".svs", ".qptiff", ".lsm", ".stk"),
@@ -111,7 +123,7 @@ FORMATS = (
     Format("WebP", (".webp",), "pictures", starts=((8, b"WEBP"),), in_parts=False, in_memory=True),
     Format("GIF", (".gif",), "pictures", starts=_at_start(b"GIF8"), in_parts=False, in_memory=True),
     Format("BMP", (".bmp",), "pictures", starts=_at_start(b"BM"), in_parts=False, in_memory=True),
-    Format("NumPy", (".npy",), "npy", starts=_at_start(b"\x93NUMPY"), in_memory=True),
+    Format("NumPy", (".npy",), "npy", starts=_at_start(b"\x93NUMPY"), in_memory=True, plain_arrays=True),
 )
 
 SUFFIXES = tuple(suffix for each in FORMATS for suffix in each.suffixes)
@@ -172,8 +184,15 @@ def read_start(file: Path | BinaryIO) -> bytes:
     return start
 
 
-def open_file(file: Path | BinaryIO, found: Format, *, indices: bool = False) -> OpenedFile:
-    """Open a file with the reader of its format; ``indices`` reads the numbers of a palette, not their colours.
+def open_file(
+    file: Path | BinaryIO,
+    found: Format,
+    *,
+    axes: str | None = None,
+    channel_axis: int | None = None,
+    indices: bool = False,
+) -> OpenedFile:
+    """Open a file with the reader of its format; see `nucleus_unet.io.source.open_image` for the parameters.
 
     Raises
     ------
@@ -185,5 +204,9 @@ def open_file(file: Path | BinaryIO, found: Format, *, indices: bool = False) ->
     if not isinstance(file, Path) and not found.in_memory:
         raise ImageError(f"expected the path of a {found.name} file, which cannot be read from memory")
     reader = importlib.import_module(f"nucleus_unet.io.{found.module}")
-    opened: OpenedFile = reader.open_file(file, indices=True) if indices and found.palettes else reader.open_file(file)
-    return opened
+    opened: OpenedFile
+    if found.plain_arrays:
+        opened = reader.open_file(file, axes=axes, channel_axis=channel_axis)
+        return opened
+    opened = reader.open_file(file, indices=True) if indices and found.palettes else reader.open_file(file)
+    return rename_axes(opened, axes, channel_axis)

@@ -12,11 +12,11 @@ from nucleus_unet.io.arrays import open_array
 from nucleus_unet.io.scene import OpenedFile
 
 
-def open_file(file: Path | BinaryIO) -> OpenedFile:
+def open_file(file: Path | BinaryIO, *, axes: str | None = None, channel_axis: int | None = None) -> OpenedFile:
     """Open a file of one array, as `nucleus_unet.io.arrays.open_array` takes it. Pickled objects are refused."""
     if isinstance(file, Path):
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     else:
         file.seek(0)
         array = np.lib.format.read_array(file, allow_pickle=False)
-    return replace(open_array(array), format="NumPy")
+    return replace(open_array(array, axes=axes, channel_axis=channel_axis), format="NumPy")

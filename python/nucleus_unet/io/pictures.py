@@ -6,7 +6,7 @@ Pixels are as stored: an EXIF orientation is not applied, as Fiji, QuPath and na
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -25,6 +25,7 @@ from nucleus_unet.io.whole import whole_image
 _SAMPLES = {1: GREY, 2: GREY + ALPHA, 3: RGB, 4: RGB + ALPHA}
 _METRE = 1e6  # in micrometres
 _GREY, _PALETTE = 0, 3  # colour types of PNG
+_BMP_HEADER_WITH_ALPHA = 56  # bytes; its last four are the bits of the opacity
 
 
 class _Picture(NamedTuple):
@@ -76,8 +77,15 @@ def _decode(content: bytes, *, indices: bool) -> tuple[str, _Picture]:
     if content.startswith(b"GIF8"):
         return "GIF", _of_frames(imagecodecs.gif_decode(content))
     if content.startswith(b"BM"):
-        return "BMP", _Picture(imagecodecs.bmp_decode(content))
+        return "BMP", _Picture(_decode_bmp(content))
     return "JPEG 2000", _Picture(imagecodecs.jpeg2k_decode(content))
+
+
+def _decode_bmp(content: bytes) -> NDArray[Any]:
+    """Return the pixels; the fourth value only if the header says which bits are opacity, else they are unused."""
+    pixels: NDArray[Any] = imagecodecs.bmp_decode(content)
+    has_alpha = int.from_bytes(content[14:18], "little") >= _BMP_HEADER_WITH_ALPHA and any(content[66:70])
+    return pixels if pixels.ndim == 2 or pixels.shape[-1] < 4 or has_alpha else pixels[..., :3]
 
 
 def _of_frames(frames: NDArray[Any]) -> _Picture:
@@ -152,11 +160,41 @@ def _decode_jpeg(content: bytes) -> _Picture:
 def _decode_webp(content: bytes) -> _Picture:
     chunks = dict(_webp_chunks(content))
     exif = chunks.get(b"EXIF", b"").removeprefix(b"Exif\0\0")
-    frames = sum(kind == b"ANMF" for kind, _ in _webp_chunks(content))
-    if frames > 1:
-        pixels = np.stack([imagecodecs.webp_decode(content, index=number) for number in range(frames)])
-        return _Picture(pixels, exif=exif, frames=True)
+    headers = [data[:16] for kind, data in _webp_chunks(content) if kind == b"ANMF"]
+    if len(headers) > 1:
+        pixels = _webp_frames(content, headers)
+        is_opaque = bool((pixels[..., 3] == np.iinfo(pixels.dtype).max).all())
+        return _Picture(pixels[..., :3] if is_opaque else pixels, exif=exif, frames=True)
     return _Picture(imagecodecs.webp_decode(content), exif=exif)
+
+
+def _webp_frames(content: bytes, headers: Sequence[bytes]) -> NDArray[np.uint8]:
+    """Return the frames of an animation, (n, h, w, 4): each is a part that lies on what the one before left.
+
+    ``headers`` are the first 16 bytes of each: place, size, duration, and how it is laid on and taken off.
+    """
+    frames: list[NDArray[np.uint8]] = []
+    canvas: NDArray[np.uint8] | None = None
+    for number, header in enumerate(headers):
+        left, top, width, height = (int.from_bytes(header[start : start + 3], "little") for start in (0, 3, 6, 9))
+        part = slice(2 * top, 2 * top + height + 1), slice(2 * left, 2 * left + width + 1)
+        decoded = imagecodecs.webp_decode(content, index=number, hasalpha=True)
+        canvas = np.zeros_like(decoded) if canvas is None else canvas
+        covers = header[15] & 2
+        canvas[part] = decoded[part] if covers else _laid_on(decoded[part], canvas[part])
+        frames.append(canvas.copy())
+        if header[15] & 1:
+            canvas[part] = 0
+    return np.stack(frames)
+
+
+def _laid_on(above: NDArray[np.uint8], below: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Blend colours with alpha, (h, w, 4), over others."""
+    opacity, under = above[..., 3:] / 255.0, below[..., 3:] / 255.0 * (1 - above[..., 3:] / 255.0)
+    total = opacity + under
+    colours = (above[..., :3] * opacity + below[..., :3] * under) / np.where(total > 0, total, 1)
+    blended: NDArray[np.uint8] = np.concatenate([colours, total * 255], axis=-1).round().astype(np.uint8)
+    return blended
 
 
 def _webp_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:

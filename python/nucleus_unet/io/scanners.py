@@ -43,14 +43,17 @@ def open_file(file: Path | BinaryIO) -> OpenedFile:
     properties = slide.properties
     top, left, height, width = _bounds(slide)
     size = plausible_pixel_size(properties.get("openslide.mpp-x"))
+    levels = tuple((round(height / down), round(width / down)) for down in slide.level_downsamples)
+    regions = [_Regions(slide, library.OpenSlideError, (top, left), shape, level) for level, shape in enumerate(levels)]
     scene = Scene(
         axes="YXS",
         shape=(height, width, 3),
         dtype=np.dtype(np.uint8),
-        read=_Regions(slide, library.OpenSlideError, (top, left), (height, width)).read,
+        read=regions[0].read,
         samples=RGB,
         pixel_size=size or size_of_magnification(properties.get("openslide.objective-power")),
-        levels=tuple((round(height / down), round(width / down)) for down in slide.level_downsamples),
+        levels=levels,
+        coarser=tuple(each.read for each in regions[1:]),
         origin=(top, left),
     )
     vendor = properties.get("openslide.vendor", "unknown")
@@ -71,11 +74,14 @@ def _bounds(slide: Any) -> tuple[int, int, int, int]:
 
 
 class _Regions:
-    """Reads regions of the full resolution, of the part at ``origin`` that has the shape ``shape``."""
+    """Reads regions of a level, of the part at ``origin`` of the full resolution that has the shape ``shape`` there."""
 
-    def __init__(self, slide: Any, error: type[Exception], origin: tuple[int, int], shape: tuple[int, int]) -> None:
+    def __init__(
+        self, slide: Any, error: type[Exception], origin: tuple[int, int], shape: tuple[int, int], level: int = 0
+    ) -> None:
         self._slide, self._error, self._origin, self._shape = slide, error, origin, shape
-        self._segments = SegmentCache((_CELL_SIDE, _CELL_SIDE), 3, np.dtype(np.uint8), self._decode)
+        self._level, self._factor = level, slide.level_downsamples[level]
+        self._segments = SegmentCache((_CELL_SIDE, _CELL_SIDE), 3, np.dtype(np.uint8), self._decode, coarse=level > 0)
 
     def read(self, _index: Index, rows: slice, columns: slice) -> NDArray[Any]:
         return self._segments.read(0, rows, columns)
@@ -83,9 +89,9 @@ class _Regions:
     def _decode(self, _plane: int, row: int, column: int) -> NDArray[Any]:
         top, left = row * _CELL_SIDE, column * _CELL_SIDE
         bottom, right = min(top + _CELL_SIDE, self._shape[0]), min(left + _CELL_SIDE, self._shape[1])
-        corner = (self._origin[1] + left, self._origin[0] + top)
+        corner = (self._origin[1] + round(left * self._factor), self._origin[0] + round(top * self._factor))
         try:
-            region = self._slide.read_region(corner, 0, (right - left, bottom - top))
+            region = self._slide.read_region(corner, self._level, (right - left, bottom - top))
         except self._error as error:
             raise ImageError(f"rows {top} to {bottom}, columns {left} to {right} are damaged ({error})") from error
         return _on_white(region)

@@ -75,6 +75,9 @@ class Scene:
         Micrometres per pixel. None if the file does not contain a plausible value.
     levels
         Height and width of each level of a pyramid, the full resolution first.
+    coarser
+        As ``read``, of each level after the first, for pictures: what is segmented is always the full resolution. Empty
+        if the levels cannot be read.
     origin
         Row and column of this image on the canvas of the file, where the image is the part of it that viewers show, as
         of MRXS and SCN files. OpenSlide's coordinates are those of the canvas, QuPath's those of the image.
@@ -89,6 +92,7 @@ class Scene:
     samples: tuple[Channel, ...] = ()
     pixel_size: float | None = None
     levels: tuple[tuple[int, int], ...] = ()
+    coarser: tuple[ReadRegion, ...] = ()
     origin: tuple[int, int] = (0, 0)
 
     @property

@@ -14,6 +14,8 @@ from nucleus_unet.io.array_cache import ArrayCache
 LARGEST_SEGMENT = 2**30
 # Bytes of decoded segments in the cache. Neighbouring regions share segments.
 _CACHE_BYTES = 2**27
+# Of the coarser levels of a pyramid, which only pictures need.
+_COARSE_CACHE_BYTES = 2**25
 
 
 class SegmentCache:
@@ -29,6 +31,8 @@ class SegmentCache:
         Type of the values.
     decode
         Returns a segment (h, w, ``samples``) for the plane and the segment's row and column.
+    coarse
+        Whether this is a coarser level of a pyramid, whose cache is smaller.
     """
 
     def __init__(
@@ -37,9 +41,11 @@ class SegmentCache:
         samples: int,
         dtype: np.dtype[Any],
         decode: Callable[[int, int, int], NDArray[Any]],
+        *,
+        coarse: bool = False,
     ) -> None:
         self._side, self._samples, self._dtype, self._decode = side, samples, dtype, decode
-        self._cache = ArrayCache(_CACHE_BYTES)
+        self._cache = ArrayCache(_COARSE_CACHE_BYTES if coarse else _CACHE_BYTES)
 
     def read(self, plane: int, rows: slice, columns: slice) -> NDArray[Any]:
         """Return the pixels of a region, (h, w, samples)."""

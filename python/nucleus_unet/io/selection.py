@@ -104,15 +104,15 @@ class Selection:
             places += found
         return places
 
-    def open(self, source: ImageSource, place: Place) -> Plane:
-        """Return one of the planes that `places` returned.
+    def open(self, source: ImageSource, place: Place, *, level: int = 0) -> Plane:
+        """Return one of the planes that `places` returned; ``level`` is that of a pyramid, 0 the full resolution.
 
         Raises
         ------
         ImageError
             See `places`.
         """
-        planes = self._stack(source, place)
+        planes = self._stack(source, place, level)
         if len(planes) == 1:
             return planes[0]
         return CombinedPlane(planes, str(self.z))
@@ -145,21 +145,23 @@ class Selection:
         count = sizes.get(_LETTERS[option], 1)
         return sizes.get("Q", 1) if count == 1 and getattr(self, option) is not None else count
 
-    def _stack(self, source: ImageSource, place: Place) -> list[Plane]:
+    def _stack(self, source: ImageSource, place: Place, level: int) -> list[Plane]:
         """Return the planes that are projected to the plane at a place: one, unless there is a projection."""
         scene = source.scene(place.scene)
         time = None if self.time is None else place.frame
         if place.plane is not None:
-            return [self._merged(source, place.scene, time, None if self.z is None else place.plane)]
+            return [self._merged(source, place.scene, time, None if self.z is None else place.plane, level)]
         count = self._count(scene, "z")
         if count == 1:
-            return [self._merged(source, place.scene, time, 0)]
-        return [self._merged(source, place.scene, time, number) for number in range(count)]
+            return [self._merged(source, place.scene, time, 0, level)]
+        return [self._merged(source, place.scene, time, number, level) for number in range(count)]
 
-    def _merged(self, source: ImageSource, scene: int, time: int | None, z: int | None) -> Plane:
+    def _merged(self, source: ImageSource, scene: int, time: int | None, z: int | None, level: int) -> Plane:
         """Return a plane whose several channels are one."""
         channels = [self.channel] if self.channel is None or isinstance(self.channel, int | str) else self.channel
-        planes: list[Plane] = [source.plane(scene=scene, time=time, z=z, channel=each) for each in channels]
+        planes: list[Plane] = [
+            source.plane(scene=scene, time=time, z=z, channel=each, level=level) for each in channels
+        ]
         if len(planes) == 1:
             return planes[0]
         if any(plane.channels is not None for plane in planes):

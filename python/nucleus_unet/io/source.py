@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,15 +23,16 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError, MissingExtraError
 from nucleus_unet.io.arrays import open_array
-from nucleus_unet.io.axes import rename_axes
 from nucleus_unet.io.choice import Choice, choose_plane, choose_scene
 from nucleus_unet.io.dtypes import working_dtype
 from nucleus_unet.io.formats import find_format, open_file, read_start
 from nucleus_unet.io.plane import Plane, ScenePlane, read_whole
-from nucleus_unet.io.scene import Channel, OpenedFile, Scene
+from nucleus_unet.io.scene import Channel, OpenedFile, ReadRegion, Scene
 
 logger = logging.getLogger(__name__)
 
+# Two letters at least before the colon: one is a drive.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 # Pixels of a file that are read at once.
 _MOST_PIXELS = 2**30
 
@@ -120,6 +122,7 @@ class ImageSource:
         time: int | None = None,
         z: int | None = None,
         channel: int | str | None = None,
+        level: int = 0,
     ) -> ScenePlane:
         """Choose the plane to segment. No pixel is read.
 
@@ -133,6 +136,8 @@ class ImageSource:
         channel
             Number or name of the channel; ``"rgb"`` takes three channels for red, green and blue. It can be left out if
             there is one channel, or if the channels are colours.
+        level
+            Number of the level of a pyramid; 0 is the full resolution. `readable_levels` tells how many there are.
 
         Returns
         -------
@@ -147,31 +152,54 @@ class ImageSource:
         with self._named():
             chosen = self._opened.scenes[choose_scene(self.scenes, scene)]
             choice = choose_plane(chosen, time=time, z=z, channel=channel)
-            sizes = chosen.sizes
+            shape, region = self._level(chosen, level)
             colours = choice.colour_axis is not None or isinstance(choice.samples, slice)
             return ScenePlane(
-                (sizes["Y"], sizes["X"]),
+                shape,
                 chosen.dtype.newbyteorder("=") if self._indices else working_dtype(chosen.dtype),
-                self._reader(chosen, choice),
+                self._reader(region, choice),
                 colours=colours,
-                alpha=None if choice.alpha is None else self._alpha_reader(chosen, choice),
+                alpha=None if choice.alpha is None else self._alpha_reader(region, choice),
                 mpp=chosen.pixel_size,
                 origin=chosen.origin,
             )
+
+    def readable_levels(self, scene: int | str | None = None) -> tuple[tuple[int, int], ...]:
+        """Return the height and width of each level that `plane` opens, the full resolution first."""
+        chosen = self.scene(scene)
+        full = (chosen.sizes["Y"], chosen.sizes["X"])
+        return (full, *chosen.levels[1:]) if len(chosen.coarser) == len(chosen.levels) - 1 else (full,)
+
+    def _level(self, scene: Scene, level: int) -> tuple[tuple[int, int], ReadRegion]:
+        sizes = scene.sizes
+        if level == 0:
+            return (sizes["Y"], sizes["X"]), scene.read
+        if not 1 <= level <= len(scene.coarser):
+            raise ImageError(f"level: expected 0 to {len(scene.coarser)}, got {level}")
+        return scene.levels[level], scene.coarser[level - 1]
 
     def read(self, plane: Plane) -> NDArray[Any]:
         """Read all pixels of a plane of this source; see `nucleus_unet.io.plane.read_whole`.
 
         A file of more than 2^30 pixels is refused, because it does not fit into the memory of most machines.
         """
+        self.check_size(plane)
         with self._named():
             height, width = plane.shape
+            pixels = read_whole(plane)
+            if plane.alpha and not pixels.any() and not plane.read_alpha(slice(0, height), slice(0, width)).any():
+                logger.warning("%s: every pixel is transparent, and is read as black", self.name)
+            return pixels
+
+    def check_size(self, plane: Plane) -> None:
+        """Raise `ImageError` if `read` refuses a plane because it is too large."""
+        height, width = plane.shape
+        with self._named():
             if self._prefix and height * width > _MOST_PIXELS:
                 raise ImageError(
                     f"expected at most {_MOST_PIXELS} pixels to be read at once, got {height} x {width}: segment it in "
                     "parts with `nucleus-unet slide` (Segmenter.predict_slide in Python)"
                 )
-            return read_whole(plane)
 
     def close(self) -> None:
         """Close the file."""
@@ -185,27 +213,27 @@ class ImageSource:
     ) -> None:
         self.close()
 
-    def _reader(self, scene: Scene, choice: Choice) -> Callable[[slice, slice], NDArray[Any]]:
+    def _reader(self, stored: ReadRegion, choice: Choice) -> Callable[[slice, slice], NDArray[Any]]:
         def read(rows: slice, columns: slice) -> NDArray[Any]:
             if choice.colour_axis is not None:
                 places = [{**choice.index, choice.colour_axis: number} for number in range(3)]
-                return np.stack([self._region(scene, place, rows, columns) for place in places], axis=-1)
-            region = self._region(scene, choice.index, rows, columns)
+                return np.stack([self._region(stored, place, rows, columns) for place in places], axis=-1)
+            region = self._region(stored, choice.index, rows, columns)
             return region if choice.samples is None else np.ascontiguousarray(region[..., choice.samples])
 
         return read
 
-    def _alpha_reader(self, scene: Scene, choice: Choice) -> Callable[[slice, slice], NDArray[Any]]:
+    def _alpha_reader(self, stored: ReadRegion, choice: Choice) -> Callable[[slice, slice], NDArray[Any]]:
         def read(rows: slice, columns: slice) -> NDArray[Any]:
             if choice.colour_axis is not None:
-                return self._region(scene, {**choice.index, choice.colour_axis: choice.alpha or 0}, rows, columns)
-            return np.ascontiguousarray(self._region(scene, choice.index, rows, columns)[..., choice.alpha])
+                return self._region(stored, {**choice.index, choice.colour_axis: choice.alpha or 0}, rows, columns)
+            return np.ascontiguousarray(self._region(stored, choice.index, rows, columns)[..., choice.alpha])
 
         return read
 
-    def _region(self, scene: Scene, index: dict[str, int], rows: slice, columns: slice) -> NDArray[Any]:
+    def _region(self, stored: ReadRegion, index: dict[str, int], rows: slice, columns: slice) -> NDArray[Any]:
         try:
-            return scene.read(index, rows, columns)
+            return stored(index, rows, columns)
         except ImageError as error:
             raise self._with_name(error) from error
         except Exception as error:  # array libraries and codecs raise exceptions of their own classes
@@ -262,6 +290,7 @@ def open_image(
     {'Z': 3, 'Y': 500, 'X': 300}
     """
     if isinstance(source, Path | str):
+        _refuse_address(str(source))
         return _open_path(Path(source), axes, channel_axis, indices=indices)
     if _is_file(source) and not type(source).__module__.startswith("PIL."):
         name = str(getattr(source, "name", "image"))
@@ -282,6 +311,12 @@ def _is_file(value: object) -> bool:
     return hasattr(value, "read") and hasattr(value, "seek") and not hasattr(value, "shape")
 
 
+def _refuse_address(text: str) -> None:
+    """Raise `ImageError` for an address of the network, of which `Path` may have left one slash."""
+    if _ADDRESS.match(text) and not Path(text).exists():
+        raise ImageError(f"{text}: expected the path of a file, got an address: download the file first")
+
+
 def _open_path(path: Path, axes: str | None, channel_axis: int | None, *, indices: bool) -> ImageSource:
     if not path.exists():
         raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path))
@@ -299,7 +334,7 @@ def _open(
     try:
         is_folder = isinstance(file, Path) and file.is_dir()
         found = find_format(b"" if is_folder else read_start(file), suffix, is_folder=is_folder)
-        opened = rename_axes(open_file(file, found, indices=indices), axes, channel_axis)
+        opened = open_file(file, found, axes=axes, channel_axis=channel_axis, indices=indices)
     except MissingExtraError:
         raise
     except ImageError as error:

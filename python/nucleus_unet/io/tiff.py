@@ -6,6 +6,7 @@ colours, and channels of their own are stains.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import tifffile
 
 from nucleus_unet.errors import ImageError
-from nucleus_unet.io.scene import OpenedFile, Scene
+from nucleus_unet.io.scene import RGB, OpenedFile, Scene
 from nucleus_unet.io.tiff_colours import colours_of_page
 from nucleus_unet.io.tiff_metadata import TiffMetadata
 from nucleus_unet.io.tiff_open import open_tiff
@@ -80,16 +81,22 @@ def _describe(opened: tifffile.TiffFile, file: Path | BinaryIO, warnings: list[s
 
 @dataclass(frozen=True)
 class _Image:
-    """A series of pages of one image, with its number in the metadata, and the sizes of its pyramid."""
+    """A series of pages of one image, with its number in the metadata, and the levels of its pyramid, itself first."""
 
     series: tifffile.TiffPageSeries
     number: int
-    levels: tuple[tuple[int, int], ...]
+    pyramid: tuple[tifffile.TiffPageSeries, ...]
+
+    @property
+    def levels(self) -> tuple[tuple[int, int], ...]:
+        """Height and width of each level."""
+        return tuple((level.keyframe.imagelength, level.keyframe.imagewidth) for level in self.pyramid)
 
 
 def _images(file: tifffile.TiffFile, metadata: TiffMetadata) -> list[_Image]:
     """Return the images of a file: no thumbnails, and of a pyramid the full resolution."""
-    series = [(number, each) for number, each in enumerate(file.series) if each.size and each.ndim >= 2]
+    numbered = zip(metadata.image_numbers(), file.series, strict=True)
+    series = [(number, each) for number, each in numbered if each.size and each.ndim >= 2]
     kept = [each for each in series if each[1].name.lower() not in _BESIDES] or series
     if masks := [each for each in kept if each[1].keyframe.is_mask]:
         kept = [each for each in kept if each not in masks] or kept
@@ -106,14 +113,13 @@ def _images(file: tifffile.TiffFile, metadata: TiffMetadata) -> list[_Image]:
             (image for image in images if _is_level(size, image.levels[0]) and _alike(each, image.series)), None
         )
         if parent is not None and not file.is_ome:
-            images[images.index(parent)] = _Image(parent.series, parent.number, (*parent.levels, size))
+            images[images.index(parent)] = _Image(parent.series, parent.number, (*parent.pyramid, each))
             if not each.keyframe.is_reduced:
                 metadata.warnings.append(
                     f"an image of {size[0]} x {size[1]} pixels is taken for a smaller level of another"
                 )
         elif not (whole and each.keyframe.is_reduced):
-            levels = tuple((level.keyframe.imagelength, level.keyframe.imagewidth) for level in each.levels)
-            images.append(_Image(each, number, levels))
+            images.append(_Image(each, number, tuple(each.levels)))
     return sorted(images, key=lambda image: image.number)
 
 
@@ -145,8 +151,12 @@ def _scenes(
     indices: bool,
 ) -> list[Scene]:
     series = image.series
-    colours = colours_of_page(series.keyframe, kind=_kind(opened), indices=indices)
-    reader = SeriesReader(file, opened, series, colours, missing)
+    colours_of = functools.partial(colours_of_page, kind=_kind(opened), indices=indices)
+    colours = colours_of(series.keyframe)
+    has_palettes = series.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE and colours.samples == RGB
+    several = has_palettes and len(series.pages) > 1
+    reader = SeriesReader(file, opened, series, colours, missing, colours_of if several else None)
+    coarser = _coarser_readers(opened, file, image, missing, indices=indices)
     sizes = {axis: size for axis, size in zip(reader.axes, reader.shape, strict=True) if size > 1 or axis in "YXS"}
     channels = metadata.channels(series, image.number, sizes.get("C", 1))
     if "C" not in sizes and not channels[0].name.isdecimal():
@@ -168,9 +178,26 @@ def _scenes(
             samples=colours.samples,
             pixel_size=metadata.pixel_size(series, image.number),
             levels=image.levels,
+            coarser=tuple(each.region_reader({other: place} if other else {}) for each in coarser),
         )
         for place in range(sizes.get(other, 1))
     ]
+
+
+def _coarser_readers(
+    opened: tifffile.TiffFile, file: Path | BinaryIO, image: _Image, missing: Sequence[str], *, indices: bool
+) -> list[SeriesReader]:
+    """Return the readers of the levels after the first; none if one of them has other pages or pixels."""
+    readers = []
+    for level in image.pyramid[1:]:
+        colours = colours_of_page(level.keyframe, kind=_kind(opened), indices=indices)
+        if len(level.pages) != len(image.series.pages) or not _alike(level, image.series):
+            return []
+        try:
+            readers.append(SeriesReader(file, opened, level, colours, missing, coarse=True))
+        except ImageError:  # damage of a level that is never segmented
+            return []
+    return readers
 
 
 def _other_name(axis: str) -> str:

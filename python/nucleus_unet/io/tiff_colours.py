@@ -58,6 +58,8 @@ def colours_of_page(page: Any, *, kind: str, indices: bool) -> PageColours:
     """
     meaning, count, dtype = page.photometric, page.samplesperpixel, np.dtype(page.dtype)
     extra = _extra_samples(page)
+    if meaning == _P.MINISWHITE and "PhotometricInterpretation" not in page.tags:
+        meaning = _P.MINISBLACK  # as Fiji and libtiff take it; tifffile says 0
     if kind == "lsm":
         return PageColours((), dtype, lambda pixels: pixels)
     if indices and meaning not in (_P.RGB, _P.YCBCR):
@@ -88,10 +90,27 @@ def colours_of_page(page: Any, *, kind: str, indices: bool) -> PageColours:
         return PageColours((RGB + rest)[:count], dtype, lambda pixels: pixels)
     if meaning in (_P.MINISBLACK, _P.MINISWHITE, _P.PALETTE, _P.RGB, _P.MASK, _P.LINEAR_RAW):
         samples = () if count == 1 else _grey_samples(count, extra)
-        return PageColours(samples, dtype, invert if meaning == _P.MINISWHITE else lambda pixels: pixels)
+        if meaning == _P.MINISWHITE:
+            return PageColours(samples, dtype, _inverter(samples, dtype, page.bitspersample))
+        return PageColours(samples, dtype, lambda pixels: pixels)
     raise ImageError(
         f"expected grey, RGB or channels, got colours as {getattr(meaning, 'name', meaning)}; convert it to RGB"
     )
+
+
+def _inverter(samples: tuple[Channel, ...], dtype: np.dtype[Any], bits: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Return the ``convert`` of pixels of which 0 is white. Opacity stays as it is."""
+    # Of 2, 4, 10 or 12 bits, white is the largest number of these bits, not of the dtype that holds them.
+    white = 2**bits - 1 if dtype.kind == "u" and bits < 8 * dtype.itemsize else None
+
+    def convert(pixels: NDArray[Any]) -> NDArray[Any]:
+        inverted = invert(pixels) if white is None else (white - pixels).astype(dtype)
+        for place, sample in enumerate(samples):
+            if sample.kind == "alpha":
+                inverted[..., place] = pixels[..., place]
+        return inverted
+
+    return convert
 
 
 def _extra_samples(page: Any) -> tuple[Channel, ...]:

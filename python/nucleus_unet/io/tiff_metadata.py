@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 from typing import Any
 from xml.etree import ElementTree
 
@@ -82,6 +83,34 @@ class TiffMetadata:
             return ElementTree.fromstring(text)
         except ElementTree.ParseError:  # `open_tiff` warned
             return None
+
+    def image_numbers(self) -> list[int]:
+        """Return, for each series of the file, the number of its image in the metadata.
+
+        They differ if no file of an image is there, because tifffile then leaves its series out.
+        """
+        series = self._file.series
+        images = [] if self.ome is None else list(self.ome.iterfind("{*}Image"))
+        if len(images) <= len(series):
+            return list(range(len(series)))
+        numbers: list[int] = []
+        for each in series:
+            page = next(page for page in each.pages if page is not None)
+            after = range(numbers[-1] + 1 if numbers else 0, len(images))
+            numbers.append(next((number for number in after if self._holds(images[number], page)), len(images)))
+        return numbers
+
+    def _holds(self, image: ElementTree.Element, page: Any) -> bool:
+        """Whether a page is one of those that the metadata name for an image."""
+        own = self.ome.get("UUID") if self.ome is not None else None
+        for data in image.iterfind("{*}Pixels/{*}TiffData"):
+            file = data.find("{*}UUID")
+            is_here = file is None or file.text == own or file.get("FileName") == self._file.filename
+            name = self._file.filename if is_here or file is None else PurePath(file.get("FileName", "")).name
+            first, count = int(data.get("IFD", "0")), int(data.get("PlaneCount", "1" if "IFD" in data.attrib else "0"))
+            if name == page.parent.filename and first <= page.index and (not count or page.index < first + count):
+                return True
+        return False
 
     def _ome_pixels(self, number: int) -> ElementTree.Element | None:
         if self.ome is None:

@@ -51,7 +51,7 @@ def _check_shapes(opened: tifffile.TiffFile) -> None:
     for series in opened.series:
         bytes_of_series = series.size * series.dtype.itemsize if series.dataoffset is not None else 0
         end = (series.dataoffset or 0) + bytes_of_series
-        if end > opened.filehandle.size and len(opened.pages) == 1 and not _next_page(opened):
+        if end > series.keyframe.parent.filehandle.size and len(opened.pages) == 1 and not _next_page(opened):
             raise ValueError(f"they say that the shape is {series.shape}, the file is shorter")
 
 
@@ -63,6 +63,15 @@ def _next_page(opened: tifffile.TiffFile) -> int:
     handle.seek(count * tiff.tagsize, 1)
     offset: int = struct.unpack(tiff.offsetformat, handle.read(tiff.offsetsize))[0]
     return offset
+
+
+def ome_of(opened: tifffile.TiffFile, file: Path) -> ElementTree.Element | None:
+    """Return the OME-XML of a file, from the companion file if it names one. None if there is none that is sound."""
+    text, warnings = opened.pages.first.description, list[str]()
+    root = _parse(text, warnings) if "<OME" in text else None
+    if root is not None and (reference := root.find("{*}BinaryOnly")) is not None:
+        return _companion(file.parent / reference.get("MetadataFile", ""), warnings)
+    return root
 
 
 def _with_ome(opened: tifffile.TiffFile, file: Path | BinaryIO) -> tuple[tifffile.TiffFile, list[str]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +22,8 @@ from nucleus_unet.io.whole import region_reader
 # Compressions in which every tile or strip is a complete JPEG stream, including its end marker.
 _WHOLE_JPEGS = (7, 33007)
 _JPEGS = (6, 7, 34892, 33007)
+# Pages whose palettes are kept.
+_PALETTES = 64
 
 
 class SeriesReader:
@@ -39,6 +41,11 @@ class SeriesReader:
         What the values mean.
     missing
         Names of files with pages of this series that are not there.
+    colours_of
+        Returns what the values of a page mean, where pages may differ: each may have a palette of its own. None: all
+        are as ``colours``.
+    coarse
+        Whether the series is a coarser level of a pyramid.
 
     Attributes
     ----------
@@ -53,16 +60,19 @@ class SeriesReader:
         series: tifffile.TiffPageSeries,
         colours: PageColours,
         missing: Sequence[str],
+        colours_of: Callable[[Any], PageColours] | None = None,
+        *,
+        coarse: bool = False,
     ) -> None:
-        self._file, self._colours, self._missing = file, colours, missing
+        self._file, self._colours, self._missing, self._coarse = file, colours, missing, coarse
         self._pages = list(series.pages)
+        self._colours_at = functools.lru_cache(_PALETTES)(functools.partial(self._page_colours, colours_of))
         self._page = page = series.keyframe
-        # Both I (a sequence of pages) and Q (other) are what the file does not explain.
-        axes = series.axes if "Q" in series.axes else series.axes.replace("I", "Q")
+        axes, shape = _unexplained_as_one(series)
         # In LSM files, the samples of a page are channels.
         self._has_channels = opened.is_lsm and page.samplesperpixel > 1
         self._outer = _outer_axes(axes, page.axes.replace("S", "C") if self._has_channels else page.axes)
-        sizes = dict(zip(axes, series.shape, strict=True)) | {"Y": page.imagelength, "X": page.imagewidth}
+        sizes = dict(zip(axes, shape, strict=True)) | {"Y": page.imagelength, "X": page.imagewidth}
         sizes |= {"C": page.samplesperpixel} if self._has_channels else {"S": len(colours.samples)}
         self.axes = self._outer + ("C" if self._has_channels else "") + "YX" + ("S" if colours.samples else "")
         self.shape = tuple(int(sizes[axis]) for axis in self.axes)
@@ -70,7 +80,7 @@ class SeriesReader:
         if depth != 1 or (planes > 1 and samples > 1):
             raise ImageError(f"expected pages of one plane, got pages of shape {page.shape}")
         self._planes, self._samples = planes, samples
-        self._mapped = self._map(opened, series, axes)
+        self._mapped = None if colours_of else self._map(series, axes, shape)
         if self._mapped is None:
             self._prepare_segments(page)
 
@@ -78,31 +88,37 @@ class SeriesReader:
         """Return the `Scene.read` of the images at ``place`` on axes that no scene has."""
 
         def read(index: Index, rows: slice, columns: slice) -> NDArray[Any]:
+            colours = self._colours
             if self._mapped is not None:
                 stored = self._mapped({**index, **place}, rows, columns)
             else:
                 channel = index["C"] if self._has_channels else None
-                stored = self._read_segments(self._page_number({**index, **place}), channel, rows, columns)
-            converted = self._colours.convert(stored if stored.ndim == 3 else stored[..., None])
+                number = self._page_number({**index, **place})
+                stored = self._read_segments(number, channel, rows, columns)
+                colours = self._colours_at(number)
+            converted = colours.convert(stored if stored.ndim == 3 else stored[..., None])
             return np.ascontiguousarray(converted if self._colours.samples else converted[..., 0])
 
         return read
 
-    def _map(self, opened: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str) -> ReadRegion | None:
+    def _map(self, series: tifffile.TiffPageSeries, axes: str, shape: tuple[int, ...]) -> ReadRegion | None:
         if series.dataoffset is None or not isinstance(self._file, Path):
             return None
-        dtype = np.dtype(series.dtype).newbyteorder(opened.byteorder)
-        end = series.dataoffset + math.prod(series.shape) * dtype.itemsize
-        if end > opened.filehandle.size:
+        holder = series.keyframe.parent  # of an image of several files, perhaps not the one that was opened
+        dtype = np.dtype(series.dtype).newbyteorder(holder.byteorder)
+        end = series.dataoffset + math.prod(shape) * dtype.itemsize
+        if end > holder.filehandle.size:
             raise ImageError(
-                f"it is damaged: expected at least {end} bytes, the file ends after {opened.filehandle.size}"
+                f"it is damaged: expected at least {end} bytes, the file ends after {holder.filehandle.size}"
             )
-        array = np.memmap(self._file, dtype, mode="r", offset=series.dataoffset, shape=series.shape)
+        array = np.memmap(holder.filehandle.path, dtype, mode="r", offset=series.dataoffset, shape=shape)
         return region_reader(array, axes)
 
     def _prepare_segments(self, page: Any) -> None:
         expected = math.prod(page.chunked)
         for each in self._pages:
+            if each is not None:
+                each.parent.filehandle.set_lock(True)  # all scenes and levels of a file share its position
             if each is not None and (listed := min(len(each.dataoffsets), len(each.databytecounts))) < expected:
                 raise ImageError(f"it is damaged: expected {expected} tiles or strips, the file lists {listed}")
         rows = min(page.rowsperstrip, page.imagelength)
@@ -112,8 +128,18 @@ class SeriesReader:
                 f"its tiles or strips are too large to be read in parts ({self._side[0]} x {self._side[1]} pixels): "
                 "save it as a tiled TIFF first"
             )
-        self._lock = threading.Lock()
-        self._segments = SegmentCache(self._side, self._samples, np.dtype(page.dtype).newbyteorder("="), self._decode)
+        dtype = np.dtype(page.dtype).newbyteorder("=")
+        self._segments = SegmentCache(self._side, self._samples, dtype, self._decode, coarse=self._coarse)
+
+    def _page_colours(self, colours_of: Callable[[Any], PageColours] | None, number: int) -> PageColours:
+        """Return what the values of a page mean; see ``colours_of`` of the class."""
+        page = self._pages[number]
+        if colours_of is None or page is None:
+            return self._colours
+        with page.parent.filehandle.lock:
+            if page.parent.filehandle.closed:
+                page.parent.filehandle.open()
+            return colours_of(page.aspage())
 
     def _page_number(self, index: Mapping[str, int]) -> int:
         number = 0
@@ -170,8 +196,8 @@ class SeriesReader:
 
     def _stored(self, page: Any, number: int) -> bytes:
         offset, count = page.dataoffsets[number], page.databytecounts[number]
-        with self._lock:
-            handle = page.parent.filehandle
+        handle = page.parent.filehandle
+        with handle.lock:
             if handle.closed:  # the image consists of several files
                 handle.open()
             handle.seek(offset)
@@ -179,6 +205,23 @@ class SeriesReader:
         if len(data) != count:
             raise ImageError(f"expected {count} bytes, the file ends after {len(data)}")
         return data
+
+
+def _unexplained_as_one(series: tifffile.TiffPageSeries) -> tuple[str, tuple[int, ...]]:
+    """Return the axes and the shape of a series, with one axis Q of all pages that the file does not explain.
+
+    Both I (a sequence of pages) and Q (other) are such axes. Files of arrays of four and more axes have several Q.
+    """
+    axes, of_page = series.axes, series.keyframe.axes
+    tail = axes[-len(of_page) :]
+    if series.kind != "lsm" and tail != of_page and tail.replace("C", "S") == of_page:
+        axes = axes[: -len(of_page)] + of_page  # to the writer, the samples of a pixel were channels
+    axes = axes if "Q" in axes else axes.replace("I", "Q")
+    shape = tuple(int(size) for size in series.shape)
+    several = len(axes) - len(axes.lstrip("Q"))
+    if several < 2:
+        return axes, shape
+    return axes[several - 1 :], (math.prod(shape[:several]), *shape[several:])
 
 
 def _outer_axes(axes: str, of_page: str) -> str:

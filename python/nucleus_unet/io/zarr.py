@@ -11,7 +11,7 @@ import numpy as np
 
 from nucleus_unet.errors import ImageError
 from nucleus_unet.extras import require
-from nucleus_unet.io.axes import colours_of
+from nucleus_unet.io.axes import colours_of, rename_axes
 from nucleus_unet.io.pixel_size import micrometres_in, plausible_pixel_size
 from nucleus_unet.io.scene import RGB, Channel, LazyScenes, OpenedFile, Scene, numbered
 from nucleus_unet.io.segments import LARGEST_SEGMENT
@@ -26,7 +26,7 @@ _COLOURS = ("#FF0000", "#00FF00", "#0000FF")
 _GENERIC = ("", "red", "green", "blue", "r", "g", "b", "channel")
 
 
-def open_file(file: Path | BinaryIO) -> OpenedFile:
+def open_file(file: Path | BinaryIO, *, axes: str | None = None, channel_axis: int | None = None) -> OpenedFile:
     """Open a zarr array, or an OME-Zarr image (0.4, 0.5) or plate.
 
     Missing chunks have the array's fill value, as zarr specifies.
@@ -35,6 +35,8 @@ def open_file(file: Path | BinaryIO) -> OpenedFile:
     ----------
     file
         Path of a folder or zip.
+    axes, channel_axis
+        As `nucleus_unet.io.source.open_image` takes them.
 
     Raises
     ------
@@ -54,9 +56,9 @@ def open_file(file: Path | BinaryIO) -> OpenedFile:
     else:
         root = zarr.open(zarr.storage.ZipStore(file, read_only=True), path=_root_in_zip(file), mode="r")
     if isinstance(root, zarr.Array):
-        opened = open_array(root)
+        opened = open_array(root, axes=axes, channel_axis=channel_axis)
         return OpenedFile(format="Zarr", scenes=opened.scenes)
-    return open_group(root)
+    return rename_axes(open_group(root), axes, channel_axis)
 
 
 def is_zarr(folder: Path) -> bool:
@@ -73,18 +75,31 @@ def open_group(group: Any) -> OpenedFile:
         If it is none of these.
     """
     metadata = _metadata(group)
-    if "bioformats2raw.layout" in metadata:
-        names = _image_names(group)
-        return OpenedFile(format="OME-Zarr", scenes=LazyScenes(names, lambda name: _scene(group[name], name)))
-    if "plate" in metadata:
-        names = _plate_names(group, metadata["plate"])
-        return OpenedFile(format=PLATE, scenes=LazyScenes(names, lambda name: _scene(group[name], name)))
-    if "well" in metadata:
-        names = [str(each["path"]) for each in metadata["well"].get("images", ())]
-        return OpenedFile(format="OME-Zarr well", scenes=LazyScenes(names, lambda name: _scene(group[name], name)))
     warnings: list[str] = []
+    if "plate" in metadata:  # before the layout of bioformats2raw, which writes plates too
+        names = _plate_names(group, metadata["plate"], warnings)
+        return _several(PLATE, group, names, warnings)
+    if "bioformats2raw.layout" in metadata:
+        return _several("OME-Zarr", group, _image_names(group), warnings)
+    if "well" in metadata:
+        return _several(
+            "OME-Zarr well", group, [str(each["path"]) for each in metadata["well"].get("images", ())], warnings
+        )
     scene = _scene(group, "", warnings)
     return OpenedFile(format="OME-Zarr", scenes=(scene,), warnings=tuple(warnings))
+
+
+def _several(kind: str, group: Any, names: Sequence[str], warnings: Sequence[str]) -> OpenedFile:
+    """Return a file whose scenes are groups in another."""
+
+    def open_scene(name: str) -> Scene:
+        try:
+            found = group[name]
+        except KeyError:
+            raise ImageError(f"{name} is not there, though the metadata name it") from None
+        return _scene(found, name)
+
+    return OpenedFile(format=kind, scenes=LazyScenes(names, open_scene), warnings=tuple(warnings))
 
 
 def _metadata(group: Any) -> Mapping[str, Any]:
@@ -113,16 +128,24 @@ def _image_names(group: Any) -> list[str]:
     return names
 
 
-def _plate_names(group: Any, plate: Any) -> list[str]:
-    """Return the paths of all fields of a plate, such as ``B/03/0``."""
+def _plate_names(group: Any, plate: Any, warnings: list[str]) -> list[str]:
+    """Return the paths of all fields of a plate, such as ``B/03/0``. Wells that are not there are warned of."""
+    names, missing = [], []
     try:
-        wells = [str(well["path"]) for well in plate["wells"]]
-        names = [f"{well}/{image['path']}" for well in wells for image in _metadata(group[well])["well"]["images"]]
+        for well in [str(well["path"]) for well in plate["wells"]]:
+            try:
+                found = group[well]
+            except KeyError:
+                missing.append(well)
+                continue
+            names += [f"{well}/{image['path']}" for image in _metadata(found)["well"]["images"]]
     except (LookupError, TypeError, AttributeError) as error:  # the metadata may have any structure
         raise ImageError(
             "its OME-Zarr metadata are malformed: expected a plate with wells and images "
             f"({type(error).__name__}: {error})"
         ) from error
+    if missing:
+        warnings.append(f"wells that its metadata name are not there: {', '.join(missing)}")
     if not names:
         raise ImageError("expected a plate with at least one field, got an empty one")
     return names
@@ -135,7 +158,9 @@ def _scene(group: Any, name: str, warnings: list[str] | None = None) -> Scene:
             "expected OME-Zarr 0.4 or 0.5, or a zarr array, got a group without multiscales; "
             "give the path of an image or array in it"
         )
-    level = _full_resolution(group, metadata)
+    if "image-label" in metadata:
+        raise ImageError("expected an image, got a label image of OME-Zarr; give the image that it belongs to")
+    level = _full_resolution(group, metadata, [] if warnings is None else warnings)
     array, axes = level.array, level.axes
     _check_chunks(array)
     sizes = dict(zip(axes, array.shape, strict=True))
@@ -153,28 +178,36 @@ def _scene(group: Any, name: str, warnings: list[str] | None = None) -> Scene:
         samples=colours_of(sizes["C"]) if axes.endswith("S") else (),
         pixel_size=level.pixel_size,
         levels=level.sizes,
+        coarser=tuple(region_reader(each, axes) for each in level.coarser),
     )
 
 
 class _Level(NamedTuple):
-    """The full resolution of an OME-Zarr image, and its metadata."""
+    """The full resolution of an OME-Zarr image, its metadata, and the coarser levels if they are like it."""
 
     array: Any
     axes: str
     pixel_size: float | None
     sizes: tuple[tuple[int, int], ...]
+    coarser: tuple[Any, ...]
 
 
-def _full_resolution(group: Any, metadata: Mapping[str, Any]) -> _Level:
+def _full_resolution(group: Any, metadata: Mapping[str, Any], warnings: list[str]) -> _Level:
     try:
         multiscale = metadata["multiscales"][0]
         axes = _axes(multiscale)
-        levels = [(level, group[level["path"]]) for level in multiscale["datasets"]]
+        levels = _arrays(group, multiscale["datasets"], warnings)
+        if len(metadata["multiscales"]) > 1:
+            warnings.append(f"of {len(metadata['multiscales'])} images in its multiscales, the first is read")
         if levels[0][1].ndim != len(axes):
             raise ValueError(f"the array {levels[0][0]['path']} has {levels[0][1].ndim} axes, not {', '.join(axes)}")
         row, column = axes.index("Y"), axes.index("X")
+        levels.sort(key=lambda level: -int(level[1].shape[row]))  # some writers begin with the smallest
         sizes = tuple((int(array.shape[row]), int(array.shape[column])) for _, array in levels)
-        return _Level(levels[0][1], axes, _pixel_size(multiscale, levels[0][0], column), sizes)
+        full, coarser = levels[0][1], tuple(array for _, array in levels[1:])
+        if any(array.ndim != full.ndim or array.dtype != full.dtype or not _in_parts(array) for array in coarser):
+            coarser = ()
+        return _Level(full, axes, _pixel_size(multiscale, levels[0][0], column), sizes, coarser)
     except ImageError:
         raise
     except (LookupError, TypeError, AttributeError, ValueError) as error:  # the metadata may have any structure
@@ -182,6 +215,21 @@ def _full_resolution(group: Any, metadata: Mapping[str, Any]) -> _Level:
             "its OME-Zarr metadata are malformed: expected multiscales with axes, datasets and scales "
             f"({type(error).__name__}: {error})"
         ) from error
+
+
+def _arrays(
+    group: Any, datasets: Sequence[Mapping[str, Any]], warnings: list[str]
+) -> list[tuple[Mapping[str, Any], Any]]:
+    """Return the levels and their arrays. Smaller levels than the first may be missing."""
+    levels = []
+    for number, level in enumerate(datasets):
+        try:
+            levels.append((level, group[level["path"]]))
+        except KeyError:
+            if number == 0:
+                raise ImageError(f"its full resolution, the array {level['path']}, is not there") from None
+            warnings.append(f"the level {level['path']} of its pyramid is not there")
+    return levels
 
 
 def _axes(multiscale: Mapping[str, Any]) -> str:
@@ -215,8 +263,12 @@ def _channels(metadata: Mapping[str, Any], count: int, warnings: list[str]) -> t
 
 
 def _check_chunks(array: Any) -> None:
-    if int(np.prod(array.chunks)) * np.dtype(array.dtype).itemsize > LARGEST_SEGMENT:
+    if not _in_parts(array):
         raise ImageError(f"its chunks are too large to be read in parts, {array.chunks}: rechunk it first")
+
+
+def _in_parts(array: Any) -> bool:
+    return bool(int(np.prod(array.chunks)) * np.dtype(array.dtype).itemsize <= LARGEST_SEGMENT)
 
 
 def _pixel_size(multiscale: Mapping[str, Any], level: Mapping[str, Any], x: int) -> float | None:

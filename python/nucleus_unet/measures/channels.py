@@ -19,7 +19,7 @@ from nucleus_unet.measures.textures import require_texture
 _COLOURS = ("red", "green", "blue")
 
 
-def channel_planes(source: ImageSource, selection: Selection, place: Place) -> dict[str, Plane]:
+def channel_planes(source: ImageSource, selection: Selection, place: Place, *, level: int = 0) -> dict[str, Plane]:
     """Return the plane of every channel of a source at a place, by a plain name.
 
     Parameters
@@ -31,6 +31,8 @@ def channel_planes(source: ImageSource, selection: Selection, place: Place) -> d
         pages are.
     place
         One of the places of the selection.
+    level
+        Of a pyramid; 0 is the full resolution.
 
     Returns
     -------
@@ -41,9 +43,9 @@ def channel_planes(source: ImageSource, selection: Selection, place: Place) -> d
     sizes = described.sizes
 
     def plane(number: int | str | None) -> Plane:
-        return replace(selection, channel=number).open(source, place)
+        return replace(selection, channel=number).open(source, place, level=level)
 
-    if sizes.get("Q", 1) > 1 and channel not in (None, "rgb"):
+    if sizes.get("Q", 1) > 1 and sizes.get("C", 1) == 1 and channel not in (None, "rgb"):
         return {f"channel_{number}": plane(number) for number in range(sizes["Q"])}
     kinds = described.channels if "C" in sizes else described.samples
     numbered = [(number, each) for number, each in enumerate(kinds) if each.kind != "alpha"]

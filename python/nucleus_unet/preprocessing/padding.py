@@ -36,6 +36,8 @@ _DISTANCE, _MIN_REST_SHARE, _MIN_REST_PIXELS, _FLAT = 32, 0.05, 512**2, 0.99
 # Share of the cells of the rest that may be as dark or as bright as the padding, within this share of their range, and
 # share that may be darker or brighter still, because of hot pixels.
 _MAX_ALIKE, _MAX_BEYOND, _NEAR = 0.01, 0.001, 0.05
+# Share of the way from padding to the nearest value of the data that its blurred edge may reach.
+_BLURRED = 0.5
 # Pixels that are compared at a time.
 _BAND_PIXELS = 2**20
 
@@ -49,10 +51,13 @@ class Padding(NamedTuple):
         The values of the pixels that are padding, one number for each channel.
     is_bright
         Whether padding is shown to the network as the brightest value of the image, as glass is, or as the darkest.
+    tolerances
+        How far pixels may be from each value and be padding too, as JPEG makes of its edge. Empty: not at all.
     """
 
     values: tuple[tuple[float, ...], ...]
     is_bright: bool
+    tolerances: tuple[tuple[float, ...], ...] = ()
 
     def mask(self, pixels: NDArray[Any]) -> NDArray[np.bool_]:
         """Return which pixels, (h, w) or (h, w, C), are padding.
@@ -64,10 +69,12 @@ class Padding(NamedTuple):
         """
         coloured = pixels.reshape(*pixels.shape[:2], -1)
         inside = np.zeros(pixels.shape[:2], bool)
-        for value in self.values:
-            alike = coloured[..., 0] == value[0]
-            for channel in range(1, coloured.shape[2]):
-                alike &= coloured[..., channel] == value[channel]
+        for number, value in enumerate(self.values):
+            reaches = self.tolerances[number] if self.tolerances else (0.0,) * len(value)
+            alike = np.ones(pixels.shape[:2], bool)
+            for channel, (exact, reach) in enumerate(zip(value, reaches, strict=True)):
+                part = coloured[..., channel]
+                alike &= (part >= exact - reach) & (part <= exact + reach) if reach else part == exact
             inside |= alike
         return inside
 
@@ -121,14 +128,18 @@ class Padding(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return {"values": [list(value) for value in self.values], "is_bright": self.is_bright}
+        said: dict[str, Any] = {"values": [list(value) for value in self.values], "is_bright": self.is_bright}
+        return said | ({"tolerances": [list(each) for each in self.tolerances]} if self.tolerances else {})
 
     @classmethod
     def from_json(cls, values: dict[str, Any] | None) -> Padding | None:
         """Inverse of `to_json`."""
         if values is None:
             return None
-        return cls(tuple(tuple(map(float, value)) for value in values["values"]), bool(values["is_bright"]))
+        exact, tolerances = (
+            tuple(tuple(map(float, value)) for value in values.get(name, ())) for name in ("values", "tolerances")
+        )
+        return cls(exact, bool(values["is_bright"]), tolerances)
 
 
 class Surroundings(NamedTuple):
@@ -144,12 +155,15 @@ class Surroundings(NamedTuple):
         Side of a cell in pixels.
     middle
         Median of the cells away from the padding, of the mean of their minimum and maximum.
+    tolerances
+        See `Padding`.
     """
 
     values: tuple[tuple[float, ...], ...]
     data: NDArray[np.bool_]
     side: int
     middle: float
+    tolerances: tuple[tuple[float, ...], ...] = ()
 
     def data_pixels(self, pixels: NDArray[Any], row: int = 0, column: int = 0) -> NDArray[Any]:
         """Return the pixels of the cells that are data, (1, n) or (1, n, C), of a region that starts at a pixel."""
@@ -168,7 +182,7 @@ class Surroundings(NamedTuple):
     def padding(self, intensity_range: IntensityRange | None) -> Padding:
         """Return the padding, shown as what most of the image is nearer to: bright ground or dark ground."""
         low, high = intensity_range or (self.middle, self.middle)
-        return Padding(self.values, is_bright=self.middle > low / 2 + high / 2)
+        return Padding(self.values, self.middle > low / 2 + high / 2, self.tolerances)
 
 
 class PaddingFinder:
@@ -236,7 +250,25 @@ class PaddingFinder:
             return None
         data = ~_dilated(inside, self._cells(_EDGE))
         middles = self._lowest[data].astype(np.float64) / 2 + self._highest[data].astype(np.float64) / 2
-        return Surroundings(tuple(sorted(values)), data, self._side, float(np.median(middles)))
+        values.sort()
+        return Surroundings(tuple(values), data, self._side, float(np.median(middles)), self._tolerances(values, data))
+
+    def _tolerances(self, values: list[tuple[float, ...]], data: NDArray[np.bool_]) -> tuple[tuple[float, ...], ...]:
+        """Return, for each value, how much nearer to it a pixel must be than all data are, to be its blurred edge.
+
+        JPEG blurs the edge of padding. What lies between it and the data occurs nowhere else in the image.
+        """
+        lowest, highest = (
+            extreme.astype(np.float64) for extreme in (self._lowest[data].min(axis=0), self._highest[data].max(axis=0))
+        )
+        reaches = []
+        for value in np.array(values):
+            with np.errstate(over="ignore"):
+                gaps = np.maximum(np.maximum(lowest - value, value - highest), 0)
+            # In every channel, or colours of the picture could be taken for the edge.
+            is_apart = bool(gaps.all() and np.isfinite(gaps).all())
+            reaches.append(tuple(float(gap) for gap in gaps * _BLURRED) if is_apart else (0.0,) * len(gaps))
+        return tuple(reaches) if any(map(any, reaches)) else ()
 
     def _cells(self, pixels: int) -> int:
         """Return how many cells cover a number of pixels."""

@@ -12,8 +12,9 @@ from typing import Any
 
 from nucleus_unet.classifier.classes import ClassKind
 from nucleus_unet.errors import DataError, SettingsError
-from nucleus_unet.exports.formats import Add, open_table_file
+from nucleus_unet.exports.formats import Add, check_extras, open_table_file
 from nucleus_unet.exports.names import (
+    ANNOTATED_FORMATS,
     CELL_FORMATS,
     FORMATS,
     TABLE_FORMATS,
@@ -23,9 +24,10 @@ from nucleus_unet.exports.names import (
     stem,
 )
 from nucleus_unet.exports.nucleus_table import NucleusTable
-from nucleus_unet.exports.ome_zarr import require_zarr, tiff_levels, write_label_zarr
+from nucleus_unet.exports.ome_zarr import tiff_levels, write_label_zarr
 from nucleus_unet.exports.parquet import pyarrow, read_kinds, read_table
 from nucleus_unet.io.atomic import check_output_folder, read_json, written_atomically
+from nucleus_unet.slides.annotated import write_annotated
 from nucleus_unet.slides.plan import PLAN
 from nucleus_unet.slides.writers.cells import expansion_of, write_cells
 from nucleus_unet.slides.writers.outlines import OutlineWriter
@@ -55,7 +57,7 @@ def export_slide(
         Some of `nucleus_unet.exports.names.FORMATS`. ``geojson`` is not compressed, and many nuclei make several
         files; ``png`` is the overview.
     name
-        Name of the image in ``rle`` and ``coco``; by default the name of the folder.
+        Name of the image in ``rle``, ``coco``, ``anndata`` and ``spatialdata``; by default the name of the folder.
     track
         Returns, for the name of a step, a function that wraps the step's list to show progress.
 
@@ -72,22 +74,26 @@ def export_slide(
     DataError
         If a file of the run is damaged.
     MissingExtraError
-        If the ``slides`` extra, or for OME-Zarr the ``zarr`` extra, is not installed.
+        If the ``slides`` extra, or one that a format needs, is not installed.
     """
     folder, out, formats = Path(folder), Path(out), list(formats)
     check_formats(formats)
     check_output_folder(out, "the exported files")
     count, plan = _finished(folder)
-    if set(formats) & set(ZARR_VERSIONS):
-        require_zarr()
+    check_extras(formats)
     if set(formats) & set(CELL_FORMATS):
         expansion_of(folder)
     written: list[Path] = []
+    name = name or folder.resolve().name
     if tables := [each for each in formats if each in TABLE_FORMATS and each not in _COPIED]:
         groups = _track_nuclei(read_table(folder / TABLE), track("nuclei")(range(count)), folder / TABLE)
         kinds = read_kinds(folder / TABLE)
-        written += _write_tables(groups, out, tables, plan, name or folder.resolve().name, kinds)
+        written += _write_tables(groups, out, tables, plan, name, kinds)
     for chosen in formats:
+        if chosen in ANNOTATED_FORMATS:
+            written.append(out / f"nuclei{FORMATS[chosen].suffixes[0]}")
+            groups = _track_nuclei(read_table(folder / TABLE), track(chosen)(range(count)), folder / TABLE)
+            write_annotated(folder, written[-1], groups, chosen=chosen, mpp=plan["mpp"], name=name)
         if chosen in _COPIED or chosen in (*ZARR_VERSIONS, *CELL_FORMATS):
             written.append(out / f"nuclei{FORMATS[chosen].suffixes[0]}")
             _write_whole(folder, written[-1], chosen, plan, track)
@@ -109,9 +115,14 @@ def save_slide(folder: Path, path: Path) -> Path:
     if chosen in _COPIED or chosen in (*ZARR_VERSIONS, *CELL_FORMATS):
         _write_whole(folder, path, chosen, plan, lambda _: iter)
         return path
+    groups = _track_nuclei(read_table(folder / TABLE), range(count), folder / TABLE)
+    if chosen in ANNOTATED_FORMATS:
+        check_extras([chosen])
+        write_annotated(folder, path, groups, chosen=chosen, mpp=plan["mpp"], name=stem(path))
+        return path
     shape, kinds = (plan["height"], plan["width"]), read_kinds(folder / TABLE)
     with open_table_file(chosen, path, shape=shape, name=stem(path), kinds=kinds) as add:
-        for group in _track_nuclei(read_table(folder / TABLE), range(count), folder / TABLE):
+        for group in groups:
             add(group)
     return path
 

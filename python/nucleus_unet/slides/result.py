@@ -17,6 +17,7 @@ from nucleus_unet.slides.plan import SlidePlan
 from nucleus_unet.slides.writers.results import LABELS, OUTLINES, OVERVIEW, TABLE
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from pandas import DataFrame
 
 
@@ -86,6 +87,23 @@ class SlideResult:
             If pandas is not installed.
         """
         return data_frame(self.table)
+
+    def to_anndata(self, *, name: str | None = None) -> AnnData:
+        """Return the table as AnnData, as `Segmentation.to_anndata` does; all rows are in memory.
+
+        Parameters
+        ----------
+        name
+            Name of the slide, which is the key in ``uns["spatial"]``; by default the name of the folder.
+
+        Raises
+        ------
+        MissingExtraError
+            If anndata is not installed.
+        """
+        from nucleus_unet.exports.anndata import to_anndata
+
+        return to_anndata(self.table, mpp=self.plan.mpp, name=name or self.folder.resolve().name)
 
     def iter_tables(self) -> Iterator[NucleusTable]:
         """Yield the nuclei with their outlines, some thousands at a time, in bounded memory."""

@@ -30,6 +30,7 @@ from nucleus_unet.slides.plan import Survey
 from nucleus_unet.slides.result import SlideResult
 from nucleus_unet.slides.roi import read_roi
 from nucleus_unet.slides.run import ExecutionOptions, SlideModel, SlideRun
+from nucleus_unet.slides.source import SlideSource
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -136,6 +137,9 @@ def segment_slide(
             path = Path(str(slide)).resolve()
             cluster = Cluster(client, bundle, path, options.selection, options.axes, options.channel_axis, roi)
         result = run.whole(merge=merge, cluster=cluster)
+        if isinstance(slide, Path | str):
+            image = str(Path(slide).absolute())
+            SlideSource(image, options.selection, options.axes, options.channel_axis).write(out)
         if settings is not None:
             measure_slide(out, channels, settings, classifier, progress=Progress(options.progress, options.cancel))
         return result

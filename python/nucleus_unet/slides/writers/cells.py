@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,45 @@ def write_cells(
             )
 
 
+class CellRaster:
+    """The cells of a finished run as an array that is read by regions, from the label image of its nuclei.
+
+    Parameters
+    ----------
+    labels
+        The opened label image of the run.
+    expand
+        From `expansion_of`.
+    """
+
+    ndim, dtype = 2, np.dtype(np.uint32)
+
+    def __init__(self, labels: Plane, expand: float) -> None:
+        self._labels, self._expand = labels, expand
+        self.shape: tuple[int, ...] = labels.shape
+
+    def __getitem__(self, region: tuple[slice, slice]) -> NDArray[np.uint32]:
+        rows, columns = region
+        return _cells(self._labels, rows, columns, self._expand, rings=False)
+
+
+@contextmanager
+def open_cells(folder: Path) -> Iterator[CellRaster | None]:
+    """Open the cells of a finished run for reading; None if it has none.
+
+    Raises
+    ------
+    DataError
+        If a file of the run is damaged.
+    """
+    expand = read_expansion(folder)
+    if expand is None:
+        yield None
+        return
+    with open_image(folder / LABELS, indices=True) as source:
+        yield CellRaster(source.plane(), expand)
+
+
 def expansion_of(folder: Path) -> float:
     """Return how far the cells of a finished run reach beyond the nuclei, in pixels.
 
@@ -81,15 +121,27 @@ def expansion_of(folder: Path) -> float:
     DataError
         If the table of the run is damaged.
     """
+    expand = read_expansion(folder)
+    if expand is None:
+        raise SettingsError(f"{folder}: there are no cells: repeat the same run with expand= (--expand), such as 8")
+    return expand
+
+
+def read_expansion(folder: Path) -> float | None:
+    """Return how far the cells of a finished run reach beyond the nuclei, in pixels; None if it has none.
+
+    Raises
+    ------
+    DataError
+        If the table of the run is damaged.
+    """
     try:
         expand = json.loads(read_notes(folder / TABLE).get("measures", '{"expand": null}'))["expand"]
         if expand is not None and not 0 <= float(expand) < math.inf:
             raise ValueError(f"got {expand!r}")
     except (ValueError, TypeError, LookupError) as error:
         raise DataError(f"{folder / TABLE} is damaged: delete it, then repeat the same run ({error})") from error
-    if expand is None:
-        raise SettingsError(f"{folder}: there are no cells: repeat the same run with expand= (--expand), such as 8")
-    return float(expand)
+    return None if expand is None else float(expand)
 
 
 def _tiles(
