@@ -120,6 +120,14 @@ def test_qupath_and_coco_get_the_classes(found: Segmentation, tmp_path: Path) ->
     assert names == found.table["class"].tolist()
 
 
+def test_anndata_has_the_class_as_categories(found: Segmentation, tmp_path: Path) -> None:
+    anndata = pytest.importorskip("anndata", reason="anndata is not installed; the dependency group dev has it")
+    found.save(tmp_path / "a.h5ad")
+    obs = anndata.read_h5ad(tmp_path / "a.h5ad").obs
+    assert obs["class"].tolist() == found.table["class"].tolist()
+    assert obs["class"].dtype == "category"
+
+
 def test_a_parquet_file_has_the_class_as_text(found: Segmentation, tmp_path: Path) -> None:
     found.save(tmp_path / "a.parquet")
     table = pyarrow.parquet.read_table(tmp_path / "a.parquet")
