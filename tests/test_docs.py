@@ -12,12 +12,15 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 from helpers.stacks import draw_stack, write_hyperstack, write_plate
+from nucleus_unet.masks import contours
+from numpy.typing import NDArray
 from skimage.data import immunohistochemistry
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,6 +83,21 @@ def script(page: Path) -> str:
     return "\n".join(steps)
 
 
+def drawn_in_qupath(labels: NDArray[np.integer[Any]]) -> list[dict[str, Any]]:
+    """The outlines of a label image as QuPath exports annotations, and a region of which all is right."""
+    height, width = labels.shape
+    corners = [[0, 0], [width, 0], [width, height - 8], [0, height - 8], [0, 0]]
+    shapes = [{"type": "Polygon", "coordinates": [corners]}]
+    classes = [{"name": "Region*", "color": [0, 0, 180]}]
+    for pieces in contours(labels).values():
+        shapes.append({"type": "MultiPolygon", "coordinates": [[ring.tolist() for ring in rings] for rings in pieces]})
+        classes.append({"name": "Nucleus", "color": [255, 200, 0]})
+    return [
+        {"type": "Feature", "geometry": shape, "properties": {"objectType": "annotation", "classification": each}}
+        for shape, each in zip(shapes, classes, strict=True)
+    ]
+
+
 @pytest.fixture
 def folder_of_a_reader(tmp_path: Path) -> Path:
     """The files that the pages name (docs/tutorials/index.md lists them)."""
@@ -111,6 +129,7 @@ def folder_of_a_reader(tmp_path: Path) -> Path:
     (tmp_path / "drawn.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [region]}))
     # Corners of the examples: as many images, in a quarter of the time.
     (tmp_path / "data").mkdir()
+    (tmp_path / "corrected").mkdir()
     with zipfile.ZipFile(tmp_path / "data" / "stage1_train.zip", "w") as archive:
         for path in sorted((EXAMPLES / "images").iterdir()):
             image = np.ascontiguousarray(imagecodecs.imread(str(path))[:128, :128])
@@ -119,6 +138,9 @@ def folder_of_a_reader(tmp_path: Path) -> Path:
                 for folder, pixels in (("images", image), ("masks", masks)):
                     (tmp_path / each / folder).mkdir(parents=True, exist_ok=True)
                     (tmp_path / each / folder / path.name).write_bytes(bytes(imagecodecs.png_encode(pixels)))
+            (tmp_path / "corrected" / path.name).write_bytes(bytes(imagecodecs.png_encode(image)))
+            drawn = json.dumps({"type": "FeatureCollection", "features": drawn_in_qupath(masks)})
+            (tmp_path / "corrected" / f"{path.stem}.geojson").write_text(drawn)
             archive.writestr(f"{path.stem}/images/{path.name}", bytes(imagecodecs.png_encode(image)))
             for label in np.unique(masks[masks > 0]):
                 mask = np.where(masks == label, 255, 0).astype(np.uint8)

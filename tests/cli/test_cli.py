@@ -248,6 +248,7 @@ def test_help_names_every_command() -> None:
         "predict",
         "slide",
         "info",
+        "view",
         "export",
         "export-model",
         "explore",

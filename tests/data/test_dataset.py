@@ -301,7 +301,7 @@ def test_a_set_without_any_image_that_can_be_used_is_an_error(store: Store) -> N
 
 def test_an_unknown_layout_is_an_error_that_says_what_is_understood_and_what_was_found(store: Store) -> None:
     with pytest.raises(DataError, match=r"(?s)<id>/images.*masks/NAME.*labels_csv.*found 2 files, such as a\.png"):
-        read_examples(store({"a.png": png(GREY), "a_mask.png": png(UPPER)}))
+        read_examples(store({"a.png": png(GREY), "mask_of_a.png": png(UPPER)}))
 
 
 def test_an_empty_source_is_an_error(tmp_path: Path) -> None:

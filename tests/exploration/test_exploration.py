@@ -205,13 +205,14 @@ def test_flat_images_are_named() -> None:
 
 
 def test_what_reading_met_is_listed_too() -> None:
-    report = ReadReport(1, 2, {"a": 6}, {"b": 1}, {"c": 2}, {"d": "damaged"}, {"e": "1: no area"})
+    report = ReadReport(1, 2, {"a": 6}, {"b": 1}, {"c": 2}, {"d": "damaged"}, {"e": "1: no area"}, {"f": 0.25})
     assert faults([example("a", DISCS)], report) == {
         ProblemType.UNREADABLE: {"d": "damaged"},
         ProblemType.EMPTY_MASK: {"b": "1 mask"},
         ProblemType.OVERLAP: {"a": "6 pixels"},
         ProblemType.HIDDEN_MASK: {"c": "2 masks"},
         ProblemType.UNUSABLE_MASK: {"e": "1: no area"},
+        ProblemType.PARTLY_ANNOTATED: {"f": "25% of the pixels count"},
     }
 
 

@@ -77,6 +77,8 @@ def test_an_array_is_grey_or_colour_or_refused(array: NDArray[np.uint8]) -> None
             read_image(array)
     else:
         expected = array if array.ndim == 2 else array[..., 0 if array.shape[2] == 1 else slice(3)]
+        if array.ndim == 3 and array.shape[2] == 4:
+            expected = expected * (array[..., 3:] > 0)  # transparent pixels are black
         np.testing.assert_array_equal(read_image(array), expected)
 
 

@@ -17,11 +17,12 @@ from helpers.training import FIELDS, TINY, assert_same_weights, field
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.model.config import OFFSET_SCALE
 from nucleus_unet.training import trainer
-from nucleus_unet.training.augmentation import AugmentConfig, SourceImage, draw_sample
+from nucleus_unet.training.augmentation import AugmentConfig, draw_sample
 from nucleus_unet.training.checkpoint import read_run_state
 from nucleus_unet.training.losses import losses
 from nucleus_unet.training.magnification import add_fine_texture
 from nucleus_unet.training.sample_stream import SampleStream, collate
+from nucleus_unet.training.source_image import SourceImage
 from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, train
 from safetensors.torch import save_file
 

@@ -14,7 +14,8 @@ from nucleus_unet.training.validation_loss import validation_loss
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("spread", [0.1, 3.0, 40.0])
-def test_it_is_the_loss_that_torch_computes(seed: int, spread: float) -> None:
+@pytest.mark.parametrize("annotated", ["all", "in part"])
+def test_it_is_the_loss_that_torch_computes(seed: int, spread: float, annotated: str) -> None:
     rng = np.random.default_rng(seed)
     labels = np.zeros((60, 70), np.uint32)
     for label in range(1, seed * 4 + 1):
@@ -22,6 +23,8 @@ def test_it_is_the_loss_that_torch_computes(seed: int, spread: float) -> None:
         labels[row : row + size, column : column + size] = label
     output = (rng.standard_normal((4, 60, 70)) * spread).astype(np.float32)
     wanted = targets(labels)
-    batch = collate([Sample(np.zeros((3, 60, 70), np.float32), wanted, np.ones((60, 70), bool))])
+    valid = np.ones((60, 70), bool) if annotated == "all" else rng.random((60, 70)) < 0.3
+    batch = collate([Sample(np.zeros((3, 60, 70), np.float32), wanted, valid)])
     expected = float(losses(torch.from_numpy(output)[None], batch).total())
-    assert validation_loss(output, wanted) == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    loss = validation_loss(output, wanted, None if annotated == "all" else valid)
+    assert loss == pytest.approx(expected, rel=1e-4, abs=1e-4)

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nucleus_unet.cli.shared import Data, Device, GroupBy, Groups, bundle_path, read_sets, show
+from nucleus_unet.cli.shared import (
+    Data,
+    Device,
+    GroupBy,
+    Groups,
+    IgnoreClass,
+    RegionClass,
+    bundle_path,
+    read_sets,
+    show,
+)
 
 if TYPE_CHECKING:
     from nucleus_unet.data.dataset import Example
@@ -22,6 +32,8 @@ def calibrate(
     out: Annotated[Path, typer.Option(help="Folder for the new model bundle.")],
     groups: Groups = None,
     group_by: GroupBy = None,
+    ignore_class: IgnoreClass = None,
+    region_class: RegionClass = None,
     device: Device = "auto",
     scale: Annotated[
         bool, typer.Option("--scale", help="Learn to find the scale of images instead (needs the train extra).")
@@ -42,7 +54,7 @@ def calibrate(
 
     check_new_folder(out, "the model bundle")
     model = load_bundle(bundle_path(bundle))
-    examples = read_sets(data, groups, group_by)
+    examples = read_sets(data, groups, group_by, ignore_class, region_class)
     if scale:
         _learn_scale(model, examples, out, device)
         return

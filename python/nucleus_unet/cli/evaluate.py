@@ -15,8 +15,10 @@ from nucleus_unet.cli.shared import (
     Device,
     GroupBy,
     Groups,
+    IgnoreClass,
     Model,
     Precision,
+    RegionClass,
     bundle_path,
     read_sets,
     show,
@@ -34,6 +36,8 @@ def evaluate(
     model: Model = None,
     groups: Groups = None,
     group_by: GroupBy = None,
+    ignore_class: IgnoreClass = None,
+    region_class: RegionClass = None,
     subset: Annotated[
         list[str] | None,
         typer.Option(
@@ -58,7 +62,7 @@ def evaluate(
         check_report_folder(out)
     subsets = _read_subsets(subset or ())
     segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
-    examples = read_sets(data, groups, group_by, name_by_set=len(data) > 1)
+    examples = read_sets(data, groups, group_by, ignore_class, region_class, name_by_set=len(data) > 1)
     evaluation = run(segmenter, examples, subsets=subsets, augment=augment, track=lambda items: show(items, "images"))
     if evaluation.warning:
         typer.echo(evaluation.warning)

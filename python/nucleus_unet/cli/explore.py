@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nucleus_unet.cli.shared import GroupBy, Groups, read_reported_sets, show
+from nucleus_unet.cli.shared import GroupBy, Groups, IgnoreClass, RegionClass, read_reported_sets, show
 
 
 def explore(
@@ -15,6 +15,8 @@ def explore(
     out: Annotated[Path, typer.Option(help="Path of the page, which ends in .html; an existing page is replaced.")],
     groups: Groups = None,
     group_by: GroupBy = None,
+    ignore_class: IgnoreClass = None,
+    region_class: RegionClass = None,
 ) -> None:
     """Write a page about labelled sets: categories, sizes and shapes of nuclei, and possible errors.
 
@@ -27,7 +29,7 @@ def explore(
 
     check_page_path(out)
     require_page_packages()
-    examples, report = read_reported_sets(data, groups, group_by, name_by_set=len(data) > 1)
+    examples, report = read_reported_sets(data, groups, group_by, ignore_class, region_class, name_by_set=len(data) > 1)
     exploration = run(examples, report=report, track=lambda items: show(items, "images"))
     names = ", ".join(path.stem for path in data)
     page = write_page(exploration, out, title=f"Labelled images: {names}")

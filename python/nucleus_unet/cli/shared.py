@@ -45,6 +45,14 @@ GroupBy = Annotated[
         help="SET=REGEX: images of this set whose names have the same match of REGEX show one field or patient."
     ),
 ]
+IgnoreClass = Annotated[
+    list[str] | None,
+    typer.Option(help="Class of drawn objects that do not count, with what lies in them. Default: Ignore."),
+]
+RegionClass = Annotated[
+    list[str] | None,
+    typer.Option(help="Class of drawn regions outside of which nothing counts. Default: Region, 'Only here'."),
+]
 Augment = Annotated[bool, typer.Option("--augment", help="Test-time augmentation: better, and 8 times slower.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 T = TypeVar("T")
@@ -64,17 +72,30 @@ def bundle_path(name: Path | None) -> Path | None:
 
 
 def read_sets(
-    data: Sequence[Path], groups: Sequence[str] | None, group_by: Sequence[str] | None, *, name_by_set: bool = False
+    data: Sequence[Path],
+    groups: Sequence[str] | None,
+    group_by: Sequence[str] | None,
+    ignore_class: Sequence[str] | None = None,
+    region_class: Sequence[str] | None = None,
+    *,
+    name_by_set: bool = False,
 ) -> list[Example]:
     """Read labelled sets, with fields; `name_by_set` names images after their set."""
-    return read_reported_sets(data, groups, group_by, name_by_set=name_by_set)[0]
+    return read_reported_sets(data, groups, group_by, ignore_class, region_class, name_by_set=name_by_set)[0]
 
 
 def read_reported_sets(
-    data: Sequence[Path], groups: Sequence[str] | None, group_by: Sequence[str] | None, *, name_by_set: bool = False
+    data: Sequence[Path],
+    groups: Sequence[str] | None,
+    group_by: Sequence[str] | None,
+    ignore_class: Sequence[str] | None = None,
+    region_class: Sequence[str] | None = None,
+    *,
+    name_by_set: bool = False,
 ) -> tuple[list[Example], ReadReport]:
     """Read labelled sets as `read_sets` does, and tell what was not as it should be in any of them."""
     from nucleus_unet.data.dataset import read_examples
+    from nucleus_unet.data.drawn import IGNORE_CLASSES, REGION_CLASSES
 
     stems = [path.stem for path in data]
     if len(set(stems)) < len(stems):
@@ -84,7 +105,12 @@ def read_reported_sets(
     for path in data:
         table = tables.get(path.stem)
         found, report = read_examples(
-            path, groups=Path(table) if table else None, group_by=patterns.get(path.stem), progress=True
+            path,
+            groups=Path(table) if table else None,
+            group_by=patterns.get(path.stem),
+            ignore_classes=ignore_class or IGNORE_CLASSES,
+            region_classes=region_class or REGION_CLASSES,
+            progress=True,
         )
         console.log(f"{path}: {report.images} images, {report.nuclei} nuclei")
         # Field 1 of one set is not field 1 of another.

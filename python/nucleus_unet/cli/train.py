@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nucleus_unet.cli.shared import Data, Device, GroupBy, Groups, bundle_path, console, read_sets
+from nucleus_unet.cli.shared import (
+    Data,
+    Device,
+    GroupBy,
+    Groups,
+    IgnoreClass,
+    RegionClass,
+    bundle_path,
+    console,
+    read_sets,
+)
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
 
@@ -31,6 +41,8 @@ def train(
     ] = None,
     groups: Groups = None,
     group_by: GroupBy = None,
+    ignore_class: IgnoreClass = None,
+    region_class: RegionClass = None,
     samples: Annotated[
         int | None, typer.Option(help="Number of training samples. Default: 48000; 800 with --from.")
     ] = None,
@@ -108,7 +120,7 @@ def train(
     )
     if bundle is not None:
         check_origin(config, bundle)
-    examples = read_sets(data, groups, group_by)
+    examples = read_sets(data, groups, group_by, ignore_class, region_class)
     scores = train_bundle(
         config,
         examples,

@@ -277,7 +277,7 @@ def _measure(
         labels = segmenter.predict(example.image).labels
         milliseconds = 1000 * (time.perf_counter() - start)
         (prediction,) = predict_examples(segmenter.engine, [example])
-        results.append(ImageResult(prediction.loss, score_image(example.labels, labels), milliseconds))
+        results.append(ImageResult(prediction.loss, score_image(example.labels, labels, example.valid), milliseconds))
     return results
 
 

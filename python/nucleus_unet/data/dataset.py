@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.data.beside import Drawings, find_beside
 from nucleus_unet.data.coco import find_coco, read_coco
+from nucleus_unet.data.drawn import IGNORE_CLASSES, REGION_CLASSES, RegionClasses, masks_of, settled, view_of
 from nucleus_unet.data.label_images import Masks, mask_as_png, read_label_image
 from nucleus_unet.data.sources import Entry, Source, find_entries, open_source
 from nucleus_unet.data.tables import Membership, membership_finder, read_encodings
 from nucleus_unet.errors import DataError, ImageError, MaskError, SettingsError
+from nucleus_unet.io.marks import is_marked
 from nucleus_unet.io.source import open_image
 from nucleus_unet.masks import kaggle_to_labels, merge_mask_pngs, relabel_by_position
 from nucleus_unet.progress import tracker
@@ -47,6 +50,9 @@ class Example:
     field_id
         Field of view or patient. Examples of one field are never split between folds. It is the name of the image if
         the field is unknown.
+    valid : NDArray[np.bool_] (H, W) or None
+        The pixels that are annotated, all nuclei among them. Others count neither in training nor in evaluation. None
+        if all are.
     """
 
     name: str
@@ -54,6 +60,7 @@ class Example:
     image: NDArray[Any]
     labels: NDArray[np.uint32]
     field_id: str
+    valid: NDArray[np.bool_] | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -87,6 +94,8 @@ class ReadReport:
         Name of each skipped image, and the reason.
     unusable_masks
         Name of each image of which annotations are left out, how many, and the first reason.
+    partly_annotated
+        Name of each image of which only a part is annotated, and the share of its pixels.
     """
 
     images: int
@@ -96,10 +105,12 @@ class ReadReport:
     hidden_masks: dict[str, int]
     skipped: dict[str, str]
     unusable_masks: dict[str, str]
+    partly_annotated: dict[str, float] = field(default_factory=dict)
 
     def of_set(self, name: str) -> "ReadReport":
         """Return the report with the images named `name/image`, where `name` is that of the set."""
-        by_image = (self.overlaps, self.empty_masks, self.hidden_masks, self.skipped, self.unusable_masks)
+        masks = (self.overlaps, self.empty_masks, self.hidden_masks, self.skipped, self.unusable_masks)
+        by_image = (*masks, self.partly_annotated)
         named: list[Any] = [{f"{name}/{image}": value for image, value in each.items()} for each in by_image]
         return ReadReport(self.images, self.nuclei, *named)
 
@@ -113,11 +124,12 @@ class ReadReport:
             self.hidden_masks | other.hidden_masks,
             self.skipped | other.skipped,
             self.unusable_masks | other.unusable_masks,
+            self.partly_annotated | other.partly_annotated,
         )
 
 
-# Takes an image's name, its shape and the number of threads, and returns its nuclei.
-_MaskTable = Callable[[str, tuple[int, int], int | None], Masks]
+# Takes an image's entry, its shape and the number of threads, and returns its nuclei.
+_MaskReader = Callable[[Entry, tuple[int, int], int | None], Masks]
 
 
 def read_examples(
@@ -126,6 +138,8 @@ def read_examples(
     groups: Path | None = None,
     labels_csv: Path | None = None,
     group_by: str | None = None,
+    ignore_classes: Sequence[str] = IGNORE_CLASSES,
+    region_classes: Sequence[str] = REGION_CLASSES,
     threads: int | None = None,
     progress: bool = False,
 ) -> tuple[list[Example], ReadReport]:
@@ -138,7 +152,8 @@ def read_examples(
     ----------
     source
         Folder or zip archive in a supported layout, or the folder above it: `<id>/images/<id>.png` with
-        `<id>/masks/*.png` (Kaggle), `images/NAME.tif` with label images `masks/NAME.tif`, or COCO JSON.
+        `<id>/masks/*.png` (Kaggle), `images/NAME.tif` with label images `masks/NAME.tif`, COCO JSON, or images with
+        annotations beside them: `NAME.geojson` of QuPath, `NAME_rois.zip` of ImageJ, `NAME_labels.tif`.
     groups
         CSV table with the columns `image_id`, `cluster` (category) and `mosaic` (field or patient). If a cluster is
         empty, the optional columns `foreground` and `background` name the category.
@@ -147,6 +162,11 @@ def read_examples(
     group_by
         Regular expression for the names of images without a field in the groups table. Its first group, or the whole
         match, is the field. For example, `r"^[^_]+"` gives field 01 to the images 01_1, 01_2, ...
+    ignore_classes
+        Classes of drawn objects that do not count, with all that lies in them. Case, a trailing `*` and trailing
+        numbers make no difference.
+    region_classes
+        Classes of drawn regions outside of which nothing counts, where an image has such a region.
     threads
         Number of images read at a time. None for one per core. The result does not depend on it.
     progress
@@ -165,9 +185,9 @@ def read_examples(
         The layout of the source is not supported, the source is damaged, a table lacks a column or names no image of
         the source, `group_by` does not match every name, or no image can be used.
     SettingsError
-        `group_by` is not a regular expression, or `threads` is less than 1.
+        `group_by` is not a regular expression, a class has both meanings, or `threads` is less than 1.
     MissingExtraError
-        Annotations are polygons, and pycocotools is missing.
+        Annotations are polygons of COCO and pycocotools is missing, or ROIs of ImageJ and roifile is missing.
     OSError
         A file cannot be opened.
 
@@ -186,13 +206,14 @@ def read_examples(
         raise SettingsError(f"threads: expected at least 1 or None for all cores, got {threads}")
     # Images are read in parallel, so each kernel uses one thread if the number of threads is limited.
     kernel_threads = None if threads is None else 1
+    classes = RegionClasses(tuple(ignore_classes), tuple(region_classes))
     with open_source(Path(source)) as files:
-        entries, mask_table = _find(files, labels_csv)
+        entries, read_masks = _find(files, labels_csv, classes)
         place = membership_finder(files.name, entries, groups, group_by)
 
         def read(entry: Entry) -> tuple[Example, Masks] | str:
             try:
-                return _read_example(files, entry, mask_table, place, kernel_threads)
+                return _read_example(files, entry, read_masks, place, kernel_threads)
             except (ImageError, MaskError) as error:
                 return str(error)
 
@@ -202,38 +223,66 @@ def read_examples(
     return _collect(entries, results)
 
 
-def _find(files: Source, labels_csv: Path | None) -> tuple[list[Entry], _MaskTable | None]:
-    """List the images. Return the function that decodes their masks if a table contains them, else None."""
+def _find(files: Source, labels_csv: Path | None, classes: RegionClasses) -> tuple[list[Entry], _MaskReader]:
+    """List the images. Return the function that reads the masks of one."""
     members = files.members()
-    if labels_csv is None and (table := find_coco(members)) is not None:
+    if labels_csv is not None:
+        entries = find_entries(members, need_masks=False)
+        encodings = read_encodings(Path(labels_csv), entries)
+        return entries, lambda entry, shape, threads: _masks_of_encodings(entry.name, encodings, shape, threads)
+    table, beside = find_coco(members), find_beside(members)
+    if any(entry.annotation for entry in beside) or (beside and table is None):
+        drawings = Drawings(files.read, beside)
+        return beside, lambda entry, shape, threads: _masks_beside(files, entry, drawings, classes, shape, threads)
+    if table is not None:
         coco = read_coco(files.read(table), table, members)
-        return coco.entries, lambda name, shape, threads: coco.masks(name, shape, threads=threads)
-    entries = find_entries(members, need_masks=labels_csv is None)
-    if labels_csv is None:
-        return entries, None
-    encodings = read_encodings(Path(labels_csv), entries)
-    return entries, lambda name, shape, threads: _masks_of_encodings(name, encodings, shape, threads)
+        return coco.entries, lambda entry, shape, threads: coco.masks(entry.name, shape, threads=threads)
+    return find_entries(members), lambda entry, shape, threads: _masks_of_entry(files, entry, shape, threads)
 
 
 def _read_example(
-    files: Source,
-    entry: Entry,
-    mask_table: _MaskTable | None,
-    place: Callable[[str], Membership],
-    threads: int | None,
+    files: Source, entry: Entry, read_masks: _MaskReader, place: Callable[[str], Membership], threads: int | None
 ) -> tuple[Example, Masks]:
     if entry.problem is not None:
         raise MaskError(entry.problem)
     image = _as_stored(_decode(files, entry.image), entry.image)
-    shape = (image.shape[0], image.shape[1])
-    if mask_table is not None:
-        masks = mask_table(entry.name, shape, threads)
-    elif entry.label_image is not None:
-        masks = Masks(read_label_image(files.read(entry.label_image), entry.label_image, shape))
-    else:
-        masks = _masks_of_files(files, entry.masks, shape, threads)
+    masks = read_masks(entry, (image.shape[0], image.shape[1]), threads)
     category, field_id = place(entry.name)
-    return Example(entry.name, category, image, masks.labels, field_id), masks
+    return Example(entry.name, category, image, masks.labels, field_id, masks.valid), masks
+
+
+def _masks_of_entry(files: Source, entry: Entry, shape: tuple[int, int], threads: int | None) -> Masks:
+    if entry.label_image is not None:
+        return Masks(read_label_image(files.read(entry.label_image), entry.label_image, shape))
+    return _masks_of_files(files, entry.masks, shape, threads)
+
+
+def _masks_beside(
+    files: Source,
+    entry: Entry,
+    drawings: Drawings,
+    classes: RegionClasses,
+    shape: tuple[int, int],
+    threads: int | None,
+) -> Masks:
+    """Return the nuclei that are drawn. With a label image, its nuclei, and the regions that are drawn."""
+    opened = files.open(entry.image)
+    if isinstance(opened, Path) and is_marked(opened):
+        raise MaskError(f"{entry.image} is a result of nucleus-unet, expected an image")
+    if entry.annotation is None:
+        return _masks_of_entry(files, entry, shape, threads)
+    drawn = masks_of(
+        drawings.read(entry.annotation), shape, view=view_of(entry.image), classes=classes, threads=threads
+    )
+    if entry.label_image is None:
+        return drawn
+    if drawn.labels.any():
+        raise MaskError(
+            f"nuclei are drawn in {entry.annotation} and numbered in {entry.label_image}: keep one of them, or draw "
+            "regions only"
+        )
+    numbered = _masks_of_entry(files, entry, shape, threads)
+    return settled(numbered._replace(valid=drawn.valid, unusable=drawn.unusable))
 
 
 def _decode(files: Source, member: str) -> NDArray[Any]:
@@ -277,7 +326,7 @@ def _collect(
 ) -> tuple[list[Example], ReadReport]:
     examples = []
     nuclei = 0
-    overlaps, empty_masks, hidden_masks, skipped, unusable_masks = {}, {}, {}, {}, {}
+    overlaps, empty_masks, hidden_masks, skipped, unusable_masks, partly_annotated = {}, {}, {}, {}, {}, {}
     for entry, result in zip(entries, results, strict=True):
         if isinstance(result, str):
             logger.warning("%s is skipped: %s", entry.name, result)
@@ -287,7 +336,7 @@ def _collect(
         examples.append(example)
         nuclei += int(masks.labels.max())
         if lost := masks.merging.lost_pixels:
-            logger.warning("%s: %d pixels are in several masks and are assigned to the first", entry.name, lost)
+            logger.warning("%s: %d pixels are in several masks and are assigned to one of them", entry.name, lost)
             overlaps[entry.name] = lost
         if empty := len(masks.merging.empty):
             logger.warning("%s: %d masks are empty", entry.name, empty)
@@ -298,7 +347,11 @@ def _collect(
         if reasons := masks.unusable:
             unusable_masks[entry.name] = f"{len(reasons)}: {reasons[0]}"
             logger.warning("%s: annotations are left out, %s", entry.name, unusable_masks[entry.name])
+        if masks.valid is not None:
+            partly_annotated[entry.name] = round(float(masks.valid.mean()), 4)
+            logger.info("%s: %.0f %% of the pixels count", entry.name, 100 * partly_annotated[entry.name])
     if not examples:
         why = "\n".join(f"  {name}: {reason}" for name, reason in list(skipped.items())[:5])
         raise DataError(f"none of {len(entries)} images can be used:\n{why}")
-    return examples, ReadReport(len(examples), nuclei, overlaps, empty_masks, hidden_masks, skipped, unusable_masks)
+    by_image = (overlaps, empty_masks, hidden_masks, skipped, unusable_masks, partly_annotated)
+    return examples, ReadReport(len(examples), nuclei, *by_image)

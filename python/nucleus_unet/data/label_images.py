@@ -45,11 +45,14 @@ class Masks(NamedTuple):
         Overlapping, empty and hidden masks.
     unusable
         Why annotations were left out, one sentence each.
+    valid : NDArray[np.bool_] (H, W) or None
+        The pixels that are annotated. None for all.
     """
 
     labels: NDArray[np.uint32]
     merging: MergeReport = MergeReport((), (), ())
     unusable: tuple[str, ...] = ()
+    valid: NDArray[np.bool_] | None = None
 
 
 def read_label_image(content: bytes, member: str, shape: tuple[int, int]) -> NDArray[np.uint32]:

@@ -25,13 +25,17 @@ LAYOUTS = """\
   <id>/images/<id>.png with <id>/masks/*.png, one mask per nucleus (Kaggle's layout); or masks/<id>/*.png
   images/NAME.tif with masks/NAME.tif, label images (.tif, .tiff, .png, .bmp or .npy; images may be JPEG and others)
   <id>/images/<id>.png with the masks as run-length encoding in a CSV table (from Python: labels_csv=)
-  images in any folder with one COCO annotation file (.json): polygons or run-length encodings"""
+  images in any folder with one COCO annotation file (.json): polygons or run-length encodings
+  images in any folder, each with a file beside it: NAME.geojson of QuPath, NAME_rois.zip of ImageJ, or a label image
+    NAME_labels.tif or NAME.npy"""
 
 # Images are read from memory, because they may lie in an archive.
-_SUFFIXES = tuple(suffix for each in FORMATS if each.in_memory for suffix in each.suffixes)
-# Folders, and what programs append to the name of an image to name its labels.
+IMAGE_SUFFIXES = tuple(suffix for each in FORMATS if each.in_memory for suffix in each.suffixes)
+"""Suffixes of images."""
+# Folders of images and of labels.
 _IMAGES, _MASKS = ("images",), ("masks", "labels")
-_LABEL_ENDINGS = ("", "_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
+LABEL_ENDINGS = ("", "_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
+"""What programs append to the name of an image to name its label image."""
 _DEEPEST = 4  # folder/<id>/images/<id>.png
 
 
@@ -49,6 +53,8 @@ class Entry:
         Paths of the masks, one for each nucleus, sorted by name.
     label_image
         Path of the label image, if the source has label images instead of masks.
+    annotation
+        Path of the file of drawn annotations, if the source has one. With a label image too, it holds regions only.
     problem
         Why the image cannot be used. None if it can.
     """
@@ -57,6 +63,7 @@ class Entry:
     image: str = ""
     masks: tuple[str, ...] = ()
     label_image: str | None = None
+    annotation: str | None = None
     problem: str | None = None
 
 
@@ -208,7 +215,7 @@ def _groups(members: Sequence[str]) -> dict[PurePosixPath, _Group]:
         kind = folder.name.lower()
         if is_hidden(path) or len(path.parts) > _DEEPEST or kind not in (*_IMAGES, *_MASKS):
             continue
-        if path.suffix.lower() not in (_SUFFIXES if kind in _IMAGES else LABEL_SUFFIXES):
+        if path.suffix.lower() not in (IMAGE_SUFFIXES if kind in _IMAGES else LABEL_SUFFIXES):
             unread.append((folder.parent, path))
             continue
         group = groups.setdefault(folder.parent, _Group())
@@ -272,7 +279,7 @@ def _entry(
 
 def _labels_of(name: str, labels: Mapping[str, list[PurePosixPath]]) -> list[PurePosixPath]:
     """Return the files of an image's labels: those of its name, or of its name and what programs append to it."""
-    return next((labels[name + ending] for ending in _LABEL_ENDINGS if name + ending in labels), [])
+    return next((labels[name + ending] for ending in LABEL_ENDINGS if name + ending in labels), [])
 
 
 def _not_read(paths: Sequence[PurePosixPath]) -> str:
@@ -281,7 +288,7 @@ def _not_read(paths: Sequence[PurePosixPath]) -> str:
     path = paths[0]
     if path.suffix.lower() in LOSSY_SUFFIXES:
         return f"; {path} is not read, because its compression changes labels: save it as PNG or TIFF"
-    kinds = _SUFFIXES if path.parent.name.lower() in _IMAGES else LABEL_SUFFIXES
+    kinds = IMAGE_SUFFIXES if path.parent.name.lower() in _IMAGES else LABEL_SUFFIXES
     return f"; {path} is not read, only {', '.join(kinds)} are"
 
 

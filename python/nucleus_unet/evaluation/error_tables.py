@@ -71,7 +71,7 @@ def error_pictures(images: Iterable[EvaluatedImage]) -> list[ErrorPicture]:
     for image in images:
         errors = asdict(image.score.errors).items()
         causes = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in errors if count)
-        panels = error_panels(image.example.image, image.example.labels, image.prediction)._asdict()
+        panels = error_panels(image.example.image, image.example.labels, image.counted, image.example.valid)._asdict()
         pngs = {name: bytes(imagecodecs.png_encode(panel)) for name, panel in panels.items()}
         pictures.append(ErrorPicture(image, causes, pngs))
     return pictures

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.data.dataset import Example
+from nucleus_unet.evaluation.annotated import counted_predictions
 from nucleus_unet.evaluation.metrics import THRESHOLDS, ImageScore, Scores, score_image, summarise, summarise_by
 from nucleus_unet.evaluation.subsets import find_members
 from nucleus_unet.segmenter import Segmenter
@@ -25,7 +26,7 @@ class EvaluatedImage:
     example
         The image and its true nuclei.
     prediction : NDArray[np.uint32] (H, W)
-        Predicted label image.
+        Predicted label image, with predictions that do not count.
     score
         Score of the prediction.
     """
@@ -33,6 +34,14 @@ class EvaluatedImage:
     example: Example
     prediction: NDArray[np.uint32]
     score: ImageScore
+
+    @property
+    def counted(self) -> NDArray[np.uint32]:
+        """Predicted label image of the predictions that count. See `Example.valid`."""
+        example = self.example
+        if example.valid is None:
+            return self.prediction
+        return counted_predictions(example.labels, self.prediction, example.valid).astype(np.uint32)
 
     @property
     def mean_average_precision(self) -> float:
@@ -188,4 +197,4 @@ def evaluate(
 
 def _evaluate_one(segmenter: Segmenter, example: Example, *, augment: bool) -> EvaluatedImage:
     prediction = segmenter.predict(example.image, augment=augment).labels
-    return EvaluatedImage(example, prediction, score_image(example.labels, prediction))
+    return EvaluatedImage(example, prediction, score_image(example.labels, prediction, example.valid))

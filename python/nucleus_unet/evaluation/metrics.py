@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nucleus_unet.errors import DataError
+from nucleus_unet.evaluation.annotated import counted_predictions
 from nucleus_unet.evaluation.error_analysis import ErrorBreakdown, match_outcomes
 from nucleus_unet.masks import OverlapTable, overlap_table
 
@@ -178,13 +179,16 @@ class Scores:
         }
 
 
-def score_image(truth: ArrayLike, prediction: ArrayLike) -> ImageScore:
+def score_image(truth: ArrayLike, prediction: ArrayLike, valid: NDArray[np.bool_] | None = None) -> ImageScore:
     """Score a predicted label image.
 
     Parameters
     ----------
     truth, prediction : (H, W) arrays of integers
         Label images of the same shape, 0 background.
+    valid : (H, W) array of bool
+        The annotated pixels, with all true nuclei. Predictions elsewhere do not count; see
+        `nucleus_unet.evaluation.annotated.counted_predictions`. None for all.
 
     Returns
     -------
@@ -200,6 +204,10 @@ def score_image(truth: ArrayLike, prediction: ArrayLike) -> ImageScore:
     (1.0, 1)
     """
     true_image, predicted_image = np.asarray(truth), np.asarray(prediction)
+    correct = (true_image > 0) == (predicted_image > 0)
+    if valid is not None:
+        correct = correct[valid]
+        predicted_image = counted_predictions(true_image, predicted_image, valid)
     table = overlap_table(true_image, predicted_image)
     pairs = [match(table, threshold) for threshold in THRESHOLDS]
     shared, union = _aggregate(table)
@@ -210,8 +218,8 @@ def score_image(truth: ArrayLike, prediction: ArrayLike) -> ImageScore:
         matched_iou=_sum_of_iou(table, pairs[0]),
         shared_pixels=shared,
         union_pixels=union,
-        correct_pixels=int(np.count_nonzero((true_image > 0) == (predicted_image > 0))),
-        pixels=true_image.size,
+        correct_pixels=int(np.count_nonzero(correct)),
+        pixels=correct.size,
         errors=match_outcomes(table, pairs[0]).errors,
     )
 

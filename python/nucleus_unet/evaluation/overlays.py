@@ -32,6 +32,8 @@ PREDICTION_COLOURS: dict[PredictionOutcome, Colour] = {
 }
 _WIDEST = 512
 _FILL = 0.5
+# What is not annotated has this fraction of its brightness.
+_DARKER = 3
 
 
 class Panels(NamedTuple):
@@ -42,7 +44,12 @@ class Panels(NamedTuple):
     prediction: NDArray[np.uint8]
 
 
-def error_panels(image: NDArray[Any], truth: NDArray[np.uint32], prediction: NDArray[np.uint32]) -> Panels:
+def error_panels(
+    image: NDArray[Any],
+    truth: NDArray[np.uint32],
+    prediction: NDArray[np.uint32],
+    valid: NDArray[np.bool_] | None = None,
+) -> Panels:
     """Draw an image, its true and its predicted nuclei.
 
     Nuclei are outlined in the colours of `TRUTH_COLOURS` and `PREDICTION_COLOURS`. False negatives and false positives
@@ -54,6 +61,8 @@ def error_panels(image: NDArray[Any], truth: NDArray[np.uint32], prediction: NDA
         Image of any supported dtype.
     truth, prediction : NDArray[np.uint32] (H, W)
         Label images, 0 background.
+    valid : NDArray[np.bool_] (H, W) or None
+        The annotated pixels. The others are darkened in the pictures of the nuclei.
 
     Returns
     -------
@@ -71,10 +80,13 @@ def error_panels(image: NDArray[Any], truth: NDArray[np.uint32], prediction: NDA
     found = match_outcomes(table, match(table, 0.5))
     step = -(-max(truth.shape) // _WIDEST)
     picture = np.ascontiguousarray(to_display_rgb(image)[::step, ::step])
+    ground = picture
+    if valid is not None:
+        ground = np.where(valid[::step, ::step, None], picture, picture // _DARKER)
     return Panels(
         picture,
-        _coloured(picture, truth[::step, ::step], table.labels_a, found.truths, TRUTH_COLOURS),
-        _coloured(picture, prediction[::step, ::step], table.labels_b, found.predictions, PREDICTION_COLOURS),
+        _coloured(ground, truth[::step, ::step], table.labels_a, found.truths, TRUTH_COLOURS),
+        _coloured(ground, prediction[::step, ::step], table.labels_b, found.predictions, PREDICTION_COLOURS),
     )
 
 

@@ -26,9 +26,16 @@ class ProblemType(Enum):
     CONSTANT = "constant images", "All pixels are equal."
     NO_NUCLEI = "images without nuclei", "Correct if the image shows no nucleus. Otherwise the masks are missing."
     EMPTY_MASK = "empty masks", "Masks without any pixel."
-    OVERLAP = "overlapping masks", "Pixels in several masks. They are assigned to the first of these masks."
+    OVERLAP = (
+        "overlapping masks",
+        "Pixels in several masks. The first mask has them, or of drawn polygons the smallest.",
+    )
     HIDDEN_MASK = "hidden masks", "Masks that lie completely in earlier masks and are lost. Often drawn twice."
     UNUSABLE_MASK = "unusable annotations", "Annotations that are left out. Their nuclei count as background."
+    PARTLY_ANNOTATED = (
+        "partly annotated images",
+        "Only a part counts: the rest is ignored, or lies outside of drawn regions. Correct if you drew it so.",
+    )
     SPECK = (
         "specks",
         f"Nuclei of less than {MIN_AREA} pixels or 1/50 of the image's median area. Often annotation errors.",
@@ -93,6 +100,8 @@ def _reading_problems(report: ReadReport) -> list[Problem]:
     found += [Problem(ProblemType.OVERLAP, name, counted(n, "pixel")) for name, n in report.overlaps.items()]
     found += [Problem(ProblemType.HIDDEN_MASK, name, counted(n, "mask")) for name, n in report.hidden_masks.items()]
     found += [Problem(ProblemType.UNUSABLE_MASK, name, why) for name, why in report.unusable_masks.items()]
+    for name, share in report.partly_annotated.items():
+        found.append(Problem(ProblemType.PARTLY_ANNOTATED, name, f"{share:.0%} of the pixels count"))
     return found
 
 

@@ -16,8 +16,8 @@ from nucleus_unet.io.scene import Channel, OpenedFile, Scene, numbered
 from nucleus_unet.io.segments import LARGEST_SEGMENT
 from nucleus_unet.io.whole import ArrayLike, region_reader
 
-# Names of dimensions, as xarray has them, in lower case.
-_DIMENSIONS = {
+# Names of dimensions, as xarray and viewers have them, in lower case, and their letters.
+DIMENSIONS = {
     **dict.fromkeys(("t", "time", "frame", "frames"), "T"),
     **dict.fromkeys(("z", "plane", "pln", "depth"), "Z"),
     **dict.fromkeys(("c", "channel", "channels", "ch", "wavelength", "band"), "C"),
@@ -125,7 +125,7 @@ def _dimensions(source: Any) -> tuple[tuple[str, ...], list[str]]:
     xarray has ``dims`` and ``coords``, zarr 3 has ``dimension_names``.
     """
     coords, dims = getattr(source, "coords", {}), _names_of_dimensions(source)
-    letters = tuple(_DIMENSIONS.get(str(name).lower(), "") for name in dims)
+    letters = tuple(DIMENSIONS.get(str(name).lower(), "") for name in dims)
     if "" in letters or len(set(letters)) != len(letters) or not {"Y", "X"} <= set(letters):
         return (), []
     labels: list[str] = []

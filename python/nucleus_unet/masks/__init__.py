@@ -27,6 +27,7 @@ from nucleus_unet.masks.merging import MergeReport, Overlap
 from nucleus_unet.masks.outlines import contours, simplify_ring, smooth_labels
 from nucleus_unet.masks.overlaps import OverlapTable, overlap_table
 from nucleus_unet.masks.pngs import merge_mask_pngs
+from nucleus_unet.masks.polygons import polygons_to_labels
 from nucleus_unet.masks.regions import distance, label, watershed
 from nucleus_unet.masks.rle_measures import rle_areas, rle_boxes, rle_iou
 
@@ -51,6 +52,7 @@ __all__ = [
     "mask_to_coco",
     "merge_mask_pngs",
     "overlap_table",
+    "polygons_to_labels",
     "regionprops_table",
     "relabel_by_position",
     "remove_small_objects",

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +15,11 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from nucleus_unet.masks import smooth_labels
-from nucleus_unet.model.targets import Nuclei, Targets, nuclei_of, targets
+from nucleus_unet.model.targets import Nuclei, Targets, targets
 from nucleus_unet.training.filters import gaussian_blur
 from nucleus_unet.training.magnification import add_fine_texture
+from nucleus_unet.training.source_image import PERCENTILES, SourceImage
 
-_PERCENTILES = (0.0, 0.5, 1.0, 2.0, 3.0, 99.0, 99.5, 99.8, 99.9, 99.95)
 # Below this magnification, images are smoothed against aliasing.
 _ALIASED_SCALE = 0.6
 # Above this magnification, the outlines of labels are smoothed, and texture is added.
@@ -77,40 +75,6 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
-class SourceImage:
-    """A training image with cached properties that every sample of it needs."""
-
-    image: NDArray[Any]
-    labels: NDArray[np.uint32]
-
-    @cached_property
-    def nuclei(self) -> Nuclei:
-        """Centres and diameters of the nuclei in the whole image."""
-        return nuclei_of(self.labels)
-
-    @cached_property
-    def median_diameter(self) -> float:
-        """Median nuclear diameter in pixels. It is 20 if there are no nuclei."""
-        present = self.nuclei.diameters[self.nuclei.diameters > 0]
-        return float(np.median(present)) if present.size else 20.0
-
-    @cached_property
-    def levels(self) -> NDArray[np.float64]:
-        """Percentiles of the pixel values: candidates for black and white."""
-        return np.asarray(np.percentile(self.image, _PERCENTILES), np.float64)
-
-    @property
-    def is_stained(self) -> bool:
-        """Whether this is stained tissue or a smear: a colour image with a light background."""
-        return self.image.ndim == 3 and bool(np.median(self.image) > self.levels.mean())
-
-    @property
-    def is_dark(self) -> bool:
-        """Whether nuclei are brighter than the background, as in fluorescence."""
-        return self.image.ndim == 2 and bool(np.median(self.image) < self.levels.mean())
-
-
-@dataclass(frozen=True)
 class Sample:
     """One training sample.
 
@@ -121,7 +85,8 @@ class Sample:
     targets : Targets
         Training targets of the network.
     valid : NDArray[np.bool_] (crop, crop)
-        False at pixels outside the image. They are filled by reflection and ignored in the loss.
+        False at pixels that are ignored in the loss: outside the image, where reflection fills them, and where nobody
+        annotated.
     """
 
     image: NDArray[np.float32]
@@ -178,8 +143,8 @@ def _crop(
     reach = np.abs(to_original).sum(axis=1) * crop / 2
     middle = np.array(
         [
-            rng.uniform(min(r, side / 2), max(side - r, side / 2)) - 0.5
-            for r, side in zip(reach, (height, width), strict=True)
+            start + rng.uniform(min(r, (end - start) / 2), max(end - start - r, (end - start) / 2)) - 0.5
+            for r, (start, end) in zip(reach, original.annotated_box, strict=True)
         ]
     )
     # Output pixel p (row, column) is at to_original @ (p - centre) + middle in the original.
@@ -194,6 +159,8 @@ def _crop(
     nearest_rows = np.clip(np.rint(rows), 0, height - 1).astype(np.intp)
     nearest_columns = np.clip(np.rint(columns), 0, width - 1).astype(np.intp)
     labels = np.where(valid, original.labels[nearest_rows, nearest_columns], 0).astype(np.uint32)
+    if original.valid is not None:
+        valid &= original.valid[nearest_rows, nearest_columns]
     centres = (original.nuclei.centres - middle) @ np.linalg.inv(to_original).T + centre
     nuclei = Nuclei(centres.astype(np.float32), original.nuclei.diameters * np.float32(scale))
 
@@ -210,7 +177,7 @@ def _normalised_window(
 ) -> NDArray[np.float32]:
     height, width = original.labels.shape
     low = original.levels[rng.integers(_LOW)]
-    high = original.levels[len(_PERCENTILES) - 1 - rng.integers(_HIGH)]
+    high = original.levels[len(PERCENTILES) - 1 - rng.integers(_HIGH)]
     if high <= low:
         low, high = original.levels[0], max(original.levels[-1], original.levels[0] + 1)
     # Only the rows and columns of the sample are converted, as images may be large.

@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     offset : Tensor (N, 2, H, W), float32
         Target offsets in pixels.
     valid : Tensor (N, H, W), float32
-        Weight of each pixel in the loss: 1, or 0 outside the image.
+        Weight of each pixel in the loss: 1, or 0 outside the image and where nobody annotated.
     """
 
     image: Tensor

@@ -27,12 +27,12 @@ from nucleus_unet.model.network import Network, weights_of
 from nucleus_unet.reports.csv_table import csv_text
 from nucleus_unet.reports.page import require_page_packages
 from nucleus_unet.reports.plots import save_curves
-from nucleus_unet.training.augmentation import SourceImage
 from nucleus_unet.training.checkpoint import read_run_state
 from nucleus_unet.training.distributed import is_main_process
 from nucleus_unet.training.fine_tuning import fine_tuned_card, fine_tuned_config
 from nucleus_unet.training.finishing import FinishedModel, finish_model
 from nucleus_unet.training.report import TrainingRun, training_report_html
+from nucleus_unet.training.source_image import SourceImage
 from nucleus_unet.training.tensorboard import ScalarWriter
 from nucleus_unet.training.trainer import CHECKPOINT, Run, TrainConfig, train
 from nucleus_unet.training.validation import PredictedMaps, predict_examples, training_subset_metrics, validate
@@ -57,6 +57,7 @@ def train_bundle(
     tensorboard: bool = False,
     command: str | None = None,
     log: Callable[[str], object] = logger.info,
+    on_step: Callable[[int], object] = lambda _samples: None,
 ) -> dict[str, Any]:
     """Train a model with one fold or category held out, calibrate its grouping on the held-out images, and save it.
 
@@ -85,6 +86,8 @@ def train_bundle(
         The command line, for the report.
     log
         Called with a line of text after every validation.
+    on_step
+        See `nucleus_unet.training.trainer.train`.
 
     Returns
     -------
@@ -124,7 +127,15 @@ def train_bundle(
             log(_line(run.history[-1], config.samples))
 
         network = train(
-            config, training, folder, origin=origin, validate=measure, device=device, workers=workers, report=report
+            config,
+            training,
+            folder,
+            origin=origin,
+            validate=measure,
+            device=device,
+            workers=workers,
+            report=report,
+            on_step=on_step,
         )
     if not is_main_process():
         return {}
@@ -165,7 +176,7 @@ def evaluate_predictions(
     images = []
     for example, each in zip(examples, predicted, strict=True):
         labels = group(each.maps, grouping).labels
-        images.append(EvaluatedImage(example, labels, score_image(example.labels, labels)))
+        images.append(EvaluatedImage(example, labels, score_image(example.labels, labels, example.valid)))
     return images
 
 

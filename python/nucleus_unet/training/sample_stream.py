@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError
-from nucleus_unet.training.augmentation import AugmentConfig, Sample, SourceImage, draw_sample
+from nucleus_unet.training.augmentation import AugmentConfig, Sample, draw_sample
 from nucleus_unet.training.losses import Batch
+from nucleus_unet.training.source_image import SourceImage
 
 # A category is drawn with a probability proportional to this power of its number of images. With 0, a category of 16
 # images would be drawn as often as one of 400. With 1, it would hardly be drawn.
@@ -59,7 +60,11 @@ class SampleStream(Dataset[Sample]):
         shares = np.array([count**_CATEGORY_POWER for _, count in sorted(counts.items())])
         self._shares = shares / shares.sum()
         self._categories = [
-            [SourceImage(example.image, example.labels) for example in examples if example.category == category]
+            [
+                SourceImage(example.image, example.labels, example.valid)
+                for example in examples
+                if example.category == category
+            ]
             for category in sorted(counts)
         ]
 

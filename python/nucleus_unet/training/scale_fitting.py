@@ -47,10 +47,13 @@ class Shown(NamedTuple):
         Normalised pixels.
     labels : NDArray[np.uint32] (H, W)
         Its nuclei.
+    valid : NDArray[np.bool_] (H, W) or None
+        The annotated pixels. None for all.
     """
 
     pixels: NDArray[np.float32]
     labels: NDArray[np.uint32]
+    valid: NDArray[np.bool_] | None = None
 
 
 def shown_part(shape: tuple[int, ...], magnification: float) -> tuple[slice, ...]:
@@ -74,17 +77,24 @@ def show_at(example: Example, magnification: float, rng: np.random.Generator | N
     """
     middle = shown_part(example.labels.shape, magnification)
     pixels, labels = normalise_image(example.image)[middle], example.labels[middle].astype(np.uint32)
+    valid = None if example.valid is None else example.valid[middle]
     if magnification == 1:
-        return Shown(np.ascontiguousarray(pixels), labels)
+        return Shown(np.ascontiguousarray(pixels), labels, valid)
     pixels = resample(np.ascontiguousarray(pixels), magnification)
     opaque = np.where(labels > 0, np.uint8(255), np.uint8(0))
     labels = scale_labels(labels, opaque, (pixels.shape[0], pixels.shape[1]), 1 / magnification, threshold=0.5)
+    if valid is not None:
+        nearest = (
+            np.minimum((np.arange(new) + 0.5) / magnification, old - 1).astype(np.intp)
+            for new, old in zip(labels.shape, valid.shape, strict=True)
+        )
+        valid = valid[np.ix_(*nearest)] | (labels > 0)
     if rng is None or magnification < 1:
-        return Shown(pixels, labels)
+        return Shown(pixels, labels, valid)
     planes = np.moveaxis(pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=-1), -1, 0)
     is_dark = bool(np.median(planes) < 0.5)
     textured = add_fine_texture(np.ascontiguousarray(planes), labels, magnification, is_dark, rng)
-    return Shown(np.moveaxis(textured, 0, -1) if pixels.ndim == 3 else textured[0], labels)
+    return Shown(np.moveaxis(textured, 0, -1) if pixels.ndim == 3 else textured[0], labels, valid)
 
 
 def fit_scale_score(
@@ -113,7 +123,7 @@ def fit_scale_score(
                 continue
             found = segment_at_scales(engine, config, shown.pixels, tile=tile)
             measurements.append(measure_scales([found], config.foreground_threshold))
-            losses.append(_losses(found, shown.labels, config.foreground_threshold))
+            losses.append(_losses(found, shown, config.foreground_threshold))
     if not measurements:
         raise DataError("expected labelled nuclei to learn from, found none")
     return _fit(np.concatenate(measurements), np.concatenate(losses))
@@ -158,14 +168,14 @@ def fit_scale_score_of_bundle(
         )
 
 
-def _losses(found: Iterable[Found], truth: NDArray[np.uint32], threshold: float) -> NDArray[np.float64]:
+def _losses(found: Iterable[Found], shown: Shown, threshold: float) -> NDArray[np.float64]:
     """Return the difference of mSA from the best scale, for each scale."""
-    shape = (truth.shape[0], truth.shape[1])
+    shape = (shown.labels.shape[0], shown.labels.shape[1])
     values = []
     for result in found:
         ratio = result.labels.shape[0] / shape[0]
         labels = scale_labels(result.labels, result.maps[..., 0], shape, ratio, threshold=threshold)
-        values.append(np.mean(score_image(truth, labels).average_precision))
+        values.append(np.mean(score_image(shown.labels, labels, shown.valid).average_precision))
     losses: NDArray[np.float64] = np.maximum(np.array(values) - max(values), -_WORST)
     return losses
 

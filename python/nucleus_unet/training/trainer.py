@@ -180,6 +180,7 @@ def train(
     device: str = "auto",
     workers: int = 1,
     report: Callable[[Run], None] | None = None,
+    on_step: Callable[[int], object] = lambda _samples: None,
 ) -> Network:
     """Start a training run in ``folder``, or resume it.
 
@@ -206,7 +207,9 @@ def train(
     workers
         Number of processes that draw samples. With 0, the training process draws them.
     report
-        Called after every entry of the history, for curves and progress.
+        Called after every entry of the history, for curves.
+    on_step
+        Called after every step with the number of samples so far, for progress.
 
     Returns
     -------
@@ -253,6 +256,7 @@ def train(
             totals.add(_step(run, batch.to(processes.device)))
             if not processes.is_main:
                 continue
+            on_step(run.position)
             done = run.position == config.samples
             if done or run.position % config.validate_every < config.batch_size:
                 entry = {"samples": float(run.position), **totals.means()}
@@ -367,6 +371,8 @@ def fingerprint(examples: Sequence[Example]) -> str:
         digest.update(repr((example.name, example.category, example.image.shape, example.image.dtype.str)).encode())
         digest.update(np.ascontiguousarray(example.image).data)
         digest.update(np.ascontiguousarray(example.labels).data)
+        if example.valid is not None:
+            digest.update(np.packbits(example.valid).data)
     return digest.hexdigest()
 
 

@@ -37,12 +37,15 @@ class PredictedMaps:
         True label image.
     loss
         Loss of the network's output, with the standard loss weights.
+    valid : NDArray[np.bool_] (H, W) or None
+        The annotated pixels. None for all.
     """
 
     category: str
     maps: NDArray[np.uint8]
     labels: NDArray[np.uint32]
     loss: float
+    valid: NDArray[np.bool_] | None = None
 
 
 def predict_examples(network: Predictor, examples: Sequence[Example]) -> list[PredictedMaps]:
@@ -66,8 +69,8 @@ def predict_examples(network: Predictor, examples: Sequence[Example]) -> list[Pr
 def _predict(network: Predictor, example: Example) -> PredictedMaps:
     height, width = example.labels.shape
     output = network.run(padded_image(example.image, network.stride)[None])[0, :, :height, :width]
-    loss = validation_loss(output, targets(example.labels))
-    return PredictedMaps(example.category, maps_of_output(output), example.labels, loss)
+    loss = validation_loss(output, targets(example.labels), example.valid)
+    return PredictedMaps(example.category, maps_of_output(output), example.labels, loss, example.valid)
 
 
 def padded_image(image: NDArray[Any], stride: int) -> NDArray[np.float32]:
@@ -107,7 +110,7 @@ def score_maps(predicted: Sequence[PredictedMaps], config: GroupConfig) -> Score
 
 
 def _score(predicted: PredictedMaps, config: GroupConfig) -> ImageScore:
-    return score_image(predicted.labels, group(predicted.maps, config).labels)
+    return score_image(predicted.labels, group(predicted.maps, config).labels, predicted.valid)
 
 
 # Candidate values of each setting. The most important settings come first.

@@ -17,7 +17,7 @@ SMOOTH_L1_BETA = 0.2
 """The parameter beta of the smooth L1 loss, in radii: it is quadratic for smaller errors."""
 
 
-def validation_loss(output: NDArray[np.float32], targets: Targets) -> float:
+def validation_loss(output: NDArray[np.float32], targets: Targets, valid: NDArray[np.bool_] | None = None) -> float:
     """Compute the loss of the network's output for an image.
 
     The components are those of `nucleus_unet.training.losses.losses`, with the standard loss weights.
@@ -28,6 +28,8 @@ def validation_loss(output: NDArray[np.float32], targets: Targets) -> float:
         Output of `nucleus_unet.inference.engine.Predictor.run`.
     targets
         Targets from `nucleus_unet.model.targets.targets`.
+    valid : NDArray[np.bool_] (H, W) or None
+        The pixels that count. None for all.
 
     Returns
     -------
@@ -37,6 +39,9 @@ def validation_loss(output: NDArray[np.float32], targets: Targets) -> float:
     foreground, heat, offset, diameter = targets
     size = np.clip(np.float32(REFERENCE_DIAMETER) / np.maximum(diameter, 1), *WEIGHT_BOUNDS)
     weight = np.where(foreground > 0, size, np.float32(1))
+    inside = foreground
+    if valid is not None:
+        weight, inside = weight * valid, foreground * valid
     counted = max(_sum(weight), 1)
     probability = 1 / (1 + np.exp(-np.maximum(output[0], -80)))
     overlap, both = _sum(probability * foreground * weight), _sum((probability + foreground) * weight)
@@ -50,7 +55,7 @@ def validation_loss(output: NDArray[np.float32], targets: Targets) -> float:
         _sum(_cross_entropy(output[0], foreground) * weight) / counted
         + DICE_WEIGHT * (1 - (2 * overlap + 1) / (both + 1))
         + HEAT_WEIGHT * _sum(heat_error * heat_weight) / max(_sum(heat_weight), 1)
-        + OFFSET_WEIGHT * _sum(smooth.sum(axis=0) * foreground * size) / max(_sum(foreground * size), 1)
+        + OFFSET_WEIGHT * _sum(smooth.sum(axis=0) * inside * size) / max(_sum(inside * size), 1)
     )
 
 

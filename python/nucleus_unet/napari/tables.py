@@ -1,0 +1,99 @@
+"""The table of a label image that somebody corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_unet import _core
+from nucleus_unet.io.selection import Selection
+from nucleus_unet.io.source import open_image
+from nucleus_unet.measures.channels import channel_planes, check_measurable
+from nucleus_unet.measures.image import measure_image
+from nucleus_unet.measures.settings import resolve_settings
+from nucleus_unet.napari.finding import Part, in_layer
+from nucleus_unet.preprocessing.normalisation import grey_values
+
+Table = dict[str, NDArray[Any]]
+
+
+def measure_again(
+    part: Part, labels: NDArray[np.uint32], options: Mapping[str, Any], before: Mapping[str, Any]
+) -> Table:
+    """Measure the nuclei of a label image that was corrected.
+
+    Parameters
+    ----------
+    part
+        What the labels were found in.
+    labels : NDArray[np.uint32]
+        Label image of the shape of ``part.placement``.
+    options
+        ``measure``, ``expand`` and ``neighbour_radius``, as `Segmenter.predict` takes them; others are passed over.
+    before
+        The table before the correction. A nucleus of the same area at the same place keeps its probability; that of
+        others is not known (NaN).
+
+    Returns
+    -------
+    dict
+        Columns as `nucleus_unet.napari.finding.Found` has them.
+    """
+    planes = part.planes()
+    tables = []
+    for plane, pixels in zip(planes, labels.reshape(len(planes), *part.region.shape), strict=True):
+        tables.append(in_layer(_measure(part, pixels, plane, options), part, plane, first=0))
+    table = {name: np.concatenate([each[name] for each in tables]) for name in tables[0]}
+    return _with_probabilities(table, before)
+
+
+def _measure(part: Part, labels: NDArray[np.uint32], plane: Mapping[str, Any], options: Mapping[str, Any]) -> Table:
+    numbered, present = _core.relabel_sequential(np.ascontiguousarray(labels))  # `present` begins with background
+    with open_image(part.window, axes=part.axes) as source:
+        selection = Selection(**{name: plane[name] for name in ("time", "z", "channel") if name in plane})
+        place = selection.places(source)[0]
+        image = source.read(selection.open(source, place))
+        grey, unit = grey_values(image, None)
+        _, area, box, centroid, intensity, _ = _core.measure(numbered, intensity=grey)
+        assert intensity is not None  # as an image was given
+        table: Table = {"label": present[1:], "row": centroid[:, 0], "column": centroid[:, 1]}
+        table |= dict(zip(("top", "left", "bottom", "right"), box.T, strict=True))
+        table |= {"area": area, "intensity": intensity * unit, "probability": np.full(len(area), np.nan, np.float32)}
+        settings = resolve_settings(
+            options.get("measure"), options.get("expand"), options.get("neighbour_radius", 100.0), None
+        )
+        if settings is not None:
+            channels = channel_planes(source, selection, place)
+            check_measurable(channels.values(), settings)
+            table |= measure_image(source, channels, image, numbered, settings)[0]
+    order = np.argsort(table["label"])
+    return {name: values[order] for name, values in table.items()}
+
+
+def _with_probabilities(table: Table, before: Mapping[str, Any]) -> Table:
+    if not {"label", "area", "row", "column", "probability"} <= set(before):
+        return table
+    known = {
+        (label, area, row, column): probability
+        for label, area, row, column, probability in zip(
+            *(np.asarray(before[name]).tolist() for name in ("label", "area", "row", "column", "probability")),
+            strict=True,
+        )
+    }
+    keys = zip(*(table[name].tolist() for name in ("label", "area", "row", "column")), strict=True)
+    return {**table, "probability": np.array([known.get(key, np.nan) for key in keys], np.float32)}
+
+
+def without(table: Mapping[str, Any], labels: NDArray[Any]) -> Table:
+    """Return a table without the rows of some labels, as those that were changed.
+
+    Examples
+    --------
+    >>> without({"label": np.array([1, 2, 3]), "area": np.array([5, 6, 7])}, np.array([2]))
+    {'label': array([1, 3]), 'area': array([5, 7])}
+    """
+    kept = ~np.isin(np.asarray(table["label"]), labels)
+    return {str(name): np.asarray(values)[kept] for name, values in table.items()}
