@@ -107,6 +107,10 @@ def folder_of_a_reader(tmp_path: Path) -> Path:
         (tmp_path / each).mkdir()
         shutil.copy(EXAMPLES / "images" / "fluorescence_small.png", tmp_path / each / "cells.png")
     shutil.copy(EXAMPLES / "images" / "fluorescence_small.png", tmp_path / "cells.png")
+    shutil.copytree(ROOT / "examples" / "marks", tmp_path / "marks")
+    (tmp_path / "smears").mkdir()
+    for path in (EXAMPLES / "images").glob("smear_*.png"):
+        shutil.copy(path, tmp_path / "smears")
     for each in ("cells.tif", "slide.svs"):
         tifffile.imwrite(tmp_path / each, picture)
     for each in ("truth.tif", "other-tool.tif"):
@@ -180,6 +184,8 @@ def test_every_command_is_shown() -> None:
         "calibrate",
         "evaluate",
         "compare",
+        "classify",
+        "score",
     }
 
 

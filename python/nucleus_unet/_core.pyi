@@ -365,6 +365,8 @@ def geojson_features(
     cells: list[bytes] | None = None,
     names: list[str] | None = None,
     values: NDArray[np.float64] | None = None,
+    classifications: list[str] | None = None,
+    classes: NDArray[np.int64] | None = None,
 ) -> list[bytes]:
     """Write outlines that `contours_wkb` made as the features of GeoJSON that QuPath reads as detections or cells.
 
@@ -382,6 +384,10 @@ def geojson_features(
         Of K further measurements, as JSON strings.
     values : (N, K) float64
         Further measurements, C-contiguous; they are written with six digits, and left out where they are not finite.
+    classifications
+        Of C classes, as JSON.
+    classes : (N,) int64
+        Class of each nucleus, 0 to C - 1. Without it, all are of the class ``Nucleus``.
 
     Returns
     -------

@@ -18,7 +18,7 @@ class BundleError(NucleusError, ValueError):
 
 
 class DataError(NucleusError, ValueError):
-    """A training set of no known layout, or a damaged file of a run."""
+    """A training set of no known layout, or a damaged file of a run, of marks or of a classifier."""
 
 
 class DownloadError(NucleusError, OSError):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
+from nucleus_unet.classifier.classes import CLASS, Classes
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.exports.data_frame import data_frame
 from nucleus_unet.io.paths import check_path
@@ -76,7 +77,9 @@ class Segmentation:
     cells : NDArray[np.uint32] (H, W) or None
         Label image of the cells around the nuclei, if ``expand`` was given. A cell has the label of its nucleus.
     measures
-        Columns of the table that ``measure`` asked for, by name.
+        Columns of the table that ``measure`` asked for, by name, and the probabilities of classes.
+    classes
+        The class of each nucleus, if ``classifier`` was given.
     """
 
     labels: NDArray[np.uint32]
@@ -88,6 +91,7 @@ class Segmentation:
     place: Place = Place()  # noqa: RUF009
     cells: NDArray[np.uint32] | None = field(default=None, repr=False)
     measures: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    classes: Classes | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.probabilities)
@@ -122,7 +126,8 @@ class Segmentation:
         step = max(1, -(-max(self.labels.shape) // _SHOWN))
         if not self.labels.size:
             return bytes(imagecodecs.png_encode(np.zeros((1, 1, 3), np.uint8)))
-        return bytes(imagecodecs.png_encode(overlay(self.image[::step, ::step], self.labels[::step, ::step])))
+        small = self.image[::step, ::step], self.labels[::step, ::step]
+        return bytes(imagecodecs.png_encode(overlay(*small, classes=self.classes)))
 
     @cached_property
     def table(self) -> dict[str, NDArray[Any]]:
@@ -130,7 +135,8 @@ class Segmentation:
 
         ``label``; ``row`` and ``column`` of the centroid; ``top``, ``left``, ``bottom``, ``right`` of the half-open
         bounding box; ``area`` in pixels; ``intensity``, the mean of the image over the nucleus (of the mean of the
-        channels, in colour); ``probability``, the mean foreground probability; and `measures`.
+        channels, in colour); ``probability``, the mean foreground probability; `measures`; and ``class``, the name of
+        the class, if ``classifier`` was given.
         """
         grey, unit = grey_values(self.image, self.plan.intensity_range)
         labels, area, box, centroid, intensity, _ = _core.measure(self.labels, intensity=grey)
@@ -147,6 +153,7 @@ class Segmentation:
             "intensity": intensity * unit,
             "probability": self.probabilities,
             **self.measures,
+            **({} if self.classes is None else {CLASS: self.classes.names}),
         }
 
     @property
@@ -260,14 +267,15 @@ class Segmentation:
     @cached_property
     def outlined(self) -> NucleusTable:
         """The table with the outline of every nucleus, as exports take it."""
-        from nucleus_unet.exports.nucleus_table import NucleusTable
+        from nucleus_unet.exports.nucleus_table import NUMBERS, NucleusTable
 
-        first = {name: column for name, column in self.table.items() if name not in self.measures}
+        first = {name: self.table[name] for name in NUMBERS}
         return NucleusTable(
             **first,
             outline=_core.contours_wkb(self.labels, (0, 0)),
             measures=self.measures,
             cell=None if self.cells is None else _core.contours_wkb(self.cells, (0, 0)),
+            classes=self.classes,
         )
 
     def save(self, path: Path | str, *, file_format: str | None = None) -> Path:

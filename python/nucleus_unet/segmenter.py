@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
-from nucleus_unet.batch.images import Image, segment_image, segment_images, segment_plane
+from nucleus_unet.batch.images import Image, segment_image, segment_images, segment_place
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.inference.planning import check_for_model, settings_of
@@ -206,9 +206,7 @@ class Segmenter:
             if out is not None or parsed.selection.several:
                 raise SettingsError("several planes are of one image: call predict for each image")
             return list(segment_images(self.bundle, self.engine, several, parsed))
-        if (out is not None or parsed.selection.several) and (parsed.measure or parsed.expand is not None):
-            raise SettingsError("measure, expand: expected one plane, got several; call predict for each plane")
-        segment = functools.partial(segment_plane, self.bundle, self.engine)
+        segment = functools.partial(segment_place, self.bundle, self.engine)
         if out is not None:
             from nucleus_unet.stacks.planes import write_planes
 

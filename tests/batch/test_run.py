@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from helpers.classifiers import threshold_classifier
 from helpers.commands import results_in
 from helpers.images import draw_discs
 from nucleus_unet.batch import run as run_module
@@ -139,6 +140,18 @@ def test_another_format_is_added_and_the_earlier_ones_stay(
     asked.names.clear()
     predict(segmenter, folder, out, formats=["geojson", "csv"])
     assert asked.names == []
+
+
+def test_a_run_with_measures_and_classes_is_resumed(
+    segmenter: Segmenter, folder: Path, out: Path, asked: Counting
+) -> None:
+    options: dict[str, Any] = {"measure": "shape,intensity", "classifier": threshold_classifier(), "formats": ["csv"]}
+    segmenter.predict_files(folder, out=out, **options)
+    again = segmenter.predict_files(folder, out=out, **options)
+    assert (again.resumed, len(asked.names)) == (3, 3)
+    other = threshold_classifier(limit=50.0)
+    with pytest.raises(SettingsError, match=r"other settings: classifier was [0-9a-f]{64}, now is [0-9a-f]{64}\."):
+        segmenter.predict_files(folder, out=out, **{**options, "classifier": other})
 
 
 def test_other_settings_are_refused_with_what_differs(segmenter: Segmenter, folder: Path, out: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from nucleus_unet import _core
 from nucleus_unet.exports.label_stack import write_challenge_frames, write_label_stack
-from nucleus_unet.exports.nucleus_table import NucleusTable
+from nucleus_unet.exports.nucleus_table import NucleusTable, empty_table
 from nucleus_unet.exports.stack_table import open_stack_table
 from nucleus_unet.segmenter import Segmenter
 
@@ -68,7 +68,7 @@ def test_both_tables_have_the_same_rows(tmp_path: Path, segmenter: Segmenter, di
     outlines = _core.contours_wkb(found.labels, (0, 0))
     nuclei = NucleusTable(**found.table, outline=outlines)
     for file_format in ("csv", "parquet"):
-        with open_stack_table(file_format, tmp_path / file_format, ("scene", "frame", "plane")) as table:
+        with open_stack_table(file_format, tmp_path / file_format, ("scene", "frame", "plane"), empty_table()) as table:
             for frame in (3, 7):
                 table.add({"scene": "a,b", "frame": frame, "plane": plane}, nuclei)
             table.add({"scene": "a,b", "frame": 9, "plane": plane}, nuclei[:0])
@@ -83,7 +83,7 @@ def test_both_tables_have_the_same_rows(tmp_path: Path, segmenter: Segmenter, di
 
 def test_a_table_without_nuclei_has_its_columns(tmp_path: Path) -> None:
     for file_format in ("csv", "parquet"):
-        with open_stack_table(file_format, tmp_path / file_format, ("scene", "frame", "plane")):
+        with open_stack_table(file_format, tmp_path / file_format, ("scene", "frame", "plane"), empty_table()):
             pass
     assert list(pd.read_parquet(tmp_path / "parquet").columns)[:4] == ["scene", "frame", "plane", "label"]
     assert len(pd.read_csv(tmp_path / "csv")) == 0

@@ -10,13 +10,15 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from nucleus_unet.classifier.check import check_fits
+from nucleus_unet.classifier.model import Classifier
 from nucleus_unet.errors import ImageError
 from nucleus_unet.inference.engine import Engine
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.inference.segment import segment
 from nucleus_unet.io.paths import check_path
 from nucleus_unet.io.selection import Place
-from nucleus_unet.io.source import open_image
+from nucleus_unet.io.source import ImageSource, open_image
 from nucleus_unet.measures.channels import channel_planes, check_measurable
 from nucleus_unet.measures.image import measure_image
 from nucleus_unet.measures.settings import resolve_settings
@@ -31,30 +33,55 @@ Image = NDArray[Any] | Path | str
 _TOGETHER = 2
 
 
-def segment_plane(
-    bundle: Bundle, engine: Engine, pixels: NDArray[Any], mpp: float | None, place: Place, options: PredictOptions
+def segment_place(
+    bundle: Bundle,
+    engine: Engine,
+    source: ImageSource,
+    place: Place,
+    options: PredictOptions,
+    pixels: NDArray[Any] | None = None,
 ) -> Segmentation:
-    """Find the nuclei of the pixels of a plane; see `nucleus_unet.Segmenter.predict`."""
-    found = segment(bundle, engine, pixels, options, mpp=mpp)
-    return Segmentation(found.labels, found.probabilities, found.plan, pixels, found.maps, options.mpp or mpp, place)
+    """Find, measure and classify the nuclei of a plane of an image; see `nucleus_unet.Segmenter.predict`.
+
+    Parameters
+    ----------
+    bundle, engine
+        The model, and what runs it.
+    source, place
+        The image, and where in it the plane lies.
+    options
+        As the user gave them.
+    pixels : NDArray[Any] (H, W) or (H, W, 3)
+        Of the plane, if they were read already.
+    """
+    plane = options.selection.open(source, place)
+    mpp = options.mpp or plane.mpp
+    settings = resolve_settings(options.measure, options.expand, options.neighbour_radius, mpp)
+    classifier = options.classifier if isinstance(options.classifier, Classifier) else None
+    channels = {}
+    if settings is not None:
+        channels = channel_planes(source, options.selection, place)
+        check_measurable(channels.values(), settings)
+        if classifier is not None:
+            check_fits(classifier, channels, settings, bundle.fingerprint)
+    pixels = source.read(plane) if pixels is None else pixels
+    found = segment(bundle, engine, pixels, options, mpp=plane.mpp)
+    result = Segmentation(found.labels, found.probabilities, found.plan, pixels, found.maps, mpp, place)
+    if settings is None:
+        return result
+    measures, cells = measure_image(source, channels, pixels, found.labels, settings)
+    result = dataclasses.replace(result, measures=measures, cells=cells)
+    if classifier is None:
+        return result
+    classes, probabilities = classifier.classify(result.table)
+    return dataclasses.replace(result, measures={**measures, **probabilities}, classes=classes)
 
 
 def segment_image(bundle: Bundle, engine: Engine, image: Image, options: PredictOptions) -> Segmentation:
     """Find the nuclei of the one plane of an image that the options choose."""
     image = check_path(image, "image") if isinstance(image, Path | str) else image
     with open_image(image, axes=options.axes, channel_axis=options.channel_axis) as source:
-        place = options.selection.places(source)[0]
-        plane = options.selection.open(source, place)
-        settings = resolve_settings(options.measure, options.expand, options.neighbour_radius, options.mpp or plane.mpp)
-        channels = {}
-        if settings is not None:
-            channels = channel_planes(source, options.selection, place)
-            check_measurable(channels.values(), settings)
-        found = segment_plane(bundle, engine, source.read(plane), plane.mpp, place, options)
-        if settings is None:
-            return found
-        measures, cells = measure_image(source, channels, found.image, found.labels, settings)
-    return dataclasses.replace(found, measures=measures, cells=cells)
+        return segment_place(bundle, engine, source, options.selection.places(source)[0], options)
 
 
 def segment_images(

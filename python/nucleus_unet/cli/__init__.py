@@ -18,6 +18,7 @@ from rich.logging import RichHandler
 from nucleus_unet import __version__
 from nucleus_unet.cli.answers import document, exit_code_of, tell_error
 from nucleus_unet.cli.calibrate import calibrate
+from nucleus_unet.cli.classify import classify
 from nucleus_unet.cli.compare import compare
 from nucleus_unet.cli.download import download
 from nucleus_unet.cli.evaluate import evaluate
@@ -26,6 +27,7 @@ from nucleus_unet.cli.export import export
 from nucleus_unet.cli.export_model import export_model
 from nucleus_unet.cli.info import info
 from nucleus_unet.cli.predict import predict
+from nucleus_unet.cli.score import score
 from nucleus_unet.cli.shared import console
 from nucleus_unet.cli.slide import slide
 from nucleus_unet.cli.train import train
@@ -44,6 +46,8 @@ for command in (
     train,
     tune,
     calibrate,
+    classify,
+    score,
     evaluate,
     compare,
     download,

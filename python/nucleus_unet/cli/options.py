@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -23,12 +23,18 @@ _TYPED: dict[str, Any] = {
     "measure": str | None,
     "expand": str | None,
     "neighbour_radius": str,
+    "classifier": Path | None,
 }
 
 
-def with_options(kind: type[ImageOptions]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add the options of ``kind`` to a command, which gets them as one argument, ``options``."""
-    offered = [each for each in dataclasses.fields(kind) if each.metadata["help"]]
+def with_options(
+    kind: type[ImageOptions], *, without: Sequence[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the options of ``kind`` to a command, which gets them as one argument, ``options``.
+
+    Options that ``without`` names are not offered.
+    """
+    offered = [each for each in dataclasses.fields(kind) if each.metadata["help"] and each.name not in without]
     types = get_type_hints(kind)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:

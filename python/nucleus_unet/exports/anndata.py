@@ -140,7 +140,9 @@ def to_anndata(
     pandas = require("pandas", "AnnData needs pandas", extra="anndata")
     matrix = to_matrix(table)
     rows = strings([str(label) for label in table["label"].tolist()])
-    obs = pandas.DataFrame({**matrix.rest, INSTANCE_KEY: table["label"].astype(np.int64)}, index=rows)
+    # The names of classes are the one column of text.
+    rest = {name: categories(each.tolist()) if each.dtype.kind == "U" else each for name, each in matrix.rest.items()}
+    obs = pandas.DataFrame({**rest, INSTANCE_KEY: table["label"].astype(np.int64)}, index=rows)
     described = {"part": categories(matrix.parts), "channel": categories(matrix.channels)}
     var = pandas.DataFrame(described, index=strings(matrix.variables))
     # The centre of the first pixel is (0.5, 0.5), as in the polygons.

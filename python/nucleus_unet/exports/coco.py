@@ -25,13 +25,17 @@ class CocoWriter:
         Height and width of the image in pixels.
     name
         The image's ``file_name``.
+    categories
+        Names of the categories, which are numbered from 1.
     """
 
-    def __init__(self, file: BinaryIO, *, shape: tuple[int, int], name: str) -> None:
+    def __init__(
+        self, file: BinaryIO, *, shape: tuple[int, int], name: str, categories: Sequence[str] = ("nucleus",)
+    ) -> None:
         self._file = file
         self._head = {
             "images": [{"id": 1, "file_name": name, "height": shape[0], "width": shape[1]}],
-            "categories": [{"id": 1, "name": "nucleus"}],
+            "categories": [{"id": number, "name": each} for number, each in enumerate(categories, start=1)],
         }
         self._count = 0
 
@@ -43,7 +47,15 @@ class CocoWriter:
         if error[0] is None:
             self._file.write(b"]}")
 
-    def add(self, polygons: Polygons, *, area: int, box: tuple[int, int, int, int], probability: float) -> None:
+    def add(
+        self,
+        polygons: Polygons,
+        *,
+        area: int,
+        box: tuple[int, int, int, int],
+        probability: float,
+        category: int = 1,
+    ) -> None:
         """Write one instance. Instances are numbered from 1.
 
         Parameters
@@ -56,13 +68,15 @@ class CocoWriter:
             First row and column, and the row and column after the last ones.
         probability
             Mean foreground probability, written as ``score``.
+        category
+            Number of its category.
         """
         self._count += 1
         top, left, bottom, right = box
         annotation = {
             "id": self._count,
             "image_id": 1,
-            "category_id": 1,
+            "category_id": category,
             "segmentation": [_one_ring(rings).ravel().tolist() for rings in polygons],
             "area": area,
             "bbox": [left, top, right - left, bottom - top],

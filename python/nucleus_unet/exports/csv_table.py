@@ -40,9 +40,9 @@ class TableCsvWriter:
         if not self._started:
             self._writer.writerow(columns)
             self._started = True
-        self._writer.writerows(zip(*map(_cells, columns.values()), strict=True))
+        self._writer.writerows(zip(*map(csv_cells, columns.values()), strict=True))
 
 
-def _cells(column: NDArray[Any]) -> list[Any]:
+def csv_cells(column: NDArray[Any]) -> list[Any]:
     """Return values as CSV has them: what is not a number is left empty."""
     return [None if value != value else value for value in column.tolist()]

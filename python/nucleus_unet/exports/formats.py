@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.classifier.classes import ClassKind
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.exports.anndata import is_annotated_zarr, require_anndata, to_anndata, write_anndata_zarr, write_h5ad
 from nucleus_unet.exports.coco import CocoWriter
@@ -79,7 +80,7 @@ def save(
     if chosen == "tif":
         write_label_tiff(path, labels, mpp=mpp)
     elif chosen == "png":
-        write_overlay_png(path, image, labels)
+        write_overlay_png(path, image, labels, table.classes)
     elif chosen in ZARR_VERSIONS:
         write_label_zarr(path, pyramid(labels), version=ZARR_VERSIONS[chosen], mpp=mpp)
     elif chosen == "spatialdata":
@@ -88,7 +89,8 @@ def save(
         write_anndata(path, to_anndata(table.numbers(), mpp=mpp, name=stem(path), image=image), chosen)
     else:
         height, width = labels.shape
-        with open_table_file(chosen, path, shape=(height, width), name=stem(path)) as add:
+        kinds = () if table.classes is None else table.classes.kinds
+        with open_table_file(chosen, path, shape=(height, width), name=stem(path), kinds=kinds) as add:
             add(table)
 
 
@@ -132,7 +134,9 @@ def check_extras(formats: Sequence[str]) -> None:
 
 
 @contextmanager
-def open_table_file(chosen: str, path: Path, *, shape: tuple[int, int], name: str) -> Iterator[Add]:
+def open_table_file(
+    chosen: str, path: Path, *, shape: tuple[int, int], name: str, kinds: Sequence[ClassKind] = ()
+) -> Iterator[Add]:
     """Open a file of one of `TABLE_FORMATS` for writing; yield what adds nuclei. The file appears at the end.
 
     Parameters
@@ -145,6 +149,8 @@ def open_table_file(chosen: str, path: Path, *, shape: tuple[int, int], name: st
         Height and width of the image.
     name
         Name of the image in the file, where the format has one.
+    kinds
+        The classes of the nuclei, if they have any.
     """
     if chosen == "geojson":
         with open_collection(path) as collection:
@@ -158,7 +164,8 @@ def open_table_file(chosen: str, path: Path, *, shape: tuple[int, int], name: st
             with TableWriter(file) as parquet:
                 yield parquet.add
         elif chosen == "coco":
-            with CocoWriter(file, shape=shape, name=name) as coco:
+            categories = [kind.name for kind in kinds] or ["nucleus"]
+            with CocoWriter(file, shape=shape, name=name, categories=categories) as coco:
                 yield lambda nuclei: _add_to_coco(coco, nuclei)
         elif chosen == "roi":
             with RoiSetWriter(file) as rois:
@@ -179,9 +186,10 @@ def _add_to_rle(rle: RleCsvWriter, nuclei: NucleusTable) -> None:
 
 
 def _add_to_coco(coco: CocoWriter, nuclei: NucleusTable) -> None:
-    for each, polygons in zip(nuclei.nuclei(), decode_outlines(nuclei.outline), strict=True):
+    index = np.zeros(len(nuclei), np.int64) if nuclei.classes is None else nuclei.classes.index
+    for each, polygons, place in zip(nuclei.nuclei(), decode_outlines(nuclei.outline), index.tolist(), strict=True):
         box = each.top, each.left, each.bottom, each.right
-        coco.add(polygons, area=each.area, box=box, probability=each.probability)
+        coco.add(polygons, area=each.area, box=box, probability=each.probability, category=place + 1)
 
 
 def pyramid(labels: NDArray[np.uint32], coarsest: int = 1024) -> list[NDArray[np.uint32]]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
+from nucleus_unet.classifier.classes import Classes
 from nucleus_unet.exports.nucleus_table import NucleusTable
 from nucleus_unet.io.atomic import write_atomically, written_atomically
 
@@ -49,6 +50,8 @@ def table_features(nuclei: NucleusTable) -> list[bytes]:
     values = np.zeros((len(nuclei), len(names)))
     for place, column in enumerate(nuclei.measures.values()):
         values[:, place] = column
+    classes = nuclei.classes
+    classified = {} if classes is None else {"classes": classes.index, "classifications": _classifications(classes)}
     return _core.geojson_features(
         nuclei.outline,
         area=nuclei.area,
@@ -58,7 +61,13 @@ def table_features(nuclei: NucleusTable) -> list[bytes]:
         cells=nuclei.cell,
         names=[json.dumps(name, ensure_ascii=False) for name in names],
         values=values,
+        **classified,  # type: ignore[arg-type]
     )
+
+
+def _classifications(classes: Classes) -> list[str]:
+    """Return the classes as QuPath has them, in JSON."""
+    return [json.dumps({"name": kind.name, "color": list(kind.colour)}, ensure_ascii=False) for kind in classes.kinds]
 
 
 def features(

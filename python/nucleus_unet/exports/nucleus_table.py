@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.classifier.classes import CLASS, Classes
+
 
 class Nucleus(NamedTuple):
     """One nucleus: a row of `nucleus_unet.Segmentation.table`, and the outline.
@@ -55,6 +57,8 @@ class NucleusTable:
         Further columns by name, of float64 or int64.
     cell
         Outlines of the cells around the nuclei, in the form of ``outline``. None if there are no cells.
+    classes
+        The classes of the nuclei. None if they have none.
     """
 
     label: NDArray[np.uint32]
@@ -70,6 +74,7 @@ class NucleusTable:
     outline: list[bytes]
     measures: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     cell: list[bytes] | None = None
+    classes: Classes | None = None
 
     def __len__(self) -> int:
         return len(self.outline)
@@ -84,8 +89,9 @@ class NucleusTable:
         )
 
     def numbers(self) -> dict[str, NDArray[Any]]:
-        """Return all columns but the outlines, by name."""
-        return {**{name: getattr(self, name) for name in NUMBERS}, **self.measures}
+        """Return all columns but the outlines, by name; last the names of the classes, if there are any."""
+        numbers = {**{name: getattr(self, name) for name in NUMBERS}, **self.measures}
+        return numbers if self.classes is None else {**numbers, CLASS: self.classes.names}
 
     def nuclei(self) -> Iterator[Nucleus]:
         """Yield the nuclei one by one, without further measures."""
@@ -100,6 +106,7 @@ class NucleusTable:
             outline=choose(self.outline),
             measures={name: choose(column) for name, column in self.measures.items()},
             cell=None if self.cell is None else choose(self.cell),
+            classes=None if self.classes is None else self.classes.chosen(choose),
         )
 
 
@@ -111,12 +118,14 @@ def concatenate_tables(parts: Sequence[NucleusTable]) -> NucleusTable:
     """Return one table with the nuclei of all parts, in order. The parts have the same columns, or no nuclei."""
     kept = [part for part in parts if len(part)] or parts[:1]
     cells = [part.cell for part in kept if part.cell is not None]
+    classes = [part.classes for part in kept if part.classes is not None]
     numbers: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in kept]) for name in NUMBERS}
     return NucleusTable(
         **numbers,
         outline=[outline for part in kept for outline in part.outline],
         measures={name: np.concatenate([part.measures[name] for part in kept]) for name in kept[0].measures},
         cell=[outline for part in cells for outline in part] if cells else None,
+        classes=Classes(classes[0].kinds, np.concatenate([each.index for each in classes])) if classes else None,
     )
 
 

@@ -9,6 +9,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.classifier.classes import Classes
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.io.marks import mark_png
@@ -17,15 +18,21 @@ from nucleus_unet.preprocessing.levels import normalise_image
 _OUTLINE = (255, 200, 0)
 
 
-def write_overlay_png(path: Path, image: NDArray[Any], labels: NDArray[np.uint32]) -> None:
+def write_overlay_png(
+    path: Path, image: NDArray[Any], labels: NDArray[np.uint32], classes: Classes | None = None
+) -> None:
     """Write the `overlay` of an image as a PNG. Raise `SettingsError` if the image has no pixels."""
     if not labels.size:
         raise SettingsError(f"{path}: an image without pixels has no picture; choose another format")
-    write_atomically(path, mark_png(bytes(imagecodecs.png_encode(overlay(image, labels)))))
+    write_atomically(path, mark_png(bytes(imagecodecs.png_encode(overlay(image, labels, classes=classes)))))
 
 
 def overlay(
-    image: NDArray[Any], labels: NDArray[np.uint32], *, colour: tuple[int, int, int] = _OUTLINE
+    image: NDArray[Any],
+    labels: NDArray[np.uint32],
+    *,
+    colour: tuple[int, int, int] = _OUTLINE,
+    classes: Classes | None = None,
 ) -> NDArray[np.uint8]:
     """Draw the inner outline of every nucleus on an image.
 
@@ -37,6 +44,8 @@ def overlay(
         Label image, 0 background.
     colour
         Red, green and blue, 0 to 255.
+    classes
+        Of the nuclei 1 to N, which are drawn in the colours of their classes.
 
     Returns
     -------
@@ -44,7 +53,12 @@ def overlay(
         The overlay in RGB.
     """
     canvas = to_display_rgb(image)
-    canvas[inner_boundaries(labels)] = colour
+    edge = inner_boundaries(labels)
+    if classes is None:
+        canvas[edge] = colour
+    else:
+        colours = np.array([kind.colour for kind in classes.kinds], np.uint8)[classes.index]
+        canvas[edge] = colours[labels[edge] - 1]
     return canvas
 
 

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from nucleus_unet import _core
+from nucleus_unet.classifier.classes import CLASS, Classes, ClassKind, kinds_from_text, kinds_to_text
 from nucleus_unet.errors import DataError
 from nucleus_unet.exports.nucleus_table import NUMBERS, NucleusTable, concatenate_tables, empty_table
 from nucleus_unet.extras import require
@@ -20,6 +21,8 @@ _GROUP_ROWS = 2**14
 _GEOMETRY_TYPES = {3: "Polygon", 6: "MultiPolygon"}
 # Columns of outlines: of nuclei, and of cells if there are any.
 _OUTLINES = ("geometry", "cell_geometry")
+KINDS_NOTE = "classes"
+"""Name of the metadata that tell the classes of the nuclei."""
 # Larger than any coordinate of a slide.
 _MAX_COORDINATE = 2**31
 
@@ -43,6 +46,7 @@ class TableWriter:
         self._writer: Any = None
         self._pending: list[NucleusTable] = []
         self._geometry = GeometryMetadata()
+        self._kinds: Sequence[ClassKind] | None = None
 
     def __enter__(self) -> TableWriter:
         return self
@@ -50,7 +54,8 @@ class TableWriter:
     def __exit__(self, *error: object) -> None:
         if error[0] is None:
             self._write(concatenate_tables([*self._pending, empty_table()]))
-            self._writer.add_key_value_metadata({**self._geometry.to_parquet(), **self._notes})
+            kinds = {} if self._kinds is None else {KINDS_NOTE: kinds_to_text(self._kinds)}
+            self._writer.add_key_value_metadata({**self._geometry.to_parquet(), **kinds, **self._notes})
         if self._writer is not None:
             self._writer.close()
 
@@ -68,6 +73,7 @@ class TableWriter:
     def _write(self, group: NucleusTable) -> None:
         if self._writer is None:
             self._schema = nucleus_schema(self._arrow, group)
+            self._kinds = None if group.classes is None else group.classes.kinds
             self._writer = self._arrow.parquet.ParquetWriter(
                 self._file, self._schema, compression="zstd", write_page_checksum=True
             )
@@ -110,6 +116,9 @@ class GeometryMetadata:
 
 def to_arrow(arrow: Any, values: Sequence[Any], column_type: Any) -> Any:
     """Return a pyarrow array, made from buffers: `pyarrow.array` would import pandas if it is installed."""
+    if column_type == arrow.string():
+        values, column_type = [str(value).encode() for value in values], arrow.binary()
+        return to_arrow(arrow, values, column_type).cast(arrow.string())
     if column_type == arrow.binary():
         ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
         parts = [arrow.py_buffer(ends), arrow.py_buffer(b"".join(values))]
@@ -130,9 +139,10 @@ def read_table(path: Path) -> Iterator[NucleusTable]:
     try:
         with arrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
             _check_schema(file.schema_arrow, arrow)
+            kinds = _kinds_of(file.metadata.metadata or {})
             for number in range(file.num_row_groups):
                 try:
-                    group = _parse_group(file.read_row_group(number))
+                    group = _parse_group(file.read_row_group(number), kinds)
                 except ValueError as error:
                     raise ValueError(f"row group {number}, {error}") from error
                 yield group
@@ -152,6 +162,25 @@ def read_notes(path: Path) -> dict[str, str]:
     """
     metadata = _metadata(path).metadata or {}
     return {key.decode(): value.decode(errors="replace") for key, value in metadata.items()}
+
+
+def read_kinds(path: Path) -> tuple[ClassKind, ...]:
+    """Return the classes of the nuclei of a table; none if they have none.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged.
+    """
+    try:
+        return _kinds_of({name.encode(): text.encode() for name, text in read_notes(path).items()}) or ()
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: delete it, then repeat the same run ({error})") from error
+
+
+def _kinds_of(metadata: Mapping[bytes, bytes]) -> tuple[ClassKind, ...] | None:
+    text = metadata.get(KINDS_NOTE.encode())
+    return None if text is None else kinds_from_text(text.decode(errors="replace"))
 
 
 def count_groups(path: Path) -> int:
@@ -177,6 +206,8 @@ def nucleus_schema(arrow: Any, table: NucleusTable) -> Any:
     """Return the columns of a table: numbers, further measures, outlines of nuclei, and of cells if there are any."""
     columns = _first_columns(arrow)
     columns |= {name: arrow.from_numpy_dtype(column.dtype) for name, column in table.measures.items()}
+    if table.classes is not None:
+        columns[CLASS] = arrow.string()
     columns["geometry"] = arrow.binary()
     if table.cell is not None:
         columns["cell_geometry"] = arrow.binary()
@@ -188,13 +219,14 @@ def _check_schema(schema: Any, arrow: Any) -> None:
     found = dict(zip(schema.names, schema.types, strict=True))
     outlines = [name for name in found if name in _OUTLINES]
     first = _first_columns(arrow)
-    measures = [kind for name, kind in found.items() if name not in {*first, *outlines}]
+    measures = [kind for name, kind in found.items() if name not in {*first, *outlines, CLASS}]
     if (
         list(found)[: len(first)] != list(first)
         or any(found[name] != kind for name, kind in first.items())
         or outlines not in (["geometry"], ["geometry", "cell_geometry"])
         or any(found[name] != arrow.binary() for name in outlines)
         or any(kind not in (arrow.float64(), arrow.int64()) for kind in measures)
+        or found.get(CLASS, arrow.string()) != arrow.string()
     ):
         raise ValueError("it has other columns than a table of nuclei")
 
@@ -205,12 +237,12 @@ def _first_columns(arrow: Any) -> dict[str, Any]:
     return {"label": arrow.uint32(), **types, "intensity": arrow.float64(), "probability": arrow.float32()}
 
 
-def _parse_group(group: Any) -> NucleusTable:
+def _parse_group(group: Any, kinds: tuple[ClassKind, ...] | None) -> NucleusTable:
     """Return the rows of a group. Raise `ValueError` if a value is missing or impossible."""
     if any(column.null_count for column in group.columns):
         raise ValueError("a value is missing")
     columns = dict(zip(group.column_names, group.columns, strict=True))
-    numbers = {name: column.to_numpy() for name, column in columns.items() if name not in _OUTLINES}
+    numbers = {name: column.to_numpy() for name, column in columns.items() if name not in (*_OUTLINES, CLASS)}
     cells = columns["cell_geometry"].to_pylist() if "cell_geometry" in columns else None
     first: dict[str, Any] = {name: numbers.pop(name) for name in NUMBERS}
     nuclei = NucleusTable(
@@ -218,6 +250,7 @@ def _parse_group(group: Any) -> NucleusTable:
         outline=columns["geometry"].to_pylist(),
         measures=numbers,
         cell=cells,
+        classes=_parse_classes(columns.get(CLASS), kinds),
     )
     _core.check_outlines(nuclei.outline)
     _core.check_outlines(nuclei.cell or [])
@@ -227,6 +260,18 @@ def _parse_group(group: Any) -> NucleusTable:
         area, probability = nuclei.area[row], nuclei.probability[row]
         raise ValueError(f"row {row}: area {area} and probability {probability} are impossible")
     return nuclei
+
+
+def _parse_classes(names: Any, kinds: tuple[ClassKind, ...] | None) -> Classes | None:
+    if names is None or kinds is None:
+        if names is not kinds:
+            raise ValueError("the classes of the nuclei are not told")
+        return None
+    places = {kind.name: place for place, kind in enumerate(kinds)}
+    try:
+        return Classes(kinds, np.array([places[name] for name in names.to_pylist()], np.int64))
+    except KeyError as error:
+        raise ValueError(f"{error} is none of the classes") from error
 
 
 def pyarrow() -> Any:

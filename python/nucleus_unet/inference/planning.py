@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import math
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.classifier.model import Classifier
 from nucleus_unet.inference.engine import Engine, Identity
 from nucleus_unet.inference.scale_search import ScaleSearch, find_scale
 from nucleus_unet.model.bundle import Bundle, BundleConfig
@@ -195,4 +197,9 @@ def settings_of(bundle: Bundle, identity: Identity, options: ImageOptions) -> di
     left_out = _NOT_SETTINGS + (_SIZES if identity.exact else ())
     chosen = {name: value for name, value in options.keywords().items() if name not in left_out}
     engine = {name: value for name, value in dataclasses.asdict(identity).items() if name != "exact"}
-    return {"model": bundle.config.name, "fingerprint": bundle.fingerprint, **engine, **chosen}
+    if isinstance(options.classifier, Classifier):
+        chosen["classifier"] = options.classifier.fingerprint
+    settings = {"model": bundle.config.name, "fingerprint": bundle.fingerprint, **engine, **chosen}
+    # As a record has them when it is read again: a tuple would differ from the list that it becomes.
+    plain: dict[str, Any] = json.loads(json.dumps(settings))
+    return plain

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from nucleus_unet.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from nucleus_unet.measures.stains import h_score, positive_share, stain_densities
+    from nucleus_unet.measures.stains import StainScore, h_score, positive_share, stain_densities, stain_score
 
-__all__ = ["h_score", "positive_share", "stain_densities"]
+__all__ = ["StainScore", "h_score", "positive_share", "stain_densities", "stain_score"]
 
 __getattr__, __dir__ = lazy_names(__name__, dict.fromkeys(__all__, "nucleus_unet.measures.stains"))

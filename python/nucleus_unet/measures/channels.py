@@ -63,6 +63,16 @@ def channel_planes(source: ImageSource, selection: Selection, place: Place, *, l
     return planes
 
 
+def other_pixels(
+    source: ImageSource, selection: Selection, place: Place, settings: MeasureSettings | None
+) -> Iterator[NDArray[Any]]:
+    """Yield the pixels of a place that its measures depend on, beside those that are segmented."""
+    if settings is not None and settings.needs_pixels:
+        planes = channel_planes(source, selection, place)
+        if len(planes) > 1:
+            yield from map(source.read, planes.values())
+
+
 def check_measurable(planes: Iterable[Plane], settings: MeasureSettings) -> None:
     """Check before long work that channels and packages allow what is to be measured.
 

@@ -7,13 +7,14 @@ whole image. `measure_neighbours` needs the centroids of the whole image or slid
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
+from nucleus_unet.io.plane import Plane
 from nucleus_unet.measures.channels import column_names
 from nucleus_unet.measures.intensities import Columns, measure_intensities
 from nucleus_unet.measures.settings import MeasureSettings
@@ -81,6 +82,24 @@ def measure_region(
             for stain, density in stain_densities(pixels).items():
                 columns |= measure_intensities(stain, density, parts, present, cell_boxes)
     return MeasuredRegion(present, columns, cells)
+
+
+def measured_columns(planes: Mapping[str, Plane], settings: MeasureSettings) -> list[str]:
+    """Return the names of the columns that measures of channels have, without reading a pixel.
+
+    Parameters
+    ----------
+    planes
+        Channels by name, from `nucleus_unet.measures.channels.channel_planes`.
+    settings
+        What is measured.
+    """
+    nothing = np.zeros((1, 1), np.uint32)
+    blank = {
+        name: np.zeros((1, 1) if plane.channels is None else (1, 1, 3), plane.dtype) for name, plane in planes.items()
+    }
+    columns = measure_region(nothing, blank.items(), settings).columns
+    return [*columns, *measure_neighbours(np.zeros((0, 2)), settings)]
 
 
 def rings_of(cells: NDArray[np.uint32], labels: NDArray[np.uint32]) -> NDArray[np.uint32]:

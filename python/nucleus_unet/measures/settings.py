@@ -22,6 +22,9 @@ GROUPS = {
 BACKGROUND_REACH = 10
 """Pixels around the box of a cell in which its background is measured."""
 
+NEIGHBOUR_RADIUS = 100.0
+"""Pixels within which nuclei are neighbours, unless options say otherwise."""
+
 # Parts of slides that are read around nuclei grow with it.
 _MOST_EXPANSION = 1000
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -99,6 +99,47 @@ def h_score(density: ArrayLike, thresholds: Sequence[float] = (0.2, 0.4, 0.6)) -
     if len(limits) != 3 or sorted(set(limits)) != limits:
         raise SettingsError(f"thresholds: expected three ascending numbers, got {thresholds!r}")
     return 100 * sum(positive_share(density, limit) for limit in limits)
+
+
+class StainScore(NamedTuple):
+    """The scores of the nuclei of an image.
+
+    Attributes
+    ----------
+    nuclei
+        Number of nuclei that have a density.
+    positive_share
+        From `positive_share`.
+    h_score
+        From `h_score`.
+    """
+
+    nuclei: int
+    positive_share: float
+    h_score: float
+
+
+def stain_score(
+    density: ArrayLike, *, thresholds: Sequence[float] = (0.2, 0.4, 0.6), positive: float | None = None
+) -> StainScore:
+    """Return both scores of nuclei.
+
+    Parameters
+    ----------
+    density
+        One value for each nucleus, such as the column ``nucleus_dab_mean``.
+    thresholds
+        See `h_score`.
+    positive
+        See `positive_share`. The first threshold by default.
+
+    Examples
+    --------
+    >>> stain_score([0.1, 0.3, 0.5, 0.7])
+    StainScore(nuclei=4, positive_share=0.75, h_score=150.0)
+    """
+    share = positive_share(density, thresholds[0] if positive is None else positive)
+    return StainScore(len(_known(density)), share, h_score(density, thresholds))
 
 
 def _known(density: ArrayLike) -> NDArray[np.float64]:

@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, TypedDict, TypeVar
 
+from nucleus_unet.classifier.file import check_classifier
+from nucleus_unet.classifier.model import Classifier
 from nucleus_unet.io.projections import PROJECTIONS
 from nucleus_unet.io.selection import Combine, Selection, check_channels, check_places
-from nucleus_unet.measures.settings import GROUPS, parse_groups
+from nucleus_unet.measures.settings import GROUPS, NEIGHBOUR_RADIUS, parse_groups
 from nucleus_unet.options.checks import (
     Check,
     anything,
@@ -103,6 +105,10 @@ class ImageOptions:
         not overlap: a pixel belongs to the nearest nucleus. Rings are cells without their nuclei.
     neighbour_radius : float or str
         Distance between centroids within which nuclei are neighbours, in pixels, or with a unit, such as ``"50 um"``.
+    classifier : path or Classifier, optional
+        Gives each nucleus a class: the table gets the columns ``class`` and ``class_probability_NAME``. A classifier
+        that `nucleus_unet.classification.train_classifier` or ``nucleus-unet classify`` made, or the path of its file.
+        It knows which measures, cells and neighbours it needs, and the table gets these, too.
     tile : int, optional
         Largest side in pixels of what one network call sees. Memory grows with its square. The default suits the
         device. On x86-64 processors with AVX2 the labels do not depend on it. On other hardware the plan names it.
@@ -150,7 +156,10 @@ class ImageOptions:
         None, length, 'Make cells: distance that they reach beyond the nuclei, in pixels or such as "4 um".'
     )
     neighbour_radius: float | str = _option(
-        100.0, length, 'Distance within which nuclei are neighbours, in pixels or such as "50 um".'
+        NEIGHBOUR_RADIUS, length, 'Distance within which nuclei are neighbours, in pixels or such as "50 um".'
+    )
+    classifier: Path | str | Classifier | None = _option(  # noqa: RUF009
+        None, check_classifier, "File of a classifier of nuclei, which `nucleus-unet classify` makes."
     )
     tile: int | None = _option(None, whole_number(1), "Largest side of a tile in pixels; the default suits the device.")
     progress: Show = _option(False, show)  # noqa: RUF009
@@ -161,6 +170,10 @@ class ImageOptions:
             value = getattr(self, each.name)
             if value is not None or each.default is not None:
                 object.__setattr__(self, each.name, each.metadata["check"](each.name, value))
+        if isinstance(self.classifier, Classifier):
+            needed = self.classifier.options(self.measure, self.expand, self.neighbour_radius)
+            for name, value in needed.items():
+                object.__setattr__(self, name, value)
 
     @property
     def selection(self) -> Selection:
@@ -241,6 +254,7 @@ class _CommonKeywords(TypedDict, total=False):
     measure: str | Sequence[str] | None
     expand: float | str | None
     neighbour_radius: float | str
+    classifier: Path | str | Classifier | None
     tile: int | None
     progress: Show
     cancel: threading.Event | None

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from nucleus_unet.classifier.classes import ClassKind
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.exports.formats import Add, check_extras, open_table_file
 from nucleus_unet.exports.names import (
@@ -24,7 +25,7 @@ from nucleus_unet.exports.names import (
 )
 from nucleus_unet.exports.nucleus_table import NucleusTable
 from nucleus_unet.exports.ome_zarr import tiff_levels, write_label_zarr
-from nucleus_unet.exports.parquet import pyarrow, read_table
+from nucleus_unet.exports.parquet import pyarrow, read_kinds, read_table
 from nucleus_unet.io.atomic import check_output_folder, read_json, written_atomically
 from nucleus_unet.slides.annotated import write_annotated
 from nucleus_unet.slides.plan import PLAN
@@ -86,7 +87,8 @@ def export_slide(
     name = name or folder.resolve().name
     if tables := [each for each in formats if each in TABLE_FORMATS and each not in _COPIED]:
         groups = _track_nuclei(read_table(folder / TABLE), track("nuclei")(range(count)), folder / TABLE)
-        written += _write_tables(groups, out, tables, plan, name)
+        kinds = read_kinds(folder / TABLE)
+        written += _write_tables(groups, out, tables, plan, name, kinds)
     for chosen in formats:
         if chosen in ANNOTATED_FORMATS:
             written.append(out / f"nuclei{FORMATS[chosen].suffixes[0]}")
@@ -118,7 +120,8 @@ def save_slide(folder: Path, path: Path) -> Path:
         check_extras([chosen])
         write_annotated(folder, path, groups, chosen=chosen, mpp=plan["mpp"], name=stem(path))
         return path
-    with open_table_file(chosen, path, shape=(plan["height"], plan["width"]), name=stem(path)) as add:
+    shape, kinds = (plan["height"], plan["width"]), read_kinds(folder / TABLE)
+    with open_table_file(chosen, path, shape=shape, name=stem(path), kinds=kinds) as add:
         for group in groups:
             add(group)
     return path
@@ -171,7 +174,12 @@ def _wrong_count(path: Path) -> DataError:
 
 
 def _write_tables(
-    groups: Iterable[NucleusTable], out: Path, formats: Sequence[str], plan: dict[str, Any], name: str
+    groups: Iterable[NucleusTable],
+    out: Path,
+    formats: Sequence[str],
+    plan: dict[str, Any],
+    name: str,
+    kinds: Sequence[ClassKind],
 ) -> list[Path]:
     """Write the formats that are made nucleus by nucleus, all in one pass."""
     written: list[Path] = []
@@ -185,7 +193,8 @@ def _write_tables(
             else:
                 written.append(out / f"nuclei{FORMATS[chosen].suffixes[0]}")
                 shape = plan["height"], plan["width"]
-                adders.append(stack.enter_context(open_table_file(chosen, written[-1], shape=shape, name=name)))
+                file = open_table_file(chosen, written[-1], shape=shape, name=name, kinds=kinds)
+                adders.append(stack.enter_context(file))
         for group in groups:
             for add in adders:
                 add(group)

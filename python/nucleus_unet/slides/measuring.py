@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
+from nucleus_unet.classifier.model import PREFIX, Classifier
 from nucleus_unet.exports.nucleus_table import NucleusTable, empty_table
 from nucleus_unet.exports.parquet import TableWriter, count_groups, read_notes, read_table
 from nucleus_unet.io.atomic import written_atomically
@@ -35,13 +36,21 @@ from nucleus_unet.slides.writers.results import LABELS, TABLE, list_outlines
 # Nuclei whose boxes begin in one square of this side, in pixels, are measured together.
 _SIDE = 1024
 
+CLASSIFIER_NOTE = "classifier"
+"""Name of the note of a table that holds the fingerprint of the classifier."""
+
 Columns = dict[str, NDArray[Any]]
 
 
 def measure_slide(
-    folder: Path, channels: Mapping[str, Plane], settings: MeasureSettings, *, progress: Progress
+    folder: Path,
+    channels: Mapping[str, Plane],
+    settings: MeasureSettings,
+    classifier: Classifier | None,
+    *,
+    progress: Progress,
 ) -> None:
-    """Add measures, and outlines of cells, to the table and the outlines of a finished run.
+    """Add measures, classes, and outlines of cells, to the table and the outlines of a finished run.
 
     A run that has these measures is left as it is. An interrupted call leaves the results without measures or with all.
 
@@ -53,13 +62,18 @@ def measure_slide(
         Channels of the slide by name, from `nucleus_unet.measures.channels.channel_planes`.
     settings
         What is measured.
+    classifier
+        Gives each nucleus a class, if there is one.
     progress
         How the call reports, and how it is cancelled.
     """
     notes = {"measures": json.dumps({**settings.to_json(), "channels": list(channels)}, sort_keys=True)}
+    if classifier is not None:
+        notes[CLASSIFIER_NOTE] = classifier.fingerprint
     with lock_run(folder):
         table = folder / TABLE
-        if read_notes(table).get("measures") == notes["measures"]:
+        saved = read_notes(table)
+        if all(saved.get(name) == notes.get(name) for name in ("measures", CLASSIFIER_NOTE)):
             return
         neighbours = NeighbourWindow(read_table(table), settings)
         with ExitStack() as stack:
@@ -73,9 +87,48 @@ def measure_slide(
                 measured = _measure_group(group, labels, channels, settings, progress)
                 measures = {**measured.measures, **neighbours.measure(group)}
                 measured = dataclasses.replace(measured, measures=measures)
+                if classifier is not None:
+                    measured = classify_table(classifier, measured)
                 writer.add(measured)
                 outlines.add(measured)
         list_outlines(folder, outlines.paths)
+
+
+def classify_slide(folder: Path, classifier: Classifier) -> None:
+    """Add classes to the table and the outlines of a finished run that is measured.
+
+    An interrupted call leaves the results with their former classes, or with the new ones.
+
+    Raises
+    ------
+    SettingsError
+        If the table lacks a column that the classifier needs.
+    """
+    with lock_run(folder):
+        table = folder / TABLE
+        with ExitStack() as stack:
+            # The table is renamed last. It tells which classifier gave the classes.
+            file = stack.enter_context(written_atomically(table))
+            outlines = stack.enter_context(OutlineWriter(folder, compressed=True))
+            writer = stack.enter_context(TableWriter(file, notes=classified_notes(table, classifier)))
+            for group in read_table(table):
+                classified = classify_table(classifier, group)
+                writer.add(classified)
+                outlines.add(classified)
+        list_outlines(folder, outlines.paths)
+
+
+def classified_notes(table: Path, classifier: Classifier) -> dict[str, str]:
+    """Return the notes of a table as they are with the classes of a classifier."""
+    notes = {name: text for name, text in read_notes(table).items() if name == "measures"}
+    return {**notes, CLASSIFIER_NOTE: classifier.fingerprint}
+
+
+def classify_table(classifier: Classifier, nuclei: NucleusTable) -> NucleusTable:
+    """Return nuclei with their classes, in place of earlier ones."""
+    measures = {name: values for name, values in nuclei.measures.items() if not name.startswith(PREFIX)}
+    found = classifier.classify({**nuclei.numbers(), **measures})
+    return dataclasses.replace(nuclei, measures={**measures, **found.probabilities}, classes=found.classes)
 
 
 def _tracked(table: Path, progress: Progress) -> Iterator[NucleusTable]:

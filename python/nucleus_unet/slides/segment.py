@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nucleus_unet.classifier.check import check_fits
+from nucleus_unet.classifier.model import Classifier
 from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.inference.engine import Engine
 from nucleus_unet.inference.planning import ImageReader, choose_group_config, choose_scale, least_area, make_plan
@@ -84,6 +86,9 @@ def segment_slide(
         if settings is not None:
             channels = channel_planes(source, options.selection, options.selection.places(source)[0])
             check_measurable(channels.values(), settings)
+        classifier = options.classifier if isinstance(options.classifier, Classifier) else None
+        if settings is not None and classifier is not None:
+            check_fits(classifier, channels, settings, bundle.fingerprint)
 
         def find_scale(survey: Survey) -> ScaleSearch:
             shape = opened.shape if opened.channels is None else (*opened.shape, opened.channels)
@@ -136,7 +141,7 @@ def segment_slide(
             image = str(Path(slide).absolute())
             SlideSource(image, options.selection, options.axes, options.channel_axis).write(out)
         if settings is not None:
-            measure_slide(out, channels, settings, progress=Progress(options.progress, options.cancel))
+            measure_slide(out, channels, settings, classifier, progress=Progress(options.progress, options.cancel))
         return result
 
 

@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.io.selection import Place
-from nucleus_unet.io.source import open_image
+from nucleus_unet.io.source import ImageSource, open_image
+from nucleus_unet.measures.channels import other_pixels
+from nucleus_unet.measures.settings import MeasureSettings, resolve_settings
 from nucleus_unet.options import PredictOptions
 from nucleus_unet.progress import Progress, tracker
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.stacks.result import StackResult
 from nucleus_unet.stacks.run import StackRun
 
-Segment = Callable[[NDArray[Any], float | None, Place, PredictOptions], Segmentation]
-"""Segments the pixels of a plane, whose pixel size and place are given."""
+Segment = Callable[[ImageSource, Place, PredictOptions, NDArray[Any] | None], Segmentation]
+"""Segments, measures and classifies the plane at a place of an image. It reads the pixels if it gets none."""
 
 # Planes at once: while the network is at one, the next is read and grouped.
 _TOGETHER = 2
@@ -50,15 +52,14 @@ def each_plane(image: Any, options: PredictOptions, segment: Segment) -> Iterato
 
 
 def _each_plane(image: Any, options: PredictOptions, segment: Segment) -> Iterator[Segmentation | None]:
-    selection, progress = options.selection, Progress(options.progress, options.cancel)
+    progress = Progress(options.progress, options.cancel)
     alone = dataclasses.replace(options, progress=False)
 
     def find(place: Place) -> Segmentation:
-        plane = selection.open(source, place)
-        return segment(source.read(plane), plane.mpp, place, alone)
+        return segment(source, place, alone, None)
 
     with open_image(image, axes=options.axes, channel_axis=options.channel_axis) as source:
-        places = selection.places(source)
+        places = options.selection.places(source)
         yield None
         with ThreadPoolExecutor(_TOGETHER) as pool:
             results = prefetch_map(pool, find, places, depth=_TOGETHER)
@@ -94,7 +95,12 @@ def write_planes(
     with open_image(image, axes=options.axes, channel_axis=options.channel_axis) as source:
         return run.go(
             source,
-            lambda pixels, mpp, place: segment(pixels, mpp, place, alone),
+            lambda place, pixels: segment(source, place, alone, pixels),
+            lambda place, mpp: other_pixels(source, options.selection, place, _measured(options, mpp)),
             together=_TOGETHER,
             progress=Progress(options.progress, options.cancel),
         )
+
+
+def _measured(options: PredictOptions, mpp: float | None) -> MeasureSettings | None:
+    return resolve_settings(options.measure, options.expand, options.neighbour_radius, options.mpp or mpp)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,10 @@ from nucleus_unet.stacks.write import result_files, write_results
 # In the output folder: the finished planes of a run that is not finished.
 WORK = "work"
 
-Find = Callable[[NDArray[Any], float | None, Place], Segmentation]
-"""Segments the pixels of a plane, whose pixel size and place are given."""
+Find = Callable[[Place, NDArray[Any]], Segmentation]
+"""Segments the plane at a place, whose pixels are given."""
+Others = Callable[[Place, float | None], Iterable[NDArray[Any]]]
+"""Returns what else the results at a place depend on, for its pixel size: the pixels of channels that are measured."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +82,7 @@ class StackRun:
             pyarrow()
         check_output_folder(self.out, "the results of several planes")
 
-    def go(self, source: ImageSource, find: Find, *, together: int, progress: Progress) -> StackResult:
+    def go(self, source: ImageSource, find: Find, others: Others, *, together: int, progress: Progress) -> StackResult:
         """Segment the planes that are not done yet, and write the results.
 
         Parameters
@@ -88,6 +91,8 @@ class StackRun:
             The image.
         find
             Segments a plane.
+        others
+            Returns the pixels of further channels that are measured.
         together
             Number of planes at once.
         progress
@@ -111,7 +116,7 @@ class StackRun:
             record = dataclasses.replace(record, formats=list(dict.fromkeys([*saved.formats, *record.formats])))
         with self._work() as work:
             store = PlaneStore(work)
-            finished = self._segment(source, store, places, find, together=together, progress=progress)
+            finished = self._segment(source, store, places, find, others, together=together, progress=progress)
             self._clear(saved, record, result_files(layout, places, record.formats))
             files = write_results(store, layout, finished, record.formats)
             return record.write(self.out, [plane.summary for plane in finished], files)
@@ -180,6 +185,7 @@ class StackRun:
         store: PlaneStore,
         places: Sequence[Place],
         find: Find,
+        others: Others,
         *,
         together: int,
         progress: Progress,
@@ -189,8 +195,8 @@ class StackRun:
             if 0 in plane.shape:
                 raise ImageError(f"{source.name}: expected at least one pixel, got planes of {plane.shape}")
             pixels = source.read(plane)
-            key = fingerprint(pixels, plane.mpp, self.settings)
-            summary = store.find(place, key) or store.save(place, key, find(pixels, plane.mpp, place))
+            key = fingerprint(chain([pixels], others(place, plane.mpp)), plane.mpp, self.settings)
+            summary = store.find(place, key) or store.save(place, key, find(place, pixels))
             return FinishedPlane(summary, self.settings["mpp"] or plane.mpp, key)
 
         with ThreadPoolExecutor(together) as pool:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
+from nucleus_unet.classifier.classes import CLASS, Classes, kinds_from_text, kinds_to_text
 from nucleus_unet.errors import DataError
 from nucleus_unet.exports.nucleus_table import NUMBERS, NucleusTable
 from nucleus_unet.io.atomic import write_atomically
@@ -25,14 +26,17 @@ from nucleus_unet.io.selection import Place
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.stacks.result import PlaneSummary
 
+# Begin of the names of columns in the file of a plane, and the names of the arrays of classes.
+_COLUMN, _INDEX, _KINDS = "column ", "class index", "class kinds"
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
-def fingerprint(pixels: NDArray[Any], mpp: float | None, settings: Mapping[str, Any]) -> str:
+def fingerprint(channels: Iterable[NDArray[Any]], mpp: float | None, settings: Mapping[str, Any]) -> str:
     """Return a text that is equal for equal pixels and settings, and for no others."""
-    about = json.dumps([pixels.shape, pixels.dtype.str, mpp, settings], sort_keys=True)
-    digest = hashlib.sha256(about.encode())
-    digest.update(np.ascontiguousarray(pixels).data)
+    digest = hashlib.sha256(json.dumps([mpp, settings], sort_keys=True).encode())
+    for pixels in channels:
+        digest.update(json.dumps([pixels.shape, pixels.dtype.str]).encode())
+        digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 
@@ -84,14 +88,19 @@ class PlaneStore:
     def save(self, place: Place, key: str, found: Segmentation) -> PlaneSummary:
         """Store a plane."""
         content = io.BytesIO()
-        columns: dict[str, Any] = found.table
-        np.savez_compressed(content, key=np.array(key), labels=found.labels, **columns)
+        columns: dict[str, Any] = {_COLUMN + name: values for name, values in found.table.items()}
+        if found.classes is not None:
+            columns |= {_INDEX: found.classes.index, _KINDS: np.array(kinds_to_text(found.classes.kinds))}
+        np.savez_compressed(content, key=np.array(key), area=found.table["area"], labels=found.labels, **columns)
         write_atomically(self._path(place), content.getvalue())
         return _summary(place, found.table["area"])
 
     def labels(self, place: Place) -> NDArray[np.uint32]:
         """Return the label image of a stored plane. Raise `DataError` if it is damaged."""
-        labels: NDArray[np.uint32] = self._load(place, ("labels",))[0]
+        try:
+            labels: NDArray[np.uint32] = self._load(place, "labels")["labels"]
+        except KeyError as error:
+            raise self._damaged(place, error) from error
         return labels
 
     def table(self, place: Place, *, outlines: bool) -> NucleusTable:
@@ -102,17 +111,27 @@ class PlaneStore:
         DataError
             If it is damaged.
         """
-        columns: dict[str, Any] = dict(zip(NUMBERS, self._load(place, NUMBERS), strict=True))
-        outline = _core.contours_wkb(self.labels(place), (0, 0)) if outlines else [b""] * len(columns["label"])
-        return NucleusTable(**columns, outline=outline)
-
-    def _load(self, place: Place, names: tuple[str, ...]) -> list[NDArray[Any]]:
-        path = self._path(place)
+        stored = self._load(place, _COLUMN, _INDEX, _KINDS)
+        columns = {name.removeprefix(_COLUMN): values for name, values in stored.items() if name.startswith(_COLUMN)}
+        columns.pop(CLASS, None)
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                return [stored[name] for name in names]
+            first: dict[str, Any] = {name: columns.pop(name) for name in NUMBERS}
+            classes = Classes(kinds_from_text(str(stored[_KINDS])), stored[_INDEX]) if _KINDS in stored else None
+        except (KeyError, ValueError) as error:
+            raise self._damaged(place, error) from error
+        outline = _core.contours_wkb(self.labels(place), (0, 0)) if outlines else [b""] * len(first["label"])
+        return NucleusTable(**first, outline=outline, measures=columns, classes=classes)
+
+    def _load(self, place: Place, *beginnings: str) -> dict[str, NDArray[Any]]:
+        """Return the arrays of a stored plane whose names begin with one of these."""
+        try:
+            with np.load(self._path(place), allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored if name.startswith(beginnings)}
         except _DAMAGED as error:
-            raise DataError(f"{path} is damaged: repeat the same call to segment it again ({error})") from error
+            raise self._damaged(place, error) from error
+
+    def _damaged(self, place: Place, error: Exception) -> DataError:
+        return DataError(f"{self._path(place)} is damaged: repeat the same call to segment it again ({error})")
 
     def _path(self, place: Place) -> Path:
         plane = "projected" if place.plane is None else place.plane

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nucleus_unet.errors import MissingExtraError
 from nucleus_unet.exports.geojson import NAMESPACE
 from nucleus_unet.exports.label_stack import write_challenge_frames, write_label_stack
-from nucleus_unet.exports.stack_table import open_stack_table
+from nucleus_unet.exports.stack_table import common_columns, open_stack_table
 from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.io.selection import Place
 from nucleus_unet.reports.plate import save_plate_overview
@@ -59,9 +59,11 @@ def write_results(
         What was written.
     """
     _write_planes(layout, planes)
-    for each in formats:
-        if each in ("csv", "parquet"):
-            with open_stack_table(each, layout.table(each), layout.columns) as table:
+    tables = [each for each in formats if each in ("csv", "parquet")]
+    if tables:
+        like = common_columns(store.table(plane.place, outlines=False) for plane in planes)
+        for each in tables:
+            with open_stack_table(each, layout.table(each), layout.columns, like) as table:
                 for plane in planes:
                     nuclei = store.table(plane.place, outlines=each == "parquet")
                     table.add(layout.where(plane.place), nuclei)

@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import imagecodecs
@@ -15,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
-from nucleus_unet.errors import ImageError, NucleusError, SettingsError
-from nucleus_unet.io.plane import Plane
+from nucleus_unet.errors import ImageError, MissingExtraError, NucleusError, SettingsError
+from nucleus_unet.exports.ome_zarr import is_label_zarr, require_zarr
+from nucleus_unet.io.plane import Plane, ScenePlane
 from nucleus_unet.io.source import open_image
 from nucleus_unet.slides.writers.cells import expansion_of
 from nucleus_unet.viewer.picture import Picture, Shown, open_picture, overview_picture
@@ -132,15 +134,18 @@ class OpenedResult:
         if file is None:
             return None
         try:
-            source = self._stack.enter_context(open_image(file.path, indices=True))
-            levels = range(len(source.readable_levels()))
-            planes: list[Plane] = [source.plane(time=file.frame, z=file.plane, level=level) for level in levels]
+            planes = _zarr_planes(file.path) if is_label_zarr(file.path) else self._file_planes(file)
             if planes[0].channels is not None or planes[0].dtype.kind not in "ui":
                 raise ImageError(f"{file.path}: expected a label image, got {planes[0].dtype} values")
             return Pyramid(planes, average=False)
         except (NucleusError, OSError) as error:
             self.problems.append(f"the labels cannot be shown: {error}")
             return None
+
+    def _file_planes(self, file: LabelFile) -> list[Plane]:
+        source = self._stack.enter_context(open_image(file.path, indices=True))
+        levels = range(len(source.readable_levels()))
+        return [source.plane(time=file.frame, z=file.plane, level=level) for level in levels]
 
     def _expansion(self) -> float | None:
         if self._result.slide is None or self._labels is None:
@@ -188,6 +193,21 @@ class OpenedResult:
     def _shape_of_picture(self) -> tuple[int, int]:
         assert self._picture is not None
         return self._picture.shape
+
+
+def _zarr_planes(path: Path) -> list[Plane]:
+    """Return the levels of a label image of OME-Zarr, which is no image to `open_image`."""
+    try:
+        group = require_zarr().open_group(path, mode="r")
+        return [_zarr_plane(group[name]) for name in sorted(group.array_keys(), key=int)]
+    except MissingExtraError:
+        raise
+    except Exception as error:  # zarr raises exceptions of many classes for damaged metadata
+        raise ImageError(f"{path} is damaged ({error})") from error
+
+
+def _zarr_plane(array: Any) -> Plane:
+    return ScenePlane(array.shape, array.dtype, lambda rows, columns: np.asarray(array[rows, columns]), colours=False)
 
 
 def _is_complete(result: Result) -> bool:

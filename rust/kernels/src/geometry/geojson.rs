@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use crate::geometry::wkb::{self, Geometry, WkbError};
 
-const CLASSIFIED: &str = r#""classification":{"name":"Nucleus","color":[255,200,0]}"#;
+/// The class of a nucleus without one, as JSON.
+pub const UNCLASSIFIED: &str = r#"{"name":"Nucleus","color":[255,200,0]}"#;
 
 /// The content of the feature of a nucleus.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +20,8 @@ pub struct Detection<'a> {
     pub intensity: f64,
     /// The probability of the nucleus.
     pub probability: f32,
+    /// The class as `QuPath` has it, in JSON.
+    pub classification: &'a str,
     /// The outline of the cell around the nucleus, in the same form, if there is one.
     pub cell: Option<&'a [u8]>,
     /// Names of further measurements as JSON strings.
@@ -59,8 +62,11 @@ pub fn feature(detection: &Detection<'_>, namespace: Uuid) -> Result<String, Wkb
 }
 
 fn write_measurements(text: &mut String, detection: &Detection<'_>) -> std::fmt::Result {
-    let area = detection.area;
-    write!(text, r#"{CLASSIFIED},"measurements":{{"Area px^2":{area}"#)?;
+    let (area, class) = (detection.area, detection.classification);
+    write!(
+        text,
+        r#""classification":{class},"measurements":{{"Area px^2":{area}"#
+    )?;
     for (name, value) in [
         ("Mean intensity", detection.intensity),
         ("Probability", detection.probability.into()),
@@ -104,6 +110,7 @@ mod tests {
             area: 1,
             intensity,
             probability: 0.912_345_7,
+            classification: UNCLASSIFIED,
             cell: None,
             names: &[],
             values: &[],
@@ -112,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_tells_both_outlines_and_further_measurements() {
+    fn a_cell_tells_both_outlines_its_class_and_further_measurements() {
         let pixel = Polygon {
             exterior: vec![[1, 0], [1, 1], [0, 1], [0, 0], [1, 0]],
             holes: Vec::new(),
@@ -126,6 +133,7 @@ mod tests {
             area: 1,
             intensity: f64::NAN,
             probability: 0.5,
+            classification: r#"{"name":"Tumor"}"#,
             cell: Some(&cell),
             names: &["\"a\"".to_owned(), "\"b\"".to_owned()],
             values: &[1_234.567_89, f64::NAN],
@@ -135,7 +143,7 @@ mod tests {
             text.ends_with(concat!(
                 r#""geometry":{"type":"Polygon","coordinates":[[[6,6],[6,7],[5,7],[5,6],[6,6]]]},"#,
                 r#""nucleusGeometry":{"type":"Polygon","coordinates":[[[2,2],[2,3],[1,3],[1,2],[2,2]]]},"#,
-                r#""properties":{"objectType":"cell","classification":{"name":"Nucleus","color":[255,200,0]},"#,
+                r#""properties":{"objectType":"cell","classification":{"name":"Tumor"},"#,
                 r#""measurements":{"Area px^2":1,"Probability":0.5,"a":1234.57}}}"#,
             )),
             "{text}"

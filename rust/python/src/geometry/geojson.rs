@@ -1,6 +1,6 @@
 //! `nucleus_kernels::geometry::geojson` for Python.
 
-use nucleus_kernels::geometry::geojson::{self as kernel, Detection};
+use nucleus_kernels::geometry::geojson::{self as kernel, Detection, UNCLASSIFIED};
 use numpy::{Ix1, Ix2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -11,7 +11,7 @@ use crate::arrays::array;
 use crate::border;
 
 #[pyfunction]
-#[pyo3(signature = (outlines, *, area, intensity, probability, namespace, cells=None, names=None, values=None))]
+#[pyo3(signature = (outlines, *, area, intensity, probability, namespace, cells=None, names=None, values=None, classifications=None, classes=None))]
 #[allow(clippy::too_many_arguments)]
 pub fn geojson_features<'py>(
     py: Python<'py>,
@@ -23,6 +23,8 @@ pub fn geojson_features<'py>(
     cells: Option<Vec<Bound<'py, PyBytes>>>,
     names: Option<Vec<String>>,
     values: Option<&Bound<'py, PyAny>>,
+    classifications: Option<Vec<String>>,
+    classes: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
     let area = array::<i64, Ix1>("area", "an array (N,) of int64", area)?;
     let intensity = array::<f64, Ix1>("intensity", "an array (N,) of float64", intensity)?;
@@ -67,6 +69,26 @@ pub fn geojson_features<'py>(
             cells.len()
         )));
     }
+    let classifications = classifications.unwrap_or_default();
+    let classes = classes
+        .map(|classes| array::<i64, Ix1>("classes", "an array (N,) of int64", classes))
+        .transpose()?;
+    let classes = classes.as_ref().map(|classes| classes.as_array());
+    if let Some(classes) = &classes {
+        let known =
+            |class: &i64| usize::try_from(*class).is_ok_and(|it| it < classifications.len());
+        if classes.len() != outlines.len() || !classes.iter().all(known) {
+            return Err(border::mask_error(format!(
+                "classes: expected, for each of {} outlines, one of {} classifications",
+                outlines.len(),
+                classifications.len()
+            )));
+        }
+    }
+    let class_of = |index: usize| {
+        let class = classes.and_then(|classes| usize::try_from(classes[index]).ok());
+        class.map_or(UNCLASSIFIED, |class| classifications[class].as_str())
+    };
     let namespace = Uuid::from_bytes(namespace);
     let texts = for_each_outline(py, &outlines, |index, outline| {
         let detection = Detection {
@@ -74,6 +96,7 @@ pub fn geojson_features<'py>(
             area: area[index],
             intensity: intensity[index],
             probability: probability[index],
+            classification: class_of(index),
             cell: cells.as_ref().map(|cells| cells[index].as_slice()),
             names: &names,
             values: &numbers[index * names.len()..(index + 1) * names.len()],
