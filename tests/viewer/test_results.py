@@ -6,8 +6,10 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
+from helpers.classifiers import threshold_classifier
 from helpers.slide_results import LABELS, PICTURE, written
 from helpers.stacks import draw_stack, write_hyperstack
+from nucleus_unet.classification.apply import classify_results
 from nucleus_unet.errors import DataError, NucleusError, SettingsError
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.source import SlideSource
@@ -51,6 +53,45 @@ def test_the_area_of_a_nucleus_is_the_same_from_every_format(
     row = table.row(2)
     assert row is not None
     assert (row["label"], row["left"], row["row"]) == (2, truth["left"][1], pytest.approx(truth["row"][1]))
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet", "geojson"])
+def test_a_classified_nucleus_tells_its_class_and_the_other_columns_stay(
+    file_format: str, images: Path, tmp_path: Path, segmenter: Segmenter
+) -> None:
+    classifier = threshold_classifier()
+    segmenter.predict_files(images, out=tmp_path / "out", formats=["tif", file_format], classifier=classifier)
+    truth = segmenter.predict(images / "a.png", classifier=classifier).table
+    result = opened(tmp_path / "out")
+    assert result.table is not None
+    assert result.facts()["problems"] == []
+    assert "class" not in result.facts()["measures"]
+    row = result.table.row(2)
+    assert row is not None
+    assert row["class"] == truth["class"][1]
+    assert result.table.column("class_probability_dim")[1:].tolist() == pytest.approx(
+        truth["class_probability_dim"].tolist(), abs=1e-3
+    )
+
+
+def test_a_slide_whose_classes_were_added_later_shows_them(tmp_path: Path) -> None:
+    folder = written(tmp_path / "out").folder
+    classify_results(folder, threshold_classifier("area", 3.0))
+    table = opened(folder).table
+    assert table is not None
+    row = table.row(1)
+    assert row is not None
+    assert row["class"] in {"dim", "bright, very"}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x1f\x8b\x08\x00damage and more of it", b"[" * 100_000, b'{"features": [1]}']
+)
+def test_a_damaged_geojson_is_told(content: bytes, images: Path, tmp_path: Path, segmenter: Segmenter) -> None:
+    run = segmenter.predict_files(images, out=tmp_path / "out", formats=["tif", "geojson"])
+    (file,) = (tmp_path / "out").glob(f"{run.files[0].results.name}*.geojson*")
+    file.write_bytes(content)
+    assert "is damaged" in opened(tmp_path / "out").facts()["problems"][0]
 
 
 def test_results_without_a_label_image_say_what_to_run(images: Path, tmp_path: Path, segmenter: Segmenter) -> None:

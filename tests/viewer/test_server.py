@@ -114,6 +114,10 @@ def test_no_file_of_the_page_names_another_origin() -> None:
         assert not re.search(r"(?:https?:|wss?:)?//[\w.]+\.\w", file.read_text(encoding="utf-8")), file.name
 
 
+def test_what_is_no_address_is_told(viewer: Viewer) -> None:
+    assert get(viewer, "http://[", whole=True, host="localhost").status == 400
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
 def test_nothing_can_be_changed(viewer: Viewer, method: str) -> None:
     assert get(viewer, "images", method=method).status == 501
@@ -125,6 +129,7 @@ def test_nothing_can_be_changed(viewer: Viewer, method: str) -> None:
         "nothing", "../../etc/passwd", "page/index.html", "image/1", "image/-1", "image/99999999999",
         "image/0/picture/0/0/9", "image/0/picture/9/0/0", "image/0/picture/0/0/0?channels=3,0,1,ffffff",
         "image/0/picture/0/0/0?channels=0,nan,1,ffffff", "image/0/picture/0/0/0?channels=0,1e999,1,ffffff",
+        "image/0/picture/0/0/0?channels=0,-1e308,1,ffffff",
         "image/0/labels/0/9/0", "image/0/labels/0/0", "image/0/column/geometry", "image/0/column/nothing",
         "image/0/nucleus/0", "image/0/nucleus/99999", "image/0/nucleus/-1",
     ],

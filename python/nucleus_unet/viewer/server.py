@@ -50,6 +50,8 @@ _ROUTE = re.compile(r"image/(\d{1,9})(?:/(picture|labels|cells|column|nucleus)/(
 _TILE = re.compile(r"(\d{1,2})/(\d{1,9})/(\d{1,9})")
 _CHANNEL = re.compile(r"(\d{1,4}),(-?[\d.e+-]{1,24}),(-?[\d.e+-]{1,24}),([0-9a-fA-F]{6})")
 _MOST_CHANNELS = 16
+# Pixels are shown in single precision.
+_MOST_CONTRAST = 1e38
 # Tiles that are made at a time: each may hold some tens of megabytes.
 _AT_ONCE = max(2, min(4, os.cpu_count() or 2))
 # Seconds after which a silent connection is closed.
@@ -141,7 +143,10 @@ class _Handler(BaseHTTPRequestHandler):
         host = self.headers.get("Host", "")
         if re.sub(r":\d+$", "", host).lower() not in _OWN_NAMES:
             return _refused("this page is for this machine alone", HTTPStatus.FORBIDDEN)
-        parts = urlsplit(self.path)
+        try:
+            parts = urlsplit(self.path)
+        except ValueError:
+            return _refused("this is no address", HTTPStatus.BAD_REQUEST)
         token, _, path = parts.path.removeprefix("/").partition("/")
         if not secrets.compare_digest(token.encode(errors="replace"), self.server.token.encode()):
             return _refused("open the address that the program printed: it holds a token", HTTPStatus.FORBIDDEN)
@@ -241,7 +246,7 @@ def _shown(text: str) -> list[Shown] | None:
             low, high = float(found[2]), float(found[3])
         except ValueError:
             return None
-        if not (np.isfinite(low) and np.isfinite(high)):
+        if not max(abs(low), abs(high)) < _MOST_CONTRAST:  # not a number, too
             return None
         shown.append(Shown(int(found[1]), low, high, np.frombuffer(bytes.fromhex(found[4]), np.uint8).astype("f4")))
     return shown

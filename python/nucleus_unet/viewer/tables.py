@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
+from nucleus_unet.classifier.classes import CLASS
+from nucleus_unet.classifier.model import PREFIX
 from nucleus_unet.errors import DataError
 from nucleus_unet.exports.parquet import pyarrow
 from nucleus_unet.io.array_cache import ArrayCache
-from nucleus_unet.io.atomic import read_json
+from nucleus_unet.io.unpacking import unpacked
 from nucleus_unet.viewer.results import TableFile
 
 _OUTLINES = ("geometry", "cell_geometry")
@@ -25,11 +27,17 @@ _OUTLINES = ("geometry", "cell_geometry")
 _CACHE_BYTES = 2**27
 _GEOJSON_NAMES = {"Area px^2": "area", "Mean intensity": "intensity", "Probability": "probability"}
 
-Row = dict[str, float | int | None]
+Row = dict[str, float | int | str | None]
 
 
 class Table(Protocol):
-    """A row for each nucleus."""
+    """A row for each nucleus.
+
+    Attributes
+    ----------
+    names
+        Of the columns of numbers. The class of a nucleus, a name, is in its row only.
+    """
 
     names: tuple[str, ...]
 
@@ -53,7 +61,7 @@ class MemoryTable:
 
     def __init__(self, columns: Mapping[str, NDArray[Any]]) -> None:
         self._columns = columns
-        self.names = tuple(columns)
+        self.names = tuple(name for name in columns if name != CLASS)
 
     def column(self, name: str) -> NDArray[np.float32]:
         """See `Table`."""
@@ -87,7 +95,8 @@ class ParquetTable:
         with self._opened() as opened:
             names = [name for name in opened.schema_arrow.names if name not in (*_OUTLINES, *file.where)]
             left_out = {"well_row", "well_column", "field"} if file.where else set()
-            self.names = tuple(name for name in names if name not in left_out)
+            self._shown = [name for name in names if name not in left_out]
+            self.names = tuple(name for name in self._shown if name != CLASS)
             if "label" not in self.names:
                 raise ValueError("it has no column of labels")
             groups = [opened.metadata.row_group(number).num_rows for number in range(opened.num_row_groups)]
@@ -109,7 +118,7 @@ class ParquetTable:
         place = int(self._rows()[found[0]])
         group = int(np.searchsorted(self._ends, place, side="right")) - 1
         with self._opened() as opened:
-            values = opened.read_row_group(group, columns=list(self.names)).slice(place - int(self._ends[group]), 1)
+            values = opened.read_row_group(group, columns=self._shown).slice(place - int(self._ends[group]), 1)
             return _plain({name: value[0] for name, value in values.to_pydict().items()})
 
     def _labels(self) -> NDArray[Any]:
@@ -196,20 +205,31 @@ def _read_csv(file: TableFile) -> dict[str, NDArray[Any]]:
             where = {header.index(name): "" if value is None else str(value) for name, value in file.where.items()}
             first = header.index("label")
             mine = [row[first:] for row in rows if all(row[place] == value for place, value in where.items())]
-        values = np.array([[float(cell) if cell else np.nan for cell in row] for row in mine], np.float64)
-        return dict(zip(header[first:], values.reshape(len(mine), len(header) - first).T, strict=True))
+        columns: list[list[str]] = np.array(mine, object).reshape(len(mine), len(header) - first).T.tolist()
+        return {name: _of_text(name, cells) for name, cells in zip(header[first:], columns, strict=True)}
     except (ValueError, LookupError, StopIteration, csv.Error) as error:
         raise DataError(f"{file.path} is damaged ({error}): repeat the run with --overwrite") from error
+
+
+def _of_text(name: str, cells: list[str]) -> NDArray[Any]:
+    return np.array(cells, str) if name == CLASS else np.array([float(cell) if cell else np.nan for cell in cells])
 
 
 def _read_geojson(path: Path) -> dict[str, NDArray[Any]]:
     """Return the measurements of the features, which are in the order of labels."""
     try:
-        said = json.loads(gzip.decompress(path.read_bytes())) if path.suffix == ".gz" else read_json(path)
-        rows = [each["properties"]["measurements"] for each in said["features"]]
+        said = json.loads(unpacked(path.read_bytes()))
+        properties = [each["properties"] for each in said["features"]]
+        rows = [each["measurements"] for each in properties]
         names = list(rows[0]) if rows else ["Area px^2"]
-        columns = {_GEOJSON_NAMES.get(name, name): np.array([float(row[name]) for row in rows]) for name in names}
-    except (ValueError, TypeError, LookupError, EOFError) as error:
+        columns: dict[str, NDArray[Any]] = {
+            _GEOJSON_NAMES.get(name, name): np.array([float(row[name]) for row in rows]) for name in names
+        }
+        if any(name.startswith(PREFIX) for name in names):
+            columns[CLASS] = np.array([str(each["classification"]["name"]) for each in properties])
+    except (ValueError, TypeError, LookupError, EOFError, RecursionError, OSError, zlib.error) as error:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            raise
         raise DataError(f"{path} is damaged ({error}): repeat the run with --overwrite") from error
     return {"label": np.arange(1, len(rows) + 1), **columns}
 
@@ -225,7 +245,7 @@ def _by_label(labels: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]
 
 
 def _plain(row: Mapping[str, Any]) -> Row:
-    return {name: _number(value) for name, value in row.items()}
+    return {name: str(value) if name == CLASS else _number(value) for name, value in row.items()}
 
 
 def _number(value: Any) -> float | int | None:

@@ -5,8 +5,9 @@ const BINS = 60;
 
 export const byId = (id) => document.getElementById(id);
 
-/** A number as people write it, with five digits at most. */
+/** A number as people write it, with five digits at most. A text is as it is. */
 export function written(value) {
+  if (typeof value === "string") { return value; }
   if (value === null || value === undefined || Number.isNaN(value)) { return "none"; }
   if (Number.isInteger(value)) { return value.toLocaleString("en"); }
   const size = Math.abs(value);
