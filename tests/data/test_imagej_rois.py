@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,50 @@ def test_polygons_count_from_the_corners_of_pixels(tmp_path: Path, kind: roifile
     expected = np.zeros(SHAPE, np.uint32)
     expected[6:12, 5:15] = 1
     np.testing.assert_array_equal(example.labels, expected)
+
+
+def packed(*, method: int = zipfile.ZIP_DEFLATED, **members: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.roi", content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_member_that_cannot_be_unpacked_costs_itself(method: int) -> None:
+    for place in range(35, 90):
+        damaged = bytearray(packed(method=method, a=roi("a", SQUARE), b=roi("b", SQUARE)))
+        damaged[place : place + 8] = b"\xff" * 8
+        drawing = read_objects(bytes(damaged), "x.zip")
+        assert len(drawing.objects) + len(drawing.unusable) == 2
+
+
+def test_encrypted_and_overlarge_members_are_told() -> None:
+    locked = bytearray(packed(a=roi("a", SQUARE)))
+    locked[6] |= 1
+    locked[locked.index(b"PK\1\2") + 8] |= 1
+    assert read_objects(bytes(locked), "x.zip").unusable == ["x.zip: a.roi is damaged: it is encrypted"]
+    (told,) = read_objects(packed(a=bytes(2**26)), "x.zip").unusable
+    assert told == "x.zip: a.roi is damaged: it unpacks to more than 64 MB"
+
+
+def test_of_several_slices_only_the_first_counts() -> None:
+    first, third, every = (roi(f"slice {n}", SQUARE, position=n) for n in (1, 3, 0))
+    drawing = read_objects(rois(a=first, b=third, c=every), "x.zip")
+    assert [each.classes[0] for each in drawing.objects] == ["slice 1", "slice 0"]
+    assert drawing.unusable == ["x.zip: b.roi lies on another slice of the stack (3)"]
+    # A channel of a stack is a slice, too: ROIs of one slice are those of the image.
+    assert len(read_objects(rois(a=third, b=third, c=every), "x.zip").objects) == 3
+
+
+def test_an_oval_of_any_size_has_a_bounded_number_of_vertices() -> None:
+    content = bytearray(area(roifile.ROI_TYPE.OVAL, (1, 2, 9, 8)))
+    struct.pack_into(">H", content, 4, 227)
+    struct.pack_into(">H", content, 50, struct.unpack_from(">H", content, 50)[0] | 128)
+    struct.pack_into(">ffff", content, 18, 0, 0, 3e8, 3e8)
+    (drawn,) = read_objects(bytes(content), "a.roi").objects
+    assert len(drawn.pieces[0][0]) == 2**16
 
 
 def test_vertices_between_pixels_are_used_as_they_are(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ asked. Versions before 0.4 name the type of an object in its ``id``. What has no
 
 from __future__ import annotations
 
-import gzip
 import json
 import zlib
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.data.annotations import Drawing, DrawnObject, Pieces
 from nucleus_unet.errors import MaskError
+from nucleus_unet.io.unpacking import unpacked
 
 _NUCLEI, _CELL, _ANNOTATION = ("detection",), "cell", "annotation"
 # Types as versions before 0.4 write them.
@@ -74,7 +74,7 @@ def read_objects(content: bytes, member: str) -> Drawing:
 
 def _parse(content: bytes, member: str) -> Any:
     try:
-        return json.loads(gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content)
+        return json.loads(unpacked(content))
     except (ValueError, EOFError, RecursionError, OSError, zlib.error) as error:
         raise MaskError(f"{member}: expected GeoJSON, but {error}") from error
 

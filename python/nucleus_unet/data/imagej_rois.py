@@ -7,6 +7,7 @@ rectangles, ovals and composites are areas.
 from __future__ import annotations
 
 import io
+import lzma
 import math
 import zipfile
 import zlib
@@ -24,6 +25,8 @@ from nucleus_unet.extras import require
 _MAX_BYTES = 2**26
 # Vertices of an oval for each pixel of its longer side, so that polygon and oval have the same pixels.
 _OVAL_VERTICES = 16
+# So many leave an oval of 100,000 pixels right to 0.001 of a pixel; a damaged one may have any size.
+_MOST_VERTICES = 2**16
 # Straight lines that stand for a curve of a composite.
 _CURVE_STEPS = 16
 _MOVE, _LINE, _QUADRATIC, _CUBIC, _CLOSE = range(5)
@@ -52,18 +55,27 @@ def read_objects(content: bytes, member: str) -> Drawing:
         roifile is missing.
     """
     roifile = require("roifile", "ROIs of ImageJ need roifile", extra="imagej")
-    objects, unusable = [], []
+    found: list[tuple[DrawnObject, int]] = []
+    unusable = []
     for name, data in _files(content, member):
         title = f"{member}: {name}" if name else member
         try:
-            objects.append(_object(roifile, data, title, name))
+            found.append(_object(roifile, data, title, name))
         except MaskError as error:
             unusable.append(f"{title} {error}")
+    # If all have one slice, it is that of the image, such as of a channel. If not, it is the first.
+    others = len({position for _, position in found if position}) > 1
+    objects = [each for each, position in found if not others or position <= 1]
+    unusable += [
+        f"{each.title} lies on another slice of the stack ({position})"
+        for each, position in found
+        if others and position > 1
+    ]
     return Drawing(objects, unusable)
 
 
-def _files(content: bytes, member: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and the content of each ROI. One that cannot be unpacked has no content."""
+def _files(content: bytes, member: str) -> Iterator[tuple[str, bytes | Exception]]:
+    """Yield the name and the content of each ROI, or why it cannot be unpacked."""
     if content.startswith(b"Iout"):
         yield "", content
         return
@@ -76,14 +88,24 @@ def _files(content: bytes, member: str) -> Iterator[tuple[str, bytes]]:
         if not names and archive.infolist():
             raise MaskError(f"{member}: expected a zip of ROIs (.roi) of ImageJ, found {archive.namelist()[0]}")
         for info in names:
+            data: bytes | Exception
             try:
-                data = archive.read(info) if info.file_size < _MAX_BYTES else b""
-            except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError):
-                data = b""
+                if info.file_size >= _MAX_BYTES:
+                    raise ValueError(f"it unpacks to more than {_MAX_BYTES >> 20} MB")
+                if info.flag_bits & 1:
+                    raise ValueError("it is encrypted")
+                data = archive.read(info)
+            except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+                data = error
+            except RuntimeError as error:  # packed by a method of other programs
+                data = error
             yield info.filename, data
 
 
-def _object(roifile: Any, data: bytes, title: str, name: str) -> DrawnObject:
+def _object(roifile: Any, data: bytes | Exception, title: str, name: str) -> tuple[DrawnObject, int]:
+    """Return the object of a ROI and its slice, 0 for all."""
+    if isinstance(data, Exception):
+        raise MaskError(f"is damaged: {data}") from data
     try:
         roi = roifile.ImagejRoi.frombytes(data)
         if max(roi.z_position, roi.t_position) > 1:
@@ -96,7 +118,8 @@ def _object(roifile: Any, data: bytes, title: str, name: str) -> DrawnObject:
     if any(not np.isfinite(ring).all() for rings in pieces for ring in rings):
         raise MaskError("is damaged: a coordinate is no number")
     file_name = name.rpartition("/")[2].removesuffix(".roi")
-    return DrawnObject(title, tuple(dict.fromkeys(each for each in (roi.name, file_name) if each)), pieces, True)
+    names = tuple(dict.fromkeys(each for each in (roi.name, file_name) if each))
+    return DrawnObject(title, names, pieces, True), roi.position
 
 
 def _pieces(kinds: Any, roi: Any) -> Pieces:
@@ -118,7 +141,8 @@ def _pieces(kinds: Any, roi: Any) -> Pieces:
 
 def _oval(left: float, top: float, right: float, bottom: float) -> NDArray[np.float64]:
     width, height = right - left, bottom - top
-    angles = np.linspace(0, 2 * math.pi, max(64, round(_OVAL_VERTICES * max(width, height))), endpoint=False)
+    count = min(_MOST_VERTICES, max(64, round(_OVAL_VERTICES * max(width, height))))
+    angles = np.linspace(0, 2 * math.pi, count, endpoint=False)
     unit = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     return unit * [width / 2, height / 2] + [(left + right) / 2, (top + bottom) / 2]
 
