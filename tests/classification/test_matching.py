@@ -54,6 +54,35 @@ def test_points_of_several_classes_have_their_colours(tmp_path: Path) -> None:
     assert marks.colours == {"Tumor": (200, 0, 0), "s": (255, 0, 255)}
 
 
+def test_children_of_a_region_are_marks(tmp_path: Path) -> None:
+    child = feature("Point", [25.5, 20.5], "b")
+    parent = feature("Polygon", box(0, 0, 20, 10), "a", childObjects=[child])
+    assert matched(of_features(tmp_path, parent)) == {1: "a", 2: "a", 3: "a", 5: "b"}
+
+
+def test_the_parts_of_a_collection_are_marks(tmp_path: Path) -> None:
+    parts = [feature("Point", place, "a")["geometry"] for place in ([6.5, 5.5], [25.5, 20.5])]
+    collection = {**feature("Point", [], "a"), "geometry": {"type": "GeometryCollection", "geometries": parts}}
+    assert matched(of_features(tmp_path, collection)) == {2: "a", 5: "a"}
+
+
+def test_marks_on_several_planes_are_refused_as_nothing_tells_which_was_segmented(tmp_path: Path) -> None:
+    here, there = feature("Point", [6.5, 5.5], "a"), feature("Point", [25.5, 20.5], "b")
+    there["geometry"]["plane"] = {"c": -1, "z": 3, "t": 0}
+    with pytest.raises(DataError, match=r"on plane 0 at time 0 .*feature 1.* on plane 3 at time 0 .*feature 2"):
+        of_features(tmp_path, here, there)
+    assert matched(of_features(tmp_path, there)) == {5: "b"}
+
+
+def test_a_small_file_that_unpacks_to_more_than_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nucleus_unet.io.unpacking.MOST_BYTES", 2**20)
+    (tmp_path / "a.geojson.gz").write_bytes(gzip.compress(b" " * 2**21))
+    with pytest.raises(DataError, match="unpacks to more than 1 MB"):
+        read_marks(tmp_path / "a.geojson.gz")
+
+
 def test_an_annotation_marks_all_nuclei_whose_centroids_lie_in_it(tmp_path: Path) -> None:
     assert matched(of_features(tmp_path, feature("Polygon", box(0, 0, 20, 10), "a"))) == {1: "a", 2: "a", 3: "a"}
 

@@ -6,7 +6,6 @@ are chosen by the cells that a region touches. The nuclei are chosen by the exac
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import logging
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
+from nucleus_unet.io.unpacking import unpacked
 from nucleus_unet.slides.tissue_mask import TissueMask
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def read_roi(roi: Path | str | Mapping[str, Any] | Sequence[Any]) -> Geometry:
 def _read_json(path: Path, where: str) -> Any:
     content = path.read_bytes()
     try:
-        return json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
-    except (ValueError, EOFError, RecursionError, gzip.BadGzipFile, zlib.error) as error:
+        return json.loads(unpacked(content))
+    except (ValueError, EOFError, RecursionError, OSError, zlib.error) as error:
         raise SettingsError(f"{where}: expected GeoJSON, but {error}") from error
 
 
