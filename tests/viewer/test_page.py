@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 from helpers.browser import Page, browser
+from helpers.classifiers import threshold_classifier
 from helpers.slide_results import LABELS, PICTURE, written
 from nucleus_unet import view
 from nucleus_unet.segmenter import Segmenter
@@ -47,7 +48,7 @@ def images(
     folder = tmp_path_factory.mktemp("images")
     for name in ("plate A1", "plate A2", "plate B1"):
         (folder / f"{name}.png").write_bytes(bytes(imagecodecs.png_encode(discs)))
-    segmenter.predict_files(folder, out=folder / "out", formats=["tif", "csv"])
+    segmenter.predict_files(folder, out=folder / "out", formats=["tif", "csv"], classifier=threshold_classifier())
     with view(folder / "out") as viewer:
         yield viewer
 
@@ -140,6 +141,15 @@ def test_a_click_shows_the_row_of_the_nucleus(page: Page, slide: Viewer) -> None
     assert rows["area"] == f"{np.count_nonzero(label == LABELS)}"
     page.key("Escape")
     page.wait_for("!document.querySelector('#nucleus tr')")
+
+
+def test_the_row_of_a_classified_nucleus_has_its_class(page: Page, images: Viewer) -> None:
+    opened(page, images)
+    page.evaluate("document.querySelector('#find-label').value = 1; document.querySelector('#find').requestSubmit()")
+    page.wait_for("document.querySelector('#nucleus tr')")
+    rows = dict(line.split("\t") for line in text(page, "#nucleus").splitlines())
+    assert rows["class"] in {"dim", "bright, very"}
+    assert float(rows["class_probability_dim"]) <= 1
 
 
 def test_a_nucleus_is_found_by_its_number(page: Page, slide: Viewer) -> None:
