@@ -108,6 +108,7 @@ def test_a_tree_goes_left_at_its_threshold() -> None:
         {"threshold": []},
         {"shares": [[0.5, 0.5], [1.0, 0.0]]},
         {"shares": [[0.5, 0.5], [2.0, 0.0], [0, 1]]},
+        {"shares": [[0.5, 0.5], [1.0, 1.0], [0.0, 1.0]]},
         {"shares": [[0.5, 0.5], [1.0], [0, 1]]},
         {"shares": None},
     ],

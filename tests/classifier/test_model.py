@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 from helpers.classifiers import BRIGHT, DIM, threshold_classifier
 from nucleus_unet.classifier import Classifier, load_classifier
+from nucleus_unet.classifier.classes import ClassKind
+from nucleus_unet.classifier.estimators import Logistic
 from nucleus_unet.classifier.model import _warn_once
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.options import PredictOptions
@@ -48,6 +51,24 @@ def test_classes_of_similar_names_have_columns_of_their_own() -> None:
         *(getattr(classifier, name) for name in ("columns", "fill", "estimator", "measured", "found_by")),
     )
     assert len(set(similar.probability_columns)) == 2
+
+
+def test_a_name_that_ends_like_a_number_keeps_its_column() -> None:
+    kinds = tuple(ClassKind(name, (0, 0, 0)) for name in ("a", "a_2", "a{"))
+    estimator = Logistic(np.zeros(1), np.ones(1), np.array([[0.0], [1.0], [2.0]]), np.zeros(3))
+    classifier = dataclasses.replace(threshold_classifier(), kinds=kinds, estimator=estimator)
+    found = classifier.classify({"intensity": np.ones(2)})
+    assert len(found.probabilities) == 3
+    np.testing.assert_allclose(sum(found.probabilities.values()), 1)
+
+
+@pytest.mark.parametrize("size", ["0.5", True, 0, -1])
+def test_a_pixel_size_that_is_no_positive_number_is_refused(size: Any, file: Path) -> None:
+    content = json.loads(file.read_text())
+    content["measured"]["mpp"] = size
+    file.write_text(json.dumps(signed(content)))
+    with pytest.raises(DataError, match="mpp: expected a positive number"):
+        load_classifier(file)
 
 
 def test_a_file_gives_back_an_equal_classifier(file: Path) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 _MOST_TREES = 2000
 _MOST_NODES = 2**24
+_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,8 +129,8 @@ class Tree:
         if not count or not (children_follow & (known | leaf)).all():
             raise ValueError("a tree has nodes that lead nowhere")
         shares = numbers(content["shares"], "shares", (count, classes))
-        if not ((shares >= 0) & (shares <= 1)).all():
-            raise ValueError("shares: expected probabilities of 0 to 1")
+        if not ((shares >= 0) & (shares <= 1)).all() or not (np.abs(shares.sum(axis=1) - 1) < _TOLERANCE).all():
+            raise ValueError("shares: expected probabilities of 0 to 1 whose sum is 1")
         return cls(measure, threshold, left, right, shares)
 
 

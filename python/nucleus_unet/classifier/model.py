@@ -139,7 +139,9 @@ class Classifier:
         names: list[str] = []
         for number, kind in enumerate(self.kinds):
             name = PREFIX + plain_name(kind.name)
-            names.append(f"{name}_{number}" if name in names else name)
+            while name in names:
+                name = f"{name}_{number}"
+            names.append(name)
         return tuple(names)
 
     def check_columns(self, names: Collection[str]) -> None:
@@ -308,7 +310,7 @@ def _measured_from_json(values: Mapping[str, Any]) -> MeasuredAs:
     groups, mpp = values["groups"], values["mpp"]
     if not isinstance(groups, list) or not groups or any(group not in GROUPS for group in groups):
         raise ValueError(f"groups: expected some of {', '.join(GROUPS)}")
-    if mpp is not None and not 0 < float(mpp) < math.inf:
+    if mpp is not None and (type(mpp) not in (int, float) or not 0 < mpp < math.inf):
         raise ValueError("mpp: expected a positive number")
     for name in ("expand", "neighbour_radius"):
         if values[name] is not None or name == "neighbour_radius":
