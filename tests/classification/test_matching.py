@@ -15,7 +15,7 @@ import tifffile
 from helpers.marked import feature, write_table
 from helpers.segmentations import blobs, made
 from nucleus_unet.classification.marks import Marks, has_image_column, read_marks
-from nucleus_unet.classification.matching import in_rings, match_marks
+from nucleus_unet.classification.matching import Matcher, in_rings, match_marks
 from nucleus_unet.errors import DataError
 from nucleus_unet.exports.nucleus_table import NucleusTable
 
@@ -148,6 +148,13 @@ def test_a_table_of_several_images_is_read_image_by_image(tmp_path: Path) -> Non
     assert has_image_column(path)
     assert matched(read_marks(path, image="folder/two.tif")) == {5: "b"}
     assert matched(read_marks(path, image="one.tif")) == {3: "a"}
+
+
+def test_a_painted_image_of_another_size_is_refused(tmp_path: Path) -> None:
+    height, width = blobs().shape
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((height + 9, width), np.uint8))
+    with pytest.raises(DataError, match=f"expected an image of {height} x {width} pixels, got {height + 9} x {width}"):
+        Matcher(read_marks(tmp_path / "a.tif"), (height, width))
 
 
 def test_painted_nuclei_have_the_number_of_most_of_their_painted_pixels(tmp_path: Path) -> None:

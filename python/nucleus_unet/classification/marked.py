@@ -90,7 +90,12 @@ def marked_segmentation(name: str, found: Segmentation, marks: Marks, options: P
     """Return the marked nuclei of an image that was segmented with these options."""
     measured = MeasuredAs(tuple(options.measure or ()), options.expand, options.neighbour_radius, found.mpp)
     nuclei = found.outlined
-    marked = _marked(name, _Told([nuclei], measured, FoundBy(found.plan.model, found.plan.fingerprint)), marks)
+    marked = _marked(
+        name,
+        _Told([nuclei], measured, FoundBy(found.plan.model, found.plan.fingerprint)),
+        marks,
+        shape=found.labels.shape,
+    )
     shown = to_display_rgb(found.image)
     pictures = [_picture(shown, found.labels, nuclei, label - 1) for label in marked.labels.tolist()]
     return dataclasses.replace(marked, pictures=pictures)
@@ -113,11 +118,12 @@ def marked_result(path: Path, marks: Marks, options: PredictOptions) -> MarkedIm
     DataError
         If the result is damaged, or has no measures.
     """
-    return _marked(str(path), _read_result(path, options), marks)
+    told = _read_result(path, options)
+    return _marked(str(path), told, marks, shape=_shape_of(path) if path.is_dir() else None)
 
 
-def _marked(name: str, told: _Told, marks: Marks) -> MarkedImage:
-    matcher = Matcher(marks)
+def _marked(name: str, told: _Told, marks: Marks, *, shape: tuple[int, int] | None = None) -> MarkedImage:
+    matcher = Matcher(marks, shape)
     kept: list[NucleusTable] = []
     classes: list[str] = []
     for part in told.parts:
@@ -174,6 +180,15 @@ def _model_of(folder: Path | None) -> FoundBy:
     try:
         plan = read_json(folder / PLAN)["prediction"] if folder is not None else {"model": "", "fingerprint": ""}
         return FoundBy(str(plan["model"]), str(plan["fingerprint"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder}: {PLAN} is damaged ({error})") from error
+
+
+def _shape_of(folder: Path) -> tuple[int, int]:
+    """Return height and width of a slide, as its plan tells them."""
+    try:
+        plan = read_json(folder / PLAN)
+        return int(plan["height"]), int(plan["width"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder}: {PLAN} is damaged ({error})") from error
 

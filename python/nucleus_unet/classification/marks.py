@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,8 @@ from nucleus_unet.io.source import open_image
 
 Rings = Sequence[NDArray[np.float64]]
 """Lines (K, 2) of (x, y), the last vertex equal to the first. A place in an odd number of them is inside."""
+
+logger = logging.getLogger(__name__)
 
 _TABLES = (".csv", ".tsv", ".txt")
 _CLASS_COLUMNS = ("class", "classification")
@@ -114,6 +117,26 @@ def has_image_column(path: Path) -> bool:
     if path.suffix.lower() not in _TABLES:
         return False
     return "image" in _open_table(path)[0]
+
+
+def check_images(path: Path, images: Sequence[str]) -> None:
+    """Check that a table with the column ``image`` tells images apart, and log if some are none of these.
+
+    Raises
+    ------
+    DataError
+        If the name of a row is that of two images.
+    """
+    header, rows = _open_table(path)
+    place = header.index("image")
+    unknown = []
+    for told in dict.fromkeys(row[place] for row in rows if len(row) > place):
+        meant = [image for image in images if _is_image(told, image)]
+        if len(meant) > 1:
+            raise DataError(f"{path}: {told!r} may be {meant[0]} or {meant[1]}: write the path as it is given")
+        unknown += [] if meant else [told]
+    if unknown:
+        logger.warning("%s: rows of %d other images are left out, first %r", path, len(unknown), unknown[0])
 
 
 def parse_names(values: Sequence[str]) -> dict[int, str]:

@@ -46,9 +46,19 @@ class Matcher:
     ----------
     marks
         Of the image.
+    shape
+        Height and width of the image, if known.
+
+    Raises
+    ------
+    DataError
+        If a painted image has another size.
     """
 
-    def __init__(self, marks: Marks) -> None:
+    def __init__(self, marks: Marks, shape: tuple[int, int] | None = None) -> None:
+        painted = marks.painted
+        if painted is not None and shape is not None and painted.shape != shape:
+            raise _other_size(marks, f"of {shape[0]} x {shape[1]} pixels")
         self._marks = marks
         self._hits: set[int] = set()
 
@@ -124,10 +134,7 @@ class _Finder:
         nuclei, values = self._nuclei, marks.painted
         assert values is not None
         if len(nuclei) and (nuclei.bottom.max() > values.shape[0] or nuclei.right.max() > values.shape[1]):
-            raise DataError(
-                f"{marks.source}: expected an image of the size of the segmented one, got {values.shape[0]} x "
-                f"{values.shape[1]} pixels"
-            )
+            raise _other_size(marks, "of the size of the segmented one")
         for row in range(len(nuclei)):
             top, left = int(nuclei.top[row]), int(nuclei.left[row])
             part = values[top : nuclei.bottom[row], left : nuclei.right[row]]
@@ -176,6 +183,11 @@ class _Finder:
             )
         (polygons,) = decode_outlines([outline])
         return [ring.astype(np.float64) for rings in polygons for ring in rings]
+
+
+def _other_size(marks: Marks, wanted: str) -> DataError:
+    height, width = marks.painted.shape if marks.painted is not None else (0, 0)
+    return DataError(f"{marks.source}: expected an image {wanted}, got {height} x {width} pixels")
 
 
 def in_rings(places: NDArray[np.float64], rings: Rings) -> NDArray[np.bool_]:

@@ -118,11 +118,17 @@ def pair_marks(images: Sequence[Path], marks: Sequence[Path]) -> list[tuple[Path
     SettingsError
         If the numbers do not fit, or a folder has no marks, or several, for an image.
     """
-    from nucleus_unet.classification.marks import has_image_column
+    from nucleus_unet.classification.marks import check_images, has_image_column
 
     if len(marks) == 1 and marks[0].is_dir():
-        return [(image, _marks_in(marks[0], image)) for image in images]
+        pairs = [(image, _marks_in(marks[0], image)) for image in images]
+        for number, (image, file) in enumerate(pairs):
+            for other, same in pairs[:number]:
+                if file == same:
+                    raise SettingsError(f"marks: {file} may be of {other} or of {image}: name it after one of them")
+        return pairs
     if len(marks) == 1 and len(images) > 1 and has_image_column(marks[0]):
+        check_images(marks[0], [str(image) for image in images])
         return [(image, marks[0]) for image in images]
     if len(marks) != len(images):
         raise SettingsError(
@@ -133,8 +139,17 @@ def pair_marks(images: Sequence[Path], marks: Sequence[Path]) -> list[tuple[Path
 
 
 def _marks_in(folder: Path, image: Path) -> Path:
-    found = sorted(path for path in folder.iterdir() if path.name.partition(".")[0] == image.name.partition(".")[0])
+    """Return the file whose name is that of an image, or the most of it before a dot: `a.csv` for `a.ome.tif`."""
+    parts = image.name.split(".")
+    found: list[Path] = []
+    for count in range(len(parts), 0, -1):
+        name = ".".join(parts[:count])
+        found = found or sorted(path for path in folder.iterdir() if _name_of_marks(path) == name)
     if len(found) != 1:
         got = ", ".join(path.name for path in found) or "none"
         raise SettingsError(f"marks: expected one file for {image.name} in {folder}, got {got}")
     return found[0]
+
+
+def _name_of_marks(path: Path) -> str:
+    return Path(path.name.removesuffix(".gz")).stem
