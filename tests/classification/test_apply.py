@@ -52,6 +52,22 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> None:
         assert one[name].dtype == values.dtype
 
 
+def test_a_table_that_does_not_tell_its_cells_is_classified_with_a_warning(
+    found: Segmentation, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found.save(tmp_path / "a.csv")
+    classify_results(tmp_path / "a.csv", CLASSIFIER, out=tmp_path / "b")
+    assert "if it was not with expand=2 and neighbour_radius=100.0, classes are wrong" in caplog.text
+
+
+def test_a_table_with_two_columns_of_one_name_is_refused(found: Segmentation, tmp_path: Path) -> None:
+    found.save(tmp_path / "a.csv")
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    (tmp_path / "a.csv").write_text("\n".join([f"{lines[0]},area", *(f"{line},1" for line in lines[1:])]))
+    with pytest.raises(DataError, match="expected columns of different names, got 'area' twice"):
+        classify_results(tmp_path / "a.csv", CLASSIFIER, out=tmp_path / "b")
+
+
 def test_the_table_has_the_class_and_its_probabilities(found: Segmentation) -> None:
     table = found.table
     assert list(table)[-3:] == ["class_probability_dim", "class_probability_bright_very", "class"]

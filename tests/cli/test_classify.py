@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tifffile
 from helpers.marked import CLASSES, image, write_points, write_table
+from helpers.segmentations import blobs, made
 from nucleus_unet.cli import app
 from nucleus_unet.cli.classify import pair_marks
-from nucleus_unet.errors import SettingsError
+from nucleus_unet.errors import DataError, SettingsError
 from typer.testing import CliRunner
 
 
@@ -80,6 +81,27 @@ def test_marks_are_paired_with_images(tmp_path: Path) -> None:
         pair_marks([Path("c.tif")], [tmp_path])
 
 
+def test_marks_of_another_image_are_not_taken_for_those_of_a_name_with_dots(tmp_path: Path) -> None:
+    (tmp_path / "plate.A2.geojson").write_bytes(b"")
+    with pytest.raises(SettingsError, match=r"expected one file for plate\.A1\.png in .*, got none"):
+        pair_marks([Path("plate.A1.png")], [tmp_path])
+    (tmp_path / "plate.A1.geojson.gz").write_bytes(b"")
+    (tmp_path / "plate.csv").write_bytes(b"")
+    assert pair_marks([Path("plate.A1.png")], [tmp_path])[0][1].name == "plate.A1.geojson.gz"
+    with pytest.raises(SettingsError, match=r"plate\.csv may be of plate\.B1\.png or of plate\.B2\.png"):
+        pair_marks([Path("plate.B1.png"), Path("plate.B2.png")], [tmp_path])
+
+
+def test_a_table_must_tell_images_of_one_name_apart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    images = [Path("one/a.png"), Path("two/a.png")]
+    table = write_table(tmp_path / "all.csv", ("image", "label", "class"), [("a.png", 1, "x")])
+    with pytest.raises(DataError, match=r"'a.png' may be one.a\.png or two.a\.png"):
+        pair_marks(images, [table])
+    write_table(table, ("image", "label", "class"), [(images[0], 1, "x"), (images[1], 1, "x"), ("b.png", 1, "x")])
+    pair_marks(images, [table])
+    assert "rows of 1 other images are left out, first 'b.png'" in caplog.text
+
+
 @pytest.fixture
 def tables(tmp_path: Path) -> list[Path]:
     """Two tables of four and of two nuclei; the second has a nucleus without a density."""
@@ -101,6 +123,11 @@ def test_finished_tables_are_scored(tables: list[Path], tmp_path: Path) -> None:
     assert [row["h_score"] for row in rows(tmp_path / "scores.csv")] == ["150.0", "100.0", "140.0"]
 
 
+def test_nuclei_without_a_density_are_counted(tables: list[Path], caplog: pytest.LogCaptureFixture) -> None:
+    run("score", tables[1])
+    assert "1 of 2 nuclei have no number in nucleus_dab_mean and are left out" in caplog.text
+
+
 def test_nuclei_of_a_class_are_scored_with_other_thresholds(tables: list[Path]) -> None:
     told = run("score", tables[0], "--class", "b", "--thresholds", "0.4,0.6,0.8", "--positive", "0.6")
     assert told.strip() == f"{tables[0]}: 2 nuclei, 50.0% positive, H-score 150.0"
@@ -113,6 +140,7 @@ def test_nuclei_of_a_class_are_scored_with_other_thresholds(tables: list[Path]) 
         (("--thresholds", "a"), "thresholds: expected three ascending numbers"),
         (("--positive", "nan"), "positive: expected a finite number, got nan"),
         (("--column", "nucleus_her2_mean"), "expected a table with the column nucleus_her2_mean: repeat the run"),
+        (("--column", "class"), "column: expected a column of numbers, got 'class'"),
         (("--class", "c"), "has no nucleus of the class 'c'"),
     ],
 )
@@ -121,3 +149,9 @@ def test_what_cannot_be_scored_is_refused_in_a_sentence(
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         run("score", tables[0], *arguments)
+
+
+def test_a_column_of_a_parquet_table_that_holds_no_numbers_is_refused(tmp_path: Path) -> None:
+    made(blobs()).save(tmp_path / "a.parquet")
+    with pytest.raises(SettingsError, match="column geometry: expected numbers, got binary"):
+        run("score", tmp_path / "a.parquet", "--column", "geometry")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,8 @@ from nucleus_unet.exports.parquet import TableWriter, read_notes, read_table
 from nucleus_unet.io.atomic import check_output_folder, written_atomically
 from nucleus_unet.slides.measuring import classified_notes, classify_slide, classify_table
 from nucleus_unet.slides.writers.results import TABLE, count_if_finished
+
+logger = logging.getLogger(__name__)
 
 _SUFFIXES = (".csv", ".parquet")
 
@@ -70,8 +73,23 @@ def classify_results(path: Path | str, classifier: Classifier, *, out: Path | st
 
 def _classify_csv(path: Path, target: Path, classifier: Classifier) -> None:
     table = CsvTable(path)
+    _warn_of_cells(classifier, path)
     found = classifier.classify(table.numbers())
     table.write(target, {**found.probabilities, CLASS: found.classes.names})
+
+
+def _warn_of_cells(classifier: Classifier, path: Path) -> None:
+    """Log what a CSV table does not tell: whether cells and neighbours are those of the training."""
+    measured = classifier.measured
+    needed = [] if measured.expand is None else [f"expand={measured.expand!r}"]
+    if "neighbours" in measured.groups:
+        needed.append(f"neighbour_radius={measured.neighbour_radius!r}")
+    if needed:
+        logger.warning(
+            "%s does not tell how its nuclei were measured: if it was not with %s, classes are wrong",
+            path,
+            " and ".join(needed),
+        )
 
 
 def _classify_parquet(path: Path, target: Path, classifier: Classifier) -> None:

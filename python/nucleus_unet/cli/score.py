@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nucleus_unet.measures.stains import StainScore
+
+logger = logging.getLogger(__name__)
 
 _COLUMN, _THRESHOLDS = "nucleus_dab_mean", "0.2,0.4,0.6"
 
@@ -77,7 +80,11 @@ def _densities(path: Path, column: str, only: Sequence[str]) -> NDArray[np.float
     from nucleus_unet.slides.writers.results import TABLE
 
     table = read_columns(path / TABLE if (path / TABLE).exists() else path, [column, *([CLASS] if only else [])])
+    if table[column].dtype.kind not in "iuf":
+        raise SettingsError(f"column: expected a column of numbers, got {column!r}")
     values = table[column].astype(np.float64)
+    if without := int(np.count_nonzero(~np.isfinite(values))):
+        logger.warning("%s: %d of %d nuclei have no number in %s and are left out", path, without, len(values), column)
     if not only:
         return values
     classes = table[CLASS]

@@ -44,6 +44,9 @@ class CsvTable:
         self._rows = rows[1:]
         if not set(NUMBERS) <= set(self.header):
             raise DataError(f"{path}: expected a table of nuclei with the columns {', '.join(NUMBERS)}")
+        if len(set(self.header)) < len(self.header):
+            twice = next(name for name in self.header if self.header.count(name) > 1)
+            raise DataError(f"{path}: expected columns of different names, got {twice!r} twice")
         for number, row in enumerate(self._rows, start=2):
             if len(row) != len(self.header):
                 raise DataError(f"{path}: line {number}: expected {len(self.header)} cells, got {len(row)}")

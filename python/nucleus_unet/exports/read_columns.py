@@ -42,6 +42,10 @@ def _of_parquet(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     try:
         with arrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
             _check(path, names, file.schema_arrow.names)
+            for name in names:
+                kind = file.schema_arrow.field(name).type
+                if name != CLASS and not (arrow.types.is_integer(kind) or arrow.types.is_floating(kind)):
+                    raise SettingsError(f"{path}: column {name}: expected numbers, got {kind}")
             table = file.read(columns=list(names))
     except (arrow.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError | PermissionError):
