@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -123,22 +125,44 @@ def test_a_zarr_folder_of_ours_is_replaced_but_no_other(tmp_path: Path) -> None:
     assert {each.name for each in tmp_path.iterdir()} == {path.name, other.name}
 
 
-@pytest.mark.parametrize(("name", "writer"), [("nuclei.h5ad", "write_h5ad"), ("nuclei.anndata.zarr", "write_zarr")])
+@pytest.mark.parametrize(
+    ("name", "writer"), [("nuclei.h5ad", "io.write_elem"), ("nuclei.anndata.zarr", "AnnData.write_zarr")]
+)
 def test_a_writer_that_is_stopped_leaves_what_was_there(
     tmp_path: Path, name: str, writer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = written(made(blobs()), tmp_path / name).shape
-    write = getattr(anndata.AnnData, writer)
+    write = operator.attrgetter(writer)(anndata)
 
-    def stopped(data: Any, path: Path, **options: Any) -> None:
-        write(data, path, **options)
+    def stopped(*arguments: Any, **options: Any) -> None:
+        write(*arguments, **options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(anndata.AnnData, writer, stopped)
+    monkeypatch.setattr(f"anndata.{writer}", stopped)
     with pytest.raises(KeyboardInterrupt):
         made(np.ones((5, 7), np.uint32)).save(tmp_path / name)
     assert READERS[name](tmp_path / name).shape == before
     assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.skipif("sys.platform == 'win32'", reason="Windows has no limit of the size of a file")
+def test_a_disk_that_is_full_is_an_error_and_no_crash(tmp_path: Path) -> None:
+    script = f"""
+import resource
+import numpy as np
+from pathlib import Path
+from nucleus_unet.exports.anndata import to_anndata, write_h5ad
+table = dict.fromkeys(("label", "row", "column", "area", "intensity"), np.random.default_rng(0).random(5000))
+data = to_anndata(table, mpp=None, name="a")
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    write_h5ad(Path({str(tmp_path / "a.h5ad")!r}), data)
+except OSError:
+    print("told")
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.returncode) == ("told\n", 0), ended.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +14,7 @@ from nucleus_unet import __version__
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.exports.overlay import to_display_rgb
 from nucleus_unet.extras import require
-from nucleus_unet.io.atomic import folder_written_atomically, written_atomically
+from nucleus_unet.io.atomic import folder_written_atomically, write_atomically
 from nucleus_unet.measures.intensities import STATISTICS
 
 if TYPE_CHECKING:
@@ -185,8 +186,13 @@ def _library(area: NDArray[np.int64], image: NDArray[Any] | None) -> dict[str, A
 
 def write_h5ad(path: Path, data: AnnData) -> None:
     """Write AnnData as a file of HDF5, which appears at the end."""
-    with written_atomically(path) as file:
-        data.write_h5ad(Path(file.name), compression="gzip")
+    h5py = require("h5py", "AnnData needs h5py", extra="anndata")
+    anndata = require_anndata()
+    # A file that HDF5 cannot close, as the disk is full, makes the process crash. So it is made in memory.
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        anndata.io.write_elem(file, "/", data, dataset_kwargs={"compression": "gzip"})
+    write_atomically(path, content.getvalue())
 
 
 def write_anndata_zarr(path: Path, data: AnnData) -> None:
