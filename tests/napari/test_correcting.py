@@ -31,6 +31,41 @@ def pieces(mask: NDArray[np.bool_]) -> int:
     return int(ndimage.label(mask, CORNERS_TOUCH)[1])
 
 
+@pytest.mark.parametrize("far", [100.0, 1e6, 1e15, 1e300])
+def test_a_line_may_begin_and_end_far_beyond_the_image(far: float) -> None:
+    divided = divide_along(dumbbell(), [[-far, 36], [far, 36]])
+    np.testing.assert_array_equal(divided.labels, divide_along(dumbbell(), [[0, 36], [59, 36]]).labels)
+
+
+@given(st.lists(st.tuples(st.floats(-90, 150), st.floats(-90, 150)), min_size=2, max_size=4))
+def test_the_part_of_a_line_beyond_the_image_makes_no_difference(line: list[tuple[float, float]]) -> None:
+    large = np.pad(dumbbell(), 160)
+    try:
+        expected = divide_along(large, np.array(line) + 160, first=6).parts
+    except MaskError:
+        expected = {}
+    try:
+        found = divide_along(dumbbell(), line, first=6).parts
+    except MaskError:
+        found = {}
+    assert set(found) <= {3, 5}
+    assert found == expected
+
+
+@pytest.mark.parametrize("line", [[], [[np.nan, 1], [3, 4]], [[np.inf, 1], [np.inf, 4]]])
+def test_a_line_without_places_divides_nothing(line: list[list[float]]) -> None:
+    with pytest.raises(MaskError, match="expected a line across a nucleus"):
+        divide_along(dumbbell(), line)
+
+
+def test_without_a_free_number_the_image_has_to_be_relabelled() -> None:
+    most = np.iinfo(np.uint32).max
+    with pytest.raises(MaskError, match="relabel the image"):
+        tidy(np.array([[most, 0, most]], np.uint32), least=1)
+    with pytest.raises(MaskError, match="relabel the image"):
+        divide_along(np.where(dumbbell() == 3, np.uint32(most), 0), [[0, 36], [59, 36]])
+
+
 def test_labels_of_any_integer_type_are_taken_and_others_refused() -> None:
     for dtype in (np.uint8, np.int16, np.int64, np.uint64, bool):
         assert np.array_equal(as_labels(np.eye(3, dtype=dtype)), np.eye(3))

@@ -10,7 +10,7 @@ import pytest
 from helpers.images import draw_nuclei
 from nucleus_unet.data.dataset import read_examples
 from nucleus_unet.data.folds import hold_out_images
-from nucleus_unet.errors import DataError
+from nucleus_unet.errors import DataError, ImageError
 from nucleus_unet.napari.training_set import Corrected, trainable, write_training_set
 from numpy.typing import NDArray
 
@@ -94,6 +94,20 @@ def test_values_of_other_types_become_16_bit_in_the_same_order(dtype: type) -> N
     order = np.argsort(image.ravel(), kind="stable")
     assert (np.diff(stored.ravel()[order].astype(int)) >= 0).all()
     assert (stored.min(), stored.max()) == (0, 65535)
+
+
+def test_values_that_are_no_numbers_are_refused() -> None:
+    image = np.ones((9, 9))
+    image[3, 3] = np.nan
+    with pytest.raises(ImageError, match="expected an image of finite numbers"):
+        trainable(image)
+
+
+def test_labels_of_another_image_are_refused(tmp_path: Path) -> None:
+    one, other = corrected("a", 1), corrected("b", 2, (150, 140))
+    with pytest.raises(DataError, match="expected labels of 160 x 140 pixels for a, got 150 x 140"):
+        write_training_set(tmp_path, [one._replace(labels=other.labels), other])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_colours_stay_colours(tmp_path: Path) -> None:

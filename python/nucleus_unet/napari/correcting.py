@@ -24,6 +24,8 @@ _BRIDGE = 4
 _LEAST_PIECE = 10
 # A neck is at most this share as wide as the parts on both sides of it.
 _NECK = 0.9
+# Pixels. What lies farther away is no place in a window.
+_FARTHEST = 1e12
 
 Seeds = Callable[[Labels, int, tuple[slice, slice]], Labels]
 """Gets the labels around a nucleus, its label, and where they lie; returns the numbered beginnings of its parts."""
@@ -190,7 +192,7 @@ def divide_along(labels: Labels, line: ArrayLike, *, first: int | None = None) -
     >>> divide_along(np.full((4, 12), 3, np.uint32), [[-1, 5], [4, 5]], first=8).parts
     {3: [3, 8]}
     """
-    rows, columns = _line_pixels(np.asarray(line, float), labels.shape)
+    rows, columns = _line_pixels(np.asarray(line, float).reshape(-1, 2), labels.shape)
     under = np.zeros(labels.shape, bool)
     under[rows, columns] = True
 
@@ -282,6 +284,7 @@ def _divide(labels: Labels, numbers: Iterable[int], seeds: Seeds, spread: Spread
         spreads = spread(mask, found)
         order = np.argsort(-np.bincount(spreads[mask])[1:], kind="stable") + 1
         names = [number, *range(following, following + len(order) - 1)]
+        _check_label(names[-1])
         following += len(order) - 1
         table = np.full(len(order) + 1, number, np.uint32)  # a piece without a beginning keeps the label
         table[order] = names
@@ -323,9 +326,15 @@ def tidy(labels: Labels, *, least: int = _LEAST_PIECE, first: int | None = None)
             continue
         if number in taken:
             number, following = following, following + 1
+            _check_label(number)
         taken.add(number)
         names[piece] = number
     return fill_holes(names[pieces])
+
+
+def _check_label(number: int) -> None:
+    if number > np.iinfo(np.uint32).max:
+        raise MaskError("labels: expected room for one more number, got the greatest of 32 bits: relabel the image")
 
 
 def _box(labels: Labels, numbers: Sequence[int], *, margin: int) -> tuple[int, int, int, int]:
@@ -345,15 +354,37 @@ def _box(labels: Labels, numbers: Sequence[int], *, margin: int) -> tuple[int, i
 
 def _pixels(points: ArrayLike, shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the pixels at points that lie on an image."""
-    rounded = np.rint(np.asarray(points, float).reshape(-1, 2)).astype(np.intp)
-    inside = ((rounded >= 0) & (rounded < shape)).all(axis=1)
-    return rounded[inside, 0], rounded[inside, 1]
+    rounded = np.rint(np.asarray(points, float).reshape(-1, 2))
+    rounded = rounded[((rounded >= 0) & (rounded < shape)).all(axis=1)].astype(np.intp)
+    return rounded[:, 0], rounded[:, 1]
+
+
+def _near_image(
+    start: NDArray[np.float64], stop: NDArray[np.float64], shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the part of a line within a pixel of an image: a line may be drawn far beyond it."""
+    low, high = np.array([-1.0, -1.0]), np.array(shape, float)
+    if ((start >= low) & (start <= high) & (stop >= low) & (stop <= high)).all():
+        return start, stop
+    first, last = 0.0, 1.0
+    for begin, step, least, most in zip(start, stop - start, low, high, strict=True):
+        if step == 0:
+            if not least <= begin <= most:
+                return start, start
+            continue
+        enters, leaves = sorted(((least - begin) / step, (most - begin) / step))
+        first, last = max(first, enters), min(last, leaves)
+    if first > last:
+        return start, start
+    return start + first * (stop - start), start + last * (stop - start)
 
 
 def _line_pixels(line: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the pixels of an image under a line. They separate what lies on both sides along pixel edges."""
     steps = [np.rint(line[:1])]
-    for start, stop in itertools.pairwise(line):
+    line = np.clip(line, -_FARTHEST, _FARTHEST)
+    for start, stop in itertools.pairwise(line[np.isfinite(line).all(axis=1)]):
+        start, stop = _near_image(start, stop, shape)
         # Half a pixel apart, so that no pixel is left out.
         count = int(np.ceil(2 * np.abs(stop - start).max())) + 1
         steps.append(np.rint(start + np.linspace(0, 1, count + 1)[:, None] * (stop - start)))

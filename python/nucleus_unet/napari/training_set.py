@@ -16,7 +16,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from nucleus_unet.data.dataset import array_digest
-from nucleus_unet.errors import DataError
+from nucleus_unet.errors import DataError, ImageError
 from nucleus_unet.io.atomic import check_output_folder, write_atomically
 from nucleus_unet.napari.correcting import tidy
 
@@ -66,7 +66,7 @@ def write_training_set(folder: Path, corrected: Iterable[Corrected]) -> Written:
     Raises
     ------
     DataError
-        If there are no nuclei, or the only image is too small to be cut.
+        If there are no nuclei, the only image is too small to be cut, or labels have another size than their image.
     OSError
         If nothing can be written.
 
@@ -82,6 +82,11 @@ def write_training_set(folder: Path, corrected: Iterable[Corrected]) -> Written:
     2
     """
     check_output_folder(folder, "a training set")
+    corrected = list(corrected)
+    for each in corrected:
+        if each.image.shape[:2] != each.labels.shape:
+            sizes = [" x ".join(map(str, shape)) for shape in (each.image.shape[:2], each.labels.shape)]
+            raise DataError(f"training set: expected labels of {sizes[0]} pixels for {each.name}, got {sizes[1]}")
     kept = [each._replace(labels=tidy(each.labels)) for each in corrected]
     kept = [each for each in kept if each.labels.any()]
     if not kept:
@@ -126,6 +131,11 @@ def trainable(image: NDArray[Any]) -> NDArray[Any]:
 
     The scaling is linear, from the least to the greatest value, so that the model sees the same image.
 
+    Raises
+    ------
+    ImageError
+        If a value is NaN or infinite.
+
     Examples
     --------
     >>> trainable(np.array([[-1.0, 0.0, 1.0]]))
@@ -135,6 +145,8 @@ def trainable(image: NDArray[Any]) -> NDArray[Any]:
         return image
     values = image.astype(np.float64)
     least, most = values.min(initial=np.inf), values.max(initial=-np.inf)
+    if values.size and not np.isfinite([least, most]).all():
+        raise ImageError("training set: expected an image of finite numbers, got some that are NaN or infinite")
     if not most > least:
         return np.zeros(image.shape, np.uint16)
     scaled: NDArray[np.uint16] = np.rint((values - least) / (most - least) * (2**16 - 1)).astype(np.uint16)
