@@ -99,6 +99,11 @@ def test_names_of_rois_and_of_objects_mean_regions_too(tmp_path: Path) -> None:
     np.testing.assert_array_equal(example.valid, ~area(0, 0, 20, 20))
 
 
+def test_an_image_beside_the_only_region_is_left_out_and_not_taken_for_empty(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no region lies in it"):
+        read(tmp_path, feature(box(500, 500, 600, 600), "annotation", "Region*"), feature(box(2, 2, 9, 9)))
+
+
 def test_an_image_of_which_nothing_counts_is_left_out(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing of the image counts"):
         read(tmp_path, feature(box(0, 0, 50, 40), "annotation", "Ignore*"))

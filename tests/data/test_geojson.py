@@ -138,6 +138,24 @@ def test_a_tile_of_a_slide_takes_the_objects_of_the_slide_that_lie_in_it(tmp_pat
     assert (example.name, pixels(example), report.unusable_masks) == (name, [(2, 3, 12, 13)], {})
 
 
+def test_objects_of_a_slide_are_not_taken_for_those_of_a_tile_in_which_they_would_all_lie(tmp_path: Path) -> None:
+    write_set(tmp_path, slide__geojson=collection(feature(box(14, 15, 24, 25))))
+    (tmp_path / "a.png").rename(tmp_path / "slide [x=10,y=10,w=50,h=40].png")
+    (example,), _ = read_examples(tmp_path)
+    assert pixels(example) == [(4, 5, 14, 15)]
+
+
+@pytest.mark.parametrize(
+    "name", ["a [d=1.2.3,x=1,y=1,w=50,h=40]", "a [d=.,x=1,y=1,w=50,h=40]", "a [d=0,x=0,y=0,w=5,h=4]"]
+)
+def test_a_name_that_only_looks_like_that_of_a_tile_is_a_name(name: str, tmp_path: Path) -> None:
+    write_set(tmp_path)
+    (tmp_path / "a.png").rename(tmp_path / f"{name}.png")
+    (tmp_path / f"{name}.geojson").write_bytes(collection(FIRST))
+    (example,), _ = read_examples(tmp_path)
+    assert pixels(example) == [(2, 3, 9, 8)]
+
+
 def test_one_file_of_a_slide_serves_all_its_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[str] = []
     monkeypatch.setattr(beside, "read_drawing", lambda *given: reads.append(given[1]) or read_drawing(*given))

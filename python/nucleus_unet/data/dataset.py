@@ -271,9 +271,8 @@ def _masks_beside(
         raise MaskError(f"{entry.image} is a result of nucleus-unet, expected an image")
     if entry.annotation is None:
         return _masks_of_entry(files, entry, shape, threads)
-    drawn = masks_of(
-        drawings.read(entry.annotation), shape, view=view_of(entry.image), classes=classes, threads=threads
-    )
+    view = view_of(entry.image, entry.annotation)
+    drawn = masks_of(drawings.read(entry.annotation), shape, view=view, classes=classes, threads=threads)
     if entry.label_image is None:
         return drawn
     if drawn.labels.any():

@@ -32,7 +32,9 @@ REGION_CLASSES: tuple[str, ...] = ("Region", "Only here")
 # QuPath marks classes that are passed over by `*`. ROI managers number names: `Ignore-1`.
 _DECORATION = re.compile(r"[\s*#._-]*\d*[\s*]*$")
 # The part that QuPath appends to the name of an exported region.
-_REGION = re.compile(r"\s*\[(?:d=(?P<d>[\d.]+),)?x=(?P<x>-?\d+),y=(?P<y>-?\d+),w=\d+,?h=\d+(?:,z=\d+)?(?:,t=\d+)?\]")
+_REGION = re.compile(
+    r"\s*\[(?:d=(?P<d>\d+(?:\.\d+)?),)?x=(?P<x>-?\d+),y=(?P<y>-?\d+),w=\d+,?h=\d+(?:,z=\d+)?(?:,t=\d+)?\]"
+)
 
 
 @dataclass(frozen=True)
@@ -72,23 +74,41 @@ class RegionClasses:
 
 
 class View(NamedTuple):
-    """The part of a slide that an exported image shows: its corner, and pixels of the slide for one of its own."""
+    """The part of a slide that an exported image shows: its corner, and pixels of the slide for one of its own.
+
+    Attributes
+    ----------
+    x, y, downsample
+        The corner, and the pixels.
+    of_slide
+        Whether the annotations are named after the slide, and not after the image: then they lie in its pixels.
+    """
 
     x: float
     y: float
     downsample: float
+    of_slide: bool = False
 
 
-def view_of(image: str) -> View | None:
+def view_of(image: str, annotation: str = "") -> View | None:
     """Return the part of a slide that an image shows, by the name that QuPath gave the file. None for others.
+
+    Parameters
+    ----------
+    image, annotation
+        Paths of the image and of its annotations.
 
     Examples
     --------
     >>> view_of("tiles/slide [d=2,x=4096,y=512,w=1024,h=1024].tif")
-    View(x=4096.0, y=512.0, downsample=2.0)
+    View(x=4096.0, y=512.0, downsample=2.0, of_slide=False)
     """
     found = _REGION.search(PurePosixPath(image).name)
-    return None if found is None else View(float(found["x"]), float(found["y"]), float(found["d"] or 1) or 1.0)
+    if found is None:
+        return None
+    slide, file = without_view(PurePosixPath(image).stem).lower(), PurePosixPath(annotation).name.lower()
+    of_slide = bool(slide) and file.startswith(slide) and _REGION.search(file) is None
+    return View(float(found["x"]), float(found["y"]), float(found["d"] or 1) or 1.0, of_slide)
 
 
 def without_view(stem: str) -> str:
@@ -108,8 +128,8 @@ def masks_of(
     shape
         Height and width of the image.
     view
-        Part of a slide that the image shows. If not all objects lie in the image as they are, they are objects of the
-        slide.
+        Part of a slide that the image shows. Objects are those of the slide if their file is named after it, or if not
+        all of them lie in the image as they are.
     classes
         Classes that mean regions.
     threads
@@ -139,7 +159,9 @@ def masks_of(
         unusable += [f"{nuclei[n].title} is taken for an area: {count} objects lie in it" for n, count in areas.items()]
         nuclei = [each for number, each in enumerate(nuclei) if number not in areas]
         labels, merging = polygons_to_labels([each.pieces for each in nuclei], shape, threads=threads)
-    valid = _annotated(by_role["region"], by_role["ignore"], shape)
+    # A region beside the image says, too, that only regions count.
+    limited = any(classes.role(each) == "region" for each in drawing.objects)
+    valid = _annotated(by_role["region"], by_role["ignore"], shape, limited=limited)
     if valid is None:
         return Masks(relabel_by_position(labels)[0], merging, tuple(unusable))
     if not valid.any():
@@ -181,7 +203,7 @@ def _placed(
 ) -> list[DrawnObject]:
     """Return the objects that lie in the image, in its pixels. Others of a slide are none of the image's."""
     inside = [_touches(each, shape, View(0, 0, 1)) for each in objects]
-    if view is not None and not all(inside):
+    if view is not None and (view.of_slide or not all(inside)):
         return [replace(each, pieces=_moved(each.pieces, view)) for each in objects if _touches(each, shape, view)]
     height, width = shape
     unusable += [
@@ -224,11 +246,11 @@ def _areas(nuclei: Sequence[DrawnObject], merging: MergeReport) -> dict[int, int
 
 
 def _annotated(
-    regions: Sequence[DrawnObject], ignored: Sequence[DrawnObject], shape: tuple[int, int]
+    regions: Sequence[DrawnObject], ignored: Sequence[DrawnObject], shape: tuple[int, int], *, limited: bool
 ) -> NDArray[np.bool_] | None:
-    if not regions and not ignored:
+    if not limited and not ignored:
         return None
-    valid = _covered(regions, shape) if regions else np.ones(shape, bool)
+    valid = _covered(regions, shape) if limited else np.ones(shape, bool)
     return valid & ~_covered(ignored, shape)
 
 
