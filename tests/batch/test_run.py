@@ -491,11 +491,13 @@ def test_many_images_log_their_scales_in_one_line(tmp_path: Path, out: Path, cap
     places = [(row, column, 60) for row in (80, 230) for column in (80, 230)]
     for name in "ab":
         tifffile.imwrite(tmp_path / "in" / f"{name}.tif", draw_discs((310, 310), places))
+    embedded = Segmenter.from_pretrained(device="cpu")
     with caplog.at_level(logging.INFO, logger="nucleus_unet"):
-        predict(Segmenter.from_pretrained(device="cpu"), tmp_path / "in", out)
+        predict(embedded, tmp_path / "in", out)
+        predict(embedded, tmp_path / "in", tmp_path / "told", diameter=60)
     scales = {row["scale"] for row in rows(out)}
     assert len(scales) == 1
     assert float(scales.pop()) < 1
     lines = [record.message for record in caplog.records if "scaled" in record.message]
     assert len(lines) == 1
-    assert lines[0].startswith("of 2 images are scaled: 2 by 0.")
+    assert lines[0].startswith("2 of 2 images are scaled by the size of their nuclei: 2 by 0.")

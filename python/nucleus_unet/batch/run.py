@@ -151,7 +151,7 @@ class _Run:
             [job.path for job in waiting if job.changed],
         )
         write_summary(result)
-        log_scales((row.scale for row in result.files if row.scale is not None), "images", SUMMARY)
+        log_scales((row.scale for row in result.files if row.scale is not None), "images", SUMMARY, self._keywords)
         return result
 
     def _plan(self, record: Record, waiting: Sequence[Job]) -> None:

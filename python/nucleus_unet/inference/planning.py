@@ -7,7 +7,7 @@ import json
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -124,8 +124,8 @@ def without_log_of_scales() -> Iterator[None]:
         _EACH_SCALE_IS_LOGGED.reset(token)
 
 
-def log_scales(scales: Iterable[float], what: str, table: str) -> None:
-    """Log at which scales many images were segmented, if not all at their own size.
+def log_scales(scales: Iterable[float], what: str, table: str, settings: Mapping[str, Any]) -> None:
+    """Log at which scales many images were segmented, if the scales were found and not all are 1.
 
     Parameters
     ----------
@@ -135,11 +135,18 @@ def log_scales(scales: Iterable[float], what: str, table: str) -> None:
         Plural name of the images.
     table
         Name of the file that lists the scale of each.
+    settings
+        The options by name.
     """
     counts = Counter(scales)
-    scaled = ", ".join(f"{count} by {scale:g}" for scale, count in sorted(counts.items()) if scale != 1)
-    if scaled:
-        logger.info("of %d %s are scaled: %s; %s lists them", counts.total(), what, scaled, table)
+    scaled = {scale: count for scale, count in sorted(counts.items()) if scale != 1}
+    if scaled and settings.get("diameter") is None and settings.get("mpp") is None:
+        listed = ", ".join(f"{count} by {scale:g}" for scale, count in scaled.items())
+        logger.info(
+            "%d of %d %s are scaled by the size of their nuclei: %s (%s has the scale of each); give diameter= if "
+            "one is wrong",
+            *(sum(scaled.values()), counts.total(), what, listed, table),
+        )
 
 
 def least_area(config: BundleConfig, options: ImageOptions, search: ScaleSearch) -> int | None:

@@ -120,7 +120,7 @@ class StackRun:
             finished = self._segment(source, store, places, find, others, together=together, progress=progress)
             self._clear(saved, record, result_files(layout, places, record.formats))
             files = write_results(store, layout, finished, record.formats)
-            log_scales((plane.summary.scale for plane in finished), "planes", PLANES)
+            log_scales((plane.summary.scale for plane in finished), "planes", PLANES, self.settings)
             return record.write(self.out, [plane.summary for plane in finished], files)
 
     def _saved(self, record: Record, results: Sequence[Path]) -> Record | None:
