@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import imagecodecs
@@ -92,6 +94,20 @@ def test_a_damaged_geojson_is_told(content: bytes, images: Path, tmp_path: Path,
     (file,) = (tmp_path / "out").glob(f"{run.files[0].results.name}*.geojson*")
     file.write_bytes(content)
     assert "is damaged" in opened(tmp_path / "out").facts()["problems"][0]
+
+
+def test_the_table_of_a_stack_is_read_by_a_process_that_did_nothing_else(tmp_path: Path, segmenter: Segmenter) -> None:
+    path = write_hyperstack(tmp_path / "stack.tif", draw_stack(times=2, planes=2), "OME")
+    segmenter.predict(path, time="all", z="all", channel="DAPI", out=tmp_path / "out", formats=["parquet", "tif"])
+    script = f"""
+from pathlib import Path
+from nucleus_unet.viewer.opened import OpenedResult
+from nucleus_unet.viewer.results import find_results
+for result in find_results(Path({str(tmp_path / "out")!r})):
+    print(len(OpenedResult(result).table.column("area")) - 1 == result.nuclei)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (ended.stdout.split(), ended.returncode) == (["True"] * 4, 0), ended.stderr
 
 
 def test_results_without_a_label_image_say_what_to_run(images: Path, tmp_path: Path, segmenter: Segmenter) -> None:

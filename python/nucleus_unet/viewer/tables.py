@@ -18,6 +18,7 @@ from nucleus_unet.classifier.classes import CLASS
 from nucleus_unet.classifier.model import PREFIX
 from nucleus_unet.errors import DataError
 from nucleus_unet.exports.parquet import pyarrow
+from nucleus_unet.extras import require
 from nucleus_unet.io.array_cache import ArrayCache
 from nucleus_unet.io.unpacking import unpacked
 from nucleus_unet.viewer.results import TableFile
@@ -142,8 +143,9 @@ class ParquetTable:
         """Return the numbers of the rows that have a value in a column."""
         with self._opened() as opened:
             column = opened.read(columns=[name]).column(0)
-            mask = column.is_null() if value is None else self._arrow.compute.equal(column, value)
-            return np.from_dlpack(self._arrow.compute.indices_nonzero(mask))
+            compute = require("pyarrow.compute", "slides need more packages", extra="slides").compute
+            mask = column.is_null() if value is None else compute.equal(column, value)
+            return np.from_dlpack(compute.indices_nonzero(mask))
 
     def _read(self, name: str) -> NDArray[Any]:
         with self._opened() as opened:
