@@ -102,7 +102,8 @@ def choose_scale(
         return dataclasses.replace(found, scale=from_file)
     if found.scale != 1:
         logger.info(
-            "the nuclei are about %.0f pixels wide: the image is scaled by %g; give diameter= if that is wrong",
+            "the nuclei are about %.0f pixels wide: the image is scaled by %g; if that is wrong, give --diameter "
+            "(diameter= in Python)",
             found.diameter,
             found.scale,
         )
