@@ -6,6 +6,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
+from helpers.classifiers import threshold_classifier
 from helpers.slide_results import LABELS, PICTURE, written
 from helpers.stacks import draw_stack, write_hyperstack
 from nucleus_unet.errors import DataError, NucleusError, SettingsError
@@ -51,6 +52,22 @@ def test_the_area_of_a_nucleus_is_the_same_from_every_format(
     row = table.row(2)
     assert row is not None
     assert (row["label"], row["left"], row["row"]) == (2, truth["left"][1], pytest.approx(truth["row"][1]))
+
+
+@pytest.mark.parametrize("table", ["csv", "parquet"])
+def test_the_class_of_a_nucleus_is_in_its_row_and_its_probability_is_a_measure(
+    table: str, images: Path, tmp_path: Path, segmenter: Segmenter
+) -> None:
+    classifier = threshold_classifier()
+    segmenter.predict_files(images, out=tmp_path / "out", formats=["tif", table], classifier=classifier)
+    truth = segmenter.predict(images / "a.png", classifier=classifier).table
+    shown = opened(tmp_path / "out").table
+    assert shown is not None
+    assert "class" not in shown.names
+    assert shown.column("class_probability_dim")[1:] == pytest.approx(truth["class_probability_dim"])
+    row = shown.row(2)
+    assert row is not None
+    assert (row["class"], row["area"]) == (truth["class"][1], truth["area"][1])
 
 
 def test_results_without_a_label_image_say_what_to_run(images: Path, tmp_path: Path, segmenter: Segmenter) -> None:

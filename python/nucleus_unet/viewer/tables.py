@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet import _core
+from nucleus_unet.classifier.classes import CLASS
 from nucleus_unet.errors import DataError
 from nucleus_unet.exports.parquet import pyarrow
 from nucleus_unet.io.array_cache import ArrayCache
@@ -25,13 +26,14 @@ _OUTLINES = ("geometry", "cell_geometry")
 _CACHE_BYTES = 2**27
 _GEOJSON_NAMES = {"Area px^2": "area", "Mean intensity": "intensity", "Probability": "probability"}
 
-Row = dict[str, float | int | None]
+Row = dict[str, float | int | str | None]
 
 
 class Table(Protocol):
     """A row for each nucleus."""
 
     names: tuple[str, ...]
+    """Of the columns of numbers. The class of a nucleus is text, and only in its row."""
 
     def column(self, name: str) -> NDArray[np.float32]:
         """Return a column by label, (N + 1,): NaN where there is no value, and for the background."""
@@ -53,7 +55,7 @@ class MemoryTable:
 
     def __init__(self, columns: Mapping[str, NDArray[Any]]) -> None:
         self._columns = columns
-        self.names = tuple(columns)
+        self.names = tuple(name for name in columns if name != CLASS)
 
     def column(self, name: str) -> NDArray[np.float32]:
         """See `Table`."""
@@ -87,7 +89,8 @@ class ParquetTable:
         with self._opened() as opened:
             names = [name for name in opened.schema_arrow.names if name not in (*_OUTLINES, *file.where)]
             left_out = {"well_row", "well_column", "field"} if file.where else set()
-            self.names = tuple(name for name in names if name not in left_out)
+            self._columns = [name for name in names if name not in left_out]
+            self.names = tuple(name for name in self._columns if name != CLASS)
             if "label" not in self.names:
                 raise ValueError("it has no column of labels")
             groups = [opened.metadata.row_group(number).num_rows for number in range(opened.num_row_groups)]
@@ -109,7 +112,7 @@ class ParquetTable:
         place = int(self._rows()[found[0]])
         group = int(np.searchsorted(self._ends, place, side="right")) - 1
         with self._opened() as opened:
-            values = opened.read_row_group(group, columns=list(self.names)).slice(place - int(self._ends[group]), 1)
+            values = opened.read_row_group(group, columns=self._columns).slice(place - int(self._ends[group]), 1)
             return _plain({name: value[0] for name, value in values.to_pydict().items()})
 
     def _labels(self) -> NDArray[Any]:
@@ -196,10 +199,15 @@ def _read_csv(file: TableFile) -> dict[str, NDArray[Any]]:
             where = {header.index(name): "" if value is None else str(value) for name, value in file.where.items()}
             first = header.index("label")
             mine = [row[first:] for row in rows if all(row[place] == value for place, value in where.items())]
-        values = np.array([[float(cell) if cell else np.nan for cell in row] for row in mine], np.float64)
-        return dict(zip(header[first:], values.reshape(len(mine), len(header) - first).T, strict=True))
+        names = header[first:]
+        columns = zip(*mine, strict=True) if mine else [()] * len(names)
+        return {name: _parsed(name, cells) for name, cells in zip(names, columns, strict=True)}
     except (ValueError, LookupError, StopIteration, csv.Error) as error:
         raise DataError(f"{file.path} is damaged ({error}): repeat the run with --overwrite") from error
+
+
+def _parsed(name: str, cells: Sequence[str]) -> NDArray[Any]:
+    return np.array(cells, np.str_) if name == CLASS else np.array([float(cell or "nan") for cell in cells], np.float64)
 
 
 def _read_geojson(path: Path) -> dict[str, NDArray[Any]]:
@@ -228,7 +236,9 @@ def _plain(row: Mapping[str, Any]) -> Row:
     return {name: _number(value) for name, value in row.items()}
 
 
-def _number(value: Any) -> float | int | None:
+def _number(value: Any) -> float | int | str | None:
+    if isinstance(value, str):
+        return str(value)
     if value is None or not np.isfinite(value):
         return None
     return int(value) if float(value).is_integer() else float(value)
