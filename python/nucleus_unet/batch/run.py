@@ -26,8 +26,8 @@ from nucleus_unet.inference.planning import PLACES, settings_of
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.io.atomic import TEMPORARY
 from nucleus_unet.io.locks import LOCK
-from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.measures.textures import require_texture
+from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.options import PredictOptions
 from nucleus_unet.progress import Progress, tracker
 from nucleus_unet.segmentation import Segmentation
