@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 from nucleus_unet import Segmenter
-from nucleus_unet.cli.shared import read_sets
+from nucleus_unet.cli.sets import SetOptions, read_sets
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.metrics import ImageScore, score_image, summarise
 from nucleus_unet.training.scale_fitting import show_at, shown_part
@@ -78,7 +78,7 @@ def main() -> None:
     options = parser.parse_args()
     segmenter = Segmenter.from_pretrained(options.model, device="cpu")
     pooled: dict[tuple[float, bool], list[Row]] = defaultdict(list)
-    for row in score_sizes(segmenter, read_sets(options.data, None, None)):
+    for row in score_sizes(segmenter, read_sets(options.data, SetOptions())):
         pooled[row.size, row.texture].append(row)
     lines = [
         "| shown at | category | images | at its own size: AP50 / mSA | told the diameter | by itself |",

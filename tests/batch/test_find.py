@@ -17,7 +17,7 @@ from nucleus_unet.errors import SettingsError
 from nucleus_unet.exports.ome_zarr import write_label_zarr
 from nucleus_unet.exports.overlay import write_overlay_png
 from nucleus_unet.exports.tiff import write_label_tiff
-from nucleus_unet.io.file_facts import is_image
+from nucleus_unet.io.file_facts import file_facts, is_image
 from nucleus_unet.io.zarr import is_zarr
 
 PIXELS = np.eye(20, dtype=np.uint8)
@@ -177,6 +177,28 @@ def test_an_ome_tiff_of_several_files_is_one_image(folder: Path) -> None:
         "further files of an OME-TIFF, which is read from its first file"
     }
     assert names(find(folder / "c1.ome.tif")) == ["c1.ome.tif"]
+
+
+def test_an_ome_tiff_is_another_one_as_soon_as_any_of_its_files_is(folder: Path) -> None:
+    write_set(folder, ["c0.ome.tif", "c1.ome.tif"])
+    before = file_facts(folder / "c0.ome.tif")
+    assert file_facts(folder / "c0.ome.tif") == before
+    other = folder / "c1.ome.tif"
+    os.utime(other, ns=(0, other.stat().st_mtime_ns + 1))
+    changed = file_facts(folder / "c0.ome.tif")
+    assert changed != before
+    other.unlink()
+    assert file_facts(folder / "c0.ome.tif") not in (before, changed)
+
+
+def test_an_ome_tiff_that_names_files_elsewhere_is_one_file(folder: Path) -> None:
+    write_set(folder, ["c0.ome.tif"])
+    text = tifffile.TiffFile(folder / "c0.ome.tif").ome_metadata
+    assert text is not None
+    tifffile.imwrite(
+        folder / "c0.ome.tif", PIXELS, description=text.replace('FileName="c0', 'FileName="/etc/c0').encode()
+    )
+    assert set(file_facts(folder / "c0.ome.tif") or ()) == {"bytes", "modified"}
 
 
 def test_of_an_ome_tiff_whose_first_file_is_missing_the_next_is_the_image(folder: Path) -> None:

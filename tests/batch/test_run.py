@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import logging
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import tifffile
 from helpers.classifiers import threshold_classifier
 from helpers.commands import results_in
 from helpers.images import draw_discs
+from helpers.microscopes import write_lif
 from nucleus_unet.batch import run as run_module
 from nucleus_unet.batch.summary import BatchResult
 from nucleus_unet.errors import CancelledError, DataError, MissingExtraError, SettingsError
@@ -483,3 +485,29 @@ def test_names_in_no_encoding_are_segmented_recorded_and_listed(
     assert b"\xff\xfe.tif" in (out / "summary.csv").read_bytes()
     asked.names.clear()
     assert predict(segmenter, folder, out).resumed == 3
+
+
+def test_the_summary_names_the_scene_that_was_asked_for(segmenter: Segmenter, tmp_path: Path, out: Path) -> None:
+    path = tmp_path / "in" / "scenes.lif"
+    path.parent.mkdir()
+    drawn = draw_discs((70, 90), [(20, 25, 6)])
+    write_lif(path, {"first": ("YX", np.zeros_like(drawn)), "second": ("YX", drawn)})
+    predict(segmenter, path.parent, out, scene="second")
+    assert [(row["scene"], row["nuclei"]) for row in rows(out)] == [("second", "1")]
+
+
+def test_many_images_log_their_scales_in_one_line(tmp_path: Path, out: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "in").mkdir()
+    places = [(row, column, 60) for row in (80, 230) for column in (80, 230)]
+    for name in "ab":
+        tifffile.imwrite(tmp_path / "in" / f"{name}.tif", draw_discs((310, 310), places))
+    embedded = Segmenter.from_pretrained(device="cpu")
+    with caplog.at_level(logging.INFO, logger="nucleus_unet"):
+        predict(embedded, tmp_path / "in", out)
+        predict(embedded, tmp_path / "in", tmp_path / "told", diameter=60)
+    scales = {row["scale"] for row in rows(out)}
+    assert len(scales) == 1
+    assert float(scales.pop()) < 1
+    lines = [record.message for record in caplog.records if "scaled" in record.message]
+    assert len(lines) == 1
+    assert lines[0].startswith("2 of 2 images are scaled by the size of their nuclei: 2 by 0.")

@@ -16,6 +16,8 @@ import tifffile
 from helpers.commands import run_script
 from nucleus_unet.data.dataset import Example, ReadReport, read_examples
 from nucleus_unet.errors import DataError, SettingsError
+from nucleus_unet.io.selection import Selection
+from nucleus_unet.preprocessing.levels import normalise_image
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -271,11 +273,6 @@ def test_a_kaggle_image_that_cannot_be_used_is_left_out_and_named(
             id="negative labels",
         ),
         pytest.param(
-            {"images/x.tif": tiff(GREY.astype(np.float32)), "masks/x.tif": tiff(LABELS)},
-            "float32",
-            id="real pixels",
-        ),
-        pytest.param(
             {"images/x.tif": tiff(np.zeros((5, 6, 8), np.uint8)), "masks/x.tif": tiff(LABELS)},
             "it has 5 pages",
             id="a stack",
@@ -484,3 +481,31 @@ def test_real_sets_of_label_images_are_read(real_data: Path, file: str, images: 
     examples, report = read_examples(real_data / file, group_by="^[^_]+" if mosaics < images else None)
     assert (report.images, report.nuclei) == (images, nuclei)
     assert len({example.field_id for example in examples}) == mosaics
+
+
+def test_the_labelled_plane_of_images_with_several_is_chosen(store: Store) -> None:
+    stack = np.stack([np.zeros_like(GREY), GREY, GREY // 2])
+    source = store({"images/a.tif": tiff(stack, imagej=True, metadata={"axes": "CYX"}), "masks/a.tif": tiff(LABELS)})
+    with pytest.raises(DataError, match="3 channels"):
+        read_examples(source)
+    (chosen,), _ = read_examples(source, selection=Selection(channel=1))
+    np.testing.assert_array_equal(chosen.image, GREY)
+    (largest,), _ = read_examples(source, selection=Selection(channel=(1, 2), combine="max"))
+    np.testing.assert_array_equal(largest.image, GREY)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.int32, np.uint32, np.float16])
+def test_images_of_other_dtypes_are_normalised_as_predict_does(store: Store, dtype: type[np.generic]) -> None:
+    pixels = np.random.default_rng(0).normal(500, 90, (40, 50)).astype(dtype)
+    pixels[3, 4] = 30_000  # a hot pixel
+    (example,), _ = read_examples(
+        store({"images/a.tif": tiff(pixels), "masks/a.tif": tiff(np.ones((40, 50), np.uint8))})
+    )
+    assert example.image.dtype == np.uint16
+    np.testing.assert_allclose(normalise_image(example.image), normalise_image(pixels.astype(np.float32)), atol=2e-4)
+
+
+def test_an_image_that_is_not_finite_is_skipped(store: Store) -> None:
+    pixels = np.full(SHAPE, np.nan, np.float32)
+    with pytest.raises(DataError, match="expected finite numbers"):
+        read_examples(store({"images/a.tif": tiff(pixels), "masks/a.tif": tiff(LABELS)}))

@@ -17,7 +17,7 @@ from helpers.paths import EXAMPLES
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from nucleus_unet.cli.shared import read_reported_sets
+from nucleus_unet.cli.sets import SetOptions, read_reported_sets
 from nucleus_unet.data.dataset import Example, ReadReport
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.exploration import explore, write_page
@@ -222,7 +222,7 @@ def test_reports_of_several_sets_name_images_after_their_set(tmp_path: Path) -> 
             (tmp_path / name / part).mkdir(parents=True)
         for part, stem in (("images", "a"), ("masks", "a"), ("images", "bare")):
             (tmp_path / name / part / f"{stem}.png").write_bytes(imagecodecs.png_encode(np.eye(9, dtype=np.uint8)))
-    examples, report = read_reported_sets([tmp_path / "one", tmp_path / "two"], None, None, name_by_set=True)
+    examples, report = read_reported_sets([tmp_path / "one", tmp_path / "two"], SetOptions(), name_by_set=True)
     assert [each.name for each in examples] == ["one/a", "two/a"]
     assert (report.images, report.nuclei, set(report.skipped)) == (2, 2, {"one/bare", "two/bare"})
 

@@ -144,6 +144,7 @@ def test_one_table_has_the_rows_of_all_planes(segmenter: Segmenter, hyperstack: 
     pd.testing.assert_frame_equal(binary.astype({"scene": str}), table.astype({"scene": str}), check_dtype=False)
     summary = pd.read_csv(tmp_path / "out" / "planes.csv")
     assert list(summary["nuclei"]) == [len(each) for each in found]
+    assert list(summary["scale"]) == [each.plan.scale for each in found]
 
 
 def test_frames_for_trackers(segmenter: Segmenter, hyperstack: Path, tmp_path: Path) -> None:

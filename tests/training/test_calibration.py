@@ -50,6 +50,16 @@ def test_the_new_bundle_is_better_by_what_was_said(tmp_path: Path, careless: Pat
         assert measured.pooled[0.5] == said.pooled[0.5]
 
 
+def test_images_are_calibrated_at_the_scale_at_which_they_are_predicted(tmp_path: Path) -> None:
+    image = draw_discs((310, 310), [(row, column, 60) for row in (80, 230) for column in (80, 230)])
+    labels = ndimage.label(image > 100)[0].astype(np.uint32)
+    large = Example("large", "discs", image, labels, "large")
+    found = calibrate_bundle(load_bundle(None), [large, *EXAMPLES], tmp_path / "new", device="cpu")
+    measured = evaluate(Segmenter.from_pretrained(device="cpu"), [large, *EXAMPLES]).overall
+    assert found.before.pooled == measured.pooled
+    assert found.before.per_image_mean > 0.9
+
+
 def test_without_nuclei_there_is_nothing_to_calibrate_on(tmp_path: Path, tiny_bundle: Path) -> None:
     bare = [dataclasses.replace(each, labels=np.zeros_like(each.labels)) for each in EXAMPLES]
     with pytest.raises(DataError, match="expected labelled nuclei to calibrate on, found none in 3 images"):

@@ -14,6 +14,7 @@ from nucleus_unet.classifier.check import check_fits
 from nucleus_unet.classifier.model import Classifier
 from nucleus_unet.errors import ImageError
 from nucleus_unet.inference.engine import Engine
+from nucleus_unet.inference.planning import without_log_of_scales
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.inference.segment import segment
 from nucleus_unet.io.paths import check_path
@@ -94,7 +95,8 @@ def segment_images(
     def numbered(each: tuple[int, Image]) -> Segmentation:
         index, image = each
         try:
-            return segment_image(bundle, engine, image, alone)
+            with without_log_of_scales():
+                return segment_image(bundle, engine, image, alone)
         except ImageError as error:
             raise ImageError(f"images[{index}]: {error}") from error
 

@@ -59,6 +59,8 @@ class Done:
         Magnification from the image to what the network saw.
     seconds
         Time to read, segment and write.
+    scene
+        Name of the scene, if one was asked for.
     """
 
     facts: dict[str, Any] | None
@@ -67,6 +69,7 @@ class Done:
     median_area: float | None
     scale: float
     seconds: float
+    scene: str = ""
 
 
 @dataclass

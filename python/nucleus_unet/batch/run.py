@@ -16,13 +16,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from nucleus_unet.batch.prepare import Batch, Job, list_jobs, read_record
-from nucleus_unet.batch.record import RUN_FOLDER, Done, Record, RecordWriter, lock_output
+from nucleus_unet.batch.record import RUN_FOLDER, SUMMARY, Done, Record, RecordWriter, lock_output
 from nucleus_unet.batch.summary import BatchResult, FileSummary, write_summary
 from nucleus_unet.errors import CancelledError, NucleusError, SettingsError
 from nucleus_unet.exports.formats import is_own_zarr
 from nucleus_unet.exports.names import FORMATS
 from nucleus_unet.inference.engine import Engine
-from nucleus_unet.inference.planning import PLACES, settings_of
+from nucleus_unet.inference.planning import PLACES, log_scales, settings_of, without_log_of_scales
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.io.atomic import TEMPORARY
 from nucleus_unet.io.locks import LOCK
@@ -156,6 +156,7 @@ class _Run:
             [job.path for job in waiting if job.changed],
         )
         write_summary(result)
+        log_scales((row.scale for row in result.files if row.scale is not None), "images", SUMMARY, self._keywords)
         return result
 
     def _plan(self, record: Record, waiting: Sequence[Job]) -> None:
@@ -179,7 +180,8 @@ class _Run:
 
     def _segment_and_save(self, job: Job) -> Done:
         begun = time.perf_counter()
-        nuclei: Segmentation = self._model.predict(job.path, **self._keywords)
+        with without_log_of_scales():
+            nuclei: Segmentation = self._model.predict(job.path, **self._keywords)
         for each, path in zip(self._batch.formats, self._batch.results(job.name), strict=True):
             nuclei.save(path, file_format=each)
         areas = nuclei.table["area"]
@@ -191,12 +193,13 @@ class _Run:
             median_area=float(np.median(areas)) if len(areas) else None,
             scale=nuclei.plan.scale,
             seconds=round(time.perf_counter() - begun, 3),
+            scene="" if self._keywords.get("scene") is None else nuclei.place.scene_name,
         )
 
 
 def _row_of(batch: Batch, job: Job, done: Done) -> FileSummary:
     results = batch.out / job.name
-    return FileSummary(job.path, "", done.nuclei, done.median_area, done.scale, done.seconds, "", results)
+    return FileSummary(job.path, done.scene, done.nuclei, done.median_area, done.scale, done.seconds, "", results)
 
 
 def _settings(model: Model, options: PredictOptions) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class FileSummary:
     file
         Path of the image.
     scene
-        Name of the scene, of a file that has several; else empty.
+        Name of the scene, or names with semicolons between them, if some were asked for; else empty.
     nuclei
         Number of nuclei. None if the file could not be segmented, as are the next three.
     median_area

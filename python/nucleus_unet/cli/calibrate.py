@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nucleus_unet.cli.shared import (
-    Data,
-    Device,
-    GroupBy,
-    Groups,
-    IgnoreClass,
-    RegionClass,
-    bundle_path,
-    read_sets,
-    show,
-)
+from nucleus_unet.cli.sets import Data, SetOptions, read_sets, with_set_options
+from nucleus_unet.cli.shared import Device, bundle_path, show
 
 if TYPE_CHECKING:
     from nucleus_unet.data.dataset import Example
@@ -26,14 +17,12 @@ if TYPE_CHECKING:
     from nucleus_unet.training.calibration import Calibration
 
 
+@with_set_options
 def calibrate(
     bundle: Annotated[Path, typer.Argument(help="Model bundle; 'embedded' is the model of the package.")],
     data: Data,
+    sets: SetOptions,
     out: Annotated[Path, typer.Option(help="Folder for the new model bundle.")],
-    groups: Groups = None,
-    group_by: GroupBy = None,
-    ignore_class: IgnoreClass = None,
-    region_class: RegionClass = None,
     device: Device = "auto",
     scale: Annotated[
         bool, typer.Option("--scale", help="Learn to find the scale of images instead (needs the train extra).")
@@ -54,7 +43,7 @@ def calibrate(
 
     check_new_folder(out, "the model bundle")
     model = load_bundle(bundle_path(bundle))
-    examples = read_sets(data, groups, group_by, ignore_class, region_class)
+    examples = read_sets(data, sets)
     if scale:
         _learn_scale(model, examples, out, device)
         return

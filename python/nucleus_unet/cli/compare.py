@@ -12,32 +12,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from nucleus_unet.cli.shared import (
-    Data,
-    Device,
-    GroupBy,
-    Groups,
-    IgnoreClass,
-    RegionClass,
-    bundle_path,
-    read_sets,
-    show,
-)
+from nucleus_unet.cli.sets import Data, SetOptions, read_sets, with_set_options
+from nucleus_unet.cli.shared import Device, bundle_path, show
 from nucleus_unet.errors import SettingsError
 
 if TYPE_CHECKING:
     from nucleus_unet.comparison import Comparison
 
 
+@with_set_options
 def compare(
     bundles: Annotated[
         list[Path], typer.Argument(metavar="BUNDLES", help="Model bundles; 'embedded' is the model of the package.")
     ],
     data: Data,
-    groups: Groups = None,
-    group_by: GroupBy = None,
-    ignore_class: IgnoreClass = None,
-    region_class: RegionClass = None,
+    sets: SetOptions,
     device: Device = "auto",
     seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for comparison.html and comparison.json.")] = None,
@@ -53,7 +42,7 @@ def compare(
         raise SettingsError(f"expected at least two model bundles to compare, got {len(bundles)}")
     paths = dict(zip(_names(bundles), bundles, strict=True))
     segmenters = {name: Segmenter.from_pretrained(bundle_path(path), device=device) for name, path in paths.items()}
-    examples = read_sets(data, groups, group_by, ignore_class, region_class, name_by_set=len(data) > 1)
+    examples = read_sets(data, sets, name_by_set=len(data) > 1)
     comparison = run(segmenters, examples, seed=seed, track=show)
     _print(comparison)
     if out is not None:

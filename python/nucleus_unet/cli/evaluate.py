@@ -9,20 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nucleus_unet.cli.answers import Answer, answering
-from nucleus_unet.cli.shared import (
-    Augment,
-    Data,
-    Device,
-    GroupBy,
-    Groups,
-    IgnoreClass,
-    Model,
-    Precision,
-    RegionClass,
-    bundle_path,
-    read_sets,
-    show,
-)
+from nucleus_unet.cli.sets import Data, SetOptions, read_sets, with_set_options
+from nucleus_unet.cli.shared import Augment, Device, Model, Precision, bundle_path, show
 from nucleus_unet.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -30,14 +18,12 @@ if TYPE_CHECKING:
 
 
 @answering
+@with_set_options
 def evaluate(
     data: Data,
+    sets: SetOptions,
     answer: Answer,
     model: Model = None,
-    groups: Groups = None,
-    group_by: GroupBy = None,
-    ignore_class: IgnoreClass = None,
-    region_class: RegionClass = None,
     subset: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,7 +48,7 @@ def evaluate(
         check_report_folder(out)
     subsets = _read_subsets(subset or ())
     segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
-    examples = read_sets(data, groups, group_by, ignore_class, region_class, name_by_set=len(data) > 1)
+    examples = read_sets(data, sets, name_by_set=len(data) > 1)
     evaluation = run(segmenter, examples, subsets=subsets, augment=augment, track=lambda items: show(items, "images"))
     if evaluation.warning:
         typer.echo(evaluation.warning)

@@ -7,16 +7,15 @@ from typing import Annotated
 
 import typer
 
-from nucleus_unet.cli.shared import GroupBy, Groups, IgnoreClass, RegionClass, read_reported_sets, show
+from nucleus_unet.cli.sets import SetOptions, read_reported_sets, with_set_options
+from nucleus_unet.cli.shared import show
 
 
+@with_set_options
 def explore(
     data: Annotated[list[Path], typer.Argument(help="Labelled sets: folders or zips in a known layout.")],
+    sets: SetOptions,
     out: Annotated[Path, typer.Option(help="Path of the page, which ends in .html; an existing page is replaced.")],
-    groups: Groups = None,
-    group_by: GroupBy = None,
-    ignore_class: IgnoreClass = None,
-    region_class: RegionClass = None,
 ) -> None:
     """Write a page about labelled sets: categories, sizes and shapes of nuclei, and possible errors.
 
@@ -29,7 +28,7 @@ def explore(
 
     check_page_path(out)
     require_page_packages()
-    examples, report = read_reported_sets(data, groups, group_by, ignore_class, region_class, name_by_set=len(data) > 1)
+    examples, report = read_reported_sets(data, sets, name_by_set=len(data) > 1)
     exploration = run(examples, report=report, track=lambda items: show(items, "images"))
     names = ", ".join(path.stem for path in data)
     page = write_page(exploration, out, title=f"Labelled images: {names}")

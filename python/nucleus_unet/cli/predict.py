@@ -122,7 +122,18 @@ def _predict_stacks(
         result = segmenter.predict(path, out=folder, formats=formats, overwrite=overwrite, **keywords)
         areas = [plane.median_area for plane in result.planes if plane.median_area is not None]
         median = float(np.median(areas)) if areas else None
-        return FileSummary(path, "", len(result), median, None, time.perf_counter() - begun, "", folder)
+        scenes = "; ".join(dict.fromkeys(plane.place.scene_name for plane in result.planes))
+        scales = {plane.scale for plane in result.planes}
+        return FileSummary(
+            file=path,
+            scene="" if options.scene is None else scenes,
+            nuclei=len(result),
+            median_area=median,
+            scale=scales.pop() if len(scales) == 1 else None,
+            seconds=time.perf_counter() - begun,
+            error="",
+            results=folder,
+        )
 
     folders = keep_folder_names(found.images, out, command="predict, several planes")
     run = BatchResult(out, each_in_turn(folders, find), found.passed_over, 0, [])

@@ -11,17 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nucleus_unet.cli.shared import (
-    Data,
-    Device,
-    GroupBy,
-    Groups,
-    IgnoreClass,
-    RegionClass,
-    bundle_path,
-    console,
-    read_sets,
-)
+from nucleus_unet.cli.sets import Data, SetOptions, read_sets, with_set_options
+from nucleus_unet.cli.shared import Device, bundle_path, console
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
 
@@ -30,8 +21,10 @@ if TYPE_CHECKING:
     from nucleus_unet.training.trainer import TrainConfig
 
 
+@with_set_options
 def train(
     data: Data,
+    sets: SetOptions,
     out: Annotated[
         Path, typer.Option(help="Folder for the model bundle. Checkpoints and the report go to OUT/training.")
     ],
@@ -39,10 +32,6 @@ def train(
         Path | None,
         typer.Option("--from", metavar="BUNDLE", help="Fine-tune this model; 'embedded' is the model of the package."),
     ] = None,
-    groups: Groups = None,
-    group_by: GroupBy = None,
-    ignore_class: IgnoreClass = None,
-    region_class: RegionClass = None,
     samples: Annotated[
         int | None, typer.Option(help="Number of training samples. Default: 48000; 800 with --from.")
     ] = None,
@@ -120,7 +109,7 @@ def train(
     )
     if bundle is not None:
         check_origin(config, bundle)
-    examples = read_sets(data, groups, group_by, ignore_class, region_class)
+    examples = read_sets(data, sets)
     scores = train_bundle(
         config,
         examples,

@@ -8,18 +8,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from nucleus_unet.cli.shared import Data, Device, GroupBy, Groups, IgnoreClass, RegionClass, console, read_sets
+from nucleus_unet.cli.sets import Data, SetOptions, read_sets, with_set_options
+from nucleus_unet.cli.shared import Device, console
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
 
 
+@with_set_options
 def tune(
     data: Data,
+    sets: SetOptions,
     out: Annotated[Path, typer.Option(help="Folder of the study. The same command resumes it.")],
-    groups: Groups = None,
-    group_by: GroupBy = None,
-    ignore_class: IgnoreClass = None,
-    region_class: RegionClass = None,
     space: Annotated[Path | None, typer.Option(help="Search space, as TOML; by default that of the package.")] = None,
     trials: Annotated[int, typer.Option(help="Number of finished trials at which the study ends.")] = 20,
     hours: Annotated[float | None, typer.Option(help="Number of hours after which no trial is started.")] = None,
@@ -74,7 +73,7 @@ def tune(
         seed=seed,
     )
     chosen = read_space(space, form=form)
-    examples = read_sets(data, groups, group_by, ignore_class, region_class)
+    examples = read_sets(data, sets)
     best = run(
         examples,
         out,

@@ -25,8 +25,10 @@ from nucleus_unet.data.sources import Entry, Source, find_entries, open_source
 from nucleus_unet.data.tables import Membership, membership_finder, read_encodings
 from nucleus_unet.errors import DataError, ImageError, MaskError, SettingsError
 from nucleus_unet.io.marks import is_marked
+from nucleus_unet.io.selection import Selection
 from nucleus_unet.io.source import open_image
 from nucleus_unet.masks import kaggle_to_labels, merge_mask_pngs, relabel_by_position
+from nucleus_unet.preprocessing.normalisation import percentile_range
 from nucleus_unet.progress import tracker
 
 logger = logging.getLogger(__name__)
@@ -140,6 +142,7 @@ def read_examples(
     group_by: str | None = None,
     ignore_classes: Sequence[str] = IGNORE_CLASSES,
     region_classes: Sequence[str] = REGION_CLASSES,
+    selection: Selection | None = None,
     threads: int | None = None,
     progress: bool = False,
 ) -> tuple[list[Example], ReadReport]:
@@ -167,6 +170,8 @@ def read_examples(
         numbers make no difference.
     region_classes
         Classes of drawn regions outside of which nothing counts, where an image has such a region.
+    selection
+        The labelled plane of images with several channels, planes, times or scenes. None if each has only one.
     threads
         Number of images read at a time. None for one per core. The result does not depend on it.
     progress
@@ -213,7 +218,7 @@ def read_examples(
 
         def read(entry: Entry) -> tuple[Example, Masks] | str:
             try:
-                return _read_example(files, entry, read_masks, place, kernel_threads)
+                return _read_example(files, entry, read_masks, place, selection or Selection(), kernel_threads)
             except (ImageError, MaskError) as error:
                 return str(error)
 
@@ -241,11 +246,16 @@ def _find(files: Source, labels_csv: Path | None, classes: RegionClasses) -> tup
 
 
 def _read_example(
-    files: Source, entry: Entry, read_masks: _MaskReader, place: Callable[[str], Membership], threads: int | None
+    files: Source,
+    entry: Entry,
+    read_masks: _MaskReader,
+    place: Callable[[str], Membership],
+    selection: Selection,
+    threads: int | None,
 ) -> tuple[Example, Masks]:
     if entry.problem is not None:
         raise MaskError(entry.problem)
-    image = _as_stored(_decode(files, entry.image), entry.image)
+    image = _as_stored(_decode(files, entry.image, selection), entry.image)
     masks = read_masks(entry, (image.shape[0], image.shape[1]), threads)
     category, field_id = place(entry.name)
     return Example(entry.name, category, image, masks.labels, field_id, masks.valid), masks
@@ -285,10 +295,10 @@ def _masks_beside(
     return settled(numbered._replace(valid=drawn.valid, unusable=drawn.unusable))
 
 
-def _decode(files: Source, member: str) -> NDArray[Any]:
+def _decode(files: Source, member: str, selection: Selection) -> NDArray[Any]:
     """Return the pixels of an image file, as `predict` sees them."""
     with open_image(files.open(member)) as source:
-        return source.read(source.plane())
+        return source.read(selection.only(source))
 
 
 def _as_stored(pixels: NDArray[Any], member: str) -> NDArray[Any]:
@@ -297,13 +307,27 @@ def _as_stored(pixels: NDArray[Any], member: str) -> NDArray[Any]:
     if pixels.ndim not in (2, 3) or channels not in (1, 2, 3, 4) or pixels.size == 0:
         raise ImageError(f"{member}: expected (H, W) or (H, W, C) with C from 1 to 4, got {pixels.shape}")
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise ImageError(f"{member}: expected 8 or 16 bit unsigned integers, got {pixels.dtype}")
+        pixels = _as_16_bit(pixels, member)
     if pixels.ndim == 2:
         return pixels
     red = pixels[..., 0]
     if channels < 3 or all(np.array_equal(red, pixels[..., other]) for other in (1, 2)):
         return np.ascontiguousarray(red)
     return np.ascontiguousarray(pixels[..., :3])
+
+
+def _as_16_bit(pixels: NDArray[Any], member: str) -> NDArray[np.uint16]:
+    """Return pixels of another dtype as 16 bits. Only values far beyond the intensity range are clipped."""
+    pixels = pixels.astype(np.float64)
+    if not np.isfinite(pixels).all():
+        raise ImageError(f"{member}: expected finite numbers, got pixels that are NaN or infinite")
+    bounds = percentile_range(pixels)
+    if bounds is None:
+        return np.zeros(pixels.shape, np.uint16)
+    width = bounds.high - bounds.low
+    low, high = max(pixels.min(), bounds.low - width), min(pixels.max(), bounds.high + 3 * width)
+    converted: NDArray[np.uint16] = np.rint((pixels.clip(low, high) - low) / (high - low) * 65535).astype(np.uint16)
+    return converted
 
 
 def _masks_of_encodings(

@@ -6,7 +6,10 @@ import dataclasses
 import json
 import logging
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +27,8 @@ from nucleus_unet.preprocessing.normalisation import IntensityRange
 from nucleus_unet.preprocessing.scale import agree, is_stained, requested_scale, scale_from_file
 
 logger = logging.getLogger(__name__)
+
+_EACH_SCALE_IS_LOGGED = ContextVar("_EACH_SCALE_IS_LOGGED", default=True)
 
 PLACES = ("scene", "time", "z")
 """Options that choose planes."""
@@ -100,7 +105,7 @@ def choose_scale(
     engine.release()
     if from_file is not None and agree(from_file, found.scale):
         return dataclasses.replace(found, scale=from_file)
-    if found.scale != 1:
+    if found.scale != 1 and _EACH_SCALE_IS_LOGGED.get():
         logger.info(
             "the nuclei are about %.0f pixels wide: the image is scaled by %g; if that is wrong, give --diameter "
             "(diameter= in Python)",
@@ -108,6 +113,41 @@ def choose_scale(
             found.scale,
         )
     return found
+
+
+@contextmanager
+def without_log_of_scales() -> Iterator[None]:
+    """Do not log the scale of each image in this block: of many images, `log_scales` logs one line."""
+    token = _EACH_SCALE_IS_LOGGED.set(False)
+    try:
+        yield
+    finally:
+        _EACH_SCALE_IS_LOGGED.reset(token)
+
+
+def log_scales(scales: Iterable[float], what: str, table: str, settings: Mapping[str, Any]) -> None:
+    """Log at which scales many images were segmented, if the scales were found and not all are 1.
+
+    Parameters
+    ----------
+    scales
+        One for each image.
+    what
+        Plural name of the images.
+    table
+        Name of the file that lists the scale of each.
+    settings
+        The options by name.
+    """
+    counts = Counter(scales)
+    scaled = {scale: count for scale, count in sorted(counts.items()) if scale != 1}
+    if scaled and settings.get("diameter") is None and settings.get("mpp") is None:
+        listed = ", ".join(f"{count} by {scale:g}" for scale, count in scaled.items())
+        logger.info(
+            "%d of %d %s are scaled by the size of their nuclei: %s (%s has the scale of each); give diameter= if "
+            "one is wrong",
+            *(sum(scaled.values()), counts.total(), what, listed, table),
+        )
 
 
 def least_area(config: BundleConfig, options: ImageOptions, search: ScaleSearch) -> int | None:

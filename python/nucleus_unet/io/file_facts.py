@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from nucleus_unet.io.formats import FORMATS, SEARCHED_SUFFIXES
+from nucleus_unet.io.tiff_sets import files_of_set
 from nucleus_unet.io.zarr import is_zarr
 
 
@@ -20,15 +23,26 @@ def file_facts(path: Path) -> dict[str, object] | None:
     Returns
     -------
     dict or None
-        Sizes and modification times. None if other files contain the pixels.
+        Sizes and modification times, of an OME-TIFF of several files those of all. None for formats that keep pixels
+        in other files.
     """
     if any(each.several_files and path.suffix.lower() in each.suffixes for each in FORMATS):
         return None
     if path.is_dir():
-        digest = hashlib.sha256()
-        for member in sorted(path.rglob("*")):
-            facts = member.stat() if member.exists() else member.lstat()  # a broken link
-            digest.update(repr((str(member.relative_to(path)), facts.st_size, facts.st_mtime_ns)).encode())
-        return {"files": digest.hexdigest()}
+        return {"files": _digest(path, path.rglob("*"))}
+    if len(others := files_of_set(path) | {path.name}) > 1:
+        return {"files": _digest(path.parent, [path.parent / name for name in others])}
     facts = path.stat()
     return {"bytes": facts.st_size, "modified": facts.st_mtime_ns}
+
+
+def _digest(folder: Path, members: Iterable[Path]) -> str:
+    """Return a text that changes with the names, sizes and modification times of files, which may be missing."""
+    digest = hashlib.sha256()
+    for member in sorted(members):
+        facts: os.stat_result | None = None
+        if member.exists() or member.is_symlink():
+            facts = member.stat() if member.exists() else member.lstat()  # a broken link
+        known = (None, None) if facts is None else (facts.st_size, facts.st_mtime_ns)
+        digest.update(repr((str(member.relative_to(folder)), *known)).encode())
+    return digest.hexdigest()

@@ -31,11 +31,11 @@ class TiffSets:
 
     def _named_by(self, path: Path) -> frozenset[str]:
         if path not in self._files:
-            self._files[path] = _files_of(path)
+            self._files[path] = files_of_set(path)
         return self._files[path]
 
 
-def _files_of(path: Path) -> frozenset[str]:
+def files_of_set(path: Path) -> frozenset[str]:
     """Return the names of the files with pixels that the metadata of a file name. None of what is no OME-TIFF."""
     if not path.name.lower().endswith(_SUFFIXES):
         return frozenset()
@@ -46,4 +46,5 @@ def _files_of(path: Path) -> frozenset[str]:
         return frozenset()
     if root is None:
         return frozenset()
-    return frozenset(each.get("FileName", "") for each in root.iterfind(".//{*}TiffData/{*}UUID")) - {""}
+    names = {each.get("FileName", "") for each in root.iterfind(".//{*}TiffData/{*}UUID")} - {""}
+    return frozenset(name for name in names if Path(name).name == name)  # all lie in one folder

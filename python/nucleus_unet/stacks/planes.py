@@ -10,6 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from nucleus_unet.inference.planning import without_log_of_scales
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.io.selection import Place
 from nucleus_unet.io.source import ImageSource, open_image
@@ -56,7 +57,8 @@ def _each_plane(image: Any, options: PredictOptions, segment: Segment) -> Iterat
     alone = dataclasses.replace(options, progress=False)
 
     def find(place: Place) -> Segmentation:
-        return segment(source, place, alone, None)
+        with without_log_of_scales():
+            return segment(source, place, alone, None)
 
     with open_image(image, axes=options.axes, channel_axis=options.channel_axis) as source:
         places = options.selection.places(source)

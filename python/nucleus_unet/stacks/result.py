@@ -21,11 +21,14 @@ class PlaneSummary:
         Their number.
     median_area
         In pixels; None without nuclei.
+    scale
+        Magnification from the plane to what the network saw.
     """
 
     place: Place
     nuclei: int
     median_area: float | None
+    scale: float
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -34,7 +37,7 @@ class PlaneSummary:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> PlaneSummary:
         """Inverse of `to_json`."""
-        return cls(Place(**values["place"]), int(values["nuclei"]), values["median_area"])
+        return cls(Place(**values["place"]), int(values["nuclei"]), values["median_area"], float(values["scale"]))
 
 
 @dataclass(frozen=True)

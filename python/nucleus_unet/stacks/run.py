@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.exports.names import STACK_FORMATS, check_formats
 from nucleus_unet.exports.parquet import pyarrow
+from nucleus_unet.inference.planning import log_scales, without_log_of_scales
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.io.atomic import TEMPORARY, check_output_folder
 from nucleus_unet.io.locks import LOCK, locked
@@ -23,7 +24,7 @@ from nucleus_unet.io.selection import Place, Selection
 from nucleus_unet.io.source import ImageSource
 from nucleus_unet.progress import Progress, tracker
 from nucleus_unet.segmentation import Segmentation
-from nucleus_unet.stacks.layout import Layout
+from nucleus_unet.stacks.layout import PLANES, Layout
 from nucleus_unet.stacks.record import RECORD, Record
 from nucleus_unet.stacks.result import StackResult
 from nucleus_unet.stacks.store import FinishedPlane, PlaneStore, fingerprint
@@ -119,6 +120,7 @@ class StackRun:
             finished = self._segment(source, store, places, find, others, together=together, progress=progress)
             self._clear(saved, record, result_files(layout, places, record.formats))
             files = write_results(store, layout, finished, record.formats)
+            log_scales((plane.summary.scale for plane in finished), "planes", PLANES, self.settings)
             return record.write(self.out, [plane.summary for plane in finished], files)
 
     def _saved(self, record: Record, results: Sequence[Path]) -> Record | None:
@@ -196,7 +198,8 @@ class StackRun:
                 raise ImageError(f"{source.name}: expected at least one pixel, got planes of {plane.shape}")
             pixels = source.read(plane)
             key = fingerprint(chain([pixels], others(place, plane.mpp)), plane.mpp, self.settings)
-            summary = store.find(place, key) or store.save(place, key, find(place, pixels))
+            with without_log_of_scales():
+                summary = store.find(place, key) or store.save(place, key, find(place, pixels))
             return FinishedPlane(summary, self.settings["mpp"] or plane.mpp, key)
 
         with ThreadPoolExecutor(together) as pool:

@@ -95,9 +95,10 @@ def _frames(store: PlaneStore, places: Iterable[Place]) -> Iterator[Iterable[NDA
 def _write_planes(layout: Layout, planes: Iterable[FinishedPlane]) -> None:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*layout.columns, "nuclei", "median_area"])
+    table.writerow([*layout.columns, "nuclei", "median_area", "scale"])
     for plane in planes:
-        table.writerow([*layout.where(plane.place).values(), plane.summary.nuclei, plane.summary.median_area])
+        found = plane.summary
+        table.writerow([*layout.where(plane.place).values(), found.nuclei, found.median_area, f"{found.scale:g}"])
     write_atomically(layout.out / PLANES, text.getvalue())
 
 

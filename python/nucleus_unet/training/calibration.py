@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +11,15 @@ from typing import Protocol, TypeVar
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError
 from nucleus_unet.evaluation.metrics import Scores
+from nucleus_unet.inference.engine import Engine
 from nucleus_unet.inference.factory import open_engine
+from nucleus_unet.inference.planning import without_log_of_scales
+from nucleus_unet.inference.segment import segment
 from nucleus_unet.io.atomic import check_new_folder, folder_written_atomically
 from nucleus_unet.model.bundle import Bundle, save_bundle
 from nucleus_unet.model.group_config import GroupConfig
-from nucleus_unet.training.validation import calibrate, predict_examples, score_maps
+from nucleus_unet.options import PredictOptions
+from nucleus_unet.training.validation import PredictedMaps, calibrate, score_maps
 
 T = TypeVar("T")
 
@@ -106,12 +111,20 @@ def calibrate_bundle(
     if not any(example.labels.any() for example in examples):
         raise DataError(f"expected labelled nuclei to calibrate on, found none in {len(examples)} images")
     engine = open_engine(bundle, device=device)
-    predicted = [each for example in track(examples, "maps") for each in predict_examples(engine, [example])]
+    with without_log_of_scales():
+        predicted = [_maps_as_predicted(bundle, engine, example) for example in track(examples, "maps")]
     start = bundle.config.group
     found = calibrate(predicted, start, track=lambda names: track(names, "settings"))
     calibration = Calibration(start, found, score_maps(predicted, start), score_maps(predicted, found))
     _save(bundle, calibration, examples, out)
     return calibration
+
+
+def _maps_as_predicted(bundle: Bundle, engine: Engine, example: Example) -> PredictedMaps:
+    """Return the maps that `predict` groups by default, at the scale that it finds."""
+    found = segment(bundle, engine, example.image, PredictOptions(maps=True))
+    assert found.maps is not None
+    return PredictedMaps(example.category, found.maps, example.labels, math.nan, example.valid, found.plan.scale)
 
 
 def _save(bundle: Bundle, calibration: Calibration, examples: Sequence[Example], out: Path) -> None:

@@ -206,10 +206,8 @@ def train(
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     workers
         Number of processes that draw samples. With 0, the training process draws them.
-    report
-        Called after every entry of the history, for curves.
-    on_step
-        Called after every step with the number of samples so far, for progress.
+    report, on_step
+        Called after every entry of the history, for curves; after every step with the number of samples, for progress.
 
     Returns
     -------

@@ -15,6 +15,7 @@ from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.metrics import ImageScore, Scores, score_image, summarise
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.grouping import group
+from nucleus_unet.inference.label_scaling import scale_labels
 from nucleus_unet.inference.predict import maps_of_output, padded_size, read_padded
 from nucleus_unet.inference.tiles import Span, Tile
 from nucleus_unet.model.group_config import GroupConfig
@@ -31,14 +32,16 @@ class PredictedMaps:
     ----------
     category
         Category of the image.
-    maps : NDArray[np.uint8] (4, H, W)
-        Predicted maps, the input of the grouping.
+    maps : NDArray[np.uint8] (h, w, 4)
+        Predicted maps, the input of the grouping, at the scale.
     labels : NDArray[np.uint32] (H, W)
         True label image.
     loss
-        Loss of the network's output, with the standard loss weights.
+        Loss of the network's output, with the standard loss weights. NaN if it was not measured.
     valid : NDArray[np.bool_] (H, W) or None
         The annotated pixels. None for all.
+    scale
+        Magnification from the image to what the network saw.
     """
 
     category: str
@@ -46,6 +49,7 @@ class PredictedMaps:
     labels: NDArray[np.uint32]
     loss: float
     valid: NDArray[np.bool_] | None = None
+    scale: float = 1.0
 
 
 def predict_examples(network: Predictor, examples: Sequence[Example]) -> list[PredictedMaps]:
@@ -110,7 +114,11 @@ def score_maps(predicted: Sequence[PredictedMaps], config: GroupConfig) -> Score
 
 
 def _score(predicted: PredictedMaps, config: GroupConfig) -> ImageScore:
-    return score_image(predicted.labels, group(predicted.maps, config).labels, predicted.valid)
+    labels, truth = group(predicted.maps, config).labels, predicted.labels
+    if predicted.scale != 1:
+        shape, foreground = (truth.shape[0], truth.shape[1]), predicted.maps[..., 0]
+        labels = scale_labels(labels, foreground, shape, predicted.scale, threshold=config.foreground_threshold)
+    return score_image(truth, labels, predicted.valid)
 
 
 # Candidate values of each setting. The most important settings come first.
