@@ -144,8 +144,8 @@ def log_scales(scales: Iterable[float], what: str, table: str, settings: Mapping
     if scaled and settings.get("diameter") is None and settings.get("mpp") is None:
         listed = ", ".join(f"{count} by {scale:g}" for scale, count in scaled.items())
         logger.info(
-            "%d of %d %s are scaled by the size of their nuclei: %s (%s has the scale of each); give diameter= if "
-            "one is wrong",
+            "%d of %d %s are scaled by the size of their nuclei: %s (%s has the scale of each); if one is "
+            "wrong, give --diameter (diameter= in Python)",
             *(sum(scaled.values()), counts.total(), what, listed, table),
         )
 
