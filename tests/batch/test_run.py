@@ -336,6 +336,16 @@ def test_a_missing_extra_of_a_format_is_told_before_the_first_image(
     assert asked.names == []
 
 
+def test_a_missing_extra_of_measures_is_told_before_the_first_image(
+    segmenter: Segmenter, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch, asked: Counting
+) -> None:
+    monkeypatch.setitem(sys.modules, "skimage.feature", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'nucleus-unet\[texture\]'"):
+        predict(segmenter, folder, out, measure="texture")
+    assert asked.names == []
+    assert not out.exists()
+
+
 def test_a_file_in_place_of_the_output_folder_is_told_before_the_first_image(
     segmenter: Segmenter, folder: Path, out: Path, asked: Counting
 ) -> None:

@@ -138,6 +138,16 @@ def test_other_files_are_refused_in_a_sentence(content: bytes, tmp_path: Path) -
         load_classifier(tmp_path / "a.json")
 
 
+def test_the_folder_of_a_classifier_stands_for_its_file(file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "dense-or-pale"
+    folder.mkdir()
+    with pytest.raises(DataError, match=r"dense-or-pale: expected a folder .* it has no classifier\.json"):
+        load_classifier(folder)
+    (folder / "classifier.json").write_bytes(file.read_bytes())
+    assert load_classifier(folder) == load_classifier(file)
+    assert PredictOptions(classifier=folder).classifier == load_classifier(file)
+
+
 def test_a_classifier_of_another_version_is_refused(file: Path) -> None:
     file.write_text(file.read_text().replace('"version":1', '"version":2'))
     with pytest.raises(DataError, match="its version is 2, and this nucleus-unet reads 1"):
@@ -177,7 +187,9 @@ def test_other_neighbours_than_those_of_training_are_refused() -> None:
 
 
 def test_what_is_no_classifier_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="classifier: expected a classifier or the path of its file, got int"):
+    with pytest.raises(
+        SettingsError, match="classifier: expected a classifier or the path of its file or folder, got int"
+    ):
         PredictOptions(classifier=3)
     with pytest.raises(FileNotFoundError):
         PredictOptions(classifier=tmp_path / "none.json")

@@ -105,4 +105,4 @@ def test_a_size_at_which_no_nucleus_can_be_told_is_not_believed(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         assert segmenter.predict(told(tmp_path / "image.ome.tif", stained, mpp)).plan.scale == 1
-    assert "give mpp= or diameter=" in caplog.text
+    assert "give --mpp or --diameter (mpp= or diameter= in Python)" in caplog.text

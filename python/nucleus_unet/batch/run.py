@@ -26,6 +26,7 @@ from nucleus_unet.inference.planning import PLACES, log_scales, settings_of, wit
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.io.atomic import TEMPORARY
 from nucleus_unet.io.locks import LOCK
+from nucleus_unet.measures.textures import require_texture
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.options import PredictOptions
 from nucleus_unet.progress import Progress, tracker
@@ -94,11 +95,15 @@ def run_batch(
     ------
     SettingsError
         If the output folder holds a run with other settings, or another process works in it.
+    MissingExtraError
+        If measures need an extra that is not installed.
     CancelledError
         If the call was cancelled. The same call resumes.
     OSError
         If nothing more can be written.
     """
+    if "texture" in (options.measure or ()):
+        require_texture()
     with _removed_if_empty(batch.out), lock_output(batch.out):
         record, writer = read_record(batch), RecordWriter(batch.out)
         settings = _settings(model, options)

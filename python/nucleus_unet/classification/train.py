@@ -17,6 +17,7 @@ from nucleus_unet.classification.marks import read_marks
 from nucleus_unet.classification.validation import Validation, cross_validate, filled, medians
 from nucleus_unet.classifier.classes import ClassKind, Colour
 from nucleus_unet.classifier.estimators import KINDS
+from nucleus_unet.classifier.file import FILE
 from nucleus_unet.classifier.model import Classifier, FoundBy, MeasuredAs
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.io.paths import check_path
@@ -69,7 +70,7 @@ class TrainedClassifier:
 
         folder = check_path(folder, "out")
         write_report(self, folder)
-        return self.classifier.save(folder / "classifier.json")
+        return self.classifier.save(folder / FILE)
 
 
 def train_classifier(

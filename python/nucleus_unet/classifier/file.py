@@ -10,6 +10,9 @@ from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.io.atomic import read_json
 from nucleus_unet.io.paths import check_path
 
+FILE = "classifier.json"
+"""Name of the file in the folder that training writes."""
+
 _MOST_BYTES = 2**26
 
 
@@ -19,7 +22,7 @@ def load_classifier(path: Path | str) -> Classifier:
     Parameters
     ----------
     path
-        Of the JSON file.
+        Of the JSON file, or of the folder that ``nucleus-unet classify`` wrote it to.
 
     Raises
     ------
@@ -29,6 +32,12 @@ def load_classifier(path: Path | str) -> Classifier:
         If it cannot be opened.
     """
     path = check_path(path, "classifier")
+    if path.is_dir():
+        path /= FILE
+        if not path.is_file():
+            raise DataError(
+                f"{path.parent}: expected a folder that `nucleus-unet classify` wrote, but it has no {FILE}"
+            )
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it has more than {_MOST_BYTES >> 20} MB")
@@ -45,5 +54,7 @@ def check_classifier(name: str, value: Any) -> Classifier:
     if isinstance(value, Classifier):
         return value
     if not isinstance(value, Path | str):
-        raise SettingsError(f"{name}: expected a classifier or the path of its file, got {type(value).__name__}")
+        raise SettingsError(
+            f"{name}: expected a classifier or the path of its file or folder, got {type(value).__name__}"
+        )
     return load_classifier(value)

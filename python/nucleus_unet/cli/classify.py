@@ -28,7 +28,10 @@ def classify(
         ),
     ] = None,
     apply: Annotated[
-        Path | None, typer.Option(help="Give the nuclei of finished results a class by this classifier. No training.")
+        Path | None,
+        typer.Option(
+            help="Give the nuclei of finished results a class by this classifier (its file or folder). No training."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for the classifier and its report, or for tables.")

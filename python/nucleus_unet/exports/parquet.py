@@ -276,4 +276,4 @@ def _parse_classes(names: Any, kinds: tuple[ClassKind, ...] | None) -> Classes |
 
 def pyarrow() -> Any:
     """Import pyarrow. Raise `MissingExtraError` if it is not installed."""
-    return require("pyarrow.parquet", "slides need more packages", extra="slides")
+    return require("pyarrow.parquet", "Parquet tables and slides need pyarrow", extra="slides")

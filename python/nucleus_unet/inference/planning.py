@@ -107,7 +107,8 @@ def choose_scale(
         return dataclasses.replace(found, scale=from_file)
     if found.scale != 1 and _EACH_SCALE_IS_LOGGED.get():
         logger.info(
-            "the nuclei are about %.0f pixels wide: the image is scaled by %g; give diameter= if that is wrong",
+            "the nuclei are about %.0f pixels wide: the image is scaled by %g; if that is wrong, give --diameter "
+            "(diameter= in Python)",
             found.diameter,
             found.scale,
         )
@@ -143,8 +144,8 @@ def log_scales(scales: Iterable[float], what: str, table: str, settings: Mapping
     if scaled and settings.get("diameter") is None and settings.get("mpp") is None:
         listed = ", ".join(f"{count} by {scale:g}" for scale, count in scaled.items())
         logger.info(
-            "%d of %d %s are scaled by the size of their nuclei: %s (%s has the scale of each); give diameter= if "
-            "one is wrong",
+            "%d of %d %s are scaled by the size of their nuclei: %s (%s has the scale of each); if one is "
+            "wrong, give --diameter (diameter= in Python)",
             *(sum(scaled.values()), counts.total(), what, listed, table),
         )
 

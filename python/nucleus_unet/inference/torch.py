@@ -47,7 +47,9 @@ class TorchNetwork:
         """See `nucleus_unet.inference.engine.Predictor`."""
         try:
             with torch.inference_mode(), self._stream(), autocast(self._device, self._precision):
-                batch = torch.from_numpy(np.ascontiguousarray(images)).to(self._device).permute(0, 3, 1, 2)
+                batch = (
+                    torch.from_numpy(np.require(images, requirements=("C", "W"))).to(self._device).permute(0, 3, 1, 2)
+                )
                 output: NDArray[np.float32] = self._network(batch).float().contiguous().cpu().numpy()
                 return output
         except RuntimeError as error:

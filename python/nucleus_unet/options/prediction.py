@@ -107,8 +107,8 @@ class ImageOptions:
         Distance between centroids within which nuclei are neighbours, in pixels, or with a unit, such as ``"50 um"``.
     classifier : path or Classifier, optional
         Gives each nucleus a class: the table gets the columns ``class`` and ``class_probability_NAME``. A classifier
-        that `nucleus_unet.classification.train_classifier` or ``nucleus-unet classify`` made, or the path of its file.
-        It knows which measures, cells and neighbours it needs, and the table gets these, too.
+        that `nucleus_unet.classification.train_classifier` or ``nucleus-unet classify`` made, or the path of its
+        file or folder. It knows which measures, cells and neighbours it needs, and the table gets these, too.
     tile : int, optional
         Largest side in pixels of what one network call sees. Memory grows with its square. The default suits the
         device. On x86-64 processors with AVX2 the labels do not depend on it. On other hardware the plan names it.
@@ -159,7 +159,7 @@ class ImageOptions:
         NEIGHBOUR_RADIUS, length, 'Distance within which nuclei are neighbours, in pixels or such as "50 um".'
     )
     classifier: Path | str | Classifier | None = _option(  # noqa: RUF009
-        None, check_classifier, "File of a classifier of nuclei, which `nucleus-unet classify` makes."
+        None, check_classifier, "File or folder of a classifier of nuclei, which `nucleus-unet classify` makes."
     )
     tile: int | None = _option(None, whole_number(1), "Largest side of a tile in pixels; the default suits the device.")
     progress: Show = _option(False, show)  # noqa: RUF009

@@ -82,7 +82,7 @@ def scale_from_file(config: BundleConfig, mpp: float) -> float:
     if not lower <= mpp <= upper or mpp == _UNSET_MPP:
         logger.warning(
             "the pixel size in the file, %.4g micrometres, is implausible (expected %g to %g, and not exactly 1): "
-            "the image is not scaled; give mpp= or diameter= if that is wrong",
+            "the image is not scaled; if that is wrong, give --mpp or --diameter (mpp= or diameter= in Python)",
             mpp,
             lower,
             upper,
@@ -93,9 +93,11 @@ def scale_from_file(config: BundleConfig, mpp: float) -> float:
     if lower <= scale <= upper or not _SCALES[0] <= scale <= _SCALES[1]:
         return 1.0
     logger.info(
-        "the pixel size in the file is %.4g micrometres: the image is scaled by %g; give diameter=%g to turn this off",
+        "the pixel size in the file is %.4g micrometres: the image is scaled by %g; to turn this off, give --diameter "
+        "%g (diameter=%g in Python)",
         mpp,
         scale,
+        config.diameter,
         config.diameter,
     )
     return scale

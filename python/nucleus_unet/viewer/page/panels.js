@@ -7,8 +7,8 @@ export const byId = (id) => document.getElementById(id);
 
 /** A number as people write it, with five digits at most. A text is as it is. */
 export function written(value) {
-  if (typeof value === "string") { return value; }
   if (value === null || value === undefined || Number.isNaN(value)) { return "none"; }
+  if (typeof value === "string") { return value; }
   if (Number.isInteger(value)) { return value.toLocaleString("en"); }
   const size = Math.abs(value);
   return size >= 1e6 || size < 1e-3 ? value.toExponential(3) : String(Number(value.toPrecision(5)));
