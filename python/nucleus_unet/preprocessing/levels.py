@@ -57,8 +57,8 @@ def measure_levels(image: NDArray[Any]) -> Levels:
     >>> image = np.tile(np.arange(100, 200, dtype=np.uint16), (400, 4))
     >>> image[:, 200:] = 65535  # beside the picture
     >>> levels = measure_levels(image)
-    >>> levels.intensity_range, levels.padding
-    (IntensityRange(low=100.0, high=199.0), Padding(values=((65535.0,),), is_bright=False))
+    >>> levels.intensity_range, levels.padding.values
+    (IntensityRange(low=100.0, high=199.0), ((65535.0,),))
     """
     if image.size == 0:
         return Levels(None, None)
