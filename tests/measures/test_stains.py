@@ -54,3 +54,9 @@ def test_no_nuclei_have_no_score() -> None:
 def test_thresholds_must_be_three_that_ascend(thresholds: tuple[float, ...]) -> None:
     with pytest.raises(SettingsError, match="thresholds: expected three ascending numbers"):
         h_score([0.1], thresholds)
+
+
+@pytest.mark.parametrize("image", [np.full((2, 2, 3), 200.0), np.full((2, 2, 3), 9, np.int32), np.zeros((2, 2, 3)) - 1])
+def test_colours_without_a_known_white_are_refused(image: np.ndarray) -> None:
+    with pytest.raises(SettingsError, match="expected colours of 8 or 16 bits, or floating point numbers from 0 to 1"):
+        stain_densities(image)

@@ -21,7 +21,13 @@ class Membership(NamedTuple):
 
 
 def read_encodings(table: Path, entries: Sequence[Entry]) -> dict[str, list[str]]:
-    """Read Kaggle's run-length encodings of each image."""
+    """Read Kaggle's run-length encodings of each image.
+
+    Raises
+    ------
+    DataError
+        A column is missing, or no row names an image of the set.
+    """
     encodings: dict[str, list[str]] = {}
     for row in _rows(table, ("ImageId", "EncodedPixels")):
         encodings.setdefault(row["ImageId"], []).append(row["EncodedPixels"])
@@ -32,7 +38,15 @@ def read_encodings(table: Path, entries: Sequence[Entry]) -> dict[str, list[str]
 def membership_finder(
     source: str, entries: Sequence[Entry], groups: Path | None, group_by: str | None
 ) -> Callable[[str], Membership]:
-    """Return the function from the name of an image to its category and field."""
+    """Return the function from the name of an image to its category and field.
+
+    Raises
+    ------
+    DataError
+        A column is missing, no row names an image of the set, or ``group_by`` does not match every name.
+    SettingsError
+        ``group_by`` is not a regular expression.
+    """
     table = {} if groups is None else _read_groups(Path(groups), source)
     if groups is not None:
         _refuse_strange(groups, table.keys(), entries)

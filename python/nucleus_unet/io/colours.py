@@ -67,7 +67,7 @@ def cielab_to_rgb(pixels: NDArray[Any], *, offset: int) -> NDArray[np.uint8]:
     return bytes_of
 
 
-def look_up(palette: NDArray[Any], numbers: NDArray[Any]) -> NDArray[Any]:
-    """Return the colours, (h, w, 3), of numbers, (h, w), in a palette (3, n), whose last colour numbers beyond have."""
+def look_up(palette: NDArray[Any], indices: NDArray[Any]) -> NDArray[Any]:
+    """Return the colours (h, w, 3) of indices (h, w) into a palette (3, n). Indices beyond it get its last colour."""
     last = palette.shape[1] - 1
-    return np.moveaxis(palette[:, np.minimum(numbers.astype(np.intp), last)], 0, -1)
+    return np.moveaxis(palette[:, np.minimum(indices.astype(np.intp), last)], 0, -1)

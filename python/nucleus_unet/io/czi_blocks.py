@@ -59,11 +59,11 @@ class Block:
     order
         Blocks of a higher order lie on those of a lower one.
     dtype, samples
-        Of the pixels.
+        Data type of a value, and number of samples of a pixel.
     compression
         Number of the compression.
     position
-        Of its segment in the file.
+        Byte offset of the block's segment in the file.
     """
 
     index: Mapping[str, int]

@@ -140,7 +140,7 @@ class Selection:
         return [(frame, plane) for frame in frames for plane in planes]
 
     def _count(self, scene: Scene, option: str) -> int:
-        """Return the number of times or planes; an axis that the file does not explain is what is chosen from it."""
+        """Return the number of times or planes; if this option is given, that of pages that nothing explains (Q)."""
         sizes = scene.sizes
         count = sizes.get(_LETTERS[option], 1)
         return sizes.get("Q", 1) if count == 1 and getattr(self, option) is not None else count

@@ -300,7 +300,7 @@ def open_image(
 
 
 def is_source(value: object) -> bool:
-    """Whether a value is one image as `open_image` takes it, not several; a list is none, though it may be an array."""
+    """Whether a value is one image that `open_image` takes. Lists are not, even if they hold numbers of an array."""
     if isinstance(value, Path | str):
         return True
     arrays = ("shape", "__array__", "__array_interface__")

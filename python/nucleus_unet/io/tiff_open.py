@@ -118,7 +118,10 @@ def _companion(path: Path, warnings: list[str]) -> ElementTree.Element | None:
 
 
 def _adapt_to_name(root: ElementTree.Element, file: Path) -> bool:
-    """If all planes lie in one file that is not there, it is this one, renamed. Return whether it was so."""
+    """Adapt the metadata of a renamed file: if all planes lie in one file that does not exist, it is this file.
+
+    Return whether the metadata changed.
+    """
     places = root.findall(".//{*}TiffData/{*}UUID")
     names, marks = {each.get("FileName", "") for each in places}, {each.text for each in places}
     if len(names) != 1 or len(marks) != 1 or (file.parent / min(names)).exists() or root.get("UUID") in marks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,7 +52,6 @@ def whole_image(
     samples: tuple[Channel, ...] = (),
     pixel_size: float | None = None,
     warnings: tuple[str, ...] = (),
-    close: Callable[[], None] = lambda: None,
 ) -> OpenedFile:
     """Return an image that is in memory.
 
@@ -67,7 +65,7 @@ def whole_image(
         A letter for each axis. Default: YX or YXS.
     samples, pixel_size
         See `Scene`. Samples that are not given have numbers.
-    warnings, close
+    warnings
         See `OpenedFile`.
     """
     if pixels.ndim not in (2, 3) and not axes:
@@ -82,4 +80,4 @@ def whole_image(
         samples=samples if len(samples) == count else numbered(count),
         pixel_size=pixel_size,
     )
-    return OpenedFile(format=name, scenes=(scene,), warnings=warnings, close=close)
+    return OpenedFile(format=name, scenes=(scene,), warnings=warnings)

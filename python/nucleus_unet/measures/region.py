@@ -55,6 +55,11 @@ def measure_region(
     settings
         What is measured.
 
+    Returns
+    -------
+    MeasuredRegion
+        The nuclei, ascending by label.
+
     Notes
     -----
     `nucleus_unet.measures.channels.check_measurable` tells whether the channels allow it.

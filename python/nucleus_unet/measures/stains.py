@@ -26,12 +26,17 @@ def stain_densities(image: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
     Parameters
     ----------
     image : NDArray[Any] (H, W, 3)
-        Red, green and blue.
+        Red, green and blue, as uint8, uint16, or floating point numbers from 0 to 1.
 
     Returns
     -------
     dict of str to NDArray[np.float32] (H, W)
         ``haematoxylin`` and ``dab``. Eosin is separated too, but not returned.
+
+    Raises
+    ------
+    SettingsError
+        The image has another dtype, or floating point numbers beyond 0 and 1.
 
     Examples
     --------
@@ -39,14 +44,18 @@ def stain_densities(image: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
     >>> {name: round(float(density[0, 0]), 2) for name, density in stain_densities(brown).items()}
     {'haematoxylin': 0.02, 'dab': 1.21}
     """
-    if image.dtype == np.uint8:
-        steps, most = image.astype(np.intp), 255
-    elif np.issubdtype(image.dtype, np.integer):
+    if image.dtype in (np.uint8, np.uint16):
         most = int(np.iinfo(image.dtype).max)
         steps = image.astype(np.intp)
-    else:
+    elif np.issubdtype(image.dtype, np.floating) and (not image.size or (image.min() >= 0 and image.max() <= 1)):
         most = _STEPS
-        steps = np.rint(np.asarray(image, np.float64).clip(0, 1) * most).astype(np.intp)
+        steps = np.rint(image.astype(np.float64) * most).astype(np.intp)
+    else:
+        values = f", with values of {image.min():g} to {image.max():g}" if image.size else ""
+        raise SettingsError(
+            "stain: expected colours of 8 or 16 bits, or floating point numbers from 0 to 1, got "
+            f"{image.dtype}{values}; leave out the measures 'stain'"
+        )
     table = -np.log10(np.maximum(np.arange(most + 1), 1) / most)
     red, green, blue = (table[steps[..., channel]] for channel in range(3))
     found = {}

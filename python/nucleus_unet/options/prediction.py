@@ -276,7 +276,7 @@ class PredictKeywords(ImageKeywords, total=False):
 
 
 class OnePlaneKeywords(_CommonKeywords, total=False):
-    """Those of `PredictOptions` that mean one plane, as far as types tell."""
+    """Names and types of `PredictOptions` for a call that returns one plane."""
 
     z: int | Projection | None
     time: int | None
