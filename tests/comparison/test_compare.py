@@ -15,7 +15,7 @@ import pytest
 from helpers.images import draw_discs
 from helpers.pages import Page
 from nucleus_unet import Segmenter
-from nucleus_unet.cli.compare import compare as command
+from nucleus_unet.cli import app
 from nucleus_unet.comparison import Comparison, compare
 from nucleus_unet.comparison.bootstrap import Interval
 from nucleus_unet.comparison.compare import ComparedModel, Difference
@@ -27,6 +27,7 @@ from nucleus_unet.evaluation.evaluate import evaluate
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.network import network_of
 from nucleus_unet.training.validation import predict_examples
+from typer.testing import CliRunner
 
 
 def example(number: int) -> Example:
@@ -206,16 +207,28 @@ def test_without_jinja_the_error_names_the_extra(tmp_path: Path, monkeypatch: py
         check_comparison_folder(tmp_path)
 
 
-def test_mistakes_are_told_before_anything_is_read(tiny_bundle: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(SettingsError, match="expected a folder"):
-        command([tiny_bundle, tiny_bundle], [tmp_path / "none"], out=tmp_path / "file")
-    with pytest.raises(SettingsError, match="at least two"):
-        command([tiny_bundle], [tmp_path / "none"])
-    with pytest.raises(SettingsError, match="different bundles"):
-        command([tiny_bundle, tiny_bundle], [tmp_path / "none"])
-    with pytest.raises(FileNotFoundError):
-        command([tiny_bundle, tmp_path / "missing"], [tmp_path / "none"])
+@pytest.mark.parametrize(
+    ("bundles", "error", "message"),
+    [
+        (["tiny", "tiny", "--out", "file"], SettingsError, "expected a folder"),
+        (["tiny"], SettingsError, "at least two"),
+        (["tiny", "tiny"], SettingsError, "different bundles"),
+        (["tiny", "missing"], FileNotFoundError, "missing"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_read(
+    bundles: list[str],
+    error: type[Exception],
+    message: str,
+    tiny_bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    given = [str(tiny_bundle) if each == "tiny" else each for each in bundles]
+    with pytest.raises(error, match=message):
+        CliRunner().invoke(app, ["compare", *given, "--data", "none"], catch_exceptions=False)
 
 
 def test_compare_prints_and_writes_from_the_command_line(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -195,6 +195,7 @@ def test_settings_out_of_range_are_refused(change: dict[str, float], names: str)
 # --- runs --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 def test_a_few_samples_make_the_loss_smaller(tmp_path: Path) -> None:
     history: list[float] = []
     config = dataclasses.replace(TINY, samples=240, validate_every=40, learning_rate=1e-2)
