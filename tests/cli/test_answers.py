@@ -226,3 +226,22 @@ main()
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
+
+
+def test_score_tells_of_each_table_and_of_all(tmp_path: Path) -> None:
+    columns = "label,row,column,top,left,bottom,right,area,intensity,probability,nucleus_dab_mean"
+    for name, densities in (("a", [0.1, 0.3]), ("b", [0.7]), ("none", [])):
+        rows = [f"{number},1,1,0,0,2,2,4,9,1,{density}" for number, density in enumerate(densities, 1)]
+        (tmp_path / f"{name}.csv").write_text("\n".join([columns, *rows]) + "\n")
+    tables = [tmp_path / f"{name}.csv" for name in ("a", "b", "none")]
+    answer = answer_of(run("score", *tables, "--json"), "score", 0)
+    assert set(answer) - COMMON == documented("`score`")
+    assert {key for each in answer["results"] for key in each} == documented("`score`", "key of a result")
+    assert [(each["nuclei"], each["positive_share"]) for each in answer["results"]] == [
+        (2, 0.5),
+        (1, 1),
+        (0, None),
+        (3, pytest.approx(2 / 3)),
+    ]
+    refused = answer_of(run("score", tmp_path / "missing.csv", "--json"), "score", 2)
+    assert "missing.csv" in refused["error"]["message"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+from nucleus_unet.cli.answers import Answer, answering
 from nucleus_unet.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -23,10 +24,12 @@ logger = logging.getLogger(__name__)
 _COLUMN, _THRESHOLDS = "nucleus_dab_mean", "0.2,0.4,0.6"
 
 
+@answering
 def score(
     results: Annotated[
         list[Path], typer.Argument(help="Tables (.csv, .parquet) with measures, or folders of finished slides.")
     ],
+    answer: Answer,
     column: Annotated[str, typer.Option(help="Column of the density of a stain.")] = _COLUMN,
     thresholds: Annotated[
         str, typer.Option(help="Least density of weak, moderate and strong nuclei, for the H-score.")
@@ -55,8 +58,10 @@ def score(
     named: list[tuple[str, StainScore]] = list(zip(map(str, results), scores, strict=True))
     if len(results) > 1:
         named.append(("all", stain_score(np.concatenate(densities), thresholds=limits, positive=positive)))
+    rows = [{"result": name, **each._asdict()} for name, each in named]
     if out is not None:
-        write_atomically(out, csv_text([{"result": name, **each._asdict()} for name, each in named]))
+        write_atomically(out, csv_text(rows))
+    answer.set(column=column, results=rows, table=None if out is None else str(out))
     for name, each in named:
         told = "no nuclei"
         if each.nuclei:
