@@ -125,9 +125,10 @@ def test_nuclei_that_lie_apart_are_not_merged() -> None:
         merge(labels, [4, 9])
 
 
-def test_one_nucleus_alone_is_not_merged() -> None:
+@pytest.mark.parametrize("numbers", [[3], [0, 3], [3, 3]])
+def test_one_nucleus_alone_is_not_merged(numbers: list[int]) -> None:
     with pytest.raises(MaskError, match="at least 2 nuclei, got 1"):
-        merge(dumbbell(), [3])
+        merge(dumbbell(), numbers)
 
 
 def test_two_points_divide_a_nucleus_at_its_neck() -> None:

@@ -120,6 +120,7 @@ def merge(labels: Labels, numbers: Sequence[int]) -> Labels:
     >>> merge(np.array([[4, 4, 0, 9, 9, 2]], np.uint32), [9, 4])
     array([[9, 9, 9, 9, 9, 2]], dtype=uint32)
     """
+    numbers = [number for number in dict.fromkeys(numbers) if number]  # 0 is background
     if len(numbers) < 2:
         raise MaskError(f"merge: expected at least 2 nuclei, got {len(numbers)}: click on each of them first")
     top, left, bottom, right = _box(labels, numbers, margin=_BRIDGE)
