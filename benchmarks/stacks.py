@@ -178,7 +178,8 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = [
         f"{cpu()}; tifffile {installed_version('tifffile')}. Planes of {SIDE} x {SIDE} pixels, 16 bit, two channels. "
-        "Each label image is equal to that of `predict` for its plane alone.",
+        "Each label image is equal to that of `predict` for its plane alone. Memory includes the pages of the file that "
+        "are mapped.",
         "",
         "| file | options | planes | nuclei | seconds | MB at most |",
         "|---|---|---|---|---|---|",
@@ -189,7 +190,11 @@ def main() -> None:
             lines.append(f"| {name} | `{options}` | {planes} | {nuclei:,} | {seconds:.1f} | {memory / 1e6:.0f} |")
             print(lines[-1], flush=True)
     if arguments.markdown:
-        arguments.markdown.write_text("# Stacks, scenes and plates\n\n" + "\n".join(lines) + "\n")
+        arguments.markdown.write_text(
+            "# Stacks, scenes and plates\n\n`python benchmarks/stacks.py --markdown stacks.md`\n\n"
+            + "\n".join(lines)
+            + "\n"
+        )
 
 
 if __name__ == "__main__":
