@@ -178,8 +178,8 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = [
         f"{cpu()}; tifffile {installed_version('tifffile')}. Planes of {SIDE} x {SIDE} pixels, 16 bit, two channels. "
-        "Each label image is equal to that of `predict` for its plane alone. Memory includes the pages of the file that "
-        "are mapped.",
+        "Each label image is equal to that of `predict` for its plane alone. Memory includes mapped pages "
+        "of the file.",
         "",
         "| file | options | planes | nuclei | seconds | MB at most |",
         "|---|---|---|---|---|---|",
