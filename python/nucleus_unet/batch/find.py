@@ -14,7 +14,7 @@ from nucleus_unet.batch.record import RUN_FOLDER
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.folders import HIDDEN, PassedOver, is_apple_double, walk
 from nucleus_unet.io.paths import check_path
-from nucleus_unet.io.tiff_sets import TiffSets
+from nucleus_unet.io.tiff_sets import first_of_set
 
 WhyNot = Callable[[Path], str | None]
 """Returns why a file or folder that was found in a folder is no image; None if it is one."""
@@ -85,7 +85,7 @@ class _Sorter:
     """Tells images from other files."""
 
     def __init__(self, why_not: WhyNot) -> None:
-        self._why_not, self._own, self._sets = why_not, OwnResults(), TiffSets()
+        self._why_not, self._own = why_not, OwnResults()
 
     def named(self, path: Path) -> str | None:
         if path in self._own:
@@ -96,7 +96,7 @@ class _Sorter:
         if path in self._own:
             return OWN
         reason = self._why_not(path)
-        if reason is None and self._sets.first_of(path) != path:
+        if reason is None and first_of_set(path) != path:
             return OF_A_SET
         return EMPTY if reason is None and path.is_file() and not path.stat().st_size else reason
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import tifffile
@@ -9,36 +10,37 @@ import tifffile
 from nucleus_unet.io.tiff_open import ome_of
 
 _SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.tf2", ".ome.tf8", ".ome.btf")
+# Files whose metadata are kept: each file of a set is asked for by all others, and again when a run is planned.
+_KEPT = 2**16
 
 
-class TiffSets:
-    """Reads the metadata of each file once."""
+def first_of_set(path: Path) -> Path:
+    """Return the file from which an OME-TIFF of several files is read: the first one, by name, that is there.
 
-    def __init__(self) -> None:
-        self._files: dict[Path, frozenset[str]] = {}
-
-    def first_of(self, path: Path) -> Path:
-        """Return the file from which an OME-TIFF of several files is read: the first one, by name, that is there.
-
-        It is ``path`` itself if it is no such file, or if the first file does not name the same files as ``path``.
-        """
-        names = self._named_by(path)
-        there = [name for name in sorted(names) if (path.parent / name).exists()]
-        if path.name not in there or there[0] == path.name:
-            return path
-        first = path.parent / there[0]
-        return first if self._named_by(first) == names else path
-
-    def _named_by(self, path: Path) -> frozenset[str]:
-        if path not in self._files:
-            self._files[path] = files_of_set(path)
-        return self._files[path]
+    It is ``path`` itself if it is no such file, or if the first file does not name the same files as ``path``.
+    """
+    names = files_of_set(path)
+    there = [name for name in sorted(names) if (path.parent / name).exists()]
+    if path.name not in there or there[0] == path.name:
+        return path
+    first = path.parent / there[0]
+    return first if files_of_set(first) == names else path
 
 
 def files_of_set(path: Path) -> frozenset[str]:
     """Return the names of the files with pixels that the metadata of a file name. None of what is no OME-TIFF."""
     if not path.name.lower().endswith(_SUFFIXES):
         return frozenset()
+    try:
+        facts = path.stat()
+    except OSError:
+        return frozenset()
+    return _named_in(path, facts.st_size, facts.st_mtime_ns)
+
+
+@functools.lru_cache(_KEPT)
+def _named_in(path: Path, _size: int, _modified: int) -> frozenset[str]:
+    """Return what `files_of_set` does; size and time tell whether the file is still the one that was read."""
     try:
         with tifffile.TiffFile(path) as opened:
             root = ome_of(opened, path)
