@@ -17,10 +17,11 @@ demo: $(STAMP)
 ## All tests that CI runs, Rust and Python: minutes on two cores. Skipped tests are listed at the end with their reasons
 test: rust-test python-test
 
-## Heavy tests too. Huge images map some 20 GB of memory. Tests of a database need a PostgreSQL server to start.
+## Heavy tests too, and new examples for tests that draw them. Huge images map some 20 GB of memory. Tests of a
+## database need a PostgreSQL server to start.
 ## Tests of real data sets look for them in the folder NUCLEUS_DATA
 test-all: rust-test $(STAMP)
-	NUCLEUS_HUGE=1 $(BIN)/python -m pytest --quiet --numprocesses 2
+	NUCLEUS_HUGE=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --hypothesis-profile new-examples
 
 rust-test:
 	cargo test --release --quiet --package nucleus-kernels

@@ -26,6 +26,8 @@ _LEAST_PIECE = 10
 _NECK = 0.9
 # Pixels. What lies farther away is no place in a window.
 _FARTHEST = 1e12
+# The corners of a line are rounded to this part of a pixel.
+_STEPS = 16
 
 Seeds = Callable[[Labels, int, tuple[slice, slice]], Labels]
 """Gets the labels around a nucleus, its label, and where they lie; returns the numbered beginnings of its parts."""
@@ -360,35 +362,36 @@ def _pixels(points: ArrayLike, shape: tuple[int, ...]) -> tuple[NDArray[np.intp]
     return rounded[:, 0], rounded[:, 1]
 
 
-def _near_image(
-    start: NDArray[np.float64], stop: NDArray[np.float64], shape: tuple[int, ...]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the part of a line within a pixel of an image: a line may be drawn far beyond it."""
-    low, high = np.array([-1.0, -1.0]), np.array(shape, float)
-    if ((start >= low) & (start <= high) & (stop >= low) & (stop <= high)).all():
-        return start, stop
-    first, last = 0.0, 1.0
-    for begin, step, least, most in zip(start, stop - start, low, high, strict=True):
-        if step == 0:
-            if not least <= begin <= most:
-                return start, start
-            continue
-        enters, leaves = sorted(((least - begin) / step, (most - begin) / step))
-        first, last = max(first, enters), min(last, leaves)
-    if first > last:
-        return start, start
-    return start + first * (stop - start), start + last * (stop - start)
-
-
 def _line_pixels(line: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the pixels of an image under a line. They separate what lies on both sides along pixel edges."""
-    steps = [np.rint(line[:1])]
-    line = np.clip(line, -_FARTHEST, _FARTHEST)
-    for start, stop in itertools.pairwise(line[np.isfinite(line).all(axis=1)]):
-        start, stop = _near_image(start, stop, shape)
-        # Half a pixel apart, so that no pixel is left out.
-        count = int(np.ceil(2 * np.abs(stop - start).max())) + 1
-        steps.append(np.rint(start + np.linspace(0, 1, count + 1)[:, None] * (stop - start)))
-    path = np.concatenate(steps)
-    # A diagonal step leaves a corner between both sides, which pieces that are connected by edges do not cross.
+    """Return the pixels of an image under a line. They separate what lies on both sides along pixel edges.
+
+    A diagonal step leaves a corner between both sides, which pieces that are connected by edges do not cross.
+    """
+    line = np.clip(line[np.isfinite(line).all(axis=1)], -_FARTHEST, _FARTHEST)
+    corners = np.rint(line * _STEPS).astype(np.int64).tolist()
+    path = [(_nearest_pixel(row, _STEPS), _nearest_pixel(column, _STEPS)) for row, column in corners]
+    for start, stop in itertools.pairwise(corners):
+        path += _between(start, stop, shape)
     return _pixels(path, shape)
+
+
+def _between(start: list[int], stop: list[int], shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return one pixel for each row of a steep line between two corners, or for each column of a flat one.
+
+    The places are whole numbers of steps, so the pixels do not depend on where the image ends.
+    """
+    axis = 0 if abs(stop[0] - start[0]) >= abs(stop[1] - start[1]) else 1
+    (begin, base), (end, other) = sorted([(start[axis], start[1 - axis]), (stop[axis], stop[1 - axis])])
+    length = end - begin
+    if length == 0:
+        return []
+    path = []
+    for pixel in range(max(0, -(-begin // _STEPS)), min(shape[axis] - 1, end // _STEPS) + 1):
+        across = base * length + (pixel * _STEPS - begin) * (other - base)
+        path.append((pixel, _nearest_pixel(across, length * _STEPS)))
+    return path if axis == 0 else [(row, column) for column, row in path]
+
+
+def _nearest_pixel(place: int, unit: int) -> int:
+    """Return the whole number nearest to ``place / unit``; a half is rounded up."""
+    return (2 * place + unit) // (2 * unit)
