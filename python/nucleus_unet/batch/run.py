@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from nucleus_unet.batch.prepare import Batch, Job, list_jobs, read_record
-from nucleus_unet.batch.record import RUN_FOLDER, SUMMARY, Done, Record, RecordWriter, lock_output
+from nucleus_unet.batch.record import RUN_FOLDER, SUMMARY, Done, RecordWriter, RunRecord, lock_output
 from nucleus_unet.batch.summary import BatchResult, FileSummary, write_summary
 from nucleus_unet.errors import CancelledError, NucleusError, SettingsError
 from nucleus_unet.exports.formats import is_own_zarr
@@ -134,7 +134,7 @@ class _Run:
         self._keywords = dataclasses.replace(options, progress=False).keywords()
         self._on_failure = on_failure
 
-    def go(self, record: Record, workers: int) -> BatchResult:
+    def go(self, record: RunRecord, workers: int) -> BatchResult:
         waiting = [job for job in self._jobs if job.done is None]
         rows = {job.name: _row_of(self._batch, job, job.done) for job in self._jobs if job.done is not None}
         if waiting:
@@ -159,7 +159,7 @@ class _Run:
         log_scales((row.scale for row in result.files if row.scale is not None), "images", SUMMARY, self._keywords)
         return result
 
-    def _plan(self, record: Record, waiting: Sequence[Job]) -> None:
+    def _plan(self, record: RunRecord, waiting: Sequence[Job]) -> None:
         """Name the results in the record before they are written, so that the next run knows whose they are."""
         new = [job for job in waiting if record.planned.get(job.name) != job.planned]
         if new or not set(self._batch.formats) <= record.formats.keys():
@@ -235,7 +235,7 @@ def _removed_if_empty(out: Path) -> Iterator[None]:
         raise
 
 
-def _delete_other_formats(batch: Batch, record: Record, jobs: Sequence[Job]) -> None:
+def _delete_other_formats(batch: Batch, record: RunRecord, jobs: Sequence[Job]) -> None:
     """Delete the results of a run that begins anew in formats that are not asked for now: they would be stale."""
     stale = [FORMATS[each].suffixes[0] for each in record.formats if each in FORMATS and each not in batch.formats]
     for job in jobs:
