@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import numbers
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,12 +28,12 @@ from nucleus_unet.io.locks import LOCK
 from nucleus_unet.measures.textures import require_texture
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.options import PredictOptions
+from nucleus_unet.options.checks import MOST_WORKERS, whole_number
 from nucleus_unet.progress import Progress, tracker
 from nucleus_unet.segmentation import Segmentation
 
 # Images at once by default: while the network is at one, others are read, grouped and written.
 DEFAULT_WORKERS = 3
-_MOST_WORKERS = 1024
 # After these errors nothing more can be written.
 _NO_MORE_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -60,12 +59,7 @@ def check_workers(workers: int | None) -> int:
     SettingsError
         If it is not a whole number from 1 on.
     """
-    if workers is None:
-        return DEFAULT_WORKERS
-    whole = isinstance(workers, numbers.Integral) and not isinstance(workers, bool)
-    if not whole or not 1 <= workers <= _MOST_WORKERS:
-        raise SettingsError(f"workers: expected a whole number of 1 to {_MOST_WORKERS}, got {workers!r}")
-    return int(workers)
+    return DEFAULT_WORKERS if workers is None else int(whole_number(1, MOST_WORKERS)("workers", workers))
 
 
 def run_batch(
