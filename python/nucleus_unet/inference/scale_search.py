@@ -225,7 +225,7 @@ def choose_regions(read: Read, shape: tuple[int, int]) -> list[tuple[slice, slic
     return [candidates[number] for number in strong[places]]
 
 
-class _Alone(NamedTuple):
+class _Summary(NamedTuple):
     probability: float
     weighted_probability: float
     covered: float
@@ -234,15 +234,15 @@ class _Alone(NamedTuple):
     number: int
 
 
-def _measure_scale(found: Sequence[Sequence[RegionNuclei]], number: int) -> _Alone:
+def _measure_scale(found: Sequence[Sequence[RegionNuclei]], number: int) -> _Summary:
     regions = [region[number] for region in found]
     areas = np.concatenate([_areas(each.labels) for each in regions]).astype(np.float64)
     if not len(areas):
-        return _Alone(0.0, 0.0, 0.0, 5.0, 0.0, 0)
+        return _Summary(0.0, 0.0, 0.0, 5.0, 0.0, 0)
     probabilities = np.concatenate([each.probabilities for each in regions]).astype(np.float64)
     diameters = 2 * np.sqrt(areas / np.pi)
     pixels = sum(each.labels.size for each in regions)
-    return _Alone(
+    return _Summary(
         float(probabilities.mean()),
         float((probabilities * areas).sum() / areas.sum()),
         float(areas.sum() / pixels),
