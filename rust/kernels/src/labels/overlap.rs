@@ -3,6 +3,7 @@
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, Axis};
 
+use crate::Error;
 use crate::interrupt;
 use crate::labels::by_label::ByLabel;
 use crate::runs::for_each_pair_of_runs;
@@ -46,22 +47,12 @@ pub struct Instances {
     pub areas: Vec<u64>,
 }
 
-/// The images differ in shape.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected two label images of one shape, got {} x {} and {} x {}", .a.0, .a.1, .b.0, .b.1)]
-pub struct ShapeMismatch {
-    /// Rows and columns of the first.
-    pub a: (usize, usize),
-    /// Rows and columns of the second.
-    pub b: (usize, usize),
-}
-
 /// Find the instances of two label images, and the number of shared pixels of each pair that overlaps.
 ///
 /// # Errors
 ///
-/// [`ShapeMismatch`] where the shapes differ.
-pub fn overlaps(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Result<Overlaps, ShapeMismatch> {
+/// If the shapes differ.
+pub fn overlaps(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Result<Overlaps, Error> {
     let cells = contingency(a, b)?;
     let (a, places_a) = instances(&cells, a.len(), |cell| cell.a);
     let (b, places_b) = instances(&cells, b.len(), |cell| cell.b);
@@ -82,16 +73,13 @@ pub fn overlaps(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Result<Overla
 ///
 /// # Errors
 ///
-/// [`ShapeMismatch`] where the shapes differ.
-pub fn contingency(
-    a: ArrayView2<'_, u32>,
-    b: ArrayView2<'_, u32>,
-) -> Result<Vec<Cell>, ShapeMismatch> {
+/// If the shapes differ.
+pub fn contingency(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Result<Vec<Cell>, Error> {
     if a.dim() != b.dim() {
-        return Err(ShapeMismatch {
-            a: a.dim(),
-            b: b.dim(),
-        });
+        let ((rows, columns), (other_rows, other_columns)) = (a.dim(), b.dim());
+        return Err(Error::Data(format!(
+            "expected two label images of one shape, got {rows} x {columns} and {other_rows} x {other_columns}"
+        )));
     }
     if a.is_empty() {
         return Ok(Vec::new());

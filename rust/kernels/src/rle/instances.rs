@@ -94,7 +94,7 @@ impl Instances {
     /// Encode the runs of each instance, ascending and as long as possible.
     pub(super) fn encoded<Encoded: Send>(
         &self,
-        encode: impl Fn(Joined<'_>) -> Encoded + Send + Sync,
+        encode: impl Fn(Joined<'_>) -> Encoded + Sync,
     ) -> Vec<(u32, Encoded)> {
         self.labels
             .par_iter()

@@ -5,7 +5,8 @@ use std::num::IntErrorKind;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::instances::{Instances, Joined, Label};
-use super::{Fault, RleError, Span, paint, parse_all};
+use super::{Fault, Span, paint, parse_all};
+use crate::Error;
 use crate::merge::Merge;
 
 /// Encode every instance of a label image, labels ascending.
@@ -21,7 +22,7 @@ pub fn labels_to_kaggle<T: Label>(labels: ArrayView2<'_, T>) -> Vec<(u32, String
 pub fn kaggle_to_labels<Text: AsRef<str> + Sync>(
     masks: &[Text],
     labels: ArrayViewMut2<'_, u32>,
-) -> Result<Merge, RleError> {
+) -> Result<Merge, Error> {
     let pixels = labels.len() as u64;
     let length = |text: &Text| text.as_ref().len();
     let runs = parse_all(masks, length, |text| parse(text.as_ref(), pixels))?;
@@ -111,17 +112,16 @@ fn parse_carefully(text: &str, pixels: u64) -> Result<Vec<Span>, Fault> {
         let pair = runs.len();
         let start = number(text, start, pair, "start")?;
         let Some(length) = numbers.next() else {
-            return Err(Fault::NoLength { pair, start });
+            return Err(format!(
+                "pair {pair}: start {start} has no length (the string holds an odd count of numbers)"
+            ));
         };
         let length = number(text, length, pair, "length")?;
         // No sum overflows here, as start is at least 1.
         if start > pixels || length > pixels - (start - 1) {
-            return Err(Fault::OutOfRange {
-                pair,
-                start,
-                length,
-                pixels,
-            });
+            return Err(format!(
+                "pair {pair}: start {start} and length {length} run past the last pixel of the image, {pixels}"
+            ));
         }
         let start = start - 1;
         runs.push(Span { start, length });
@@ -130,16 +130,14 @@ fn parse_carefully(text: &str, pixels: u64) -> Result<Vec<Span>, Fault> {
 }
 
 /// The positive number in `word`, which is a part of `text`.
-fn number(text: &str, word: &str, pair: usize, part: &'static str) -> Result<u64, Fault> {
+fn number(text: &str, word: &str, pair: usize, part: &str) -> Result<u64, Fault> {
     let fault = |problem| {
         let byte = word.as_ptr() as usize - text.as_ptr() as usize;
-        Err(Fault::BadNumber {
-            pair,
-            character: text[..byte].chars().count(),
-            part,
-            text: word.chars().take(40).collect(),
-            problem,
-        })
+        let character = text[..byte].chars().count();
+        let shown: String = word.chars().take(40).collect();
+        Err(format!(
+            "pair {pair}, character {character}: the {part} {shown:?} {problem}"
+        ))
     };
     let digits = word.strip_prefix('-').unwrap_or(word);
     // `parse` alone would accept a plus sign.
@@ -165,11 +163,12 @@ fn check_disjoint(runs: &[Span]) -> Result<(), Fault> {
     for pairs in order.windows(2) {
         let (left, right) = (pairs[0], pairs[1]);
         if runs[left].end() > runs[right].start {
-            return Err(Fault::Overlap {
-                pair: left.max(right),
-                other: left.min(right),
-                pixel: runs[right].start + 1,
-            });
+            return Err(format!(
+                "pair {} overlaps pair {}: both claim pixel {} (column-major, from 1)",
+                left.max(right),
+                left.min(right),
+                runs[right].start + 1
+            ));
         }
     }
     Ok(())

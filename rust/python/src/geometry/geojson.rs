@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::for_each_outline;
 use crate::arrays::array;
-use crate::border;
+use crate::border::MaskError;
 
 #[pyfunction]
 #[pyo3(signature = (outlines, *, area, intensity, probability, namespace, cells=None, names=None, values=None, classifications=None, classes=None))]
@@ -31,7 +31,7 @@ pub fn geojson_features<'py>(
     let probability = array::<f32, Ix1>("probability", "an array (N,) of float32", probability)?;
     let lengths = [area.len(), intensity.len(), probability.len()];
     if lengths != [outlines.len(); 3] {
-        return Err(border::mask_error(format!(
+        return Err(MaskError::new_err(format!(
             "expected an area, an intensity and a probability for each of {} outlines, got {lengths:?}",
             outlines.len()
         )));
@@ -50,7 +50,7 @@ pub fn geojson_features<'py>(
     let expected = (outlines.len(), names.len());
     let contiguous = values.map_or(Some(&[][..]), |values| values.to_slice());
     let (Some(numbers), true) = (contiguous, shape == expected) else {
-        return Err(border::mask_error(format!(
+        return Err(MaskError::new_err(format!(
             "values: expected a C-contiguous array {expected:?}, got {shape:?}"
         )));
     };
@@ -63,7 +63,7 @@ pub fn geojson_features<'py>(
     if let Some(cells) = &cells
         && cells.len() != outlines.len()
     {
-        return Err(border::mask_error(format!(
+        return Err(MaskError::new_err(format!(
             "cells: expected {} outlines, got {}",
             outlines.len(),
             cells.len()
@@ -78,7 +78,7 @@ pub fn geojson_features<'py>(
         let known =
             |class: &i64| usize::try_from(*class).is_ok_and(|it| it < classifications.len());
         if classes.len() != outlines.len() || !classes.iter().all(known) {
-            return Err(border::mask_error(format!(
+            return Err(MaskError::new_err(format!(
                 "classes: expected, for each of {} outlines, one of {} classifications",
                 outlines.len(),
                 classifications.len()

@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
-use thiserror::Error;
 
+use crate::error::{Error, check_shape};
 use crate::interrupt;
 use crate::runs::{Run, find_runs};
 
@@ -34,27 +34,6 @@ pub enum Connectivity {
     Four,
     /// Pixels that share an edge or a corner.
     Eight,
-}
-
-/// Why components cannot be labelled.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum LabelError {
-    /// The image has more pixels than 32 bits can number.
-    #[error("image: expected at most 2^32 - 1 pixels, got {rows} x {columns}")]
-    Size {
-        /// The number of rows given.
-        rows: usize,
-        /// The number of columns given.
-        columns: usize,
-    },
-    /// The label image has another shape than the image.
-    #[error("labels: expected the image's shape {image:?}, got {labels:?}")]
-    Shape {
-        /// Rows and columns of the image.
-        image: (usize, usize),
-        /// Rows and columns of the label image.
-        labels: (usize, usize),
-    },
 }
 
 /// A strip of rows, cut into parts of components.
@@ -88,22 +67,19 @@ struct End<T> {
 ///
 /// # Errors
 ///
-/// [`LabelError`] where the shapes differ or the image has 2^32 pixels or more.
+/// If the shapes differ or the image has 2^32 pixels or more.
 pub fn label<T: Copy + PartialEq + Default + Send + Sync>(
     image: ArrayView2<'_, T>,
     connectivity: Connectivity,
     mut labels: ArrayViewMut2<'_, u32>,
-) -> Result<u32, LabelError> {
+) -> Result<u32, Error> {
     let (rows, columns) = image.dim();
     if u32::try_from(image.len()).is_err() {
-        return Err(LabelError::Size { rows, columns });
+        return Err(Error::Data(format!(
+            "image: expected at most 2^32 - 1 pixels, got {rows} x {columns}"
+        )));
     }
-    if image.dim() != labels.dim() {
-        return Err(LabelError::Shape {
-            image: image.dim(),
-            labels: labels.dim(),
-        });
-    }
+    check_shape("labels", "the image's shape", image.dim(), labels.dim())?;
     if image.is_empty() {
         return Ok(0);
     }
