@@ -1,4 +1,4 @@
-//! The error of all kernels.
+//! The error of kernels. Outlines in bytes have their own, as it names a byte: `WkbError`.
 
 use std::fmt::Debug;
 

@@ -16,9 +16,9 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 
 use crate::error::{Error, check_shape};
 use crate::interrupt;
-use crate::runs::{Run, find_runs};
+use crate::runs::{Run, find_runs, row_of};
 
-/// Why rows of the image and of the distances, which are in standard layout, are slices.
+/// Why rows of the distances, which are in standard layout, are slices.
 const ONE_PIECE: &str = "a row lies in one piece";
 
 /// The longest side for which distances along columns are exact in single precision and squares in double precision.
@@ -69,13 +69,13 @@ pub fn distance<T: Copy + PartialEq + Default + Send + Sync>(
     distances
         .axis_iter_mut(Axis(0))
         .into_par_iter()
-        .zip(image.axis_iter(Axis(0)))
+        .enumerate()
         .for_each_init(
             || Rows::new(columns),
-            |rows, (mut distances, pixels)| {
+            |rows, (row, mut distances)| {
                 interrupt::check();
                 let distances = distances.as_slice_mut().expect(ONE_PIECE);
-                rows.finish(pixels.to_slice().expect(ONE_PIECE), distances);
+                rows.finish(row_of(image.view(), row), distances);
             },
         );
     Ok(())
@@ -93,7 +93,7 @@ fn along_columns<T: Copy + PartialEq + Default + Send + Sync>(
         .for_each_init(Vec::new, |upward, (mut distances, image)| {
             interrupt::check();
             let (rows, columns) = image.dim();
-            let row = |row: usize| image.row(row).to_slice().expect(ONE_PIECE);
+            let row = |row: usize| row_of(image, row);
             upward.resize(rows * columns, 0.0);
             // The borders of the image offer no distance.
             let mut lengths = [f32::INFINITY; BLOCK];

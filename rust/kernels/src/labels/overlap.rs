@@ -6,7 +6,7 @@ use ndarray::{ArrayView2, Axis};
 use crate::Error;
 use crate::interrupt;
 use crate::labels::by_label::ByLabel;
-use crate::runs::for_each_pair_of_runs;
+use crate::runs::{for_each_pair_of_runs, rows_of};
 
 /// The approximate number of pixels that are counted together.
 const PART: usize = 1 << 18;
@@ -104,10 +104,8 @@ fn pair(cell: &Cell) -> u64 {
 
 fn count(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Vec<Cell> {
     let mut counter = Counter::new();
-    for (a, b) in a.rows().into_iter().zip(b.rows()) {
+    for (a, b) in rows_of(a).zip(rows_of(b)) {
         interrupt::check();
-        let row = "a row lies in one piece";
-        let (a, b) = (a.to_slice().expect(row), b.to_slice().expect(row));
         for_each_pair_of_runs(a, b, |a, b, pixels| {
             let pixels = pixels as u64;
             counter.add(Cell { a, b, pixels });

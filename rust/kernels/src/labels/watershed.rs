@@ -13,7 +13,7 @@ use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
 use crate::error::{Error, check_shape};
 use crate::interrupt;
 use crate::labels::components::Connectivity;
-use crate::runs::{Run, find_runs};
+use crate::runs::{Run, find_runs, rows_of};
 
 /// The label of pixels outside of the mask or the image. Pixels with a label are never flooded.
 const CLOSED: u32 = 1;
@@ -319,12 +319,9 @@ fn open_runs(
     let mask = mask.as_standard_layout();
     let mut open = Vec::new();
     let mut runs = Vec::new();
-    for (row, pixels) in mask.rows().into_iter().enumerate() {
+    for (row, pixels) in rows_of(mask.view()).enumerate() {
         runs.clear();
-        find_runs(
-            pixels.to_slice().expect("a row lies in one piece"),
-            &mut runs,
-        );
+        find_runs(pixels, &mut runs);
         open.extend(runs.iter().map(|run: &Run<bool>| (row, run.columns())));
     }
     open

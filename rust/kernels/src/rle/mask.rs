@@ -7,7 +7,7 @@ use rayon::slice::ParallelSlice;
 use super::{CocoCounts, LITTLE, coco_pixels, faulty, share};
 use crate::Error;
 use crate::interrupt;
-use crate::runs::for_each_difference;
+use crate::runs::{for_each_difference, row_of, rows_of};
 
 /// The number of pixels of a run that are written at once.
 const AT_ONCE: usize = 32;
@@ -129,18 +129,16 @@ fn changes_of_strip(
     foot: impl Fn(usize) -> u8,
 ) -> Vec<u32> {
     let (height, width) = strip.dim();
-    let row = |row: usize| strip.row(row).to_slice().expect("a row lies in one piece");
     let mut columns: Vec<u32> = Vec::new();
     let mut ends = Vec::with_capacity(height);
-    let top = row(0);
-    for (column, &pixel) in top.iter().enumerate() {
+    let mut above = row_of(strip, 0);
+    for (column, &pixel) in above.iter().enumerate() {
         if (pixel == 0) != (foot(column) == 0) {
             columns.push(column as u32);
         }
     }
     ends.push(columns.len());
-    let mut above = top;
-    for here in (1..height).map(row) {
+    for here in rows_of(strip).skip(1) {
         interrupt::check();
         for_each_difference(above, here, |column| {
             if (above[column] == 0) != (here[column] == 0) {

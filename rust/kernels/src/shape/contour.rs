@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 use crate::Error;
 use crate::interrupt;
 use crate::labels::components::union;
-use crate::runs::{Run, find_runs};
+use crate::runs::{Run, find_runs, rows_of};
 
 /// The corner of a pixel: x, then y.
 pub type Vertex = [i32; 2];
@@ -141,10 +141,10 @@ impl Tracer {
         let labels = labels.as_standard_layout();
         let mut runs = vec![background; 2];
         let mut rows = Vec::with_capacity(labels.nrows());
-        for row in labels.rows() {
+        for row in rows_of(labels.view()) {
             interrupt::check();
             let start = runs.len();
-            find_runs(row.to_slice().expect("a row lies in one piece"), &mut runs);
+            find_runs(row, &mut runs);
             rows.push(start..runs.len());
             runs.push(background);
         }

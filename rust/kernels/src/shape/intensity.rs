@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::Error;
 use crate::interrupt;
 use crate::labels::by_label::ByLabel;
-use crate::runs::{Run, find_runs};
+use crate::runs::{Run, find_runs, rows_of};
 use crate::shape::measure::check;
 
 /// The number of statistics before the percentiles: mean, standard deviation, least, greatest, sum.
@@ -63,13 +63,10 @@ fn gather(labels: ArrayView2<'_, u32>, intensity: ArrayView2<'_, f32>) -> Gather
     let mut counts: Vec<usize> = Vec::new();
     let mut runs: Vec<(usize, Run<u32>)> = Vec::new();
     let mut of_row: Vec<Run<u32>> = Vec::new();
-    for (row, line) in labels.rows().into_iter().enumerate() {
+    for (row, line) in rows_of(labels.view()).enumerate() {
         interrupt::check();
         of_row.clear();
-        find_runs(
-            line.to_slice().expect("a row lies in one piece"),
-            &mut of_row,
-        );
+        find_runs(line, &mut of_row);
         for run in &of_row {
             let place = places.slot(run.value);
             if *place == 0 {

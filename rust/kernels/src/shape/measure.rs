@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::error::{Error, check_shape};
 use crate::interrupt;
 use crate::labels::by_label::ByLabel;
-use crate::runs::{Run, find_runs};
+use crate::runs::{Run, find_runs, row_of};
 
 /// The number of rows whose runs are in memory at a time.
 const BATCH: usize = 256;
@@ -157,9 +157,8 @@ fn runs_of_row(
     intensity: Option<ArrayView2<'_, f32>>,
 ) -> Vec<RunSum> {
     interrupt::check();
-    let line = labels.row(row);
     let mut runs: Vec<Run<u32>> = Vec::new();
-    find_runs(line.to_slice().expect("a row lies in one piece"), &mut runs);
+    find_runs(row_of(labels, row), &mut runs);
     let sum = |run: Run<u32>| RunSum {
         run,
         intensity: intensity.map_or(0.0, |image| {

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::Error;
 use crate::interrupt;
 use crate::labels::by_label::ByLabel;
-use crate::runs::{Run, find_runs};
+use crate::runs::{Run, find_runs, rows_of};
 use crate::shape::hull::{Extent, Hull};
 use crate::shape::measure::check;
 
@@ -53,11 +53,7 @@ pub fn shapes(
     check(labels, intensity)?;
     let height = labels.nrows();
     let labels = labels.as_standard_layout();
-    let rows: Vec<&[u32]> = labels
-        .rows()
-        .into_iter()
-        .map(|row| row.to_slice().expect("a row lies in one piece"))
-        .collect();
+    let rows: Vec<&[u32]> = rows_of(labels.view()).collect();
     let mut gathered = Gathered::new(labels.len());
     for first in (0..height).step_by(BATCH) {
         let end = height.min(first + BATCH);

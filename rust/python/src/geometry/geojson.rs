@@ -3,6 +3,7 @@
 use nucleus_kernels::geometry::geojson::{self as kernel, Detection, UNCLASSIFIED};
 use numpy::{Ix1, Ix2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use uuid::Uuid;
 
@@ -20,7 +21,7 @@ pub fn geojson_features<'py>(
     intensity: &Bound<'py, PyAny>,
     probability: &Bound<'py, PyAny>,
     namespace: [u8; 16],
-    cells: Option<Vec<Bound<'py, PyBytes>>>,
+    cells: Option<Vec<PyBackedBytes>>,
     names: Option<Vec<String>>,
     values: Option<&Bound<'py, PyAny>>,
     classifications: Option<Vec<String>>,
@@ -54,12 +55,6 @@ pub fn geojson_features<'py>(
             "values: expected a C-contiguous array {expected:?}, got {shape:?}"
         )));
     };
-    let cells = cells.map(|cells| {
-        cells
-            .iter()
-            .map(|cell| cell.as_bytes().to_vec())
-            .collect::<Vec<_>>()
-    });
     if let Some(cells) = &cells
         && cells.len() != outlines.len()
     {
@@ -97,7 +92,7 @@ pub fn geojson_features<'py>(
             intensity: intensity[index],
             probability: probability[index],
             classification: class_of(index),
-            cell: cells.as_ref().map(|cells| cells[index].as_slice()),
+            cell: cells.as_ref().map(|cells| &*cells[index]),
             names: &names,
             values: &numbers[index * names.len()..(index + 1) * names.len()],
         };

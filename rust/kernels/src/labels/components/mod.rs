@@ -13,10 +13,7 @@ use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
 
 use crate::error::{Error, check_shape};
 use crate::interrupt;
-use crate::runs::{Run, find_runs};
-
-/// Why rows of the image, which is in standard layout, are slices.
-const ONE_PIECE: &str = "a row lies in one piece";
+use crate::runs::{Run, find_runs, row_of, rows_of};
 
 /// The number of rows that one thread takes at a time.
 const STRIP: usize = 64;
@@ -115,10 +112,10 @@ impl<T: Copy + PartialEq + Default> Strip<T> {
         let (mut runs, mut rows) = (Vec::new(), Vec::with_capacity(image.nrows()));
         let mut parents = Vec::new();
         let mut above = 0..0;
-        for row in image.rows() {
+        for row in rows_of(image) {
             interrupt::check();
             let start = runs.len();
-            find_runs(row.to_slice().expect(ONE_PIECE), &mut runs);
+            find_runs(row, &mut runs);
             let here = start..runs.len();
             parents.extend(here.clone().map(|run| run as u32));
             let first_above = above.start;
@@ -144,8 +141,7 @@ impl<T: Copy + PartialEq + Default> Strip<T> {
         let parents = pixels::label(image, connectivity, labels);
         let end = |row: usize| {
             let mut runs = Vec::new();
-            let pixels = image.row(row);
-            find_runs(pixels.to_slice().expect(ONE_PIECE), &mut runs);
+            find_runs(row_of(image, row), &mut runs);
             let numbers = &labels[row * image.ncols()..];
             let part = |run: &Run<T>| numbers[run.start as usize] - 1;
             let parts = runs.iter().map(part).collect();
@@ -182,8 +178,9 @@ impl<T: Copy + PartialEq + Default> Strip<T> {
 /// Whether the first rows have so many runs that work on pixels is faster.
 fn is_dense<T: Copy + PartialEq + Default>(image: ArrayView2<'_, T>) -> bool {
     let mut runs: Vec<Run<T>> = Vec::new();
-    let rows = image.rows().into_iter().take(SAMPLE);
-    rows.for_each(|row| find_runs(row.to_slice().expect(ONE_PIECE), &mut runs));
+    for row in rows_of(image).take(SAMPLE) {
+        find_runs(row, &mut runs);
+    }
     runs.len() * DENSE > image.nrows().min(SAMPLE) * image.ncols()
 }
 
