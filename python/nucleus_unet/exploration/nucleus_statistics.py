@@ -113,7 +113,7 @@ def _neighbours(labels: NDArray[np.uint32], count: int, threads: int | None) -> 
 def _means_by_label(
     labels: NDArray[np.uint32], grey: NDArray[np.float32], count: int, threads: int | None
 ) -> NDArray[np.float64]:
-    present, _, _, _, means, _ = _core.measure(labels, intensity=grey, threads=threads)
+    present, _, _, _, means = _core.measure(labels, intensity=grey, threads=threads)
     result = np.full(count + 1, np.nan)
     result[present] = means
     return result[1:]
