@@ -21,20 +21,6 @@ _MOST_RATIO = 2.0
 _TOGETHER = 2**22
 
 
-def match_marks(marks: Marks, nuclei: NucleusTable) -> dict[int, str]:
-    """Return the class of each marked nucleus by its row in a table that has all nuclei; see `Matcher`.
-
-    Raises
-    ------
-    DataError
-        If a nucleus is marked as two classes, or no mark lies in a nucleus.
-    """
-    matcher = Matcher(marks)
-    found = matcher.match(nuclei)
-    matcher.finish()
-    return found
-
-
 class Matcher:
     """Finds the marked nuclei of an image whose table comes in parts.
 

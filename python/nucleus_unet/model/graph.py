@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import reduce
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.model.config import NORM_EPSILON, OUTPUT_CHANNELS, NetworkConfig
-from nucleus_unet.model.receptive_field import Footprint
 
 MAX_RADIUS = 128
 """Largest receptive radius in pixels. Tiles need a halo of this width."""
@@ -104,7 +102,7 @@ def receptive_radius(config: NetworkConfig) -> int:
     SettingsError
         If it exceeds `MAX_RADIUS`.
     """
-    footprint = forward(config, _Footprints(), Footprint(1, 0, 0))
+    footprint = forward(config, _Footprints(), _Footprint(1, 0, 0))
     radius = max(footprint.before, footprint.after)
     if radius > MAX_RADIUS:
         raise SettingsError(
@@ -185,32 +183,44 @@ def _upward(layers: Layers[Features], name: str, outputs: int, deep: Features, *
     return layers.convolve(f"{name}.mix.1", features, outputs, 3)
 
 
+class _Footprint(NamedTuple):
+    """Receptive field along one axis: feature ``i`` depends on inputs ``i * jump - before`` to ``i * jump + after``."""
+
+    jump: int
+    before: int
+    after: int
+
+
 class _Footprints:
     """Layers that compute the receptive field."""
 
     def convolve(
-        self, _name: str, features: Footprint, _outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
-    ) -> Footprint:
+        self, name: str, features: _Footprint, _outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
+    ) -> _Footprint:
         del relu
-        return features.convolve(kernel, stride)
+        return self.filter(name, features, kernel, stride=stride)
 
-    def filter(self, _name: str, features: Footprint, kernel: int, *, stride: int) -> Footprint:
-        return features.convolve(kernel, stride)
+    def filter(self, _name: str, features: _Footprint, kernel: int, *, stride: int) -> _Footprint:
+        jump, before, after = features
+        padding = kernel // 2
+        return _Footprint(jump * stride, before + padding * jump, after + (kernel - 1 - padding) * jump)
 
-    def add(self, _name: str, first: Footprint, second: Footprint) -> Footprint:
-        return first.union(second)
+    def add(self, _name: str, first: _Footprint, second: _Footprint) -> _Footprint:
+        return self.concatenate(first, second)
 
-    def concatenate(self, *features: Footprint) -> Footprint:
-        return reduce(Footprint.union, features)
+    def concatenate(self, *features: _Footprint) -> _Footprint:
+        jumps, befores, afters = zip(*features, strict=True)
+        return _Footprint(jumps[0], max(befores), max(afters))
 
-    def repeat(self, features: Footprint) -> Footprint:
-        return features.repeat()
+    def repeat(self, features: _Footprint) -> _Footprint:
+        half = features.jump // 2
+        return _Footprint(half, features.before + half, features.after)
 
-    def space_to_depth(self, _name: str, features: Footprint) -> Footprint:
-        return features.fold()
+    def space_to_depth(self, _name: str, features: _Footprint) -> _Footprint:
+        return _Footprint(features.jump * 2, features.before, features.after + features.jump)
 
-    def depth_to_space(self, features: Footprint) -> Footprint:
-        return features.repeat()
+    def depth_to_space(self, features: _Footprint) -> _Footprint:
+        return self.repeat(features)
 
 
 class _Shape(NamedTuple):

@@ -132,12 +132,11 @@ def _save(bundle: Bundle, calibration: Calibration, examples: Sequence[Example],
     seen = replace(bundle.seen, choice=bundle.seen.choice | {example.digest for example in examples})
     entry = {"images": len(examples), "before": before.to_json(), "after": after.to_json()}
     card = _CARD.format(images=len(examples), before=before.per_image_mean, after=after.per_image_mean)
+    calibrated = replace(
+        bundle,
+        config=replace(bundle.config, name=out.resolve().name, group=calibration.found),
+        metrics={**bundle.metrics, "calibration": entry, "seen": seen.to_json()},
+        card=bundle.card + card if bundle.card else "",
+    )
     with folder_written_atomically(out) as folder:
-        save_bundle(
-            folder,
-            bundle.weights,
-            replace(bundle.config, name=out.resolve().name, group=calibration.found),
-            quantisation=bundle.quantisation,
-            metrics={**bundle.metrics, "calibration": entry, "seen": seen.to_json()},
-            card=bundle.card + card if bundle.card else None,
-        )
+        save_bundle(calibrated, folder)

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from nucleus_unet.reports.plots import PALETTE, new_figure, svg
+from nucleus_unet.reports.plots import COLOURS, new_figure, svg
 from nucleus_unet.tuning.search_space import Range
 
-_BLUE, _ORANGE, _GREY = (
-    (red / 255, green / 255, blue / 255) for red, green, blue in (PALETTE[0], PALETTE[5], PALETTE[7])
-)
+_BLUE, _ORANGE, _GREY = COLOURS[0], COLOURS[5], COLOURS[7]
 
 
 def draw_history(finished: Mapping[int, float], stopped: Mapping[int, float]) -> bytes:

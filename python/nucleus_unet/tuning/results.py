@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nucleus_unet.io.atomic import write_atomically
+from nucleus_unet.reports.csv_table import csv_text
 from nucleus_unet.training.checkpoint import plain
 from nucleus_unet.tuning.page import study_page
 from nucleus_unet.tuning.search_space import configured
@@ -46,13 +45,9 @@ def write_results(study: Study, job: Job, out: Path) -> dict[str, Any] | None:
 
 
 def _write_table(study: Study, job: Job, path: Path) -> None:
-    names = list(job.space.settings)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "state", FIGURE, "samples", *names])
+    rows = []
     trials = study.trials
     for trial, state in zip(trials, states_of(trials), strict=True):
         samples, figure = max(trial.intermediate_values.items(), default=("", trial.value))
-        settings = (trial.params.get(name, "") for name in names)
-        writer.writerow([trial.number, state, figure, samples, *settings])
-    write_atomically(path, text.getvalue())
+        rows.append({"trial": trial.number, "state": state, FIGURE: figure, "samples": samples, **trial.params})
+    write_atomically(path, csv_text(rows, columns=["trial", "state", FIGURE, "samples", *job.space.settings]))
