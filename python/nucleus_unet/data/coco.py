@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from nucleus_unet.data.label_images import Masks
+from nucleus_unet.data.label_images import Masks, numbered
 from nucleus_unet.data.sources import Entry, is_hidden, is_label_file
 from nucleus_unet.errors import DataError, MaskError
 from nucleus_unet.extras import require
-from nucleus_unet.masks import coco_to_labels, relabel_by_position
+from nucleus_unet.masks import coco_to_labels
 
 logger = logging.getLogger(__name__)
 
@@ -92,8 +92,7 @@ class CocoSet:
                 unusable.append(str(error))
         if unusable and not masks:
             raise MaskError(f"none of its {len(unusable)} annotations can be used: {unusable[0]}")
-        labels, merging = coco_to_labels(masks, shape, threads=threads)
-        return Masks(relabel_by_position(labels)[0], merging, tuple(unusable))
+        return numbered(coco_to_labels(masks, shape, threads=threads), unusable)
 
 
 def _is_crowd(annotation: Mapping[str, Any]) -> bool:
