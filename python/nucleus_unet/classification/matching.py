@@ -146,8 +146,7 @@ class _Finder:
         corners = np.concatenate(rings)
         low, high = corners.min(axis=0), corners.max(axis=0)
         boxed = np.flatnonzero(((self._centroids >= low) & (self._centroids <= high)).all(axis=1))
-        inside: NDArray[np.intp] = boxed[in_rings(self._centroids[boxed], rings)]
-        return inside
+        return boxed[in_rings(self._centroids[boxed], rings)]
 
     def _outlined(self, rings: Rings) -> NDArray[np.intp]:
         """Return the nucleus of which these rings are the outline; none if no nucleus has about this place and area."""

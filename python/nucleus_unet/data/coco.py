@@ -34,6 +34,7 @@ class _Image:
     annotations: list[Mapping[str, Any]]
 
 
+@dataclass(frozen=True)
 class CocoSet:
     """The images of a COCO annotation file and their instances.
 
@@ -42,13 +43,12 @@ class CocoSet:
     entries
         One entry for each image, sorted by name. The name is the file name without suffix. It includes the folders if
         file names repeat.
+    images
+        By name: what the file says of each image.
     """
 
     entries: list[Entry]
-
-    def __init__(self, entries: list[Entry], images: dict[str, _Image]) -> None:
-        self.entries = entries
-        self._images = images
+    images: dict[str, _Image]
 
     def masks(self, name: str, shape: tuple[int, int], *, threads: int | None = None) -> Masks:
         """Decode the instances of an image. Crowd regions (``iscrowd``) are ignored.
@@ -74,7 +74,7 @@ class CocoSet:
         MissingExtraError
             An instance is a polygon, and pycocotools is missing.
         """
-        image = self._images[name]
+        image = self.images[name]
         stated = (image.height, image.width)
         if None not in stated and stated != shape:
             raise MaskError(f"the annotation file gives {stated} as height and width, but the image has {shape}")

@@ -254,5 +254,4 @@ def _annotated(
 
 def _covered(objects: Sequence[DrawnObject], shape: tuple[int, int]) -> NDArray[np.bool_]:
     pieces = [piece for each in objects for piece in each.pieces]
-    covered: NDArray[np.bool_] = polygons_to_labels([pieces], shape)[0] > 0
-    return covered
+    return polygons_to_labels([pieces], shape)[0] > 0

@@ -16,9 +16,7 @@ import copy
 import math
 from typing import cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -296,9 +294,8 @@ def weights_of(network: Network) -> Weights:
     for module in copied.modules():
         if isinstance(module, ConvNorm):
             module.rescale_for_half_precision()
-    weights: dict[str, NDArray[np.float32]] = {
+    return {
         name: tensor.detach().float().contiguous().numpy()
         for name, tensor in copied.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    return weights
