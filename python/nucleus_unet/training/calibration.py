@@ -124,7 +124,7 @@ def _maps_as_predicted(bundle: Bundle, engine: Engine, example: Example) -> Pred
     """Return the maps that `predict` groups by default, at the scale that it finds."""
     found = segment(bundle, engine, example.image, PredictOptions(maps=True))
     assert found.maps is not None
-    return PredictedMaps(example.category, found.maps, example.labels, math.nan, example.valid, found.plan.scale)
+    return PredictedMaps(example, found.maps, math.nan, found.plan.scale)
 
 
 def _save(bundle: Bundle, calibration: Calibration, examples: Sequence[Example], out: Path) -> None:

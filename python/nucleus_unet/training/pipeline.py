@@ -142,7 +142,7 @@ def train_bundle(
         return {}
     bundle_config = _bundle_config(out.name, config, grouping, training, origin)
     finished = finish_model(bundle_config, weights_of(network), training, held_out, seed=config.seed)
-    images = evaluate_predictions(held_out, finished.predicted, finished.bundle.config.group)
+    images = evaluate_predictions(finished.predicted, finished.bundle.config.group)
     history = read_run_state(folder / CHECKPOINT)["history"]
     metrics = _metrics(config, training, images, finished, origin, history)
     card = "" if origin is None else fine_tuned_card(out.name, origin, images=len(training), samples=config.samples)
@@ -161,21 +161,19 @@ def train_bundle(
     return metrics
 
 
-def evaluate_predictions(
-    examples: Sequence[Example], predicted: Sequence[PredictedMaps], grouping: GroupConfig
-) -> list[EvaluatedImage]:
+def evaluate_predictions(predicted: Sequence[PredictedMaps], grouping: GroupConfig) -> list[EvaluatedImage]:
     """Group the predicted maps of each image, and score the nuclei.
 
     Parameters
     ----------
-    examples, predicted
-        Labelled images and their predicted maps, in the same order.
+    predicted
+        Predicted maps of labelled images.
     grouping
         Settings of the grouping.
     """
     images = []
-    for example, each in zip(examples, predicted, strict=True):
-        labels = group(each.maps, grouping).labels
+    for each in predicted:
+        example, labels = each.example, group(each.maps, grouping).labels
         images.append(EvaluatedImage(example, labels, score_image(example.labels, labels, example.valid)))
     return images
 
