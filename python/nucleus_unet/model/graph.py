@@ -1,8 +1,7 @@
 """The forward pass of the network, defined once for all engines without torch.
 
 `forward` defines the layers and their connections. The given `Layers` define what a layer is: nodes of an OpenVINO or
-ONNX graph, or a computation of the receptive field. `nucleus_unet.model.network` defines the same network as torch
-modules for training. A test compares the two.
+ONNX graph, modules of torch, or a computation of the receptive field.
 """
 
 from __future__ import annotations
