@@ -35,8 +35,7 @@ def evaluation_html(evaluation: Evaluation, worst: Sequence[EvaluatedImage]) -> 
         "evaluation/page.html",
         title=f"{evaluation.model}: evaluation",
         evaluation=evaluation,
-        tiles=_tiles(evaluation.overall),
-        overall=_score_rows([("all", evaluation.overall)]),
+        all=_score_rows([("all", evaluation.overall)]),
         subsets=_score_rows(evaluation.subsets.items()),
         categories=_score_rows(evaluation.categories.items()),
         fields=_score_rows(evaluation.fields.items()),
@@ -48,17 +47,6 @@ def evaluation_html(evaluation: Evaluation, worst: Sequence[EvaluatedImage]) -> 
         image_header=IMAGE_HEADER,
         images=image_rows(evaluation.images),
     )
-
-
-def _tiles(overall: Scores) -> dict[str, str]:
-    return {
-        "AP50": format_metric(overall.pooled[0.5]),
-        "mean AP": format_metric(overall.pooled_mean),
-        "PQ": format_metric(overall.pooled_pq.quality),
-        "images": f"{overall.images:,}",
-        "true nuclei": f"{overall.truths:,}",
-        "predicted": f"{overall.predictions:,}",
-    }
 
 
 def _score_rows(groups: NamedScores) -> list[list[str]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any
 
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError
@@ -21,17 +21,11 @@ from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.options import PredictOptions
 from nucleus_unet.training.validation import PredictedMaps, calibrate, score_maps
 
-T = TypeVar("T")
+Track = Callable[[Sequence[Any], str], Iterable[Any]]
+"""Gets the items of a loop and their name for the user. Returns an iterable of them that shows progress."""
 
 
-class Track(Protocol):
-    """Function that shows the progress of a loop."""
-
-    def __call__(self, items: Sequence[T], what: str, /) -> Iterable[T]:
-        """Return an iterable of the items. ``what`` names them for the user."""
-
-
-def untracked(items: Sequence[T], what: str, /) -> Iterable[T]:  # noqa: ARG001
+def untracked(items: Sequence[Any], _what: str) -> Iterable[Any]:
     """Show no progress."""
     return items
 

@@ -84,7 +84,7 @@ def training_report_html(run: TrainingRun) -> str:
         last=run.history[-1],
         best_by=_BEST_BY,
         min_nuclei=MIN_CALIBRATION_NUCLEI,
-        tiles=_tiles(run, overall),
+        speed=np.median([entry["samples_per_second"] for entry in run.history if "samples_per_second" in entry]),
         metrics=[_metrics(name, scores) for name, scores in [("all", overall), *categories.items()]],
         legends=LEGENDS,
         pictures=[(heading, error_pictures(images)) for heading, images in _pictures(run.held_out)],
@@ -99,23 +99,6 @@ def training_report_html(run: TrainingRun) -> str:
         config=_rows(plain(run.config)),
         grouping=_rows(run.bundle.config.group.to_json()),
     )
-
-
-def _tiles(run: TrainingRun, overall: Scores) -> dict[str, str]:
-    def was(name: str) -> str:
-        return "" if run.origin is None else f", was {format_metric(run.history[0][name])}"
-
-    speeds = [entry["samples_per_second"] for entry in run.history if "samples_per_second" in entry]
-    return {
-        "AP50" + was("validation_pooled_ap50"): format_metric(overall.pooled[0.5]),
-        "mean AP" + was("validation_pooled_mean_ap"): format_metric(overall.pooled_mean),
-        "pixel accuracy" + was("validation_pixel_accuracy"): format_metric(overall.pixel_accuracy),
-        "held-out images": f"{overall.images:,}",
-        "held-out nuclei": f"{overall.truths:,}",
-        "training images": f"{len(run.training):,}",
-        "samples": f"{run.config.samples:,}",
-        "samples per second": f"{np.median(speeds):.1f}",
-    }
 
 
 def _metrics(name: str, scores: Scores) -> list[str]:

@@ -179,7 +179,7 @@ def train(
     validate: Validate | None = None,
     device: str = "auto",
     workers: int = 1,
-    report: Callable[[Run], None] | None = None,
+    report: Callable[[Run], object] = lambda _run: None,
     on_step: Callable[[int], object] = lambda _samples: None,
 ) -> Network:
     """Start a training run in ``folder``, or resume it.
@@ -247,8 +247,7 @@ def train(
         )
         if origin is not None and validate is not None and run.position == 0 and processes.is_main:
             run.history.append({"samples": 0.0, **validate(run.average)})
-            if report is not None:
-                report(run)
+            report(run)
         totals, started = _Totals(), time.monotonic()
         for batch in batches:
             totals.add(_step(run, batch.to(processes.device)))
@@ -264,8 +263,7 @@ def train(
                     entry |= validate(run.average)
                 run.history.append(entry)
                 totals, started = _Totals(), time.monotonic()
-                if report is not None:
-                    report(run)
+                report(run)
             if done or run.position % config.checkpoint_every < config.batch_size:
                 _save(run, checkpoint, digest)
     return run.average.eval().cpu()
