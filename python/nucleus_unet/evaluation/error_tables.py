@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import NamedTuple
 
 import imagecodecs
 
@@ -25,14 +24,6 @@ IMAGE_HEADER = (
     *("AP50", "AP75", "mean AP", "PQ", "AJI", "pixels", "FN", "FP"),
 )
 """Header of `image_rows`."""
-
-
-class ErrorPicture(NamedTuple):
-    """An image, its errors by cause as text, and PNGs by their titles."""
-
-    image: EvaluatedImage
-    causes: str
-    panels: dict[str, bytes]
 
 
 def format_metric(value: float) -> str:
@@ -65,15 +56,15 @@ def image_rows(images: Iterable[EvaluatedImage]) -> list[list[str]]:
     return rows
 
 
-def error_pictures(images: Iterable[EvaluatedImage]) -> list[ErrorPicture]:
-    """Return pictures of images with their true and their predicted nuclei."""
+def error_pictures(images: Iterable[EvaluatedImage]) -> list[tuple[EvaluatedImage, str, dict[str, bytes]]]:
+    """Return images, their errors by cause as text, and PNGs of their true and their predicted nuclei by title."""
     pictures = []
     for image in images:
         errors = asdict(image.score.errors).items()
         causes = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in errors if count)
         panels = error_panels(image.example.image, image.example.labels, image.counted, image.example.valid)._asdict()
         pngs = {name: bytes(imagecodecs.png_encode(panel)) for name, panel in panels.items()}
-        pictures.append(ErrorPicture(image, causes, pngs))
+        pictures.append((image, causes, pngs))
     return pictures
 
 

@@ -25,7 +25,7 @@ from nucleus_unet.extras import require
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.config import INPUT_MEAN, INPUT_SCALE, NORM_EPSILON, NetworkConfig
 from nucleus_unet.model.depthwise import DepthwiseConv2d
-from nucleus_unet.model.graph import LITE0_BLOCKS, Weights, forward, receptive_radius, stride
+from nucleus_unet.model.graph import LITE0_BLOCKS, CountingLayers, Shape, Weights, forward, receptive_radius, stride
 
 # Far below the maximum of half precision (65,504), and far above the 1e-3 that normalisation adds to a variance.
 _MAX_VARIANCE = 4096.0
@@ -61,42 +61,31 @@ class ConvNorm(nn.Sequential):
         variance /= factor**2
 
 
-class _LayerMaker:
-    """Layers that make the modules of a network, under the names of a bundle. Features are numbers of channels."""
+class _LayerMaker(CountingLayers):
+    """Layers that make the modules of a network, under the names of a bundle."""
 
     def __init__(self, network: nn.Module) -> None:
+        super().__init__()
         self._network = network
 
     def convolve(
-        self, name: str, features: int, outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
-    ) -> int:
-        if name == "form.head":  # the last layer has no normalisation
-            self._add(name, nn.Conv2d(features, outputs, kernel))
-            return outputs
-        # TensorFlow, which trained the pretrained weights, pads strided layers asymmetrically. Symmetric padding shifts
-        # their grid by a pixel, which does not matter to the features, and avoids a copy of every large layer.
-        convolution = nn.Conv2d(features, outputs, kernel, stride, kernel // 2, bias=False)
-        self._add(name, ConvNorm(convolution, activate=relu))
-        return outputs
+        self, name: str, features: Shape, outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
+    ) -> Shape:
+        """Make a convolution, with a normalisation unless it is the last layer."""
+        inputs = features.channels
+        if name == "form.head":
+            self._add(name, nn.Conv2d(inputs, outputs, kernel))
+        else:
+            # TensorFlow, which trained the pretrained weights, pads strided layers asymmetrically. Symmetric padding
+            # shifts their grid by a pixel, which does not matter to the features, and copies no large layer.
+            convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+            self._add(name, ConvNorm(convolution, activate=relu))
+        return super().convolve(name, features, outputs, kernel, stride=stride)
 
-    def filter(self, name: str, features: int, kernel: int, *, stride: int) -> int:
-        self._add(name, ConvNorm(DepthwiseConv2d(features, kernel, stride)))
-        return features
-
-    def add(self, _name: str, first: int, _second: int) -> int:
-        return first
-
-    def concatenate(self, *features: int) -> int:
-        return sum(features)
-
-    def repeat(self, features: int) -> int:
-        return features
-
-    def space_to_depth(self, _name: str, features: int) -> int:
-        return 4 * features
-
-    def depth_to_space(self, features: int) -> int:
-        return features // 4
+    def filter(self, name: str, features: Shape, kernel: int, *, stride: int) -> Shape:
+        """Make a depthwise convolution with a normalisation."""
+        self._add(name, ConvNorm(DepthwiseConv2d(features.channels, kernel, stride)))
+        return super().filter(name, features, kernel, stride=stride)
 
     def _add(self, name: str, module: nn.Module) -> None:
         *parents, own = name.split(".")
@@ -186,7 +175,7 @@ class Network(nn.Module):
         self.config = config
         self.receptive_radius = receptive_radius(config)
         self.stride = stride(config)
-        forward(config, _LayerMaker(self), 3)
+        forward(config, _LayerMaker(self), Shape(3, 1.0))
         self.dropout = nn.Dropout2d(config.dropout)
         # All pixels start as background, so that the rare pixels of nuclei dominate the first steps.
         with torch.no_grad():

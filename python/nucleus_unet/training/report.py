@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nucleus_unet import __version__
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.error_tables import (
     IMAGE_HEADER,
@@ -92,7 +91,7 @@ def training_report_html(run: TrainingRun) -> str:
         charts=draw_curves(run.history, marked=best["samples"]),
         entry_header=[name.replace("_", " ") for name in names],
         entries=[[f"{entry[name]:.6g}" if name in entry else "" for name in names] for entry in run.history],
-        versions=_versions(run),
+        packages={"torch": torch.__version__, "numpy": np.__version__, "Python": platform.python_version()},
         counts=_counts(run),
         image_header=IMAGE_HEADER,
         images=image_rows(run.held_out),
@@ -117,24 +116,10 @@ def _pictures(images: Sequence[EvaluatedImage]) -> list[tuple[str, Sequence[Eval
     return [("Best images", best), ("Worst images", worst)]
 
 
-def _versions(run: TrainingRun) -> dict[str, str]:
-    origin = {} if run.origin is None else {"fine-tuned from, SHA-256": run.origin.fingerprint}
-    return {
-        "model, SHA-256": run.bundle.fingerprint,
-        **origin,
-        "seed": str(run.config.seed),
-        "network ran on": run.device,
-        "nucleus-unet": __version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "Python": platform.python_version(),
-    }
-
-
-def _counts(run: TrainingRun) -> list[list[str]]:
+def _counts(run: TrainingRun) -> list[list[str | int]]:
     sets = [run.training, [image.example for image in run.held_out]]
     counts = [Counter(example.category for example in examples) for examples in sets]
-    return [[category, *(str(count[category]) for count in counts)] for category in sorted(set().union(*counts))]
+    return [[category, *(count[category] for count in counts)] for category in sorted(set().union(*counts))]
 
 
 def _rows(settings: Mapping[str, object], prefix: str = "") -> list[list[str]]:

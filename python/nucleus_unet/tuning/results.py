@@ -28,9 +28,15 @@ def write_results(study: Study, job: Job, out: Path) -> dict[str, Any] | None:
     dict or None
         What ``best.json`` holds.
     """
-    _write_table(study, job, out / TABLE)
+    rows = []
+    trials = study.trials
+    for trial, state in zip(trials, states_of(trials), strict=True):
+        samples, figure = max(trial.intermediate_values.items(), default=("", trial.value))
+        rows.append({"trial": trial.number, "state": state, FIGURE: figure, "samples": samples, **trial.params})
+    columns = ["trial", "state", FIGURE, "samples", *job.space.settings]
+    write_atomically(out / TABLE, csv_text(rows, columns=columns))
     write_atomically(out / PAGE, study_page(study, job, out.resolve().name))
-    if not any(trial.state.name == "COMPLETE" for trial in study.trials):
+    if not any(trial.state.name == "COMPLETE" for trial in trials):
         return None
     best = study.best_trial
     values = job.space.values_of(best.params)
@@ -42,12 +48,3 @@ def write_results(study: Study, job: Job, out: Path) -> dict[str, Any] | None:
     }
     write_atomically(out / BEST, json.dumps(result, indent=2) + "\n")
     return result
-
-
-def _write_table(study: Study, job: Job, path: Path) -> None:
-    rows = []
-    trials = study.trials
-    for trial, state in zip(trials, states_of(trials), strict=True):
-        samples, figure = max(trial.intermediate_values.items(), default=("", trial.value))
-        rows.append({"trial": trial.number, "state": state, FIGURE: figure, "samples": samples, **trial.params})
-    write_atomically(path, csv_text(rows, columns=["trial", "state", FIGURE, "samples", *job.space.settings]))
