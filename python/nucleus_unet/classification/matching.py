@@ -150,7 +150,7 @@ class _Finder:
 
     def _outlined(self, rings: Rings) -> NDArray[np.intp]:
         """Return the nucleus of which these rings are the outline; none if no nucleus has about this place and area."""
-        area = abs(sum(_signed_area(ring) for ring in rings[:1]))
+        area = _area(rings[0])
         rows = self._within(rings)
         if not len(rows):
             middle = rings[0][:-1].mean(axis=0)
@@ -202,6 +202,6 @@ def _crossings(places: NDArray[np.float64], ring: NDArray[np.float64]) -> NDArra
     return odd
 
 
-def _signed_area(ring: NDArray[np.float64]) -> float:
+def _area(ring: NDArray[np.float64]) -> float:
     x, y = ring.T
-    return float(0.5 * np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]))
+    return 0.5 * abs(float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])))

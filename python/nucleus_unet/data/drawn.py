@@ -164,7 +164,7 @@ def masks_of(
     valid = _annotated(by_role["region"], by_role["ignore"], shape, limited=limited)
     if valid is not None and not valid.any():
         raise MaskError("nothing of the image counts: it is ignored, or no region lies in it")
-    return settled(numbered((labels, merging), unusable, valid))
+    return settled(numbered((labels, merging), unusable)._replace(valid=valid))
 
 
 def settled(masks: Masks) -> Masks:

@@ -95,16 +95,9 @@ def _files(content: bytes, member: str) -> Iterator[tuple[str, bytes | Exception
                 if info.flag_bits & 1:
                     raise ValueError("it is encrypted")
                 data = archive.read(info)
-            # RuntimeError: packed by a method of other programs.
-            except (
-                zipfile.BadZipFile,
-                zlib.error,
-                lzma.LZMAError,
-                OSError,
-                EOFError,
-                ValueError,
-                RuntimeError,
-            ) as error:
+            except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+                data = error
+            except RuntimeError as error:  # packed by a method of other programs
                 data = error
             yield info.filename, data
 

@@ -56,14 +56,10 @@ class Masks(NamedTuple):
     valid: NDArray[np.bool_] | None = None
 
 
-def numbered(
-    merged: tuple[NDArray[np.uint32], MergeReport],
-    unusable: Sequence[str] = (),
-    valid: NDArray[np.bool_] | None = None,
-) -> Masks:
+def numbered(merged: tuple[NDArray[np.uint32], MergeReport], unusable: Sequence[str] = ()) -> Masks:
     """Return merged masks with their nuclei numbered by position."""
     labels, merging = merged
-    return Masks(relabel_by_position(labels)[0], merging, tuple(unusable), valid)
+    return Masks(relabel_by_position(labels)[0], merging, tuple(unusable))
 
 
 def read_label_image(content: bytes, member: str, shape: tuple[int, int]) -> NDArray[np.uint32]:

@@ -73,6 +73,14 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
+    """Create a figure of this size with one plot, which has no lines above and at the right."""
+    figure = new_figure(width, height)
+    ax = figure.subplots()
+    ax.spines[["top", "right"]].set_visible(False)
+    return figure, ax
+
+
 def plot_outlines(image: NDArray[Any], labels: NDArray[np.uint32], ax: Axes | None = None) -> Axes:
     """Draw an image with the outline of every nucleus.
 
@@ -136,11 +144,9 @@ def draw_curves(history: Sequence[Mapping[str, float]], *, marked: float) -> dic
     """
     pictures = {}
     for title, names in _CURVES.items():
-        figure = new_figure(4, 2.8)
-        ax = figure.subplots()
+        figure, ax = new_axes(4, 2.8)
         ax.axvline(marked, color="0.6", linestyle=":")
         _draw_curves(ax, history, names)
-        ax.spines[["top", "right"]].set_visible(False)
         pictures[title] = svg(figure)
     return pictures
 
@@ -205,10 +211,9 @@ def draw_histogram(
         The histogram as an SVG. Equal values give equal bytes.
     """
     groups = [values[np.isfinite(values)] for values in groups]
-    figure = new_figure(4, 2.6)
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator  # new_figure has checked that it is installed
+    figure, ax = new_axes(4, 2.6)
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator  # new_axes has checked that it is installed
 
-    ax = figure.subplots()
     bins = _bins(np.concatenate(groups), logarithmic=logarithmic, whole=whole)
     ax.hist(groups, bins=bins.tolist(), stacked=True, color=COLOURS[: len(groups)])
     if logarithmic:
@@ -221,7 +226,6 @@ def draw_histogram(
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.set_xlabel(unit)
-    ax.spines[["top", "right"]].set_visible(False)
     return svg(figure)
 
 
