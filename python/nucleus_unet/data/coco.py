@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nucleus_unet.data.label_images import Masks, numbered
 from nucleus_unet.data.sources import Entry, is_hidden, is_label_file
@@ -246,7 +247,7 @@ def _polygons(parts: Sequence[object], shape: tuple[int, int], annotation_name: 
     polygons, faults = [], []
     for part in parts:
         try:
-            polygons.append(_check_polygon(part, shape, annotation_name))
+            polygons.append(_check_polygon(part, shape, annotation_name).tolist())
         except MaskError as error:
             faults.append(error)
     if not polygons:
@@ -254,7 +255,7 @@ def _polygons(parts: Sequence[object], shape: tuple[int, int], annotation_name: 
     return polygons
 
 
-def _check_polygon(polygon: object, shape: tuple[int, int], annotation_name: str) -> list[float]:
+def _check_polygon(polygon: object, shape: tuple[int, int], annotation_name: str) -> NDArray[np.float64]:
     """Return the coordinates, or raise `MaskError` for a polygon that would crash the rasteriser.
 
     The memory of the rasteriser grows with the extent of the polygon.
@@ -273,5 +274,4 @@ def _check_polygon(polygon: object, shape: tuple[int, int], annotation_name: str
         raise MaskError(f"{annotation_name}: its polygon lies far outside the image of {height} x {width} pixels")
     if x.max() <= 0 or y.max() <= 0 or x.min() >= width or y.min() >= height:
         raise MaskError(f"{annotation_name}: its polygon lies outside the image of {height} x {width} pixels")
-    coordinates: list[float] = numbers.tolist()
-    return coordinates
+    return numbers

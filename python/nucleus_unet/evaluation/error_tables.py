@@ -42,7 +42,7 @@ def error_rows(groups: NamedScores) -> list[list[str]]:
     return rows
 
 
-def image_rows(images: Iterable[EvaluatedImage]) -> list[list[str]]:
+def image_rows(images: Iterable[EvaluatedImage]) -> list[list[object]]:
     """Return the metrics of every image, worst first."""
     rows = []
     for image in sorted(images, key=lambda image: image.mean_average_precision):
@@ -50,8 +50,8 @@ def image_rows(images: Iterable[EvaluatedImage]) -> list[list[str]]:
         precision = score.average_precision
         metrics = [precision[0], precision[THRESHOLDS.index(0.75)], image.mean_average_precision]
         metrics += [score.panoptic_quality.quality, score.aggregated_jaccard, score.pixel_accuracy]
-        counts = [str(score.truths), str(score.predictions)]
-        errors = [str(score.errors.false_negatives), str(score.errors.false_positives)]
+        counts = [score.truths, score.predictions]
+        errors = [score.errors.false_negatives, score.errors.false_positives]
         rows.append([image.example.name, image.example.category, *counts, *map(format_metric, metrics), *errors])
     return rows
 

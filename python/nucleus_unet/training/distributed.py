@@ -93,8 +93,7 @@ def join_process_group(device: str) -> ProcessGroup:
         return ProcessGroup(chosen)
     if chosen.type == "mps":
         raise SettingsError("device: expected 'cuda' or 'cpu' for training in several processes, got 'mps'")
-    why = "training in several processes needs Lightning Fabric"
-    fabrics = require("lightning_fabric", why, extra="distributed")
+    fabrics = require("lightning_fabric", "training in several processes needs Lightning Fabric", extra="distributed")
     local = int(os.environ.get("LOCAL_WORLD_SIZE", count))
     fabric = fabrics.Fabric(strategy="ddp", accelerator=chosen.type, devices=local, num_nodes=count // local)
     fabric.launch()

@@ -100,10 +100,10 @@ def training_report_html(run: TrainingRun) -> str:
     )
 
 
-def _metrics(name: str, scores: Scores) -> list[str]:
+def _metrics(name: str, scores: Scores) -> list[object]:
     values = [scores.pooled[0.5], scores.pooled[0.75], scores.pooled[0.9], scores.pooled_mean]
     values += [scores.per_image[0.5], scores.per_image_mean, scores.pixel_accuracy]
-    return [name, *map(format_metric, values), *map(str, (scores.images, scores.truths, scores.predictions))]
+    return [name, *map(format_metric, values), scores.images, scores.truths, scores.predictions]
 
 
 def _pictures(images: Sequence[EvaluatedImage]) -> list[tuple[str, Sequence[EvaluatedImage]]]:
@@ -116,7 +116,7 @@ def _pictures(images: Sequence[EvaluatedImage]) -> list[tuple[str, Sequence[Eval
     return [("Best images", best), ("Worst images", worst)]
 
 
-def _counts(run: TrainingRun) -> list[list[str | int]]:
+def _counts(run: TrainingRun) -> list[list[object]]:
     sets = [run.training, [image.example for image in run.held_out]]
     counts = [Counter(example.category for example in examples) for examples in sets]
     return [[category, *(count[category] for count in counts)] for category in sorted(set().union(*counts))]
