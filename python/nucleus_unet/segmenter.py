@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
-from nucleus_unet.batch.images import Image, segment_image, segment_images, segment_place
+from nucleus_unet.batch.one_image import Image, segment_image, segment_images, segment_place
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.inference.planning import check_for_model, settings_of

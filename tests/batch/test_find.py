@@ -11,8 +11,8 @@ import pytest
 import tifffile
 import zarr
 from helpers.segmentations import blobs, made
-from nucleus_unet.batch.find import Found, find_images
-from nucleus_unet.batch.formats import why_not
+from nucleus_unet.batch.find import FoundImages, find_images
+from nucleus_unet.batch.not_images import why_not
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.exports.ome_zarr import write_label_zarr
 from nucleus_unet.exports.overlay import write_overlay_png
@@ -31,15 +31,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def find(*named: str | Path) -> Found:
+def find(*named: str | Path) -> FoundImages:
     return find_images(named, why_not, is_whole=is_zarr)
 
 
-def names(found: Found) -> list[str]:
+def names(found: FoundImages) -> list[str]:
     return [relative.as_posix() for _, relative in found.images]
 
 
-def reasons(found: Found) -> Counter[str]:
+def reasons(found: FoundImages) -> Counter[str]:
     return Counter(each.reason for each in found.passed_over)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from nucleus_unet.batch.record import RUN_FOLDER, Done, Planned, Record, RecordWriter
+from nucleus_unet.batch.record import RUN_FOLDER, Done, Planned, RecordWriter, RunRecord
 from nucleus_unet.errors import DataError
 
 DONE = Done({"bytes": 3, "modified": 4}, ["csv"], 5, 60.5, 1.0, 0.25)
@@ -21,7 +21,7 @@ def write(out: Path) -> Path:
 
 def test_a_record_reads_back(tmp_path: Path) -> None:
     write(tmp_path)
-    record = Record.read(tmp_path)
+    record = RunRecord.read(tmp_path)
     assert record.settings == {"threshold": 0.5}
     assert record.planned["deep/b\udcff"] == Planned("/in/b\udcff.tif", None)
     assert record.done == {"a": DONE}
@@ -29,7 +29,7 @@ def test_a_record_reads_back(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_record_has_an_empty_one(tmp_path: Path) -> None:
-    assert Record.read(tmp_path) == Record()
+    assert RunRecord.read(tmp_path) == RunRecord()
 
 
 def test_a_record_that_was_cut_off_anywhere_reads_and_goes_on(tmp_path: Path) -> None:
@@ -37,9 +37,9 @@ def test_a_record_that_was_cut_off_anywhere_reads_and_goes_on(tmp_path: Path) ->
     content = path.read_bytes()
     for length in range(len(content)):
         path.write_bytes(content[:length])
-        Record.read(tmp_path)
+        RunRecord.read(tmp_path)
         RecordWriter(tmp_path).done("c", DONE)
-        record = Record.read(tmp_path)
+        record = RunRecord.read(tmp_path)
         assert record.done["c"] == DONE
         assert path.read_bytes().startswith(content[: content[:length].rfind(b"\n") + 1])
 
@@ -51,4 +51,4 @@ def test_a_record_that_is_damaged_in_the_middle_is_told(tmp_path: Path, line: by
     path = write(tmp_path)
     path.write_bytes(line + b"\n" + path.read_bytes())
     with pytest.raises(DataError, match=r"damaged in line 1: begin anew with --overwrite"):
-        Record.read(tmp_path)
+        RunRecord.read(tmp_path)

@@ -171,7 +171,7 @@ def test_annotations_may_lie_in_a_folder_beside_that_of_the_images(tmp_path: Pat
 
 
 def test_results_of_a_run_are_not_taken_for_images(tmp_path: Path) -> None:
-    from nucleus_unet.io.marks import mark_png
+    from nucleus_unet.io.software_tag import mark_png
 
     write_set(tmp_path, a__geojson=collection(feature(box(2, 2, 9, 9))))
     (tmp_path / "a.png").write_bytes(mark_png((tmp_path / "a.png").read_bytes()))

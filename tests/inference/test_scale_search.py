@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from nucleus_unet import Segmenter
 from nucleus_unet.inference import scale_search
-from nucleus_unet.inference.scale_search import SCALES, Found, choose_regions, measure_scales
+from nucleus_unet.inference.scale_search import SCALES, RegionNuclei, choose_regions, measure_scales
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
@@ -130,7 +130,7 @@ def test_a_share_of_the_median_area_drops_fragments_of_images_and_slides(embedde
     np.testing.assert_array_equal(tifffile.imread(slide.labels_path), whole.labels)
 
 
-def at_scales(per_scale: dict[float, list[tuple[slice, slice, float]]], side: int) -> list[Found]:
+def at_scales(per_scale: dict[float, list[tuple[slice, slice, float]]], side: int) -> list[RegionNuclei]:
     """Return rectangles as nuclei with probabilities, at every scale of an image with a side."""
     found = []
     for scale in SCALES:
@@ -142,7 +142,7 @@ def at_scales(per_scale: dict[float, list[tuple[slice, slice, float]]], side: in
             labels[rows, columns] = number
             maps[rows, columns, 0] = 255
             probabilities.append(probability)
-        found.append(Found(maps, labels, np.array(probabilities, np.float32)))
+        found.append(RegionNuclei(maps, labels, np.array(probabilities, np.float32)))
     return found
 
 

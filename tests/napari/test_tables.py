@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from helpers.images import draw_discs
 from nucleus_unet.napari.correcting import delete, merge
-from nucleus_unet.napari.finding import Found, Part, find_nuclei
+from nucleus_unet.napari.finding import FoundNuclei, Part, find_nuclei
 from nucleus_unet.napari.jobs import Progress
 from nucleus_unet.napari.regions import Region
 from nucleus_unet.napari.tables import measure_again
@@ -14,7 +14,7 @@ from nucleus_unet.segmenter import Segmenter
 IMAGE = draw_discs((100, 130), [(20, 20, 8), (22, 70, 8), (70, 30, 8), (75, 100, 8)])
 
 
-def found_in(segmenter: Segmenter, **options: object) -> Found:
+def found_in(segmenter: Segmenter, **options: object) -> FoundNuclei:
     part = Part(IMAGE, "YX", Region(5, 5, 100, 130))
     return find_nuclei(segmenter, part, {"diameter": 16, **options}, Progress(""))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nucleus_unet.batch.formats import EMPTY, OF_A_SET
+from nucleus_unet.batch.not_images import EMPTY, OF_A_SET
 from nucleus_unet.batch.own_results import OWN, OwnResults
 from nucleus_unet.batch.record import RUN_FOLDER
 from nucleus_unet.errors import SettingsError
@@ -21,7 +21,7 @@ WhyNot = Callable[[Path], str | None]
 
 
 @dataclass
-class Found:
+class FoundImages:
     """The images that were named.
 
     Attributes
@@ -36,7 +36,7 @@ class Found:
     passed_over: list[PassedOver] = field(default_factory=list)
 
 
-def find_images(named: Iterable[str | Path], why_not: WhyNot, *, is_whole: Callable[[Path], bool]) -> Found:
+def find_images(named: Iterable[str | Path], why_not: WhyNot, *, is_whole: Callable[[Path], bool]) -> FoundImages:
     """Find the images that are named.
 
     Parameters
@@ -56,7 +56,7 @@ def find_images(named: Iterable[str | Path], why_not: WhyNot, *, is_whole: Calla
     FileNotFoundError
         If a folder vanishes.
     """
-    found = Found()
+    found = FoundImages()
     seen: set[str] = set()
     sort = _Sorter(why_not)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nucleus_unet.batch.record import RUN_FOLDER, SUMMARY, Record
+from nucleus_unet.batch.record import RUN_FOLDER, SUMMARY, RunRecord
 from nucleus_unet.errors import DataError
 from nucleus_unet.exports.formats import is_own_zarr
-from nucleus_unet.io.marks import is_marked
+from nucleus_unet.io.software_tag import is_marked
 from nucleus_unet.slides.plan import PLAN
 from nucleus_unet.slides.writers.results import LABELS, OUTLINES, OVERVIEW, TABLE
 from nucleus_unet.slides.writers.results import SUMMARY as SLIDE_SUMMARY
@@ -48,7 +48,7 @@ def _read(folder: Path) -> frozenset[Path]:
     if not (folder / RUN_FOLDER).is_dir():
         return frozenset()
     try:
-        record = Record.read(folder)
+        record = RunRecord.read(folder)
     except (DataError, OSError):
         return frozenset()
     return frozenset({folder / SUMMARY, *(folder / file for file in record.result_files())})

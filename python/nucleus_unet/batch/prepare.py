@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nucleus_unet.batch.find import Found, check_named, find_images
-from nucleus_unet.batch.formats import why_not
+from nucleus_unet.batch.find import FoundImages, check_named, find_images
 from nucleus_unet.batch.names import absolute, choose_names
-from nucleus_unet.batch.record import RUN_FOLDER, SUMMARY, Done, Planned, Record
+from nucleus_unet.batch.not_images import why_not
+from nucleus_unet.batch.record import RUN_FOLDER, SUMMARY, Done, Planned, RunRecord
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.exports.formats import check_extras
 from nucleus_unet.exports.names import FORMATS, check_formats
@@ -67,7 +67,7 @@ class Batch:
         Whether to begin anew.
     """
 
-    found: Found
+    found: FoundImages
     out: Path
     formats: Sequence[str]
     overwrite: bool
@@ -120,7 +120,7 @@ def prepare_batch(
     return batch
 
 
-def nothing_found(named: Sequence[str | Path], found: Found) -> SettingsError:
+def nothing_found(named: Sequence[str | Path], found: FoundImages) -> SettingsError:
     """Return the error for paths without an image; it counts what was passed over."""
     text = (
         f"no image found in: {', '.join(map(str, named)) or 'an empty list'} (known are {', '.join(SEARCHED_SUFFIXES)})"
@@ -132,18 +132,18 @@ def nothing_found(named: Sequence[str | Path], found: Found) -> SettingsError:
     return SettingsError(f"{text}; passed over: {passed}" if passed else text)
 
 
-def read_record(batch: Batch) -> Record:
+def read_record(batch: Batch) -> RunRecord:
     """Return the record of the output folder; to begin anew, one that only knows which names results have."""
     if not batch.overwrite:
-        return Record.read(batch.out)
+        return RunRecord.read(batch.out)
     try:
-        earlier = Record.read(batch.out)
+        earlier = RunRecord.read(batch.out)
     except DataError:
-        return Record()
-    return Record(planned=earlier.planned, formats=earlier.formats)
+        return RunRecord()
+    return RunRecord(planned=earlier.planned, formats=earlier.formats)
 
 
-def list_jobs(batch: Batch, record: Record) -> list[Job]:
+def list_jobs(batch: Batch, record: RunRecord) -> list[Job]:
     """Give each image its name, and find out which are done.
 
     Raises
@@ -166,7 +166,7 @@ def list_jobs(batch: Batch, record: Record) -> list[Job]:
     return jobs
 
 
-def _job(batch: Batch, record: Record, path: Path, name: str) -> Job:
+def _job(batch: Batch, record: RunRecord, path: Path, name: str) -> Job:
     planned = Planned(str(absolute(path)), file_facts(path) if path.exists() else None)
     known, done = record.planned.get(name), record.done.get(name)
     if known is not None and not batch.overwrite and not _is_same_image(known, planned):
@@ -193,7 +193,7 @@ def _same(one: object, other: object) -> bool:
     return one is not None and one == other
 
 
-def _refuse_to_replace(batch: Batch, record: Record, name: str, inputs: set[tuple[int, int] | None]) -> None:
+def _refuse_to_replace(batch: Batch, record: RunRecord, name: str, inputs: set[tuple[int, int] | None]) -> None:
     for result in batch.results(name):
         _check_place(batch.out, result)
         identity = _identity(result)

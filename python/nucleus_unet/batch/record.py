@@ -73,7 +73,7 @@ class Done:
 
 
 @dataclass
-class Record:
+class RunRecord:
     """The content of a record.
 
     Attributes
@@ -94,7 +94,7 @@ class Record:
     done: dict[str, Done] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, out: Path) -> Record:
+    def read(cls, out: Path) -> RunRecord:
         """Read the record of an output folder; an empty one if there is none.
 
         Raises
@@ -151,7 +151,7 @@ class RecordWriter:
         self._path = out / RUN_FOLDER / _RECORD
         self._lock = Lock()
 
-    def begin(self, settings: Mapping[str, Any], *, earlier: Record | None = None) -> None:
+    def begin(self, settings: Mapping[str, Any], *, earlier: RunRecord | None = None) -> None:
         """Write a new record in place of what there is, with the names of an earlier one."""
         lines = _line({"version": _VERSION, "settings": settings})
         if earlier is not None:

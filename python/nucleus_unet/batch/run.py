@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import numbers
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from nucleus_unet.batch.prepare import Batch, Job, list_jobs, read_record
-from nucleus_unet.batch.record import RUN_FOLDER, SUMMARY, Done, Record, RecordWriter, lock_output
+from nucleus_unet.batch.record import RUN_FOLDER, SUMMARY, Done, RecordWriter, RunRecord, lock_output
 from nucleus_unet.batch.summary import BatchResult, FileSummary, write_summary
 from nucleus_unet.errors import CancelledError, NucleusError, SettingsError
 from nucleus_unet.exports.formats import is_own_zarr
@@ -29,12 +28,12 @@ from nucleus_unet.io.locks import LOCK
 from nucleus_unet.measures.textures import require_texture
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.options import PredictOptions
+from nucleus_unet.options.checks import MOST_WORKERS, whole_number
 from nucleus_unet.progress import Progress, tracker
 from nucleus_unet.segmentation import Segmentation
 
 # Images at once by default: while the network is at one, others are read, grouped and written.
 DEFAULT_WORKERS = 3
-_MOST_WORKERS = 1024
 # After these errors nothing more can be written.
 _NO_MORE_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -60,12 +59,7 @@ def check_workers(workers: int | None) -> int:
     SettingsError
         If it is not a whole number from 1 on.
     """
-    if workers is None:
-        return DEFAULT_WORKERS
-    whole = isinstance(workers, numbers.Integral) and not isinstance(workers, bool)
-    if not whole or not 1 <= workers <= _MOST_WORKERS:
-        raise SettingsError(f"workers: expected a whole number of 1 to {_MOST_WORKERS}, got {workers!r}")
-    return int(workers)
+    return DEFAULT_WORKERS if workers is None else int(whole_number(1, MOST_WORKERS)("workers", workers))
 
 
 def run_batch(
@@ -134,7 +128,7 @@ class _Run:
         self._keywords = dataclasses.replace(options, progress=False).keywords()
         self._on_failure = on_failure
 
-    def go(self, record: Record, workers: int) -> BatchResult:
+    def go(self, record: RunRecord, workers: int) -> BatchResult:
         waiting = [job for job in self._jobs if job.done is None]
         rows = {job.name: _row_of(self._batch, job, job.done) for job in self._jobs if job.done is not None}
         if waiting:
@@ -159,7 +153,7 @@ class _Run:
         log_scales((row.scale for row in result.files if row.scale is not None), "images", SUMMARY, self._keywords)
         return result
 
-    def _plan(self, record: Record, waiting: Sequence[Job]) -> None:
+    def _plan(self, record: RunRecord, waiting: Sequence[Job]) -> None:
         """Name the results in the record before they are written, so that the next run knows whose they are."""
         new = [job for job in waiting if record.planned.get(job.name) != job.planned]
         if new or not set(self._batch.formats) <= record.formats.keys():
@@ -235,7 +229,7 @@ def _removed_if_empty(out: Path) -> Iterator[None]:
         raise
 
 
-def _delete_other_formats(batch: Batch, record: Record, jobs: Sequence[Job]) -> None:
+def _delete_other_formats(batch: Batch, record: RunRecord, jobs: Sequence[Job]) -> None:
     """Delete the results of a run that begins anew in formats that are not asked for now: they would be stale."""
     stale = [FORMATS[each].suffixes[0] for each in record.formats if each in FORMATS and each not in batch.formats]
     for job in jobs:

@@ -103,8 +103,8 @@ def _predict_stacks(
 ) -> None:
     """Segment several planes of each image; each image gets a folder."""
     from nucleus_unet.batch.find import find_images
-    from nucleus_unet.batch.formats import why_not
-    from nucleus_unet.batch.keep import keep_folder_names
+    from nucleus_unet.batch.folder_names import keep_folder_names
+    from nucleus_unet.batch.not_images import why_not
     from nucleus_unet.batch.prepare import nothing_found
     from nucleus_unet.batch.summary import BatchResult, FileSummary, write_summary
     from nucleus_unet.io.atomic import check_output_folder

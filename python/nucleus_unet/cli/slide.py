@@ -57,8 +57,8 @@ def slide(
     slide that cannot be read is reported, and the command goes on. It then ends with exit code 1.
     """
     from nucleus_unet.batch.find import find_images
-    from nucleus_unet.batch.formats import why_not
-    from nucleus_unet.batch.keep import keep_folder_names
+    from nucleus_unet.batch.folder_names import keep_folder_names
+    from nucleus_unet.batch.not_images import why_not
     from nucleus_unet.batch.prepare import nothing_found
     from nucleus_unet.batch.summary import BatchResult, FileSummary, write_summary
     from nucleus_unet.io.atomic import check_output_folder
@@ -74,8 +74,8 @@ def slide(
     slides = find_images(images, why_not, is_whole=is_image)
     if not slides.images:
         raise nothing_found(images, slides)
-    alone = len(images) == 1 and slides.images[0][0] == Path(images[0])
-    if not alone and options.roi is not None:
+    one_slide = len(images) == 1 and slides.images[0][0] == Path(images[0])
+    if not one_slide and options.roi is not None:
         raise SettingsError("roi: regions are of one slide; give slides one by one")
     check_output_folder(out, "results")
     tell_passed_over(slides.passed_over, names=verbose)
@@ -96,7 +96,7 @@ def slide(
         return FileSummary(path, "", len(result), _median_area(result), scale, seconds, "", folder)
 
     answer.set(out=str(out), summary=None, shard=shard)
-    if alone:
+    if one_slide:
         row = find(slides.images[0][0], out)
         answer.set(**answer_rows([row], slides.passed_over, _files))
         return

@@ -24,8 +24,8 @@ from nucleus_unet.data.label_images import Masks, mask_as_png, numbered, read_la
 from nucleus_unet.data.sources import Entry, Source, find_entries, open_source
 from nucleus_unet.data.tables import Membership, membership_finder, read_encodings
 from nucleus_unet.errors import DataError, ImageError, MaskError, SettingsError
-from nucleus_unet.io.marks import is_marked
 from nucleus_unet.io.selection import Selection
+from nucleus_unet.io.software_tag import is_marked
 from nucleus_unet.io.source import open_image
 from nucleus_unet.masks import kaggle_to_labels, merge_mask_pngs
 from nucleus_unet.preprocessing.normalisation import percentile_range

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nucleus_unet.classifier.classes import Classes
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.atomic import write_atomically
-from nucleus_unet.io.marks import mark_png
+from nucleus_unet.io.software_tag import mark_png
 from nucleus_unet.preprocessing.levels import normalise_image
 
 _OUTLINE = (255, 200, 0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.atomic import write_atomically
-from nucleus_unet.io.marks import SOFTWARE
+from nucleus_unet.io.software_tag import SOFTWARE
 
 
 def write_label_tiff(path: Path, labels: NDArray[np.uint32], *, mpp: float | None = None) -> None:

@@ -47,7 +47,7 @@ _THREE_REGIONS = 5000**2
 _CANDIDATES, _PATCHES, _PATCH_SIDE = 16, 2, 32
 
 
-class Found(NamedTuple):
+class RegionNuclei(NamedTuple):
     """The nuclei that were found in one region at one scale.
 
     Attributes
@@ -146,7 +146,7 @@ def _best(score: ScaleScore, measurements: NDArray[np.float64], counts: Sequence
 
 def segment_at_scales(
     engine: Predictor, config: GroupConfig, pixels: NDArray[np.float32], *, tile: int, batch_size: int = 1
-) -> list[Found]:
+) -> list[RegionNuclei]:
     """Segment normalised pixels, (h, w) or (h, w, 3), at each of `SCALES`."""
     found = []
     for scale in SCALES:
@@ -157,18 +157,18 @@ def segment_at_scales(
 
         maps = predict_maps(engine, read, (scaled.shape[0], scaled.shape[1]), tile=tile, batch_size=batch_size)
         grouped = group(maps, config)
-        found.append(Found(maps, grouped.labels, grouped.probabilities))
+        found.append(RegionNuclei(maps, grouped.labels, grouped.probabilities))
     return found
 
 
-def diameters_at(found: Sequence[Sequence[Found]], number: int) -> NDArray[np.float64]:
+def diameters_at(found: Sequence[Sequence[RegionNuclei]], number: int) -> NDArray[np.float64]:
     """Return the equivalent diameters of the nuclei of all regions at a scale, in pixels of that scale."""
     areas = np.concatenate([_areas(region[number].labels) for region in found])
     diameters: NDArray[np.float64] = 2 * np.sqrt(areas / np.pi)
     return diameters
 
 
-def measure_scales(found: Sequence[Sequence[Found]], threshold: float) -> NDArray[np.float64]:
+def measure_scales(found: Sequence[Sequence[RegionNuclei]], threshold: float) -> NDArray[np.float64]:
     """Return the measurements of each scale, from the nuclei of all regions.
 
     Parameters
@@ -186,17 +186,17 @@ def measure_scales(found: Sequence[Sequence[Found]], threshold: float) -> NDArra
         scale exists. Then of the scale itself: mean probability, also weighted by area; covered area; logarithms of the
         median diameter, the mean diameter weighted by area, and the number. Covered areas are shares of the largest.
     """
-    alone = [_measure_alone(found, number) for number in range(len(SCALES))]
-    largest = max(each.covered for each in alone) or 1.0
+    each_scale = [_measure_scale(found, number) for number in range(len(SCALES))]
+    largest = max(each.covered for each in each_scale) or 1.0
     shared = [_shared_areas(found, number, threshold) for number in range(len(SCALES) - 1)]
     rows = []
-    for number, own in enumerate(alone):
+    for number, own in enumerate(each_scale):
         row: list[float] = []
         for neighbour in (number - 1, number + 1):
             if not 0 <= neighbour < len(SCALES):
                 row += [0.0] * 6
                 continue
-            other = alone[neighbour]
+            other = each_scale[neighbour]
             shares = shared[min(number, neighbour)]
             here, there = shares if neighbour > number else reversed(shares)
             row += [here, there, other.probability - own.probability]
@@ -225,7 +225,7 @@ def choose_regions(read: Read, shape: tuple[int, int]) -> list[tuple[slice, slic
     return [candidates[number] for number in strong[places]]
 
 
-class _Alone(NamedTuple):
+class _Summary(NamedTuple):
     probability: float
     weighted_probability: float
     covered: float
@@ -234,15 +234,15 @@ class _Alone(NamedTuple):
     number: int
 
 
-def _measure_alone(found: Sequence[Sequence[Found]], number: int) -> _Alone:
+def _measure_scale(found: Sequence[Sequence[RegionNuclei]], number: int) -> _Summary:
     regions = [region[number] for region in found]
     areas = np.concatenate([_areas(each.labels) for each in regions]).astype(np.float64)
     if not len(areas):
-        return _Alone(0.0, 0.0, 0.0, 5.0, 0.0, 0)
+        return _Summary(0.0, 0.0, 0.0, 5.0, 0.0, 0)
     probabilities = np.concatenate([each.probabilities for each in regions]).astype(np.float64)
     diameters = 2 * np.sqrt(areas / np.pi)
     pixels = sum(each.labels.size for each in regions)
-    return _Alone(
+    return _Summary(
         float(probabilities.mean()),
         float((probabilities * areas).sum() / areas.sum()),
         float(areas.sum() / pixels),
@@ -252,7 +252,7 @@ def _measure_alone(found: Sequence[Sequence[Found]], number: int) -> _Alone:
     )
 
 
-def _shared_areas(found: Sequence[Sequence[Found]], number: int, threshold: float) -> tuple[float, float]:
+def _shared_areas(found: Sequence[Sequence[RegionNuclei]], number: int, threshold: float) -> tuple[float, float]:
     """Return the share of the area of nuclei that a scale and the next finer one both have, at either scale."""
     same, total = np.zeros(2), np.zeros(2)
     for region in found:

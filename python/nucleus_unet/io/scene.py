@@ -148,7 +148,7 @@ class OpenedFile:
         The images, without thumbnails, labels and macro pictures of slides: a tuple, or `LazyScenes`.
     warnings
         What the reader could not read or had to guess, one sentence each, without the file's name.
-    alone
+    self_contained
         Whether no other file contains pixels of it, so that this file alone tells whether they changed.
     close
         Closes the file. Called once.
@@ -157,7 +157,7 @@ class OpenedFile:
     format: str
     scenes: Sequence[Scene]
     warnings: tuple[str, ...] = ()
-    alone: bool = True
+    self_contained: bool = True
     close: Callable[[], None] = lambda: None
 
     @property

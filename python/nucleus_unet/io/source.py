@@ -65,14 +65,14 @@ class ImageSource:
         Row and column of the image on the canvas of the file; see `nucleus_unet.io.scene.Scene`.
     warnings : tuple of str
         What could not be read.
-    alone : bool
+    self_contained : bool
         Whether no other file contains pixels of it.
     """
 
     def __init__(self, opened: OpenedFile, name: str, *, prefix: str, indices: bool = False) -> None:
         self._opened, self._prefix, self._indices = opened, prefix, indices
         self.name, self.format, self.warnings = name, opened.format, opened.warnings
-        self.scenes, self.alone = opened.scene_names, opened.alone
+        self.scenes, self.self_contained = opened.scene_names, opened.self_contained
 
     def scene(self, scene: int | str | None = 0) -> Scene:
         """Return what is known of a scene.

@@ -72,10 +72,14 @@ def _describe(opened: tifffile.TiffFile, file: Path | BinaryIO, warnings: list[s
         raise ImageError("expected at least one image, got a TIFF file without any")
     if missing:
         metadata.warnings.append(f"files that belong to it are not there: {', '.join(missing)}")
-    alone = not isinstance(file, Path) or not set(others) - {file.name}
+    self_contained = not isinstance(file, Path) or not set(others) - {file.name}
     name = next((name for kind, name in _NAMES.items() if getattr(opened, f"is_{kind}")), "TIFF")
     return OpenedFile(
-        format=name, scenes=scenes, warnings=tuple(dict.fromkeys(warnings)), alone=alone, close=opened.close
+        format=name,
+        scenes=scenes,
+        warnings=tuple(dict.fromkeys(warnings)),
+        self_contained=self_contained,
+        close=opened.close,
     )
 
 

@@ -10,13 +10,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.io.choice import COLOURS
 from nucleus_unet.io.plane import Plane
 from nucleus_unet.io.selection import Place, Selection
 from nucleus_unet.io.source import ImageSource
 from nucleus_unet.measures.settings import MeasureSettings
 from nucleus_unet.measures.textures import require_texture
 
-_COLOURS = ("red", "green", "blue")
+_COLOUR_NAMES = ("red", "green", "blue")
 
 
 def channel_planes(source: ImageSource, selection: Selection, place: Place, *, level: int = 0) -> dict[str, Plane]:
@@ -45,13 +46,13 @@ def channel_planes(source: ImageSource, selection: Selection, place: Place, *, l
     def plane(number: int | str | None) -> Plane:
         return replace(selection, channel=number).open(source, place, level=level)
 
-    if sizes.get("Q", 1) > 1 and sizes.get("C", 1) == 1 and channel not in (None, "rgb"):
+    if sizes.get("Q", 1) > 1 and sizes.get("C", 1) == 1 and channel not in (None, COLOURS):
         return {f"channel_{number}": plane(number) for number in range(sizes["Q"])}
     kinds = described.channels if "C" in sizes else described.samples
     numbered = [(number, each) for number, each in enumerate(kinds) if each.kind != "alpha"]
     are_colours = [number for number, each in numbered if each.kind == "colour"] == [0, 1, 2]
-    if are_colours or channel == "rgb":
-        return {"": plane("rgb" if channel == "rgb" else None)}
+    if are_colours or channel == COLOURS:
+        return {"": plane(COLOURS if channel == COLOURS else None)}
     if "C" not in sizes and len(numbered) < 2:
         return {"": plane(None)}
     planes: dict[str, Plane] = {}
@@ -106,5 +107,5 @@ def column_names(name: str, pixels: NDArray[Any]) -> Iterator[tuple[str, NDArray
     if pixels.ndim == 2:
         yield name or "grey", pixels
         return
-    for place, colour in enumerate(_COLOURS):
+    for place, colour in enumerate(_COLOUR_NAMES):
         yield (f"{name}_{colour}" if name else colour), pixels[..., place]

@@ -102,7 +102,7 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class FoundNuclei:
     """The nuclei of a part of a layer.
 
     Attributes
@@ -130,7 +130,7 @@ class Found:
         return len(self.table["label"])
 
 
-def find_nuclei(segmenter: Segmenter, part: Part, options: Mapping[str, Any], progress: Progress) -> Found:
+def find_nuclei(segmenter: Segmenter, part: Part, options: Mapping[str, Any], progress: Progress) -> FoundNuclei:
     """Find the nuclei of a part of a layer.
 
     Parameters
@@ -178,7 +178,7 @@ def find_nuclei(segmenter: Segmenter, part: Part, options: Mapping[str, Any], pr
         if len(planes) > 1:
             progress.report("planes", number + 1, len(planes))
     table = {name: np.concatenate([each[name] for each in tables]) for name in tables[0]}
-    return Found(
+    return FoundNuclei(
         labels.reshape(shape), None if cells is None else cells.reshape(shape), table, part, options=dict(options)
     )
 

@@ -40,7 +40,7 @@ def measure_again(
     Returns
     -------
     dict
-        Columns as `nucleus_unet.napari.finding.Found` has them.
+        Columns as `nucleus_unet.napari.finding.FoundNuclei` has them.
     """
     planes = part.planes()
     tables = []

@@ -17,7 +17,11 @@ LARGEST = 2**31 - 1
 """The largest whole number that an option can have."""
 
 
-def real_number(least: float | None = None, most: float | None = None, what: str = "number") -> Check:
+MOST_WORKERS = 1024
+"""The largest number of threads, and of images at once: more than any machine can use."""
+
+
+def real_number(least: float = -math.inf, most: float = math.inf, what: str = "number") -> Check:
     """Return a check of finite numbers within bounds."""
 
     def check(name: str, value: Any) -> float:
@@ -27,8 +31,8 @@ def real_number(least: float | None = None, most: float | None = None, what: str
             converted = float(value)
         except OverflowError:
             converted = math.inf
-        if not math.isfinite(converted) or (least is not None and most is not None and not least <= converted <= most):
-            expected = f"a finite {what}" if least is None else f"a {what} of {least:g} to {most:g}"
+        if not math.isfinite(converted) or not least <= converted <= most:
+            expected = f"a finite {what}" if math.isinf(least) else f"a {what} of {least:g} to {most:g}"
             raise SettingsError(f"{name}: expected {expected}, got {converted:g}")
         return converted
 

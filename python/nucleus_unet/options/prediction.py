@@ -21,6 +21,7 @@ from nucleus_unet.io.projections import PROJECTIONS
 from nucleus_unet.io.selection import Combine, Selection, check_channels, check_places
 from nucleus_unet.measures.settings import GROUPS, NEIGHBOUR_RADIUS, parse_groups
 from nucleus_unet.options.checks import (
+    MOST_WORKERS,
     Check,
     anything,
     area,
@@ -40,8 +41,6 @@ Places = int | str | slice
 Projection = Literal["max", "mean", "focus"]
 Roi = Path | str | Mapping[str, Any] | Sequence[Any]
 
-# More threads than any machine can use.
-_MOST_WORKERS = 1024
 # A smaller block reads hundreds of times its own pixels around it.
 _LEAST_BLOCK = 16
 
@@ -234,7 +233,7 @@ class SlideOptions(ImageOptions):
     roi: Roi | None = _option(None, anything, "GeoJSON file with regions, in pixels of the full resolution.")  # noqa: RUF009
     block: int | None = _option(None, whole_number(_LEAST_BLOCK), "Largest side of a block in pixels.")
     workers: int | None = _option(
-        None, whole_number(1, _MOST_WORKERS), "Threads beside those of the network; by default up to four."
+        None, whole_number(1, MOST_WORKERS), "Threads beside those of the network; by default up to four."
     )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nucleus_unet.exports.overlay import overlay
 from nucleus_unet.extras import require
 from nucleus_unet.io.atomic import write_atomically
-from nucleus_unet.io.marks import SOFTWARE
+from nucleus_unet.io.software_tag import SOFTWARE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

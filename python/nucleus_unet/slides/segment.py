@@ -125,7 +125,7 @@ def segment_slide(
             opened,
             model,
             out,
-            origin=_origin(slide, options) if source.alone else None,
+            origin=_origin(slide, options) if source.self_contained else None,
             sizes=ExecutionOptions(tile, options.block, options.workers or min(4, os.cpu_count() or 1)),
             progress=Progress(options.progress, options.cancel),
         )

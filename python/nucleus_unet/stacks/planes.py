@@ -54,11 +54,11 @@ def each_plane(image: Any, options: PredictOptions, segment: Segment) -> Iterato
 
 def _each_plane(image: Any, options: PredictOptions, segment: Segment) -> Iterator[Segmentation | None]:
     progress = Progress(options.progress, options.cancel)
-    alone = dataclasses.replace(options, progress=False)
+    quiet = dataclasses.replace(options, progress=False)
 
     def find(place: Place) -> Segmentation:
         with without_log_of_scales():
-            return segment(source, place, alone, None)
+            return segment(source, place, quiet, None)
 
     with open_image(image, axes=options.axes, channel_axis=options.channel_axis) as source:
         places = options.selection.places(source)
@@ -90,14 +90,14 @@ def write_planes(
     settings
         All that the labels depend on, beside the pixels.
     """
-    alone = dataclasses.replace(options, progress=False)
+    quiet = dataclasses.replace(options, progress=False)
     path = Path(image) if isinstance(image, Path | str) else None
     run = StackRun(path, out, formats, options.selection, settings, overwrite)
     run.check()
     with open_image(image, axes=options.axes, channel_axis=options.channel_axis) as source:
         return run.go(
             source,
-            lambda place, pixels: segment(source, place, alone, pixels),
+            lambda place, pixels: segment(source, place, quiet, pixels),
             lambda place, mpp: other_pixels(source, options.selection, place, _measured(options, mpp)),
             together=_TOGETHER,
             progress=Progress(options.progress, options.cancel),

@@ -18,7 +18,7 @@ RECORD = "run.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
+class StackRecord:
     """What identifies a run. All values are plain JSON types.
 
     Attributes
@@ -53,16 +53,16 @@ class Record:
         selection: Selection,
         formats: Sequence[str],
         *,
-        alone: bool,
-    ) -> Record:
-        """Return the record of a run that is to be made; ``alone`` tells whether no other file contains pixels."""
-        facts = file_facts(image) if image is not None and alone else None
+        self_contained: bool,
+    ) -> StackRecord:
+        """Return the record of a run to come. ``self_contained`` tells whether no other file contains pixels."""
+        facts = file_facts(image) if image is not None and self_contained else None
         path = None if image is None else str(image.resolve())
         record = cls(path, facts, settings, dataclasses.asdict(selection), list(formats))
         return cls(**json.loads(json.dumps(dataclasses.asdict(record))))
 
     @classmethod
-    def read(cls, out: Path) -> Record | None:
+    def read(cls, out: Path) -> StackRecord | None:
         """Return the record in a folder; None if there is none.
 
         Raises
@@ -97,7 +97,7 @@ class Record:
             out, tuple(map(PlaneSummary.from_json, self.planes)), tuple(out / name for name in self.files)
         )
 
-    def is_of(self, other: Record) -> bool:
+    def is_of(self, other: StackRecord) -> bool:
         """Whether two runs have equal planes and equal labels, as far as can be told without reading pixels."""
         return self.facts is not None and (self.image, self.facts, self.settings, self.selection) == (
             other.image,
@@ -106,7 +106,7 @@ class Record:
             other.selection,
         )
 
-    def differences(self, now: Record) -> list[str]:
+    def differences(self, now: StackRecord) -> list[str]:
         """Return how another run differs from this one, in words; a file that changed is the same image."""
         before, after = ({**each.settings, **each.selection} for each in (self, now))
         found = [

@@ -25,7 +25,7 @@ from nucleus_unet.io.source import ImageSource
 from nucleus_unet.progress import Progress, tracker
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.stacks.layout import PLANES, Layout
-from nucleus_unet.stacks.record import RECORD, Record
+from nucleus_unet.stacks.record import RECORD, StackRecord
 from nucleus_unet.stacks.result import StackResult
 from nucleus_unet.stacks.store import FinishedPlane, PlaneStore, fingerprint
 from nucleus_unet.stacks.write import result_files, write_results
@@ -108,7 +108,9 @@ class StackRun:
         """
         places = self.selection.places(source)
         layout = Layout(self.out, source, several_scenes=_is_several_scenes(self.selection))
-        record = Record.of(self.image, self.settings, self.selection, self.formats, alone=source.alone)
+        record = StackRecord.of(
+            self.image, self.settings, self.selection, self.formats, self_contained=source.self_contained
+        )
         saved = self._saved(record, result_files(layout, places, self.formats))
         if saved is not None and saved.is_of(record) and not self.overwrite:
             result = saved.result(self.out)
@@ -123,7 +125,7 @@ class StackRun:
             log_scales((plane.summary.scale for plane in finished), "planes", PLANES, self.settings)
             return record.write(self.out, [plane.summary for plane in finished], files)
 
-    def _saved(self, record: Record, results: Sequence[Path]) -> Record | None:
+    def _saved(self, record: StackRecord, results: Sequence[Path]) -> StackRecord | None:
         """Return the record of the last run, and see that nothing of others is overwritten.
 
         Raises
@@ -132,7 +134,7 @@ class StackRun:
             If there are results of another run, or other files of the names of results.
         """
         try:
-            saved = Record.read(self.out)
+            saved = StackRecord.read(self.out)
         except SettingsError:
             if self.overwrite:
                 return None
@@ -171,7 +173,7 @@ class StackRun:
             raise
         shutil.rmtree(work)
 
-    def _clear(self, saved: Record | None, record: Record, results: Sequence[Path]) -> None:
+    def _clear(self, saved: StackRecord | None, record: StackRecord, results: Sequence[Path]) -> None:
         """Delete the results of another run, and what a killed run left half-written."""
         if saved is not None and not saved.is_of(record):
             (self.out / RECORD).unlink()

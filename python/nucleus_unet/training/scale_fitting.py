@@ -16,7 +16,7 @@ from nucleus_unet.evaluation.metrics import score_image
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.inference.label_scaling import scale_labels
-from nucleus_unet.inference.scale_search import Found, measure_scales, segment_at_scales
+from nucleus_unet.inference.scale_search import RegionNuclei, measure_scales, segment_at_scales
 from nucleus_unet.io.atomic import check_new_folder, folder_written_atomically
 from nucleus_unet.model.bundle import Bundle, save_bundle
 from nucleus_unet.model.group_config import GroupConfig
@@ -162,7 +162,7 @@ def fit_scale_score_of_bundle(
         save_bundle(replace(bundle, config=config), folder)
 
 
-def _losses(found: Iterable[Found], shown: Shown, threshold: float) -> NDArray[np.float64]:
+def _losses(found: Iterable[RegionNuclei], shown: Shown, threshold: float) -> NDArray[np.float64]:
     """Return the difference of mSA from the best scale, for each scale."""
     shape = (shown.labels.shape[0], shown.labels.shape[1])
     values = []

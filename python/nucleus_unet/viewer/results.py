@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nucleus_unet.batch.record import RUN_FOLDER
-from nucleus_unet.batch.record import Record as BatchRecord
+from nucleus_unet.batch.record import RUN_FOLDER, RunRecord
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.exports.names import FORMATS, ZARR_VERSIONS
 from nucleus_unet.io.atomic import read_json
@@ -17,7 +16,7 @@ from nucleus_unet.slides.plan import PLAN, SURVEY
 from nucleus_unet.slides.source import SlideSource
 from nucleus_unet.slides.writers.results import LABELS, OVERVIEW, SUMMARY, TABLE, count_if_finished
 from nucleus_unet.stacks.record import RECORD as STACK_RECORD
-from nucleus_unet.stacks.record import Record as StackRecord
+from nucleus_unet.stacks.record import StackRecord
 
 _EXPECTED = "expected the folder that `nucleus-unet predict` or `nucleus-unet slide` wrote with --out"
 # Tables, from the quickest to read.
@@ -223,7 +222,7 @@ def _plane_name(place: Place, *, several_scenes: bool) -> str:
 
 
 def _batch(folder: Path) -> Iterator[Result]:
-    record = BatchRecord.read(folder)
+    record = RunRecord.read(folder)
     if record.settings is None or not record.planned:
         raise SettingsError(f"{folder}: no image is finished yet: run the same `nucleus-unet predict` command again")
     if "command" in record.settings:  # each image has a folder

@@ -8,7 +8,7 @@ import numpy as np
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.projections import PROJECTIONS
-from nucleus_unet.napari.finding import ALL, Found, Part, find_nuclei
+from nucleus_unet.napari.finding import ALL, FoundNuclei, Part, find_nuclei
 from nucleus_unet.napari.jobs import Progress
 from nucleus_unet.napari.regions import Region, possible_axes, region_around, whole
 from nucleus_unet.napari.results import features_of
@@ -152,12 +152,12 @@ class SegmentPanel:
         part, image, path = self.part(), self.image.value, self.model.path
         options = {**self.scale.options, **self.measures.options}
 
-        def call(progress: Progress) -> Found:
+        def call(progress: Progress) -> FoundNuclei:
             return find_nuclei(open_model(path), part, options, progress)
 
         self.background.run("loading the model", call, lambda found: self._add(found, image))
 
-    def _add(self, found: Found, image: Any) -> None:
+    def _add(self, found: FoundNuclei, image: Any) -> None:
         common = transform_of(image, found.part.placement)
         if found.cells is not None:
             self.viewer.add_labels(found.cells, name=f"{image.name} cells", opacity=0.3, **common)

@@ -17,7 +17,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from nucleus_unet import __version__
-from nucleus_unet.io.marks import SOFTWARE
+from nucleus_unet.io.software_tag import SOFTWARE
 from nucleus_unet.slides.nuclei import paint_runs
 from nucleus_unet.slides.relabel import RowBand
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.exports.nucleus_table import NucleusTable
 from nucleus_unet.extras import require
-from nucleus_unet.io.marks import mark_png
+from nucleus_unet.io.software_tag import mark_png
 from nucleus_unet.slides.survey.thumbnail import thumbnail_factor
 
 if TYPE_CHECKING:

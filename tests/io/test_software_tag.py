@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from nucleus_unet.exports.overlay import write_overlay_png
 from nucleus_unet.exports.tiff import write_label_tiff
-from nucleus_unet.io.marks import is_marked
+from nucleus_unet.io.software_tag import is_marked
 
 LABELS = np.eye(40, dtype=np.uint32)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nucleus_unet.batch.names import absolute, choose_names
-from nucleus_unet.batch.record import RUN_FOLDER, SUMMARY, Planned, Record, RecordWriter, lock_output
+from nucleus_unet.batch.record import RUN_FOLDER, SUMMARY, Planned, RecordWriter, RunRecord, lock_output
 from nucleus_unet.errors import SettingsError
 
 # Seconds to wait for another process that chooses names.
@@ -36,7 +36,7 @@ def keep_folder_names(images: Sequence[tuple[Path, Path]], out: Path, *, command
     """
     settings = {"command": command}
     with lock_output(out, patience=_PATIENCE):
-        record, writer = Record.read(out), RecordWriter(out)
+        record, writer = RunRecord.read(out), RecordWriter(out)
         if record.settings is None and (out / SUMMARY).exists():
             raise SettingsError(f"{out / SUMMARY} is there already, and is no result: choose another output folder")
         if record.settings not in (None, settings):

@@ -90,13 +90,13 @@ def segment_images(
 ) -> Iterator[Segmentation]:
     """Find the nuclei of several images: while the network is at one, others are read and grouped."""
     progress = Progress(options.progress, options.cancel)
-    alone = dataclasses.replace(options, progress=False)
+    quiet = dataclasses.replace(options, progress=False)
 
     def numbered(each: tuple[int, Image]) -> Segmentation:
         index, image = each
         try:
             with without_log_of_scales():
-                return segment_image(bundle, engine, image, alone)
+                return segment_image(bundle, engine, image, quiet)
         except ImageError as error:
             raise ImageError(f"images[{index}]: {error}") from error
 
