@@ -182,14 +182,12 @@ def measure(
     labels: NDArray[np.uint32],
     *,
     intensity: NDArray[np.float32] | None = None,
-    probability: NDArray[np.uint8] | None = None,
     threads: int | None = None,
 ) -> tuple[
     NDArray[np.uint32],
     NDArray[np.int64],
     NDArray[np.int64],
     NDArray[np.float64],
-    NDArray[np.float64] | None,
     NDArray[np.float64] | None,
 ]:
     """Measure every nucleus of a label image; labels ascending, those that are absent left out.
@@ -200,8 +198,6 @@ def measure(
         Label image, 0 for background.
     intensity : (H, W) float32, optional
         Image to take means of.
-    probability : (H, W) uint8, optional
-        Foreground probability times 255 to take means of.
     threads : int, optional
         Number of threads; all cores by default.
 
@@ -217,8 +213,6 @@ def measure(
         Mean row and column.
     mean_intensities : (N,) float64 or None
         Means of `intensity`, added in double precision in an order that depends on the nucleus alone.
-    mean_probabilities : (N,) float64 or None
-        Means of `probability`, 0 to 1.
 
     Raises
     ------

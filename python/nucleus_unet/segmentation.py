@@ -139,7 +139,7 @@ class Segmentation:
         the class, if ``classifier`` was given.
         """
         grey, unit = grey_values(self.image, self.plan.intensity_range)
-        labels, area, box, centroid, intensity, _ = _core.measure(self.labels, intensity=grey)
+        labels, area, box, centroid, intensity = _core.measure(self.labels, intensity=grey)
         assert intensity is not None  # as an image was given
         return {
             "label": labels,

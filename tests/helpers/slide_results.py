@@ -62,7 +62,7 @@ def written(
     """Write the results of nuclei that no network found, from blocks of 700 rows."""
     channels = 3 if picture.ndim == 3 else None
     plan = SlidePlan(*labels.shape, channels, "uint8", "0" * 64, mpp, None, None, PREDICTION)
-    _, _, boxes, _, _, _ = _core.measure(labels)
+    _, _, boxes, _, _ = _core.measure(labels)
     probabilities = np.linspace(0.5, 1, len(boxes), dtype=np.float32)
 
     def block(number: int) -> Nuclei:

@@ -183,7 +183,7 @@ def test_measures_are_those_of_scikit_image() -> None:
         if not labels.any():
             continue
         intensity = rng.normal(100, 50, labels.shape).astype(np.float32)
-        found, areas, boxes, centroids, intensities, _ = _core.measure(labels, intensity=intensity)
+        found, areas, boxes, centroids, intensities = _core.measure(labels, intensity=intensity)
         names = ("label", "area", "bbox", "centroid", "intensity_mean")
         table = skimage_table(ranked(labels).astype(np.int64), intensity.astype(np.float64), properties=names)
         np.testing.assert_array_equal(found, present(labels))

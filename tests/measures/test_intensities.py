@@ -12,7 +12,7 @@ from skimage.measure import regionprops_table
 
 LABELS = crowd()
 IMAGE = np.random.default_rng(1).normal(100, 20, LABELS.shape).astype(np.float32)
-PRESENT, _, BOXES, _, _, _ = _core.measure(LABELS)
+PRESENT, _, BOXES, _, _ = _core.measure(LABELS)
 MEASURED = measure_intensities("DAPI", IMAGE, {"nucleus": LABELS}, PRESENT, BOXES)
 
 

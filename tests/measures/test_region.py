@@ -25,7 +25,7 @@ def test_a_region_within_reach_gives_the_numbers_of_the_whole_image_to_the_last_
     image = np.random.default_rng(seed).integers(0, 256, (*labels.shape, 3)).astype(np.uint8)
     chosen = settings(expand)
     whole = measure_region(labels, [("", image)], chosen)
-    _, _, boxes, _, _, _ = _core.measure(labels)
+    _, _, boxes, _, _ = _core.measure(labels)
     for label in range(1, int(labels.max()) + 1, 3):
         top, left, bottom, right = boxes[label - 1] + np.array([-1, -1, 1, 1]) * chosen.reach
         part = np.s_[max(0, top) : bottom, max(0, left) : right]

@@ -7,7 +7,7 @@ from nucleus_unet.measures.textures import measure_textures
 
 
 def textures(pixels: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    present, _, boxes, _, _, _ = _core.measure(labels)
+    present, _, boxes, _, _ = _core.measure(labels)
     found = measure_textures("x", pixels.astype(np.float32), labels, present, boxes)
     return {name.removeprefix("nucleus_x_texture_"): values for name, values in found.items()}
 

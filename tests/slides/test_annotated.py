@@ -33,7 +33,7 @@ def test_the_table_of_a_slide_is_exported(run: Run, tmp_path: Path, chosen: str,
     assert export_slide(run.folder, tmp_path, formats=[chosen]) == [tmp_path / name]
     read = anndata.read_h5ad if chosen == "anndata" else anndata.read_zarr
     data = read(tmp_path / name)
-    labels, area, _, centroid, _, _ = _core.measure(LABELS)
+    labels, area, _, centroid, _ = _core.measure(LABELS)
     assert list(data.obs["label"]) == labels.tolist()
     np.testing.assert_array_equal(data.obs["area"], area)
     np.testing.assert_allclose(data.obsm["spatial"], centroid[:, ::-1] + 0.5)

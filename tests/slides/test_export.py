@@ -98,7 +98,7 @@ def test_a_slide_without_nuclei_keeps_a_line_in_the_csv(tmp_path: Path) -> None:
 def test_the_roi_set_names_every_nucleus_and_holds_its_box(exported: Path, run: Run) -> None:
     rois = {int(roi.name): roi for roi in roifile.roiread(exported / "nuclei.roi.zip")}
     assert list(rois) == list(range(1, LABELS.max() + 1))
-    _, _, boxes, _, _, _ = _core.measure(LABELS)
+    _, _, boxes, _, _ = _core.measure(LABELS)
     found = [(roi.top, roi.left, roi.bottom, roi.right) for roi in rois.values()]
     np.testing.assert_array_equal(found, boxes)
 

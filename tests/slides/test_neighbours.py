@@ -14,7 +14,7 @@ def nuclei(seed: int) -> NucleusTable:
     labels = crowd((400, 90), 150, seed)
     labels[:300, 88] = labels.max() + 1  # tall: its centroid is far below its first row
     labels = _core.relabel_sequential(labels)[0]
-    present, area, boxes, centroids, _, _ = _core.measure(labels)
+    present, area, boxes, centroids, _ = _core.measure(labels)
     floats = np.ones(len(present))
     return NucleusTable(
         present, *centroids.T, *boxes.T, area, floats, floats.astype(np.float32), outline=[b""] * len(present)

@@ -101,7 +101,7 @@ def regionprops_table(
 def _sizes(
     labels: NDArray[np.uint32], intensity: NDArray[np.float32] | None, threads: int | None
 ) -> dict[str, NDArray[Any]]:
-    present, areas, boxes, centroids, means, _ = _core.measure(labels, intensity=intensity, threads=threads)
+    present, areas, boxes, centroids, means = _core.measure(labels, intensity=intensity, threads=threads)
     found: dict[str, NDArray[Any]] = {"label": present, "area": areas}
     found |= {f"bbox-{side}": column for side, column in enumerate(boxes.T)}
     found |= {f"centroid-{axis}": column for axis, column in enumerate(centroids.T)}

@@ -68,7 +68,7 @@ def measure_region(
     parts = {"nucleus": labels}
     if cells is not None:
         parts |= {"ring": rings_of(cells, labels), "cell": cells}
-    present, area, boxes, _, _, _ = _core.measure(labels)
+    present, area, boxes, _, _ = _core.measure(labels)
     cell_boxes = boxes if cells is None else _core.measure(cells)[2]
     columns: Columns = {}
     if "shape" in settings.groups:

@@ -57,7 +57,7 @@ def _measure(part: Part, labels: NDArray[np.uint32], plane: Mapping[str, Any], o
         place = selection.places(source)[0]
         image = source.read(selection.open(source, place))
         grey, unit = grey_values(image, None)
-        _, area, box, centroid, intensity, _ = _core.measure(numbered, intensity=grey)
+        _, area, box, centroid, intensity = _core.measure(numbered, intensity=grey)
         assert intensity is not None  # as an image was given
         table: Table = {"label": present[1:], "row": centroid[:, 0], "column": centroid[:, 1]}
         table |= dict(zip(("top", "left", "bottom", "right"), box.T, strict=True))

@@ -97,7 +97,7 @@ def measure_nuclei(
         Of the slide.
     """
     grey, unit = grey_values(image, intensity_range)
-    present, area, box, centroid, intensity, _ = _core.measure(np.ascontiguousarray(labels), intensity=grey)
+    present, area, box, centroid, intensity = _core.measure(np.ascontiguousarray(labels), intensity=grey)
     assert intensity is not None  # as an image was given
     sums = np.rint(centroid * area[:, None])  # whole numbers, which float64 represents exactly
     owners, runs = _runs(labels)

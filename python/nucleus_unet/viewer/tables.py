@@ -194,7 +194,7 @@ def open_table(file: TableFile | None, labels: NDArray[np.uint32] | None) -> Tab
 
 
 def _measured(labels: NDArray[np.uint32]) -> dict[str, NDArray[Any]]:
-    present, area, box, centroid, _, _ = _core.measure(np.ascontiguousarray(labels))
+    present, area, box, centroid, _ = _core.measure(np.ascontiguousarray(labels))
     sides = dict(zip(("top", "left", "bottom", "right"), box.T, strict=True))
     return {"label": present, "row": centroid[:, 0], "column": centroid[:, 1], **sides, "area": area}
 

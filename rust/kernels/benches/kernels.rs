@@ -10,8 +10,8 @@ use nucleus_kernels::labels::distance::distance;
 use nucleus_kernels::labels::overlap::overlaps;
 use nucleus_kernels::labels::watershed::watershed;
 use nucleus_kernels::rle::{
-    CocoCounts, EncodedMask, coco_to_labels, extents, kaggle_to_labels, labels_to_coco_strings,
-    labels_to_kaggle, rle_iou, run_masks,
+    CocoCounts, EncodedMask, coco_string, coco_to_labels, extents, kaggle_to_labels,
+    labels_to_coco, labels_to_kaggle, rle_iou, run_masks,
 };
 use nucleus_kernels::shape::contour::contours;
 use nucleus_kernels::shape::measure::measure;
@@ -72,7 +72,7 @@ fn encode(criterion: &mut Criterion) {
         black_box(labels_to_kaggle(labels.view()));
     });
     on_scenes(criterion, "labels_to_coco_strings", |labels| {
-        black_box(labels_to_coco_strings(labels.view()).unwrap());
+        black_box(labels_to_coco(labels.view(), |counts| coco_string(&counts)).unwrap());
     });
 }
 
@@ -80,9 +80,10 @@ fn decode(criterion: &mut Criterion) {
     let labels = discs();
     let texts = |pairs: Vec<(u32, String)>| pairs.into_iter().map(|(_, text)| text);
     let kaggle: Vec<String> = texts(labels_to_kaggle(labels.view())).collect();
-    let coco: Vec<CocoCounts<Vec<u8>>> = texts(labels_to_coco_strings(labels.view()).unwrap())
-        .map(|text| CocoCounts::Compressed(text.into_bytes()))
-        .collect();
+    let coco: Vec<CocoCounts<Vec<u8>>> =
+        texts(labels_to_coco(labels.view(), |counts| coco_string(&counts)).unwrap())
+            .map(|text| CocoCounts::Compressed(text.into_bytes()))
+            .collect();
     let encoded: Vec<EncodedMask<&str, Vec<u8>>> =
         coco.iter().cloned().map(EncodedMask::Coco).collect();
     let masks = run_masks(&encoded, labels.dim()).unwrap();
@@ -124,7 +125,7 @@ fn regions(criterion: &mut Criterion) {
 fn tables(criterion: &mut Criterion) {
     let discs = discs();
     on_scenes(criterion, "measure", |labels| {
-        black_box(measure(labels.view(), None, None).unwrap());
+        black_box(measure(labels.view(), None).unwrap());
     });
     let turned = Array2::from_shape_fn((SIDE, SIDE), |(row, column)| discs[[column, row]]);
     on_scenes(criterion, "overlaps", |labels| {

@@ -2,53 +2,12 @@
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayView4, ArrayViewMut3, Axis};
-use thiserror::Error;
 
+use crate::error::{Error, check_shape};
 use crate::interrupt;
 
 /// The number of rows of the canvas that one thread takes at a time.
 const STRIP: usize = 32;
-
-/// Why tiles cannot be blended.
-#[derive(Debug, Clone, PartialEq, Error)]
-pub enum BlendError {
-    /// The number of corners differs from the number of tiles.
-    #[error("corners: expected one for each of {tiles} tiles, got {corners}")]
-    Corners {
-        /// The number of tiles.
-        tiles: usize,
-        /// The number of corners.
-        corners: usize,
-    },
-    /// The weights have another shape than a tile.
-    #[error("weights: expected the shape of a tile {tile:?}, got {weights:?}")]
-    Weights {
-        /// Rows and columns of a tile.
-        tile: (usize, usize),
-        /// Rows and columns of the weights.
-        weights: (usize, usize),
-    },
-    /// A weight is negative or not finite.
-    #[error(
-        "weights: expected finite numbers of 0 or more, got {value} at row {row}, column {column}"
-    )]
-    Weight {
-        /// The row of the weight.
-        row: usize,
-        /// The column of the weight.
-        column: usize,
-        /// The value of the weight.
-        value: f32,
-    },
-    /// The canvas has another number of channels than the tiles.
-    #[error("canvas: expected {tiles} channels, as the tiles have, got {canvas}")]
-    Channels {
-        /// The number of channels of the tiles.
-        tiles: usize,
-        /// The number of channels of the canvas.
-        canvas: usize,
-    },
-}
 
 /// Write to each pixel of the canvas (H, W, C) the weighted mean of the tiles (N, h, w, C) that cover it. A pixel without a
 /// weight above 0 becomes not-a-number.
@@ -58,13 +17,13 @@ pub enum BlendError {
 ///
 /// # Errors
 ///
-/// [`BlendError`] where the arguments do not match.
+/// If the arguments do not match, or a weight is negative or not finite.
 pub fn blend_tiles(
     tiles: ArrayView4<'_, f32>,
     corners: &[[i64; 2]],
     weights: ArrayView2<'_, f32>,
     mut canvas: ArrayViewMut3<'_, f32>,
-) -> Result<(), BlendError> {
+) -> Result<(), Error> {
     check(tiles, corners, weights, canvas.dim().2)?;
     if canvas.is_empty() {
         return Ok(());
@@ -84,32 +43,33 @@ fn check(
     corners: &[[i64; 2]],
     weights: ArrayView2<'_, f32>,
     channels: usize,
-) -> Result<(), BlendError> {
+) -> Result<(), Error> {
     let (count, height, width, tile_channels) = tiles.dim();
     if corners.len() != count {
-        return Err(BlendError::Corners {
-            tiles: count,
-            corners: corners.len(),
-        });
+        return Err(Error::Data(format!(
+            "corners: expected one for each of {count} tiles, got {}",
+            corners.len()
+        )));
     }
-    if weights.dim() != (height, width) {
-        return Err(BlendError::Weights {
-            tile: (height, width),
-            weights: weights.dim(),
-        });
-    }
+    check_shape(
+        "weights",
+        "the shape of a tile",
+        (height, width),
+        weights.dim(),
+    )?;
     if channels != tile_channels {
-        return Err(BlendError::Channels {
-            tiles: tile_channels,
-            canvas: channels,
-        });
+        return Err(Error::Data(format!(
+            "canvas: expected {tile_channels} channels, as the tiles have, got {channels}"
+        )));
     }
     let has_sense = |weight: f32| weight.is_finite() && weight >= 0.0;
     match weights
         .indexed_iter()
         .find(|(_, weight)| !has_sense(**weight))
     {
-        Some(((row, column), &value)) => Err(BlendError::Weight { row, column, value }),
+        Some(((row, column), value)) => Err(Error::Data(format!(
+            "weights: expected finite numbers of 0 or more, got {value} at row {row}, column {column}"
+        ))),
         None => Ok(()),
     }
 }

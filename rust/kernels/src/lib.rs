@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod blend;
+mod error;
 pub mod geometry;
 pub mod group;
 pub mod interrupt;
@@ -15,3 +16,5 @@ pub mod merge;
 pub mod rle;
 mod runs;
 pub mod shape;
+
+pub use error::Error;

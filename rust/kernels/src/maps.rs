@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut3, Axis};
-use thiserror::Error;
+
+use crate::error::{Error, check_shape};
 
 /// Logits are rounded to this many steps per unit and clipped to this many steps.
 const LOGIT_STEPS: f32 = 64.0;
@@ -28,25 +29,6 @@ static PROBABILITIES: LazyLock<[u8; 2 * LOGIT_LIMIT as usize + 1]> = LazyLock::n
     })
 });
 
-/// Why an output cannot be quantised.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum MapsError {
-    /// The output has another number of channels.
-    #[error("output: expected 4 channels, got {0}")]
-    Channels(usize),
-    /// The maps have another shape than the output.
-    #[error("maps: expected the shape {expected:?}, got {got:?}")]
-    Shape {
-        /// Height, width and channels of the output.
-        expected: (usize, usize, usize),
-        /// Height, width and channels of the maps.
-        got: (usize, usize, usize),
-    },
-    /// A number is infinite or not-a-number.
-    #[error("output: expected finite numbers")]
-    NotFinite,
-}
-
 /// Quantise the output of the network (4, H, W) to maps (H, W, 4).
 ///
 /// Foreground and heat become probabilities times 255. Offsets become `offset_steps` steps per unit plus 128, clipped to a
@@ -54,22 +36,19 @@ pub enum MapsError {
 ///
 /// # Errors
 ///
-/// [`MapsError`] where the shapes do not match or a number is not finite.
+/// If the shapes do not match or a number is not finite.
 pub fn maps_of_output(
     output: ArrayView3<'_, f32>,
     offset_steps: f32,
     least_foreground: u8,
     mut maps: ArrayViewMut3<'_, u8>,
-) -> Result<(), MapsError> {
+) -> Result<(), Error> {
     let (channels, height, width) = output.dim();
     if channels != CHANNELS {
-        return Err(MapsError::Channels(channels));
+        let message = format!("output: expected 4 channels, got {channels}");
+        return Err(Error::Data(message));
     }
-    let expected = (height, width, CHANNELS);
-    if maps.dim() != expected {
-        let got = maps.dim();
-        return Err(MapsError::Shape { expected, got });
-    }
+    check_shape("maps", "the shape", (height, width, CHANNELS), maps.dim())?;
     let finite = maps
         .axis_chunks_iter_mut(Axis(0), STRIP)
         .into_par_iter()
@@ -84,7 +63,11 @@ pub fn maps_of_output(
             finite
         })
         .reduce(|| true, |first, second| first && second);
-    finite.then_some(()).ok_or(MapsError::NotFinite)
+    if finite {
+        Ok(())
+    } else {
+        Err(Error::Data("output: expected finite numbers".into()))
+    }
 }
 
 /// Quantise one row (4, W), and return whether all its numbers are finite.

@@ -6,6 +6,7 @@ use ndarray::{ArrayViewMut2, Axis, Slice};
 use png::{ColorType, Decoder, DecodingError, Reader, Transformations};
 use rayon::prelude::*;
 
+use crate::Error;
 use crate::interrupt;
 use crate::merge::{Losses, Merge, label_of};
 use crate::runs::Run;
@@ -16,52 +17,23 @@ pub const MAX_PIXELS: u64 = 1 << 28;
 /// The number of files that are decoded before they are merged: enough for all threads, few enough for memory.
 const BATCH: usize = 64;
 
-/// Why a file is not a mask of the image.
-#[derive(Debug, thiserror::Error)]
-pub enum MaskPngError {
-    /// The file is damaged or not a PNG.
-    #[error("mask {mask}: not a readable PNG: {source}")]
-    Damaged {
-        /// Its place in the list, from 0.
-        mask: usize,
-        /// The error of the decoder.
-        source: DecodingError,
-    },
-    /// The file shows an image of another size.
-    #[error("mask {mask}: expected {} x {} pixels (rows x columns), the PNG has {} x {}", .expected.0, .expected.1, .found.0, .found.1)]
-    Shape {
-        /// Its place in the list, from 0.
-        mask: usize,
-        /// Rows and columns of the image.
-        expected: (usize, usize),
-        /// Rows and columns of the file.
-        found: (usize, usize),
-    },
-    /// The header claims more pixels than [`MAX_PIXELS`].
-    #[error("mask {mask}: the PNG claims {} x {} pixels (rows x columns), more than 2^28; give the shape if that is meant", .found.0, .found.1)]
-    TooLarge {
-        /// Its place in the list, from 0.
-        mask: usize,
-        /// Rows and columns of the file.
-        found: (usize, usize),
-    },
-}
-
 /// Rows and columns of a PNG, from its header alone.
 ///
 /// # Errors
 ///
-/// [`MaskPngError::Damaged`], or [`MaskPngError::TooLarge`] beyond [`MAX_PIXELS`], for mask 0.
-pub fn shape(file: &[u8]) -> Result<(usize, usize), MaskPngError> {
+/// If the file is damaged or claims more pixels than [`MAX_PIXELS`].
+pub fn shape(file: &[u8]) -> Result<(usize, usize), Error> {
     let mut decoder = Decoder::new(Cursor::new(file));
     let info = decoder
         .read_header_info()
-        .map_err(|source| MaskPngError::Damaged { mask: 0, source })?;
-    let found = (info.height as usize, info.width as usize);
-    if u64::from(info.height) * u64::from(info.width) > MAX_PIXELS {
-        return Err(MaskPngError::TooLarge { mask: 0, found });
+        .map_err(|error| damaged(0, error))?;
+    let (height, width) = (info.height, info.width);
+    if u64::from(height) * u64::from(width) > MAX_PIXELS {
+        return Err(Error::Data(format!(
+            "mask 0: the PNG claims {height} x {width} pixels (rows x columns), more than 2^28; give the shape if that is meant"
+        )));
     }
-    Ok(found)
+    Ok((height as usize, width as usize))
 }
 
 /// Merge mask PNGs on an all-background image, where file `i` gets label `i + 1`.
@@ -74,7 +46,7 @@ pub fn shape(file: &[u8]) -> Result<(usize, usize), MaskPngError> {
 pub fn merge_mask_pngs<File: AsRef<[u8]> + Sync>(
     files: &[File],
     mut labels: ArrayViewMut2<'_, u32>,
-) -> Result<Merge, MaskPngError> {
+) -> Result<Merge, Error> {
     let expected = labels.dim();
     let mut claimed = Vec::with_capacity(files.len());
     let mut losses = Losses::default();
@@ -101,13 +73,13 @@ pub fn merge_mask_pngs<File: AsRef<[u8]> + Sync>(
     Ok(Merge::new(&claimed, losses))
 }
 
-fn decode(
-    mask: usize,
-    file: &[u8],
-    expected: (usize, usize),
-) -> Result<Vec<Run<usize>>, MaskPngError> {
+fn damaged(mask: usize, error: DecodingError) -> Error {
+    Error::Data(format!("mask {mask}: not a readable PNG: {error}"))
+}
+
+fn decode(mask: usize, file: &[u8], expected: (usize, usize)) -> Result<Vec<Run<usize>>, Error> {
     interrupt::check();
-    let damaged = |source| MaskPngError::Damaged { mask, source };
+    let damaged = |error| damaged(mask, error);
     let mut decoder = Decoder::new(Cursor::new(file));
     decoder.ignore_checksums(false);
     decoder.set_ignore_text_chunk(true);
@@ -117,11 +89,10 @@ fn decode(
     let info = decoder.read_header_info().map_err(damaged)?;
     let found = (info.height as usize, info.width as usize);
     if found != expected {
-        return Err(MaskPngError::Shape {
-            mask,
-            expected,
-            found,
-        });
+        return Err(Error::Data(format!(
+            "mask {mask}: expected {} x {} pixels (rows x columns), the PNG has {} x {}",
+            expected.0, expected.1, found.0, found.1
+        )));
     }
     let mut reader = decoder.read_info().map_err(damaged)?;
     row_runs(&mut reader).map_err(damaged)

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use ndarray::{ArrayView2, Axis};
+
 /// The number of pixels that are compared with their neighbours at once. Each has one bit of a word.
 pub(crate) const BLOCK: usize = u64::BITS as usize;
 
@@ -21,6 +23,17 @@ impl<T> Run<T> {
     pub fn columns(&self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
+}
+
+/// The pixels of a row of an image, each row of which lies in one piece.
+pub(crate) fn row_of<T>(image: ArrayView2<'_, T>, row: usize) -> &[T] {
+    let pixels = image.index_axis_move(Axis(0), row);
+    pixels.to_slice().expect("a row lies in one piece")
+}
+
+/// The pixels of each row, as [`row_of`] gives them.
+pub(crate) fn rows_of<T>(image: ArrayView2<'_, T>) -> impl Iterator<Item = &[T]> {
+    (0..image.nrows()).map(move |row| row_of(image, row))
 }
 
 /// Append the runs of one row, background left out. The row must have fewer than 2^32 pixels.

@@ -6,27 +6,22 @@ use std::collections::BTreeSet;
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::{Array2, s};
-use nucleus_kernels::shape::measure::{MeasureError, Measurement, measure};
+use nucleus_kernels::shape::measure::{Measurement, measure};
 use proptest::prelude::*;
 
-/// Labels with an intensity and a probability for every pixel.
-fn images() -> impl Strategy<Value = (Array2<u32>, Array2<f32>, Array2<u8>)> {
+/// Labels with an intensity for every pixel.
+fn images() -> impl Strategy<Value = (Array2<u32>, Array2<f32>)> {
     (label_images(), any::<u64>()).prop_map(|(labels, seed)| {
         let noise = |pixel: (usize, usize)| {
             let place = (pixel.0 * 1000 + pixel.1) as u64;
             (seed ^ place).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40
         };
         let intensity = Array2::from_shape_fn(labels.dim(), |pixel| noise(pixel) as f32 / 1000.0);
-        let probability = Array2::from_shape_fn(labels.dim(), |pixel| noise(pixel) as u8);
-        (labels, intensity, probability)
+        (labels, intensity)
     })
 }
 
-fn by_definition(
-    labels: &Array2<u32>,
-    intensity: &Array2<f32>,
-    probability: &Array2<u8>,
-) -> Vec<Measurement> {
+fn by_definition(labels: &Array2<u32>, intensity: &Array2<f32>) -> Vec<Measurement> {
     let present: BTreeSet<u32> = labels.iter().copied().filter(|&label| label != 0).collect();
     let measured = |label: u32| {
         let pixels: Vec<(usize, usize)> = labels
@@ -47,7 +42,6 @@ fn by_definition(
             bounding_box: [first(&rows), first(&columns), end(&rows), end(&columns)],
             centroid: [mean(&|pixel| pixel.0 as f64), mean(&|pixel| pixel.1 as f64)],
             mean_intensity: Some(mean(&|pixel| f64::from(intensity[pixel]))),
-            mean_probability: Some(mean(&|pixel| f64::from(probability[pixel])) / 255.0),
         }
     };
     present.into_iter().map(measured).collect()
@@ -59,47 +53,44 @@ fn close(one: f64, other: f64) -> bool {
 
 proptest! {
     #[test]
-    fn measuring_counts_every_pixel((labels, intensity, probability) in images()) {
-        let measured = measure(labels.view(), Some(intensity.view()), Some(probability.view())).unwrap();
-        let expected = by_definition(&labels, &intensity, &probability);
+    fn measuring_counts_every_pixel((labels, intensity) in images()) {
+        let measured = measure(labels.view(), Some(intensity.view())).unwrap();
+        let expected = by_definition(&labels, &intensity);
         prop_assert_eq!(measured.len(), expected.len());
         for (got, expected) in measured.iter().zip(&expected) {
             prop_assert_eq!((got.label, got.area), (expected.label, expected.area));
             prop_assert_eq!(got.bounding_box, expected.bounding_box);
             prop_assert!((0..2).all(|axis| close(got.centroid[axis], expected.centroid[axis])));
             prop_assert!(close(got.mean_intensity.unwrap(), expected.mean_intensity.unwrap()));
-            prop_assert!(close(got.mean_probability.unwrap(), expected.mean_probability.unwrap()));
         }
     }
 
     #[test]
-    fn a_nucleus_measures_the_same_wherever_it_lies((labels, intensity, probability) in images(), down in 0_usize..300) {
-        let measured = measure(labels.view(), Some(intensity.view()), Some(probability.view())).unwrap();
+    fn a_nucleus_measures_the_same_wherever_it_lies((labels, intensity) in images(), down in 0_usize..300) {
+        let measured = measure(labels.view(), Some(intensity.view())).unwrap();
         let (rows, columns) = labels.dim();
         let mut lower = (
-            Array2::zeros((rows + down, columns)),
             Array2::zeros((rows + down, columns)),
             Array2::zeros((rows + down, columns)),
         );
         lower.0.slice_mut(s![down.., ..]).assign(&labels);
         lower.1.slice_mut(s![down.., ..]).assign(&intensity);
-        lower.2.slice_mut(s![down.., ..]).assign(&probability);
-        let moved = measure(lower.0.view(), Some(lower.1.view()), Some(lower.2.view())).unwrap();
+        let moved = measure(lower.0.view(), Some(lower.1.view())).unwrap();
         let means = |table: &[Measurement]| -> Vec<_> {
-            table.iter().map(|row| (row.label, row.area, row.mean_intensity, row.mean_probability)).collect()
+            table.iter().map(|row| (row.label, row.area, row.mean_intensity)).collect()
         };
         prop_assert_eq!(means(&moved), means(&measured));
     }
 
     #[test]
-    fn threads_change_nothing((labels, intensity, probability) in images()) {
-        same_at_any_thread_count(|| measure(labels.view(), Some(intensity.view()), Some(probability.view()))).unwrap();
+    fn threads_change_nothing((labels, intensity) in images()) {
+        same_at_any_thread_count(|| measure(labels.view(), Some(intensity.view()))).unwrap();
     }
 }
 
 #[test]
-fn means_are_absent_without_images() {
-    let measured = measure(Array2::from_elem((600, 3), 9).view(), None, None).unwrap();
+fn means_are_absent_without_an_image() {
+    let measured = measure(Array2::from_elem((600, 3), 9).view(), None).unwrap();
     assert_eq!(
         measured,
         [Measurement {
@@ -108,26 +99,16 @@ fn means_are_absent_without_images() {
             bounding_box: [0, 0, 600, 3],
             centroid: [299.5, 1.0],
             mean_intensity: None,
-            mean_probability: None,
         }]
     );
 }
 
 #[test]
-fn images_of_another_shape_are_refused_by_name() {
+fn an_image_of_another_shape_is_refused_by_name() {
     let labels = Array2::zeros((2, 3));
-    let error = measure(labels.view(), Some(Array2::zeros((3, 2)).view()), None).unwrap_err();
-    assert_eq!(
-        error,
-        MeasureError::Shape {
-            name: "intensity",
-            expected: (2, 3),
-            got: (3, 2)
-        }
-    );
-    let error = measure(labels.view(), None, Some(Array2::zeros((2, 4)).view())).unwrap_err();
+    let error = measure(labels.view(), Some(Array2::zeros((3, 2)).view())).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "probability: expected the shape of the labels, (2, 3), got (2, 4)"
+        "intensity: expected the shape of the labels, (2, 3), got (3, 2)"
     );
 }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::{Array2, Axis, concatenate};
-use nucleus_kernels::labels::overlap::{Cell, ShapeMismatch, contingency};
+use nucleus_kernels::Error;
+use nucleus_kernels::labels::overlap::{Cell, contingency};
 use proptest::prelude::*;
 
 /// Two images of one shape, the second with reversed rows, high enough for several parts.
@@ -41,9 +42,7 @@ proptest! {
 #[test]
 fn images_of_two_shapes_are_refused() {
     let (a, b) = (Array2::zeros((2, 3)), Array2::zeros((3, 2)));
-    let refused = ShapeMismatch {
-        a: (2, 3),
-        b: (3, 2),
-    };
+    let message = "expected two label images of one shape, got 2 x 3 and 3 x 2";
+    let refused = Error::Data(message.into());
     assert_eq!(contingency(a.view(), b.view()), Err(refused));
 }

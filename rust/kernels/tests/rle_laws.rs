@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::{Array2, ArrayView2, arr0};
+use nucleus_kernels::Error;
 use nucleus_kernels::merge::{Merge, Overlap};
 use nucleus_kernels::rle::{
-    CocoCounts, EncodedMask, Extent, Fault, MaskPixels, RleError, coco_string, coco_to_labels,
-    coco_to_mask, extents, kaggle_to_labels, labels_to_coco, labels_to_kaggle, mask_to_coco,
-    rle_iou, run_masks,
+    CocoCounts, EncodedMask, Extent, coco_string, coco_to_labels, coco_to_mask, extents,
+    kaggle_to_labels, labels_to_coco, labels_to_kaggle, mask_to_coco, rle_iou, run_masks,
 };
 use nucleus_kernels::shape::measure::measure;
 use proptest::prelude::*;
@@ -24,7 +24,7 @@ fn ranked(labels: ArrayView2<'_, u32>) -> Array2<u32> {
     })
 }
 
-fn decode_kaggle(masks: &[&str], shape: (usize, usize)) -> Result<(Array2<u32>, Merge), RleError> {
+fn decode_kaggle(masks: &[&str], shape: (usize, usize)) -> Result<(Array2<u32>, Merge), Error> {
     let mut labels = Array2::zeros(shape);
     let merge = kaggle_to_labels(masks, labels.view_mut())?;
     Ok((labels, merge))
@@ -33,7 +33,7 @@ fn decode_kaggle(masks: &[&str], shape: (usize, usize)) -> Result<(Array2<u32>, 
 fn decode_coco(
     masks: &[CocoCounts<Vec<u8>>],
     shape: (usize, usize),
-) -> Result<(Array2<u32>, Merge), RleError> {
+) -> Result<(Array2<u32>, Merge), Error> {
     let mut labels = Array2::zeros(shape);
     let merge = coco_to_labels(masks, labels.view_mut())?;
     Ok((labels, merge))
@@ -65,7 +65,7 @@ proptest! {
 
     #[test]
     fn decoding_coco_undoes_encoding_compressed_or_not(image in label_images()) {
-        let encoded = labels_to_coco(image.view()).unwrap();
+        let encoded = labels_to_coco(image.view(), |counts| counts).unwrap();
         let plain: Vec<_> = encoded.iter().map(|(_, counts)| {
             CocoCounts::Plain(counts.iter().map(|&count| i64::from(count)).collect())
         }).collect();
@@ -81,7 +81,7 @@ proptest! {
 
     #[test]
     fn coco_counts_are_those_of_a_walk_down_the_columns(image in label_images()) {
-        for (label, counts) in labels_to_coco(image.view()).unwrap() {
+        for (label, counts) in labels_to_coco(image.view(), |counts| counts).unwrap() {
             prop_assert_eq!(counts, naive_counts(image.view(), label));
         }
     }
@@ -94,16 +94,16 @@ proptest! {
         let mask = image.map(|&label| if label == outside { 0 } else { label as u8 % 3 + 1 });
         let (one, columns) = (image.map(|&label| u32::from(label != outside)), mask.t().as_standard_layout().into_owned());
         let expected = naive_counts(one.view(), 1);
-        let counts = same_at_any_thread_count(|| mask_to_coco(MaskPixels::Rows(mask.view())).unwrap());
+        let counts = same_at_any_thread_count(|| mask_to_coco(mask.view()).unwrap());
         prop_assert_eq!(&counts, &expected);
-        let counts = same_at_any_thread_count(|| mask_to_coco(MaskPixels::Columns(columns.view())).unwrap());
+        let counts = same_at_any_thread_count(|| mask_to_coco(columns.t()).unwrap());
         prop_assert_eq!(&counts, &expected);
     }
 
     #[test]
     fn decoding_one_mask_undoes_encoding(image in label_images()) {
         let mask = image.map(|&label| u8::from(label != 0));
-        let counts = mask_to_coco(MaskPixels::Rows(mask.view())).unwrap();
+        let counts = mask_to_coco(mask.view()).unwrap();
         let plain = CocoCounts::Plain(counts.iter().map(|&count| i64::from(count)).collect());
         let expected: Vec<u8> = mask.t().iter().copied().collect();
         for counts in [plain, CocoCounts::Compressed(coco_string(&counts).into_bytes())] {
@@ -128,7 +128,7 @@ proptest! {
 
     #[test]
     fn encoding_is_the_same_at_any_thread_count(image in label_images()) {
-        same_at_any_thread_count(|| (labels_to_kaggle(image.view()), labels_to_coco(image.view()).unwrap()));
+        same_at_any_thread_count(|| (labels_to_kaggle(image.view()), labels_to_coco(image.view(), |counts| counts).unwrap()));
     }
 
     #[test]
@@ -180,7 +180,7 @@ proptest! {
         let masks: Vec<_> = encoded.iter().map(|(_, text)| EncodedMask::<_, Vec<u8>>::Kaggle(text)).collect();
         let without_runs = extents(&masks, labels.dim()).unwrap();
         let all = labels.mapv(|label| u32::from(label != 0));
-        let whole: Vec<_> = labels_to_coco(all.view())
+        let whole: Vec<_> = labels_to_coco(all.view(), |counts| counts)
             .unwrap()
             .into_iter()
             .map(|(_, counts)| counts.into_iter().map(i64::from).collect())
@@ -189,7 +189,7 @@ proptest! {
         let (masks, whole) = (run_masks(&masks, labels.dim()).unwrap(), run_masks(&whole, labels.dim()).unwrap());
         prop_assert!(masks.iter().map(|mask| &mask.extent).eq(&without_runs));
         let foreground = all.sum() as f64;
-        let measured = measure(labels.view(), None, None).unwrap();
+        let measured = measure(labels.view(), None).unwrap();
         for (mask, expected) in masks.iter().zip(&measured) {
             let Extent { area, bounding_box } = mask.extent;
             prop_assert_eq!((area, bounding_box), (expected.area, expected.bounding_box));
@@ -235,33 +235,22 @@ fn runs_of_a_mask_may_come_in_any_order() {
 #[test]
 fn an_overlap_within_a_mask_names_both_pairs_and_the_pixel() {
     let error = decode_kaggle(&["", "3 2 1 2 2 1"], (2, 2)).unwrap_err();
-    let fault = Fault::Overlap {
-        pair: 2,
-        other: 1,
-        pixel: 2,
-    };
-    assert_eq!(error, RleError::Mask { mask: 1, fault });
+    let message = "mask 1, pair 2 overlaps pair 1: both claim pixel 2 (column-major, from 1)";
+    assert_eq!(error, Error::Data(message.into()));
 }
 
 #[test]
 fn coco_refuses_an_image_whose_pixels_exceed_32_bits() {
     let pixel = arr0(1_u32);
     let image = pixel.broadcast((1 << 16, 1 << 16)).unwrap();
-    let refused = RleError::ImageTooLarge {
-        height: 1 << 16,
-        width: 1 << 16,
-    };
-    assert_eq!(labels_to_coco(image), Err(refused));
+    let error = labels_to_coco(image, |counts| counts).unwrap_err();
+    assert!(error.to_string().contains("65536 x 65536 pixels exceed"));
 }
 
 #[test]
 fn a_start_beyond_32_bits_is_read_whole() {
     let error = decode_kaggle(&["6442450945 1"], (1, 3)).unwrap_err();
-    let fault = Fault::OutOfRange {
-        pair: 0,
-        start: 6_442_450_945,
-        length: 1,
-        pixels: 3,
-    };
-    assert_eq!(error, RleError::Mask { mask: 0, fault });
+    let message =
+        "mask 0, pair 0: start 6442450945 and length 1 run past the last pixel of the image, 3";
+    assert_eq!(error, Error::Data(message.into()));
 }

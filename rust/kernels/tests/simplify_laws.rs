@@ -6,8 +6,9 @@ mod quadratic;
 
 use common::label_images;
 use ndarray::Array2;
+use nucleus_kernels::Error;
 use nucleus_kernels::shape::contour::{Ring, Vertex, contours};
-use nucleus_kernels::shape::simplify::{SimplifyError, simplify_ring};
+use nucleus_kernels::shape::simplify::simplify_ring;
 use proptest::prelude::*;
 
 fn rings(labels: &Array2<u32>) -> Vec<Ring> {
@@ -88,7 +89,10 @@ fn the_largest_coordinates_do_not_overflow() {
     ];
     assert_eq!(
         simplify_ring(&crossed, 0.0),
-        Err(SimplifyError::NotSimple(0, 2))
+        Err(Error::Data(
+            "ring: expected no edge to cross or touch another, but those from vertices 0 and 2 do"
+                .into()
+        ))
     );
 }
 

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::{label_images, same_at_any_thread_count};
 use ndarray::Array2;
-use nucleus_kernels::labels::expand::{ExpandError, expand_labels};
+use nucleus_kernels::Error;
+use nucleus_kernels::labels::expand::expand_labels;
 use nucleus_kernels::labels::fill::fill_holes;
 use nucleus_kernels::labels::filter::{clear_border, filter_by_area};
 use nucleus_kernels::labels::relabel::relabel_sequential;
@@ -44,7 +45,7 @@ fn filled(labels: &Array2<u32>) -> Array2<u32> {
     filled
 }
 
-fn expanded(labels: &Array2<u32>, distance: f64) -> Result<Array2<u32>, ExpandError> {
+fn expanded(labels: &Array2<u32>, distance: f64) -> Result<Array2<u32>, Error> {
     let mut expanded = Array2::from_elem(labels.dim(), 9);
     expand_labels(labels.view(), expanded.view_mut(), distance)?;
     Ok(expanded)
@@ -153,7 +154,8 @@ proptest! {
 #[test]
 fn a_distance_that_makes_no_sense_is_refused() {
     let labels = Array2::zeros((2, 3));
-    assert_eq!(expanded(&labels, -1.0), Err(ExpandError::Distance(-1.0)));
+    let message = "distance: expected 0 or more pixels, got -1";
+    assert_eq!(expanded(&labels, -1.0), Err(Error::Setting(message.into())));
     let message = expanded(&labels, f64::NAN).unwrap_err().to_string();
     assert_eq!(message, "distance: expected 0 or more pixels, got NaN");
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use ndarray::Array2;
+use nucleus_kernels::Error;
 use nucleus_kernels::labels::components::Connectivity;
-use nucleus_kernels::labels::watershed::{Level, WatershedError, watershed};
+use nucleus_kernels::labels::watershed::{Level, watershed};
 use proptest::prelude::*;
 
 /// Levels, markers and a mask of one shape. The levels are few, so there are plateaus.
@@ -159,10 +160,8 @@ fn not_a_number_is_refused_with_its_place_unless_outside_of_the_mask() {
             labels.view_mut(),
         )
     };
-    assert_eq!(
-        flood(None),
-        Err(WatershedError::NotANumber { row: 1, column: 2 })
-    );
+    let message = "image: expected numbers, got not-a-number at row 1, column 2";
+    assert_eq!(flood(None), Err(Error::Data(message.into())));
     assert_eq!(flood(Some(mask.view())), Ok(()));
 }
 
@@ -170,11 +169,7 @@ fn not_a_number_is_refused_with_its_place_unless_outside_of_the_mask() {
 fn arrays_of_another_shape_are_refused_by_name() {
     let image = Array2::<u8>::zeros((2, 3));
     let (markers, mut labels) = (Array2::zeros((3, 2)), Array2::zeros((2, 3)));
-    let refused = WatershedError::Shape {
-        name: "markers",
-        expected: (2, 3),
-        came: (3, 2),
-    };
+    let message = "markers: expected the image's shape (2, 3), got (3, 2)";
     let flooded = watershed(
         image.view(),
         markers.view(),
@@ -182,5 +177,5 @@ fn arrays_of_another_shape_are_refused_by_name() {
         Connectivity::Four,
         labels.view_mut(),
     );
-    assert_eq!(flooded, Err(refused));
+    assert_eq!(flooded, Err(Error::Data(message.into())));
 }

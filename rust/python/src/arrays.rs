@@ -1,8 +1,9 @@
 //! Arrays from Python, with a readable error where an array has another shape or dtype than expected.
 
-use numpy::ndarray::{ArrayViewMut2, Dimension};
+use nucleus_kernels::Error;
+use numpy::ndarray::{Array2, ArrayViewMut, Dimension, IntoDimension};
 use numpy::{
-    Element, IntoPyArray, PyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray,
+    Element, IntoPyArray, Ix2, PyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray,
     PyReadonlyArray2, PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::PyMemoryError;
@@ -10,32 +11,54 @@ use pyo3::prelude::*;
 
 use crate::border::{self, MaskError};
 
-/// Allocate an array of zeros, let `work` write it without the GIL, and return the array and the outcome of `work`.
+/// Allocate an array by a function of NumPy, `zeros` or `empty`.
 ///
 /// NumPy allocates the array, so a shape that is too large raises a MemoryError and does not abort the process.
-pub fn written<'py, T: Element, R: Send>(
+pub fn allocated<'py, T: Element, D: Dimension>(
     py: Python<'py>,
-    shape: (usize, usize),
-    threads: Option<usize>,
-    work: impl FnOnce(ArrayViewMut2<'_, T>) -> R + Send,
-) -> PyResult<(Bound<'py, PyArray2<T>>, R)> {
+    function: &str,
+    shape: impl IntoDimension<Dim = D>,
+) -> PyResult<Bound<'py, PyArray<T, D>>> {
+    let shape = shape.into_dimension();
     // For larger arrays, NumPy would raise a ValueError.
-    let bytes = (shape.0.max(1).checked_mul(shape.1.max(1)))
-        .and_then(|pixels| pixels.checked_mul(size_of::<T>()))
-        .filter(|&bytes| isize::try_from(bytes).is_ok());
-    if bytes.is_none() {
+    let bytes = shape
+        .slice()
+        .iter()
+        .try_fold(size_of::<T>(), |bytes, &side| {
+            bytes.checked_mul(side.max(1))
+        });
+    if bytes.is_none_or(|bytes| isize::try_from(bytes).is_err()) {
+        let shape = shape.into_pattern();
         let message = format!("an array of shape {shape:?} is larger than any memory");
         return Err(PyMemoryError::new_err(message));
     }
-    let array: Bound<'py, PyArray2<T>> = py
+    let array = py
         .import("numpy")?
-        .call_method1("zeros", (shape, numpy::dtype::<T>(py)))?
-        .cast_into()?;
+        .call_method1(function, (shape.slice(), numpy::dtype::<T>(py)))?;
+    Ok(array.cast_into()?)
+}
+
+/// Let `work` write the elements of a new array without the GIL, and return the array and what `work` returns.
+pub fn filled<'py, T: Element, D: Dimension, R: Send>(
+    array: Bound<'py, PyArray<T, D>>,
+    threads: Option<usize>,
+    work: impl FnOnce(ArrayViewMut<'_, T, D>) -> Result<R, Error> + Send,
+) -> PyResult<(Bound<'py, PyArray<T, D>>, R)> {
     let mut elements = array.readwrite();
     let view = elements.as_array_mut();
-    let outcome = border::run(py, threads, view.len(), || work(view))?;
+    let returned = border::run(array.py(), threads, view.len(), || work(view))?;
     drop(elements);
-    Ok((array, outcome))
+    Ok((array, returned))
+}
+
+/// Let `work` write a new array of zeros, as [`filled`] does.
+pub fn written<'py, T: Element, D: Dimension, R: Send>(
+    py: Python<'py>,
+    shape: impl IntoDimension<Dim = D>,
+    threads: Option<usize>,
+    work: impl FnOnce(ArrayViewMut<'_, T, D>) -> Result<R, Error> + Send,
+) -> PyResult<(Bound<'py, PyArray<T, D>>, R)> {
+    filled(allocated(py, "zeros", shape)?, threads, work)
 }
 
 /// Borrow an argument as an array, without a copy.
@@ -65,6 +88,26 @@ pub fn array<'py, T: Element, D: Dimension>(
     )))
 }
 
+/// The rows of an array with `N` columns, which `expected` describes.
+pub fn rows<T: Element + Copy, const N: usize>(
+    name: &str,
+    expected: &str,
+    argument: &Bound<'_, PyAny>,
+) -> PyResult<Vec<[T; N]>> {
+    let table = array::<T, Ix2>(name, expected, argument)?;
+    if table.shape()[1] != N {
+        return Err(MaskError::new_err(format!(
+            "{name}: expected {expected}, got shape {:?}",
+            table.shape()
+        )));
+    }
+    let rows = table.as_array();
+    let rows = rows.rows().into_iter();
+    Ok(rows
+        .map(|row| std::array::from_fn(|column| row[column]))
+        .collect())
+}
+
 /// An array of one value for each row of a table.
 pub fn column<'py, R, T: Element>(
     py: Python<'py>,
@@ -72,6 +115,15 @@ pub fn column<'py, R, T: Element>(
     value: impl Fn(&R) -> T,
 ) -> Bound<'py, PyArray1<T>> {
     table.iter().map(value).collect::<Vec<T>>().into_pyarray(py)
+}
+
+/// An array of `N` values for each row of a table.
+pub fn columns<'py, R, T: Element, const N: usize>(
+    py: Python<'py>,
+    table: &[R],
+    values: impl Fn(&R) -> [T; N],
+) -> Bound<'py, PyArray2<T>> {
+    Array2::from(table.iter().map(values).collect::<Vec<[T; N]>>()).into_pyarray(py)
 }
 
 /// A binary image or a label image of any unsigned dtype up to 32 bits.

@@ -1,11 +1,11 @@
 //! The one place where Python calls Rust: the GIL is released, and a thread pool of the requested size works.
 
-use std::fmt::Display;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{LazyLock, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
+use nucleus_kernels::Error;
 use nucleus_kernels::interrupt::Interrupt;
 use numpy::ndarray::ArrayView2;
 use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
@@ -31,9 +31,12 @@ const MOST_IDLE: usize = 8;
 /// The process that has the threads of rayon's global pool: the one that imported the extension.
 pub static POOL_OWNER: LazyLock<u32> = LazyLock::new(std::process::id);
 
-/// The Python error for a kernel's error about masks, with the same text.
-pub fn mask_error(error: impl Display) -> PyErr {
-    MaskError::new_err(error.to_string())
+/// The Python error for a kernel's error, with the same text.
+pub fn raised(error: Error) -> PyErr {
+    match error {
+        Error::Setting(message) => SettingsError::new_err(message),
+        Error::Data(message) => MaskError::new_err(message),
+    }
 }
 
 /// Run `work` without the GIL on `threads` threads; `None` stands for all cores.
@@ -44,11 +47,11 @@ pub fn run<T: Send>(
     py: Python<'_>,
     threads: Option<usize>,
     pixels: usize,
-    work: impl FnOnce() -> T + Send,
+    work: impl FnOnce() -> Result<T, Error> + Send,
 ) -> PyResult<T> {
     // A forked child has none of its parent's threads; it would wait for ever for rayon's global pool.
     if threads.is_none() && pixels < LONG && std::process::id() == *POOL_OWNER {
-        return Ok(py.detach(work));
+        return py.detach(work).map_err(raised);
     }
     let pool = Pool::lease(threads.unwrap_or(0))?;
     let outcome = py.detach(|| {
@@ -59,7 +62,7 @@ pub fn run<T: Send>(
         }
     });
     pool.give_back();
-    outcome
+    outcome?.map_err(raised)
 }
 
 /// Read the argument `threads` of a call.
@@ -76,11 +79,6 @@ pub fn threads(value: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
     Err(SettingsError::new_err(format!(
         "threads: expected at least 1, at most {MOST_THREADS}, or None for all cores, got {got}"
     )))
-}
-
-/// The threads for a call: `None` if there is so little work that the caller's own thread does it all.
-pub fn threads_for(little: bool, threads: Option<usize>) -> Option<usize> {
-    threads.filter(|_| !little)
 }
 
 /// Work on the threads of a pool, and let Python handle signals meanwhile: it runs handlers on its main thread alone.

@@ -1,13 +1,12 @@
 //! `nucleus_kernels::group` for Python.
 
 use nucleus_kernels::group as kernel;
-use nucleus_kernels::group::{GroupConfig, GroupError, Grouped};
-use numpy::ndarray::Array2;
+use nucleus_kernels::group::GroupConfig;
 use numpy::{IntoPyArray, Ix3, PyArray1, PyArray2};
 use pyo3::prelude::*;
 
-use crate::arrays::array;
-use crate::border::{self, MaskError, SettingsError};
+use crate::arrays::{array, columns};
+use crate::border::{self, SettingsError};
 
 type Lists<'py> = (
     Bound<'py, PyArray2<u32>>,
@@ -51,9 +50,15 @@ pub fn group<'py>(
     };
     let maps = array::<u8, Ix3>("maps", "an array (H, W, 4) of uint8", maps)?;
     let view = maps.as_array();
-    let grouped =
-        border::run(py, threads, view.len(), || kernel::group(view, &config))?.map_err(raised)?;
-    Ok(returned(py, grouped))
+    let grouped = border::run(py, threads, view.len(), || kernel::group(view, &config))?;
+    Ok((
+        grouped.labels.into_pyarray(py),
+        columns(py, &grouped.centres, |centre| {
+            centre.map(|place| place as i64)
+        }),
+        grouped.scores.into_pyarray(py),
+        grouped.peaks.into_pyarray(py),
+    ))
 }
 
 #[pyfunction]
@@ -79,7 +84,7 @@ pub fn group_margin(
         min_score: 0.0,
         min_peak: 0.0,
     };
-    config.validate().map_err(raised)?;
+    config.validate().map_err(border::raised)?;
     Ok(config.margin())
 }
 
@@ -87,24 +92,4 @@ pub fn group_margin(
 fn count(name: &str, value: i64) -> PyResult<usize> {
     usize::try_from(value)
         .map_err(|_| SettingsError::new_err(format!("{name}: expected 0 or more, got {value}")))
-}
-
-fn returned(py: Python<'_>, grouped: Grouped) -> Lists<'_> {
-    let centres = Array2::from_shape_fn((grouped.centres.len(), 2), |(nucleus, axis)| {
-        grouped.centres[nucleus][axis] as i64
-    });
-    (
-        grouped.labels.into_pyarray(py),
-        centres.into_pyarray(py),
-        grouped.scores.into_pyarray(py),
-        grouped.peaks.into_pyarray(py),
-    )
-}
-
-fn raised(error: GroupError) -> PyErr {
-    let message = error.to_string();
-    match error {
-        GroupError::Setting { .. } => SettingsError::new_err(message),
-        GroupError::Channels { .. } | GroupError::Size { .. } => MaskError::new_err(message),
-    }
 }

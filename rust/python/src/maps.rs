@@ -1,11 +1,11 @@
 //! `nucleus_kernels::maps` for Python.
 
 use nucleus_kernels::maps as kernel;
-use numpy::{Ix3, PyArray3, PyArrayMethods};
+use numpy::{Ix3, PyArray3};
 use pyo3::prelude::*;
 
-use crate::arrays::array;
-use crate::border::{self, mask_error};
+use crate::arrays::{allocated, array, filled};
+use crate::border;
 
 #[pyfunction]
 #[pyo3(signature = (output, *, offset_steps, least_foreground=0, threads=None))]
@@ -19,16 +19,9 @@ pub fn maps_of_output<'py>(
     let output = array::<f32, Ix3>("output", "an array (4, H, W) of float32", output)?;
     let output = output.as_array();
     let (_, height, width) = output.dim();
-    let maps: Bound<'py, PyArray3<u8>> = py
-        .import("numpy")?
-        .call_method1("empty", ((height, width, 4), numpy::dtype::<u8>(py)))?
-        .cast_into()?;
-    let mut elements = maps.readwrite();
-    let view = elements.as_array_mut();
-    border::run(py, threads, height * width, || {
-        kernel::maps_of_output(output, offset_steps, least_foreground, view)
-    })?
-    .map_err(mask_error)?;
-    drop(elements);
+    let maps = allocated(py, "empty", (height, width, 4))?;
+    let (maps, ()) = filled(maps, threads, |maps| {
+        kernel::maps_of_output(output, offset_steps, least_foreground, maps)
+    })?;
     Ok(maps)
 }

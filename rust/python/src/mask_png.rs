@@ -4,7 +4,7 @@ use nucleus_kernels::mask_png;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
-use crate::border::{self, MaskError, mask_error};
+use crate::border::{self, MaskError};
 use crate::merge::{self, Merged};
 
 #[pyfunction]
@@ -21,7 +21,7 @@ pub fn merge_mask_pngs<'py>(
     })?;
     let shape = match (shape, files.first()) {
         (Some(shape), _) => shape,
-        (None, Some(first)) => mask_png::shape(first).map_err(mask_error)?,
+        (None, Some(first)) => mask_png::shape(first).map_err(border::raised)?,
         (None, None) => {
             return Err(MaskError::new_err(
                 "files: without any mask the shape of the image must be given",

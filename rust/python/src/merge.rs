@@ -1,5 +1,6 @@
 //! `nucleus_kernels::merge` for Python: lists of masks, and the label images into which they are merged.
 
+use nucleus_kernels::Error;
 use nucleus_kernels::merge::Merge;
 use numpy::PyArray2;
 use numpy::ndarray::ArrayViewMut2;
@@ -7,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use crate::arrays::written;
-use crate::border::{MaskError, mask_error};
+use crate::border::MaskError;
 
 /// The label image; (earlier, later, pixels) of each overlap; empty masks; hidden masks.
 pub type Merged<'py> = (
@@ -45,14 +46,13 @@ pub fn wrong_type(place: usize, expected: &str, got: &Bound<'_, PyAny>) -> PyErr
 }
 
 /// Let `work` merge masks on an all-background label image.
-pub fn merge<'py, Error: std::fmt::Display + Send>(
+pub fn merge<'py>(
     py: Python<'py>,
     shape: (usize, usize),
     threads: Option<usize>,
     work: impl FnOnce(ArrayViewMut2<'_, u32>) -> Result<Merge, Error> + Send,
 ) -> PyResult<Merged<'py>> {
     let (labels, merge) = written(py, shape, threads, work)?;
-    let merge = merge.map_err(mask_error)?;
     let overlaps = merge
         .overlaps
         .iter()

@@ -1,15 +1,14 @@
 //! `nucleus_kernels::rle` for Python.
 
-use nucleus_kernels::rle::{self, CocoCounts, EncodedMask, MaskPixels};
-use numpy::ndarray::Array2;
+use nucleus_kernels::Error;
+use nucleus_kernels::rle::{self, CocoCounts, EncodedMask};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2, PyUntypedArray};
-use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
-use crate::arrays::{Pixels, array, with_pixels, written};
-use crate::border::{self, MaskError, mask_error};
+use crate::arrays::{Pixels, array, columns, with_pixels, written};
+use crate::border::{self, MaskError, raised};
 use crate::merge::{self, Merged};
 
 #[pyfunction]
@@ -20,8 +19,10 @@ pub fn labels_to_kaggle(
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Vec<(u32, String)>> {
     let labels = Pixels::new("labels", labels)?;
-    let threads = threads_for(&labels, threads);
-    with_pixels!(&labels, pixels => border::run(py, threads, pixels.len(), || rle::labels_to_kaggle(pixels)))
+    with_pixels!(&labels, pixels => {
+        let threads = threads_for(threads, pixels.len(), 0);
+        border::run(py, threads, pixels.len(), || Ok(rle::labels_to_kaggle(pixels)))
+    })
 }
 
 #[pyfunction]
@@ -34,15 +35,14 @@ pub fn kaggle_to_labels<'py>(
 ) -> PyResult<Merged<'py>> {
     let texts = merge::read_all(masks, |place, mask| {
         let expected = "a str of 'start length' pairs ('' for an empty mask)";
-        let string = mask.cast::<PyString>();
-        text(
-            place,
-            string.map_err(|_| merge::wrong_type(place, expected, mask))?,
-        )
+        if mask.is_instance_of::<PyString>() {
+            text(place, mask)
+        } else {
+            Err(merge::wrong_type(place, expected, mask))
+        }
     })?;
     let characters = texts.iter().map(|text| text.len()).sum();
-    let little = rle::is_little(shape.0.saturating_mul(shape.1), characters);
-    let threads = border::threads_for(little, threads);
+    let threads = threads_for(threads, shape.0.saturating_mul(shape.1), characters);
     merge::merge(py, shape, threads, |labels| {
         rle::kaggle_to_labels(&texts, labels)
     })
@@ -50,53 +50,40 @@ pub fn kaggle_to_labels<'py>(
 
 #[pyfunction]
 #[pyo3(signature = (labels, *, compressed, threads=None))]
-pub fn labels_to_coco<'py>(
-    py: Python<'py>,
-    labels: &Bound<'py, PyAny>,
+pub fn labels_to_coco(
+    py: Python<'_>,
+    labels: &Bound<'_, PyAny>,
     compressed: bool,
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
-) -> PyResult<Vec<(u32, Bound<'py, PyAny>)>> {
+) -> PyResult<Vec<(u32, Counts)>> {
     let labels = Pixels::new("labels", labels)?;
-    let threads = threads_for(&labels, threads);
-    if compressed {
-        let instances = with_pixels!(&labels, pixels => {
-            border::run(py, threads, pixels.len(), || rle::labels_to_coco_strings(pixels))
-        })?;
-        in_python(py, instances.map_err(mask_error)?)
-    } else {
-        let instances = with_pixels!(&labels, pixels => {
-            border::run(py, threads, pixels.len(), || rle::labels_to_coco(pixels))
-        })?;
-        in_python(py, instances.map_err(mask_error)?)
-    }
+    let encode = |counts| Counts::new(counts, compressed);
+    with_pixels!(&labels, pixels => {
+        let threads = threads_for(threads, pixels.len(), 0);
+        border::run(py, threads, pixels.len(), || rle::labels_to_coco(pixels, encode))
+    })
 }
 
 /// The counts of a mask, or of its transpose with `columns`; 0 is background.
 #[pyfunction]
 #[pyo3(signature = (mask, *, columns, compressed, threads=None))]
-pub fn mask_to_coco<'py>(
-    py: Python<'py>,
-    mask: &Bound<'py, PyAny>,
+pub fn mask_to_coco(
+    py: Python<'_>,
+    mask: &Bound<'_, PyAny>,
     columns: bool,
     compressed: bool,
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let mask: PyReadonlyArray2<'py, u8> = array("mask", "an array (H, W) of uint8", mask)?;
+) -> PyResult<Counts> {
+    let mask: PyReadonlyArray2<'_, u8> = array("mask", "an array (H, W) of uint8", mask)?;
     let pixels = mask.as_array();
-    let threads = border::threads_for(rle::is_little(pixels.len(), 0), threads);
-    let counts = border::run(py, threads, pixels.len(), || {
-        rle::mask_to_coco(if columns {
-            MaskPixels::Columns(pixels)
-        } else {
-            MaskPixels::Rows(pixels)
-        })
-    })?
-    .map_err(mask_error)?;
-    if compressed {
-        rle::coco_string(&counts).into_bound_py_any(py)
+    let pixels = if columns {
+        pixels.reversed_axes()
     } else {
-        counts.into_bound_py_any(py)
-    }
+        pixels
+    };
+    let threads = threads_for(threads, pixels.len(), 0);
+    let counts = border::run(py, threads, pixels.len(), || rle::mask_to_coco(pixels))?;
+    Ok(Counts::new(counts, compressed))
 }
 
 /// Decode a mask to its transpose.
@@ -106,30 +93,13 @@ pub fn coco_to_mask<'py>(
     counts: &Bound<'py, PyAny>,
     shape: (usize, usize),
 ) -> PyResult<Bound<'py, PyArray2<u8>>> {
-    rle::coco_pixels(shape).map_err(mask_error)?;
+    rle::coco_pixels(shape).map_err(raised)?;
     let counts = coco_counts(0, counts)?;
-    let (columns, decoded) = written(py, (shape.1, shape.0), None, |mut columns| {
+    let (columns, ()) = written(py, (shape.1, shape.0), None, |mut columns| {
         let columns = columns.as_slice_mut().expect("it is new");
         rle::coco_to_mask(&counts, columns)
     })?;
-    decoded.map_err(mask_error)?;
     Ok(columns)
-}
-
-/// The threads for the runs of a label image.
-fn threads_for(labels: &Pixels<'_>, threads: Option<usize>) -> Option<usize> {
-    let pixels = with_pixels!(labels, pixels => pixels.len());
-    border::threads_for(rle::is_little(pixels, 0), threads)
-}
-
-fn in_python<'py>(
-    py: Python<'py>,
-    instances: Vec<(u32, impl IntoPyObject<'py>)>,
-) -> PyResult<Vec<(u32, Bound<'py, PyAny>)>> {
-    instances
-        .into_iter()
-        .map(|(label, counts)| Ok((label, counts.into_bound_py_any(py)?)))
-        .collect()
 }
 
 #[pyfunction]
@@ -141,10 +111,10 @@ pub fn coco_to_labels<'py>(
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Merged<'py>> {
     // Checked before the image is allocated, which may fail for a large size.
-    let pixels = rle::coco_pixels(shape).map_err(mask_error)? as usize;
+    let pixels = rle::coco_pixels(shape).map_err(raised)? as usize;
     let counts = merge::read_all(masks, coco_counts)?;
-    let little = rle::is_little(pixels, counts.iter().map(CocoCounts::size).sum());
-    let threads = border::threads_for(little, threads);
+    let size = counts.iter().map(CocoCounts::size).sum();
+    let threads = threads_for(threads, pixels, size);
     merge::merge(py, shape, threads, |labels| {
         rle::coco_to_labels(&counts, labels)
     })
@@ -159,10 +129,7 @@ pub fn rle_areas<'py>(
     coco: bool,
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray1<u64>>> {
-    let masks = encoded_masks(masks, coco)?;
-    let threads = threads_for_masks(&masks, threads);
-    let areas = border::run(py, threads, size(&masks), || rle::areas(&masks, shape))?
-        .map_err(mask_error)?;
+    let areas = measured(masks, coco, threads, |masks| rle::areas(masks, shape))?;
     Ok(areas.into_pyarray(py))
 }
 
@@ -175,15 +142,10 @@ pub fn rle_boxes<'py>(
     coco: bool,
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray2<i64>>> {
-    let masks = encoded_masks(masks, coco)?;
-    let threads = threads_for_masks(&masks, threads);
-    let extents = border::run(py, threads, size(&masks), || rle::extents(&masks, shape))?
-        .map_err(mask_error)?;
-    let boxes: Vec<[i64; 4]> = extents
-        .iter()
-        .map(|extent| extent.bounding_box.map(|side| side as i64))
-        .collect();
-    Ok(Array2::from(boxes).into_pyarray(py))
+    let extents = measured(masks, coco, threads, |masks| rle::extents(masks, shape))?;
+    Ok(columns(py, &extents, |extent| {
+        extent.bounding_box.map(|side| side as i64)
+    }))
 }
 
 #[pyfunction]
@@ -198,13 +160,13 @@ pub fn rle_iou<'py>(
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     let a = encoded_masks(a, coco.0).map_err(|error| of_list(py, "a", error))?;
     let b = encoded_masks(b, coco.1).map_err(|error| of_list(py, "b", error))?;
-    let (iou, outcome) = written(py, (a.len(), b.len()), threads, |iou| {
-        let a = rle::run_masks(&a, shape).map_err(|error| format!("a: {error}"))?;
-        let b = rle::run_masks(&b, shape).map_err(|error| format!("b: {error}"))?;
-        rle::rle_iou(&a, &b, iou);
+    let run_masks = |name: &str, masks: &[Encoded]| {
+        rle::run_masks(masks, shape).map_err(|error| Error::Data(format!("{name}: {error}")))
+    };
+    let (iou, ()) = written(py, (a.len(), b.len()), threads, |iou| {
+        rle::rle_iou(&run_masks("a", &a)?, &run_masks("b", &b)?, iou);
         Ok(())
     })?;
-    outcome.map_err(|error: String| mask_error(error))?;
     Ok(iou)
 }
 
@@ -220,22 +182,49 @@ fn of_list(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
 /// Read masks, all in the form of COCO or each in either form.
 fn encoded_masks(masks: &Bound<'_, PyAny>, coco: bool) -> PyResult<Vec<Encoded>> {
     merge::read_all(masks, |place, mask| {
-        if coco {
-            coco_counts(place, mask).map(EncodedMask::Coco)
+        // In either form, a string is in the form of Kaggle.
+        if !coco && mask.is_instance_of::<PyString>() {
+            text(place, mask).map(EncodedMask::Kaggle)
         } else {
-            encoded_mask(place, mask)
+            coco_counts(place, mask).map(EncodedMask::Coco)
         }
     })
 }
 
-/// The threads for the measurement of masks.
-fn threads_for_masks(masks: &[Encoded], threads: Option<usize>) -> Option<usize> {
-    border::threads_for(rle::is_little(0, size(masks)), threads)
+/// Read masks and let `measure` measure them.
+fn measured<T: Send>(
+    masks: &Bound<'_, PyAny>,
+    coco: bool,
+    threads: Option<usize>,
+    measure: impl FnOnce(&[Encoded]) -> Result<T, Error> + Send,
+) -> PyResult<T> {
+    let py = masks.py();
+    let masks = encoded_masks(masks, coco)?;
+    let size = masks.iter().map(EncodedMask::size).sum();
+    let threads = threads_for(threads, 0, size);
+    border::run(py, threads, size, || measure(&masks))
 }
 
-/// The number of characters or counts of all masks.
-fn size(masks: &[Encoded]) -> usize {
-    masks.iter().map(EncodedMask::size).sum()
+/// The threads for a call: `None` if there is so little work that the caller's own thread does it all.
+fn threads_for(threads: Option<usize>, pixels: usize, characters: usize) -> Option<usize> {
+    threads.filter(|_| !rle::is_little(pixels, characters))
+}
+
+/// Counts for Python: a string or a list.
+#[derive(IntoPyObject)]
+pub enum Counts {
+    Compressed(String),
+    Plain(Vec<u32>),
+}
+
+impl Counts {
+    fn new(counts: Vec<u32>, compressed: bool) -> Self {
+        if compressed {
+            Self::Compressed(rle::coco_string(&counts))
+        } else {
+            Self::Plain(counts)
+        }
+    }
 }
 
 /// A mask in the memory of Python.
@@ -253,14 +242,6 @@ impl AsRef<[u8]> for Text {
             Self::Bytes(bytes) => bytes,
             Self::Characters(text) => text.as_bytes(),
         }
-    }
-}
-
-/// A mask in either form: a string is in the form of Kaggle.
-fn encoded_mask(place: usize, mask: &Bound<'_, PyAny>) -> PyResult<Encoded> {
-    match mask.cast::<PyString>() {
-        Ok(text) => Ok(EncodedMask::Kaggle(self::text(place, text)?)),
-        Err(_) => coco_counts(place, mask).map(EncodedMask::Coco),
     }
 }
 

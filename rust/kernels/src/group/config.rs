@@ -1,6 +1,7 @@
 //! The configuration of grouping, and the margin that follows from it.
 
-use super::{FULL_HEAT, GroupError};
+use super::FULL_HEAT;
+use crate::Error;
 
 /// Rounding slack, in integer steps, of a threshold that stands for an integer: 128.0 / 255.0 means 128.
 const SLACK: f64 = 1e-6;
@@ -36,8 +37,8 @@ impl GroupConfig {
     /// Check every setting against its range.
     ///
     /// # Errors
-    /// [`GroupError::Setting`] for the first setting that is out of its range.
-    pub fn validate(&self) -> Result<(), GroupError> {
+    /// [`Error::Setting`] for the first setting that is out of its range.
+    pub fn validate(&self) -> Result<(), Error> {
         number("foreground_threshold", self.foreground_threshold, 0, 1)?;
         number("centre_threshold", self.centre_threshold, 0, 1)?;
         number("centre_sigma", self.centre_sigma, 0, 16)?;
@@ -94,25 +95,21 @@ pub(super) fn whole(distance: f64) -> usize {
     distance.ceil() as usize
 }
 
-fn number(name: &'static str, got: f64, least: u32, most: u32) -> Result<(), GroupError> {
+fn number(name: &str, got: f64, least: u32, most: u32) -> Result<(), Error> {
     // Written so that NaN is refused too.
     if got >= f64::from(least) && got <= f64::from(most) {
         return Ok(());
     }
-    Err(GroupError::Setting {
-        name,
-        expected: format!("a number from {least} to {most}"),
-        got: got.to_string(),
-    })
+    Err(Error::Setting(format!(
+        "{name}: expected a number from {least} to {most}, got {got}"
+    )))
 }
 
-fn integer(name: &'static str, got: usize, least: usize, most: usize) -> Result<(), GroupError> {
+fn integer(name: &str, got: usize, least: usize, most: usize) -> Result<(), Error> {
     if (least..=most).contains(&got) {
         return Ok(());
     }
-    Err(GroupError::Setting {
-        name,
-        expected: format!("an integer from {least} to {most}"),
-        got: got.to_string(),
-    })
+    Err(Error::Setting(format!(
+        "{name}: expected an integer from {least} to {most}, got {got}"
+    )))
 }

@@ -30,44 +30,13 @@ mod heat;
 mod peaks;
 
 use ndarray::{Array2, ArrayView3};
-use thiserror::Error;
 
+use crate::Error;
 use centre::Centre;
 pub use config::GroupConfig;
 
 /// Heat that stands for a probability of 1: bytes times the square of the smoothing kernel's sum.
 const FULL_HEAT: u32 = 255 << 16;
-
-/// Why maps could not be grouped.
-#[derive(Debug, Error, PartialEq)]
-pub enum GroupError {
-    /// A setting is out of its range.
-    #[error("{name}: expected {expected}, got {got}")]
-    Setting {
-        /// The name of the setting.
-        name: &'static str,
-        /// The range of the setting.
-        expected: String,
-        /// The value given.
-        got: String,
-    },
-    /// The maps do not have four channels.
-    #[error(
-        "maps: expected 4 channels (foreground, centre heat, row offset, column offset), got {channels}"
-    )]
-    Channels {
-        /// The number of channels given.
-        channels: usize,
-    },
-    /// The maps have more pixels than 32 bits can number.
-    #[error("maps: expected at most 2^32 - 1 pixels, got {rows} x {columns}; group it in blocks")]
-    Size {
-        /// The number of rows given.
-        rows: usize,
-        /// The number of columns given.
-        columns: usize,
-    },
-}
 
 /// The nuclei found in maps. Entry `i` of each list belongs to label `i + 1`.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,17 +55,21 @@ pub struct Grouped {
 ///
 /// # Errors
 /// If a setting is out of its range, the maps do not have four channels, or they have too many pixels.
-pub fn group(maps: ArrayView3<'_, u8>, config: &GroupConfig) -> Result<Grouped, GroupError> {
+pub fn group(maps: ArrayView3<'_, u8>, config: &GroupConfig) -> Result<Grouped, Error> {
     config.validate()?;
     let (rows, columns, channels) = maps.dim();
     if channels != 4 {
-        return Err(GroupError::Channels { channels });
+        return Err(Error::Data(format!(
+            "maps: expected 4 channels (foreground, centre heat, row offset, column offset), got {channels}"
+        )));
     }
     if rows
         .checked_mul(columns)
         .is_none_or(|pixels| pixels > u32::MAX as usize)
     {
-        return Err(GroupError::Size { rows, columns });
+        return Err(Error::Data(format!(
+            "maps: expected at most 2^32 - 1 pixels, got {rows} x {columns}; group it in blocks"
+        )));
     }
     if rows == 0 || columns == 0 {
         return Ok(number(Array2::zeros((rows, columns)), Vec::new(), &[]));

@@ -13,12 +13,12 @@ use std::ops::Range;
 
 use ndarray::parallel::prelude::*;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
-use thiserror::Error;
 
+use crate::error::{Error, check_shape};
 use crate::interrupt;
-use crate::runs::{Run, find_runs};
+use crate::runs::{Run, find_runs, row_of};
 
-/// Why rows of the image and of the distances, which are in standard layout, are slices.
+/// Why rows of the distances, which are in standard layout, are slices.
 const ONE_PIECE: &str = "a row lies in one piece";
 
 /// The longest side for which distances along columns are exact in single precision and squares in double precision.
@@ -34,46 +34,27 @@ const NEAR_SQUARED: f32 = (NEAR * NEAR) as f32;
 /// The number of pixels of a row that are compared at once.
 const CHUNK: usize = 32;
 
-/// Why distances cannot be found.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum DistanceError {
-    /// The image is too large for exact distances.
-    #[error("image: expected at most 2^24 pixels a side, got {rows} x {columns}")]
-    Size {
-        /// The number of rows given.
-        rows: usize,
-        /// The number of columns given.
-        columns: usize,
-    },
-    /// The array for distances has another shape than the image.
-    #[error("distances: expected the image's shape {image:?}, got {distances:?}")]
-    Shape {
-        /// Rows and columns of the image.
-        image: (usize, usize),
-        /// Rows and columns of the array for distances.
-        distances: (usize, usize),
-    },
-}
-
 /// Write the distance of each pixel to the nearest pixel of another value: 0 for background, infinity if there is no other.
 ///
 /// # Errors
 ///
-/// [`DistanceError`] where the shapes differ or the image has more than 2^24 rows or columns.
+/// If the shapes differ or the image has more than 2^24 rows or columns.
 pub fn distance<T: Copy + PartialEq + Default + Send + Sync>(
     image: ArrayView2<'_, T>,
     mut distances: ArrayViewMut2<'_, f32>,
-) -> Result<(), DistanceError> {
+) -> Result<(), Error> {
     let (rows, columns) = image.dim();
     if rows.max(columns) > LONGEST {
-        return Err(DistanceError::Size { rows, columns });
+        return Err(Error::Data(format!(
+            "image: expected at most 2^24 pixels a side, got {rows} x {columns}"
+        )));
     }
-    if image.dim() != distances.dim() {
-        return Err(DistanceError::Shape {
-            image: image.dim(),
-            distances: distances.dim(),
-        });
-    }
+    check_shape(
+        "distances",
+        "the image's shape",
+        image.dim(),
+        distances.dim(),
+    )?;
     if image.is_empty() {
         return Ok(());
     }
@@ -88,13 +69,13 @@ pub fn distance<T: Copy + PartialEq + Default + Send + Sync>(
     distances
         .axis_iter_mut(Axis(0))
         .into_par_iter()
-        .zip(image.axis_iter(Axis(0)))
+        .enumerate()
         .for_each_init(
             || Rows::new(columns),
-            |rows, (mut distances, pixels)| {
+            |rows, (row, mut distances)| {
                 interrupt::check();
                 let distances = distances.as_slice_mut().expect(ONE_PIECE);
-                rows.finish(pixels.to_slice().expect(ONE_PIECE), distances);
+                rows.finish(row_of(image.view(), row), distances);
             },
         );
     Ok(())
@@ -112,7 +93,7 @@ fn along_columns<T: Copy + PartialEq + Default + Send + Sync>(
         .for_each_init(Vec::new, |upward, (mut distances, image)| {
             interrupt::check();
             let (rows, columns) = image.dim();
-            let row = |row: usize| image.row(row).to_slice().expect(ONE_PIECE);
+            let row = |row: usize| row_of(image, row);
             upward.resize(rows * columns, 0.0);
             // The borders of the image offer no distance.
             let mut lengths = [f32::INFINITY; BLOCK];

@@ -7,8 +7,8 @@
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis};
-use thiserror::Error;
 
+use crate::Error;
 use crate::interrupt;
 
 /// The number of columns that are processed together, so that a walk down them uses whole cache lines.
@@ -19,22 +19,6 @@ const LONGEST_SIDE: usize = 1 << 30;
 
 /// The mark for a column without a label.
 const NO_ROW: u32 = u32::MAX;
-
-/// Why labels cannot be expanded.
-#[derive(Debug, Error, PartialEq)]
-pub enum ExpandError {
-    /// The distance is negative or not a number.
-    #[error("distance: expected 0 or more pixels, got {0}")]
-    Distance(f64),
-    /// The squares of distances would overflow.
-    #[error("labels: expected at most {LONGEST_SIDE} pixels a side, got {rows} x {columns}")]
-    Size {
-        /// The number of rows given.
-        rows: usize,
-        /// The number of columns given.
-        columns: usize,
-    },
-}
 
 /// A labelled pixel that may be the nearest one to pixels of a row.
 #[derive(Debug, Clone, Copy)]
@@ -72,13 +56,16 @@ pub fn expand_labels(
     labels: ArrayView2<'_, u32>,
     mut expanded: ArrayViewMut2<'_, u32>,
     distance: f64,
-) -> Result<(), ExpandError> {
+) -> Result<(), Error> {
     let (rows, columns) = labels.dim();
     if distance.is_nan() || distance < 0.0 {
-        return Err(ExpandError::Distance(distance));
+        let message = format!("distance: expected 0 or more pixels, got {distance}");
+        return Err(Error::Setting(message));
     }
     if rows.max(columns) > LONGEST_SIDE {
-        return Err(ExpandError::Size { rows, columns });
+        return Err(Error::Data(format!(
+            "labels: expected at most {LONGEST_SIDE} pixels a side, got {rows} x {columns}"
+        )));
     }
     if labels.is_empty() {
         return Ok(());

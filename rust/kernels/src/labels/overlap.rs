@@ -3,9 +3,10 @@
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, Axis};
 
+use crate::Error;
 use crate::interrupt;
 use crate::labels::by_label::ByLabel;
-use crate::runs::for_each_pair_of_runs;
+use crate::runs::{for_each_pair_of_runs, rows_of};
 
 /// The approximate number of pixels that are counted together.
 const PART: usize = 1 << 18;
@@ -46,22 +47,12 @@ pub struct Instances {
     pub areas: Vec<u64>,
 }
 
-/// The images differ in shape.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected two label images of one shape, got {} x {} and {} x {}", .a.0, .a.1, .b.0, .b.1)]
-pub struct ShapeMismatch {
-    /// Rows and columns of the first.
-    pub a: (usize, usize),
-    /// Rows and columns of the second.
-    pub b: (usize, usize),
-}
-
 /// Find the instances of two label images, and the number of shared pixels of each pair that overlaps.
 ///
 /// # Errors
 ///
-/// [`ShapeMismatch`] where the shapes differ.
-pub fn overlaps(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Result<Overlaps, ShapeMismatch> {
+/// If the shapes differ.
+pub fn overlaps(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Result<Overlaps, Error> {
     let cells = contingency(a, b)?;
     let (a, places_a) = instances(&cells, a.len(), |cell| cell.a);
     let (b, places_b) = instances(&cells, b.len(), |cell| cell.b);
@@ -82,16 +73,13 @@ pub fn overlaps(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Result<Overla
 ///
 /// # Errors
 ///
-/// [`ShapeMismatch`] where the shapes differ.
-pub fn contingency(
-    a: ArrayView2<'_, u32>,
-    b: ArrayView2<'_, u32>,
-) -> Result<Vec<Cell>, ShapeMismatch> {
+/// If the shapes differ.
+pub fn contingency(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Result<Vec<Cell>, Error> {
     if a.dim() != b.dim() {
-        return Err(ShapeMismatch {
-            a: a.dim(),
-            b: b.dim(),
-        });
+        let ((rows, columns), (other_rows, other_columns)) = (a.dim(), b.dim());
+        return Err(Error::Data(format!(
+            "expected two label images of one shape, got {rows} x {columns} and {other_rows} x {other_columns}"
+        )));
     }
     if a.is_empty() {
         return Ok(Vec::new());
@@ -116,10 +104,8 @@ fn pair(cell: &Cell) -> u64 {
 
 fn count(a: ArrayView2<'_, u32>, b: ArrayView2<'_, u32>) -> Vec<Cell> {
     let mut counter = Counter::new();
-    for (a, b) in a.rows().into_iter().zip(b.rows()) {
+    for (a, b) in rows_of(a).zip(rows_of(b)) {
         interrupt::check();
-        let row = "a row lies in one piece";
-        let (a, b) = (a.to_slice().expect(row), b.to_slice().expect(row));
         for_each_pair_of_runs(a, b, |a, b, pixels| {
             let pixels = pixels as u64;
             counter.add(Cell { a, b, pixels });

@@ -7,30 +7,9 @@
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
-use thiserror::Error;
 
+use crate::error::{Error, check_shape};
 use crate::interrupt;
-
-/// Why labels cannot be resampled.
-#[derive(Debug, Error, PartialEq)]
-pub enum ResampleError {
-    /// The two images have different shapes.
-    #[error("foreground: expected the shape of labels, {labels:?}, got {foreground:?}")]
-    Shape {
-        /// The shape of the labels.
-        labels: (usize, usize),
-        /// The shape of the foreground.
-        foreground: (usize, usize),
-    },
-    /// A point lies outside of the image.
-    #[error("points: expected pixels below {size}, got {pixel}")]
-    Outside {
-        /// The number of pixels along the axis.
-        size: usize,
-        /// The pixel of the point.
-        pixel: usize,
-    },
-}
 
 /// A point along one axis, between two pixels that may be the same one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,7 +29,7 @@ pub struct Point {
 ///
 /// # Errors
 ///
-/// [`ResampleError`] if the shapes differ or a point lies outside of the image.
+/// If the shapes differ or a point lies outside of the image.
 pub fn resample_labels(
     labels: ArrayView2<'_, u32>,
     foreground: ArrayView2<'_, u8>,
@@ -58,13 +37,13 @@ pub fn resample_labels(
     rows: &[Point],
     columns: &[Point],
     mut resampled: ArrayViewMut2<'_, u32>,
-) -> Result<(), ResampleError> {
-    if labels.dim() != foreground.dim() {
-        return Err(ResampleError::Shape {
-            labels: labels.dim(),
-            foreground: foreground.dim(),
-        });
-    }
+) -> Result<(), Error> {
+    check_shape(
+        "foreground",
+        "the shape of labels,",
+        labels.dim(),
+        foreground.dim(),
+    )?;
     let level = 255.0 * threshold;
     check_points(rows, labels.nrows())?;
     check_points(columns, labels.ncols())?;
@@ -93,13 +72,15 @@ pub fn resample_labels(
     Ok(())
 }
 
-fn check_points(points: &[Point], size: usize) -> Result<(), ResampleError> {
+fn check_points(points: &[Point], size: usize) -> Result<(), Error> {
     let last = points
         .iter()
         .map(|point| point.before.max(point.after))
         .max();
     match last {
-        Some(pixel) if pixel >= size => Err(ResampleError::Outside { size, pixel }),
+        Some(pixel) if pixel >= size => Err(Error::Data(format!(
+            "points: expected pixels below {size}, got {pixel}"
+        ))),
         _ => Ok(()),
     }
 }
@@ -196,7 +177,8 @@ mod tests {
             &[point],
             large.view_mut(),
         );
-        assert_eq!(outcome, Err(ResampleError::Outside { size: 1, pixel: 1 }));
+        let message = "points: expected pixels below 1, got 1";
+        assert_eq!(outcome, Err(Error::Data(message.into())));
     }
 
     proptest! {

@@ -2,28 +2,12 @@
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
-use thiserror::Error;
 
+use crate::error::{Error, check_shape};
 use crate::interrupt;
 
 /// The largest radius of the window, in pixels.
 pub const MAX_RADIUS: usize = 64;
-
-/// Why labels cannot be smoothed.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum SmoothError {
-    /// The window is too large.
-    #[error("radius: expected 0 to {MAX_RADIUS} pixels, got {0}")]
-    Radius(usize),
-    /// The result has another shape than the labels.
-    #[error("smoothed: expected the shape of the labels {labels:?}, got {smoothed:?}")]
-    Shape {
-        /// Rows and columns of the labels.
-        labels: (usize, usize),
-        /// Rows and columns of the result.
-        smoothed: (usize, usize),
-    },
-}
 
 /// Write to each pixel the most frequent label, background included, among the pixels of the image at most `radius` rows and
 /// columns away. Of equally frequent labels, the pixel keeps its own if that is one of them, else it gets the smallest.
@@ -33,21 +17,22 @@ pub enum SmoothError {
 ///
 /// # Errors
 ///
-/// [`SmoothError`] where the radius is beyond [`MAX_RADIUS`] or the shapes differ.
+/// If the radius is beyond [`MAX_RADIUS`] or the shapes differ.
 pub fn smooth_labels(
     labels: ArrayView2<'_, u32>,
     mut smoothed: ArrayViewMut2<'_, u32>,
     radius: usize,
-) -> Result<(), SmoothError> {
+) -> Result<(), Error> {
     if radius > MAX_RADIUS {
-        return Err(SmoothError::Radius(radius));
+        let message = format!("radius: expected 0 to {MAX_RADIUS} pixels, got {radius}");
+        return Err(Error::Setting(message));
     }
-    if labels.dim() != smoothed.dim() {
-        return Err(SmoothError::Shape {
-            labels: labels.dim(),
-            smoothed: smoothed.dim(),
-        });
-    }
+    check_shape(
+        "smoothed",
+        "the shape of the labels",
+        labels.dim(),
+        smoothed.dim(),
+    )?;
     if labels.is_empty() {
         return Ok(());
     }

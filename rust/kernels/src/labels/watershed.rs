@@ -9,47 +9,14 @@
 use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
-use thiserror::Error;
 
+use crate::error::{Error, check_shape};
 use crate::interrupt;
 use crate::labels::components::Connectivity;
-use crate::runs::{Run, find_runs};
+use crate::runs::{Run, find_runs, rows_of};
 
 /// The label of pixels outside of the mask or the image. Pixels with a label are never flooded.
 const CLOSED: u32 = 1;
-
-/// Why an image cannot be flooded.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum WatershedError {
-    /// An array differs in shape from the image to flood.
-    #[error("{name}: expected the image's shape {expected:?}, got {came:?}")]
-    Shape {
-        /// The name of the array.
-        name: &'static str,
-        /// Rows and columns of the image to flood.
-        expected: (usize, usize),
-        /// Rows and columns of the array.
-        came: (usize, usize),
-    },
-    /// The image has more pixels than 32 bits can number.
-    #[error(
-        "image: expected less than 2^32 pixels with a frame of one pixel, got {rows} x {columns}"
-    )]
-    Size {
-        /// The number of rows given.
-        rows: usize,
-        /// The number of columns given.
-        columns: usize,
-    },
-    /// A pixel is not a number, so it has no level.
-    #[error("image: expected numbers, got not-a-number at row {row}, column {column}")]
-    NotANumber {
-        /// The row of the pixel.
-        row: usize,
-        /// The column of the pixel.
-        column: usize,
-    },
-}
 
 /// A type of pixels, which are ordered as unsigned integers are.
 pub trait Level: Copy {
@@ -155,27 +122,21 @@ impl Level for f64 {
 ///
 /// # Errors
 ///
-/// [`WatershedError`] where shapes differ, the image is too large or a pixel in the mask is not a number.
+/// If shapes differ, the image is too large or a pixel in the mask is not a number.
 pub fn watershed<L: Level>(
     image: ArrayView2<'_, L>,
     markers: ArrayView2<'_, u32>,
     mask: Option<ArrayView2<'_, bool>>,
     connectivity: Connectivity,
     labels: ArrayViewMut2<'_, u32>,
-) -> Result<(), WatershedError> {
+) -> Result<(), Error> {
     let others = [
         ("markers", markers.dim()),
         ("mask", mask.map_or(image.dim(), |mask| mask.dim())),
         ("labels", labels.dim()),
     ];
-    for (name, came) in others {
-        if came != image.dim() {
-            return Err(WatershedError::Shape {
-                name,
-                expected: image.dim(),
-                came,
-            });
-        }
+    for (name, shape) in others {
+        check_shape(name, "the image's shape", image.dim(), shape)?;
     }
     let mut basin = Basin::new(image, markers, mask, connectivity)?;
     basin.flood(L::BUCKETS);
@@ -210,12 +171,14 @@ impl<K: Key> Basin<K> {
         markers: ArrayView2<'_, u32>,
         mask: Option<ArrayView2<'_, bool>>,
         connectivity: Connectivity,
-    ) -> Result<Self, WatershedError> {
+    ) -> Result<Self, Error> {
         let (rows, columns) = image.dim();
         let width = columns.saturating_add(2);
         let size = rows.saturating_add(2).saturating_mul(width);
         if u32::try_from(size).is_err() {
-            return Err(WatershedError::Size { rows, columns });
+            return Err(Error::Data(format!(
+                "image: expected less than 2^32 pixels with a frame of one pixel, got {rows} x {columns}"
+            )));
         }
         let closed = Cell {
             key: K::default(),
@@ -232,8 +195,11 @@ impl<K: Key> Basin<K> {
                 .into_iter()
                 .zip(markers.row(*row).slice_axis_move(Axis(0), part));
             for (column, (level, &label)) in run.clone().zip(pixels) {
-                let key = level.key();
-                let key = key.ok_or(WatershedError::NotANumber { row: *row, column })?;
+                let key = level.key().ok_or_else(|| {
+                    Error::Data(format!(
+                        "image: expected numbers, got not-a-number at row {row}, column {column}"
+                    ))
+                })?;
                 cells[start + column] = Cell { key, label };
                 if label != 0 {
                     marked.push((start + column) as u32);
@@ -353,12 +319,9 @@ fn open_runs(
     let mask = mask.as_standard_layout();
     let mut open = Vec::new();
     let mut runs = Vec::new();
-    for (row, pixels) in mask.rows().into_iter().enumerate() {
+    for (row, pixels) in rows_of(mask.view()).enumerate() {
         runs.clear();
-        find_runs(
-            pixels.to_slice().expect("a row lies in one piece"),
-            &mut runs,
-        );
+        find_runs(pixels, &mut runs);
         open.extend(runs.iter().map(|run: &Run<bool>| (row, run.columns())));
     }
     open

@@ -7,7 +7,8 @@
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::instances::{Instances, Label};
-use super::{Fault, RleError, Span, paint, parse_all};
+use super::{Fault, Span, paint, parse_all};
+use crate::Error;
 use crate::merge::Merge;
 
 /// The most groups of 5 bits of a difference of two 32-bit counts.
@@ -54,40 +55,29 @@ impl<Text: AsRef<[u8]>> CocoCounts<Text> {
     }
 }
 
-/// Encode every instance of a label image, labels ascending, as plain counts.
+/// Encode every instance of a label image, labels ascending. `encode` gets its counts, which [`coco_string`] compresses.
 ///
 /// # Errors
 ///
-/// [`RleError::ImageTooLarge`] where the image has 2^32 pixels or more.
-pub fn labels_to_coco<T: Label>(
+/// If the image has 2^32 pixels or more.
+pub fn labels_to_coco<T: Label, Encoded: Send>(
     labels: ArrayView2<'_, T>,
-) -> Result<Vec<(u32, Vec<u32>)>, RleError> {
+    encode: impl Fn(Vec<u32>) -> Encoded + Sync,
+) -> Result<Vec<(u32, Encoded)>, Error> {
     let pixels = coco_pixels(labels.dim())?;
-    Ok(Instances::new(labels).encoded(|runs| counts(runs, pixels)))
-}
-
-/// Encode every instance of a label image, labels ascending, as compressed counts.
-///
-/// # Errors
-///
-/// [`RleError::ImageTooLarge`] where the image has 2^32 pixels or more.
-pub fn labels_to_coco_strings<T: Label>(
-    labels: ArrayView2<'_, T>,
-) -> Result<Vec<(u32, String)>, RleError> {
-    let pixels = coco_pixels(labels.dim())?;
-    Ok(Instances::new(labels).encoded(|runs| coco_string(&counts(runs, pixels))))
+    Ok(Instances::new(labels).encoded(|runs| encode(counts(runs, pixels))))
 }
 
 /// Decode masks on an all-background image; mask `i` gets label `i + 1`.
 ///
 /// # Errors
 ///
-/// [`RleError::ImageTooLarge`] where the image has 2^32 pixels or more; else the first fault of the first
+/// If the image has 2^32 pixels or more; else the first fault of the first
 /// faulty mask, by the place of the mask in the list.
 pub fn coco_to_labels<Text: AsRef<[u8]> + Sync>(
     masks: &[CocoCounts<Text>],
     labels: ArrayViewMut2<'_, u32>,
-) -> Result<Merge, RleError> {
+) -> Result<Merge, Error> {
     let pixels = u64::from(coco_pixels(labels.dim())?);
     let runs = parse_all(masks, CocoCounts::size, |counts| counts.runs(pixels))?;
     Ok(paint(&runs, labels))
@@ -117,12 +107,16 @@ pub fn coco_string(counts: &[u32]) -> String {
 ///
 /// # Errors
 ///
-/// [`RleError::ImageTooLarge`] where it does not fit.
-pub fn coco_pixels((height, width): (usize, usize)) -> Result<u32, RleError> {
+/// If it does not fit.
+pub fn coco_pixels((height, width): (usize, usize)) -> Result<u32, Error> {
     height
         .checked_mul(width)
         .and_then(|pixels| u32::try_from(pixels).ok())
-        .ok_or(RleError::ImageTooLarge { height, width })
+        .ok_or_else(|| {
+            Error::Data(format!(
+                "COCO counts have 32 bits, which {height} x {width} pixels exceed; use Kaggle's encoding, or cut the image"
+            ))
+        })
 }
 
 fn counts(runs: impl Iterator<Item = Span>, pixels: u32) -> Vec<u32> {
@@ -189,11 +183,9 @@ fn for_each_run(
         let value = value?;
         let length = u64::from(value);
         if length > pixels - start {
-            return Err(Fault::CountPastEnd {
-                count,
-                value,
-                pixels,
-            });
+            return Err(format!(
+                "count {count} is {value} and runs past the last pixel of the image, {pixels}"
+            ));
         }
         if count % 2 == 1 && length > 0 {
             run(Span { start, length });
@@ -202,19 +194,21 @@ fn for_each_run(
         count += 1;
     }
     if start < pixels {
-        return Err(Fault::SumTooSmall {
-            counts: count,
-            sum: start,
-            pixels,
-        });
+        return Err(format!(
+            "after count {count}: the {count} counts sum to {start}, but the image has {pixels} pixels"
+        ));
     }
     Ok(())
 }
 
 fn checked(values: &[i64]) -> impl Iterator<Item = Result<u32, Fault>> {
-    let narrow =
-        |(count, &value)| u32::try_from(value).map_err(|_| Fault::CountOutOfRange { count, value });
-    values.iter().enumerate().map(narrow)
+    let counts = values.iter().enumerate();
+    counts.map(|(count, &value)| narrow(count, value))
+}
+
+/// The value of a count in 32 bits.
+fn narrow(count: usize, value: i64) -> Result<u32, Fault> {
+    u32::try_from(value).map_err(|_| format!("count {count} is {value}, expected 0 to 4294967295"))
 }
 
 /// The counts of a compressed string, up to its first fault.
@@ -242,13 +236,19 @@ impl<'a> Characters<'a> {
         loop {
             let character = self.character;
             let Some(&byte) = self.text.get(character) else {
-                return Err(Fault::Truncated { character, count });
+                return Err(format!(
+                    "character {character}: the string ends inside count {count}"
+                ));
             };
             if !(48..112).contains(&byte) {
-                return Err(Fault::BadCharacter { character, byte });
+                return Err(format!(
+                    "character {character}: byte {byte:#04x} is not one of the 64 characters '0' to 'o' of compressed counts"
+                ));
             }
             if groups == MAX_GROUPS {
-                return Err(Fault::CompressedOverflow { character, count });
+                return Err(format!(
+                    "character {character}: count {count} does not fit in 32 bits"
+                ));
             }
             self.character += 1;
             let group = i64::from(byte - 48);
@@ -265,7 +265,7 @@ impl<'a> Characters<'a> {
         if count > 2 {
             value += i64::from(self.before[0]);
         }
-        let number = u32::try_from(value).map_err(|_| Fault::CountOutOfRange { count, value })?;
+        let number = narrow(count, value)?;
         self.before = [self.before[1], number];
         self.count += 1;
         Ok(number)

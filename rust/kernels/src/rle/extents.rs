@@ -3,7 +3,8 @@
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayViewMut2, Axis};
 
-use super::{CocoCounts, Fault, RleError, Span, coco_pixels, kaggle, parse_all};
+use super::{CocoCounts, Fault, Span, coco_pixels, kaggle, parse_all};
+use crate::Error;
 
 /// The number of masks whose overlaps are worth another thread.
 const MASKS: usize = 64;
@@ -133,12 +134,12 @@ impl RunMask {
 ///
 /// # Errors
 ///
-/// [`RleError::ImageTooLarge`] where a mask is of COCO's form and the image has 2^32 pixels or more; else the first
+/// If a mask is of COCO's form and the image has 2^32 pixels or more; else the first
 /// fault of the first faulty mask, by the place of the mask in the list.
 pub fn extents<Pairs: AsRef<str> + Sync, Text: AsRef<[u8]> + Sync>(
     masks: &[EncodedMask<Pairs, Text>],
     shape: (usize, usize),
-) -> Result<Vec<Extent>, RleError> {
+) -> Result<Vec<Extent>, Error> {
     let (pixels, height) = pixels_and_height(masks, shape)?;
     parse_all(masks, EncodedMask::size, |mask| {
         let mut measuring = Measuring::new(height);
@@ -155,7 +156,7 @@ pub fn extents<Pairs: AsRef<str> + Sync, Text: AsRef<[u8]> + Sync>(
 pub fn areas<Pairs: AsRef<str> + Sync, Text: AsRef<[u8]> + Sync>(
     masks: &[EncodedMask<Pairs, Text>],
     shape: (usize, usize),
-) -> Result<Vec<u64>, RleError> {
+) -> Result<Vec<u64>, Error> {
     let (pixels, _) = pixels_and_height(masks, shape)?;
     parse_all(masks, EncodedMask::size, |mask| {
         let mut area = 0;
@@ -172,7 +173,7 @@ pub fn areas<Pairs: AsRef<str> + Sync, Text: AsRef<[u8]> + Sync>(
 pub fn run_masks<Pairs: AsRef<str> + Sync, Text: AsRef<[u8]> + Sync>(
     masks: &[EncodedMask<Pairs, Text>],
     shape: (usize, usize),
-) -> Result<Vec<RunMask>, RleError> {
+) -> Result<Vec<RunMask>, Error> {
     let (pixels, height) = pixels_and_height(masks, shape)?;
     parse_all(masks, EncodedMask::size, |mask| {
         let (mut measuring, mut runs) = (Measuring::new(height), Vec::new());
@@ -189,7 +190,7 @@ pub fn run_masks<Pairs: AsRef<str> + Sync, Text: AsRef<[u8]> + Sync>(
 fn pixels_and_height<Pairs, Text>(
     masks: &[EncodedMask<Pairs, Text>],
     shape: (usize, usize),
-) -> Result<(u64, u64), RleError> {
+) -> Result<(u64, u64), Error> {
     if masks
         .iter()
         .any(|mask| matches!(mask, EncodedMask::Coco(_)))

@@ -8,7 +8,7 @@ use ndarray::{ArrayView2, Axis};
 use super::{LITTLE, Span, share};
 use crate::interrupt;
 use crate::labels::by_label::ByLabel;
-use crate::runs::for_each_difference;
+use crate::runs::{for_each_difference, rows_of};
 
 /// A label of any width. The narrower the type, the more pixels are compared at once.
 pub trait Label: Copy + PartialEq + Into<u32> + Send + Sync {}
@@ -94,7 +94,7 @@ impl Instances {
     /// Encode the runs of each instance, ascending and as long as possible.
     pub(super) fn encoded<Encoded: Send>(
         &self,
-        encode: impl Fn(Joined<'_>) -> Encoded + Send + Sync,
+        encode: impl Fn(Joined<'_>) -> Encoded + Sync,
     ) -> Vec<(u32, Encoded)> {
         self.labels
             .par_iter()
@@ -146,12 +146,8 @@ fn runs_by_column<T: Label>(
             columns[column].push((label, run));
         }
     };
-    let rows = strip
-        .rows()
-        .into_iter()
-        .map(|row| row.to_slice().expect("a row lies in one piece"));
     let mut above: &[T] = &[];
-    for (row, here) in rows.enumerate() {
+    for (row, here) in rows_of(strip).enumerate() {
         interrupt::check();
         for_each_difference(above, here, |column| {
             close(column, above[column].into(), row)

@@ -5,7 +5,8 @@ use std::num::IntErrorKind;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::instances::{Instances, Joined, Label};
-use super::{Fault, RleError, Span, paint, parse_all};
+use super::{Fault, Span, paint, parse_all};
+use crate::Error;
 use crate::merge::Merge;
 
 /// Encode every instance of a label image, labels ascending.
@@ -21,7 +22,7 @@ pub fn labels_to_kaggle<T: Label>(labels: ArrayView2<'_, T>) -> Vec<(u32, String
 pub fn kaggle_to_labels<Text: AsRef<str> + Sync>(
     masks: &[Text],
     labels: ArrayViewMut2<'_, u32>,
-) -> Result<Merge, RleError> {
+) -> Result<Merge, Error> {
     let pixels = labels.len() as u64;
     let length = |text: &Text| text.as_ref().len();
     let runs = parse_all(masks, length, |text| parse(text.as_ref(), pixels))?;
@@ -57,102 +58,59 @@ fn write_number(text: &mut Vec<u8>, mut number: u64) {
 }
 
 pub(super) fn parse(text: &str, pixels: u64) -> Result<Vec<Span>, Fault> {
-    let runs = match parse_sound(text.as_bytes(), pixels) {
-        Some(runs) => runs,
-        None => parse_carefully(text, pixels)?,
-    };
+    let mut runs = Vec::with_capacity(text.len() / 8);
+    let mut rest = text.trim_ascii_start();
+    while !rest.is_empty() {
+        let pair = runs.len();
+        let start = next_number(text, &mut rest, pair, "start")?;
+        if rest.is_empty() {
+            return Err(format!(
+                "pair {pair}: start {start} has no length (the string holds an odd count of numbers)"
+            ));
+        }
+        let length = next_number(text, &mut rest, pair, "length")?;
+        // No sum overflows here, as start is at least 1.
+        if start > pixels || length > pixels - (start - 1) {
+            return Err(format!(
+                "pair {pair}: start {start} and length {length} run past the last pixel of the image, {pixels}"
+            ));
+        }
+        let start = start - 1;
+        runs.push(Span { start, length });
+    }
     check_disjoint(&runs)?;
     Ok(runs)
 }
 
-/// The runs of a string without faults; `None` if it may have one. It is faster without error messages.
-fn parse_sound(text: &[u8], pixels: u64) -> Option<Vec<Span>> {
-    let mut runs = Vec::with_capacity(text.len() / 8);
-    let mut rest = text.trim_ascii_start();
-    while !rest.is_empty() {
-        let start = next_number(&mut rest)?;
-        let length = next_number(&mut rest)?;
-        if start == 0 || length == 0 || start > pixels || length > pixels - (start - 1) {
-            return None;
-        }
-        let start = start - 1;
-        runs.push(Span { start, length });
-    }
-    Some(runs)
-}
-
-/// Take a number that is too short to overflow, and the blanks after it.
-fn next_number(text: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    let mut digits = 0;
-    while let Some(digit) = text.get(digits).map(|byte| byte.wrapping_sub(b'0'))
-        && digit < 10
-    {
-        number = 10 * number + u64::from(digit);
-        digits += 1;
-        if digits > 18 {
-            return None;
-        }
-    }
-    let rest = &text[digits..];
-    let blanks = rest.iter().take_while(|byte| byte.is_ascii_whitespace());
-    let blanks = blanks.count();
-    if digits == 0 || (blanks == 0 && !rest.is_empty()) {
-        return None;
-    }
-    *text = &rest[blanks..];
-    Some(number)
-}
-
-fn parse_carefully(text: &str, pixels: u64) -> Result<Vec<Span>, Fault> {
-    let mut runs = Vec::new();
-    let mut numbers = text.split_ascii_whitespace();
-    while let Some(start) = numbers.next() {
-        let pair = runs.len();
-        let start = number(text, start, pair, "start")?;
-        let Some(length) = numbers.next() else {
-            return Err(Fault::NoLength { pair, start });
-        };
-        let length = number(text, length, pair, "length")?;
-        // No sum overflows here, as start is at least 1.
-        if start > pixels || length > pixels - (start - 1) {
-            return Err(Fault::OutOfRange {
-                pair,
-                start,
-                length,
-                pixels,
-            });
-        }
-        let start = start - 1;
-        runs.push(Span { start, length });
-    }
-    Ok(runs)
-}
-
-/// The positive number in `word`, which is a part of `text`.
-fn number(text: &str, word: &str, pair: usize, part: &'static str) -> Result<u64, Fault> {
-    let fault = |problem| {
-        let byte = word.as_ptr() as usize - text.as_ptr() as usize;
-        Err(Fault::BadNumber {
-            pair,
-            character: text[..byte].chars().count(),
-            part,
-            text: word.chars().take(40).collect(),
-            problem,
-        })
-    };
-    let digits = word.strip_prefix('-').unwrap_or(word);
+/// Take a positive number and the blanks after it from `rest`, the end of `text`.
+fn next_number(text: &str, rest: &mut &str, pair: usize, part: &str) -> Result<u64, Fault> {
+    let end = rest.bytes().position(|byte| byte.is_ascii_whitespace());
+    let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
+    let parsed = word.parse::<u64>();
     // `parse` alone would accept a plus sign.
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return fault("is not a whole number");
+    if let Ok(value) = parsed
+        && value > 0
+        && !word.starts_with('+')
+    {
+        *rest = after.trim_ascii_start();
+        return Ok(value);
     }
-    match word.parse::<u64>() {
-        Ok(value) if value > 0 => Ok(value),
-        Err(error) if *error.kind() == IntErrorKind::PosOverflow => {
-            fault("does not fit in 64 bits")
-        }
-        _ => fault("is not 1 or more"),
-    }
+    let problem = match parsed {
+        _ if !is_whole(word) => "is not a whole number",
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => "does not fit in 64 bits",
+        _ => "is not 1 or more",
+    };
+    let character = text[..text.len() - rest.len()].chars().count();
+    let shown: String = word.chars().take(40).collect();
+    Err(format!(
+        "pair {pair}, character {character}: the {part} {shown:?} {problem}"
+    ))
+}
+
+/// Whether a word is a number without a plus sign.
+fn is_whole(word: &str) -> bool {
+    let digits = word.strip_prefix('-').unwrap_or(word);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Runs may come in any order, but no two may share a pixel.
@@ -165,11 +123,12 @@ fn check_disjoint(runs: &[Span]) -> Result<(), Fault> {
     for pairs in order.windows(2) {
         let (left, right) = (pairs[0], pairs[1]);
         if runs[left].end() > runs[right].start {
-            return Err(Fault::Overlap {
-                pair: left.max(right),
-                other: left.min(right),
-                pixel: runs[right].start + 1,
-            });
+            return Err(format!(
+                "pair {} overlaps pair {}: both claim pixel {} (column-major, from 1)",
+                left.max(right),
+                left.min(right),
+                runs[right].start + 1
+            ));
         }
     }
     Ok(())

@@ -4,9 +4,10 @@ use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, Axis};
 use rayon::slice::ParallelSlice;
 
-use super::{CocoCounts, LITTLE, RleError, coco_pixels, share};
+use super::{CocoCounts, LITTLE, coco_pixels, faulty, share};
+use crate::Error;
 use crate::interrupt;
-use crate::runs::for_each_difference;
+use crate::runs::{for_each_difference, row_of, rows_of};
 
 /// The number of pixels of a run that are written at once.
 const AT_ONCE: usize = 32;
@@ -26,15 +27,6 @@ static SHORT: [[u8; AT_ONCE]; AT_ONCE + 1] = {
     short
 };
 
-/// The pixels of a mask, 0 for background, in their memory order.
-#[derive(Debug, Clone, Copy)]
-pub enum MaskPixels<'a> {
-    /// Row after row.
-    Rows(ArrayView2<'a, u8>),
-    /// Column after column: the mask's transpose, row after row.
-    Columns(ArrayView2<'a, u8>),
-}
-
 /// Write 1 to the pixels of a mask. The image lies column after column and must be all 0.
 ///
 /// # Errors
@@ -43,7 +35,7 @@ pub enum MaskPixels<'a> {
 pub fn coco_to_mask<Text: AsRef<[u8]>>(
     counts: &CocoCounts<Text>,
     columns: &mut [u8],
-) -> Result<(), RleError> {
+) -> Result<(), Error> {
     counts
         .for_each_run(columns.len() as u64, |run| {
             interrupt::check();
@@ -55,25 +47,22 @@ pub fn coco_to_mask<Text: AsRef<[u8]>>(
                 _ => behind[..length].fill(1),
             }
         })
-        .map_err(|fault| RleError::Mask { mask: 0, fault })
+        .map_err(|fault| faulty(0, fault))
 }
 
-/// Encode a mask as plain counts.
+/// Encode a mask, 0 for background, as plain counts. It is fastest if the mask lies in memory column after column.
 ///
 /// # Errors
 ///
-/// [`RleError::ImageTooLarge`] where the image has 2^32 pixels or more.
-pub fn mask_to_coco(mask: MaskPixels<'_>) -> Result<Vec<u32>, RleError> {
-    let (shape, changes) = match mask {
-        MaskPixels::Rows(rows) => (rows.dim(), changes_of_rows as fn(_) -> _),
-        MaskPixels::Columns(columns) => (columns.t().dim(), changes_of_columns as fn(_) -> _),
-    };
-    let pixels = coco_pixels(shape)?;
-    let (MaskPixels::Rows(view) | MaskPixels::Columns(view)) = mask;
-    let found: Vec<Vec<u32>> = if pixels == 0 {
+/// If the image has 2^32 pixels or more.
+pub fn mask_to_coco(mask: ArrayView2<'_, u8>) -> Result<Vec<u32>, Error> {
+    let pixels = coco_pixels(mask.dim())?;
+    let found = if mask.is_empty() {
         Vec::new()
+    } else if let Some(columns) = mask.t().to_slice() {
+        changes_of_columns(columns)
     } else {
-        changes(view)
+        changes_of_rows(mask)
     };
     let mut counts = Vec::with_capacity(found.iter().map(Vec::len).sum::<usize>() + 1);
     let mut last = 0;
@@ -89,9 +78,7 @@ pub fn mask_to_coco(mask: MaskPixels<'_>) -> Result<Vec<u32>, RleError> {
 }
 
 /// The column-major indices at which the mask begins or ends, in consecutive pieces.
-fn changes_of_columns(columns: ArrayView2<'_, u8>) -> Vec<Vec<u32>> {
-    let pixels = columns.as_standard_layout();
-    let pixels = pixels.as_slice().expect("it lies in one piece");
+fn changes_of_columns(pixels: &[u8]) -> Vec<Vec<u32>> {
     let share = share(pixels.len(), pixels.len()).min(LITTLE);
     pixels
         .par_chunks(share)
@@ -142,18 +129,16 @@ fn changes_of_strip(
     foot: impl Fn(usize) -> u8,
 ) -> Vec<u32> {
     let (height, width) = strip.dim();
-    let row = |row: usize| strip.row(row).to_slice().expect("a row lies in one piece");
     let mut columns: Vec<u32> = Vec::new();
     let mut ends = Vec::with_capacity(height);
-    let top = row(0);
-    for (column, &pixel) in top.iter().enumerate() {
+    let mut above = row_of(strip, 0);
+    for (column, &pixel) in above.iter().enumerate() {
         if (pixel == 0) != (foot(column) == 0) {
             columns.push(column as u32);
         }
     }
     ends.push(columns.len());
-    let mut above = top;
-    for here in (1..height).map(row) {
+    for here in rows_of(strip).skip(1) {
         interrupt::check();
         for_each_difference(above, here, |column| {
             if (above[column] == 0) != (here[column] == 0) {

@@ -12,16 +12,15 @@ mod mask;
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayViewMut2, Axis, Slice};
 
+use crate::Error;
 use crate::interrupt;
 use crate::merge::{Losses, Merge, label_of};
 use crate::runs::BLOCK;
-pub use coco::{
-    CocoCounts, coco_pixels, coco_string, coco_to_labels, labels_to_coco, labels_to_coco_strings,
-};
+pub use coco::{CocoCounts, coco_pixels, coco_string, coco_to_labels, labels_to_coco};
 pub use extents::{EncodedMask, Extent, RunMask, areas, extents, rle_iou, run_masks};
 pub use instances::Label;
 pub use kaggle::{kaggle_to_labels, labels_to_kaggle};
-pub use mask::{MaskPixels, coco_to_mask, mask_to_coco};
+pub use mask::{coco_to_mask, mask_to_coco};
 
 /// One thread paints a multiple of this many columns: 256 bytes of each row, so that threads share few cache lines.
 const STRIP: usize = 64;
@@ -50,134 +49,12 @@ impl Span {
     }
 }
 
-/// Why masks cannot be decoded, or an image cannot be encoded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RleError {
-    /// One mask of the list is faulty.
-    #[error("mask {mask}, {fault}")]
-    Mask {
-        /// Its place in the list, from 0.
-        mask: usize,
-        /// The fault and its place.
-        fault: Fault,
-    },
-    /// The pixels of the image cannot be counted in 32 bits.
-    #[error(
-        "COCO counts have 32 bits, which {height} x {width} pixels exceed; use Kaggle's encoding, or cut the image"
-    )]
-    ImageTooLarge {
-        /// The number of rows.
-        height: usize,
-        /// The number of columns.
-        width: usize,
-    },
-}
+/// The fault of one encoded mask, and its place. Pairs, counts and characters are counted from 0.
+type Fault = String;
 
-/// The fault of one encoded mask. Pairs, counts and characters are counted from 0.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// A start or a length is not a number, not positive, or exceeds 64 bits.
-    #[error("pair {pair}, character {character}: the {part} {text:?} {problem}")]
-    BadNumber {
-        /// The pair.
-        pair: usize,
-        /// The place in the string.
-        character: usize,
-        /// "start" or "length".
-        part: &'static str,
-        /// The text at this place, cut if it is long.
-        text: String,
-        /// The problem with this text.
-        problem: &'static str,
-    },
-    /// The last start has no length.
-    #[error("pair {pair}: start {start} has no length (the string holds an odd count of numbers)")]
-    NoLength {
-        /// The pair.
-        pair: usize,
-        /// The start of the pair.
-        start: u64,
-    },
-    /// A run leaves the image.
-    #[error(
-        "pair {pair}: start {start} and length {length} run past the last pixel of the image, {pixels}"
-    )]
-    OutOfRange {
-        /// The pair.
-        pair: usize,
-        /// The start of the pair, from 1.
-        start: u64,
-        /// The length of the pair.
-        length: u64,
-        /// The number of pixels of the image.
-        pixels: u64,
-    },
-    /// Two runs of one mask share pixels.
-    #[error("pair {pair} overlaps pair {other}: both claim pixel {pixel} (column-major, from 1)")]
-    Overlap {
-        /// The later pair of the string.
-        pair: usize,
-        /// The earlier pair of the string.
-        other: usize,
-        /// The first shared pixel, from 1.
-        pixel: u64,
-    },
-    /// A character does not occur in compressed counts.
-    #[error(
-        "character {character}: byte {byte:#04x} is not one of the 64 characters '0' to 'o' of compressed counts"
-    )]
-    BadCharacter {
-        /// The place in the string.
-        character: usize,
-        /// The byte at this place.
-        byte: u8,
-    },
-    /// Compressed counts end inside a number.
-    #[error("character {character}: the string ends inside count {count}")]
-    Truncated {
-        /// The end of the string.
-        character: usize,
-        /// The cut count.
-        count: usize,
-    },
-    /// A number of compressed counts is longer than any number of 32 bits.
-    #[error("character {character}: count {count} does not fit in 32 bits")]
-    CompressedOverflow {
-        /// The place in the string.
-        character: usize,
-        /// The count.
-        count: usize,
-    },
-    /// A count is negative or exceeds 32 bits.
-    #[error("count {count} is {value}, expected 0 to 4294967295")]
-    CountOutOfRange {
-        /// The count.
-        count: usize,
-        /// The value of the count.
-        value: i64,
-    },
-    /// Counts go on beyond the image.
-    #[error("count {count} is {value} and runs past the last pixel of the image, {pixels}")]
-    CountPastEnd {
-        /// The count.
-        count: usize,
-        /// The value of the count.
-        value: u32,
-        /// The number of pixels of the image.
-        pixels: u64,
-    },
-    /// Counts stop short of the image.
-    #[error(
-        "after count {counts}: the {counts} counts sum to {sum}, but the image has {pixels} pixels"
-    )]
-    SumTooSmall {
-        /// The number of counts.
-        counts: usize,
-        /// The sum of the counts.
-        sum: u64,
-        /// The number of pixels of the image.
-        pixels: u64,
-    },
+/// The error for the faulty mask at a place in the list, from 0.
+fn faulty(mask: usize, fault: Fault) -> Error {
+    Error::Data(format!("mask {mask}, {fault}"))
 }
 
 /// Whether one thread does all work on an image of this many pixels and on masks of this many characters or counts.
@@ -201,7 +78,7 @@ fn parse_all<Encoded: Sync, Parsed: Send>(
     masks: &[Encoded],
     length: impl Fn(&Encoded) -> usize,
     parse: impl Fn(&Encoded) -> Result<Parsed, Fault> + Send + Sync,
-) -> Result<Vec<Parsed>, RleError> {
+) -> Result<Vec<Parsed>, Error> {
     let characters: usize = masks.iter().map(length).sum();
     let least = masks.len() * TASK / characters.max(1);
     let parsed: Vec<_> = masks
@@ -215,7 +92,7 @@ fn parse_all<Encoded: Sync, Parsed: Send>(
     parsed
         .into_iter()
         .enumerate()
-        .map(|(mask, parsed)| parsed.map_err(|fault| RleError::Mask { mask, fault }))
+        .map(|(mask, parsed)| parsed.map_err(|fault| faulty(mask, fault)))
         .collect()
 }
 

@@ -3,8 +3,9 @@
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
+use crate::Error;
 use crate::interrupt;
-use crate::shape::measure::{MeasureError, check};
+use crate::shape::measure::check_intensity;
 
 /// Return, for each rectangle (first row and column, row and column after the last ones), the median of the pixels without a
 /// label; not-a-number if there are none. Parts of rectangles outside of the image do not count.
@@ -15,9 +16,9 @@ pub fn backgrounds(
     labels: ArrayView2<'_, u32>,
     intensity: ArrayView2<'_, f32>,
     rectangles: &[[i64; 4]],
-) -> Result<Vec<f64>, MeasureError> {
+) -> Result<Vec<f64>, Error> {
+    check_intensity(labels, intensity)?;
     let (height, width) = labels.dim();
-    check("intensity", (height, width), Some(intensity.dim()))?;
     let clip = |place: i64, side: usize| usize::try_from(place).unwrap_or(0).min(side);
     Ok(rectangles
         .par_iter()

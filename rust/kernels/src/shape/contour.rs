@@ -12,29 +12,17 @@ use std::ops::Range;
 
 use ndarray::ArrayView2;
 use rustc_hash::FxHashMap;
-use thiserror::Error;
 
+use crate::Error;
 use crate::interrupt;
 use crate::labels::components::union;
-use crate::runs::{Run, find_runs};
+use crate::runs::{Run, find_runs, rows_of};
 
 /// The corner of a pixel: x, then y.
 pub type Vertex = [i32; 2];
 
 /// A closed sequence of corners: the last one equals the first.
 pub type Ring = Vec<Vertex>;
-
-/// Why outlines cannot be traced.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error(
-    "labels: expected at most 2^31 - 1 pixels a side and less than 2^32 with a frame of one pixel, got {rows} x {columns}"
-)]
-pub struct ContourError {
-    /// The number of rows given.
-    pub rows: usize,
-    /// The number of columns given.
-    pub columns: usize,
-}
 
 /// One 4-connected piece of a nucleus.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,13 +46,15 @@ pub struct Outline {
 ///
 /// # Errors
 /// If the image is too large for 32-bit coordinates and numbers of runs.
-pub fn contours(labels: ArrayView2<'_, u32>) -> Result<Vec<Outline>, ContourError> {
+pub fn contours(labels: ArrayView2<'_, u32>) -> Result<Vec<Outline>, Error> {
     let (rows, columns) = labels.dim();
     let framed = rows
         .saturating_add(2)
         .saturating_mul(columns.saturating_add(2));
     if rows.max(columns) > i32::MAX as usize || framed > u32::MAX as usize {
-        return Err(ContourError { rows, columns });
+        return Err(Error::Data(format!(
+            "labels: expected at most 2^31 - 1 pixels a side and less than 2^32 with a frame of one pixel, got {rows} x {columns}"
+        )));
     }
     let mut pieces = Tracer::new(labels).pieces();
     // Stable, so that the pieces of a label stay in their order.
@@ -151,10 +141,10 @@ impl Tracer {
         let labels = labels.as_standard_layout();
         let mut runs = vec![background; 2];
         let mut rows = Vec::with_capacity(labels.nrows());
-        for row in labels.rows() {
+        for row in rows_of(labels.view()) {
             interrupt::check();
             let start = runs.len();
-            find_runs(row.to_slice().expect("a row lies in one piece"), &mut runs);
+            find_runs(row, &mut runs);
             rows.push(start..runs.len());
             runs.push(background);
         }

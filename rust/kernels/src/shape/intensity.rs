@@ -6,10 +6,11 @@
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
+use crate::Error;
 use crate::interrupt;
 use crate::labels::by_label::ByLabel;
-use crate::runs::{Run, find_runs};
-use crate::shape::measure::{MeasureError, check};
+use crate::runs::{Run, find_runs, rows_of};
+use crate::shape::measure::check;
 
 /// The number of statistics before the percentiles: mean, standard deviation, least, greatest, sum.
 pub const MOMENTS: usize = 5;
@@ -31,12 +32,8 @@ pub fn statistics(
     labels: ArrayView2<'_, u32>,
     intensity: ArrayView2<'_, f32>,
     percents: &[f64],
-) -> Result<(Vec<u32>, Array2<f64>), MeasureError> {
-    let (height, width) = labels.dim();
-    check("intensity", (height, width), Some(intensity.dim()))?;
-    if u32::try_from(width).is_err() {
-        return Err(MeasureError::Width(width));
-    }
+) -> Result<(Vec<u32>, Array2<f64>), Error> {
+    check(labels, Some(intensity))?;
     let mut gathered = gather(labels, intensity);
     let columns = MOMENTS + percents.len();
     let mut table = Array2::zeros((gathered.labels.len(), columns));
@@ -66,13 +63,10 @@ fn gather(labels: ArrayView2<'_, u32>, intensity: ArrayView2<'_, f32>) -> Gather
     let mut counts: Vec<usize> = Vec::new();
     let mut runs: Vec<(usize, Run<u32>)> = Vec::new();
     let mut of_row: Vec<Run<u32>> = Vec::new();
-    for (row, line) in labels.rows().into_iter().enumerate() {
+    for (row, line) in rows_of(labels.view()).enumerate() {
         interrupt::check();
         of_row.clear();
-        find_runs(
-            line.to_slice().expect("a row lies in one piece"),
-            &mut of_row,
-        );
+        find_runs(line, &mut of_row);
         for run in &of_row {
             let place = places.slot(run.value);
             if *place == 0 {

@@ -1,37 +1,19 @@
-//! Area, bounding box, centroid and mean values of every nucleus of a label image.
+//! Area, bounding box, centroid and mean intensity of every nucleus of a label image.
 //!
-//! Sums of counts and bytes are exact. Intensities are added in double precision, first along each run of a row from
+//! Sums of counts are exact. Intensities are added in double precision, first along each run of a row from
 //! left to right, then run by run in raster order. So a sum depends on the nucleus alone, not on threads or on its
 //! surroundings.
 
 use ndarray::ArrayView2;
 use rayon::prelude::*;
-use thiserror::Error;
 
+use crate::error::{Error, check_shape};
 use crate::interrupt;
 use crate::labels::by_label::ByLabel;
-use crate::runs::{Run, find_runs};
+use crate::runs::{Run, find_runs, row_of};
 
 /// The number of rows whose runs are in memory at a time.
 const BATCH: usize = 256;
-
-/// Why a label image cannot be measured.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum MeasureError {
-    /// An image has another shape than the label image.
-    #[error("{name}: expected the shape of the labels, {expected:?}, got {got:?}")]
-    Shape {
-        /// The name of the image.
-        name: &'static str,
-        /// Rows and columns of the label image.
-        expected: (usize, usize),
-        /// Rows and columns of the other image.
-        got: (usize, usize),
-    },
-    /// The image has more columns than 32 bits can number.
-    #[error("labels: expected at most 2^32 - 1 columns, got {0}")]
-    Width(usize),
-}
 
 /// The measurements of one nucleus.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,48 +28,37 @@ pub struct Measurement {
     pub centroid: [f64; 2],
     /// The mean of the intensity image over the nucleus, if there is such an image.
     pub mean_intensity: Option<f64>,
-    /// The mean of the probability image over the nucleus, 0 to 1, if there is such an image.
-    pub mean_probability: Option<f64>,
 }
 
-/// Measure every label present, ascending; 0 is background. Probabilities are bytes, 255 for 1.
+/// Measure every label present, ascending; 0 is background.
 ///
 /// # Errors
-/// If an image has another shape than the label image, or the label image is too wide.
+/// If the intensity image has another shape than the label image, or the label image is too wide.
 pub fn measure(
     labels: ArrayView2<'_, u32>,
     intensity: Option<ArrayView2<'_, f32>>,
-    probability: Option<ArrayView2<'_, u8>>,
-) -> Result<Vec<Measurement>, MeasureError> {
-    let expected = labels.dim();
-    check("intensity", expected, intensity.map(|image| image.dim()))?;
-    check(
-        "probability",
-        expected,
-        probability.map(|image| image.dim()),
-    )?;
-    if u32::try_from(expected.1).is_err() {
-        return Err(MeasureError::Width(expected.1));
-    }
+) -> Result<Vec<Measurement>, Error> {
+    check(labels, intensity)?;
+    let height = labels.nrows();
     let labels = labels.as_standard_layout();
     let labels = labels.view();
     let mut totals: Vec<(u32, Totals)> = Vec::new();
     // The place in `totals` plus 1; 0 for a new label.
     let mut places = ByLabel::<u32>::new(labels.len());
-    for first in (0..expected.0).step_by(BATCH) {
-        let rows: Vec<Vec<RunSums>> = (first..expected.0.min(first + BATCH))
+    for first in (0..height).step_by(BATCH) {
+        let rows: Vec<Vec<RunSum>> = (first..height.min(first + BATCH))
             .into_par_iter()
-            .map(|row| runs_of_row(row, labels, intensity, probability))
+            .map(|row| runs_of_row(row, labels, intensity))
             .collect();
-        for (row, sums) in (first..).zip(&rows) {
-            for sums in sums {
-                let label = sums.run.value;
+        for (row, runs) in (first..).zip(&rows) {
+            for run in runs {
+                let label = run.run.value;
                 let place = places.slot(label);
                 if *place == 0 {
-                    totals.push((label, Totals::new(row, sums)));
+                    totals.push((label, Totals::new(row, run)));
                     *place = totals.len() as u32;
                 } else {
-                    totals[*place as usize - 1].1.add(row, sums);
+                    totals[*place as usize - 1].1.add(row, run);
                 }
             }
         }
@@ -101,32 +72,44 @@ pub fn measure(
             bounding_box: sum.bounding_box,
             centroid: sum.places.map(|places| places as f64 / sum.area as f64),
             mean_intensity: intensity.map(|_| sum.intensity / sum.area as f64),
-            mean_probability: probability.map(|_| sum.probability as f64 / (255 * sum.area) as f64),
         })
         .collect())
 }
 
+/// Refuse an intensity image of another shape than the label image, and a label image whose runs 32 bits cannot hold.
 pub(crate) fn check(
-    name: &'static str,
-    expected: (usize, usize),
-    got: Option<(usize, usize)>,
-) -> Result<(), MeasureError> {
-    match got {
-        Some(got) if got != expected => Err(MeasureError::Shape {
-            name,
-            expected,
-            got,
-        }),
-        _ => Ok(()),
+    labels: ArrayView2<'_, u32>,
+    intensity: Option<ArrayView2<'_, f32>>,
+) -> Result<(), Error> {
+    if let Some(intensity) = intensity {
+        check_intensity(labels, intensity)?;
     }
+    let width = labels.ncols();
+    if u32::try_from(width).is_err() {
+        let message = format!("labels: expected at most 2^32 - 1 columns, got {width}");
+        return Err(Error::Data(message));
+    }
+    Ok(())
 }
 
-/// A run with the sums over its pixels. It takes less memory than the totals of a nucleus.
+/// Refuse an intensity image of another shape than the label image.
+pub(crate) fn check_intensity(
+    labels: ArrayView2<'_, u32>,
+    intensity: ArrayView2<'_, f32>,
+) -> Result<(), Error> {
+    check_shape(
+        "intensity",
+        "the shape of the labels,",
+        labels.dim(),
+        intensity.dim(),
+    )
+}
+
+/// A run with the sum of the intensities of its pixels. It takes less memory than the totals of a nucleus.
 #[derive(Debug, Clone, Copy)]
-struct RunSums {
+struct RunSum {
     run: Run<u32>,
     intensity: f64,
-    probability: u64,
 }
 
 /// The sums over the pixels of one nucleus.
@@ -137,13 +120,12 @@ struct Totals {
     /// The sums of rows and of columns, which exceed 64 bits in the largest images.
     places: [u128; 2],
     intensity: f64,
-    probability: u64,
 }
 
 impl Totals {
     /// The totals of one run.
-    fn new(row: usize, sums: &RunSums) -> Self {
-        let columns = sums.run.columns();
+    fn new(row: usize, run: &RunSum) -> Self {
+        let columns = run.run.columns();
         let area = columns.len() as u64;
         Self {
             area,
@@ -152,14 +134,13 @@ impl Totals {
                 u128::from(area) * row as u128,
                 (columns.start + columns.end - 1) as u128 * u128::from(area) / 2,
             ],
-            intensity: sums.intensity,
-            probability: sums.probability,
+            intensity: run.intensity,
         }
     }
 
     /// Add a run of the last row or of a later one.
-    fn add(&mut self, row: usize, sums: &RunSums) {
-        let run = Self::new(row, sums);
+    fn add(&mut self, row: usize, run: &RunSum) {
+        let run = Self::new(row, run);
         let [top, left, _, right] = self.bounding_box;
         let [_, before, below, after] = run.bounding_box;
         self.area += run.area;
@@ -167,7 +148,6 @@ impl Totals {
         self.places[0] += run.places[0];
         self.places[1] += run.places[1];
         self.intensity += run.intensity;
-        self.probability += run.probability;
     }
 }
 
@@ -175,23 +155,16 @@ fn runs_of_row(
     row: usize,
     labels: ArrayView2<'_, u32>,
     intensity: Option<ArrayView2<'_, f32>>,
-    probability: Option<ArrayView2<'_, u8>>,
-) -> Vec<RunSums> {
+) -> Vec<RunSum> {
     interrupt::check();
-    let line = labels.row(row);
     let mut runs: Vec<Run<u32>> = Vec::new();
-    find_runs(line.to_slice().expect("a row lies in one piece"), &mut runs);
-    let sums = |run: Run<u32>| {
-        let columns = run.columns();
-        RunSums {
-            run,
-            intensity: intensity.map_or(0.0, |image| {
-                columns.clone().map(|c| f64::from(image[[row, c]])).sum()
-            }),
-            probability: probability.map_or(0, |image| {
-                columns.clone().map(|c| u64::from(image[[row, c]])).sum()
-            }),
-        }
+    find_runs(row_of(labels, row), &mut runs);
+    let sum = |run: Run<u32>| RunSum {
+        run,
+        intensity: intensity.map_or(0.0, |image| {
+            let values = run.columns().map(|column| image[[row, column]]);
+            values.map(f64::from).sum()
+        }),
     };
-    runs.into_iter().map(sums).collect()
+    runs.into_iter().map(sum).collect()
 }

@@ -7,11 +7,12 @@ use std::f64::consts::{FRAC_PI_4, SQRT_2};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
+use crate::Error;
 use crate::interrupt;
 use crate::labels::by_label::ByLabel;
-use crate::runs::{Run, find_runs};
+use crate::runs::{Run, find_runs, rows_of};
 use crate::shape::hull::{Extent, Hull};
-use crate::shape::measure::{MeasureError, check};
+use crate::shape::measure::check;
 
 /// The number of rows whose runs are in memory at a time.
 const BATCH: usize = 256;
@@ -48,22 +49,11 @@ pub struct Shape {
 pub fn shapes(
     labels: ArrayView2<'_, u32>,
     intensity: Option<ArrayView2<'_, f32>>,
-) -> Result<Vec<Shape>, MeasureError> {
-    let (height, width) = labels.dim();
-    check(
-        "intensity",
-        (height, width),
-        intensity.map(|image| image.dim()),
-    )?;
-    if u32::try_from(width).is_err() {
-        return Err(MeasureError::Width(width));
-    }
+) -> Result<Vec<Shape>, Error> {
+    check(labels, intensity)?;
+    let height = labels.nrows();
     let labels = labels.as_standard_layout();
-    let rows: Vec<&[u32]> = labels
-        .rows()
-        .into_iter()
-        .map(|row| row.to_slice().expect("a row lies in one piece"))
-        .collect();
+    let rows: Vec<&[u32]> = rows_of(labels.view()).collect();
     let mut gathered = Gathered::new(labels.len());
     for first in (0..height).step_by(BATCH) {
         let end = height.min(first + BATCH);

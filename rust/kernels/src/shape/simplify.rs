@@ -13,9 +13,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use rustc_hash::FxHashMap;
-use thiserror::Error;
 
 use super::contour::Vertex;
+use crate::Error;
 use crate::interrupt;
 
 /// The number of vertices in a box of the lowest level.
@@ -30,22 +30,6 @@ const ROUNDING: f64 = 1e-14;
 /// The grid is set up again when there are this many times as many edges.
 const GROWTH: usize = 4;
 
-/// Why a ring cannot be simplified.
-#[derive(Debug, Clone, PartialEq, Error)]
-pub enum SimplifyError {
-    /// The tolerance is negative or not a number.
-    #[error("tolerance: expected 0 or more pixels, got {0}")]
-    Tolerance(f64),
-    /// The ring is open or has too few vertices.
-    #[error("ring: expected at least 4 vertices, the last one equal to the first, got {0}")]
-    NotARing(String),
-    /// The ring crosses or touches itself.
-    #[error(
-        "ring: expected no edge to cross or touch another, but those from vertices {0} and {1} do"
-    )]
-    NotSimple(usize, usize),
-}
-
 /// Keep some vertices of a closed, simple ring. The ring through them is simple, and every removed vertex is at most
 /// `tolerance` from the edge that replaces it. So each ring lies within the tolerance of the other.
 ///
@@ -53,16 +37,22 @@ pub enum SimplifyError {
 ///
 /// # Errors
 ///
-/// [`SimplifyError`] where the tolerance is negative, or the ring is open, too short or not simple.
-pub fn simplify_ring(ring: &[Vertex], tolerance: f64) -> Result<Vec<Vertex>, SimplifyError> {
+/// If the tolerance is negative, or the ring is open, too short or not simple.
+pub fn simplify_ring(ring: &[Vertex], tolerance: f64) -> Result<Vec<Vertex>, Error> {
     if tolerance.is_nan() || tolerance < 0.0 {
-        return Err(SimplifyError::Tolerance(tolerance));
+        let message = format!("tolerance: expected 0 or more pixels, got {tolerance}");
+        return Err(Error::Setting(message));
     }
+    let not_a_ring = |got: &str| {
+        Err(Error::Data(format!(
+            "ring: expected at least 4 vertices, the last one equal to the first, got {got}"
+        )))
+    };
     if ring.len() < 4 {
-        return Err(SimplifyError::NotARing(format!("{} vertices", ring.len())));
+        return not_a_ring(&format!("{} vertices", ring.len()));
     }
     if ring.first() != ring.last() {
-        return Err(SimplifyError::NotARing("an open ring".into()));
+        return not_a_ring("an open ring");
     }
     // Two anchors cut the ring into two lines.
     let last = ring.len() - 1;
@@ -306,7 +296,7 @@ impl<'a> Edges<'a> {
     }
 
     /// Split crossing edges until none cross, always the pair of the lowest rank, and return the vertices.
-    fn untangled(mut self) -> Result<Vec<Vertex>, SimplifyError> {
+    fn untangled(mut self) -> Result<Vec<Vertex>, Error> {
         while let Some(Reverse((rank, to))) = self.pending.pop() {
             interrupt::check();
             let one = rank.1;
@@ -344,7 +334,7 @@ impl<'a> Edges<'a> {
     }
 
     /// Put the furthest vertex back into each of two edges, unless an edge of the original ring.
-    fn split(&mut self, one: usize, other: usize) -> Result<(), SimplifyError> {
+    fn split(&mut self, one: usize, other: usize) -> Result<(), Error> {
         let mut new = Vec::new();
         for from in [one, other] {
             let to = self.next[from];
@@ -355,7 +345,11 @@ impl<'a> Edges<'a> {
             }
         }
         if new.is_empty() {
-            return Err(SimplifyError::NotSimple(one.min(other), one.max(other)));
+            return Err(Error::Data(format!(
+                "ring: expected no edge to cross or touch another, but those from vertices {} and {} do",
+                one.min(other),
+                one.max(other)
+            )));
         }
         self.count += new.len() / 2;
         if self.count > GROWTH * self.filed {

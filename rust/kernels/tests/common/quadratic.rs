@@ -1,7 +1,7 @@
 //! The earlier `simplify_ring`, which compares all edges again after each split: an oracle for the one that uses a grid.
 
+use nucleus_kernels::Error;
 use nucleus_kernels::shape::contour::Vertex;
-use nucleus_kernels::shape::simplify::SimplifyError;
 
 /// Keep some vertices of a closed, simple ring, such that the ring through them is simple and every vertex left out is at
 /// most `tolerance` from the edge that took its place. So no point of either ring is further than that from the other's
@@ -11,16 +11,22 @@ use nucleus_kernels::shape::simplify::SimplifyError;
 ///
 /// # Errors
 ///
-/// [`SimplifyError`] where the tolerance is negative or the ring is open, too short or not simple.
-pub fn simplify_ring(ring: &[Vertex], tolerance: f64) -> Result<Vec<Vertex>, SimplifyError> {
+/// If the tolerance is negative or the ring is open, too short or not simple.
+pub fn simplify_ring(ring: &[Vertex], tolerance: f64) -> Result<Vec<Vertex>, Error> {
     if tolerance.is_nan() || tolerance < 0.0 {
-        return Err(SimplifyError::Tolerance(tolerance));
+        let message = format!("tolerance: expected 0 or more pixels, got {tolerance}");
+        return Err(Error::Setting(message));
     }
+    let not_a_ring = |got: &str| {
+        Err(Error::Data(format!(
+            "ring: expected at least 4 vertices, the last one equal to the first, got {got}"
+        )))
+    };
     if ring.len() < 4 {
-        return Err(SimplifyError::NotARing(format!("{} vertices", ring.len())));
+        return not_a_ring(&format!("{} vertices", ring.len()));
     }
     if ring.first() != ring.last() {
-        return Err(SimplifyError::NotARing("an open ring".into()));
+        return not_a_ring("an open ring");
     }
     // Two anchors make two lines of the ring.
     let away = |place: &usize| squared_length(ring[0], ring[*place]);
@@ -151,12 +157,7 @@ fn is_between(point: Vertex, a: Vertex, b: Vertex) -> bool {
 }
 
 /// Put the furthest vertex back into each of two edges that leave any out.
-fn split(
-    ring: &[Vertex],
-    kept: &mut Vec<usize>,
-    one: usize,
-    other: usize,
-) -> Result<(), SimplifyError> {
+fn split(ring: &[Vertex], kept: &mut Vec<usize>, one: usize, other: usize) -> Result<(), Error> {
     let (vertices, mut changed) = ((kept[one], kept[other]), false);
     // The later first, so that the place of the earlier stays what it is.
     for place in [other, one] {
@@ -168,6 +169,9 @@ fn split(
     if changed {
         Ok(())
     } else {
-        Err(SimplifyError::NotSimple(vertices.0, vertices.1))
+        Err(Error::Data(format!(
+            "ring: expected no edge to cross or touch another, but those from vertices {} and {} do",
+            vertices.0, vertices.1
+        )))
     }
 }

@@ -3,12 +3,13 @@
 use nucleus_kernels::geometry::geojson::{self as kernel, Detection, UNCLASSIFIED};
 use numpy::{Ix1, Ix2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use uuid::Uuid;
 
 use super::for_each_outline;
 use crate::arrays::array;
-use crate::border;
+use crate::border::MaskError;
 
 #[pyfunction]
 #[pyo3(signature = (outlines, *, area, intensity, probability, namespace, cells=None, names=None, values=None, classifications=None, classes=None))]
@@ -20,7 +21,7 @@ pub fn geojson_features<'py>(
     intensity: &Bound<'py, PyAny>,
     probability: &Bound<'py, PyAny>,
     namespace: [u8; 16],
-    cells: Option<Vec<Bound<'py, PyBytes>>>,
+    cells: Option<Vec<PyBackedBytes>>,
     names: Option<Vec<String>>,
     values: Option<&Bound<'py, PyAny>>,
     classifications: Option<Vec<String>>,
@@ -31,7 +32,7 @@ pub fn geojson_features<'py>(
     let probability = array::<f32, Ix1>("probability", "an array (N,) of float32", probability)?;
     let lengths = [area.len(), intensity.len(), probability.len()];
     if lengths != [outlines.len(); 3] {
-        return Err(border::mask_error(format!(
+        return Err(MaskError::new_err(format!(
             "expected an area, an intensity and a probability for each of {} outlines, got {lengths:?}",
             outlines.len()
         )));
@@ -50,20 +51,14 @@ pub fn geojson_features<'py>(
     let expected = (outlines.len(), names.len());
     let contiguous = values.map_or(Some(&[][..]), |values| values.to_slice());
     let (Some(numbers), true) = (contiguous, shape == expected) else {
-        return Err(border::mask_error(format!(
+        return Err(MaskError::new_err(format!(
             "values: expected a C-contiguous array {expected:?}, got {shape:?}"
         )));
     };
-    let cells = cells.map(|cells| {
-        cells
-            .iter()
-            .map(|cell| cell.as_bytes().to_vec())
-            .collect::<Vec<_>>()
-    });
     if let Some(cells) = &cells
         && cells.len() != outlines.len()
     {
-        return Err(border::mask_error(format!(
+        return Err(MaskError::new_err(format!(
             "cells: expected {} outlines, got {}",
             outlines.len(),
             cells.len()
@@ -78,7 +73,7 @@ pub fn geojson_features<'py>(
         let known =
             |class: &i64| usize::try_from(*class).is_ok_and(|it| it < classifications.len());
         if classes.len() != outlines.len() || !classes.iter().all(known) {
-            return Err(border::mask_error(format!(
+            return Err(MaskError::new_err(format!(
                 "classes: expected, for each of {} outlines, one of {} classifications",
                 outlines.len(),
                 classifications.len()
@@ -97,7 +92,7 @@ pub fn geojson_features<'py>(
             intensity: intensity[index],
             probability: probability[index],
             classification: class_of(index),
-            cell: cells.as_ref().map(|cells| cells[index].as_slice()),
+            cell: cells.as_ref().map(|cells| &*cells[index]),
             names: &names,
             values: &numbers[index * names.len()..(index + 1) * names.len()],
         };

@@ -1,5 +1,6 @@
 //! `nucleus_kernels::geometry` for Python, file by file, and what these files share.
 
+use nucleus_kernels::Error;
 use nucleus_kernels::geometry::wkb::WkbError;
 use nucleus_kernels::interrupt;
 use pyo3::prelude::*;
@@ -20,11 +21,10 @@ fn for_each_outline<T: Send>(
     let bytes: Vec<&[u8]> = outlines.iter().map(|each| each.as_bytes()).collect();
     let work = |(number, outline): (usize, &&[u8])| {
         interrupt::check();
-        work(number, outline).map_err(|error| format!("outline {number}: {error}"))
+        work(number, outline).map_err(|error| Error::Data(format!("outline {number}: {error}")))
     };
     let size = bytes.iter().map(|each| each.len()).sum();
     border::run(py, None, size, || {
-        bytes.iter().enumerate().map(work).collect::<Result<_, _>>()
-    })?
-    .map_err(border::mask_error)
+        bytes.iter().enumerate().map(work).collect()
+    })
 }

@@ -24,8 +24,7 @@ pub fn contours_wkb<'py>(
             let encode = |outline: &Outline| kernel::encode(&outline.polygons, [left, top]);
             outlines.iter().map(encode).collect::<Vec<_>>()
         })
-    })?
-    .map_err(border::mask_error)?;
+    })?;
     Ok(encoded
         .into_iter()
         .map(|bytes| PyBytes::new(py, &bytes))

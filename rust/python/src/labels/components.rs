@@ -5,7 +5,7 @@ use numpy::PyArray2;
 use pyo3::prelude::*;
 
 use crate::arrays::{Pixels, with_pixels, written};
-use crate::border::{self, SettingsError, mask_error};
+use crate::border::{self, SettingsError};
 
 #[pyfunction]
 #[pyo3(signature = (image, *, connectivity, threads=None))]
@@ -17,10 +17,9 @@ pub fn label<'py>(
 ) -> PyResult<Bound<'py, PyArray2<u32>>> {
     let connectivity = neighbours(connectivity)?;
     let image = Pixels::new("image", image)?;
-    let (labels, counted) = with_pixels!(&image, pixels => {
+    let (labels, _) = with_pixels!(&image, pixels => {
         written(py, image.shape(), threads, |labels| kernel::label(pixels, connectivity, labels))
     })?;
-    counted.map_err(mask_error)?;
     Ok(labels)
 }
 

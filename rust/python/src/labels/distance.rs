@@ -5,7 +5,7 @@ use numpy::PyArray2;
 use pyo3::prelude::*;
 
 use crate::arrays::{Pixels, with_pixels, written};
-use crate::border::{self, mask_error};
+use crate::border;
 
 #[pyfunction]
 #[pyo3(signature = (image, *, threads=None))]
@@ -15,9 +15,8 @@ pub fn distance<'py>(
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray2<f32>>> {
     let image = Pixels::new("image", image)?;
-    let (distances, done) = with_pixels!(&image, pixels => {
+    let (distances, ()) = with_pixels!(&image, pixels => {
         written(py, image.shape(), threads, |distances| kernel::distance(pixels, distances))
     })?;
-    done.map_err(mask_error)?;
     Ok(distances)
 }

@@ -1,11 +1,11 @@
 //! `nucleus_kernels::labels::expand` for Python.
 
-use nucleus_kernels::labels::expand::{self as kernel, ExpandError};
+use nucleus_kernels::labels::expand as kernel;
 use numpy::PyReadonlyArray2;
 use pyo3::prelude::*;
 
 use super::{Labels, new_labels};
-use crate::border::{self, MaskError, SettingsError};
+use crate::border;
 
 #[pyfunction]
 #[pyo3(signature = (labels, distance, *, threads=None))]
@@ -15,12 +15,8 @@ pub fn expand_labels<'py>(
     distance: f64,
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Labels<'py>> {
-    let (expanded, outcome) = new_labels(py, &labels, threads, |labels, expanded| {
+    let (expanded, ()) = new_labels(py, &labels, threads, |labels, expanded| {
         kernel::expand_labels(labels, expanded, distance)
-    })?;
-    outcome.map_err(|error| match error {
-        ExpandError::Distance(_) => SettingsError::new_err(error.to_string()),
-        ExpandError::Size { .. } => MaskError::new_err(error.to_string()),
     })?;
     Ok(expanded)
 }

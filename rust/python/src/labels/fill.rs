@@ -11,6 +11,9 @@ pub fn fill_holes<'py>(
     py: Python<'py>,
     labels: PyReadonlyArray2<'py, u32>,
 ) -> PyResult<Labels<'py>> {
-    let (filled, ()) = new_labels(py, &labels, None, kernel::fill_holes)?;
+    let (filled, ()) = new_labels(py, &labels, None, |labels, filled| {
+        kernel::fill_holes(labels, filled);
+        Ok(())
+    })?;
     Ok(filled)
 }

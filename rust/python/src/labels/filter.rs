@@ -17,7 +17,8 @@ pub fn filter_by_area<'py>(
     let (kept, ()) = new_labels(py, &labels, None, |labels, kept| {
         in_raster_order(labels, kept, |labels, kept| {
             kernel::filter_by_area(labels, kept, min_area..=max_area);
-        })
+        });
+        Ok(())
     })?;
     Ok(kept)
 }
@@ -31,7 +32,8 @@ pub fn clear_border<'py>(
         let columns = labels.ncols();
         in_raster_order(labels, kept, |labels, kept| {
             kernel::clear_border(labels, columns, kept);
-        })
+        });
+        Ok(())
     })?;
     Ok(kept)
 }

@@ -1,5 +1,6 @@
 //! `nucleus_kernels::labels` for Python, file by file, and what these files share.
 
+use nucleus_kernels::Error;
 use numpy::ndarray::{ArrayView2, ArrayViewMut2};
 use numpy::{PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
@@ -20,12 +21,12 @@ pub mod watershed;
 
 type Labels<'py> = Bound<'py, PyArray2<u32>>;
 
-/// Let `work` write a new label image of the same shape, and return that image and the outcome of `work`.
+/// Let `work` write a new label image of the same shape, and return that image and what `work` returns.
 fn new_labels<'py, T: Send>(
     py: Python<'py>,
     labels: &PyReadonlyArray2<'py, u32>,
     threads: Option<usize>,
-    work: impl FnOnce(ArrayView2<'_, u32>, ArrayViewMut2<'_, u32>) -> T + Send,
+    work: impl FnOnce(ArrayView2<'_, u32>, ArrayViewMut2<'_, u32>) -> Result<T, Error> + Send,
 ) -> PyResult<(Labels<'py>, T)> {
     let labels = border::label_image(labels)?;
     written(py, labels.dim(), threads, |made| work(labels, made))

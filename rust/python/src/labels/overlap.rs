@@ -5,7 +5,7 @@ use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
 use crate::arrays::column;
-use crate::border::{self, mask_error};
+use crate::border;
 
 type Column<'py, T> = Bound<'py, PyArray1<T>>;
 
@@ -24,8 +24,7 @@ pub fn overlaps<'py>(
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<(Areas<'py>, Areas<'py>, Pairs<'py>)> {
     let (a, b) = (border::label_image(&a)?, border::label_image(&b)?);
-    let table =
-        border::run(py, threads, a.len(), || overlap::overlaps(a, b))?.map_err(mask_error)?;
+    let table = border::run(py, threads, a.len(), || overlap::overlaps(a, b))?;
     let places = |image: usize| column(py, &table.pairs, |pair| pair[image] as isize);
     let pairs = (
         places(0),

@@ -12,7 +12,11 @@ pub fn relabel_sequential<'py>(
     labels: PyReadonlyArray2<'py, u32>,
 ) -> PyResult<(Labels<'py>, Bound<'py, PyArray1<u32>>)> {
     let (renumbered, old_labels) = new_labels(py, &labels, None, |labels, renumbered| {
-        in_raster_order(labels, renumbered, kernel::relabel_sequential)
+        Ok(in_raster_order(
+            labels,
+            renumbered,
+            kernel::relabel_sequential,
+        ))
     })?;
     Ok((renumbered, PyArray1::from_vec(py, old_labels)))
 }

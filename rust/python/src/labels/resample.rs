@@ -28,10 +28,9 @@ pub fn resample_labels<'py>(
 ) -> PyResult<Labels<'py>> {
     let (rows, columns) = (points(&rows)?, points(&columns)?);
     let (labels, foreground) = (labels.as_array(), foreground.as_array());
-    let (resampled, outcome) = written(py, (rows.len(), columns.len()), threads, |resampled| {
+    let (resampled, ()) = written(py, (rows.len(), columns.len()), threads, |resampled| {
         kernel::resample_labels(labels, foreground, threshold, &rows, &columns, resampled)
     })?;
-    outcome.map_err(|error| MaskError::new_err(error.to_string()))?;
     Ok(resampled)
 }
 

@@ -1,11 +1,11 @@
 //! `nucleus_kernels::labels::smooth` for Python.
 
-use nucleus_kernels::labels::smooth::{self as kernel, SmoothError};
+use nucleus_kernels::labels::smooth as kernel;
 use numpy::PyReadonlyArray2;
 use pyo3::prelude::*;
 
 use super::{Labels, new_labels};
-use crate::border::{self, MaskError, SettingsError};
+use crate::border;
 
 #[pyfunction]
 #[pyo3(signature = (labels, radius, *, threads=None))]
@@ -15,12 +15,8 @@ pub fn smooth_labels<'py>(
     radius: usize,
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Labels<'py>> {
-    let (smoothed, outcome) = new_labels(py, &labels, threads, |labels, smoothed| {
+    let (smoothed, ()) = new_labels(py, &labels, threads, |labels, smoothed| {
         kernel::smooth_labels(labels, smoothed, radius)
-    })?;
-    outcome.map_err(|error| match error {
-        SmoothError::Radius(_) => SettingsError::new_err(error.to_string()),
-        SmoothError::Shape { .. } => MaskError::new_err(error.to_string()),
     })?;
     Ok(smoothed)
 }

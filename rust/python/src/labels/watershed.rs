@@ -7,7 +7,6 @@ use pyo3::prelude::*;
 
 use super::components::neighbours;
 use crate::arrays::{array, written};
-use crate::border::mask_error;
 
 /// The arguments of a watershed besides the image.
 struct Flood<'py> {
@@ -52,10 +51,9 @@ impl Flood<'_> {
         let (levels, markers) = (image.as_array(), self.markers.as_array());
         let mask = self.mask.as_ref().map(|mask| mask.as_array());
         let connectivity = self.connectivity;
-        let (labels, flooded) = written(image.py(), levels.dim(), None, |labels| {
+        let (labels, ()) = written(image.py(), levels.dim(), None, |labels| {
             kernel::watershed(levels, markers, mask, connectivity, labels)
         })?;
-        flooded.map_err(mask_error)?;
         Ok(labels)
     }
 }

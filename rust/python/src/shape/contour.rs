@@ -17,8 +17,7 @@ pub fn contours<'py>(
 ) -> PyResult<Vec<Vec<Rings<'py>>>> {
     let labels = array::<u32, Ix2>("labels", "an array (H, W) of uint32", labels)?;
     let view = labels.as_array();
-    let outlines = border::run(py, None, view.len(), || kernel::contours(view))?
-        .map_err(border::mask_error)?;
+    let outlines = border::run(py, None, view.len(), || kernel::contours(view))?;
     Ok(outlines
         .into_iter()
         .map(|outline| {

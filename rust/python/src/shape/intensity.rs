@@ -31,7 +31,6 @@ pub fn statistics<'py>(
     let views = (labels.as_array(), intensity.as_array());
     let (present, table) = border::run(py, threads, views.0.len(), || {
         kernel::statistics(views.0, views.1, &percents)
-    })?
-    .map_err(border::mask_error)?;
+    })?;
     Ok((present.into_pyarray(py), table.into_pyarray(py)))
 }

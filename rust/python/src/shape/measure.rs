@@ -1,11 +1,10 @@
 //! `nucleus_kernels::shape::measure` for Python.
 
-use nucleus_kernels::shape::measure::{self as kernel, Measurement};
+use nucleus_kernels::shape::measure as kernel;
 use numpy::{Ix2, PyArray1, PyArray2};
 use pyo3::prelude::*;
 
-use super::columns;
-use crate::arrays::{array, column};
+use crate::arrays::{array, column, columns};
 use crate::border;
 
 type Columns<'py> = (
@@ -14,45 +13,34 @@ type Columns<'py> = (
     Bound<'py, PyArray2<i64>>,
     Bound<'py, PyArray2<f64>>,
     Option<Bound<'py, PyArray1<f64>>>,
-    Option<Bound<'py, PyArray1<f64>>>,
 );
 
 #[pyfunction]
-#[pyo3(signature = (labels, *, intensity=None, probability=None, threads=None))]
+#[pyo3(signature = (labels, *, intensity=None, threads=None))]
 pub fn measure<'py>(
     py: Python<'py>,
     labels: &Bound<'py, PyAny>,
     intensity: Option<&Bound<'py, PyAny>>,
-    probability: Option<&Bound<'py, PyAny>>,
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Columns<'py>> {
     let labels = array::<u32, Ix2>("labels", "an array (H, W) of uint32", labels)?;
     let intensity = intensity
         .map(|image| array::<f32, Ix2>("intensity", "an array (H, W) of float32", image))
         .transpose()?;
-    let probability = probability
-        .map(|image| array::<u8, Ix2>("probability", "an array (H, W) of uint8", image))
-        .transpose()?;
     let views = (
         labels.as_array(),
         intensity.as_ref().map(|image| image.as_array()),
-        probability.as_ref().map(|image| image.as_array()),
     );
     let table = border::run(py, threads, views.0.len(), || {
-        kernel::measure(views.0, views.1, views.2)
-    })?
-    .map_err(border::mask_error)?;
-    let means = |mean: fn(&Measurement) -> Option<f64>| {
-        column(py, &table, |row| mean(row).unwrap_or(f64::NAN))
-    };
+        kernel::measure(views.0, views.1)
+    })?;
     Ok((
         column(py, &table, |row| row.label),
         column(py, &table, |row| row.area as i64),
         columns(py, &table, |row| row.bounding_box.map(|side| side as i64)),
         columns(py, &table, |row| row.centroid),
-        intensity.is_some().then(|| means(|row| row.mean_intensity)),
-        probability
+        intensity
             .is_some()
-            .then(|| means(|row| row.mean_probability)),
+            .then(|| column(py, &table, |row| row.mean_intensity.unwrap_or(f64::NAN))),
     ))
 }

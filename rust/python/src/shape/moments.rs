@@ -4,8 +4,7 @@ use nucleus_kernels::shape::moments as kernel;
 use numpy::{Ix2, PyArray1, PyArray2};
 use pyo3::prelude::*;
 
-use super::columns;
-use crate::arrays::{array, column};
+use crate::arrays::{array, column, columns};
 use crate::border;
 
 type Columns<'py> = (
@@ -38,8 +37,7 @@ pub fn shapes<'py>(
     );
     let table = border::run(py, threads, views.0.len(), || {
         kernel::shapes(views.0, views.1)
-    })?
-    .map_err(border::mask_error)?;
+    })?;
     Ok((
         column(py, &table, |row| row.label),
         column(py, &table, |row| row.area as i64),

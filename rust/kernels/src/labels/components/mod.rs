@@ -10,13 +10,10 @@ use std::ops::Range;
 
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
-use thiserror::Error;
 
+use crate::error::{Error, check_shape};
 use crate::interrupt;
-use crate::runs::{Run, find_runs};
-
-/// Why rows of the image, which is in standard layout, are slices.
-const ONE_PIECE: &str = "a row lies in one piece";
+use crate::runs::{Run, find_runs, row_of, rows_of};
 
 /// The number of rows that one thread takes at a time.
 const STRIP: usize = 64;
@@ -34,27 +31,6 @@ pub enum Connectivity {
     Four,
     /// Pixels that share an edge or a corner.
     Eight,
-}
-
-/// Why components cannot be labelled.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum LabelError {
-    /// The image has more pixels than 32 bits can number.
-    #[error("image: expected at most 2^32 - 1 pixels, got {rows} x {columns}")]
-    Size {
-        /// The number of rows given.
-        rows: usize,
-        /// The number of columns given.
-        columns: usize,
-    },
-    /// The label image has another shape than the image.
-    #[error("labels: expected the image's shape {image:?}, got {labels:?}")]
-    Shape {
-        /// Rows and columns of the image.
-        image: (usize, usize),
-        /// Rows and columns of the label image.
-        labels: (usize, usize),
-    },
 }
 
 /// A strip of rows, cut into parts of components.
@@ -88,22 +64,19 @@ struct End<T> {
 ///
 /// # Errors
 ///
-/// [`LabelError`] where the shapes differ or the image has 2^32 pixels or more.
+/// If the shapes differ or the image has 2^32 pixels or more.
 pub fn label<T: Copy + PartialEq + Default + Send + Sync>(
     image: ArrayView2<'_, T>,
     connectivity: Connectivity,
     mut labels: ArrayViewMut2<'_, u32>,
-) -> Result<u32, LabelError> {
+) -> Result<u32, Error> {
     let (rows, columns) = image.dim();
     if u32::try_from(image.len()).is_err() {
-        return Err(LabelError::Size { rows, columns });
+        return Err(Error::Data(format!(
+            "image: expected at most 2^32 - 1 pixels, got {rows} x {columns}"
+        )));
     }
-    if image.dim() != labels.dim() {
-        return Err(LabelError::Shape {
-            image: image.dim(),
-            labels: labels.dim(),
-        });
-    }
+    check_shape("labels", "the image's shape", image.dim(), labels.dim())?;
     if image.is_empty() {
         return Ok(0);
     }
@@ -139,10 +112,10 @@ impl<T: Copy + PartialEq + Default> Strip<T> {
         let (mut runs, mut rows) = (Vec::new(), Vec::with_capacity(image.nrows()));
         let mut parents = Vec::new();
         let mut above = 0..0;
-        for row in image.rows() {
+        for row in rows_of(image) {
             interrupt::check();
             let start = runs.len();
-            find_runs(row.to_slice().expect(ONE_PIECE), &mut runs);
+            find_runs(row, &mut runs);
             let here = start..runs.len();
             parents.extend(here.clone().map(|run| run as u32));
             let first_above = above.start;
@@ -168,8 +141,7 @@ impl<T: Copy + PartialEq + Default> Strip<T> {
         let parents = pixels::label(image, connectivity, labels);
         let end = |row: usize| {
             let mut runs = Vec::new();
-            let pixels = image.row(row);
-            find_runs(pixels.to_slice().expect(ONE_PIECE), &mut runs);
+            find_runs(row_of(image, row), &mut runs);
             let numbers = &labels[row * image.ncols()..];
             let part = |run: &Run<T>| numbers[run.start as usize] - 1;
             let parts = runs.iter().map(part).collect();
@@ -206,8 +178,9 @@ impl<T: Copy + PartialEq + Default> Strip<T> {
 /// Whether the first rows have so many runs that work on pixels is faster.
 fn is_dense<T: Copy + PartialEq + Default>(image: ArrayView2<'_, T>) -> bool {
     let mut runs: Vec<Run<T>> = Vec::new();
-    let rows = image.rows().into_iter().take(SAMPLE);
-    rows.for_each(|row| find_runs(row.to_slice().expect(ONE_PIECE), &mut runs));
+    for row in rows_of(image).take(SAMPLE) {
+        find_runs(row, &mut runs);
+    }
     runs.len() * DENSE > image.nrows().min(SAMPLE) * image.ncols()
 }
 

@@ -7,6 +7,7 @@ use ndarray::ArrayView2;
 
 use super::{Connectivity, union};
 use crate::interrupt;
+use crate::runs::rows_of;
 
 /// Write to each pixel of `labels` the number of its part, from 1, and return the parent of each part, counted from 0.
 /// Background is not written.
@@ -19,9 +20,8 @@ pub(super) fn label<T: Copy + PartialEq + Default>(
     let mut parents = Vec::new();
     let (nothing, unnumbered) = (vec![T::default(); width], vec![0; width]);
     let (mut above, mut numbers_above): (&[T], &[u32]) = (&nothing, &unnumbered);
-    for (row, numbers) in image.rows().into_iter().zip(labels.chunks_exact_mut(width)) {
+    for (here, numbers) in rows_of(image).zip(labels.chunks_exact_mut(width)) {
         interrupt::check();
-        let here = row.to_slice().expect("a row lies in one piece");
         let above_it = Above {
             pixels: above,
             numbers: numbers_above,
