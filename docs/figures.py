@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from nucleus_unet import Segmentation, Segmenter
 from nucleus_unet.data.dataset import read_examples
+from nucleus_unet.exports.overlay import overlay, to_display_rgb
 from nucleus_unet.masks import contours
-from nucleus_unet.reports.plots import save_triptychs
+from nucleus_unet.reports.plots import new_figure, png
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.data import immunohistochemistry
@@ -50,9 +51,20 @@ def triptych(segmenter: Segmenter) -> None:
     for name in SHOWN:
         example = examples[name]
         rows.append((example.image, example.labels, segmenter.predict(np.asarray(example.image)).labels))
-    path = IMAGES / "triptych.png"
-    save_triptychs(path, rows)
-    _shrink(path, path.read_bytes())
+    heights = [image.shape[0] / image.shape[1] for image, _, _ in rows]
+    figure = new_figure(12, sum(4 * height + 0.4 for height in heights))
+    axes = figure.subplots(len(rows), 3, squeeze=False, gridspec_kw={"height_ratios": heights})
+    for line, (image, truth, prediction) in zip(axes, rows, strict=True):
+        pictures = {
+            "image": to_display_rgb(image),
+            f"truth: {np.unique(truth[truth > 0]).size} nuclei": overlay(image, truth, colour=(0, 220, 255)),
+            f"prediction: {np.unique(prediction[prediction > 0]).size} nuclei": overlay(image, prediction),
+        }
+        for ax, (title, picture) in zip(line, pictures.items(), strict=True):
+            ax.imshow(picture)
+            ax.set_title(title)
+            ax.set_axis_off()
+    _shrink(IMAGES / "triptych.png", png(figure))
 
 
 def maps(segmenter: Segmenter) -> None:

@@ -12,7 +12,7 @@ import pytest
 from helpers.images import draw_discs
 from helpers.networks import brightness_network
 from hypothesis import settings
-from nucleus_unet.model.bundle import BundleConfig, save_bundle
+from nucleus_unet.model.bundle import Bundle, BundleConfig, save_bundle
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.network import weights_of
@@ -47,7 +47,8 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
     group = GroupConfig(centre_sigma=1.0, merge_distance=4.0, min_area=5, min_score=0.5)
     config = BundleConfig("tiny", NetworkConfig(form="plain", width=8, depth=2, stem_stride=2), group, diameter=16.0)
-    save_bundle(folder, weights_of(brightness_network(config.network)), config, metrics={"ap50": 0.5}, card="# Tiny\n")
+    weights = weights_of(brightness_network(config.network))
+    save_bundle(Bundle(config, weights, None, "", {"ap50": 0.5}, "# Tiny\n"), folder)
     return folder
 
 

@@ -1,6 +1,7 @@
 """How the package and its tests are laid out."""
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -51,6 +52,12 @@ def test_the_root_of_the_package_has_at_most_ten_modules() -> None:
 def test_the_folders_of_tests_are_those_of_the_package_and_attacks() -> None:
     folders = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")} - {Path("attacks")}
     assert {folder for folder in folders if not (PACKAGE / folder / "__init__.py").exists()} == set()
+
+
+def test_a_function_is_not_hidden_by_the_module_of_its_name() -> None:
+    for package, name in (("evaluation", "evaluate"), ("comparison", "compare")):
+        importlib.import_module(f"nucleus_unet.{package}.{name}")
+        assert callable(getattr(importlib.import_module(f"nucleus_unet.{package}"), name))
 
 
 def test_no_test_module_imports_another() -> None:

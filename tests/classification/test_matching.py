@@ -15,7 +15,7 @@ import tifffile
 from helpers.marked import feature, write_table
 from helpers.segmentations import blobs, made
 from nucleus_unet.classification.marks import Marks, has_image_column, read_marks
-from nucleus_unet.classification.matching import Matcher, in_rings, match_marks
+from nucleus_unet.classification.matching import Matcher, in_rings
 from nucleus_unet.errors import DataError
 from nucleus_unet.exports.nucleus_table import NucleusTable
 
@@ -25,7 +25,10 @@ NUCLEI: NucleusTable = made(blobs()).outlined
 
 def matched(marks: Marks) -> dict[int, str]:
     """Class by label."""
-    return {int(NUCLEI.label[row]): name for row, name in match_marks(marks, NUCLEI).items()}
+    matcher = Matcher(marks)
+    found = matcher.match(NUCLEI)
+    matcher.finish()
+    return {int(NUCLEI.label[row]): name for row, name in found.items()}
 
 
 def of_features(folder: Path, *features: dict[str, Any]) -> Marks:
@@ -134,7 +137,7 @@ def test_napari_counts_from_the_middle_of_the_first_pixel(tmp_path: Path) -> Non
     inside = write_table(tmp_path / "a.csv", ("index", "axis-0", "axis-1", "class"), [(0, 1.6, 10.6, "a")])
     assert matched(read_marks(inside)) == {3: "a"}  # pixel (2, 11) is the first one of nucleus 3
     outside = write_table(tmp_path / "a.csv", ("x", "y", "class"), [(10.6, 1.6, "a"), (12, 3, "a")])
-    assert len(match_marks(read_marks(outside), NUCLEI)) == 1
+    assert len(matched(read_marks(outside))) == 1
 
 
 def test_a_table_with_semicolons_and_a_byte_order_mark_is_read(tmp_path: Path) -> None:

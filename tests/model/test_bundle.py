@@ -1,5 +1,6 @@
 """Model bundles: safe to load from strangers, and clear about what is wrong with them."""
 
+import dataclasses
 import io
 import json
 import pickle
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from nucleus_unet.errors import BundleError
-from nucleus_unet.model.bundle import CARD, CONFIG, METRICS, WEIGHTS, BundleConfig, load_bundle, save_bundle
+from nucleus_unet.model.bundle import CARD, CONFIG, METRICS, WEIGHTS, Bundle, BundleConfig, load_bundle, save_bundle
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.network import Network, network_of, weights_of
 from nucleus_unet.model.quantisation import Quantisation
@@ -45,7 +46,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     torch.manual_seed(1)
     network = Network(NetworkConfig(form="plain", width=4, depth=1)).eval()
     config = BundleConfig("mine", network.config, diameter=30.0, mpp=0.25)
-    save_bundle(tmp_path, weights_of(network), config, metrics={"ap50": 0.75}, card="# Mine\n")
+    save_bundle(Bundle(config, weights_of(network), None, "", {"ap50": 0.75}, "# Mine\n"), tmp_path)
     bundle = load_bundle(tmp_path)
     assert bundle.config == config
     assert bundle.metrics == {"ap50": 0.75}
@@ -68,7 +69,7 @@ def in_bytes(copy: Path) -> Path:
     bundle = load_bundle(copy)
     images = [np.random.default_rng(0).random((32, 32, 3), dtype=np.float32)]
     quantisation = quantise(bundle.config.network, bundle.weights, images)
-    save_bundle(copy, bundle.weights, bundle.config, quantisation=quantisation)
+    save_bundle(dataclasses.replace(bundle, quantisation=quantisation), copy)
     return copy
 
 
@@ -255,7 +256,7 @@ def test_weights_too_large_for_half_precision_are_not_saved(copy: Path) -> None:
     bundle, before = load_bundle(copy), (copy / WEIGHTS).read_bytes()
     bundle.weights["form.head.bias"][:] = 1e6
     with pytest.raises(BundleError, match=r"form\.head\.bias"):
-        save_bundle(copy, bundle.weights, bundle.config)
+        save_bundle(bundle, copy)
     assert (copy / WEIGHTS).read_bytes() == before
 
 

@@ -35,7 +35,7 @@ def careless(tmp_path: Path, tiny_bundle: Path) -> Path:
     """Folder of a bundle that drops all nuclei but very large ones."""
     bundle = load_bundle(tiny_bundle)
     config = dataclasses.replace(bundle.config, group=dataclasses.replace(bundle.config.group, min_area=240))
-    save_bundle(tmp_path / "careless", bundle.weights, config, metrics=bundle.metrics, card=bundle.card)
+    save_bundle(dataclasses.replace(bundle, config=config), tmp_path / "careless")
     return tmp_path / "careless"
 
 
@@ -90,7 +90,7 @@ def test_what_is_already_there_is_not_touched(tmp_path: Path, careless: Path) ->
 def test_a_bundle_that_cannot_be_written_whole_is_not_written(
     tmp_path: Path, careless: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fill_up(folder: Path, *_: Any, **__: Any) -> None:
+    def fill_up(_bundle: Any, folder: Path) -> None:
         (folder / "weights.safetensors").write_bytes(b"half")
         raise OSError("no space left")
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.training import FIELDS, assert_same_weights, brief, field
+from nucleus_unet.data.dataset import Example
 from nucleus_unet.data.folds import hold_out_images
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.model.bundle import Bundle, BundleConfig, load_bundle
@@ -148,7 +149,7 @@ def dotted(count: int) -> PredictedMaps:
     found = targets(labels)
     offsets = np.moveaxis(np.rint(found.offset * 2 + 128), 0, -1)
     maps = np.dstack([found.foreground * 255, found.heat * 255, offsets]).astype(np.uint8)
-    return PredictedMaps("made up", maps, labels, 0.0)
+    return PredictedMaps(Example("made up", "made up", labels.astype(np.uint8), labels, "made up"), maps, 0.0)
 
 
 @pytest.mark.parametrize(("nuclei", "chosen"), [(MIN_CALIBRATION_NUCLEI - 1, False), (MIN_CALIBRATION_NUCLEI, True)])

@@ -85,7 +85,7 @@ def test_validation_and_calibration_score_only_what_is_annotated() -> None:
     # The maps of all nuclei, as if the network had found them, against those at the left.
     maps = quantise(*targets(FIELDS[0].labels)[:3])
     scores = {
-        name: score_maps([PredictedMaps("a", maps, PARTLY[0].labels, 0.0, valid)], GroupConfig())
+        name: score_maps([PredictedMaps(dataclasses.replace(PARTLY[0], valid=valid), maps, 0.0)], GroupConfig())
         for name, valid in (("all", None), ("left", PARTLY[0].valid))
     }
     assert scores["all"].predictions == len(np.unique(FIELDS[0].labels)) - 1

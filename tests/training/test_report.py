@@ -94,7 +94,7 @@ def run_of(trained: Path, tiny_bundle: Path, **changes: Any) -> TrainingRun:
     config = brief(load_bundle(tiny_bundle))
     history = read_run_state(trained / "training" / CHECKPOINT)["history"]
     predicted = pipeline.predict_examples(open_engine(bundle, device="cpu"), IMAGES)
-    images = pipeline.evaluate_predictions(IMAGES, predicted, bundle.config.group)
+    images = pipeline.evaluate_predictions(predicted, bundle.config.group)
     run = TrainingRun(config, bundle, history, FIELDS, images, load_bundle(tiny_bundle), "cpu", None)
     return dataclasses.replace(run, **changes)
 

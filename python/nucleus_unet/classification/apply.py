@@ -53,7 +53,7 @@ def classify_results(path: Path | str, classifier: Classifier, *, out: Path | st
             raise SettingsError(f"out: the classes of a slide go to its folder, {path}: leave out (--out) away")
         if count_if_finished(path) is None:
             raise DataError(f"{path}: expected the folder of a finished slide; run `nucleus-unet slide` again")
-        _check_measured(classifier, _measured_as(path / TABLE), str(path))
+        _check_measured(classifier, path / TABLE, str(path))
         classify_slide(path, classifier)
         return path / TABLE
     if path.suffix.lower() not in _SUFFIXES:
@@ -93,7 +93,7 @@ def _warn_of_cells(classifier: Classifier, path: Path) -> None:
 
 
 def _classify_parquet(path: Path, target: Path, classifier: Classifier) -> None:
-    _check_measured(classifier, _measured_as(path), str(path))
+    _check_measured(classifier, path, str(path))
     with ExitStack() as stack:
         file = stack.enter_context(written_atomically(target))
         writer = stack.enter_context(TableWriter(file, notes=classified_notes(path, classifier)))
@@ -101,7 +101,7 @@ def _classify_parquet(path: Path, target: Path, classifier: Classifier) -> None:
             writer.add(classify_table(classifier, group))
 
 
-def _measured_as(table: Path) -> Mapping[str, Any]:
+def measured_as(table: Path) -> Mapping[str, Any]:
     """Return how the nuclei of a table were measured; empty if it does not tell."""
     text = read_notes(table).get("measures")
     if text is None:
@@ -113,9 +113,8 @@ def _measured_as(table: Path) -> Mapping[str, Any]:
         raise DataError(f"{table} is damaged: it does not tell how it was measured ({error})") from error
 
 
-def _check_measured(classifier: Classifier, told: Mapping[str, Any], name: str) -> None:
+def _check_measured(classifier: Classifier, table: Path, name: str) -> None:
     """Raise `SettingsError` if nuclei were measured in cells of another size than the classifier was trained on."""
-    if not told:
-        return
-    classifier.check_lengths(told["expand"], told["neighbour_radius"], told["mpp"], name)
-    classifier.tell_differences(told["mpp"], None)
+    if told := measured_as(table):
+        classifier.check_lengths(told["expand"], told["neighbour_radius"], told["mpp"], name)
+        classifier.tell_differences(told["mpp"], None)

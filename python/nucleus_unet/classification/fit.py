@@ -49,9 +49,7 @@ def fit(kind: str, values: NDArray[np.float64], index: NDArray[np.int64], classe
     if kind == Forest.kind:
         return forest_of(fit_forest(values, index), classes, present)
     if kind == Logistic.kind:
-        mean, spread = values.mean(axis=0), values.std(axis=0)
-        scale = np.where(spread > 0, spread, 1.0)
-        return _logistic(values, index, classes, present, mean, scale)
+        return _logistic(values, index, classes, present)
     raise SettingsError(f"kind: expected forest or logistic, got {kind!r}")
 
 
@@ -83,13 +81,10 @@ def forest_of(fitted: Any, classes: int, present: NDArray[np.int64]) -> Forest:
 
 
 def _logistic(
-    values: NDArray[np.float64],
-    index: NDArray[np.int64],
-    classes: int,
-    present: NDArray[np.int64],
-    mean: NDArray[np.float64],
-    scale: NDArray[np.float64],
+    values: NDArray[np.float64], index: NDArray[np.int64], classes: int, present: NDArray[np.int64]
 ) -> Logistic:
+    mean, spread = values.mean(axis=0), values.std(axis=0)
+    scale = np.where(spread > 0, spread, 1.0)
     columns = values.shape[1]
     # The intercept of a class that does not occur makes its probability 0.
     coefficients, intercepts = np.zeros((classes, columns)), np.full(classes, -1e6)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.classification.apply import measured_as
 from nucleus_unet.classification.marks import Marks
 from nucleus_unet.classification.matching import Matcher
 from nucleus_unet.classifier.check import FIRST_COLUMNS
@@ -22,7 +22,7 @@ from nucleus_unet.errors import DataError
 from nucleus_unet.exports.csv_reader import read_csv_table
 from nucleus_unet.exports.nucleus_table import NucleusTable, concatenate_tables
 from nucleus_unet.exports.overlay import inner_boundaries, to_display_rgb
-from nucleus_unet.exports.parquet import read_notes, read_table
+from nucleus_unet.exports.parquet import read_table
 from nucleus_unet.io.atomic import read_json
 from nucleus_unet.measures.settings import GROUPS
 from nucleus_unet.options import PredictOptions
@@ -77,6 +77,7 @@ class _Told(NamedTuple):
     parts: Iterable[NucleusTable]
     measured: MeasuredAs
     found_by: FoundBy
+    shape: tuple[int, int] | None
 
 
 def is_result(path: object) -> bool:
@@ -90,12 +91,8 @@ def marked_segmentation(name: str, found: Segmentation, marks: Marks, options: P
     """Return the marked nuclei of an image that was segmented with these options."""
     measured = MeasuredAs(tuple(options.measure or ()), options.expand, options.neighbour_radius, found.mpp)
     nuclei = found.outlined
-    marked = _marked(
-        name,
-        _Told([nuclei], measured, FoundBy(found.plan.model, found.plan.fingerprint)),
-        marks,
-        shape=found.labels.shape,
-    )
+    found_by = FoundBy(found.plan.model, found.plan.fingerprint)
+    marked = _marked(name, _Told([nuclei], measured, found_by, found.labels.shape), marks)
     shown = to_display_rgb(found.image)
     pictures = [_picture(shown, found.labels, nuclei, label - 1) for label in marked.labels.tolist()]
     return dataclasses.replace(marked, pictures=pictures)
@@ -118,12 +115,11 @@ def marked_result(path: Path, marks: Marks, options: PredictOptions) -> MarkedIm
     DataError
         If the result is damaged, or has no measures.
     """
-    told = _read_result(path, options)
-    return _marked(str(path), told, marks, shape=_shape_of(path) if path.is_dir() else None)
+    return _marked(str(path), _read_result(path, options), marks)
 
 
-def _marked(name: str, told: _Told, marks: Marks, *, shape: tuple[int, int] | None = None) -> MarkedImage:
-    matcher = Matcher(marks, shape)
+def _marked(name: str, told: _Told, marks: Marks) -> MarkedImage:
+    matcher = Matcher(marks, told.shape)
     kept: list[NucleusTable] = []
     classes: list[str] = []
     for part in told.parts:
@@ -151,44 +147,33 @@ def _read_result(path: Path, options: PredictOptions) -> _Told:
     if folder is not None and count_if_finished(folder) is None:
         raise DataError(f"{folder}: expected the folder of a finished slide; run `nucleus-unet slide` again")
     table = path / TABLE if folder is not None else path
+    told: Mapping[str, Any] = {}
     if table.suffix.lower() == ".csv":
-        parts, notes = iter([read_csv_table(table)]), {}
+        parts = iter([read_csv_table(table)])
     else:
-        parts, notes = read_table(table), read_notes(table)
+        parts, told = read_table(table), measured_as(table)
     first = next(parts)  # the table of no nuclei has a part, too
     groups = groups_of(first.measures)
     if not groups:
         raise DataError(f"{table}: expected a table with measures: repeat the run with measure= (--measure)")
     has_cells = any(name.startswith(("ring_", "cell_")) for name in first.measures)
-    expand, radius, mpp = options.expand, options.neighbour_radius, options.mpp
-    if "measures" in notes:
-        try:
-            told = json.loads(notes["measures"])
-            expand, radius, mpp = told["expand"], told["neighbour_radius"], told["mpp"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{table} is damaged: it does not tell how it was measured ({error})") from error
-    elif has_cells != (expand is not None):
-        have = "cells" if has_cells else "no cells"
-        raise DataError(
-            f"{table}: the table has {have}: give the same expand= (--expand) with which it was made, or none"
-        )
-    return _Told(chain([first], parts), MeasuredAs(groups, expand, radius, mpp), _model_of(folder))
+    if not told:
+        if has_cells != (options.expand is not None):
+            have = "cells" if has_cells else "no cells"
+            raise DataError(
+                f"{table}: the table has {have}: give the same expand= (--expand) with which it was made, or none"
+            )
+        told = {name: getattr(options, name) for name in ("expand", "neighbour_radius", "mpp")}
+    found_by, shape = (FoundBy("", ""), None) if folder is None else _planned(folder)
+    return _Told(chain([first], parts), MeasuredAs(groups, **told), found_by, shape)
 
 
-def _model_of(folder: Path | None) -> FoundBy:
-    """Return the model of a slide's run, as its plan tells it."""
-    try:
-        plan = read_json(folder / PLAN)["prediction"] if folder is not None else {"model": "", "fingerprint": ""}
-        return FoundBy(str(plan["model"]), str(plan["fingerprint"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder}: {PLAN} is damaged ({error})") from error
-
-
-def _shape_of(folder: Path) -> tuple[int, int]:
-    """Return height and width of a slide, as its plan tells them."""
+def _planned(folder: Path) -> tuple[FoundBy, tuple[int, int]]:
+    """Return the model of a slide's run, and height and width of the slide, as its plan tells them."""
     try:
         plan = read_json(folder / PLAN)
-        return int(plan["height"]), int(plan["width"])
+        model = plan["prediction"]
+        return FoundBy(str(model["model"]), str(model["fingerprint"])), (int(plan["height"]), int(plan["width"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder}: {PLAN} is damaged ({error})") from error
 

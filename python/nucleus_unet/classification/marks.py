@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.classification.qupath import is_geojson, read_qupath
 from nucleus_unet.classifier.classes import Colour, is_class_name
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.io.source import open_image
@@ -25,6 +24,7 @@ Rings = Sequence[NDArray[np.float64]]
 
 logger = logging.getLogger(__name__)
 
+_GEOJSON = (".geojson", ".json", ".geojson.gz", ".json.gz")
 _TABLES = (".csv", ".tsv", ".txt")
 _CLASS_COLUMNS = ("class", "classification")
 # Names of the columns of x and of y, and what is added to both: napari and our tables have pixel centres at integers.
@@ -103,9 +103,10 @@ def read_marks(path: Path, *, image: str | None = None, names: Mapping[int, str]
     OSError
         If it cannot be opened.
     """
-    if is_geojson(path):
-        objects, colours = read_qupath(path)
-        marks = [mark for each in objects for mark in _marks_of(each)]
+    if path.name.lower().endswith(_GEOJSON):
+        from nucleus_unet.classification.qupath import read_qupath  # which reads marks into what is defined here
+
+        marks, colours = read_qupath(path)
         return _checked(Marks(str(path), marks, None, {}, colours))
     if path.suffix.lower() in _TABLES:
         return _checked(Marks(str(path), list(_read_table(path, image)), None, {}, {}))
@@ -159,13 +160,6 @@ def parse_names(values: Sequence[str]) -> dict[int, str]:
             raise SettingsError(f"name: expected NUMBER=NAME, such as 1=Tumor, got {value!r}")
         names[int(number)] = name.strip()
     return names
-
-
-def _marks_of(each: Any) -> Iterator[Mark]:
-    if each.points:
-        yield from (Mark(each.name, each.told_by, place=place) for place in each.points)
-    else:
-        yield Mark(each.name, each.told_by, rings=each.rings, single=each.single)
 
 
 def _checked(marks: Marks) -> Marks:

@@ -21,20 +21,6 @@ _MOST_RATIO = 2.0
 _TOGETHER = 2**22
 
 
-def match_marks(marks: Marks, nuclei: NucleusTable) -> dict[int, str]:
-    """Return the class of each marked nucleus by its row in a table that has all nuclei; see `Matcher`.
-
-    Raises
-    ------
-    DataError
-        If a nucleus is marked as two classes, or no mark lies in a nucleus.
-    """
-    matcher = Matcher(marks)
-    found = matcher.match(nuclei)
-    matcher.finish()
-    return found
-
-
 class Matcher:
     """Finds the marked nuclei of an image whose table comes in parts.
 
@@ -160,12 +146,11 @@ class _Finder:
         corners = np.concatenate(rings)
         low, high = corners.min(axis=0), corners.max(axis=0)
         boxed = np.flatnonzero(((self._centroids >= low) & (self._centroids <= high)).all(axis=1))
-        inside: NDArray[np.intp] = boxed[in_rings(self._centroids[boxed], rings)]
-        return inside
+        return boxed[in_rings(self._centroids[boxed], rings)]
 
     def _outlined(self, rings: Rings) -> NDArray[np.intp]:
         """Return the nucleus of which these rings are the outline; none if no nucleus has about this place and area."""
-        area = abs(sum(_signed_area(ring) for ring in rings[:1]))
+        area = _area(rings[0])
         rows = self._within(rings)
         if not len(rows):
             middle = rings[0][:-1].mean(axis=0)
@@ -217,6 +202,6 @@ def _crossings(places: NDArray[np.float64], ring: NDArray[np.float64]) -> NDArra
     return odd
 
 
-def _signed_area(ring: NDArray[np.float64]) -> float:
+def _area(ring: NDArray[np.float64]) -> float:
     x, y = ring.T
-    return float(0.5 * np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]))
+    return 0.5 * abs(float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])))

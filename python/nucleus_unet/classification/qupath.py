@@ -1,62 +1,31 @@
-"""Objects with a class, from the GeoJSON that QuPath exports."""
+"""Marks from the GeoJSON that QuPath exports: objects that have a class."""
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.classification.marks import Mark
 from nucleus_unet.classifier.classes import Colour
+from nucleus_unet.data.geojson import with_children
 from nucleus_unet.errors import DataError
 from nucleus_unet.io.unpacking import unpacked
 
 # What our own exports call nuclei without a class.
 _UNCLASSIFIED = "Nucleus"
-_SUFFIXES = (".geojson", ".json", ".geojson.gz", ".json.gz")
 # Larger than any coordinate of an image.
 _MOST = 1e9
 _SHOWN_PLANES = 2
 
 
-class QuPathObject(NamedTuple):
-    """An object with a class.
-
-    Attributes
-    ----------
-    name
-        Of the class.
-    told_by
-        Which feature it is, for messages.
-    points
-        Places (x, y) of an annotation of points.
-    rings
-        Exterior and holes of all polygons; lines (K, 2).
-    single
-        Whether it is a detection or a cell. Else it is an annotation.
-    plane
-        Slice and time point of the image, counted from 0.
-    """
-
-    name: str
-    told_by: str
-    points: Sequence[tuple[float, float]]
-    rings: Sequence[NDArray[np.float64]]
-    single: bool
-    plane: tuple[int, int]
-
-
-def is_geojson(path: Path) -> bool:
-    """Whether the name of a file is that of GeoJSON."""
-    return path.name.lower().endswith(_SUFFIXES)
-
-
-def read_qupath(path: Path) -> tuple[list[QuPathObject], dict[str, Colour]]:
-    """Read the objects that have a class, and the colours of classes.
+def read_qupath(path: Path) -> tuple[list[Mark], dict[str, Colour]]:
+    """Read marks from the objects that have a class, and the colours of classes.
 
     Classes that end in ``*`` are those that QuPath ignores. They and ``Nucleus``, which nuclei without a class have in
     our own exports, are passed over, and so are lines. Children of objects are read, too.
@@ -74,37 +43,25 @@ def read_qupath(path: Path) -> tuple[list[QuPathObject], dict[str, Colour]]:
             raise ValueError("there is no list of features")
     except (ValueError, EOFError, RecursionError, OSError, zlib.error) as error:
         raise DataError(f"{path}: expected GeoJSON as QuPath exports it, but {error}") from error
-    objects: list[QuPathObject] = []
+    marks: list[Mark] = []
+    first: dict[tuple[int, int], str] = {}  # the first feature of each plane
     colours: dict[str, Colour] = {}
-    for number, feature in enumerate(_with_children(features), start=1):
+    for number, feature in enumerate(with_children(features), start=1):
+        told_by = f"{path}: feature {number}"
         try:
-            objects += _objects(feature, f"{path}: feature {number}", colours)
+            found = list(_marks(feature, told_by, colours))
+            if found:
+                first.setdefault(_plane(feature), told_by)
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
-            raise DataError(f"{path}: feature {number}: expected an object of QuPath, but {error}") from error
-    first = {each.plane: each for each in reversed(objects)}
+            raise DataError(f"{told_by}: expected an object of QuPath, but {error}") from error
+        marks += found
     if len(first) > 1:
-        planes = ", and ".join(
-            f"on plane {z} at time {t} ({first[z, t].told_by})" for z, t in sorted(first)[:_SHOWN_PLANES]
-        )
+        planes = ", and ".join(f"on plane {z} at time {t} ({first[z, t]})" for z, t in sorted(first)[:_SHOWN_PLANES])
         raise DataError(f"{path}: expected objects on one plane of the image, got some {planes}: export those of one")
-    return objects, colours
+    return marks, colours
 
 
-def _with_children(features: list[Any]) -> Iterator[Any]:
-    """Yield all features, and after each its children."""
-    stack = [iter(features)]
-    while stack:
-        for feature in stack[-1]:
-            yield feature
-            children = (feature.get("properties") or {}).get("childObjects") if isinstance(feature, dict) else None
-            if isinstance(children, list):
-                stack.append(iter(children))
-                break
-        else:
-            stack.pop()
-
-
-def _objects(feature: Mapping[str, Any], told_by: str, colours: dict[str, Colour]) -> Iterator[QuPathObject]:
+def _marks(feature: Mapping[str, Any], told_by: str, colours: dict[str, Colour]) -> Iterator[Mark]:
     properties = feature.get("properties") or {}
     classification = properties.get("classification")
     name = _name(classification)
@@ -114,25 +71,27 @@ def _objects(feature: Mapping[str, Any], told_by: str, colours: dict[str, Colour
         colours.setdefault(name, colour)
     kind = properties.get("objectType") or properties.get("object_type") or feature.get("id")
     single = kind in ("detection", "cell", "PathDetectionObject", "PathCellObject")
-    geometry = feature.get("nucleusGeometry") or feature["geometry"]
-    on = geometry.get("plane")
-    plane = (int(on.get("z") or 0), int(on.get("t") or 0)) if isinstance(on, dict) else (0, 0)
-    parts = geometry["geometries"] if geometry["type"] == "GeometryCollection" else [geometry]
-    for part in parts:
-        yield from _part(part, (name, told_by, single, plane))
+    geometry = _geometry(feature)
+    for part in geometry["geometries"] if geometry["type"] == "GeometryCollection" else [geometry]:
+        shape, coordinates = part["type"], part["coordinates"]
+        if shape in ("Point", "MultiPoint"):
+            for x, y in _line([coordinates] if shape == "Point" else coordinates).tolist():
+                yield Mark(name, told_by, place=(x, y))
+        elif shape in ("Polygon", "MultiPolygon"):
+            pieces = [coordinates] if shape == "Polygon" else coordinates
+            rings = [line for rings in pieces for line in map(_closed, map(_line, rings)) if len(line)]
+            if rings:
+                yield Mark(name, told_by, rings=rings, single=single)
 
 
-def _part(geometry: Mapping[str, Any], of: tuple[str, str, bool, tuple[int, int]]) -> Iterator[QuPathObject]:
-    name, told_by, single, plane = of
-    shape, coordinates = geometry["type"], geometry["coordinates"]
-    if shape in ("Point", "MultiPoint"):
-        points = _line([coordinates] if shape == "Point" else coordinates)
-        yield QuPathObject(name, told_by, [(float(x), float(y)) for x, y in points], [], single, plane)
-    elif shape in ("Polygon", "MultiPolygon"):
-        pieces = [coordinates] if shape == "Polygon" else coordinates
-        rings = [line for rings in pieces for line in map(_closed, map(_line, rings)) if len(line)]
-        if rings:
-            yield QuPathObject(name, told_by, [], rings, single, plane)
+def _geometry(feature: Mapping[str, Any]) -> Any:
+    return feature.get("nucleusGeometry") or feature["geometry"]
+
+
+def _plane(feature: Mapping[str, Any]) -> tuple[int, int]:
+    """Return slice and time point of the image, counted from 0."""
+    on = _geometry(feature).get("plane")
+    return (int(on.get("z") or 0), int(on.get("t") or 0)) if isinstance(on, dict) else (0, 0)
 
 
 def _name(classification: Any) -> str:

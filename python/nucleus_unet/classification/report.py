@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import imagecodecs
 import numpy as np
-from numpy.typing import NDArray
 
 from nucleus_unet.classification.validation import Validation
 from nucleus_unet.classifier.model import Classifier
@@ -60,52 +59,33 @@ def write_report(trained: TrainedClassifier, folder: Path) -> Path:
 def report_html(trained: TrainedClassifier) -> str:
     """Return the page of a trained classifier."""
     classifier, validation = trained.classifier, trained.validation
+    names = [kind.name for kind in classifier.kinds]
     return render(
         "classification/page.html",
         title="Classifier of nuclei",
         classifier=classifier,
         kind={"forest": "random forest", "logistic": "logistic regression"}[classifier.estimator.kind],
         validation=validation,
-        tiles=_tiles(trained),
+        right=np.mean(validation.predicted == validation.index),
+        trained=trained,
         scores=_score_rows(validation),
-        names=[kind.name for kind in classifier.kinds],
-        confusion=_confusion_rows(validation),
+        names=names,
+        confusion=[[kind.name, *row] for kind, row in zip(validation.kinds, validation.confusion, strict=True)],
         weights=_weight_rows(classifier),
         notes=_notes(trained),
         pictures=_shown(trained),
-        images=[[image.name, *_counts(image.classes, classifier)] for image in trained.images],
+        images=[[image.name, *(image.classes.count(name) for name in names)] for image in trained.images],
     )
-
-
-def _tiles(trained: TrainedClassifier) -> dict[str, str]:
-    validation = trained.validation
-    right = float(np.mean(validation.predicted == validation.index))
-    return {
-        "mean F1 of the classes": f"{validation.macro_f1:.3f}",
-        "right": f"{right:.1%}",
-        "marked nuclei": f"{len(validation.index):,}",
-        "images": f"{len(trained.images):,}",
-        "measures": f"{len(trained.classifier.columns):,}",
-    }
 
 
 def _score_rows(validation: Validation) -> list[list[str]]:
     marked = validation.confusion.sum(axis=1)
-    return [
-        [kind.name, *(_number(scores[place]) for scores in (f1, precision, recall)), f"{marked[place]:,}"]
-        for f1, precision, recall in [(validation.f1, validation.precision, validation.recall)]
-        for place, kind in enumerate(validation.kinds)
-    ]
+    scores = zip(validation.kinds, validation.f1, validation.precision, validation.recall, marked, strict=True)
+    return [[kind.name, *map(_number, numbers), f"{count:,}"] for kind, *numbers, count in scores]
 
 
 def _number(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.3f}"
-
-
-def _confusion_rows(validation: Validation) -> list[list[str]]:
-    return [
-        [kind.name, *map(str, row)] for kind, row in zip(validation.kinds, validation.confusion.tolist(), strict=True)
-    ]
 
 
 def _weight_rows(classifier: Classifier) -> list[list[str]]:
@@ -133,10 +113,6 @@ def _notes(trained: TrainedClassifier) -> list[str]:
     return notes
 
 
-def _counts(classes: Any, classifier: Classifier) -> list[str]:
-    return [str(list(classes).count(kind.name)) for kind in classifier.kinds]
-
-
 def _shown(trained: TrainedClassifier) -> list[tuple[str, Any, list[ShownNucleus]]]:
     """Return, for each class, its name, its colour and pictures of its nuclei, the least sure ones first."""
     validation = trained.validation
@@ -153,27 +129,23 @@ def _shown(trained: TrainedClassifier) -> list[tuple[str, Any, list[ShownNucleus
 def _shown_nucleus(validation: Validation, row: int, image: Any, number: int) -> ShownNucleus:
     guess = int(validation.predicted[row])
     return ShownNucleus(
-        _png(image.pictures[number]),
+        bytes(imagecodecs.png_encode(np.ascontiguousarray(image.pictures[number]))),
         f"{image.name}, nucleus {image.labels[number]}",
         f"{validation.sureness[row]:.2f}",
         "" if guess == validation.index[row] else validation.kinds[guess].name,
     )
 
 
-def _png(picture: NDArray[np.uint8]) -> bytes:
-    return bytes(imagecodecs.png_encode(np.ascontiguousarray(picture)))
-
-
 def _rows(trained: TrainedClassifier) -> Iterator[dict[str, object]]:
     validation = trained.validation
-    row = 0
-    for image in trained.images:
-        for label, name in zip(image.labels.tolist(), image.classes, strict=True):
-            yield {
-                "image": image.name,
-                "label": label,
-                "class": name,
-                "predicted": validation.kinds[int(validation.predicted[row])].name,
-                "probability": float(validation.sureness[row]),
-            }
-            row += 1
+    images = [image.name for image in trained.images for _ in image.classes]
+    labels = np.concatenate([image.labels for image in trained.images])
+    columns = (images, labels.tolist(), validation.index, validation.predicted, validation.sureness.tolist())
+    for image, label, marked, predicted, probability in zip(*columns, strict=True):
+        yield {
+            "image": image,
+            "label": label,
+            "class": validation.kinds[marked].name,
+            "predicted": validation.kinds[predicted].name,
+            "probability": probability,
+        }

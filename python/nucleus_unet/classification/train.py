@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,9 +140,9 @@ def train_on(images: Sequence[MarkedImage], *, kind: str = "forest") -> TrainedC
     """Train a classifier on nuclei that are matched and measured; see `train_classifier`."""
     if not images:
         raise SettingsError("images: expected marked images, got none")
-    names = sorted({name for image in images for name in image.classes})
     every = [name for image in images for name in image.classes]
-    counts = {name: every.count(name) for name in names}
+    counts = Counter(every)
+    names = sorted(counts)
     if len(names) < 2:
         raise SettingsError(f"marks: expected nuclei of at least two classes, got {', '.join(map(repr, names))}")
     if rare := [name for name in names if counts[name] < _LEAST]:

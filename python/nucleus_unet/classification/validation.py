@@ -75,8 +75,7 @@ class Validation:
     @property
     def sureness(self) -> NDArray[np.float64]:
         """Probability of the marked class of each nucleus, (N,)."""
-        sure: NDArray[np.float64] = self.probabilities[np.arange(len(self.index)), self.index]
-        return sure
+        return self.probabilities[np.arange(len(self.index)), self.index]
 
     @property
     def how(self) -> str:

@@ -110,8 +110,7 @@ class Tree:
             goes_left = values[walking, self.measure[here]] <= self.threshold[here]
             node[walking] = np.where(goes_left, self.left[here], self.right[here])
             walking = walking[self.left[node[walking]] >= 0]
-        found: NDArray[np.float64] = self.shares[node]
-        return found
+        return self.shares[node]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""

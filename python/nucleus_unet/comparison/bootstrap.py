@@ -104,5 +104,4 @@ def _differences(sums: NDArray[np.float64]) -> NDArray[np.float64]:
         for part in (0, 2)
     )
     # Equal metrics may differ by rounding errors; these are no difference.
-    difference: NDArray[np.float64] = np.round(second - first, 12)
-    return difference
+    return np.round(second - first, 12)

@@ -136,7 +136,7 @@ def _stem(path: PurePosixPath) -> str:
 
 def _names(images: Sequence[PurePosixPath]) -> list[str]:
     """Return the names of images without suffix; with their folders or their suffix if names repeat."""
-    for name in (_stem, lambda path: str(path.parent / _stem(path)), str):
+    for name in (_stem, lambda path: str(path.parent / _stem(path))):
         names = [name(path) for path in images]
         if len(set(names)) == len(names):
             return names

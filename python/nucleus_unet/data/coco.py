@@ -15,12 +15,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nucleus_unet.data.label_images import Masks
+from nucleus_unet.data.label_images import Masks, numbered
 from nucleus_unet.data.sources import Entry, is_hidden, is_label_file
 from nucleus_unet.errors import DataError, MaskError
 from nucleus_unet.extras import require
-from nucleus_unet.masks import coco_to_labels, relabel_by_position
+from nucleus_unet.masks import coco_to_labels
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class _Image:
     annotations: list[Mapping[str, Any]]
 
 
+@dataclass(frozen=True)
 class CocoSet:
     """The images of a COCO annotation file and their instances.
 
@@ -42,13 +44,12 @@ class CocoSet:
     entries
         One entry for each image, sorted by name. The name is the file name without suffix. It includes the folders if
         file names repeat.
+    images
+        By name: what the file says of each image.
     """
 
     entries: list[Entry]
-
-    def __init__(self, entries: list[Entry], images: dict[str, _Image]) -> None:
-        self.entries = entries
-        self._images = images
+    images: dict[str, _Image]
 
     def masks(self, name: str, shape: tuple[int, int], *, threads: int | None = None) -> Masks:
         """Decode the instances of an image. Crowd regions (``iscrowd``) are ignored.
@@ -74,7 +75,7 @@ class CocoSet:
         MissingExtraError
             An instance is a polygon, and pycocotools is missing.
         """
-        image = self._images[name]
+        image = self.images[name]
         stated = (image.height, image.width)
         if None not in stated and stated != shape:
             raise MaskError(f"the annotation file gives {stated} as height and width, but the image has {shape}")
@@ -92,8 +93,7 @@ class CocoSet:
                 unusable.append(str(error))
         if unusable and not masks:
             raise MaskError(f"none of its {len(unusable)} annotations can be used: {unusable[0]}")
-        labels, merging = coco_to_labels(masks, shape, threads=threads)
-        return Masks(relabel_by_position(labels)[0], merging, tuple(unusable))
+        return numbered(coco_to_labels(masks, shape, threads=threads), unusable)
 
 
 def _is_crowd(annotation: Mapping[str, Any]) -> bool:
@@ -247,7 +247,7 @@ def _polygons(parts: Sequence[object], shape: tuple[int, int], annotation_name: 
     polygons, faults = [], []
     for part in parts:
         try:
-            polygons.append(_check_polygon(part, shape, annotation_name))
+            polygons.append(_check_polygon(part, shape, annotation_name).tolist())
         except MaskError as error:
             faults.append(error)
     if not polygons:
@@ -255,7 +255,7 @@ def _polygons(parts: Sequence[object], shape: tuple[int, int], annotation_name: 
     return polygons
 
 
-def _check_polygon(polygon: object, shape: tuple[int, int], annotation_name: str) -> list[float]:
+def _check_polygon(polygon: object, shape: tuple[int, int], annotation_name: str) -> NDArray[np.float64]:
     """Return the coordinates, or raise `MaskError` for a polygon that would crash the rasteriser.
 
     The memory of the rasteriser grows with the extent of the polygon.
@@ -274,5 +274,4 @@ def _check_polygon(polygon: object, shape: tuple[int, int], annotation_name: str
         raise MaskError(f"{annotation_name}: its polygon lies far outside the image of {height} x {width} pixels")
     if x.max() <= 0 or y.max() <= 0 or x.min() >= width or y.min() >= height:
         raise MaskError(f"{annotation_name}: its polygon lies outside the image of {height} x {width} pixels")
-    coordinates: list[float] = numbers.tolist()
-    return coordinates
+    return numbers

@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from nucleus_unet.data.beside import Drawings, find_beside
 from nucleus_unet.data.coco import find_coco, read_coco
 from nucleus_unet.data.drawn import IGNORE_CLASSES, REGION_CLASSES, RegionClasses, masks_of, settled, view_of
-from nucleus_unet.data.label_images import Masks, mask_as_png, read_label_image
+from nucleus_unet.data.label_images import Masks, mask_as_png, numbered, read_label_image
 from nucleus_unet.data.sources import Entry, Source, find_entries, open_source
 from nucleus_unet.data.tables import Membership, membership_finder, read_encodings
 from nucleus_unet.errors import DataError, ImageError, MaskError, SettingsError
 from nucleus_unet.io.selection import Selection
 from nucleus_unet.io.software_tag import is_marked
 from nucleus_unet.io.source import open_image
-from nucleus_unet.masks import kaggle_to_labels, merge_mask_pngs, relabel_by_position
+from nucleus_unet.masks import kaggle_to_labels, merge_mask_pngs
 from nucleus_unet.preprocessing.normalisation import percentile_range
 from nucleus_unet.progress import tracker
 
@@ -111,23 +111,17 @@ class ReadReport:
 
     def of_set(self, name: str) -> "ReadReport":
         """Return the report with the images named `name/image`, where `name` is that of the set."""
-        masks = (self.overlaps, self.empty_masks, self.hidden_masks, self.skipped, self.unusable_masks)
-        by_image = (*masks, self.partly_annotated)
-        named: list[Any] = [{f"{name}/{image}": value for image, value in each.items()} for each in by_image]
+        named = [{f"{name}/{image}": value for image, value in each.items()} for each in self._by_image]
         return ReadReport(self.images, self.nuclei, *named)
 
     def __add__(self, other: "ReadReport") -> "ReadReport":
         """Return the report of both sets together. Their images have different names."""
-        return ReadReport(
-            self.images + other.images,
-            self.nuclei + other.nuclei,
-            self.overlaps | other.overlaps,
-            self.empty_masks | other.empty_masks,
-            self.hidden_masks | other.hidden_masks,
-            self.skipped | other.skipped,
-            self.unusable_masks | other.unusable_masks,
-            self.partly_annotated | other.partly_annotated,
-        )
+        joined = [ours | theirs for ours, theirs in zip(self._by_image, other._by_image, strict=True)]
+        return ReadReport(self.images + other.images, self.nuclei + other.nuclei, *joined)
+
+    @property
+    def _by_image(self) -> list[dict[str, Any]]:
+        return [value for value in vars(self).values() if isinstance(value, dict)]
 
 
 # Takes an image's entry, its shape and the number of threads, and returns its nuclei.
@@ -264,7 +258,8 @@ def _read_example(
 def _masks_of_entry(files: Source, entry: Entry, shape: tuple[int, int], threads: int | None) -> Masks:
     if entry.label_image is not None:
         return Masks(read_label_image(files.read(entry.label_image), entry.label_image, shape))
-    return _masks_of_files(files, entry.masks, shape, threads)
+    pngs = [mask_as_png(files.read(member), member) for member in entry.masks]
+    return numbered(merge_mask_pngs(pngs, shape, threads=threads))
 
 
 def _masks_beside(
@@ -334,14 +329,7 @@ def _masks_of_encodings(
 ) -> Masks:
     if name not in encodings:
         raise MaskError("no row in the table of encodings (an image without nuclei needs a row without pixels)")
-    labels, merging = kaggle_to_labels(encodings[name], shape, threads=threads)
-    return Masks(relabel_by_position(labels)[0], merging)
-
-
-def _masks_of_files(files: Source, members: Sequence[str], shape: tuple[int, int], threads: int | None) -> Masks:
-    pngs = [mask_as_png(files.read(member), member) for member in members]
-    labels, merging = merge_mask_pngs(pngs, shape, threads=threads)
-    return Masks(relabel_by_position(labels)[0], merging)
+    return numbered(kaggle_to_labels(encodings[name], shape, threads=threads))
 
 
 def _collect(

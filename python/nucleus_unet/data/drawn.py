@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.data.annotations import Drawing, DrawnObject, Pieces
-from nucleus_unet.data.label_images import Masks
+from nucleus_unet.data.label_images import Masks, numbered
 from nucleus_unet.errors import MaskError, SettingsError
 from nucleus_unet.masks import MergeReport, polygons_to_labels, relabel_by_position
 
@@ -162,11 +162,9 @@ def masks_of(
     # A region beside the image says, too, that only regions count.
     limited = any(classes.role(each) == "region" for each in drawing.objects)
     valid = _annotated(by_role["region"], by_role["ignore"], shape, limited=limited)
-    if valid is None:
-        return Masks(relabel_by_position(labels)[0], merging, tuple(unusable))
-    if not valid.any():
+    if valid is not None and not valid.any():
         raise MaskError("nothing of the image counts: it is ignored, or no region lies in it")
-    return settled(Masks(relabel_by_position(labels)[0], merging, tuple(unusable), valid))
+    return settled(numbered((labels, merging), unusable)._replace(valid=valid))
 
 
 def settled(masks: Masks) -> Masks:
@@ -256,5 +254,4 @@ def _annotated(
 
 def _covered(objects: Sequence[DrawnObject], shape: tuple[int, int]) -> NDArray[np.bool_]:
     pieces = [piece for each in objects for piece in each.pieces]
-    covered: NDArray[np.bool_] = polygons_to_labels([pieces], shape)[0] > 0
-    return covered
+    return polygons_to_labels([pieces], shape)[0] > 0

@@ -155,7 +155,9 @@ def _attempt(url: str, part: Path, authorization: str | None, hints: Mapping[int
             _check_continuation(response, version, offset)
         else:
             offset, version = 0, _start(url, part, response)
-        _refuse_full_disk(part, (version.size or 0) - offset)
+        needed = (version.size or 0) - offset
+        if shutil.disk_usage(part.parent).free < needed:
+            raise _disk_full(part, needed)
         bar.update(bar.task_ids[0], total=version.size, completed=offset)
         _copy(response, part, bar)
     if version.size is not None and _size(part) != version.size:
@@ -231,11 +233,6 @@ def _receive(response: http.client.HTTPResponse) -> bytes:
         raise _TransientError(f"the connection was cut: {error!r}") from error
 
 
-def _refuse_full_disk(part: Path, needed: int) -> None:
-    if shutil.disk_usage(part.parent).free < needed:
-        raise _disk_full(part, needed)
-
-
 def _disk_full(part: Path, needed: int | None = None) -> DownloadError:
     amount = "" if needed is None else f" {needed / 1e6:,.1f} MB more are needed."
     return DownloadError(
@@ -258,13 +255,7 @@ def _discard(part: Path) -> None:
 
 def _bar(name: str, progress: bool) -> Progress:
     console = Console(stderr=True)
-    columns = (
-        "{task.description}",
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True, disable=not (progress and console.is_terminal))
     bar.add_task(name, total=None)
     return bar

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ def read_objects(content: bytes, member: str) -> Drawing:
     ('a.geojson: object 1', ('Ignore*',))
     """
     objects, unusable = [], []
-    for number, feature in enumerate(_features(_parse(content, member), member), 1):
+    for number, feature in enumerate(with_children(_features(_parse(content, member), member)), 1):
         title = f"{member}: object {number}"
         try:
             found = _object(feature, title)
@@ -79,23 +79,27 @@ def _parse(content: bytes, member: str) -> Any:
         raise MaskError(f"{member}: expected GeoJSON, but {error}") from error
 
 
-def _features(values: Any, member: str) -> Iterator[Any]:
-    """Yield all features, and after each its children."""
+def _features(values: Any, member: str) -> list[Any]:
     match values:
         case list():
-            pending = values
+            return values
         case {"type": "FeatureCollection", "features": list(features)}:
-            pending = features
+            return features
         case {"type": str()}:
-            pending = [values]
+            return [values]
         case _:
             raise MaskError(f"{member}: expected GeoJSON with features, as QuPath exports them")
-    stack = [iter(pending)]
+
+
+def with_children(features: Sequence[Any]) -> Iterator[Any]:
+    """Yield all features, and after each its children."""
+    stack = [iter(features)]
     while stack:
         for feature in stack[-1]:
             yield feature
-            if children := _properties(feature).get("childObjects"):
-                stack.append(iter(children if isinstance(children, list) else []))
+            children = _properties(feature).get("childObjects")
+            if isinstance(children, list):
+                stack.append(iter(children))
                 break
         else:
             stack.pop()

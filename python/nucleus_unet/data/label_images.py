@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import imagecodecs
@@ -53,6 +54,12 @@ class Masks(NamedTuple):
     merging: MergeReport = MergeReport((), (), ())
     unusable: tuple[str, ...] = ()
     valid: NDArray[np.bool_] | None = None
+
+
+def numbered(merged: tuple[NDArray[np.uint32], MergeReport], unusable: Sequence[str] = ()) -> Masks:
+    """Return merged masks with their nuclei numbered by position."""
+    labels, merging = merged
+    return Masks(relabel_by_position(labels)[0], merging, tuple(unusable))
 
 
 def read_label_image(content: bytes, member: str, shape: tuple[int, int]) -> NDArray[np.uint32]:

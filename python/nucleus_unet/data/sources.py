@@ -7,13 +7,12 @@ the bytes.
 import io
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from threading import Lock
-from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import BinaryIO, Protocol
 
 from nucleus_unet.data.label_images import LABEL_SUFFIXES, LOSSY_SUFFIXES
 from nucleus_unet.errors import DataError
@@ -80,7 +79,7 @@ class _Group:
         return any(_labels_of(name, labels) for name in _by_name(self.images))
 
 
-class Source(AbstractContextManager["Source"], Protocol):
+class Source(Protocol):
     """A set of named files. `read` and `open`, which an image reader takes, are thread-safe."""
 
     name: str
@@ -92,15 +91,10 @@ class Source(AbstractContextManager["Source"], Protocol):
     def open(self, member: str) -> Path | BinaryIO: ...  # noqa: D102
 
 
-class _FolderSource(AbstractContextManager["_FolderSource"]):
+class _FolderSource:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.name = folder.resolve().name
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
     def members(self) -> list[str]:
         files = walk(self._folder, depth=_DEEPEST - 1, again=True).paths
@@ -113,23 +107,10 @@ class _FolderSource(AbstractContextManager["_FolderSource"]):
         return self._folder / member
 
 
-class _ZipSource(AbstractContextManager["_ZipSource"]):
-    def __init__(self, file: Path) -> None:
-        self.name = file.stem
-        self._path = file
-        self._lock = Lock()
-        try:
-            self._zip = zipfile.ZipFile(file)
-        except zipfile.BadZipFile as error:
-            raise DataError(f"{file} is neither a folder nor a readable zip archive: {error}") from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._zip.close()
+class _ZipSource:
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        self.name = path.stem
+        self._path, self._zip, self._lock = path, archive, Lock()
 
     def members(self) -> list[str]:
         return [info.filename for info in self._zip.infolist() if not info.is_dir()]
@@ -150,7 +131,8 @@ class _ZipSource(AbstractContextManager["_ZipSource"]):
             raise DataError(f"{self._path}: {member} cannot be read: {error}; unpack it and use the folder") from error
 
 
-def open_source(path: Path) -> Source:
+@contextmanager
+def open_source(path: Path) -> Iterator[Source]:
     """Open a folder or a zip archive.
 
     Raises
@@ -163,7 +145,15 @@ def open_source(path: Path) -> Source:
         `path` is no path.
     """
     path = check_path(path, "data")
-    return _FolderSource(path) if path.is_dir() else _ZipSource(path)
+    if path.is_dir():
+        yield _FolderSource(path)
+        return
+    try:
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path} is neither a folder nor a readable zip archive: {error}") from error
+    with archive:
+        yield _ZipSource(path, archive)
 
 
 def find_entries(members: Sequence[str], *, need_masks: bool = True) -> list[Entry]:

@@ -50,7 +50,8 @@ def membership_finder(
     table = {} if groups is None else _read_groups(Path(groups), source)
     if groups is not None:
         _refuse_strange(groups, table.keys(), entries)
-        _log_unplaced(groups, [entry.name for entry in entries if entry.name not in table])
+        if unplaced := [entry.name for entry in entries if entry.name not in table]:
+            logger.warning("%s does not name %d images, such as %s", groups, len(unplaced), unplaced[0])
     pattern = None if group_by is None else _compiled(group_by)
 
     def place(name: str) -> Membership:
@@ -107,8 +108,3 @@ def _rows(table: Path, columns: Sequence[str]) -> Iterable[dict[str, str]]:
 def _refuse_strange(table: Path, names: Iterable[str], entries: Sequence[Entry]) -> None:
     if {entry.name for entry in entries}.isdisjoint(names):
         raise DataError(f"{table} names none of the {len(entries)} images, such as {entries[0].name}: wrong table?")
-
-
-def _log_unplaced(table: Path, names: Sequence[str]) -> None:
-    if names:
-        logger.warning("%s does not name %d images, such as %s", table, len(names), names[0])

@@ -149,5 +149,4 @@ def match_outcomes(table: OverlapTable, matches: NDArray[np.intp]) -> MatchOutco
 
 def _hardly_covered(index: NDArray[np.intp], pixels: NDArray[np.int64], areas: NDArray[np.int64]) -> NDArray[np.bool_]:
     covered = np.bincount(index, weights=pixels, minlength=len(areas))
-    result: NDArray[np.bool_] = 4 * covered < areas
-    return result
+    return 4 * covered < areas

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import NamedTuple
 
 import imagecodecs
 
@@ -27,14 +26,6 @@ IMAGE_HEADER = (
 """Header of `image_rows`."""
 
 
-class ErrorPicture(NamedTuple):
-    """An image, its errors by cause as text, and PNGs by their titles."""
-
-    image: EvaluatedImage
-    causes: str
-    panels: dict[str, bytes]
-
-
 def format_metric(value: float) -> str:
     """Return a metric as text with three decimal places."""
     return f"{value:.3f}"
@@ -51,7 +42,7 @@ def error_rows(groups: NamedScores) -> list[list[str]]:
     return rows
 
 
-def image_rows(images: Iterable[EvaluatedImage]) -> list[list[str]]:
+def image_rows(images: Iterable[EvaluatedImage]) -> list[list[object]]:
     """Return the metrics of every image, worst first."""
     rows = []
     for image in sorted(images, key=lambda image: image.mean_average_precision):
@@ -59,21 +50,21 @@ def image_rows(images: Iterable[EvaluatedImage]) -> list[list[str]]:
         precision = score.average_precision
         metrics = [precision[0], precision[THRESHOLDS.index(0.75)], image.mean_average_precision]
         metrics += [score.panoptic_quality.quality, score.aggregated_jaccard, score.pixel_accuracy]
-        counts = [str(score.truths), str(score.predictions)]
-        errors = [str(score.errors.false_negatives), str(score.errors.false_positives)]
+        counts = [score.truths, score.predictions]
+        errors = [score.errors.false_negatives, score.errors.false_positives]
         rows.append([image.example.name, image.example.category, *counts, *map(format_metric, metrics), *errors])
     return rows
 
 
-def error_pictures(images: Iterable[EvaluatedImage]) -> list[ErrorPicture]:
-    """Return pictures of images with their true and their predicted nuclei."""
+def error_pictures(images: Iterable[EvaluatedImage]) -> list[tuple[EvaluatedImage, str, dict[str, bytes]]]:
+    """Return images, their errors by cause as text, and PNGs of their true and their predicted nuclei by title."""
     pictures = []
     for image in images:
         errors = asdict(image.score.errors).items()
         causes = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in errors if count)
         panels = error_panels(image.example.image, image.example.labels, image.counted, image.example.valid)._asdict()
         pngs = {name: bytes(imagecodecs.png_encode(panel)) for name, panel in panels.items()}
-        pictures.append(ErrorPicture(image, causes, pngs))
+        pictures.append((image, causes, pngs))
     return pictures
 
 

@@ -352,8 +352,4 @@ def _rounded(values: dict[float, float]) -> dict[str, float]:
 
 
 def _named(panoptic: PanopticQuality) -> dict[str, float]:
-    return {
-        "pq": round(panoptic.quality, 5),
-        "sq": round(panoptic.segmentation, 5),
-        "rq": round(panoptic.recognition, 5),
-    }
+    return {name: round(value, 5) for name, value in zip(("pq", "sq", "rq"), panoptic, strict=True)}

@@ -35,8 +35,7 @@ def evaluation_html(evaluation: Evaluation, worst: Sequence[EvaluatedImage]) -> 
         "evaluation/page.html",
         title=f"{evaluation.model}: evaluation",
         evaluation=evaluation,
-        tiles=_tiles(evaluation.overall),
-        overall=_score_rows([("all", evaluation.overall)]),
+        all=_score_rows([("all", evaluation.overall)]),
         subsets=_score_rows(evaluation.subsets.items()),
         categories=_score_rows(evaluation.categories.items()),
         fields=_score_rows(evaluation.fields.items()),
@@ -50,26 +49,15 @@ def evaluation_html(evaluation: Evaluation, worst: Sequence[EvaluatedImage]) -> 
     )
 
 
-def _tiles(overall: Scores) -> dict[str, str]:
-    return {
-        "AP50": format_metric(overall.pooled[0.5]),
-        "mean AP": format_metric(overall.pooled_mean),
-        "PQ": format_metric(overall.pooled_pq.quality),
-        "images": f"{overall.images:,}",
-        "true nuclei": f"{overall.truths:,}",
-        "predicted": f"{overall.predictions:,}",
-    }
-
-
-def _score_rows(groups: NamedScores) -> list[list[str]]:
+def _score_rows(groups: NamedScores) -> list[list[object]]:
     rows = []
     for name, scores in groups:
-        counts = map(str, (scores.images, scores.truths, scores.predictions))
         pooled = [scores.pooled[0.5], scores.pooled[0.75], scores.pooled[0.9], scores.pooled_mean]
         pooled += [*scores.pooled_pq, scores.pooled_aji]
         single = [scores.per_image[0.5], scores.per_image_mean, scores.per_image_f1[0.5]]
         single += [scores.per_image_pq.quality, scores.per_image_aji]
-        rows.append([name, *map(format_metric, [*pooled, *single, scores.pixel_accuracy]), *counts])
+        metrics = map(format_metric, [*pooled, *single, scores.pixel_accuracy])
+        rows.append([name, *metrics, scores.images, scores.truths, scores.predictions])
     return rows
 
 

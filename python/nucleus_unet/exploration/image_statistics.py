@@ -48,20 +48,18 @@ class ImageStatistics:
     labels_digest: str
 
 
-def measure_image(example: Example, *, threads: int | None = None) -> ImageStatistics:
+def measure_image(example: Example) -> ImageStatistics:
     """Measure one image and its nuclei.
 
     Parameters
     ----------
     example
         The image and its label image.
-    threads
-        Number of threads of each kernel. None for one per core.
     """
     image, labels = example.image, example.labels
     normalised = normalise_image(image)
     grey = normalised if normalised.ndim == 2 else normalised.mean(axis=-1)
-    nuclei = compute_nucleus_statistics(labels, grey, threads=threads)
+    nuclei = compute_nucleus_statistics(labels, grey)
     return ImageStatistics(
         name=example.name,
         category=example.category,

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet import _core
 from nucleus_unet.masks import expand_labels, fill_holes, label, overlap_table, regionprops_table, relabel_by_position
+from nucleus_unet.measures.intensities import rows_of
 
 RING = 3.0
 """Width in pixels of the background ring with which a nucleus is compared."""
 
+# Images are measured in parallel, so each kernel uses one thread.
+_THREADS = 1
 _NEIGHBOUR_OFFSETS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
@@ -57,9 +59,7 @@ class NucleusStatistics:
         return len(self.area)
 
 
-def compute_nucleus_statistics(
-    labels: NDArray[np.uint32], grey: NDArray[np.float32], *, threads: int | None = None
-) -> NucleusStatistics:
+def compute_nucleus_statistics(labels: NDArray[np.uint32], grey: NDArray[np.float32]) -> NucleusStatistics:
     """Compute the statistics of every nucleus of a label image.
 
     Parameters
@@ -68,8 +68,6 @@ def compute_nucleus_statistics(
         Label image, 0 background.
     grey : NDArray[np.float32] (H, W)
         Image of one channel.
-    threads
-        Number of threads of each kernel. None for one per core.
 
     Examples
     --------
@@ -79,54 +77,40 @@ def compute_nucleus_statistics(
     ([4, 1], [1.0, 1.0], [1, 1], [1.0, 0.0])
     """
     labels, _ = relabel_by_position(labels)
-    properties = ("area", "eccentricity", "solidity", "intensity_mean")
-    table = regionprops_table(labels, grey, properties=properties, threads=threads)
+    properties = ("label", "area", "eccentricity", "solidity", "intensity_mean")
+    table = regionprops_table(labels, grey, properties=properties, threads=_THREADS)
     area, intensity = table["area"], table["intensity_mean"]
     count = len(area)
-    ring = np.where(labels == 0, expand_labels(labels, RING, threads=threads), 0)
+    ring = np.where(labels == 0, expand_labels(labels, RING, threads=_THREADS), 0)
+    around = regionprops_table(ring, grey, properties=("label", "intensity_mean"), threads=_THREADS)
+    holes = np.where(labels == 0, fill_holes(labels), 0)
     return NucleusStatistics(
         area=area,
         diameter=2 * np.sqrt(area / np.pi),
         eccentricity=table["eccentricity"],
         solidity=table["solidity"],
-        neighbours=_neighbours(labels, count, threads),
+        neighbours=_neighbours(labels, count),
         intensity=intensity,
-        contrast=intensity - _means_by_label(ring, grey, count, threads),
-        hole_pixels=_areas_by_label(np.where(labels == 0, fill_holes(labels), 0), count, threads),
-        pieces=_pieces(labels, count, threads),
+        contrast=intensity - rows_of(table["label"], around["label"], around["intensity_mean"]),
+        hole_pixels=np.bincount(holes.ravel(), minlength=count + 1)[1:],
+        pieces=_pieces(labels, count),
     )
 
 
-def _neighbours(labels: NDArray[np.uint32], count: int, threads: int | None) -> NDArray[np.int64]:
+def _neighbours(labels: NDArray[np.uint32], count: int) -> NDArray[np.int64]:
     height, width = labels.shape
     pairs = []
     for down, right in _NEIGHBOUR_OFFSETS:
         pixels = labels[: height - down, max(-right, 0) : width - max(right, 0)]
         neighbours = labels[down:, max(right, 0) : width + min(right, 0)]
-        table = overlap_table(pixels, neighbours, threads=threads)
+        table = overlap_table(pixels, neighbours, threads=_THREADS)
         a, b = table.labels_a[table.index_a], table.labels_b[table.index_b]
         pairs.append(np.stack([np.minimum(a, b), np.maximum(a, b)], axis=1)[a != b])
     touching = np.unique(np.concatenate(pairs), axis=0)
     return np.bincount(touching.ravel(), minlength=count + 1)[1:]
 
 
-def _means_by_label(
-    labels: NDArray[np.uint32], grey: NDArray[np.float32], count: int, threads: int | None
-) -> NDArray[np.float64]:
-    present, _, _, _, means = _core.measure(labels, intensity=grey, threads=threads)
-    result = np.full(count + 1, np.nan)
-    result[present] = means
-    return result[1:]
-
-
-def _areas_by_label(labels: NDArray[np.uint32], count: int, threads: int | None) -> NDArray[np.int64]:
-    present, areas, *_ = _core.measure(labels, threads=threads)
-    result = np.zeros(count + 1, np.int64)
-    result[present] = areas
-    return result[1:]
-
-
-def _pieces(labels: NDArray[np.uint32], count: int, threads: int | None) -> NDArray[np.int64]:
-    components = label(labels, connectivity=2, threads=threads)
-    table = overlap_table(labels, components, threads=threads)
+def _pieces(labels: NDArray[np.uint32], count: int) -> NDArray[np.int64]:
+    components = label(labels, connectivity=2, threads=_THREADS)
+    table = overlap_table(labels, components, threads=_THREADS)
     return np.bincount(table.index_a, minlength=count)

@@ -103,10 +103,8 @@ def explore(
     """
     if not examples:
         raise DataError("expected at least one image to explore, got none")
-    # Images are measured in parallel, so each kernel uses one thread.
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        futures = [pool.submit(measure_image, example, threads=1) for example in examples]
-        images = [future.result() for future, _ in zip(futures, track(examples), strict=True)]
+        images = [image for image, _ in zip(pool.map(measure_image, examples), track(examples), strict=True)]
     are_clusters = len({example.category for example in examples}) == 1
     categories = (
         cluster_images([each.features for each in images]) if are_clusters else [each.category for each in images]

@@ -309,26 +309,16 @@ def _open(path: Path | str | None) -> Traversable:
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else root
 
 
-def save_bundle(
-    folder: Path,
-    weights: Weights,
-    config: BundleConfig,
-    *,
-    quantisation: Quantisation | None = None,
-    metrics: dict[str, Any] | None = None,
-    card: str | None = None,
-) -> None:
-    """Write a bundle, with its weights in half precision.
+def save_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write a bundle, with its weights in half precision. That of a loaded bundle has the same fingerprint.
 
     Parameters
     ----------
+    bundle
+        Its fingerprint is not looked at. Without a model card none is written.
     folder
         Folder of the bundle, created if missing. Files of an earlier bundle are replaced one by one, the configuration
         last.
-    weights, config, quantisation
-        The model, and the quantisation of its int8 form if it has one.
-    metrics, card
-        Evaluation results and model card. None: not written.
 
     Raises
     ------
@@ -336,24 +326,12 @@ def save_bundle(
         If a weight is NaN or outside of the range of half precision.
     """
     with np.errstate(over="ignore"):  # infinite values are reported below
-        half_precision: dict[str, NDArray[Any]] = {name: weight.astype(np.float16) for name, weight in weights.items()}
-    _check_numbers(half_precision)
-    tensors = half_precision | ({} if quantisation is None else quantisation.to_tensors())
+        tensors: dict[str, NDArray[Any]] = {name: weight.astype(np.float16) for name, weight in bundle.weights.items()}
+    _check_numbers(tensors)
+    if bundle.quantisation is not None:
+        tensors |= bundle.quantisation.to_tensors()
     write_atomically(folder / WEIGHTS, save(tensors))
-    if metrics is not None:
-        write_atomically(folder / METRICS, json.dumps(metrics, indent=2) + "\n")
-    if card is not None:
-        write_atomically(folder / CARD, card)
-    write_atomically(folder / CONFIG, json.dumps(config.to_json(), indent=2) + "\n")
-
-
-def copy_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write a loaded bundle to another folder. The copy has the same fingerprint."""
-    save_bundle(
-        folder,
-        bundle.weights,
-        bundle.config,
-        quantisation=bundle.quantisation,
-        metrics=bundle.metrics,
-        card=bundle.card or None,
-    )
+    write_atomically(folder / METRICS, json.dumps(bundle.metrics, indent=2) + "\n")
+    if bundle.card:
+        write_atomically(folder / CARD, bundle.card)
+    write_atomically(folder / CONFIG, json.dumps(bundle.config.to_json(), indent=2) + "\n")

@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.grad import conv2d_weight
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -58,19 +59,10 @@ class _Depthwise(torch.autograd.Function):
         kernel = weight.shape[-1]
         if kernel > 3:
             features, gradient = features.float(), gradient.float()
-        weight_gradient = torch.ops.aten.convolution_backward(
-            gradient,
-            features,
-            weight.to(features.dtype),
-            None,
-            [stride, stride],
-            [kernel // 2, kernel // 2],
-            [1, 1],
-            False,
-            [0, 0],
-            features.shape[1],
-            [False, True, False],
-        )[1]
+        padding, groups = kernel // 2, features.shape[1]
+        weight_gradient = conv2d_weight(  # type: ignore[no-untyped-call]
+            features, weight.shape, gradient, stride, padding, groups=groups
+        )
         return features_gradient, weight_gradient.to(weight.dtype), None
 
 

@@ -1,15 +1,13 @@
 """The forward pass of the network, defined once for all engines without torch.
 
 `forward` defines the layers and their connections. The given `Layers` define what a layer is: nodes of an OpenVINO or
-ONNX graph, or a computation of the receptive field. `nucleus_unet.model.network` defines the same network as torch
-modules for training. A test compares the two.
+ONNX graph, modules of torch, or a computation of the receptive field.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import reduce
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -17,7 +15,6 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.model.config import NORM_EPSILON, OUTPUT_CHANNELS, NetworkConfig
-from nucleus_unet.model.receptive_field import Footprint
 
 MAX_RADIUS = 128
 """Largest receptive radius in pixels. Tiles need a halo of this width."""
@@ -104,7 +101,7 @@ def receptive_radius(config: NetworkConfig) -> int:
     SettingsError
         If it exceeds `MAX_RADIUS`.
     """
-    footprint = forward(config, _Footprints(), Footprint(1, 0, 0))
+    footprint = forward(config, _Footprints(), _Footprint(1, 0, 0))
     radius = max(footprint.before, footprint.after)
     if radius > MAX_RADIUS:
         raise SettingsError(
@@ -129,9 +126,9 @@ def multiply_adds_per_pixel(config: NetworkConfig) -> float:
     return _count(config).multiply_adds
 
 
-def _count(config: NetworkConfig) -> _Counts:
-    counts = _Counts()
-    forward(config, counts, _Shape(3, 1.0))
+def _count(config: NetworkConfig) -> CountingLayers:
+    counts = CountingLayers()
+    forward(config, counts, Shape(3, 1.0))
     return counts
 
 
@@ -185,40 +182,54 @@ def _upward(layers: Layers[Features], name: str, outputs: int, deep: Features, *
     return layers.convolve(f"{name}.mix.1", features, outputs, 3)
 
 
+class _Footprint(NamedTuple):
+    """Receptive field along one axis: feature ``i`` depends on inputs ``i * jump - before`` to ``i * jump + after``."""
+
+    jump: int
+    before: int
+    after: int
+
+
 class _Footprints:
     """Layers that compute the receptive field."""
 
     def convolve(
-        self, _name: str, features: Footprint, _outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
-    ) -> Footprint:
+        self, name: str, features: _Footprint, _outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
+    ) -> _Footprint:
         del relu
-        return features.convolve(kernel, stride)
+        return self.filter(name, features, kernel, stride=stride)
 
-    def filter(self, _name: str, features: Footprint, kernel: int, *, stride: int) -> Footprint:
-        return features.convolve(kernel, stride)
+    def filter(self, _name: str, features: _Footprint, kernel: int, *, stride: int) -> _Footprint:
+        jump, before, after = features
+        padding = kernel // 2
+        return _Footprint(jump * stride, before + padding * jump, after + (kernel - 1 - padding) * jump)
 
-    def add(self, _name: str, first: Footprint, second: Footprint) -> Footprint:
-        return first.union(second)
+    def add(self, _name: str, first: _Footprint, second: _Footprint) -> _Footprint:
+        return self.concatenate(first, second)
 
-    def concatenate(self, *features: Footprint) -> Footprint:
-        return reduce(Footprint.union, features)
+    def concatenate(self, *features: _Footprint) -> _Footprint:
+        jumps, befores, afters = zip(*features, strict=True)
+        return _Footprint(jumps[0], max(befores), max(afters))
 
-    def repeat(self, features: Footprint) -> Footprint:
-        return features.repeat()
+    def repeat(self, features: _Footprint) -> _Footprint:
+        half = features.jump // 2
+        return _Footprint(half, features.before + half, features.after)
 
-    def space_to_depth(self, _name: str, features: Footprint) -> Footprint:
-        return features.fold()
+    def space_to_depth(self, _name: str, features: _Footprint) -> _Footprint:
+        return _Footprint(features.jump * 2, features.before, features.after + features.jump)
 
-    def depth_to_space(self, features: Footprint) -> Footprint:
-        return features.repeat()
+    def depth_to_space(self, features: _Footprint) -> _Footprint:
+        return self.repeat(features)
 
 
-class _Shape(NamedTuple):
+class Shape(NamedTuple):
+    """Number of channels of features, and of their pixels per pixel of the input."""
+
     channels: int
-    pixels: float  # number of pixels per input pixel
+    pixels: float
 
 
-class _Counts:
+class CountingLayers:
     """Layers that record the shapes of weights and results, and count multiply-adds."""
 
     def __init__(self) -> None:
@@ -226,20 +237,22 @@ class _Counts:
         self.channels = {"image": 3}
         self.multiply_adds = 0.0
 
-    def _record(self, name: str, sizes: _Shape) -> _Shape:
+    def _record(self, name: str, sizes: Shape) -> Shape:
         self.channels[name] = sizes.channels
         return sizes
 
     def convolve(
-        self, name: str, features: _Shape, outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
-    ) -> _Shape:
+        self, name: str, features: Shape, outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
+    ) -> Shape:
+        """See `Layers`."""
         del relu
         return self._add_weights(name, features, (outputs, features.channels, kernel, kernel), stride)
 
-    def filter(self, name: str, features: _Shape, kernel: int, *, stride: int) -> _Shape:
+    def filter(self, name: str, features: Shape, kernel: int, *, stride: int) -> Shape:
+        """See `Layers`."""
         return self._add_weights(name, features, (features.channels, 1, kernel, kernel), stride)
 
-    def _add_weights(self, name: str, features: _Shape, weight: tuple[int, ...], stride: int) -> _Shape:
+    def _add_weights(self, name: str, features: Shape, weight: tuple[int, ...], stride: int) -> Shape:
         pixels = features.pixels / stride**2
         self.multiply_adds += math.prod(weight) * pixels
         if name == "form.head":  # the last layer has no normalisation
@@ -247,22 +260,27 @@ class _Counts:
         else:
             self.shapes[f"{name}.0.weight"] = weight
             self.shapes |= {f"{name}.1.{part}": weight[:1] for part in NORM_PARTS}
-        return self._record(name, _Shape(weight[0], pixels))
+        return self._record(name, Shape(weight[0], pixels))
 
-    def add(self, name: str, first: _Shape, _second: _Shape) -> _Shape:
+    def add(self, name: str, first: Shape, _second: Shape) -> Shape:
+        """See `Layers`."""
         return self._record(name, first)
 
-    def concatenate(self, *features: _Shape) -> _Shape:
-        return _Shape(sum(part.channels for part in features), features[0].pixels)
+    def concatenate(self, *features: Shape) -> Shape:
+        """See `Layers`."""
+        return Shape(sum(part.channels for part in features), features[0].pixels)
 
-    def repeat(self, features: _Shape) -> _Shape:
-        return _Shape(features.channels, features.pixels * 4)
+    def repeat(self, features: Shape) -> Shape:
+        """See `Layers`."""
+        return Shape(features.channels, features.pixels * 4)
 
-    def space_to_depth(self, name: str, features: _Shape) -> _Shape:
-        return self._record(name, _Shape(features.channels * 4, features.pixels / 4))
+    def space_to_depth(self, name: str, features: Shape) -> Shape:
+        """See `Layers`."""
+        return self._record(name, Shape(features.channels * 4, features.pixels / 4))
 
-    def depth_to_space(self, features: _Shape) -> _Shape:
-        return _Shape(features.channels // 4, features.pixels * 4)
+    def depth_to_space(self, features: Shape) -> Shape:
+        """See `Layers`."""
+        return Shape(features.channels // 4, features.pixels * 4)
 
 
 class FoldedWeights:

@@ -53,8 +53,7 @@ class OnnxLayers:
     def __init__(self, weights: FoldedWeights) -> None:
         self._weights = weights
         self.nodes: list[NodeProto] = []
-        self.constants: list[TensorProto] = []
-        self._constant_names: set[str] = set()
+        self.constants: dict[str, TensorProto] = {}
 
     def node(self, operator: str, name: str, *inputs: str, **attributes: Any) -> str:
         """Add a node with one output. Return the name of the output, which is that of the node."""
@@ -63,9 +62,8 @@ class OnnxLayers:
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
         """Add a constant unless one with the name exists. Return its name."""
-        if name not in self._constant_names:
-            self._constant_names.add(name)
-            self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
 
     def standardise(self, image: str) -> Features:
@@ -174,7 +172,7 @@ def build_onnx(config: NetworkConfig, weights: Weights, *, metadata: Mapping[str
         for name, channels in ((INPUT, 3), (OUTPUT, OUTPUT_CHANNELS))
     }
     graph = helper.make_graph(
-        layers.nodes, "nucleus-unet", [shapes[INPUT]], [shapes[OUTPUT]], initializer=layers.constants
+        layers.nodes, "nucleus-unet", [shapes[INPUT]], [shapes[OUTPUT]], initializer=list(layers.constants.values())
     )
     model = helper.make_model(
         graph,

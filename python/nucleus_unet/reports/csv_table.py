@@ -7,13 +7,15 @@ import io
 from collections.abc import Mapping, Sequence
 
 
-def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
+def csv_text(rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] | None = None) -> str:
     r"""Return rows as CSV with a header. A cell is empty if its row lacks the column.
 
     Parameters
     ----------
     rows
-        Value of each column by its name. The columns are in the order in which they first occur.
+        Value of each column by its name.
+    columns
+        Names of the columns; None for those of the rows, in the order in which they first occur.
 
     Examples
     --------
@@ -21,7 +23,8 @@ def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
     'a,b\n1,\n2,3\n'
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    names = columns or list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

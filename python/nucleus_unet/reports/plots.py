@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.exports.overlay import overlay, to_display_rgb
+from nucleus_unet.exports.overlay import overlay
 from nucleus_unet.extras import require
 from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.io.software_tag import SOFTWARE
@@ -19,6 +19,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+
+PALETTE = (
+    (0, 114, 178),
+    (230, 159, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (86, 180, 233),
+    (213, 94, 0),
+    (240, 228, 66),
+    (120, 120, 120),
+)
+"""Colours of Okabe and Ito, which colour-blind people can distinguish. The last one is grey, for all other groups."""
+COLOURS = [(red / 255, green / 255, blue / 255) for red, green, blue in PALETTE]
+"""The same for matplotlib."""
 
 _BINS = 40
 
@@ -59,6 +73,14 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
+    """Create a figure of this size with one plot, which has no lines above and at the right."""
+    figure = new_figure(width, height)
+    ax = figure.subplots()
+    ax.spines[["top", "right"]].set_visible(False)
+    return figure, ax
+
+
 def plot_outlines(image: NDArray[Any], labels: NDArray[np.uint32], ax: Axes | None = None) -> Axes:
     """Draw an image with the outline of every nucleus.
 
@@ -88,32 +110,6 @@ def plot_outlines(image: NDArray[Any], labels: NDArray[np.uint32], ax: Axes | No
     return ax
 
 
-def save_triptychs(path: Path, rows: Sequence[tuple[NDArray[Any], NDArray[np.uint32], NDArray[np.uint32]]]) -> None:
-    """Save images, their ground truth and a prediction side by side as a PNG, one row for each image.
-
-    Parameters
-    ----------
-    path
-        Path of the PNG. An existing file is replaced.
-    rows
-        Image, true label image and predicted label image of each row.
-    """
-    heights = [image.shape[0] / image.shape[1] for image, _, _ in rows]
-    figure = new_figure(12, sum(4 * height + 0.4 for height in heights))
-    axes = figure.subplots(len(rows), 3, squeeze=False, gridspec_kw={"height_ratios": heights})
-    for line, (image, truth, prediction) in zip(axes, rows, strict=True):
-        pictures = {
-            "image": to_display_rgb(image),
-            f"truth: {np.unique(truth[truth > 0]).size} nuclei": overlay(image, truth, colour=(0, 220, 255)),
-            f"prediction: {np.unique(prediction[prediction > 0]).size} nuclei": overlay(image, prediction),
-        }
-        for ax, (title, picture) in zip(line, pictures.items(), strict=True):
-            ax.imshow(picture)
-            ax.set_title(title)
-            ax.set_axis_off()
-    _save(figure, path)
-
-
 def save_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
     """Save the curves of `draw_curves` as one PNG.
 
@@ -128,7 +124,7 @@ def save_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
     for ax, (title, names) in zip(figure.subplots(2, 3).flat, _CURVES.items(), strict=True):
         _draw_curves(ax, history, names)
         ax.set_title(title)
-    _save(figure, path)
+    write_atomically(path, png(figure))
 
 
 def draw_curves(history: Sequence[Mapping[str, float]], *, marked: float) -> dict[str, bytes]:
@@ -148,20 +144,18 @@ def draw_curves(history: Sequence[Mapping[str, float]], *, marked: float) -> dic
     """
     pictures = {}
     for title, names in _CURVES.items():
-        figure = new_figure(4, 2.8)
-        ax = figure.subplots()
+        figure, ax = new_axes(4, 2.8)
         ax.axvline(marked, color="0.6", linestyle=":")
         _draw_curves(ax, history, names)
-        ax.spines[["top", "right"]].set_visible(False)
         pictures[title] = svg(figure)
     return pictures
 
 
 def _draw_curves(ax: Axes, history: Sequence[Mapping[str, float]], names: Mapping[str, str]) -> None:
-    for (name, label), colour in zip(names.items(), PALETTE, strict=False):
+    for (name, label), colour in zip(names.items(), COLOURS, strict=False):
         points = [(entry["samples"], entry[name]) for entry in history if name in entry]
         if points:
-            ax.plot(*zip(*points, strict=True), marker=".", label=label, color=[part / 255 for part in colour])
+            ax.plot(*zip(*points, strict=True), marker=".", label=label, color=colour)
     ax.set_xlabel("samples")
     ax.grid(alpha=0.3)
     if len(names) > 1 and ax.get_legend_handles_labels()[0]:
@@ -194,19 +188,6 @@ def draw_precision(curves: Iterable[tuple[str, Mapping[float, float]]]) -> bytes
     return png(figure)
 
 
-PALETTE = (
-    (0, 114, 178),
-    (230, 159, 0),
-    (0, 158, 115),
-    (204, 121, 167),
-    (86, 180, 233),
-    (213, 94, 0),
-    (240, 228, 66),
-    (120, 120, 120),
-)
-"""Colours of Okabe and Ito, which colour-blind people can distinguish. The last one is grey, for all other groups."""
-
-
 def draw_histogram(
     groups: Sequence[NDArray[np.float64]], *, unit: str, logarithmic: bool = False, whole: bool = False
 ) -> bytes:
@@ -230,13 +211,11 @@ def draw_histogram(
         The histogram as an SVG. Equal values give equal bytes.
     """
     groups = [values[np.isfinite(values)] for values in groups]
-    figure = new_figure(4, 2.6)
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator  # new_figure has checked that it is installed
+    figure, ax = new_axes(4, 2.6)
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator  # new_axes has checked that it is installed
 
-    ax = figure.subplots()
     bins = _bins(np.concatenate(groups), logarithmic=logarithmic, whole=whole)
-    colours = [(red / 255, green / 255, blue / 255) for red, green, blue in PALETTE[: len(groups)]]
-    ax.hist(groups, bins=bins.tolist(), stacked=True, color=colours)
+    ax.hist(groups, bins=bins.tolist(), stacked=True, color=COLOURS[: len(groups)])
     if logarithmic:
         ax.set_xscale("log")
         # By default, matplotlib adds more tick labels between the powers of ten than there is room for.
@@ -247,7 +226,6 @@ def draw_histogram(
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.set_xlabel(unit)
-    ax.spines[["top", "right"]].set_visible(False)
     return svg(figure)
 
 
@@ -271,10 +249,6 @@ def svg(figure: Figure) -> bytes:
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nucleus-unet"}):
         figure.savefig(content, format="svg", metadata={"Date": None})
     return content.getvalue()
-
-
-def _save(figure: Figure, path: Path) -> None:
-    write_atomically(path, png(figure))
 
 
 def png(figure: Figure) -> bytes:

@@ -205,8 +205,7 @@ def _normalised_window(
         padding_mode="reflection",
         align_corners=False,
     )[0]
-    result: NDArray[np.float32] = sampled.expand(3, -1, -1).numpy().copy()
-    return result
+    return sampled.expand(3, -1, -1).numpy().copy()
 
 
 def _clip_range(values: NDArray[np.float64], margin: int, size: int) -> tuple[int, int]:
@@ -237,8 +236,7 @@ def _augment_intensity(image: NDArray[np.float32], is_dark: bool, rng: np.random
         # Shot noise grows with the intensity, camera noise does not.
         spread = np.sqrt(np.clip(image, 0.02, 1)) if rng.random() < 0.5 else np.float32(1)
         image = image + noise * level * spread
-    clipped: NDArray[np.float32] = np.clip(image, 0, 1).astype(np.float32)
-    return clipped
+    return np.clip(image, 0, 1).astype(np.float32)
 
 
 def _augment_colour(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

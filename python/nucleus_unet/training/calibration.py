@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any
 
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError
@@ -21,17 +21,11 @@ from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.options import PredictOptions
 from nucleus_unet.training.validation import PredictedMaps, calibrate, score_maps
 
-T = TypeVar("T")
+Track = Callable[[Sequence[Any], str], Iterable[Any]]
+"""Gets the items of a loop and their name for the user. Returns an iterable of them that shows progress."""
 
 
-class Track(Protocol):
-    """Function that shows the progress of a loop."""
-
-    def __call__(self, items: Sequence[T], what: str, /) -> Iterable[T]:
-        """Return an iterable of the items. ``what`` names them for the user."""
-
-
-def untracked(items: Sequence[T], what: str, /) -> Iterable[T]:  # noqa: ARG001
+def untracked(items: Sequence[Any], _what: str) -> Iterable[Any]:
     """Show no progress."""
     return items
 
@@ -124,7 +118,7 @@ def _maps_as_predicted(bundle: Bundle, engine: Engine, example: Example) -> Pred
     """Return the maps that `predict` groups by default, at the scale that it finds."""
     found = segment(bundle, engine, example.image, PredictOptions(maps=True))
     assert found.maps is not None
-    return PredictedMaps(example.category, found.maps, example.labels, math.nan, example.valid, found.plan.scale)
+    return PredictedMaps(example, found.maps, math.nan, found.plan.scale)
 
 
 def _save(bundle: Bundle, calibration: Calibration, examples: Sequence[Example], out: Path) -> None:
@@ -132,12 +126,11 @@ def _save(bundle: Bundle, calibration: Calibration, examples: Sequence[Example],
     seen = replace(bundle.seen, choice=bundle.seen.choice | {example.digest for example in examples})
     entry = {"images": len(examples), "before": before.to_json(), "after": after.to_json()}
     card = _CARD.format(images=len(examples), before=before.per_image_mean, after=after.per_image_mean)
+    calibrated = replace(
+        bundle,
+        config=replace(bundle.config, name=out.resolve().name, group=calibration.found),
+        metrics={**bundle.metrics, "calibration": entry, "seen": seen.to_json()},
+        card=bundle.card + card if bundle.card else "",
+    )
     with folder_written_atomically(out) as folder:
-        save_bundle(
-            folder,
-            bundle.weights,
-            replace(bundle.config, name=out.resolve().name, group=calibration.found),
-            quantisation=bundle.quantisation,
-            metrics={**bundle.metrics, "calibration": entry, "seen": seen.to_json()},
-            card=bundle.card + card if bundle.card else None,
-        )
+        save_bundle(calibrated, folder)

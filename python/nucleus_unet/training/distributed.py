@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -93,10 +93,8 @@ def join_process_group(device: str) -> ProcessGroup:
         return ProcessGroup(chosen)
     if chosen.type == "mps":
         raise SettingsError("device: expected 'cuda' or 'cpu' for training in several processes, got 'mps'")
-    why = "training in several processes needs Lightning Fabric"
-    fabrics = require("lightning_fabric", why, extra="distributed")
+    fabrics = require("lightning_fabric", "training in several processes needs Lightning Fabric", extra="distributed")
     local = int(os.environ.get("LOCAL_WORLD_SIZE", count))
-    settings: dict[str, Any] = {"accelerator": chosen.type, "devices": local, "num_nodes": count // local}
-    fabric = fabrics.Fabric(strategy="ddp", **settings)
+    fabric = fabrics.Fabric(strategy="ddp", accelerator=chosen.type, devices=local, num_nodes=count // local)
     fabric.launch()
     return ProcessGroup(fabric.device, fabric.global_rank, fabric.world_size, fabric)

@@ -31,5 +31,4 @@ def gaussian_blur(image: NDArray[np.float32], sigma: float) -> NDArray[np.float3
     planes = torch.from_numpy(np.ascontiguousarray(image))[:, None]
     planes = functional.pad(planes, (radius, radius, radius, radius), mode="replicate")
     planes = functional.conv2d(functional.conv2d(planes, kernel[None, None, :, None]), kernel[None, None, None, :])
-    result: NDArray[np.float32] = planes[:, 0].numpy()
-    return result
+    return planes[:, 0].numpy()

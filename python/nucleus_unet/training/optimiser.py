@@ -92,8 +92,7 @@ def orthogonalise(update: Tensor) -> Tensor:
         matrix = a * matrix + (b * square + c * square @ square) @ matrix
     scale = _UPDATE_SIZE * max(matrix.shape) ** 0.5
     matrix = scale * (matrix.T if tall else matrix)
-    result: Tensor = matrix.reshape(update.shape).to(update.dtype)
-    return result
+    return matrix.reshape(update.shape).to(update.dtype)
 
 
 def make_optimiser(network: nn.Module, *, learning_rate: float, weight_decay: float, pretrained: bool) -> MuonAdamW:

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def train_bundle(
     with closing(ScalarWriter(folder / "tensorboard")) if tensorboard else nullcontext() as scalars:
 
         def report(run: Run) -> None:
-            write_curves(folder / "curves.csv", run.history)
+            write_atomically(folder / "curves.csv", csv_text(run.history))
             save_curves(folder / "curves.png", run.history)
             if scalars is not None:
                 scalars.write(run.history)
@@ -141,12 +142,11 @@ def train_bundle(
         return {}
     bundle_config = _bundle_config(out.name, config, grouping, training, origin)
     finished = finish_model(bundle_config, weights_of(network), training, held_out, seed=config.seed)
-    images = evaluate_predictions(held_out, finished.predicted, finished.bundle.config.group)
+    images = evaluate_predictions(finished.predicted, finished.bundle.config.group)
     history = read_run_state(folder / CHECKPOINT)["history"]
     metrics = _metrics(config, training, images, finished, origin, history)
-    card = None if origin is None else fine_tuned_card(out.name, origin, images=len(training), samples=config.samples)
-    bundle = finished.bundle
-    save_bundle(out, bundle.weights, bundle.config, quantisation=bundle.quantisation, metrics=metrics, card=card)
+    card = "" if origin is None else fine_tuned_card(out.name, origin, images=len(training), samples=config.samples)
+    save_bundle(replace(finished.bundle, metrics=metrics, card=card), out)
     run = TrainingRun(
         config=config,
         bundle=load_bundle(out),
@@ -161,21 +161,19 @@ def train_bundle(
     return metrics
 
 
-def evaluate_predictions(
-    examples: Sequence[Example], predicted: Sequence[PredictedMaps], grouping: GroupConfig
-) -> list[EvaluatedImage]:
+def evaluate_predictions(predicted: Sequence[PredictedMaps], grouping: GroupConfig) -> list[EvaluatedImage]:
     """Group the predicted maps of each image, and score the nuclei.
 
     Parameters
     ----------
-    examples, predicted
-        Labelled images and their predicted maps, in the same order.
+    predicted
+        Predicted maps of labelled images.
     grouping
         Settings of the grouping.
     """
     images = []
-    for example, each in zip(examples, predicted, strict=True):
-        labels = group(each.maps, grouping).labels
+    for each in predicted:
+        example, labels = each.example, group(each.maps, grouping).labels
         images.append(EvaluatedImage(example, labels, score_image(example.labels, labels, example.valid)))
     return images
 
@@ -216,11 +214,6 @@ def _bundle_config(
     diameters = [SourceImage(example.image, example.labels).median_diameter for example in training]
     made = BundleConfig(name, config.network, grouping, diameter=round(float(np.median(diameters)), 1))
     return made if origin is None else fine_tuned_config(made, origin)
-
-
-def write_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Write a run's history as a CSV table."""
-    write_atomically(path, csv_text(history))
 
 
 def _line(entry: Mapping[str, float], samples: int) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nucleus_unet import __version__
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.error_tables import (
     IMAGE_HEADER,
@@ -84,7 +83,7 @@ def training_report_html(run: TrainingRun) -> str:
         last=run.history[-1],
         best_by=_BEST_BY,
         min_nuclei=MIN_CALIBRATION_NUCLEI,
-        tiles=_tiles(run, overall),
+        speed=np.median([entry["samples_per_second"] for entry in run.history if "samples_per_second" in entry]),
         metrics=[_metrics(name, scores) for name, scores in [("all", overall), *categories.items()]],
         legends=LEGENDS,
         pictures=[(heading, error_pictures(images)) for heading, images in _pictures(run.held_out)],
@@ -92,7 +91,7 @@ def training_report_html(run: TrainingRun) -> str:
         charts=draw_curves(run.history, marked=best["samples"]),
         entry_header=[name.replace("_", " ") for name in names],
         entries=[[f"{entry[name]:.6g}" if name in entry else "" for name in names] for entry in run.history],
-        versions=_versions(run),
+        packages={"torch": torch.__version__, "numpy": np.__version__, "Python": platform.python_version()},
         counts=_counts(run),
         image_header=IMAGE_HEADER,
         images=image_rows(run.held_out),
@@ -101,27 +100,10 @@ def training_report_html(run: TrainingRun) -> str:
     )
 
 
-def _tiles(run: TrainingRun, overall: Scores) -> dict[str, str]:
-    def was(name: str) -> str:
-        return "" if run.origin is None else f", was {format_metric(run.history[0][name])}"
-
-    speeds = [entry["samples_per_second"] for entry in run.history if "samples_per_second" in entry]
-    return {
-        "AP50" + was("validation_pooled_ap50"): format_metric(overall.pooled[0.5]),
-        "mean AP" + was("validation_pooled_mean_ap"): format_metric(overall.pooled_mean),
-        "pixel accuracy" + was("validation_pixel_accuracy"): format_metric(overall.pixel_accuracy),
-        "held-out images": f"{overall.images:,}",
-        "held-out nuclei": f"{overall.truths:,}",
-        "training images": f"{len(run.training):,}",
-        "samples": f"{run.config.samples:,}",
-        "samples per second": f"{np.median(speeds):.1f}",
-    }
-
-
-def _metrics(name: str, scores: Scores) -> list[str]:
+def _metrics(name: str, scores: Scores) -> list[object]:
     values = [scores.pooled[0.5], scores.pooled[0.75], scores.pooled[0.9], scores.pooled_mean]
     values += [scores.per_image[0.5], scores.per_image_mean, scores.pixel_accuracy]
-    return [name, *map(format_metric, values), *map(str, (scores.images, scores.truths, scores.predictions))]
+    return [name, *map(format_metric, values), scores.images, scores.truths, scores.predictions]
 
 
 def _pictures(images: Sequence[EvaluatedImage]) -> list[tuple[str, Sequence[EvaluatedImage]]]:
@@ -134,24 +116,10 @@ def _pictures(images: Sequence[EvaluatedImage]) -> list[tuple[str, Sequence[Eval
     return [("Best images", best), ("Worst images", worst)]
 
 
-def _versions(run: TrainingRun) -> dict[str, str]:
-    origin = {} if run.origin is None else {"fine-tuned from, SHA-256": run.origin.fingerprint}
-    return {
-        "model, SHA-256": run.bundle.fingerprint,
-        **origin,
-        "seed": str(run.config.seed),
-        "network ran on": run.device,
-        "nucleus-unet": __version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "Python": platform.python_version(),
-    }
-
-
-def _counts(run: TrainingRun) -> list[list[str]]:
+def _counts(run: TrainingRun) -> list[list[object]]:
     sets = [run.training, [image.example for image in run.held_out]]
     counts = [Counter(example.category for example in examples) for examples in sets]
-    return [[category, *(str(count[category]) for count in counts)] for category in sorted(set().union(*counts))]
+    return [[category, *(count[category] for count in counts)] for category in sorted(set().union(*counts))]
 
 
 def _rows(settings: Mapping[str, object], prefix: str = "") -> list[list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -81,17 +81,12 @@ class SampleStream(Dataset[Sample]):
 def collate(samples: Sequence[Sample]) -> Batch:
     """Collate samples into a batch."""
 
-    def tensor(arrays: Iterator[np.ndarray]) -> Tensor:
+    def tensor(arrays: Iterable[np.ndarray]) -> Tensor:
         return torch.from_numpy(np.stack([np.asarray(array, np.float32) for array in arrays]))
 
-    return Batch(
-        image=tensor(sample.image for sample in samples),
-        foreground=tensor(sample.targets.foreground for sample in samples),
-        heat=tensor(sample.targets.heat for sample in samples),
-        offset=tensor(sample.targets.offset for sample in samples),
-        diameter=tensor(sample.targets.diameter for sample in samples),
-        valid=tensor(sample.valid for sample in samples),
-    )
+    # A batch has the image, the targets and the annotated pixels in this order.
+    parts = zip(*((sample.image, *sample.targets, sample.valid) for sample in samples), strict=True)
+    return Batch(*map(tensor, parts))
 
 
 def load_batches(

@@ -157,15 +157,9 @@ def fit_scale_score_of_bundle(
     check_new_folder(out, "the model bundle")
     engine = open_engine(bundle, device=device)
     score = fit_scale_score(engine, bundle.config.group, examples, tile=engine.default_tile, track=track)
+    config = replace(bundle.config, name=out.resolve().name, scale_score=score)
     with folder_written_atomically(out) as folder:
-        save_bundle(
-            folder,
-            bundle.weights,
-            replace(bundle.config, name=out.resolve().name, scale_score=score),
-            quantisation=bundle.quantisation,
-            metrics=bundle.metrics,
-            card=bundle.card or None,
-        )
+        save_bundle(replace(bundle, config=config), folder)
 
 
 def _losses(found: Iterable[RegionNuclei], shown: Shown, threshold: float) -> NDArray[np.float64]:

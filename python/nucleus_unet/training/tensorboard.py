@@ -27,8 +27,7 @@ class ScalarWriter:
     """
 
     def __init__(self, folder: Path) -> None:
-        why = "scalars for TensorBoard need it installed"
-        torch = require("torch.utils.tensorboard", why, extra="tensorboard")
+        torch = require("torch.utils.tensorboard", "scalars for TensorBoard need it installed", extra="tensorboard")
         self._new_writer: Callable[[str], Any] = torch.utils.tensorboard.SummaryWriter
         self._folder = folder
         self._writer: Any = None

@@ -27,7 +27,7 @@ from nucleus_unet.inference.torch import autocast, choose_precision
 from nucleus_unet.io.locks import locked
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.config import NetworkConfig
-from nucleus_unet.model.network import LiteUNet, Network, network_of
+from nucleus_unet.model.network import Network, network_of
 from nucleus_unet.model.precision import Precision
 from nucleus_unet.training.augmentation import AugmentConfig
 from nucleus_unet.training.checkpoint import plain, read_run_state, restore_checkpoint, save_checkpoint
@@ -179,7 +179,7 @@ def train(
     validate: Validate | None = None,
     device: str = "auto",
     workers: int = 1,
-    report: Callable[[Run], None] | None = None,
+    report: Callable[[Run], object] = lambda _run: None,
     on_step: Callable[[int], object] = lambda _samples: None,
 ) -> Network:
     """Start a training run in ``folder``, or resume it.
@@ -247,8 +247,7 @@ def train(
         )
         if origin is not None and validate is not None and run.position == 0 and processes.is_main:
             run.history.append({"samples": 0.0, **validate(run.average)})
-            if report is not None:
-                report(run)
+            report(run)
         totals, started = _Totals(), time.monotonic()
         for batch in batches:
             totals.add(_step(run, batch.to(processes.device)))
@@ -264,8 +263,7 @@ def train(
                     entry |= validate(run.average)
                 run.history.append(entry)
                 totals, started = _Totals(), time.monotonic()
-                if report is not None:
-                    report(run)
+                report(run)
             if done or run.position % config.checkpoint_every < config.batch_size:
                 _save(run, checkpoint, digest)
     return run.average.eval().cpu()
@@ -292,17 +290,18 @@ def _start(config: TrainConfig, processes: ProcessGroup, origin: Bundle | None) 
     if origin is not None:
         check_origin(config, origin)
     network = Network(config.network)
+    is_pretrained = config.pretrained and config.network.form == "lite0"
     if origin is not None:
         network.load_state_dict(network_of(origin).state_dict())
-    elif config.pretrained and isinstance(network.form, LiteUNet):
-        network.form.load_imagenet()
+    elif is_pretrained:
+        network.load_imagenet()
     network.to(processes.device)
     average = copy.deepcopy(network).eval().requires_grad_(False)
     optimiser = make_optimiser(
         network,
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
-        pretrained=config.pretrained and isinstance(network.form, LiteUNet),
+        pretrained=is_pretrained,
     )
     precision = choose_precision(processes.device, config.precision)
     origin_digest = None if origin is None else origin.fingerprint

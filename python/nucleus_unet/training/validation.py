@@ -30,25 +30,19 @@ class PredictedMaps:
 
     Attributes
     ----------
-    category
-        Category of the image.
+    example
+        The image.
     maps : NDArray[np.uint8] (h, w, 4)
         Predicted maps, the input of the grouping, at the scale.
-    labels : NDArray[np.uint32] (H, W)
-        True label image.
     loss
         Loss of the network's output, with the standard loss weights. NaN if it was not measured.
-    valid : NDArray[np.bool_] (H, W) or None
-        The annotated pixels. None for all.
     scale
         Magnification from the image to what the network saw.
     """
 
-    category: str
+    example: Example
     maps: NDArray[np.uint8]
-    labels: NDArray[np.uint32]
     loss: float
-    valid: NDArray[np.bool_] | None = None
     scale: float = 1.0
 
 
@@ -74,7 +68,7 @@ def _predict(network: Predictor, example: Example) -> PredictedMaps:
     height, width = example.labels.shape
     output = network.run(padded_image(example.image, network.stride)[None])[0, :, :height, :width]
     loss = validation_loss(output, targets(example.labels), example.valid)
-    return PredictedMaps(example.category, maps_of_output(output), example.labels, loss, example.valid)
+    return PredictedMaps(example, maps_of_output(output), loss)
 
 
 def padded_image(image: NDArray[Any], stride: int) -> NDArray[np.float32]:
@@ -114,11 +108,11 @@ def score_maps(predicted: Sequence[PredictedMaps], config: GroupConfig) -> Score
 
 
 def _score(predicted: PredictedMaps, config: GroupConfig) -> ImageScore:
-    labels, truth = group(predicted.maps, config).labels, predicted.labels
+    labels, truth = group(predicted.maps, config).labels, predicted.example.labels
     if predicted.scale != 1:
         shape, foreground = (truth.shape[0], truth.shape[1]), predicted.maps[..., 0]
         labels = scale_labels(labels, foreground, shape, predicted.scale, threshold=config.foreground_threshold)
-    return score_image(truth, labels, predicted.valid)
+    return score_image(truth, labels, predicted.example.valid)
 
 
 # Candidate values of each setting. The most important settings come first.
@@ -142,7 +136,7 @@ category."""
 
 def has_enough_nuclei(predicted: Sequence[PredictedMaps]) -> bool:
     """Return whether these images have enough nuclei for a calibration of the grouping."""
-    return sum(len(np.unique(each.labels[each.labels > 0])) for each in predicted) >= MIN_CALIBRATION_NUCLEI
+    return sum(int(np.count_nonzero(np.unique(each.example.labels))) for each in predicted) >= MIN_CALIBRATION_NUCLEI
 
 
 def calibrate(
@@ -189,7 +183,7 @@ def _calibration_objective(predicted: Sequence[PredictedMaps], config: GroupConf
     categories = defaultdict(list)
     for each in predicted:
         precision = _score(each, config).average_precision
-        categories[each.category].append((precision[0] + float(np.mean(precision))) / 2)
+        categories[each.example.category].append((precision[0] + float(np.mean(precision))) / 2)
     weights = {category: math.sqrt(len(values)) for category, values in categories.items()}
     total = sum(weights[category] * float(np.mean(values)) for category, values in categories.items())
     return total / sum(weights.values())

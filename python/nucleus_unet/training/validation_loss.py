@@ -71,7 +71,4 @@ def _cross_entropy(logit: NDArray[np.float32], target: NDArray[np.float32]) -> N
 def _entropy(target: NDArray[np.float32]) -> NDArray[np.float32]:
     least = np.float32(1e-30)  # 0 times the logarithm of 0 is 0
     other = 1 - target
-    entropy: NDArray[np.float32] = -(
-        target * np.log(np.maximum(target, least)) + other * np.log(np.maximum(other, least))
-    )
-    return entropy
+    return -(target * np.log(np.maximum(target, least)) + other * np.log(np.maximum(other, least)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nucleus_unet.errors import DatabaseError, SettingsError
 from nucleus_unet.extras import require
-from nucleus_unet.tuning.trials import MAX_RETRIES, retry
+from nucleus_unet.tuning.trials import MAX_RETRIES, experiments_allowed, retry
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -63,7 +62,6 @@ def open_database(database: Database) -> RDBStorage:
     """
     require("psycopg", "PostgreSQL needs psycopg", extra="postgres")
     import sqlalchemy
-    from optuna.exceptions import ExperimentalWarning
     from optuna.storages import RDBStorage
 
     try:
@@ -73,8 +71,7 @@ def open_database(database: Database) -> RDBStorage:
         raise SettingsError("storage: expected postgresql://user@host/database") from error
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     # In turn: machines that start together would all make the tables, and all but one would fail.
-    with errors_for_people(), taking_turns(engine), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
+    with errors_for_people(), taking_turns(engine), experiments_allowed():
         return RDBStorage(
             url.render_as_string(hide_password=False),
             engine_kwargs={"pool_pre_ping": True},

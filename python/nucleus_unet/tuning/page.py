@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -131,9 +132,7 @@ def _trials(trials: list[FrozenTrial], job: Job) -> list[list[str]]:
 
 def _plain(setting: Range | tuple[Any, ...]) -> Range | tuple[Any, ...]:
     """Return choices as the journal gives them back: lists, where tuples were given."""
-    if isinstance(setting, Range):
-        return setting
-    return tuple(list(choice) if isinstance(choice, tuple) else choice for choice in setting)
+    return setting if isinstance(setting, Range) else tuple(json.loads(json.dumps(setting)))
 
 
 def _tried(setting: Range | tuple[Any, ...]) -> str:

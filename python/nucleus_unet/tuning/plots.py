@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from nucleus_unet.reports.plots import PALETTE, new_figure, svg
+from nucleus_unet.reports.plots import COLOURS, new_axes, new_figure, svg
 from nucleus_unet.tuning.search_space import Range
 
-_BLUE, _ORANGE, _GREY = (
-    (red / 255, green / 255, blue / 255) for red, green, blue in (PALETTE[0], PALETTE[5], PALETTE[7])
-)
+_BLUE, _ORANGE, _GREY = COLOURS[0], COLOURS[5], COLOURS[7]
 
 
 def draw_history(finished: Mapping[int, float], stopped: Mapping[int, float]) -> bytes:
@@ -31,8 +29,7 @@ def draw_history(finished: Mapping[int, float], stopped: Mapping[int, float]) ->
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure = new_figure(5.5, 3.4)
-    ax = figure.subplots()
+    figure, ax = new_axes(5.5, 3.4)
     if stopped:
         ax.plot(list(stopped), list(stopped.values()), "x", color=_GREY, label="stopped early")
     ax.plot(list(finished), list(finished.values()), "o", color=_BLUE, label="finished")
@@ -44,7 +41,6 @@ def draw_history(finished: Mapping[int, float], stopped: Mapping[int, float]) ->
     ax.set_xlabel("trial")
     ax.set_ylabel("mSA")
     ax.grid(alpha=0.3)
-    ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)  # where no point can lie
     return svg(figure)
 
@@ -57,14 +53,12 @@ def draw_importances(importances: Mapping[str, float]) -> bytes:
     bytes
         Of an SVG.
     """
-    figure = new_figure(5.5, 0.8 + 0.35 * len(importances))
-    ax = figure.subplots()
+    figure, ax = new_axes(5.5, 0.8 + 0.35 * len(importances))
     bars = ax.barh(list(importances), list(importances.values()), color=_BLUE)
     ax.bar_label(bars, fmt="%.2f", padding=3)
     ax.invert_yaxis()
     ax.set_xlim(0, 1.1)
     ax.set_xlabel("share")
-    ax.spines[["top", "right"]].set_visible(False)
     return svg(figure)
 
 

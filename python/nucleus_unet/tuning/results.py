@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nucleus_unet.io.atomic import write_atomically
+from nucleus_unet.reports.csv_table import csv_text
 from nucleus_unet.training.checkpoint import plain
 from nucleus_unet.tuning.page import study_page
 from nucleus_unet.tuning.search_space import configured
@@ -29,9 +28,15 @@ def write_results(study: Study, job: Job, out: Path) -> dict[str, Any] | None:
     dict or None
         What ``best.json`` holds.
     """
-    _write_table(study, job, out / TABLE)
+    rows = []
+    trials = study.trials
+    for trial, state in zip(trials, states_of(trials), strict=True):
+        samples, figure = max(trial.intermediate_values.items(), default=("", trial.value))
+        rows.append({"trial": trial.number, "state": state, FIGURE: figure, "samples": samples, **trial.params})
+    columns = ["trial", "state", FIGURE, "samples", *job.space.settings]
+    write_atomically(out / TABLE, csv_text(rows, columns=columns))
     write_atomically(out / PAGE, study_page(study, job, out.resolve().name))
-    if not any(trial.state.name == "COMPLETE" for trial in study.trials):
+    if not any(trial.state.name == "COMPLETE" for trial in trials):
         return None
     best = study.best_trial
     values = job.space.values_of(best.params)
@@ -43,16 +48,3 @@ def write_results(study: Study, job: Job, out: Path) -> dict[str, Any] | None:
     }
     write_atomically(out / BEST, json.dumps(result, indent=2) + "\n")
     return result
-
-
-def _write_table(study: Study, job: Job, path: Path) -> None:
-    names = list(job.space.settings)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "state", FIGURE, "samples", *names])
-    trials = study.trials
-    for trial, state in zip(trials, states_of(trials), strict=True):
-        samples, figure = max(trial.intermediate_values.items(), default=("", trial.value))
-        settings = (trial.params.get(name, "") for name in names)
-        writer.writerow([trial.number, state, figure, samples, *settings])
-    write_atomically(path, text.getvalue())

@@ -76,16 +76,14 @@ class Space:
         parameters: dict[str, Any] = {}
         for name, setting in self.settings.items():
             value = value_in(config, name)
+            found: list[Any]
             if isinstance(setting, Range):
-                inside = setting.low <= value <= setting.high
-                parameters[name] = float(value)
+                found = [float(value)] if setting.low <= value <= setting.high else []
             else:
-                choices = {json.dumps(each): json.loads(json.dumps(each)) for each in setting}
-                same = [text for text, choice in choices.items() if choice == value]
-                inside = bool(same)
-                parameters[name] = same[0] if same else None
-            if not inside:
+                found = [text for text in map(json.dumps, setting) if json.loads(text) == value]
+            if not found:
                 return None
+            parameters[name] = found[0]
         return parameters
 
 

@@ -188,30 +188,22 @@ def _agree_with_folder(out: Path, stated: dict[str, Any]) -> None:
         before = read_json(path)
     except ValueError as error:
         raise DataError(f"{path} is damaged: {error}; choose another folder") from error
-    differing = _differing(before, stated)
-    if differing:
-        raise SettingsError(
-            f"{out} holds a study of something else ({differing} differ): give the same to go on "
-            "with it, or another folder to start afresh"
-        )
+    advice = "give the same to go on with it, or another folder to start afresh"
+    _refuse_other(before, stated, f"{out} holds a study", advice)
 
 
 def _agree_with_study(study: Study, stated: dict[str, Any]) -> None:
     """Refuse to mix trials of machines that were given different things."""
     if _STATED not in study.user_attrs:
         study.set_user_attr(_STATED, stated)
-    differing = _differing(study.user_attrs[_STATED], stated)
+    advice = "give all machines the same images and options, or choose another name for the study"
+    _refuse_other(study.user_attrs[_STATED], stated, f"the database holds a study {study.study_name!r}", advice)
+
+
+def _refuse_other(before: object, stated: dict[str, Any], holder: str, advice: str) -> None:
+    differing = sorted(name for name in stated if not isinstance(before, dict) or before.get(name) != stated[name])
     if differing:
-        raise SettingsError(
-            f"the database holds a study {study.study_name!r} of something else ({differing} differ): give all "
-            "machines the same images and options, or choose another name for the study"
-        )
-
-
-def _differing(before: object, stated: dict[str, Any]) -> str:
-    return ", ".join(
-        sorted(name for name in stated if not isinstance(before, dict) or before.get(name) != stated[name])
-    )
+        raise SettingsError(f"{holder} of something else ({', '.join(differing)} differ): {advice}")
 
 
 def _line(trial: FrozenTrial) -> str:

@@ -100,7 +100,7 @@ def retry(*, max_retry: int | None = None) -> RetryHeartbeatStaleTrialCallback:
     """Return what queues a trial again, unless it has been queued `max_retry` times before."""
     from optuna.storages import RetryHeartbeatStaleTrialCallback
 
-    with _experiments_allowed():
+    with experiments_allowed():
         return RetryHeartbeatStaleTrialCallback(max_retry=max_retry)
 
 
@@ -136,7 +136,7 @@ def fail_stale(study: Study) -> None:
     """Let Optuna queue the trials of other machines again whose heartbeats have stopped."""
     import optuna
 
-    with _experiments_allowed():
+    with experiments_allowed():
         optuna.storages.fail_stale_trials(study)
 
 
@@ -148,11 +148,11 @@ def _count(study: Study, *states: str, before: int | None = None) -> int:
 def _earlier_attempts(trial: FrozenTrial) -> list[int]:
     from optuna.storages import RetryHeartbeatStaleTrialCallback
 
-    with _experiments_allowed():
+    with experiments_allowed():
         return RetryHeartbeatStaleTrialCallback.retry_history(trial)
 
 
-def _experiments_allowed() -> warnings.catch_warnings[None]:
+def experiments_allowed() -> warnings.catch_warnings[None]:
     """Silence Optuna's warnings about interfaces that it calls experimental, in the context of a ``with``."""
     from optuna.exceptions import ExperimentalWarning
 

@@ -22,7 +22,7 @@ from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.io.atomic import read_json, write_atomically
 from nucleus_unet.io.selection import Selection
 from nucleus_unet.io.source import open_image
-from nucleus_unet.model.bundle import Bundle, copy_bundle, load_bundle
+from nucleus_unet.model.bundle import Bundle, load_bundle, save_bundle
 from nucleus_unet.plan import Plan
 from nucleus_unet.slides.grid import slide_grid
 from nucleus_unet.slides.plan import PLAN, SURVEY, WORK, Survey
@@ -142,7 +142,7 @@ def run_on_cluster(
         If a worker does not see the folder, has another engine or other hardware, or if workers died repeatedly.
     """
     folder = folder.resolve()
-    copy_bundle(cluster.bundle, folder / WORK / _MODEL)
+    save_bundle(cluster.bundle, folder / WORK / _MODEL)
     config = WorkerConfig(
         slide=str(cluster.slide),
         selection=asdict(cluster.selection),
