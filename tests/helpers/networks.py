@@ -6,7 +6,7 @@ import torch
 from nucleus_unet.inference.openvino import OpenVinoEngine
 from nucleus_unet.model.bundle import Bundle, BundleConfig
 from nucleus_unet.model.config import NetworkConfig
-from nucleus_unet.model.network import Network, weights_of
+from nucleus_unet.model.network import Network, PlainUNet, weights_of
 from nucleus_unet.model.precision import Precision
 from nucleus_unet.model.quantisation import Quantisation
 
@@ -42,10 +42,10 @@ def brightness_network(config: NetworkConfig) -> Network:
     """
     torch.manual_seed(0)
     network = Network(config).eval()
+    form = network.form
+    assert isinstance(form, PlainUNet)
     blur = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
-    last = f"form.up.{config.depth - 1}.mix"
-    layers = [network.get_submodule(name) for name in ("form.down.0.0", "form.down.0.1", f"{last}.0", f"{last}.1")]
-    first, second, third, fourth = (layer[0] for layer in layers)
+    first, second, third, fourth = (block[0] for block in (*form.down[0], *form.up[-1].mix))
     with torch.no_grad():
         for layer, skipped in (first, None), (second, 0), (third, 2 * config.width), (fourth, 0):
             layer.weight[:5] = 0
@@ -58,8 +58,8 @@ def brightness_network(config: NetworkConfig) -> Network:
                 layer.weight[4] = blur / 12
             else:
                 layer.weight[4, skipped + 4] = blur
-        layers[0][1].bias[:5] = 2.0  # keeps dark pixels above the ReLU
-        head = network.form.head
+        form.down[0][0][1].bias[:5] = 2.0  # keeps dark pixels above the ReLU
+        head = form.head
         head.weight[:8] = 0
         head.weight[8:, :5] = 0
         for pixel in range(4):

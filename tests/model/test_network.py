@@ -9,7 +9,7 @@ import torch
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.graph import MAX_RADIUS, multiply_adds_per_pixel, weight_shapes
-from nucleus_unet.model.network import Network, weights_of
+from nucleus_unet.model.network import InvertedResidual, LiteUNet, Network, PlainUNet, Upward, weights_of
 from torch import nn
 
 CONFIGS = [
@@ -50,11 +50,9 @@ def test_four_numbers_are_said_of_every_pixel(config: NetworkConfig) -> None:
 
 @pytest.mark.parametrize("config", [CONFIGS[0], CONFIGS[2]], ids=str)
 def test_only_layers_that_see_no_whole_tile_are_used(config: NetworkConfig) -> None:
-    local = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU6, nn.Dropout2d, nn.Sequential, Network)
-    parts = Network(config).modules()
-    assert all(
-        isinstance(module, local) or type(module) is nn.Module for module in parts
-    )  # the latter only holds parts
+    local = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU6, nn.Dropout2d, nn.Identity, nn.Sequential, nn.ModuleList)
+    own = (Network, LiteUNet, PlainUNet, InvertedResidual, Upward)
+    assert all(isinstance(module, (*local, *own)) for module in Network(config).modules())
 
 
 def test_the_default_network_is_cheap() -> None:
@@ -137,8 +135,9 @@ def test_weights_that_grew_are_brought_back_into_half_precision_without_changing
 def test_the_encoder_starts_from_imagenet_weights() -> None:
     torch.manual_seed(0)
     network = Network(NetworkConfig())
+    assert isinstance(network.form, LiteUNet)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    network.load_imagenet()
+    network.form.load_imagenet()
     changed = {name for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])}
     convolutions = {
         name for name in before if name.startswith(("form.stem.0", "form.blocks.")) and before[name].ndim == 4

@@ -1,7 +1,8 @@
 """The forward pass of the network, defined once for all engines without torch.
 
 `forward` defines the layers and their connections. The given `Layers` define what a layer is: nodes of an OpenVINO or
-ONNX graph, modules of torch, or a computation of the receptive field.
+ONNX graph, or a computation of the receptive field. `nucleus_unet.model.network` defines the same network as torch
+modules for training. A test compares the two.
 """
 
 from __future__ import annotations
@@ -126,9 +127,9 @@ def multiply_adds_per_pixel(config: NetworkConfig) -> float:
     return _count(config).multiply_adds
 
 
-def _count(config: NetworkConfig) -> CountingLayers:
-    counts = CountingLayers()
-    forward(config, counts, Shape(3, 1.0))
+def _count(config: NetworkConfig) -> _Counts:
+    counts = _Counts()
+    forward(config, counts, _Shape(3, 1.0))
     return counts
 
 
@@ -222,14 +223,12 @@ class _Footprints:
         return self.repeat(features)
 
 
-class Shape(NamedTuple):
-    """Number of channels of features, and of their pixels per pixel of the input."""
-
+class _Shape(NamedTuple):
     channels: int
-    pixels: float
+    pixels: float  # number of pixels per input pixel
 
 
-class CountingLayers:
+class _Counts:
     """Layers that record the shapes of weights and results, and count multiply-adds."""
 
     def __init__(self) -> None:
@@ -237,22 +236,20 @@ class CountingLayers:
         self.channels = {"image": 3}
         self.multiply_adds = 0.0
 
-    def _record(self, name: str, sizes: Shape) -> Shape:
+    def _record(self, name: str, sizes: _Shape) -> _Shape:
         self.channels[name] = sizes.channels
         return sizes
 
     def convolve(
-        self, name: str, features: Shape, outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
-    ) -> Shape:
-        """See `Layers`."""
+        self, name: str, features: _Shape, outputs: int, kernel: int, *, stride: int = 1, relu: bool = True
+    ) -> _Shape:
         del relu
         return self._add_weights(name, features, (outputs, features.channels, kernel, kernel), stride)
 
-    def filter(self, name: str, features: Shape, kernel: int, *, stride: int) -> Shape:
-        """See `Layers`."""
+    def filter(self, name: str, features: _Shape, kernel: int, *, stride: int) -> _Shape:
         return self._add_weights(name, features, (features.channels, 1, kernel, kernel), stride)
 
-    def _add_weights(self, name: str, features: Shape, weight: tuple[int, ...], stride: int) -> Shape:
+    def _add_weights(self, name: str, features: _Shape, weight: tuple[int, ...], stride: int) -> _Shape:
         pixels = features.pixels / stride**2
         self.multiply_adds += math.prod(weight) * pixels
         if name == "form.head":  # the last layer has no normalisation
@@ -260,27 +257,22 @@ class CountingLayers:
         else:
             self.shapes[f"{name}.0.weight"] = weight
             self.shapes |= {f"{name}.1.{part}": weight[:1] for part in NORM_PARTS}
-        return self._record(name, Shape(weight[0], pixels))
+        return self._record(name, _Shape(weight[0], pixels))
 
-    def add(self, name: str, first: Shape, _second: Shape) -> Shape:
-        """See `Layers`."""
+    def add(self, name: str, first: _Shape, _second: _Shape) -> _Shape:
         return self._record(name, first)
 
-    def concatenate(self, *features: Shape) -> Shape:
-        """See `Layers`."""
-        return Shape(sum(part.channels for part in features), features[0].pixels)
+    def concatenate(self, *features: _Shape) -> _Shape:
+        return _Shape(sum(part.channels for part in features), features[0].pixels)
 
-    def repeat(self, features: Shape) -> Shape:
-        """See `Layers`."""
-        return Shape(features.channels, features.pixels * 4)
+    def repeat(self, features: _Shape) -> _Shape:
+        return _Shape(features.channels, features.pixels * 4)
 
-    def space_to_depth(self, name: str, features: Shape) -> Shape:
-        """See `Layers`."""
-        return self._record(name, Shape(features.channels * 4, features.pixels / 4))
+    def space_to_depth(self, name: str, features: _Shape) -> _Shape:
+        return self._record(name, _Shape(features.channels * 4, features.pixels / 4))
 
-    def depth_to_space(self, features: Shape) -> Shape:
-        """See `Layers`."""
-        return Shape(features.channels // 4, features.pixels * 4)
+    def depth_to_space(self, features: _Shape) -> _Shape:
+        return _Shape(features.channels // 4, features.pixels * 4)
 
 
 class FoldedWeights:

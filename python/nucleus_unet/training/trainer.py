@@ -27,7 +27,7 @@ from nucleus_unet.inference.torch import autocast, choose_precision
 from nucleus_unet.io.locks import locked
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.config import NetworkConfig
-from nucleus_unet.model.network import Network, network_of
+from nucleus_unet.model.network import LiteUNet, Network, network_of
 from nucleus_unet.model.precision import Precision
 from nucleus_unet.training.augmentation import AugmentConfig
 from nucleus_unet.training.checkpoint import plain, read_run_state, restore_checkpoint, save_checkpoint
@@ -290,18 +290,17 @@ def _start(config: TrainConfig, processes: ProcessGroup, origin: Bundle | None) 
     if origin is not None:
         check_origin(config, origin)
     network = Network(config.network)
-    is_pretrained = config.pretrained and config.network.form == "lite0"
     if origin is not None:
         network.load_state_dict(network_of(origin).state_dict())
-    elif is_pretrained:
-        network.load_imagenet()
+    elif config.pretrained and isinstance(network.form, LiteUNet):
+        network.form.load_imagenet()
     network.to(processes.device)
     average = copy.deepcopy(network).eval().requires_grad_(False)
     optimiser = make_optimiser(
         network,
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
-        pretrained=is_pretrained,
+        pretrained=config.pretrained and isinstance(network.form, LiteUNet),
     )
     precision = choose_precision(processes.device, config.precision)
     origin_digest = None if origin is None else origin.fingerprint
