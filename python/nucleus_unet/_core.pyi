@@ -446,10 +446,8 @@ def coco_to_labels(
 ) -> _Merged:
     """Decode COCO counts, compressed or not, as `kaggle_to_labels` does."""
 
-def mask_to_coco(
-    mask: NDArray[np.uint8], *, columns: bool, compressed: bool, threads: int | None = None
-) -> str | list[int]:
-    """Encode one mask, C-contiguous, 0 outside of it; with `columns` its transpose is given.
+def mask_to_coco(mask: NDArray[np.uint8], *, compressed: bool, threads: int | None = None) -> str | list[int]:
+    """Encode one mask, 0 outside of it, in any memory layout.
 
     Raises MaskError as `labels_to_coco` does.
     """

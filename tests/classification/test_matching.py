@@ -14,7 +14,8 @@ import shapely
 import tifffile
 from helpers.marked import feature, write_table
 from helpers.segmentations import blobs, made
-from nucleus_unet.classification.marks import Marks, has_image_column, read_marks
+from nucleus_unet.classification.mark_readers import has_image_column, read_marks
+from nucleus_unet.classification.marks import Marks
 from nucleus_unet.classification.matching import Matcher, in_rings
 from nucleus_unet.errors import DataError
 from nucleus_unet.exports.nucleus_table import NucleusTable

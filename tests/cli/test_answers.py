@@ -208,7 +208,7 @@ def test_a_bug_without_json_ends_in_a_traceback_and_exit_code_70(
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
 def test_an_interruption_from_the_keyboard_has_exit_code_130(tmp_path: Path) -> None:
     script = """
-import time
+import signal, time
 from nucleus_unet.batch import prepare
 from nucleus_unet.cli import main
 
@@ -217,6 +217,7 @@ def wait(*_, **__):
     time.sleep(60)
 
 prepare.prepare_batch = wait
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the background has it ignored
 main()
 """
     command = [sys.executable, "-c", script, "predict", "x.png", "--out", str(tmp_path)]

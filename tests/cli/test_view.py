@@ -8,14 +8,14 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from helpers.commands import run
+from helpers.commands import INTERRUPTIBLE, run
 from helpers.slide_results import written
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals of POSIX")
 def test_the_address_is_printed_and_control_c_ends_it(tmp_path: Path) -> None:
     results = written(tmp_path / "out").folder
-    command = [sys.executable, "-u", "-c", "from nucleus_unet.cli import main; main()", "view", results, "--no-browser"]
+    command = [*INTERRUPTIBLE, "view", results, "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
@@ -23,7 +23,10 @@ def test_the_address_is_printed_and_control_c_ends_it(tmp_path: Path) -> None:
             assert b'"nuclei": 3' in answer.read()
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=20)
+        try:
+            output, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()  # else the end of the block would wait for a program that does not end
     assert (process.returncode, output.strip(), errors) == (0, "ended", "")
 
 

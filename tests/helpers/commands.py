@@ -6,6 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+_PROGRAM = """
+import signal
+from nucleus_unet.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+INTERRUPTIBLE = [sys.executable, "-u", "-c", _PROGRAM]
+"""Begins a command that Ctrl-C ends. Without this, it would ignore Ctrl-C if the tests run in the background."""
+
 
 def run_script(script: str) -> None:
     """Run Python code in a process of its own, and fail with what it wrote if it fails."""

@@ -10,7 +10,6 @@ import logging
 import re
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.browser import browser
+from helpers.commands import INTERRUPTIBLE
 from helpers.large_slides import LargeSlide, write_large_slide
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Served:
 
 @pytest.fixture
 def served(slide: LargeSlide) -> Iterator[Served]:
-    command = [sys.executable, "-u", "-m", "nucleus_unet", "view", str(slide.results), "--no-browser"]
+    command = [*INTERRUPTIBLE, "view", str(slide.results), "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield Served(process, process.stdout.readline().strip())

@@ -57,7 +57,7 @@ def check_workers(workers: int | None) -> int:
     Raises
     ------
     SettingsError
-        If it is not a whole number from 1 on.
+        If it is not a whole number of 1 to `MOST_WORKERS`.
     """
     return DEFAULT_WORKERS if workers is None else int(whole_number(1, MOST_WORKERS)("workers", workers))
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.classification.fit import fit, require_sklearn
+from nucleus_unet.classification.mark_readers import read_marks
 from nucleus_unet.classification.marked import MarkedImage, is_result, marked_result, marked_segmentation
-from nucleus_unet.classification.marks import read_marks
 from nucleus_unet.classification.validation import Validation, cross_validate, filled, medians
 from nucleus_unet.classifier.classes import ClassKind, Colour
 from nucleus_unet.classifier.estimators import KINDS

@@ -88,8 +88,8 @@ def _train(
     precision: Precision,
 ) -> None:
     from nucleus_unet.classification.fit import require_sklearn
+    from nucleus_unet.classification.mark_readers import parse_names
     from nucleus_unet.classification.marked import is_result
-    from nucleus_unet.classification.marks import parse_names
     from nucleus_unet.classification.report import check_report_folder
     from nucleus_unet.classification.train import MEASURES, train_classifier
     from nucleus_unet.segmenter import Segmenter
@@ -121,7 +121,7 @@ def pair_marks(images: Sequence[Path], marks: Sequence[Path]) -> list[tuple[Path
     SettingsError
         If the numbers do not fit, or a folder has no marks, or several, for an image.
     """
-    from nucleus_unet.classification.marks import check_images, has_image_column
+    from nucleus_unet.classification.mark_readers import check_images, has_image_column
 
     if len(marks) == 1 and marks[0].is_dir():
         pairs = [(image, _marks_in(marks[0], image)) for image in images]

@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -111,17 +111,21 @@ class ReadReport:
 
     def of_set(self, name: str) -> "ReadReport":
         """Return the report with the images named `name/image`, where `name` is that of the set."""
-        named = [{f"{name}/{image}": value for image, value in each.items()} for each in self._by_image]
-        return ReadReport(self.images, self.nuclei, *named)
+        named: dict[str, Any] = {
+            column: {f"{name}/{image}": value for image, value in each.items()}
+            for column, each in self._by_image.items()
+        }
+        return replace(self, **named)
 
     def __add__(self, other: "ReadReport") -> "ReadReport":
         """Return the report of both sets together. Their images have different names."""
-        joined = [ours | theirs for ours, theirs in zip(self._by_image, other._by_image, strict=True)]
-        return ReadReport(self.images + other.images, self.nuclei + other.nuclei, *joined)
+        joined: dict[str, Any] = {column: each | other._by_image[column] for column, each in self._by_image.items()}
+        return ReadReport(images=self.images + other.images, nuclei=self.nuclei + other.nuclei, **joined)
 
     @property
-    def _by_image(self) -> list[dict[str, Any]]:
-        return [value for value in vars(self).values() if isinstance(value, dict)]
+    def _by_image(self) -> dict[str, dict[str, Any]]:
+        """What is told by the name of an image: all but the two numbers."""
+        return {column: value for column, value in vars(self).items() if column not in ("images", "nuclei")}
 
 
 # Takes an image's entry, its shape and the number of threads, and returns its nuclei.

@@ -104,7 +104,7 @@ def explore(
     if not examples:
         raise DataError("expected at least one image to explore, got none")
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        images = [image for image, _ in zip(pool.map(measure_image, examples), track(examples), strict=True)]
+        images = [image for _, image in zip(track(examples), pool.map(measure_image, examples), strict=True)]
     are_clusters = len({example.category for example in examples}) == 1
     categories = (
         cluster_images([each.features for each in images]) if are_clusters else [each.category for each in images]

@@ -228,9 +228,9 @@ def mask_to_coco(mask: ArrayLike, *, compressed: bool = True, threads: int | Non
     height, width = pixels.shape
     if pixels.dtype.itemsize > 1:
         pixels = pixels != 0
-    columns = pixels.flags.f_contiguous and not pixels.flags.c_contiguous
-    binary = np.ascontiguousarray(pixels.T if columns else pixels).view(np.uint8)
-    counts = _core.mask_to_coco(binary, columns=columns, compressed=compressed, threads=threads)
+    # `view` needs contiguous pixels, by rows or by columns.
+    binary = (pixels if pixels.flags.forc else np.ascontiguousarray(pixels)).view(np.uint8)
+    counts = _core.mask_to_coco(binary, compressed=compressed, threads=threads)
     return {"size": [height, width], "counts": counts}
 
 

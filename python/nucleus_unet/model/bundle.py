@@ -334,4 +334,6 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     write_atomically(folder / METRICS, json.dumps(bundle.metrics, indent=2) + "\n")
     if bundle.card:
         write_atomically(folder / CARD, bundle.card)
+    else:
+        (folder / CARD).unlink(missing_ok=True)  # that of an earlier bundle
     write_atomically(folder / CONFIG, json.dumps(bundle.config.to_json(), indent=2) + "\n")

@@ -210,7 +210,8 @@ class _Footprints:
 
     def concatenate(self, *features: _Footprint) -> _Footprint:
         jumps, befores, afters = zip(*features, strict=True)
-        return _Footprint(jumps[0], max(befores), max(afters))
+        (jump,) = set(jumps)  # features of different strides cannot be concatenated
+        return _Footprint(jump, max(befores), max(afters))
 
     def repeat(self, features: _Footprint) -> _Footprint:
         half = features.jump // 2

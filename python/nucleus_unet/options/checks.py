@@ -16,7 +16,6 @@ Check = Callable[[str, Any], Any]
 LARGEST = 2**31 - 1
 """The largest whole number that an option can have."""
 
-
 MOST_WORKERS = 1024
 """The largest number of threads, and of images at once: more than any machine can use."""
 

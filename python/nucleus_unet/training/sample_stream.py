@@ -84,9 +84,14 @@ def collate(samples: Sequence[Sample]) -> Batch:
     def tensor(arrays: Iterable[np.ndarray]) -> Tensor:
         return torch.from_numpy(np.stack([np.asarray(array, np.float32) for array in arrays]))
 
-    # A batch has the image, the targets and the annotated pixels in this order.
-    parts = zip(*((sample.image, *sample.targets, sample.valid) for sample in samples), strict=True)
-    return Batch(*map(tensor, parts))
+    return Batch(
+        image=tensor(sample.image for sample in samples),
+        foreground=tensor(sample.targets.foreground for sample in samples),
+        heat=tensor(sample.targets.heat for sample in samples),
+        offset=tensor(sample.targets.offset for sample in samples),
+        diameter=tensor(sample.targets.diameter for sample in samples),
+        valid=tensor(sample.valid for sample in samples),
+    )
 
 
 def load_batches(

@@ -4,8 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use ndarray::Array2;
 use nucleus_kernels::rle::{
-    CocoCounts, EncodedMask, coco_string, coco_to_labels, coco_to_mask, extents,
-    labels_to_coco, mask_to_coco,
+    CocoCounts, EncodedMask, coco_string, coco_to_labels, coco_to_mask, extents, labels_to_coco,
+    mask_to_coco,
 };
 
 fuzz_target!(|input: (u8, u8, &[u8])| {
@@ -43,7 +43,8 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
         assert_eq!(decoded(&CocoCounts::Compressed(text)), columns);
     }
 
-    let strings = labels_to_coco(labels.view(), |counts| coco_string(&counts)).expect("a small image");
+    let strings =
+        labels_to_coco(labels.view(), |counts| coco_string(&counts)).expect("a small image");
     let alone = strings.into_iter().map(|(label, text)| {
         let mut one = Array2::zeros(shape);
         coco_to_labels(&[CocoCounts::Compressed(text.into_bytes())], one.view_mut())

@@ -71,7 +71,7 @@ fn encode(criterion: &mut Criterion) {
     on_scenes(criterion, "labels_to_kaggle", |labels| {
         black_box(labels_to_kaggle(labels.view()));
     });
-    on_scenes(criterion, "labels_to_coco_strings", |labels| {
+    on_scenes(criterion, "labels_to_coco", |labels| {
         black_box(labels_to_coco(labels.view(), |counts| coco_string(&counts)).unwrap());
     });
 }

@@ -39,14 +39,17 @@ pub fn allocated<'py, T: Element, D: Dimension>(
 }
 
 /// Let `work` write the elements of a new array without the GIL, and return the array and what `work` returns.
+///
+/// `pixels` tells how much work it is; see [`border::run`].
 pub fn filled<'py, T: Element, D: Dimension, R: Send>(
     array: Bound<'py, PyArray<T, D>>,
     threads: Option<usize>,
+    pixels: usize,
     work: impl FnOnce(ArrayViewMut<'_, T, D>) -> Result<R, Error> + Send,
 ) -> PyResult<(Bound<'py, PyArray<T, D>>, R)> {
     let mut elements = array.readwrite();
     let view = elements.as_array_mut();
-    let returned = border::run(array.py(), threads, view.len(), || work(view))?;
+    let returned = border::run(array.py(), threads, pixels, || work(view))?;
     drop(elements);
     Ok((array, returned))
 }
@@ -58,7 +61,9 @@ pub fn written<'py, T: Element, D: Dimension, R: Send>(
     threads: Option<usize>,
     work: impl FnOnce(ArrayViewMut<'_, T, D>) -> Result<R, Error> + Send,
 ) -> PyResult<(Bound<'py, PyArray<T, D>>, R)> {
-    filled(allocated(py, "zeros", shape)?, threads, work)
+    let array = allocated(py, "zeros", shape)?;
+    let elements = array.len();
+    filled(array, threads, elements, work)
 }
 
 /// Borrow an argument as an array, without a copy.

@@ -20,7 +20,7 @@ pub fn maps_of_output<'py>(
     let output = output.as_array();
     let (_, height, width) = output.dim();
     let maps = allocated(py, "empty", (height, width, 4))?;
-    let (maps, ()) = filled(maps, threads, |maps| {
+    let (maps, ()) = filled(maps, threads, height * width, |maps| {
         kernel::maps_of_output(output, offset_steps, least_foreground, maps)
     })?;
     Ok(maps)

@@ -64,23 +64,17 @@ pub fn labels_to_coco(
     })
 }
 
-/// The counts of a mask, or of its transpose with `columns`; 0 is background.
+/// The counts of a mask, in any memory layout; 0 is background.
 #[pyfunction]
-#[pyo3(signature = (mask, *, columns, compressed, threads=None))]
+#[pyo3(signature = (mask, *, compressed, threads=None))]
 pub fn mask_to_coco(
     py: Python<'_>,
     mask: &Bound<'_, PyAny>,
-    columns: bool,
     compressed: bool,
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Counts> {
     let mask: PyReadonlyArray2<'_, u8> = array("mask", "an array (H, W) of uint8", mask)?;
     let pixels = mask.as_array();
-    let pixels = if columns {
-        pixels.reversed_axes()
-    } else {
-        pixels
-    };
     let threads = threads_for(threads, pixels.len(), 0);
     let counts = border::run(py, threads, pixels.len(), || rle::mask_to_coco(pixels))?;
     Ok(Counts::new(counts, compressed))

@@ -51,14 +51,14 @@ pub fn measure(
             .map(|row| runs_of_row(row, labels, intensity))
             .collect();
         for (row, runs) in (first..).zip(&rows) {
-            for run in runs {
-                let label = run.run.value;
+            for sums in runs {
+                let label = sums.run.value;
                 let place = places.slot(label);
                 if *place == 0 {
-                    totals.push((label, Totals::new(row, run)));
+                    totals.push((label, Totals::new(row, sums)));
                     *place = totals.len() as u32;
                 } else {
-                    totals[*place as usize - 1].1.add(row, run);
+                    totals[*place as usize - 1].1.add(row, sums);
                 }
             }
         }
@@ -124,8 +124,8 @@ struct Totals {
 
 impl Totals {
     /// The totals of one run.
-    fn new(row: usize, run: &RunSum) -> Self {
-        let columns = run.run.columns();
+    fn new(row: usize, sums: &RunSum) -> Self {
+        let columns = sums.run.columns();
         let area = columns.len() as u64;
         Self {
             area,
@@ -134,13 +134,13 @@ impl Totals {
                 u128::from(area) * row as u128,
                 (columns.start + columns.end - 1) as u128 * u128::from(area) / 2,
             ],
-            intensity: run.intensity,
+            intensity: sums.intensity,
         }
     }
 
     /// Add a run of the last row or of a later one.
-    fn add(&mut self, row: usize, run: &RunSum) {
-        let run = Self::new(row, run);
+    fn add(&mut self, row: usize, sums: &RunSum) {
+        let run = Self::new(row, sums);
         let [top, left, _, right] = self.bounding_box;
         let [_, before, below, after] = run.bounding_box;
         self.area += run.area;
