@@ -198,11 +198,11 @@ def test_planes_are_read_as_the_iterator_advances(segmenter: Segmenter) -> None:
 
 @pytest.mark.parametrize("to_disk", [False, True])
 def test_memory_does_not_grow_with_the_number_of_times(segmenter: Segmenter, tmp_path: Path, to_disk: bool) -> None:
-    def peak(times: int) -> int:
+    def peak(times: int, run: int = 0) -> int:
         stack = LazyStack(times)
         tracemalloc.start()
         if to_disk:
-            write(segmenter, stack, tmp_path / str(times), axes="TYX", time="all", formats=["tif", "csv", "ctc"])
+            write(segmenter, stack, tmp_path / f"{times}-{run}", axes="TYX", time="all", formats=["tif", "csv", "ctc"])
         else:
             assert sum(1 for _ in segmenter.predict(stack, axes="TYX", time="all")) == times
         _, most = tracemalloc.get_traced_memory()
@@ -210,9 +210,9 @@ def test_memory_does_not_grow_with_the_number_of_times(segmenter: Segmenter, tmp
         return most
 
     peak(3)  # what is loaded at the first call
-    few, many = peak(24), peak(72)
-    # 48 label images have twelve megabytes. The peak varies by one, as threads finish their planes in any order.
-    assert many < few + 3 * 2**20, (few, many)
+    # Threads finish their planes in any order, which only adds to a peak: the least of three has the least of that.
+    few, many = (min(peak(times, run) for run in range(3)) for times in (24, 72))
+    assert many < few + 2**20, (few, many)  # 48 label images have twelve megabytes
 
 
 def test_a_call_that_was_cancelled_goes_on_with_the_planes_that_are_done(
