@@ -18,6 +18,7 @@ from nucleus_unet.masks import smooth_labels
 from nucleus_unet.model.targets import Nuclei, Targets, targets
 from nucleus_unet.training.filters import gaussian_blur
 from nucleus_unet.training.magnification import add_fine_texture
+from nucleus_unet.training.pasting import Cut, paste_nuclei
 from nucleus_unet.training.source_image import PERCENTILES, SourceImage
 
 # Below this magnification, images are smoothed against aliasing.
@@ -52,6 +53,8 @@ class AugmentConfig:
         get smooth outlines and the fine texture of an objective of higher magnification.
     any_diameters
         Bounds of this diameter in pixels.
+    pasted
+        Share of samples into which nuclei of another cut of the same image are pasted.
     """
 
     crop: int = 256
@@ -62,6 +65,7 @@ class AugmentConfig:
     on_grid: float = 0.0
     any_size: float = 0.0
     any_diameters: tuple[float, float] = (6.0, 120.0)
+    pasted: float = 0.0
 
     def final_phase(self) -> AugmentConfig:
         """Return the augmentation of the final phase of a run: a smaller range of scales, and half not resampled.
@@ -108,7 +112,12 @@ def draw_sample(original: SourceImage, config: AugmentConfig, rng: np.random.Gen
     """
     if rng.random() < config.negatives:
         return _negative_sample(config.crop, rng)
-    image, labels, nuclei, valid, scale = _crop(original, config, rng)
+    scale, on_grid = _draw_scale(original, config, rng)
+    cut = _cut(original, config.crop, scale, on_grid, rng)
+    # If an option is off, no random number is drawn, so that the samples of earlier runs do not change.
+    if config.pasted and rng.random() < config.pasted:
+        cut = paste_nuclei(cut, _cut(original, config.crop, scale, on_grid, rng), original.incomplete, rng)
+    image, labels, nuclei, valid = cut
     if config.any_size and scale > _SMOOTH_SCALE:
         labels = smooth_labels(labels, min(math.ceil(scale / 2), _MAX_SMOOTHING_RADIUS), threads=1)
         image = add_fine_texture(image, labels, scale, original.is_dark, rng)
@@ -119,21 +128,21 @@ def draw_sample(original: SourceImage, config: AugmentConfig, rng: np.random.Gen
     return Sample(np.ascontiguousarray(image), targets(labels, nuclei), valid)
 
 
-def _crop(
-    original: SourceImage, config: AugmentConfig, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.uint32], Nuclei, NDArray[np.bool_], float]:
-    """Return pixels, labels, all nuclei in coordinates of the crop, the mask of valid pixels, and the scale."""
-    crop = config.crop
-    height, width = original.labels.shape
+def _draw_scale(original: SourceImage, config: AugmentConfig, rng: np.random.Generator) -> tuple[float, bool]:
+    """Return the magnification, and whether the sample is rotated by a multiple of 90 degrees."""
     on_grid = rng.random() < config.on_grid
     scale = 1.0 if on_grid else math.exp(rng.uniform(*np.log(config.scale)))
     bounds = config.diameters
-    # If the option is off, no random number is drawn, so that the samples of earlier runs do not change.
     if config.any_size and rng.random() < config.any_size:
         bounds = config.any_diameters
         scale = math.exp(rng.uniform(*np.log(bounds))) / original.median_diameter
     smallest, largest = (bound / original.median_diameter for bound in bounds)
-    scale = min(max(scale, smallest), largest)
+    return min(max(scale, smallest), largest), on_grid
+
+
+def _cut(original: SourceImage, crop: int, scale: float, on_grid: bool, rng: np.random.Generator) -> Cut:
+    """Cut a square of the image, at a random place, rotated and reflected at random."""
+    height, width = original.labels.shape
     # Half of the samples are rotated by multiples of 90 degrees: other angles blur the image.
     angle = rng.integers(4) * math.pi / 2 if on_grid or rng.random() < 0.5 else rng.uniform(0, 2 * math.pi)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
@@ -164,8 +173,7 @@ def _crop(
     centres = (original.nuclei.centres - middle) @ np.linalg.inv(to_original).T + centre
     nuclei = Nuclei(centres.astype(np.float32), original.nuclei.diameters * np.float32(scale))
 
-    image = _normalised_window(original, rows, columns, scale, rng)
-    return image, labels, nuclei, valid, scale
+    return Cut(_normalised_window(original, rows, columns, scale, rng), labels, nuclei, valid)
 
 
 def _normalised_window(

@@ -50,6 +50,12 @@ class SourceImage:
         return float(np.median(present)) if present.size else 20.0
 
     @cached_property
+    def incomplete(self) -> NDArray[np.uint32]:
+        """Labels at the edge of the image. The edge cuts most of their nuclei."""
+        edges = (self.labels[0], self.labels[-1], self.labels[:, 0], self.labels[:, -1])
+        return np.unique(np.concatenate(edges))
+
+    @cached_property
     def levels(self) -> NDArray[np.float64]:
         """Percentiles of the pixel values: candidates for black and white."""
         return np.asarray(np.percentile(self.image, PERCENTILES), np.float64)
