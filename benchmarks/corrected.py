@@ -22,7 +22,6 @@ import numpy as np
 from _machine import cpu
 from nucleus_unet import Segmenter, __version__
 from nucleus_unet.cli.sets import SetOptions, read_sets
-from nucleus_unet.cli.shared import bundle_path
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.evaluate import evaluate
 from nucleus_unet.evaluation.metrics import Scores
@@ -99,7 +98,7 @@ def main() -> None:
     parser.add_argument("--seen", action="store_true", help="go on although the model was trained on these images")
     parser.add_argument("--markdown", type=Path, help="file for the table")
     options = parser.parse_args()
-    origin = load_bundle(bundle_path(options.model))
+    origin = load_bundle(options.model)
     examples = read_sets(options.data, SetOptions(group_by=options.group_by))
     seen = sum(example.digest in origin.seen.training for example in examples)
     if seen and not options.seen:

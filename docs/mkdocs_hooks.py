@@ -25,7 +25,7 @@ DOCS = ROOT / "docs"
 ELSEWHERE = {
     "CHANGELOG.md": "changes.md",
     "CONTRIBUTING.md": "contributing.md",
-    "python/nucleus_unet/weights/dsb2018/MODEL_CARD.md": "model-card.md",
+    "python/nucleus_unet/weights/embedded/MODEL_CARD.md": "model-card.md",
     **{
         path.relative_to(ROOT).as_posix(): f"benchmarks/{path.name}"
         for path in sorted((ROOT / "benchmarks").glob("*.md"))

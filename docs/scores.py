@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nucleus_unet.model.bundle import load_bundle
+from nucleus_unet.model.bundle import EMBEDDED, METRICS, WEIGHTS, load_bundle
 from nucleus_unet.model.graph import multiply_adds_per_pixel, receptive_radius
 
 ROOT = Path(__file__).resolve().parents[1]
-WEIGHTS = ROOT / "python" / "nucleus_unet" / "weights" / "dsb2018"
+MODELS = ROOT / "python" / "nucleus_unet" / "weights"
 KINDS = {
     "a": "DSB2018 a (fluorescence)",
     "b": "DSB2018 b (purple smears)",
@@ -32,27 +32,42 @@ HEAD = """\
 
 
 def main() -> None:
-    """Bring metrics.json, README, documentation and model card up to date."""
-    metrics = json.loads((WEIGHTS / "metrics.json").read_text())
+    """Bring metrics.json, README, documentation and model cards up to date."""
     if len(sys.argv) > 1:
-        report = json.loads(Path(sys.argv[1]).read_text())
+        path = MODELS / EMBEDDED[0] / METRICS
+        metrics, report = json.loads(path.read_text()), json.loads(Path(sys.argv[1]).read_text())
         metrics["stardist_test"] = {name: report[name] for name in ("overall", "subsets")}
-        (WEIGHTS / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    test, held_out = metrics["stardist_test"], metrics["validation"]
-    short = [
-        row("StarDist test split of DSB2018 (never trained or tuned on)", test["overall"]),
-        row("- those that share no field with a training image", test["subsets"]["apart"]),
-        row("held-out fold of all training sets (grouping calibrated on it)", held_out["overall"]),
-    ]
-    kinds = [row(f"held-out: {KINDS.get(kind, kind)}", scores) for kind, scores in held_out["categories"].items()]
+        path.write_text(json.dumps(metrics, indent=2) + "\n")
+    short = summary(EMBEDDED[0])
     for page in (ROOT / "README.md", ROOT / "docs" / "explanation" / "accuracy.md"):
         replace(page, "scores", "\n".join([HEAD, *short]))
-    replace(WEIGHTS / "MODEL_CARD.md", "scores", "\n".join([HEAD, *short, *kinds]))
-    replace(WEIGHTS / "MODEL_CARD.md", "size", size())
-    grouping = json.loads((WEIGHTS / "config.json").read_text())["group"]
-    replace(
-        WEIGHTS / "MODEL_CARD.md", "grouping", ", ".join(f"{name} {value}" for name, value in grouping.items()) + "."
-    )
+    for name in EMBEDDED:
+        update_card(name)
+
+
+def summary(name: str) -> list[str]:
+    """Return the rows of a model: the test split, if the model was tried on it, and the held-out fold."""
+    metrics = load_bundle(name).metrics
+    rows = []
+    if "stardist_test" in metrics:
+        test = metrics["stardist_test"]
+        rows += [
+            row("StarDist test split of DSB2018 (never trained or tuned on)", test["overall"]),
+            row("- those that share no field with a training image", test["subsets"]["apart"]),
+        ]
+    held_out = metrics["validation"]["overall"]
+    return [*rows, row("held-out fold of all training sets (grouping calibrated on it)", held_out)]
+
+
+def update_card(name: str) -> None:
+    """Bring the model card of a model up to date."""
+    card, bundle = MODELS / name / "MODEL_CARD.md", load_bundle(name)
+    categories = bundle.metrics["validation"]["categories"]
+    kinds = [row(f"held-out: {KINDS.get(kind, kind)}", scores) for kind, scores in categories.items()]
+    replace(card, "scores", "\n".join([HEAD, *summary(name), *kinds]))
+    replace(card, "size", size(name))
+    grouping = bundle.config.group.to_json()
+    replace(card, "grouping", ", ".join(f"{setting} {value}" for setting, value in grouping.items()) + ".")
 
 
 def row(name: str, scores: dict[str, Any]) -> str:
@@ -70,11 +85,11 @@ def row(name: str, scores: dict[str, Any]) -> str:
     return f"| {' | '.join(map(str, cells))} | {scores['pixel_accuracy']:.4f} |"
 
 
-def size() -> str:
-    """Say what the network costs."""
-    bundle = load_bundle()
+def size(name: str) -> str:
+    """Say what the network of a model costs."""
+    bundle = load_bundle(name)
     network = bundle.config.network
-    megabytes = (WEIGHTS / "weights.safetensors").stat().st_size / 1e6
+    megabytes = (MODELS / name / WEIGHTS).stat().st_size / 1e6
     return (
         f"{bundle.parameters:,} parameters, {megabytes:.1f} MB with the int8 form, "
         f"{multiply_adds_per_pixel(network):,.0f} multiply-adds a pixel, "

@@ -12,7 +12,8 @@ from helpers.paths import EXAMPLES
 from nucleus_unet import Segmenter
 from nucleus_unet.data.dataset import read_examples
 from nucleus_unet.evaluation.evaluate import evaluate
-from nucleus_unet.model.graph import MAX_RADIUS, multiply_adds_per_pixel
+from nucleus_unet.model.bundle import EMBEDDED, load_bundle
+from nucleus_unet.model.graph import MAX_RADIUS, multiply_adds_per_pixel, receptive_radius
 from numpy.typing import NDArray
 
 
@@ -32,22 +33,24 @@ def cells() -> NDArray[np.uint8]:
     return image.astype(np.uint8)
 
 
-def test_it_is_small_local_and_light(embedded: Segmenter) -> None:
-    folder = resources.files("nucleus_unet") / "weights" / "dsb2018"
+@pytest.mark.parametrize(("name", "most_multiply_adds"), [("embedded", 50_000), ("wide", 80_000)])
+def test_the_models_are_small_local_and_light(name: str, most_multiply_adds: int) -> None:
+    folder = resources.files("nucleus_unet") / "weights" / name
     assert sum(len(file.read_bytes()) for file in folder.iterdir() if file.is_file()) <= 16 * 2**20
-    assert embedded.engine.receptive_radius <= MAX_RADIUS
-    assert multiply_adds_per_pixel(embedded.bundle.config.network) <= 50_000
+    network = load_bundle(name).config.network
+    assert receptive_radius(network) <= MAX_RADIUS
+    assert multiply_adds_per_pixel(network) <= most_multiply_adds
 
 
-def test_it_comes_with_its_measurements_and_a_model_card(embedded: Segmenter) -> None:
-    card = (resources.files("nucleus_unet") / "weights" / "dsb2018" / "MODEL_CARD.md").read_text()
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_a_model_comes_with_its_measurements_and_a_model_card(name: str) -> None:
+    bundle = load_bundle(name)
     for heading in ("Data", "Licence", "Recipe", "Numbers", "Limits"):
-        assert heading in card
-    multiply_adds = round(multiply_adds_per_pixel(embedded.bundle.config.network))
-    for figure in (embedded.bundle.parameters, multiply_adds):
-        assert f"{figure:,}" in card
-    assert f"radius {embedded.engine.receptive_radius} pixels" in card
-    assert embedded.bundle.metrics["stardist_test"]["overall"]["images"] == 50
+        assert heading in bundle.card
+    for figure in (bundle.parameters, round(multiply_adds_per_pixel(bundle.config.network))):
+        assert f"{figure:,}" in bundle.card
+    assert f"radius {receptive_radius(bundle.config.network)} pixels" in bundle.card
+    assert bundle.metrics["validation"]["overall"]["images"] == 79
 
 
 def test_it_finds_the_nuclei_of_real_images_it_was_not_trained_on(embedded: Segmenter) -> None:

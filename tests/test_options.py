@@ -146,7 +146,7 @@ def test_a_slide_that_was_cancelled_resumes(tmp_path: Any) -> None:
 
 def test_a_segmenter_says_what_it_is() -> None:
     text = repr(Segmenter.from_pretrained(device="cpu", precision="float32"))
-    assert text == "Segmenter('dsb2018', device='cpu', precision='float32', diameter=21.2 pixels)"
+    assert text == "Segmenter('embedded', device='cpu', precision='float32', diameter=21.2 pixels)"
 
 
 def test_a_segmenter_can_be_pickled() -> None:

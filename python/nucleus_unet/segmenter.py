@@ -105,7 +105,8 @@ class Segmenter:
         Parameters
         ----------
         path
-            Of a bundle: a folder or a zip.
+            Of a bundle: a folder or a zip. Or the name of a model of the package: ``"embedded"``, the default, or
+            ``"wide"``, which is slower, and more accurate in fluorescence.
         device, precision
             See the class.
 

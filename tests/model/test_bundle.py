@@ -13,7 +13,17 @@ import numpy as np
 import pytest
 import torch
 from nucleus_unet.errors import BundleError
-from nucleus_unet.model.bundle import CARD, CONFIG, METRICS, WEIGHTS, Bundle, BundleConfig, load_bundle, save_bundle
+from nucleus_unet.model.bundle import (
+    CARD,
+    CONFIG,
+    EMBEDDED,
+    METRICS,
+    WEIGHTS,
+    Bundle,
+    BundleConfig,
+    load_bundle,
+    save_bundle,
+)
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.network import Network, network_of, weights_of
 from nucleus_unet.model.quantisation import Quantisation
@@ -119,6 +129,18 @@ def test_a_zip_is_loaded_like_a_folder(tiny_bundle: Path, tmp_path: Path, inside
     bundle = load_bundle(zipped(tiny_bundle, tmp_path / "tiny.zip", inside=inside))
     assert bundle.fingerprint == load_bundle(tiny_bundle).fingerprint
     assert bundle.metrics == {"ap50": 0.5}
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_a_model_of_the_package_has_a_name_unless_a_bundle_lies_there(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()  # a folder of images, perhaps
+    assert load_bundle(name).config.name == load_bundle(Path(name)).config.name == name
+    shutil.copytree(tiny_bundle, tmp_path / name, dirs_exist_ok=True)
+    assert load_bundle(name).fingerprint == load_bundle(tiny_bundle).fingerprint
+    assert load_bundle().config.name == EMBEDDED[0]
 
 
 def test_the_fingerprint_follows_configuration_and_weights(tiny_bundle: Path, copy: Path) -> None:

@@ -295,7 +295,7 @@ def test_a_run_of_another_plan_is_refused_with_what_differs(
     with pytest.raises(SettingsError, match=r"pixels was \w+, now is \w+"):
         segmenter.predict_slide(mosaic[::-1], out=tmp_path)
     other = Segmenter.from_pretrained(device="cpu", precision="float32")
-    with pytest.raises(SettingsError, match=r"model was tiny, now is dsb2018; fingerprint was"):
+    with pytest.raises(SettingsError, match=r"model was tiny, now is embedded; fingerprint was"):
         other.predict_slide(mosaic, out=tmp_path)
 
 

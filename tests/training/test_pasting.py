@@ -3,12 +3,11 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-
 from nucleus_unet.model.targets import nuclei_of
 from nucleus_unet.training.augmentation import AugmentConfig, draw_sample
 from nucleus_unet.training.pasting import Cut, paste_nuclei
 from nucleus_unet.training.source_image import SourceImage
+from numpy.typing import NDArray
 
 NONE = np.empty(0, np.int64)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nucleus_unet.cli.sets import Data, SetOptions, read_sets, with_set_options
-from nucleus_unet.cli.shared import Device, bundle_path, show
+from nucleus_unet.cli.shared import Device, show
 
 if TYPE_CHECKING:
     from nucleus_unet.data.dataset import Example
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @with_set_options
 def calibrate(
-    bundle: Annotated[Path, typer.Argument(help="Model bundle; 'embedded' is the model of the package.")],
+    bundle: Annotated[Path, typer.Argument(help="Model bundle; 'embedded' and 'wide' are the package's models.")],
     data: Data,
     sets: SetOptions,
     out: Annotated[Path, typer.Option(help="Folder for the new model bundle.")],
@@ -42,7 +42,7 @@ def calibrate(
     from nucleus_unet.training.calibration import calibrate_bundle
 
     check_new_folder(out, "the model bundle")
-    model = load_bundle(bundle_path(bundle))
+    model = load_bundle(bundle)
     examples = read_sets(data, sets)
     if scale:
         _learn_scale(model, examples, out, device)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from nucleus_unet.cli.options import with_options
-from nucleus_unet.cli.shared import Device, Model, Precision, bundle_path, show
+from nucleus_unet.cli.shared import Device, Model, Precision, show
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.options import PredictOptions
 
@@ -100,7 +100,7 @@ def _train(
     pairs = pair_marks(images, marks)
     segmenter = None
     if not all(map(is_result, images)):
-        segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
+        segmenter = Segmenter.from_pretrained(model, device=device, precision=precision)
         segmenter.check_options(options)
     keywords = {**options.keywords(), "measure": options.measure or MEASURES}
     trained = train_classifier(show(pairs, "images"), segmenter=segmenter, kind=kind, names=named, **keywords)

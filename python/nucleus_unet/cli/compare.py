@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nucleus_unet.cli.sets import Data, SetOptions, read_sets, with_set_options
-from nucleus_unet.cli.shared import Device, bundle_path, show
+from nucleus_unet.cli.shared import Device, show
 from nucleus_unet.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 @with_set_options
 def compare(
     bundles: Annotated[
-        list[Path], typer.Argument(metavar="BUNDLES", help="Model bundles; 'embedded' is the model of the package.")
+        list[Path],
+        typer.Argument(metavar="BUNDLES", help="Model bundles; 'embedded' and 'wide' are the package's."),
     ],
     data: Data,
     sets: SetOptions,
@@ -41,7 +42,7 @@ def compare(
     if len(bundles) < 2:
         raise SettingsError(f"expected at least two model bundles to compare, got {len(bundles)}")
     paths = dict(zip(_names(bundles), bundles, strict=True))
-    segmenters = {name: Segmenter.from_pretrained(bundle_path(path), device=device) for name, path in paths.items()}
+    segmenters = {name: Segmenter.from_pretrained(path, device=device) for name, path in paths.items()}
     examples = read_sets(data, sets, name_by_set=len(data) > 1)
     comparison = run(segmenters, examples, seed=seed, track=show)
     _print(comparison)

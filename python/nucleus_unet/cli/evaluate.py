@@ -10,7 +10,7 @@ import typer
 
 from nucleus_unet.cli.answers import Answer, answering
 from nucleus_unet.cli.sets import Data, SetOptions, read_sets, with_set_options
-from nucleus_unet.cli.shared import Augment, Device, Model, Precision, bundle_path, show
+from nucleus_unet.cli.shared import Augment, Device, Model, Precision, show
 from nucleus_unet.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def evaluate(
     if out is not None:
         check_report_folder(out)
     subsets = _read_subsets(subset or ())
-    segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
+    segmenter = Segmenter.from_pretrained(model, device=device, precision=precision)
     examples = read_sets(data, sets, name_by_set=len(data) > 1)
     evaluation = run(segmenter, examples, subsets=subsets, augment=augment, track=lambda items: show(items, "images"))
     if evaluation.warning:

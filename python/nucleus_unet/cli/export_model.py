@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from nucleus_unet.cli.shared import Model, bundle_path
+from nucleus_unet.cli.shared import Model
 
 
 def export_model(
@@ -29,5 +29,5 @@ def export_model(
     from nucleus_unet.exports.model import export_model as export
     from nucleus_unet.model.bundle import load_bundle
 
-    for path in export(load_bundle(bundle_path(model)), out, kind, precision=precision):
+    for path in export(load_bundle(model), out, kind, precision=precision):
         typer.echo(path)

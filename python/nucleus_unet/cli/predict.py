@@ -13,7 +13,7 @@ import typer
 from nucleus_unet.cli.answers import Answer, answering
 from nucleus_unet.cli.inputs import Verbose, answer_rows, each_in_turn, end_with, tell_failure, tell_passed_over
 from nucleus_unet.cli.options import FormatsOrDefault, read_formats, with_options
-from nucleus_unet.cli.shared import Device, Model, Out, Precision, bundle_path
+from nucleus_unet.cli.shared import Device, Model, Out, Precision
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.exports.names import CELL_FORMATS, FORMATS, STACK_FORMATS
 from nucleus_unet.options import PredictOptions
@@ -57,7 +57,7 @@ def predict(
     workers = check_workers(workers)
     if options.selection.several:
         names = read_formats(formats or "tif,csv", STACK_FORMATS)
-        segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
+        segmenter = Segmenter.from_pretrained(model, device=device, precision=precision)
         segmenter.check_options(options)
         _predict_stacks(segmenter, images, out, options, names, answer, overwrite=overwrite, verbose=verbose)
         return
@@ -66,7 +66,7 @@ def predict(
         raise SettingsError(f"format: {' and '.join(CELL_FORMATS)} need cells: give --expand, such as --expand 8")
     batch = prepare_batch(images, out, formats=names, overwrite=overwrite)
     tell_passed_over(batch.passed_over, names=verbose)
-    segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
+    segmenter = Segmenter.from_pretrained(model, device=device, precision=precision)
     segmenter.check_options(options)
     run = run_batch(segmenter, batch, options.shown(), workers=workers, on_failure=lambda row: tell_failure(row.error))
     answer.set(

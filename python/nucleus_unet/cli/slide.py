@@ -12,7 +12,7 @@ import typer
 from nucleus_unet.cli.answers import Answer, answering
 from nucleus_unet.cli.inputs import Verbose, answer_rows, each_in_turn, end_with, tell_passed_over
 from nucleus_unet.cli.options import with_options
-from nucleus_unet.cli.shared import Device, Model, Precision, bundle_path
+from nucleus_unet.cli.shared import Device, Model, Precision
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.options import SlideOptions
 
@@ -80,7 +80,7 @@ def slide(
     check_output_folder(out, "results")
     tell_passed_over(slides.passed_over, names=verbose)
     keywords = {**options.keywords(), "progress": True}
-    segmenter = Segmenter.from_pretrained(bundle_path(model), device=device, precision=precision)
+    segmenter = Segmenter.from_pretrained(model, device=device, precision=precision)
     segmenter.check_options(options)
     client = None if scheduler is None else connect(scheduler)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nucleus_unet.cli.sets import Data, SetOptions, read_sets, with_set_options
-from nucleus_unet.cli.shared import Device, bundle_path, console
+from nucleus_unet.cli.shared import Device, console
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
 
@@ -30,7 +30,7 @@ def train(
     ],
     origin: Annotated[
         Path | None,
-        typer.Option("--from", metavar="BUNDLE", help="Fine-tune this model; 'embedded' is the model of the package."),
+        typer.Option("--from", metavar="BUNDLE", help="Fine-tune this model; 'embedded' and 'wide' are the package's."),
     ] = None,
     samples: Annotated[
         int | None, typer.Option(help="Number of training samples. Default: 48000; 800 with --from.")
@@ -137,10 +137,9 @@ def _given(**options: Any) -> dict[str, Any]:
 def _load_origin(name: Path, out: Path) -> Bundle:
     from nucleus_unet.model.bundle import load_bundle
 
-    path = bundle_path(name)
-    if path is not None and path.resolve() == out.resolve():
+    if name.resolve() == out.resolve():
         raise SettingsError(f"out: expected another folder than that of the model to fine-tune, got {out}")
-    return load_bundle(path)
+    return load_bundle(name)
 
 
 def _configure(

@@ -36,7 +36,8 @@ from nucleus_unet.model.scale_score import ScaleScore
 
 FORMAT = 2
 _MAX_ZIP_BYTES = 2**30
-EMBEDDED = "dsb2018"
+EMBEDDED = ("embedded", "wide")
+"""Names of the models that come with the package. The first one is the default."""
 CONFIG, WEIGHTS, METRICS, CARD = "config.json", "weights.safetensors", "metrics.json", "MODEL_CARD.md"
 
 
@@ -212,7 +213,8 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
     Parameters
     ----------
     path
-        Path of a folder or a zip. None: the model of the package.
+        Path of a folder or a zip, or the name of a model of the package: ``"embedded"``, the default, or ``"wide"``. A
+        bundle at a path of that name comes first.
 
     Raises
     ------
@@ -221,7 +223,7 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
     FileNotFoundError
         If ``path`` does not exist.
     """
-    where = path or "the embedded model"
+    where = path or EMBEDDED[0]
     try:
         place = _open(path)
         config_bytes = (place / CONFIG).read_bytes()
@@ -292,9 +294,10 @@ def _check_numbers(weights: Mapping[str, NDArray[np.floating]]) -> None:
 
 
 def _open(path: Path | str | None) -> Traversable:
-    if path is None:
-        return resources.files("nucleus_unet") / "weights" / EMBEDDED
-    folder = Path(path)
+    folder = Path(path or EMBEDDED[0])
+    is_bundle = folder.is_file() or (folder / CONFIG).exists()
+    if path is None or (str(folder) in EMBEDDED and not is_bundle):
+        return resources.files("nucleus_unet") / "weights" / str(folder)
     if folder.is_dir():
         return folder
     if not folder.exists():

@@ -1,4 +1,4 @@
-"""The models that can be chosen: the embedded one, those that were fine-tuned here, and those somebody named."""
+"""The models that can be chosen: the embedded ones, those that were fine-tuned here, and those somebody named."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nucleus_unet.errors import SettingsError
-from nucleus_unet.model.bundle import CONFIG
+from nucleus_unet.model.bundle import CONFIG, EMBEDDED
 
-EMBEDDED = "embedded"
 # In the folder of fine-tuning: the labelled set, and the models.
 TRAINING_SET, MODELS = "training-set", "models"
 
@@ -26,8 +25,8 @@ class ModelList:
     --------
     >>> models = ModelList()
     >>> models.add(Path("somewhere") / "mine")
-    >>> models.names(), models.path("mine").name, models.path("embedded")
-    (['embedded', 'mine'], 'mine', None)
+    >>> models.names(), models.path("mine").name, str(models.path("wide"))
+    (['embedded', 'wide', 'mine'], 'mine', 'wide')
     """
 
     def __init__(self) -> None:
@@ -40,12 +39,12 @@ class ModelList:
         return lambda: self._listeners.remove(listener)
 
     def names(self) -> list[str]:
-        """Return the names of the models, the embedded one first."""
-        return [EMBEDDED, *self._paths]
+        """Return the names of the models, the embedded ones first."""
+        return [*EMBEDDED, *(name for name in self._paths if name not in EMBEDDED)]
 
     def path(self, name: str) -> Path | None:
-        """Return the path of a bundle, as `Segmenter.from_pretrained` takes it; None for the embedded one."""
-        return self._paths.get(name)
+        """Return the path of a bundle, as `Segmenter.from_pretrained` takes it; None for the default."""
+        return None if name == EMBEDDED[0] else self._paths.get(name, Path(name))
 
     def add(self, path: Path) -> None:
         """Add a bundle. Its name is that of its folder or archive; another of that name is replaced."""
@@ -71,11 +70,12 @@ def check_new_name(name: str, folder: Path) -> Path:
     Raises
     ------
     SettingsError
-        If the name is no name of a folder, is that of the embedded model, or of a model that was not trained there.
+        If the name is no name of a folder, is that of an embedded model, or of a model that was not trained there.
     """
-    if not re.fullmatch(r"[\w][\w .-]*", name) or name.endswith((".", " ")) or name == EMBEDDED:
+    if not re.fullmatch(r"[\w][\w .-]*", name) or name.endswith((".", " ")) or name in EMBEDDED:
         raise SettingsError(
-            f"model: expected a name of letters, digits, spaces, dots and hyphens, and not {EMBEDDED!r}, got {name!r}"
+            f"model: expected a name of letters, digits, spaces, dots and hyphens, and not "
+            f"{' or '.join(EMBEDDED)}, got {name!r}"
         )
     path = folder / MODELS / name
     if (path / CONFIG).exists():
