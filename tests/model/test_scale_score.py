@@ -16,7 +16,7 @@ from nucleus_unet.model.scale_score import FEATURES, TERMS, ScaleScore, terms
 def random_score(seed: int) -> ScaleScore:
     rng = np.random.default_rng(seed)
     mean, spread, weights = rng.normal(size=FEATURES), rng.uniform(0.1, 2, FEATURES), rng.normal(size=TERMS)
-    return ScaleScore(tuple(mean.tolist()), tuple(spread.tolist()), tuple(weights.tolist()))
+    return ScaleScore(tuple(mean.tolist()), tuple(spread.tolist()), tuple(weights.tolist()), 15.0)
 
 
 @given(seed=st.integers(0, 99))
@@ -53,6 +53,11 @@ def test_json_keeps_the_score() -> None:
         ("weights", [["x"]] * TERMS),
         ("spread", [0.0] * FEATURES),
         ("spread", [-1.0] * FEATURES),
+        ("small_diameter", None),
+        ("small_diameter", -1.0),
+        ("small_diameter", float("nan")),
+        ("small_diameter", True),
+        ("small_diameter", [15.0]),
     ],
 )
 def test_a_malformed_score_is_refused(name: str, value: Any) -> None:

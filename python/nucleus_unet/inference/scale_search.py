@@ -32,9 +32,11 @@ SCALES = (0.125, 0.18, 0.25, 0.35, 0.5, 1.0)
 # Another scale must be better than 1 by this much of mSA, divided by the square root of its number of nuclei. The score
 # of few nuclei is uncertain.
 _PREFERENCE_FOR_ONE = 0.1
-# If the nuclei found at scale 1 are smaller than this, in pixels, the image is enlarged twice. The bounds are those of
-# the median diameter, and of the mean diameter weighted by area. A few specks do not count.
-_SMALL_MEDIAN, _SMALL_WEIGHTED, _FEWEST_SMALL, _ENLARGED = 15.0, 18.0, 5, 2.0
+ENLARGED = 2.0
+"""Scale of an image whose nuclei are too small for the model."""
+# A few specks do not enlarge an image: so many nuclei are needed, and their mean diameter, weighted by area, is at most
+# this many times the largest median.
+_FEWEST_SMALL, _WEIGHTED_RATIO = 5, 1.2
 # Two nuclei of neighbouring scales are the same if their intersection over union is at least this.
 _SAME = 0.7
 # Columns of the measurements: the shares of the area that the coarser and the finer scale have, too.
@@ -122,8 +124,8 @@ def find_scale(
     best = _best(score, measure_scales(found, config.foreground_threshold), [len(each) for each in diameters])
     scale = SCALES[best]
     diameter = float(np.median(diameters[best])) / scale if len(diameters[best]) else None
-    if scale == 1 and _are_small(diameters[best]):
-        scale = _ENLARGED
+    if scale == 1 and are_small(diameters[best], score.small_diameter):
+        scale = ENLARGED
     is_whole = shape[0] * shape[1] <= _WHOLE_PIXELS
     maps = {each: result.maps for each, result in zip(SCALES, found[0], strict=True)} if is_whole else {}
     return ScaleSearch(scale, diameter, maps)
@@ -148,17 +150,27 @@ def segment_at_scales(
     engine: Predictor, config: GroupConfig, pixels: NDArray[np.float32], *, tile: int, batch_size: int = 1
 ) -> list[RegionNuclei]:
     """Segment normalised pixels, (h, w) or (h, w, 3), at each of `SCALES`."""
-    found = []
-    for scale in SCALES:
-        scaled = pixels if scale == 1 else resample(pixels, scale)
+    return [segment_at(scale, engine, config, pixels, tile=tile, batch_size=batch_size) for scale in SCALES]
 
-        def read(rows: slice, columns: slice, image: NDArray[np.float32] = scaled) -> NDArray[np.float32]:
-            return image[rows, columns]
 
-        maps = predict_maps(engine, read, (scaled.shape[0], scaled.shape[1]), tile=tile, batch_size=batch_size)
-        grouped = group(maps, config)
-        found.append(RegionNuclei(maps, grouped.labels, grouped.probabilities))
-    return found
+def segment_at(
+    scale: float,
+    engine: Predictor,
+    config: GroupConfig,
+    pixels: NDArray[np.float32],
+    *,
+    tile: int,
+    batch_size: int = 1,
+) -> RegionNuclei:
+    """Segment normalised pixels, (h, w) or (h, w, 3), at a scale."""
+    scaled = pixels if scale == 1 else resample(pixels, scale)
+
+    def read(rows: slice, columns: slice) -> NDArray[np.float32]:
+        return scaled[rows, columns]
+
+    maps = predict_maps(engine, read, (scaled.shape[0], scaled.shape[1]), tile=tile, batch_size=batch_size)
+    grouped = group(maps, config)
+    return RegionNuclei(maps, grouped.labels, grouped.probabilities)
 
 
 def diameters_at(found: Sequence[Sequence[RegionNuclei]], number: int) -> NDArray[np.float64]:
@@ -273,11 +285,12 @@ def _areas(labels: NDArray[np.uint32]) -> NDArray[np.intp]:
     return np.bincount(labels.ravel())[1:]
 
 
-def _are_small(diameters: NDArray[np.float64]) -> bool:
+def are_small(diameters: NDArray[np.float64], largest_median: float) -> bool:
+    """Return whether nuclei, with these diameters in pixels at scale 1, are too small for the model."""
     if len(diameters) < _FEWEST_SMALL:
         return False
     weighted = float((diameters**3).sum() / (diameters**2).sum())
-    return float(np.median(diameters)) < _SMALL_MEDIAN and weighted < _SMALL_WEIGHTED
+    return float(np.median(diameters)) < largest_median and weighted < _WEIGHTED_RATIO * largest_median
 
 
 def _starts(size: int) -> list[int]:

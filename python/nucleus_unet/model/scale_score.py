@@ -1,4 +1,4 @@
-"""A learned score that tells how well the nuclei of an image were found at a scale; a model bundle stores it."""
+"""What a model has learned to find the scale of an image; a model bundle stores it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ TERMS = 1 + FEATURES + FEATURES * (FEATURES + 1) // 2
 """Number of weights: a constant, the measurements, and their products."""
 # Standardised measurements are clipped, so that no unusual one decides alone.
 _CLIP = 4.0
+_MAX_SMALL_DIAMETER = 1000
 
 
 @dataclass(frozen=True)
 class ScaleScore:
-    """A quadratic function of the measurements of a scale. It estimates the loss of mSA against the best scale.
+    """A quadratic function of the measurements of a scale, and the size of nuclei that are too small for the model.
+
+    The function estimates the loss of mSA against the best scale.
 
     Attributes
     ----------
@@ -29,11 +32,14 @@ class ScaleScore:
         Mean and standard deviation of each measurement.
     weights : tuple of float
         Weights of the terms; see `terms`.
+    small_diameter
+        Median diameter in pixels below which nuclei are too small, so that the image is enlarged.
     """
 
     mean: tuple[float, ...]
     spread: tuple[float, ...]
     weights: tuple[float, ...]
+    small_diameter: float
 
     def predict(self, measurements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the score of each scale.
@@ -47,9 +53,10 @@ class ScaleScore:
         score: NDArray[np.float64] = products.sum(axis=1)
         return score
 
-    def to_json(self) -> dict[str, list[float]]:
+    def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return {"mean": list(self.mean), "spread": list(self.spread), "weights": list(self.weights)}
+        lists = {name: list(getattr(self, name)) for name in ("mean", "spread", "weights")}
+        return {**lists, "small_diameter": self.small_diameter}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ScaleScore:
@@ -58,7 +65,7 @@ class ScaleScore:
         Raises
         ------
         BundleError
-            If a list is missing, has another length, or contains something else than finite numbers.
+            If a list or number is missing, or a list has another length or contains something else than finite numbers.
         """
         lists = []
         for name, length in (("mean", FEATURES), ("spread", FEATURES), ("weights", TERMS)):
@@ -69,7 +76,11 @@ class ScaleScore:
             lists.append(tuple(float(number) for number in numbers or []))
         if min(lists[1]) <= 0:
             raise BundleError("scale_score.spread: expected positive numbers")
-        return cls(*lists)
+        small: Any = values.get("small_diameter")
+        if type(small) not in (int, float) or not 0 <= small <= _MAX_SMALL_DIAMETER:
+            raise BundleError(f"scale_score.small_diameter: expected 0 to {_MAX_SMALL_DIAMETER} pixels, got {small!r}")
+        mean, spread, weights = lists
+        return cls(mean, spread, weights, float(small))
 
 
 def terms(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.metrics import Scores
 from nucleus_unet.inference.devices import openvino_is_installed
@@ -58,6 +60,8 @@ def finish_model(
     seed
         Seed of the crops on which activation ranges are measured.
     """
+    # A bundle stores weights in half precision, and its figures are those of the stored weights.
+    weights = {name: weight.astype(np.float16).astype(np.float32) for name, weight in weights.items()}
     quantisation = _quantise(config, weights, training, seed) if openvino_is_installed() else None
     bundle = Bundle(config, weights, quantisation, fingerprint="", metrics={})
     precisions: tuple[Precision, ...] = ("float32",) if quantisation is None else ("float32", "int8")

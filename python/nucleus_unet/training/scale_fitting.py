@@ -16,7 +16,16 @@ from nucleus_unet.evaluation.metrics import score_image
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.inference.label_scaling import scale_labels
-from nucleus_unet.inference.scale_search import RegionNuclei, measure_scales, segment_at_scales
+from nucleus_unet.inference.scale_search import (
+    ENLARGED,
+    SCALES,
+    RegionNuclei,
+    are_small,
+    diameters_at,
+    measure_scales,
+    segment_at,
+    segment_at_scales,
+)
 from nucleus_unet.io.atomic import check_new_folder, folder_written_atomically
 from nucleus_unet.model.bundle import Bundle, save_bundle
 from nucleus_unet.model.group_config import GroupConfig
@@ -36,6 +45,26 @@ _MAX_SIDE = 1024
 _WORST = 0.4
 # Weight of the squared weights against the squared errors.
 _RIDGE = 1000.0
+# Candidates for the median diameter, in pixels, below which an image is enlarged. With 0, none is.
+_SMALL_DIAMETERS = (0.0, *(step / 2 for step in range(12, 41)))
+
+
+class Enlargement(NamedTuple):
+    """What enlarging does to an image.
+
+    Attributes
+    ----------
+    diameters : NDArray[np.float64] (N,)
+        Diameters of its nuclei in pixels.
+    gain
+        Gain of mSA.
+    at_own_size
+        Whether the image is shown at its own size.
+    """
+
+    diameters: NDArray[np.float64]
+    gain: float
+    at_own_size: bool = True
 
 
 class Shown(NamedTuple):
@@ -100,7 +129,7 @@ def show_at(example: Example, magnification: float, rng: np.random.Generator | N
 def fit_scale_score(
     engine: Predictor, config: GroupConfig, examples: Sequence[Example], *, tile: int, track: Track = untracked
 ) -> ScaleScore:
-    """Learn a score of scales by ridge regression.
+    """Learn a score of scales by ridge regression, and below which diameter of the nuclei an image is enlarged.
 
     Parameters
     ----------
@@ -114,7 +143,7 @@ def fit_scale_score(
         Shows the progress.
     """
     rng = np.random.default_rng(0)
-    measurements, losses = [], []
+    measurements, losses, enlargements = [], [], []
     for number, example in enumerate(track(examples, "images at several sizes")):
         larger = (_LARGER[(number + step) % len(_LARGER)] for step in (0, 3))
         for magnification in (*_SIZES, *larger):
@@ -124,9 +153,39 @@ def fit_scale_score(
             found = segment_at_scales(engine, config, shown.pixels, tile=tile)
             measurements.append(measure_scales([found], config.foreground_threshold))
             losses.append(_losses(found, shown, config.foreground_threshold))
+            diameters = diameters_at([found], SCALES.index(1.0))
+            if magnification <= 1 and are_small(diameters, _SMALL_DIAMETERS[-1]):
+                enlarged = segment_at(ENLARGED, engine, config, shown.pixels, tile=tile)
+                before, after = (_msa(each, shown, config.foreground_threshold) for each in (found[-1], enlarged))
+                enlargements.append(Enlargement(diameters, after - before, magnification == 1))
     if not measurements:
         raise DataError("expected labelled nuclei to learn from, found none")
-    return _fit(np.concatenate(measurements), np.concatenate(losses))
+    return _fit(np.concatenate(measurements), np.concatenate(losses), small_diameter(enlargements))
+
+
+def small_diameter(enlargements: Sequence[Enlargement]) -> float:
+    """Return the diameter below which enlarging gains most. It is 0 if no diameter gains anything.
+
+    Images at their own size must not lose in all. Enlarging gains more on images that were made smaller, whose outlines
+    are smoother than those that people draw.
+
+    Parameters
+    ----------
+    enlargements
+        Images with small nuclei.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> small_diameter([Enlargement(np.full(9, 8.0), 0.2), Enlargement(np.full(9, 14.0), -0.1)])
+    8.5
+    """
+
+    def gain(bound: float, images: Sequence[Enlargement] = enlargements) -> float:
+        return sum(each.gain for each in images if are_small(each.diameters, bound))
+
+    originals = [each for each in enlargements if each.at_own_size]
+    return max((bound for bound in _SMALL_DIAMETERS if gain(bound, originals) >= 0), key=gain)
 
 
 def fit_scale_score_of_bundle(
@@ -164,17 +223,19 @@ def fit_scale_score_of_bundle(
 
 def _losses(found: Iterable[RegionNuclei], shown: Shown, threshold: float) -> NDArray[np.float64]:
     """Return the difference of mSA from the best scale, for each scale."""
-    shape = (shown.labels.shape[0], shown.labels.shape[1])
-    values = []
-    for result in found:
-        ratio = result.labels.shape[0] / shape[0]
-        labels = scale_labels(result.labels, result.maps[..., 0], shape, ratio, threshold=threshold)
-        values.append(np.mean(score_image(shown.labels, labels, shown.valid).average_precision))
+    values = [_msa(result, shown, threshold) for result in found]
     losses: NDArray[np.float64] = np.maximum(np.array(values) - max(values), -_WORST)
     return losses
 
 
-def _fit(measurements: NDArray[np.float64], losses: NDArray[np.float64]) -> ScaleScore:
+def _msa(result: RegionNuclei, shown: Shown, threshold: float) -> float:
+    shape = (shown.labels.shape[0], shown.labels.shape[1])
+    ratio = result.labels.shape[0] / shape[0]
+    labels = scale_labels(result.labels, result.maps[..., 0], shape, ratio, threshold=threshold)
+    return float(np.mean(score_image(shown.labels, labels, shown.valid).average_precision))
+
+
+def _fit(measurements: NDArray[np.float64], losses: NDArray[np.float64], small: float) -> ScaleScore:
     mean, spread = measurements.mean(axis=0), measurements.std(axis=0) + 1e-6
     every = terms(measurements, mean, spread)[:, 1:]
     centre, width = every.mean(axis=0), every.std(axis=0) + 1e-6
@@ -184,6 +245,8 @@ def _fit(measurements: NDArray[np.float64], losses: NDArray[np.float64]) -> Scal
         np.linalg.solve(standardised.T @ standardised + penalty, standardised.T @ (losses - losses.mean())) / width
     )
     constant = losses.mean() - (weights * centre).sum()
-    return ScaleScore(
-        *(tuple(float(f"{value:.6g}") for value in values) for values in (mean, spread, [constant, *weights]))
-    )
+    return ScaleScore(_rounded(mean), _rounded(spread), _rounded([constant, *weights]), small)
+
+
+def _rounded(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.6g}") for value in values)

@@ -1,0 +1,44 @@
+"""What a model learns to find the scale of an image."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from nucleus_unet.training.scale_fitting import Enlargement, small_diameter
+
+
+def enlargement(diameter: float, gain: float, at_own_size: bool = True, count: int = 20) -> Enlargement:
+    return Enlargement(np.full(count, diameter), gain, at_own_size)
+
+
+def test_images_are_enlarged_up_to_the_diameter_where_it_gains_most_in_all() -> None:
+    gains = [enlargement(8, 0.2), enlargement(10, -0.1), enlargement(12, 0.3), enlargement(15, -0.2)]
+    assert 12 < small_diameter(gains) <= 15
+
+
+def test_no_image_is_enlarged_if_that_gains_nothing() -> None:
+    assert small_diameter([enlargement(8, -0.2), enlargement(12, 0.1)]) == 0
+    assert small_diameter([]) == 0
+
+
+def test_images_at_their_own_size_do_not_lose() -> None:
+    smaller = [enlargement(10, 0.4, False), enlargement(14, 0.4, False)]
+    assert small_diameter([*smaller, enlargement(12, 0.1), enlargement(13, -0.2)]) in (12.5, 13)
+    assert small_diameter([*smaller, enlargement(12, 0.1), enlargement(13, -0.1)]) == 14.5
+
+
+def test_a_few_specks_among_large_nuclei_do_not_count() -> None:
+    diameters = np.array([8.0] * 9 + [60.0] * 2)
+    assert small_diameter([Enlargement(diameters, 0.3)]) == 0
+    assert small_diameter([enlargement(8, 0.3, count=2)]) == 0
+
+
+@given(st.lists(st.tuples(st.floats(6, 19), st.floats(-1, 1), st.booleans()), max_size=12))
+def test_no_other_diameter_gains_more_at_no_cost(images: list[tuple[float, float, bool]]) -> None:
+    chosen = small_diameter([enlargement(*image) for image in images])
+
+    def gain(bound: float, own: bool) -> float:
+        return sum(gain for diameter, gain, at_own_size in images if diameter < bound and at_own_size >= own)
+
+    assert gain(chosen, True) >= -1e-9
+    free = [step / 2 for step in range(12, 41) if gain(step / 2, True) >= 1e-9]
+    assert all(gain(chosen, False) >= gain(bound, False) - 1e-9 for bound in free)
