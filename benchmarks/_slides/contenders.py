@@ -50,7 +50,9 @@ class SlidePipeline:
 
     def run(self) -> None:
         """See `Contender`."""
-        self._result = self._segmenter.predict_slide(self._path, out=self._out.name, tile=self._tile)
+        # At the reference diameter, as the others do not look for the scale.
+        diameter = self._segmenter.bundle.config.diameter
+        self._result = self._segmenter.predict_slide(self._path, out=self._out.name, tile=self._tile, diameter=diameter)
 
     def labels(self) -> Labels:
         """See `Contender`."""
@@ -69,7 +71,8 @@ class Whole:
 
     def run(self) -> None:
         """See `Contender`."""
-        self._labels = self._segmenter.predict(self._image, tile=self._tile).labels
+        diameter = self._segmenter.bundle.config.diameter
+        self._labels = self._segmenter.predict(self._image, tile=self._tile, diameter=diameter).labels
 
     def labels(self) -> Labels:
         """See `Contender`."""
