@@ -53,6 +53,10 @@ def test_a_model_comes_with_its_measurements_and_a_model_card(name: str) -> None
     assert bundle.metrics["validation"]["overall"]["images"] == 79
 
 
+def test_the_default_model_comes_with_its_scores_on_the_test_split(embedded: Segmenter) -> None:
+    assert embedded.bundle.metrics["stardist_test"]["overall"]["images"] == 50
+
+
 def test_it_finds_the_nuclei_of_real_images_it_was_not_trained_on(embedded: Segmenter) -> None:
     examples, _ = read_examples(EXAMPLES)
     scores = evaluate(embedded, examples).overall

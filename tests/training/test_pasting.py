@@ -47,6 +47,15 @@ def test_a_nucleus_that_the_edge_of_the_image_cuts_is_not_pasted() -> None:
     assert not pasted_at_some_seed(cut_of([]), cut_of([(4, 4, 9)]), np.array([0, 1]))
 
 
+def test_a_nucleus_that_is_not_pasted_has_no_centre_and_no_size() -> None:
+    target, source = cut_of([(10, 10, 10)]), cut_of([(12, 12, 8), (30, 30, 7)])
+    cuts = [paste_nuclei(target, source, NONE, np.random.default_rng(seed)) for seed in range(20)]
+    pasted = next(cut for cut in cuts if cut.labels.max() == 3)
+    assert np.isnan(pasted.nuclei.centres[2]).all()
+    assert pasted.nuclei.diameters.tolist()[2] == 0
+    assert pasted.nuclei.centres[3].tolist() == source.nuclei.centres[2].tolist()
+
+
 def test_nothing_is_pasted_where_nobody_annotated() -> None:
     target, source = cut_of([]), cut_of([(4, 4, 9)])
     hidden = np.ones(source.labels.shape, bool)

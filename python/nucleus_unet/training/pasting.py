@@ -55,7 +55,8 @@ def paste_nuclei(target: Cut, source: Cut, incomplete: NDArray[np.integer], rng:
     Returns
     -------
     Cut
-        The target with the pasted nuclei, which have labels above those of the target.
+        The target with the pasted nuclei, which have labels above those of the target. Nuclei of the source that were
+        not pasted have no centre (NaN) and the diameter 0.
     """
     count = len(source.nuclei.diameters)
     free = (target.labels == 0) & target.valid & source.valid
@@ -70,9 +71,14 @@ def paste_nuclei(target: Cut, source: Cut, incomplete: NDArray[np.integer], rng:
     weight = np.clip(2 * gaussian_blur(pasted.astype(np.float32)[None], _FADE)[0], 0, 1)
     weight = np.where(pasted, 1, np.where(free, weight, 0)).astype(np.float32)
     first = np.uint32(len(target.nuclei.diameters) - 1)
+    centres = np.where(chosen[:, None], source.nuclei.centres, np.float32(np.nan))
+    diameters = np.where(chosen, source.nuclei.diameters, np.float32(0))
     return Cut(
         target.image + weight * (source.image - target.image),
         np.where(pasted, source.labels + first, target.labels).astype(np.uint32),
-        Nuclei(*(np.concatenate([a, b[1:]]) for a, b in zip(target.nuclei, source.nuclei, strict=True))),
+        Nuclei(
+            np.concatenate([target.nuclei.centres, centres[1:]]),
+            np.concatenate([target.nuclei.diameters, diameters[1:]]),
+        ),
         target.valid,
     )
