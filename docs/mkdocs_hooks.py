@@ -26,7 +26,7 @@ ELSEWHERE = {
     "CHANGELOG.md": "changes.md",
     "CONTRIBUTING.md": "contributing.md",
     "python/nucleus_unet/weights/embedded/MODEL_CARD.md": "model-card.md",
-    "python/nucleus_unet/weights/wide/MODEL_CARD.md": "model-card-wide.md",
+    "python/nucleus_unet/weights/small/MODEL_CARD.md": "model-card-small.md",
     **{
         path.relative_to(ROOT).as_posix(): f"benchmarks/{path.name}"
         for path in sorted((ROOT / "benchmarks").glob("*.md"))

@@ -40,6 +40,9 @@ class Plan:
         on it.
     group
         Settings of the grouping.
+    expected_msa
+        Estimate of the mean average precision of the image's nuclei, 0 to 1; None if the scale was not searched. The
+        labels do not depend on it.
     """
 
     model: str
@@ -58,6 +61,7 @@ class Plan:
     tile: int | None
     batch_size: int | None
     group: dict[str, Any]
+    expected_msa: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""

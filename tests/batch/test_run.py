@@ -24,6 +24,7 @@ from helpers.microscopes import write_lif
 from nucleus_unet.batch import run as run_module
 from nucleus_unet.batch.summary import BatchResult
 from nucleus_unet.errors import CancelledError, DataError, MissingExtraError, SettingsError
+from nucleus_unet.model.scale_score import ScaleScore
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.segmenter import Segmenter
 
@@ -511,3 +512,19 @@ def test_many_images_log_their_scales_in_one_line(tmp_path: Path, out: Path, cap
     lines = [record.message for record in caplog.records if "scaled" in record.message]
     assert len(lines) == 1
     assert lines[0].startswith("2 of 2 images are scaled by the size of their nuclei: 2 by 0.")
+
+
+def test_many_images_log_in_one_line_how_many_are_doubtful(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "images").mkdir()
+    for name, value in (("bright", 200), ("dim", 90)):
+        image = np.full((90, 90), 10, np.uint8)
+        image[30:60, 30:60] = value
+        tifffile.imwrite(tmp_path / "images" / f"{name}.tif", image)
+    monkeypatch.setattr(ScaleScore, "expected_msa", lambda _score, _measurements: 0.25)
+    predict(Segmenter.from_pretrained(device="cpu"), tmp_path / "images", out)
+    assert [row["expected_msa"] for row in rows(out)] == ["0.25", "0.25"]
+    lines = [record.message for record in caplog.records if "doubtful" in record.message]
+    assert len(lines) == 1
+    assert lines[0].startswith("the nuclei of 2 of 2 images are doubtful")

@@ -114,7 +114,7 @@ def test_predict_takes_a_file_that_is_named_twice_once(tmp_path: Path) -> None:
         (["train", "--data", EXAMPLES, "--out", "x", "--samples", "3"], "samples"),
         (["train", "--data", EXAMPLES, "--out", "x", "--from", "no-such-bundle"], "no-such-bundle"),
         (["train", "--data", "no-such-set", "--out", "x", "--from", "embedded", "--form", "plain"], "form lite0"),
-        (["train", "--data", "no-such-set", "--out", "x", "--from", "wide", "--pretrained"], "pretrained"),
+        (["train", "--data", "no-such-set", "--out", "x", "--from", "small", "--pretrained"], "pretrained"),
     ],
 )
 def test_mistakes_end_in_one_line_and_exit_code_two(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import tifffile
 from nucleus_unet import Segmenter
 from nucleus_unet.inference import scale_search
 from nucleus_unet.inference.scale_search import SCALES, RegionNuclei, choose_regions, measure_scales
+from nucleus_unet.model.scale_score import ScaleScore
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from skimage.data import brick, grass, moon
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,42 @@ def test_the_scale_is_in_the_plan_and_in_one_line_of_the_log(
     lines = [record.message for record in caplog.records if "pixels wide" in record.message]
     assert len(lines) == 1
     assert f"scaled by {nuclei.plan.scale:g}" in lines[0]
+
+
+def doubt(monkeypatch: pytest.MonkeyPatch, expected: float) -> None:
+    """Let every image whose scale is searched have an expected mSA."""
+    monkeypatch.setattr(ScaleScore, "expected_msa", lambda _score, _measurements: expected)
+
+
+@pytest.mark.parametrize(("expected", "lines"), [(0.123, 1), (0.5, 0)])
+def test_nuclei_that_are_likely_to_be_wrong_are_called_doubtful(
+    embedded: Segmenter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, expected: float, lines: int
+) -> None:
+    doubt(monkeypatch, expected)
+    nuclei = embedded.predict(discs(24))
+    assert nuclei.plan.expected_msa == round(expected, 2)
+    assert [record.levelname for record in caplog.records if "doubtful" in record.message] == ["WARNING"] * lines
+
+
+@pytest.mark.parametrize("picture", [brick, grass, moon])
+def test_pictures_of_something_else_are_doubtful(
+    embedded: Segmenter, picture: Callable[[], NDArray[np.uint8]], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert len(embedded.predict(picture())) > 0
+    assert any("doubtful" in record.message for record in caplog.records)
+
+
+def test_a_slide_is_as_doubtful_as_the_image(
+    embedded: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    doubt(monkeypatch, 0.2)
+    slide = embedded.predict_slide(discs(24), out=tmp_path / "out")
+    assert slide.plan.prediction.expected_msa == 0.2
+    assert len([record for record in caplog.records if "doubtful" in record.message]) == 1
+
+
+def test_nothing_is_expected_of_an_image_whose_size_is_told(embedded: Segmenter) -> None:
+    assert embedded.predict(discs(24), diameter=24).plan.expected_msa is None
 
 
 def test_the_diameter_overrules_what_is_found(embedded: Segmenter) -> None:
@@ -113,7 +152,7 @@ def test_the_pixel_size_of_stained_tissue_is_not_believed_if_the_nuclei_are_far_
     path = tmp_path / "tissue.tif"
     options: dict[str, Any] = {"photometric": "rgb", "metadata": {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm"}}
     tifffile.imwrite(path, discs(130, colours=True), ome=True, **options)
-    assert embedded.predict(path).plan.scale <= 0.35
+    assert embedded.predict(path).plan.scale <= 0.5  # of the pixel size alone: 2
 
 
 def test_a_share_of_the_median_area_drops_fragments_of_images_and_slides(embedded: Segmenter, tmp_path: Path) -> None:

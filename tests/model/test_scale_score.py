@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from nucleus_unet.model.scale_score import FEATURES, TERMS, ScaleScore, terms
 
 def random_score(seed: int) -> ScaleScore:
     rng = np.random.default_rng(seed)
-    mean, spread, weights = rng.normal(size=FEATURES), rng.uniform(0.1, 2, FEATURES), rng.normal(size=TERMS)
-    return ScaleScore(tuple(mean.tolist()), tuple(spread.tolist()), tuple(weights.tolist()), 15.0)
+    mean, spread = rng.normal(size=FEATURES), rng.uniform(0.1, 2, FEATURES)
+    weights, accuracy_weights = rng.normal(size=(2, TERMS))
+    lists = (tuple(values.tolist()) for values in (mean, spread, weights, accuracy_weights))
+    return ScaleScore(*lists, small_diameter=15.0)
 
 
 @given(seed=st.integers(0, 99))
@@ -27,6 +30,14 @@ def test_the_score_is_the_quadratic_function_of_its_weights(seed: int) -> None:
         standard = [min(4, max(-4, (row[i] - score.mean[i]) / score.spread[i])) for i in range(FEATURES)]
         pairs = [standard[i] * standard[j] for i in range(FEATURES) for j in range(i, FEATURES)]
         assert predicted == pytest.approx(np.dot(score.weights, [1, *standard, *pairs]))
+
+
+@given(seed=st.integers(0, 99))
+def test_the_expected_accuracy_is_a_quadratic_function_too_between_0_and_1(seed: int) -> None:
+    score = random_score(seed)
+    measurements = np.random.default_rng(seed + 100).normal(size=FEATURES)
+    same = replace(score, weights=score.accuracy_weights).predict(measurements[None])[0]
+    assert score.expected_msa(measurements) == pytest.approx(min(1, max(0, same)))
 
 
 def test_a_measurement_far_from_all_others_counts_no_more_than_four_deviations() -> None:
@@ -51,6 +62,8 @@ def test_json_keeps_the_score() -> None:
         ("weights", [float("inf")] * TERMS),
         ("weights", [True] * TERMS),
         ("weights", [["x"]] * TERMS),
+        ("accuracy_weights", None),
+        ("accuracy_weights", [0.0] * (TERMS + 1)),
         ("spread", [0.0] * FEATURES),
         ("spread", [-1.0] * FEATURES),
         ("small_diameter", None),

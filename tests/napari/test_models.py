@@ -16,7 +16,7 @@ def test_bundles_of_a_folder_are_listed_after_the_embedded_model(tiny_bundle: Pa
     models = ModelList()
     models.add_folder(tmp_path)
     models.add_folder(tmp_path / "missing")
-    assert models.names() == ["embedded", "wide", "mine"]
+    assert models.names() == ["embedded", "small", "mine"]
     assert models.path("mine") == tmp_path / "mine"
 
 
@@ -26,10 +26,10 @@ def test_whoever_listens_hears_of_a_new_model_until_it_ends() -> None:
     models.add(Path("a.zip"))
     forget()
     models.add(Path("b"))
-    assert heard == [["embedded", "wide", "a"]]
+    assert heard == [["embedded", "small", "a"]]
 
 
-@pytest.mark.parametrize("name", ["", "../up", "a/b", "embedded", "wide", ".hidden", "dot.", "a\\b", "con:"])
+@pytest.mark.parametrize("name", ["", "../up", "a/b", "embedded", "small", ".hidden", "dot.", "a\\b", "con:"])
 def test_a_name_that_is_no_folder_of_its_own_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="model: expected a name"):
         check_new_name(name, tmp_path)

@@ -145,6 +145,9 @@ def test_one_table_has_the_rows_of_all_planes(segmenter: Segmenter, hyperstack: 
     summary = pd.read_csv(tmp_path / "out" / "planes.csv")
     assert list(summary["nuclei"]) == [len(each) for each in found]
     assert list(summary["scale"]) == [each.plan.scale for each in found]
+    assert [*summary["expected_msa"].fillna(-1)] == [
+        -1 if each.plan.expected_msa is None else each.plan.expected_msa for each in found
+    ]
 
 
 def test_frames_for_trackers(segmenter: Segmenter, hyperstack: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from nucleus_unet.classifier.check import check_fits
 from nucleus_unet.classifier.model import Classifier
 from nucleus_unet.errors import ImageError
 from nucleus_unet.inference.engine import Engine
-from nucleus_unet.inference.planning import without_log_of_scales
+from nucleus_unet.inference.planning import without_log_of_images
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.inference.segment import segment
 from nucleus_unet.io.paths import check_path
@@ -95,7 +95,7 @@ def segment_images(
     def numbered(each: tuple[int, Image]) -> Segmentation:
         index, image = each
         try:
-            with without_log_of_scales():
+            with without_log_of_images():
                 return segment_image(bundle, engine, image, quiet)
         except ImageError as error:
             raise ImageError(f"images[{index}]: {error}") from error

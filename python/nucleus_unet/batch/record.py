@@ -61,6 +61,8 @@ class Done:
         Time to read, segment and write.
     scene
         Name of the scene, if one was asked for.
+    expected_msa
+        See `nucleus_unet.plan.Plan`.
     """
 
     facts: dict[str, Any] | None
@@ -70,6 +72,7 @@ class Done:
     scale: float
     seconds: float
     scene: str = ""
+    expected_msa: float | None = None
 
 
 @dataclass

@@ -21,7 +21,7 @@ from nucleus_unet.errors import CancelledError, NucleusError, SettingsError
 from nucleus_unet.exports.formats import is_own_zarr
 from nucleus_unet.exports.names import FORMATS
 from nucleus_unet.inference.engine import Engine
-from nucleus_unet.inference.planning import PLACES, log_scales, settings_of, without_log_of_scales
+from nucleus_unet.inference.planning import PLACES, log_searches, settings_of, without_log_of_images
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.io.atomic import TEMPORARY
 from nucleus_unet.io.locks import LOCK
@@ -150,7 +150,8 @@ class _Run:
             [job.path for job in waiting if job.changed],
         )
         write_summary(result)
-        log_scales((row.scale for row in result.files if row.scale is not None), "images", SUMMARY, self._keywords)
+        searches = [(row.scale, row.expected_msa) for row in result.files if row.scale is not None]
+        log_searches(searches, "images", SUMMARY, self._keywords)
         return result
 
     def _plan(self, record: RunRecord, waiting: Sequence[Job]) -> None:
@@ -174,7 +175,7 @@ class _Run:
 
     def _segment_and_save(self, job: Job) -> Done:
         begun = time.perf_counter()
-        with without_log_of_scales():
+        with without_log_of_images():
             nuclei: Segmentation = self._model.predict(job.path, **self._keywords)
         for each, path in zip(self._batch.formats, self._batch.results(job.name), strict=True):
             nuclei.save(path, file_format=each)
@@ -186,14 +187,24 @@ class _Run:
             nuclei=len(nuclei),
             median_area=float(np.median(areas)) if len(areas) else None,
             scale=nuclei.plan.scale,
+            expected_msa=nuclei.plan.expected_msa,
             seconds=round(time.perf_counter() - begun, 3),
             scene="" if self._keywords.get("scene") is None else nuclei.place.scene_name,
         )
 
 
 def _row_of(batch: Batch, job: Job, done: Done) -> FileSummary:
-    results = batch.out / job.name
-    return FileSummary(job.path, done.scene, done.nuclei, done.median_area, done.scale, done.seconds, "", results)
+    return FileSummary(
+        file=job.path,
+        scene=done.scene,
+        nuclei=done.nuclei,
+        median_area=done.median_area,
+        scale=done.scale,
+        expected_msa=done.expected_msa,
+        seconds=done.seconds,
+        error="",
+        results=batch.out / job.name,
+    )
 
 
 def _settings(model: Model, options: PredictOptions) -> dict[str, Any]:

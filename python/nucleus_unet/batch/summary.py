@@ -24,11 +24,13 @@ class FileSummary:
     scene
         Name of the scene, or names with semicolons between them, if some were asked for; else empty.
     nuclei
-        Number of nuclei. None if the file could not be segmented, as are the next three.
+        Number of nuclei. None if the file could not be segmented, as are the next four.
     median_area
         Median area of the nuclei in pixels. None without nuclei, too.
     scale
         Magnification from the image to what the network saw.
+    expected_msa
+        See `nucleus_unet.plan.Plan`.
     seconds
         Time to read and segment the file and to write its results.
     error
@@ -42,6 +44,7 @@ class FileSummary:
     nuclei: int | None
     median_area: float | None
     scale: float | None
+    expected_msa: float | None
     seconds: float | None
     error: str
     results: Path
@@ -50,10 +53,10 @@ class FileSummary:
     def failed(cls, file: Path, results: Path, error: BaseException) -> FileSummary:
         """Return the row of a file that could not be segmented."""
         text = str(error) or "not enough memory"
-        return cls(file, "", None, None, None, None, text if str(file) in text else f"{file}: {text}", results)
+        return cls(file, "", None, None, None, None, None, text if str(file) in text else f"{file}: {text}", results)
 
 
-_COLUMNS = ("file", "scene", "nuclei", "median_area", "scale", "seconds", "error", "results")
+_COLUMNS = ("file", "scene", "nuclei", "median_area", "scale", "expected_msa", "seconds", "error", "results")
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,9 @@ def write_summary(result: BatchResult) -> None:
     for each in result.files:
         area = "" if each.median_area is None else f"{each.median_area:g}"
         scale = "" if each.scale is None else f"{each.scale:g}"
+        expected = "" if each.expected_msa is None else f"{each.expected_msa:g}"
         seconds = "" if each.seconds is None else f"{each.seconds:.3f}"
         nuclei = "" if each.nuclei is None else each.nuclei
         results = "" if each.error else each.results.relative_to(result.out).as_posix()
-        writer.writerow([str(each.file), each.scene, nuclei, area, scale, seconds, each.error, results])
+        writer.writerow([str(each.file), each.scene, nuclei, area, scale, expected, seconds, each.error, results])
     write_atomically(result.summary, text.getvalue())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @with_set_options
 def calibrate(
-    bundle: Annotated[Path, typer.Argument(help="Model bundle; 'embedded' and 'wide' are the package's models.")],
+    bundle: Annotated[Path, typer.Argument(help="Model bundle; 'embedded' and 'small' are the package's models.")],
     data: Data,
     sets: SetOptions,
     out: Annotated[Path, typer.Option(help="Folder for the new model bundle.")],

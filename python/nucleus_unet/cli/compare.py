@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def compare(
     bundles: Annotated[
         list[Path],
-        typer.Argument(metavar="BUNDLES", help="Model bundles; 'embedded' and 'wide' are the package's."),
+        typer.Argument(metavar="BUNDLES", help="Model bundles; 'embedded' and 'small' are the package's."),
     ],
     data: Data,
     sets: SetOptions,

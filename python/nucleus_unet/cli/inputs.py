@@ -46,6 +46,7 @@ def answer_rows(
                 "nuclei": row.nuclei,
                 "median_area": row.median_area,
                 "scale": row.scale,
+                "expected_msa": row.expected_msa,
                 "seconds": row.seconds,
                 "error": row.error or None,
                 "files": {} if row.error else {chosen: str(path) for chosen, path in files(row).items()},

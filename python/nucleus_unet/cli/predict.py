@@ -124,12 +124,14 @@ def _predict_stacks(
         median = float(np.median(areas)) if areas else None
         scenes = "; ".join(dict.fromkeys(plane.place.scene_name for plane in result.planes))
         scales = {plane.scale for plane in result.planes}
+        expected = [plane.expected_msa for plane in result.planes if plane.expected_msa is not None]
         return FileSummary(
             file=path,
             scene="" if options.scene is None else scenes,
             nuclei=len(result),
             median_area=median,
             scale=scales.pop() if len(scales) == 1 else None,
+            expected_msa=min(expected, default=None),
             seconds=time.perf_counter() - begun,
             error="",
             results=folder,

@@ -13,7 +13,7 @@ from rich.progress import track
 # Paths may hold what rich would take for markup.
 console = Console(stderr=True, markup=False, log_path=False)
 
-Model = Annotated[Path | None, typer.Option(help="Model bundle (folder or zip), 'embedded' (default) or 'wide'.")]
+Model = Annotated[Path | None, typer.Option(help="Model bundle (folder or zip), 'embedded' (default) or 'small'.")]
 Device = Annotated[
     str,
     typer.Option(

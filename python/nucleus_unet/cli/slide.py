@@ -88,12 +88,13 @@ def slide(
         if share is not None:
             segmenter.predict_slide(path, out=folder, shard=share, **keywords)
             typer.echo(f"{folder}: shard {shard} is done; when all are: the same with --merge in place of --shard")
-            return FileSummary(path, "", None, None, None, None, "", folder)
+            return FileSummary(path, "", None, None, None, None, None, "", folder)
         begun = time.perf_counter()
         result = segmenter.predict_slide(path, out=folder, merge=merge, client=client, **keywords)
         typer.echo(f"{len(result)} nuclei, written to {folder}")
-        scale, seconds = result.plan.prediction.scale, time.perf_counter() - begun
-        return FileSummary(path, "", len(result), _median_area(result), scale, seconds, "", folder)
+        plan, seconds = result.plan.prediction, time.perf_counter() - begun
+        area = _median_area(result)
+        return FileSummary(path, "", len(result), area, plan.scale, plan.expected_msa, seconds, "", folder)
 
     answer.set(out=str(out), summary=None, shard=shard)
     if one_slide:

@@ -30,7 +30,9 @@ def train(
     ],
     origin: Annotated[
         Path | None,
-        typer.Option("--from", metavar="BUNDLE", help="Fine-tune this model; 'embedded' and 'wide' are the package's."),
+        typer.Option(
+            "--from", metavar="BUNDLE", help="Fine-tune this model; 'embedded' and 'small' are the package's."
+        ),
     ] = None,
     samples: Annotated[
         int | None, typer.Option(help="Number of training samples. Default: 48000; 800 with --from.")

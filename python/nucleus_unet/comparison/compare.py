@@ -17,6 +17,7 @@ from nucleus_unet.comparison.metric_values import METRICS, ImageResult, Metric
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.evaluation.metrics import score_image
+from nucleus_unet.inference.planning import without_log_of_images
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.training.validation import predict_examples
 
@@ -274,7 +275,8 @@ def _measure(
     results = []
     for example in track(examples, name):
         start = time.perf_counter()
-        labels = segmenter.predict(example.image).labels
+        with without_log_of_images():
+            labels = segmenter.predict(example.image).labels
         milliseconds = 1000 * (time.perf_counter() - start)
         (prediction,) = predict_examples(segmenter.engine, [example])
         results.append(ImageResult(prediction.loss, score_image(example.labels, labels, example.valid), milliseconds))

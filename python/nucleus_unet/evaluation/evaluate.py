@@ -14,6 +14,7 @@ from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.annotated import counted_predictions
 from nucleus_unet.evaluation.metrics import THRESHOLDS, ImageScore, Scores, score_image, summarise, summarise_by
 from nucleus_unet.evaluation.subsets import find_members
+from nucleus_unet.inference.planning import without_log_of_images
 from nucleus_unet.segmenter import Segmenter
 
 
@@ -177,7 +178,8 @@ def evaluate(
     seen = segmenter.bundle.seen
     digests = [each.digest for each in examples]
     members = find_members([each.name for each in examples], subsets or {})
-    images = [_evaluate_one(segmenter, each, augment=augment) for each in track(examples)]
+    with without_log_of_images():
+        images = [_evaluate_one(segmenter, each, augment=augment) for each in track(examples)]
     scores = [image.score for image in images]
     field_sizes = Counter(each.field_id for each in examples)
     in_fields = [image for image in images if field_sizes[image.example.field_id] > 1]

@@ -7,7 +7,7 @@ import json
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -28,7 +28,9 @@ from nucleus_unet.preprocessing.scale import agree, is_stained, requested_scale,
 
 logger = logging.getLogger(__name__)
 
-_EACH_SCALE_IS_LOGGED = ContextVar("_EACH_SCALE_IS_LOGGED", default=True)
+_EACH_IMAGE_IS_LOGGED = ContextVar("_EACH_IMAGE_IS_LOGGED", default=True)
+# Below this expected mSA, most images have an AP50 under 0.6; see docs/decisions/0018-expected-accuracy.md.
+_DOUBTFUL = 0.3
 
 PLACES = ("scene", "time", "z")
 """Options that choose planes."""
@@ -103,9 +105,15 @@ def choose_scale(
 
     found = find_scale(engine, config.group, config.scale_score, read, size, tile=tile, batch_size=batch_size)
     engine.release()
+    if is_doubtful(found.expected_msa) and _EACH_IMAGE_IS_LOGGED.get():
+        logger.warning(
+            "the nuclei of this image are doubtful (expected mSA %.2f): the image may be unlike those that the model "
+            "knows; look at an overlay, and give --diameter (diameter= in Python) if the size of the nuclei is wrong",
+            found.expected_msa,
+        )
     if from_file is not None and agree(from_file, found.scale):
         return dataclasses.replace(found, scale=from_file)
-    if found.scale != 1 and _EACH_SCALE_IS_LOGGED.get():
+    if found.scale != 1 and _EACH_IMAGE_IS_LOGGED.get():
         logger.info(
             "the nuclei are about %.0f pixels wide: the image is scaled by %g; if that is wrong, give --diameter "
             "(diameter= in Python)",
@@ -115,31 +123,45 @@ def choose_scale(
     return found
 
 
+def is_doubtful(expected_msa: float | None) -> bool:
+    """Return whether the nuclei of an image are likely to be wrong."""
+    return expected_msa is not None and expected_msa < _DOUBTFUL
+
+
 @contextmanager
-def without_log_of_scales() -> Iterator[None]:
-    """Do not log the scale of each image in this block: of many images, `log_scales` logs one line."""
-    token = _EACH_SCALE_IS_LOGGED.set(False)
+def without_log_of_images() -> Iterator[None]:
+    """Do not log the scale and the doubts of each image in this block: of many images, `log_searches` logs it."""
+    token = _EACH_IMAGE_IS_LOGGED.set(False)
     try:
         yield
     finally:
-        _EACH_SCALE_IS_LOGGED.reset(token)
+        _EACH_IMAGE_IS_LOGGED.reset(token)
 
 
-def log_scales(scales: Iterable[float], what: str, table: str, settings: Mapping[str, Any]) -> None:
-    """Log at which scales many images were segmented, if the scales were found and not all are 1.
+def log_searches(
+    found: Sequence[tuple[float, float | None]], what: str, table: str, settings: Mapping[str, Any]
+) -> None:
+    """Log how many images are doubtful, and at which scales they were segmented, if these were found and not all are 1.
 
     Parameters
     ----------
-    scales
-        One for each image.
+    found
+        Scale and expected mSA of each image.
     what
         Plural name of the images.
     table
-        Name of the file that lists the scale of each.
+        Name of the file that lists both for each.
     settings
         The options by name.
     """
-    counts = Counter(scales)
+    doubtful = sum(is_doubtful(expected) for _, expected in found)
+    if doubtful:
+        logger.warning(
+            "the nuclei of %d of %d %s are doubtful (expected_msa in %s is below %g): these may be unlike what the "
+            "model knows; look at overlays",
+            *(doubtful, len(found), what, table, _DOUBTFUL),
+        )
+    counts = Counter(scale for scale, _ in found)
     scaled = {scale: count for scale, count in sorted(counts.items()) if scale != 1}
     if scaled and settings.get("diameter") is None and settings.get("mpp") is None:
         listed = ", ".join(f"{count} by {scale:g}" for scale, count in scaled.items())
@@ -181,7 +203,7 @@ def make_plan(
     options: ImageOptions,
     group_config: GroupConfig,
     *,
-    scale: float,
+    search: ScaleSearch,
     min_area: int | None,
     levels: Levels,
     attenuated_range: IntensityRange | None,
@@ -194,8 +216,10 @@ def make_plan(
     ----------
     bundle, identity
         The model, and what runs it.
-    options, group_config, scale
+    options, group_config
         As the user and the model have them.
+    search
+        From `choose_scale`.
     min_area
         From `least_area`.
     levels
@@ -210,7 +234,7 @@ def make_plan(
         fingerprint=bundle.fingerprint,
         intensity_range=None if levels.intensity_range is None else list(levels.intensity_range),
         padding=None if levels.padding is None else levels.padding.to_json(),
-        scale=scale,
+        scale=search.scale,
         augment=bool(options.augment),
         dab=None if attenuated_range is None else list(attenuated_range),
         min_area=min_area,
@@ -222,6 +246,7 @@ def make_plan(
         tile=None if identity.exact else tile,
         batch_size=None if identity.exact else batch_size,
         group=group_config.to_json(),
+        expected_msa=search.expected_msa,
     )
 
 

@@ -31,7 +31,7 @@ SCALES = (0.125, 0.18, 0.25, 0.35, 0.5, 1.0)
 """The scales at which an image is segmented, ascending. Together the smaller ones cost half as much as the last."""
 # Another scale must be better than 1 by this much of mSA, divided by the square root of its number of nuclei. The score
 # of few nuclei is uncertain.
-_PREFERENCE_FOR_ONE = 0.1
+_PREFERENCE_FOR_ONE = 0.05
 ENLARGED = 2.0
 """Scale of an image whose nuclei are too small for the model."""
 # A few specks do not enlarge an image: so many nuclei are needed, and their mean diameter, weighted by area, is at most
@@ -77,12 +77,15 @@ class ScaleSearch:
         Magnification from the image to the model's scale; 1 if no nuclei were found.
     diameter
         Median diameter of the nuclei in pixels of the image. None if none were found or looked for.
+    expected_msa
+        Estimate of the mSA of the nuclei, 0 to 1. None as ``diameter``.
     maps
         Output of the network for the whole image by scale. Empty if only regions were segmented.
     """
 
     scale: float
     diameter: float | None = None
+    expected_msa: float | None = None
     maps: Mapping[float, NDArray[np.uint8]] = field(default_factory=dict)
 
 
@@ -121,18 +124,33 @@ def find_scale(
     diameters = [diameters_at(found, number) for number in range(len(SCALES))]
     if not any(len(each) for each in diameters):
         return ScaleSearch(1.0)
-    best = _best(score, measure_scales(found, config.foreground_threshold), [len(each) for each in diameters])
+    measurements = measure_scales(found, config.foreground_threshold)
+    best = choose_index(score, measurements, [len(each) for each in diameters])
     scale = SCALES[best]
-    diameter = float(np.median(diameters[best])) / scale if len(diameters[best]) else None
+    diameter, expected = None, None
+    if len(diameters[best]):
+        diameter = float(np.median(diameters[best])) / scale
+        # Rounded, as its last bits may depend on the processor.
+        expected = round(score.expected_msa(measurements[best]), 2)
     if scale == 1 and are_small(diameters[best], score.small_diameter):
         scale = ENLARGED
     is_whole = shape[0] * shape[1] <= _WHOLE_PIXELS
     maps = {each: result.maps for each, result in zip(SCALES, found[0], strict=True)} if is_whole else {}
-    return ScaleSearch(scale, diameter, maps)
+    return ScaleSearch(scale, diameter, expected, maps)
 
 
-def _best(score: ScaleScore, measurements: NDArray[np.float64], counts: Sequence[int]) -> int:
-    """Return the index of the best scale, or that of scale 1 if no nuclei are to be believed."""
+def choose_index(score: ScaleScore, measurements: NDArray[np.float64], counts: Sequence[int] | NDArray[np.intp]) -> int:
+    """Return the index of the best of `SCALES`, or that of scale 1 if no nuclei are to be believed.
+
+    Parameters
+    ----------
+    score
+        The model's score of scales.
+    measurements : NDArray[np.float64] (6, 18)
+        From `measure_scales`.
+    counts
+        Number of nuclei at each scale.
+    """
     one = SCALES.index(1.0)
     scores = score.predict(measurements)
     # What no neighbouring scale has is no nucleus, but noise or uneven light.

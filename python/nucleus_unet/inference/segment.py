@@ -92,7 +92,7 @@ def segment(
         engine.identity,
         options,
         group_config,
-        scale=scale,
+        search=searched,
         min_area=min_area,
         levels=levels,
         attenuated_range=attenuated_range,

@@ -36,7 +36,7 @@ from nucleus_unet.model.scale_score import ScaleScore
 
 FORMAT = 2
 _MAX_ZIP_BYTES = 2**30
-EMBEDDED = ("embedded", "wide")
+EMBEDDED = ("embedded", "small")
 """Names of the models that come with the package. The first one is the default."""
 CONFIG, WEIGHTS, METRICS, CARD = "config.json", "weights.safetensors", "metrics.json", "MODEL_CARD.md"
 
@@ -213,7 +213,7 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
     Parameters
     ----------
     path
-        Path of a folder or a zip, or the name of a model of the package: ``"embedded"``, the default, or ``"wide"``. A
+        Path of a folder or a zip, or the name of a model of the package: ``"embedded"``, the default, or ``"small"``. A
         bundle at a path of that name comes first.
 
     Raises

@@ -1,4 +1,4 @@
-"""What a model has learned to find the scale of an image; a model bundle stores it."""
+"""What a model has learned to find the scale of an image and to estimate its accuracy; a model bundle stores it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ TERMS = 1 + FEATURES + FEATURES * (FEATURES + 1) // 2
 # Standardised measurements are clipped, so that no unusual one decides alone.
 _CLIP = 4.0
 _MAX_SMALL_DIAMETER = 1000
+_LISTS = (("mean", FEATURES), ("spread", FEATURES), ("weights", TERMS), ("accuracy_weights", TERMS))
 
 
 @dataclass(frozen=True)
 class ScaleScore:
-    """A quadratic function of the measurements of a scale, and the size of nuclei that are too small for the model.
+    """Two quadratic functions of the measurements of a scale, and the size of nuclei that are too small for the model.
 
-    The function estimates the loss of mSA against the best scale.
+    One function estimates the loss of mSA against the best scale, the other one the mSA of the nuclei that are found.
 
     Attributes
     ----------
@@ -32,6 +33,8 @@ class ScaleScore:
         Mean and standard deviation of each measurement.
     weights : tuple of float
         Weights of the terms; see `terms`.
+    accuracy_weights : tuple of float
+        Weights of the terms for the mSA.
     small_diameter
         Median diameter in pixels below which nuclei are too small, so that the image is enlarged.
     """
@@ -39,6 +42,7 @@ class ScaleScore:
     mean: tuple[float, ...]
     spread: tuple[float, ...]
     weights: tuple[float, ...]
+    accuracy_weights: tuple[float, ...]
     small_diameter: float
 
     def predict(self, measurements: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -49,13 +53,26 @@ class ScaleScore:
         measurements : NDArray[np.float64] (N, 18)
             One row for each scale.
         """
-        products = terms(measurements, np.array(self.mean), np.array(self.spread)) * np.array(self.weights)
-        score: NDArray[np.float64] = products.sum(axis=1)
-        return score
+        return self._weighted(measurements, self.weights)
+
+    def expected_msa(self, measurements: NDArray[np.float64]) -> float:
+        """Return the mSA, 0 to 1, that nuclei with these measurements have on average.
+
+        Parameters
+        ----------
+        measurements : NDArray[np.float64] (18,)
+            Of the scale that was chosen.
+        """
+        return float(np.clip(self._weighted(measurements[None], self.accuracy_weights)[0], 0, 1))
+
+    def _weighted(self, measurements: NDArray[np.float64], weights: tuple[float, ...]) -> NDArray[np.float64]:
+        products = terms(measurements, np.array(self.mean), np.array(self.spread)) * np.array(weights)
+        total: NDArray[np.float64] = products.sum(axis=1)
+        return total
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        lists = {name: list(getattr(self, name)) for name in ("mean", "spread", "weights")}
+        lists = {name: list(getattr(self, name)) for name, _ in _LISTS}
         return {**lists, "small_diameter": self.small_diameter}
 
     @classmethod
@@ -68,7 +85,7 @@ class ScaleScore:
             If a list or number is missing, or a list has another length or contains something else than finite numbers.
         """
         lists = []
-        for name, length in (("mean", FEATURES), ("spread", FEATURES), ("weights", TERMS)):
+        for name, length in _LISTS:
             numbers = values.get(name) if isinstance(values, Mapping) else None
             valid = isinstance(numbers, list) and len(numbers) == length
             if not valid or not all(type(number) in (int, float) and abs(number) < 1e9 for number in numbers or []):
@@ -79,8 +96,8 @@ class ScaleScore:
         small: Any = values.get("small_diameter")
         if type(small) not in (int, float) or not 0 <= small <= _MAX_SMALL_DIAMETER:
             raise BundleError(f"scale_score.small_diameter: expected 0 to {_MAX_SMALL_DIAMETER} pixels, got {small!r}")
-        mean, spread, weights = lists
-        return cls(mean, spread, weights, float(small))
+        mean, spread, weights, accuracy_weights = lists
+        return cls(mean, spread, weights, accuracy_weights, float(small))
 
 
 def terms(

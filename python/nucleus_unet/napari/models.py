@@ -25,8 +25,8 @@ class ModelList:
     --------
     >>> models = ModelList()
     >>> models.add(Path("somewhere") / "mine")
-    >>> models.names(), models.path("mine").name, str(models.path("wide"))
-    (['embedded', 'wide', 'mine'], 'mine', 'wide')
+    >>> models.names(), models.path("mine").name, str(models.path("small"))
+    (['embedded', 'small', 'mine'], 'mine', 'small')
     """
 
     def __init__(self) -> None:

@@ -104,7 +104,7 @@ def segment_slide(
                 parallel.identity,
                 options,
                 choose_group_config(bundle.config, options, search.scale, min_area),
-                scale=search.scale,
+                search=search,
                 min_area=min_area,
                 levels=survey.levels,
                 attenuated_range=survey.stains.range_for(options.dab),

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from nucleus_unet.inference.planning import without_log_of_scales
+from nucleus_unet.inference.planning import without_log_of_images
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.io.selection import Place
 from nucleus_unet.io.source import ImageSource, open_image
@@ -57,7 +57,7 @@ def _each_plane(image: Any, options: PredictOptions, segment: Segment) -> Iterat
     quiet = dataclasses.replace(options, progress=False)
 
     def find(place: Place) -> Segmentation:
-        with without_log_of_scales():
+        with without_log_of_images():
             return segment(source, place, quiet, None)
 
     with open_image(image, axes=options.axes, channel_axis=options.channel_axis) as source:

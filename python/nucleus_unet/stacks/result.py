@@ -23,12 +23,15 @@ class PlaneSummary:
         In pixels; None without nuclei.
     scale
         Magnification from the plane to what the network saw.
+    expected_msa
+        See `nucleus_unet.plan.Plan`.
     """
 
     place: Place
     nuclei: int
     median_area: float | None
     scale: float
+    expected_msa: float | None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -37,7 +40,7 @@ class PlaneSummary:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> PlaneSummary:
         """Inverse of `to_json`."""
-        return cls(Place(**values["place"]), int(values["nuclei"]), values["median_area"], float(values["scale"]))
+        return cls(**{**values, "place": Place(**values["place"])})
 
 
 @dataclass(frozen=True)

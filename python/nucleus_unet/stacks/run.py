@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.exports.names import STACK_FORMATS, check_formats
 from nucleus_unet.exports.parquet import pyarrow
-from nucleus_unet.inference.planning import log_scales, without_log_of_scales
+from nucleus_unet.inference.planning import log_searches, without_log_of_images
 from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.io.atomic import TEMPORARY, check_output_folder
 from nucleus_unet.io.locks import LOCK, locked
@@ -122,7 +122,9 @@ class StackRun:
             finished = self._segment(source, store, places, find, others, together=together, progress=progress)
             self._clear(saved, record, result_files(layout, places, record.formats))
             files = write_results(store, layout, finished, record.formats)
-            log_scales((plane.summary.scale for plane in finished), "planes", PLANES, self.settings)
+            log_searches(
+                [(each.summary.scale, each.summary.expected_msa) for each in finished], "planes", PLANES, self.settings
+            )
             return record.write(self.out, [plane.summary for plane in finished], files)
 
     def _saved(self, record: StackRecord, results: Sequence[Path]) -> StackRecord | None:
@@ -200,7 +202,7 @@ class StackRun:
                 raise ImageError(f"{source.name}: expected at least one pixel, got planes of {plane.shape}")
             pixels = source.read(plane)
             key = fingerprint(chain([pixels], others(place, plane.mpp)), plane.mpp, self.settings)
-            with without_log_of_scales():
+            with without_log_of_images():
                 summary = store.find(place, key) or store.save(place, key, find(place, pixels))
             return FinishedPlane(summary, self.settings["mpp"] or plane.mpp, key)
 

@@ -80,7 +80,9 @@ class PlaneStore:
         try:
             with np.load(self._path(place), allow_pickle=False) as stored:
                 if str(stored["key"]) == key:
-                    return _summary(place, stored["area"], float(stored["scale"]))
+                    expected = float(stored["expected_msa"])
+                    known = None if np.isnan(expected) else expected
+                    return _summary(place, stored["area"], float(stored["scale"]), known)
         except _DAMAGED:
             pass
         return None
@@ -91,10 +93,11 @@ class PlaneStore:
         columns: dict[str, Any] = {_COLUMN + name: values for name, values in found.table.items()}
         if found.classes is not None:
             columns |= {_INDEX: found.classes.index, _KINDS: np.array(kinds_to_text(found.classes.kinds))}
-        scale, area = found.plan.scale, found.table["area"]
-        np.savez_compressed(content, key=np.array(key), scale=scale, area=area, labels=found.labels, **columns)
+        scale, expected, area = found.plan.scale, found.plan.expected_msa, found.table["area"]
+        columns |= {"scale": scale, "expected_msa": np.nan if expected is None else expected, "area": area}
+        np.savez_compressed(content, key=np.array(key), labels=found.labels, **columns)
         write_atomically(self._path(place), content.getvalue())
-        return _summary(place, area, scale)
+        return _summary(place, area, scale, expected)
 
     def labels(self, place: Place) -> NDArray[np.uint32]:
         """Return the label image of a stored plane. Raise `DataError` if it is damaged."""
@@ -139,5 +142,5 @@ class PlaneStore:
         return self._folder / f"{place.scene}-{place.frame}-{plane}.npz"
 
 
-def _summary(place: Place, area: NDArray[np.int64], scale: float) -> PlaneSummary:
-    return PlaneSummary(place, len(area), float(np.median(area)) if len(area) else None, scale)
+def _summary(place: Place, area: NDArray[np.int64], scale: float, expected_msa: float | None) -> PlaneSummary:
+    return PlaneSummary(place, len(area), float(np.median(area)) if len(area) else None, scale, expected_msa)

@@ -95,10 +95,11 @@ def _frames(store: PlaneStore, places: Iterable[Place]) -> Iterator[Iterable[NDA
 def _write_planes(layout: Layout, planes: Iterable[FinishedPlane]) -> None:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*layout.columns, "nuclei", "median_area", "scale"])
+    table.writerow([*layout.columns, "nuclei", "median_area", "scale", "expected_msa"])
     for plane in planes:
         found = plane.summary
-        table.writerow([*layout.where(plane.place).values(), found.nuclei, found.median_area, f"{found.scale:g}"])
+        scale, expected = f"{found.scale:g}", found.expected_msa
+        table.writerow([*layout.where(plane.place).values(), found.nuclei, found.median_area, scale, expected])
     write_atomically(layout.out / PLANES, text.getvalue())
 
 

@@ -13,7 +13,7 @@ from nucleus_unet.errors import DataError
 from nucleus_unet.evaluation.metrics import Scores
 from nucleus_unet.inference.engine import Engine
 from nucleus_unet.inference.factory import open_engine
-from nucleus_unet.inference.planning import without_log_of_scales
+from nucleus_unet.inference.planning import without_log_of_images
 from nucleus_unet.inference.segment import segment
 from nucleus_unet.io.atomic import check_new_folder, folder_written_atomically
 from nucleus_unet.model.bundle import Bundle, save_bundle
@@ -105,7 +105,7 @@ def calibrate_bundle(
     if not any(example.labels.any() for example in examples):
         raise DataError(f"expected labelled nuclei to calibrate on, found none in {len(examples)} images")
     engine = open_engine(bundle, device=device)
-    with without_log_of_scales():
+    with without_log_of_images():
         predicted = [_maps_as_predicted(bundle, engine, example) for example in track(examples, "maps")]
     start = bundle.config.group
     found = calibrate(predicted, start, track=lambda names: track(names, "settings"))

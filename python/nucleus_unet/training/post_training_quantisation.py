@@ -24,6 +24,8 @@ from nucleus_unet.training.validation import padded_image
 
 # Side of a crop in pixels, maximum number of crops, and crops per image. More crops did not change the result.
 _CROP, _MAX_CROPS, _CROPS_PER_IMAGE = 256, 200, 4
+# Quantile of the images' minima and maxima that ranges hold: unusual images would widen the steps for all others.
+_QUANTILE = 0.98
 # Concatenated features share their zero point. It is in the middle of the range if any of them may be negative.
 _MIDDLE = 128
 # Common unit of concatenated features, and of features with a scale for each channel. Its value is arbitrary.
@@ -89,7 +91,7 @@ def quantise(config: NetworkConfig, weights: Weights, images: Sequence[NDArray[n
 
 
 class _Channels(NamedTuple):
-    """Minimum, maximum and mean of each channel of a result, over all images."""
+    """Least and largest value and mean of each channel of a result, over all images but the most extreme ones."""
 
     least: NDArray[np.float32]
     most: NDArray[np.float32]
@@ -111,8 +113,8 @@ def _measure(config: NetworkConfig, weights: Weights, images: Sequence[NDArray[n
         outputs.append([request.get_output_tensor(number).data.copy() for number in range(len(nodes))])
     return {
         name: _Channels(
-            np.min([each[3 * number] for each in outputs], axis=0),
-            np.max([each[3 * number + 1] for each in outputs], axis=0),
+            np.quantile([each[3 * number] for each in outputs], 1 - _QUANTILE, axis=0).astype(np.float32),
+            np.quantile([each[3 * number + 1] for each in outputs], _QUANTILE, axis=0).astype(np.float32),
             np.mean([each[3 * number + 2] for each in outputs], axis=0, dtype=np.float32),
         )
         for number, name in enumerate(layers.results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from nucleus_unet.inference.scale_search import (
     SCALES,
     RegionNuclei,
     are_small,
+    choose_index,
     diameters_at,
     measure_scales,
     segment_at,
@@ -29,14 +30,14 @@ from nucleus_unet.inference.scale_search import (
 from nucleus_unet.io.atomic import check_new_folder, folder_written_atomically
 from nucleus_unet.model.bundle import Bundle, save_bundle
 from nucleus_unet.model.group_config import GroupConfig
-from nucleus_unet.model.scale_score import ScaleScore, terms
+from nucleus_unet.model.scale_score import TERMS, ScaleScore, terms
 from nucleus_unet.preprocessing.levels import normalise_image
 from nucleus_unet.preprocessing.resample import resample
 from nucleus_unet.training.calibration import Track, untracked
 from nucleus_unet.training.magnification import add_fine_texture
 
-# Each image is shown at these sizes, and at two of the larger ones.
-_SIZES, _LARGER = (0.5, 0.75, 1.0), (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+# Each image is shown at these sizes.
+_SIZES = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 # Share of the enlarged images that are shown with texture.
 _TEXTURED = 0.7
 # Enlarged images are cropped to this side in pixels.
@@ -44,7 +45,7 @@ _MAX_SIDE = 1024
 # Scales that are worse than the best one by more than this much of mSA are equally bad.
 _WORST = 0.4
 # Weight of the squared weights against the squared errors.
-_RIDGE = 1000.0
+_RIDGE = 300.0
 # Candidates for the median diameter, in pixels, below which an image is enlarged. With 0, none is.
 _SMALL_DIAMETERS = (0.0, *(step / 2 for step in range(12, 41)))
 
@@ -65,6 +66,33 @@ class Enlargement(NamedTuple):
     diameters: NDArray[np.float64]
     gain: float
     at_own_size: bool = True
+
+
+class Observation(NamedTuple):
+    """An image that is shown at one size, and what is found in it.
+
+    Attributes
+    ----------
+    magnification
+        At which it is shown.
+    measurements : NDArray[np.float64] (6, 18)
+        From `measure_scales`.
+    msa : NDArray[np.float64] (6,)
+        Mean average precision of the nuclei at each scale.
+    counts : NDArray[np.intp] (6,)
+        Number of nuclei at each scale.
+    diameters : NDArray[np.float64] (N,)
+        Of the nuclei at scale 1, in pixels.
+    enlarged_msa
+        Mean average precision if the image is enlarged. None if its nuclei are large, or if it is shown enlarged.
+    """
+
+    magnification: float
+    measurements: NDArray[np.float64]
+    msa: NDArray[np.float64]
+    counts: NDArray[np.intp]
+    diameters: NDArray[np.float64]
+    enlarged_msa: float | None
 
 
 class Shown(NamedTuple):
@@ -129,7 +157,7 @@ def show_at(example: Example, magnification: float, rng: np.random.Generator | N
 def fit_scale_score(
     engine: Predictor, config: GroupConfig, examples: Sequence[Example], *, tile: int, track: Track = untracked
 ) -> ScaleScore:
-    """Learn a score of scales by ridge regression, and below which diameter of the nuclei an image is enlarged.
+    """Learn from labelled images how to choose the scale of an image, and how accurate its nuclei are.
 
     Parameters
     ----------
@@ -142,32 +170,80 @@ def fit_scale_score(
     track
         Shows the progress.
     """
-    rng = np.random.default_rng(0)
-    measurements, losses, enlargements = [], [], []
-    for number, example in enumerate(track(examples, "images at several sizes")):
-        larger = (_LARGER[(number + step) % len(_LARGER)] for step in (0, 3))
-        for magnification in (*_SIZES, *larger):
-            shown = show_at(example, magnification, rng if rng.random() < _TEXTURED else None)
-            if not shown.labels.any():
-                continue
-            found = segment_at_scales(engine, config, shown.pixels, tile=tile)
-            measurements.append(measure_scales([found], config.foreground_threshold))
-            losses.append(_losses(found, shown, config.foreground_threshold))
-            diameters = diameters_at([found], SCALES.index(1.0))
-            if magnification <= 1 and are_small(diameters, _SMALL_DIAMETERS[-1]):
-                enlarged = segment_at(ENLARGED, engine, config, shown.pixels, tile=tile)
-                before, after = (_msa(each, shown, config.foreground_threshold) for each in (found[-1], enlarged))
-                enlargements.append(Enlargement(diameters, after - before, magnification == 1))
-    if not measurements:
+    observations = [
+        observation
+        for number, example in enumerate(track(examples, "images at several sizes"))
+        for observation in observe(engine, config, example, np.random.default_rng(number), tile=tile)
+    ]
+    if not observations:
         raise DataError("expected labelled nuclei to learn from, found none")
-    return _fit(np.concatenate(measurements), np.concatenate(losses), small_diameter(enlargements))
+    return fit(observations)
+
+
+def observe(
+    engine: Predictor, config: GroupConfig, example: Example, rng: np.random.Generator, *, tile: int
+) -> Iterator[Observation]:
+    """Segment an image that is shown at several sizes, at each scale.
+
+    Parameters
+    ----------
+    engine, config, tile
+        As for `fit_scale_score`.
+    example
+        The image.
+    rng
+        Draws whether an enlarged image has the texture of a high magnification, and the texture.
+    """
+    threshold = config.foreground_threshold
+    for magnification in _SIZES:
+        shown = show_at(example, magnification, rng if rng.random() < _TEXTURED else None)
+        if not shown.labels.any():
+            continue
+        found = segment_at_scales(engine, config, shown.pixels, tile=tile)
+        at_one = diameters_at([found], SCALES.index(1.0))
+        enlarged = None
+        if magnification <= 1 and are_small(at_one, _SMALL_DIAMETERS[-1]):
+            enlarged = _msa(segment_at(ENLARGED, engine, config, shown.pixels, tile=tile), shown, threshold)
+        yield Observation(
+            magnification,
+            measure_scales([found], threshold),
+            np.array([_msa(result, shown, threshold) for result in found]),
+            np.array([len(result.probabilities) for result in found]),
+            at_one,
+            enlarged,
+        )
+
+
+def fit(observations: Sequence[Observation]) -> ScaleScore:
+    """Learn from observations: the scores by ridge regression, and below which diameter an image is enlarged."""
+    enlargements = [
+        Enlargement(each.diameters, each.enlarged_msa - each.msa[-1], each.magnification == 1)
+        for each in observations
+        if each.enlarged_msa is not None
+    ]
+    rows = np.concatenate([each.measurements for each in observations])
+    mean, spread = (_rounded(values) for values in (rows.mean(axis=0), rows.std(axis=0) + 1e-6))
+    losses = np.concatenate([np.maximum(each.msa - each.msa.max(), -_WORST) for each in observations])
+    score = ScaleScore(mean, spread, _regress(rows, losses, mean, spread), (0.0,) * TERMS, small_diameter(enlargements))
+    chosen = [choose_index(score, each.measurements, each.counts) for each in observations]
+    rows = np.array([each.measurements[index] for each, index in zip(observations, chosen, strict=True)])
+    msa = np.array([_msa_of(each, index, score) for each, index in zip(observations, chosen, strict=True)])
+    return replace(score, accuracy_weights=_regress(rows, msa, mean, spread))
+
+
+def _msa_of(observation: Observation, index: int, score: ScaleScore) -> float:
+    """Return the mSA of the nuclei that `predict` returns where this scale is chosen."""
+    enlarged = observation.enlarged_msa
+    if enlarged is not None and SCALES[index] == 1 and are_small(observation.diameters, score.small_diameter):
+        return enlarged
+    return float(observation.msa[index])
 
 
 def small_diameter(enlargements: Sequence[Enlargement]) -> float:
     """Return the diameter below which enlarging gains most. It is 0 if no diameter gains anything.
 
-    Images at their own size must not lose in all. Enlarging gains more on images that were made smaller, whose outlines
-    are smoother than those that people draw.
+    Images at their own size decide, and of equal diameters all images. Enlarging gains more on images that were made
+    smaller, whose outlines are smoother than those that people draw.
 
     Parameters
     ----------
@@ -181,11 +257,11 @@ def small_diameter(enlargements: Sequence[Enlargement]) -> float:
     8.5
     """
 
-    def gain(bound: float, images: Sequence[Enlargement] = enlargements) -> float:
-        return sum(each.gain for each in images if are_small(each.diameters, bound))
+    def gains(bound: float) -> tuple[float, float]:
+        enlarged = [each for each in enlargements if are_small(each.diameters, bound)]
+        return sum(each.gain for each in enlarged if each.at_own_size), sum(each.gain for each in enlarged)
 
-    originals = [each for each in enlargements if each.at_own_size]
-    return max((bound for bound in _SMALL_DIAMETERS if gain(bound, originals) >= 0), key=gain)
+    return max(_SMALL_DIAMETERS, key=gains)
 
 
 def fit_scale_score_of_bundle(
@@ -221,13 +297,6 @@ def fit_scale_score_of_bundle(
         save_bundle(replace(bundle, config=config), folder)
 
 
-def _losses(found: Iterable[RegionNuclei], shown: Shown, threshold: float) -> NDArray[np.float64]:
-    """Return the difference of mSA from the best scale, for each scale."""
-    values = [_msa(result, shown, threshold) for result in found]
-    losses: NDArray[np.float64] = np.maximum(np.array(values) - max(values), -_WORST)
-    return losses
-
-
 def _msa(result: RegionNuclei, shown: Shown, threshold: float) -> float:
     shape = (shown.labels.shape[0], shown.labels.shape[1])
     ratio = result.labels.shape[0] / shape[0]
@@ -235,17 +304,18 @@ def _msa(result: RegionNuclei, shown: Shown, threshold: float) -> float:
     return float(np.mean(score_image(shown.labels, labels, shown.valid).average_precision))
 
 
-def _fit(measurements: NDArray[np.float64], losses: NDArray[np.float64], small: float) -> ScaleScore:
-    mean, spread = measurements.mean(axis=0), measurements.std(axis=0) + 1e-6
-    every = terms(measurements, mean, spread)[:, 1:]
+def _regress(
+    rows: NDArray[np.float64], values: NDArray[np.float64], mean: Sequence[float], spread: Sequence[float]
+) -> tuple[float, ...]:
+    """Return the weights of `nucleus_unet.model.scale_score.terms` that estimate the values, by ridge regression."""
+    every = terms(rows, np.array(mean), np.array(spread))[:, 1:]
     centre, width = every.mean(axis=0), every.std(axis=0) + 1e-6
     standardised = (every - centre) / width
     penalty = _RIDGE * np.eye(standardised.shape[1])
     weights = (
-        np.linalg.solve(standardised.T @ standardised + penalty, standardised.T @ (losses - losses.mean())) / width
+        np.linalg.solve(standardised.T @ standardised + penalty, standardised.T @ (values - values.mean())) / width
     )
-    constant = losses.mean() - (weights * centre).sum()
-    return ScaleScore(_rounded(mean), _rounded(spread), _rounded([constant, *weights]), small)
+    return _rounded([values.mean() - (weights * centre).sum(), *weights])
 
 
 def _rounded(values: Iterable[float]) -> tuple[float, ...]:

@@ -186,7 +186,7 @@ class ModelChoice:
         self.box = widgets.ComboBox(
             label=label,
             choices=lambda _box: MODEL_LIST.names(),
-            tooltip="A model of the package (the wide one is slower), or one that you fine-tuned.",
+            tooltip="A model of the package (the small one is faster), or one that you fine-tuned.",
         )
         self._open = widgets.FileEdit(
             label="other model", mode="d", value="", tooltip="Folder of a model, as nucleus-unet train writes it."
