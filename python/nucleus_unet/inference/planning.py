@@ -29,7 +29,7 @@ from nucleus_unet.preprocessing.scale import agree, is_stained, requested_scale,
 logger = logging.getLogger(__name__)
 
 _EACH_IMAGE_IS_LOGGED = ContextVar("_EACH_IMAGE_IS_LOGGED", default=True)
-# Below this expected mSA, most images have an AP50 under 0.6; see docs/decisions/0018-expected-accuracy.md.
+# Of the images below this expected mSA, most are below it indeed; see docs/decisions/0018-expected-accuracy.md.
 _DOUBTFUL = 0.3
 
 PLACES = ("scene", "time", "z")

@@ -40,7 +40,8 @@ class PlaneSummary:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> PlaneSummary:
         """Inverse of `to_json`."""
-        return cls(**{**values, "place": Place(**values["place"])})
+        nuclei, scale = int(values["nuclei"]), float(values["scale"])
+        return cls(Place(**values["place"]), nuclei, values["median_area"], scale, values["expected_msa"])
 
 
 @dataclass(frozen=True)
