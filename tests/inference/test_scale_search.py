@@ -146,13 +146,16 @@ def test_the_pixel_size_of_stained_tissue_decides_if_the_nuclei_agree(embedded: 
     assert embedded.predict(path).plan.scale == 2
 
 
+@pytest.mark.parametrize(("model", "largest_scale"), [("small", 0.35), ("embedded", 0.5)])
 def test_the_pixel_size_of_stained_tissue_is_not_believed_if_the_nuclei_are_far_larger(
-    embedded: Segmenter, tmp_path: Path
+    model: str, largest_scale: float, tmp_path: Path
 ) -> None:
     path = tmp_path / "tissue.tif"
     options: dict[str, Any] = {"photometric": "rgb", "metadata": {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm"}}
     tifffile.imwrite(path, discs(130, colours=True), ome=True, **options)
-    assert embedded.predict(path).plan.scale <= 0.5  # of the pixel size alone: 2
+    nuclei = Segmenter.from_pretrained(model, device="cpu").predict(path)
+    assert nuclei.plan.scale <= largest_scale
+    assert len(nuclei) == 9
 
 
 def test_a_share_of_the_median_area_drops_fragments_of_images_and_slides(embedded: Segmenter, tmp_path: Path) -> None:

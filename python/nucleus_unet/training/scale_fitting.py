@@ -215,7 +215,13 @@ def observe(
 
 
 def fit(observations: Sequence[Observation]) -> ScaleScore:
-    """Learn from observations: the scores by ridge regression, and below which diameter an image is enlarged."""
+    """Learn from observations: both functions by ridge regression, and below which diameter an image is enlarged.
+
+    Parameters
+    ----------
+    observations
+        From `observe`, of many images.
+    """
     enlargements = [
         Enlargement(each.diameters, each.enlarged_msa - each.msa[-1], each.magnification == 1)
         for each in observations
