@@ -172,7 +172,8 @@ class _Compiled:
 
         def run(image: NDArray[np.float32]) -> NDArray[np.float32]:
             np.copyto(pixels, image)
-            request.infer()
+            # Without this, OpenVINO would return a copy of the output too.
+            request.infer(share_outputs=True)
             return output
 
         return run
