@@ -18,6 +18,9 @@ const ROUNDING: f32 = 12_582_912.0;
 /// The number of rows that one thread takes at a time.
 const STRIP: usize = 32;
 
+/// The number of pixels that are quantised together.
+const STRETCH: usize = 64;
+
 /// The channels of the output: logits of foreground and of the centre heatmap, row and column offset.
 const CHANNELS: usize = 4;
 
@@ -83,7 +86,6 @@ fn quantise_row(
             .to_slice()
             .map_or_else(|| Cow::Owned(plane.to_vec()), Cow::Borrowed)
     });
-    let [foreground, heat, down, right] = &planes;
     // The fold has no early exit, so it compiles to vector instructions.
     let finite = planes.iter().all(|plane| {
         plane
@@ -93,30 +95,47 @@ fn quantise_row(
     if !finite {
         return false;
     }
-    let table = &*PROBABILITIES;
-    let values = foreground
-        .iter()
-        .zip(&**heat)
-        .zip(down.iter().zip(&**right));
-    for (pixel, ((foreground, heat), (down, right))) in
-        bytes.as_chunks_mut().0.iter_mut().zip(values)
+    let [foreground, heat, down, right] = planes.each_ref().map(|plane| plane.chunks(STRETCH));
+    let logits = foreground.zip(heat);
+    let offsets = down.zip(right);
+    let (pixels, _) = bytes.as_chunks_mut::<CHANNELS>();
+    for ((pixels, (foreground, heat)), (down, right)) in
+        pixels.chunks_mut(STRETCH).zip(logits).zip(offsets)
     {
-        let foreground = probability(table, *foreground);
-        let seen = u8::from(foreground >= least_foreground);
-        *pixel = [
-            foreground,
-            probability(table, *heat),
-            seen * offset(down * offset_steps),
-            seen * offset(right * offset_steps),
-        ];
+        // Each loop does one thing, so that most compile to vector instructions.
+        let mut bytes = [[0; STRETCH]; CHANNELS];
+        probabilities(foreground, &mut bytes[0]);
+        probabilities(heat, &mut bytes[1]);
+        if bytes[0]
+            .iter()
+            .any(|&foreground| foreground >= least_foreground)
+        {
+            for (plane, bytes) in [down, right].into_iter().zip(&mut bytes[2..]) {
+                for (byte, value) in bytes.iter_mut().zip(plane) {
+                    *byte = offset(value * offset_steps);
+                }
+            }
+        }
+        for (place, pixel) in pixels.iter_mut().enumerate() {
+            let [foreground, heat, down, right] = bytes.each_ref().map(|plane| plane[place]);
+            let seen = u8::from(foreground >= least_foreground);
+            *pixel = [foreground, heat, seen * down, seen * right];
+        }
     }
     true
 }
 
-fn probability(table: &[u8; 2 * LOGIT_LIMIT as usize + 1], logit: f32) -> u8 {
+/// Write the probability of each logit times 255.
+fn probabilities(logits: &[f32], bytes: &mut [u8; STRETCH]) {
     let limit = LOGIT_LIMIT as f32;
-    let step = rounded((logit * LOGIT_STEPS).clamp(-limit, limit));
-    table[(step + LOGIT_LIMIT) as usize]
+    let mut steps = [0_i32; STRETCH];
+    for (step, logit) in steps.iter_mut().zip(logits) {
+        *step = rounded((logit * LOGIT_STEPS).clamp(-limit, limit));
+    }
+    let table = &*PROBABILITIES;
+    for (byte, step) in bytes.iter_mut().zip(steps) {
+        *byte = table[(step + LOGIT_LIMIT) as usize];
+    }
 }
 
 fn offset(steps: f32) -> u8 {

@@ -1,6 +1,7 @@
 //! The assignment of foreground pixels to centres.
 
-use ndarray::{Array2, ArrayView3, Axis, Zip};
+use ndarray::{Array2, ArrayView3};
+use rayon::prelude::*;
 
 use super::centre::Centre;
 use super::config::{GroupConfig, whole};
@@ -9,6 +10,9 @@ use crate::interrupt;
 
 /// The byte that stands for an offset of 0.
 const BIAS: i64 = 128;
+
+/// The number of columns that are skipped together where there is no foreground.
+const STRETCH: usize = 32;
 
 /// Write to each pixel of `owners` the number of its centre, counted from 1, or 0 for none.
 pub(super) fn owners(
@@ -22,24 +26,40 @@ pub(super) fn owners(
     let least = config.least_foreground();
     let clip = 2 * config.max_offset as i64;
     let within = (4.0 * config.assignment_radius * config.assignment_radius) as i64;
-    Zip::indexed(owners.axis_iter_mut(Axis(0)))
-        .and(maps.axis_iter(Axis(0)))
-        .par_for_each(|row, owners, maps| {
+    let pixels = maps.as_slice().expect("maps are laid out row by row");
+    let (pixels, _) = pixels.as_chunks::<4>();
+    let plane = owners
+        .as_slice_mut()
+        .expect("the plane is laid out row by row");
+    plane
+        .par_chunks_mut(columns)
+        .zip(pixels.par_chunks(columns))
+        .enumerate()
+        .for_each(|(row, (owners, pixels))| {
             interrupt::check();
-            Zip::indexed(owners)
-                .and(maps.lanes(Axis(1)))
-                .for_each(|column, owner, pixel| {
-                    if u32::from(pixel[0]) < least {
-                        *owner = 0;
-                        return;
-                    }
-                    let offset = |byte: u8| (i64::from(byte) - BIAS).clamp(-clip, clip);
-                    let place = (
-                        2 * row as i64 + offset(pixel[2]),
-                        2 * column as i64 + offset(pixel[3]),
-                    );
-                    *owner = nearest(place, centres, &grid, within);
-                });
+            let owner = |column: usize, pixel: &[u8; 4]| {
+                if u32::from(pixel[0]) < least {
+                    return 0;
+                }
+                let offset = |byte: u8| (i64::from(byte) - BIAS).clamp(-clip, clip);
+                let place = (
+                    2 * row as i64 + offset(pixel[2]),
+                    2 * column as i64 + offset(pixel[3]),
+                );
+                nearest(place, centres, &grid, within)
+            };
+            let stretches = owners.chunks_mut(STRETCH).zip(pixels.chunks(STRETCH));
+            for (start, (owners, pixels)) in (0..).step_by(STRETCH).zip(stretches) {
+                // The fold has no early exit, so it compiles to a few vector instructions.
+                let most = pixels.iter().fold(0, |most, pixel| most.max(pixel[0]));
+                if u32::from(most) < least {
+                    owners.fill(0);
+                    continue;
+                }
+                for (column, (found, pixel)) in (start..).zip(owners.iter_mut().zip(pixels)) {
+                    *found = owner(column, pixel);
+                }
+            }
         });
     owners
 }

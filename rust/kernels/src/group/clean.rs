@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::centre::Centre;
 use super::config::GroupConfig;
 use crate::interrupt;
-use crate::runs::Run;
+use crate::runs::{Run, find_runs, row_of, rows_of};
 
 /// One nucleus after cleaning.
 #[derive(Debug)]
@@ -41,7 +41,9 @@ pub(super) fn clean(
         .filter(|(owner, _)| centres[*owner].heat >= config.least_peak())
         .filter_map(|(owner, bounds)| {
             interrupt::check();
-            let runs = Window::new(owners, owner as u32 + 1, bounds?).runs();
+            let (bounds, label) = (bounds?, owner as u32 + 1);
+            let runs = solid_runs(owners, label, bounds)
+                .unwrap_or_else(|| Window::new(owners, label, bounds).runs());
             let nucleus = measured(maps, owner, runs, config.min_area)?;
             (nucleus.score >= config.min_score).then_some(nucleus)
         })
@@ -79,22 +81,54 @@ struct Bounds {
 
 fn bounding_boxes(owners: ArrayView2<'_, u32>, count: usize) -> Vec<Option<Bounds>> {
     let mut boxes: Vec<Option<Bounds>> = vec![None; count];
-    for ((row, column), &owner) in owners.indexed_iter() {
-        if column == 0 {
-            interrupt::check();
+    let mut runs: Vec<Run<u32>> = Vec::new();
+    for (row, pixels) in rows_of(owners).enumerate() {
+        interrupt::check();
+        runs.clear();
+        find_runs(pixels, &mut runs);
+        for run in &runs {
+            let (first, last) = (run.columns().start, run.columns().end - 1);
+            let bounds = boxes[run.value as usize - 1].get_or_insert(Bounds {
+                rows: (row, row),
+                columns: (first, last),
+            });
+            bounds.rows.1 = row;
+            bounds.columns.0 = bounds.columns.0.min(first);
+            bounds.columns.1 = bounds.columns.1.max(last);
         }
-        if owner == 0 {
-            continue;
-        }
-        let bounds = boxes[owner as usize - 1].get_or_insert(Bounds {
-            rows: (row, row),
-            columns: (column, column),
-        });
-        bounds.rows.1 = row;
-        bounds.columns.0 = bounds.columns.0.min(column);
-        bounds.columns.1 = bounds.columns.1.max(column);
     }
     boxes
+}
+
+/// The runs of a nucleus that needs no cleaning: one run in each row, which touches that of the row above. Such a nucleus is
+/// one piece, and no row has pixels on both sides of a hole.
+fn solid_runs(owners: ArrayView2<'_, u32>, label: u32, bounds: Bounds) -> Option<Vec<Run<usize>>> {
+    let (left, right) = bounds.columns;
+    let mut runs: Vec<Run<usize>> = Vec::with_capacity(bounds.rows.1 - bounds.rows.0 + 1);
+    for row in bounds.rows.0..=bounds.rows.1 {
+        let pixels = &row_of(owners, row)[left..=right];
+        let start = pixels.iter().position(|&owner| owner == label)?;
+        let length = pixels[start..]
+            .iter()
+            .take_while(|&&owner| owner == label)
+            .count();
+        if pixels[start + length..].contains(&label) {
+            return None;
+        }
+        let run = Run {
+            start: (left + start) as u32,
+            end: (left + start + length) as u32,
+            value: row,
+        };
+        if runs
+            .last()
+            .is_some_and(|above| above.end <= run.start || run.end <= above.start)
+        {
+            return None;
+        }
+        runs.push(run);
+    }
+    Some(runs)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -270,4 +304,32 @@ impl Window {
 
 fn is_nucleus(pixel: Pixel) -> bool {
     matches!(pixel, Pixel::Main | Pixel::Filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_solid_nucleus_is_what_cleaning_leaves_of_it(
+            columns in 1_usize..7,
+            pixels in proptest::collection::vec(prop_oneof![3 => Just(1_u32), 1 => Just(0), 1 => Just(2)], 1..36),
+        ) {
+            let rows = pixels.len() / columns;
+            prop_assume!(rows > 0);
+            let owners = Array2::from_shape_vec((rows, columns), pixels[..rows * columns].to_vec()).unwrap();
+            for (label, bounds) in (1..).zip(bounding_boxes(owners.view(), 2)) {
+                let Some(bounds) = bounds else { continue };
+                let Some(solid) = solid_runs(owners.view(), label, bounds) else { continue };
+                let plain = |runs: Vec<Run<usize>>| -> Vec<_> {
+                    runs.into_iter().map(|run| (run.value, run.start, run.end)).collect()
+                };
+                prop_assert_eq!(plain(solid), plain(Window::new(owners.view(), label, bounds).runs()));
+            }
+        }
+    }
 }

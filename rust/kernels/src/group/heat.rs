@@ -12,7 +12,10 @@ const CHANNEL: usize = 1;
 const WEIGHT: u16 = 256;
 
 /// The number of rows that are smoothed together. The sums between the two passes fit in the caches.
-const STRIP: usize = 32;
+const STRIP: usize = 64;
+
+/// The number of columns that are skipped together where there is no heat.
+const STRETCH: usize = 32;
 
 /// The centre heatmap times 65536, smoothed by a Gaussian of this standard deviation; edges are replicated.
 pub(super) fn smooth(maps: ArrayView3<'_, u8>, sigma: f64) -> Array2<u32> {
@@ -29,26 +32,73 @@ pub(super) fn smooth(maps: ArrayView3<'_, u8>, sigma: f64) -> Array2<u32> {
     smoothed
         .par_chunks_mut(columns * STRIP)
         .enumerate()
-        .for_each(|(strip, out)| smooth_strip(heat, strip * STRIP, &weights, out));
+        .for_each_init(Scratch::default, |scratch, (strip, out)| {
+            smooth_strip(heat, strip * STRIP, &weights, scratch, out);
+        });
     Array2::from_shape_vec((rows, columns), smoothed).expect("as many values as pixels")
 }
 
-/// Smooth the rows from `top` on into `out`, first across, then down.
-fn smooth_strip(heat: ArrayView2<'_, u8>, top: usize, weights: &[u16], out: &mut [u32]) {
+/// The memory of a strip, which the next strip uses again: new memory would have to be cleared first.
+#[derive(Default)]
+struct Scratch {
+    /// A row of the heat with its ends repeated.
+    framed: Vec<u16>,
+    /// The sums across, row by row. Only those of warm stretches are written and read.
+    across: Vec<u16>,
+    /// Whether each stretch of each row has heat.
+    warm: Vec<bool>,
+}
+
+/// Smooth the rows from `top` on into `out`, first across, then down. Stretches without heat, which most are, stay 0.
+fn smooth_strip(
+    heat: ArrayView2<'_, u8>,
+    top: usize,
+    weights: &[u16],
+    scratch: &mut Scratch,
+    out: &mut [u32],
+) {
     let (rows, columns) = heat.dim();
     let radius = weights.len() - 1;
     let first = top.saturating_sub(radius);
     let after = (top + out.len() / columns + radius).min(rows);
-    let mut across = vec![0_u16; (after - first) * columns];
-    let mut framed = vec![0_u16; columns + 2 * radius];
-    for (row, sums) in (first..).zip(across.chunks_exact_mut(columns)) {
+    let stretches = columns.div_ceil(STRETCH);
+    let Scratch {
+        framed,
+        across,
+        warm,
+    } = scratch;
+    framed.resize(columns + 2 * radius, 0);
+    across.resize((after - first) * columns, 0);
+    warm.resize((after - first) * stretches, false);
+    let lines = across.chunks_exact_mut(columns);
+    for ((row, sums), warm) in (first..).zip(lines).zip(warm.chunks_exact_mut(stretches)) {
         interrupt::check();
-        frame(heat.row(row), radius, &mut framed);
-        add_beside(&framed, weights, sums);
+        frame(heat.row(row), radius, framed);
+        let starts = (0..columns).step_by(STRETCH);
+        for ((start, sums), warm) in starts.zip(sums.chunks_mut(STRETCH)).zip(warm) {
+            let near = &framed[start..][..sums.len() + 2 * radius];
+            *warm = near.iter().fold(0, |any, value| any | value) != 0;
+            if *warm {
+                add_beside(near, weights, sums);
+            }
+        }
     }
-    for (row, sums) in (top..).zip(out.chunks_exact_mut(columns)) {
+    let last = after - first - 1;
+    for (row, sums) in (top - first..).zip(out.chunks_exact_mut(columns)) {
         interrupt::check();
-        add_rows(&across, row - first, weights, sums);
+        for (stretch, sums) in sums.chunks_mut(STRETCH).enumerate() {
+            let mut add = |row: usize, weight: u16| {
+                if warm[row * stretches + stretch] {
+                    let start = row * columns + stretch * STRETCH;
+                    add_weighted(&across[start..][..sums.len()], weight, sums);
+                }
+            };
+            add(row, weights[0]);
+            for (distance, &weight) in weights.iter().enumerate().skip(1) {
+                add(row.saturating_sub(distance), weight);
+                add((row + distance).min(last), weight);
+            }
+        }
     }
 }
 
@@ -99,28 +149,49 @@ fn gaussian(sigma: f64) -> Vec<u16> {
     weights
 }
 
-/// Write the weighted sum of the values above and below each value of a row of `plane`. Its first and last rows are
-/// repeated.
-fn add_rows(plane: &[u16], row: usize, weights: &[u16], sums: &mut [u32]) {
-    let columns = sums.len();
-    let last = plane.len() / columns - 1;
-    let line = |row: usize| &plane[row * columns..][..columns];
-    for (sum, &value) in sums.iter_mut().zip(line(row)) {
-        *sum = u32::from(weights[0]) * u32::from(value);
-    }
-    for (distance, &weight) in weights.iter().enumerate().skip(1) {
-        let above = line(row.saturating_sub(distance));
-        let below = line((row + distance).min(last));
-        for (sum, (&upper, &lower)) in sums.iter_mut().zip(above.iter().zip(below)) {
-            // Two products of 16 bits are faster than one of 32.
-            *sum += u32::from(weight) * u32::from(upper) + u32::from(weight) * u32::from(lower);
-        }
+/// Add the weighted values of another row.
+fn add_weighted(values: &[u16], weight: u16, sums: &mut [u32]) {
+    for (sum, &value) in sums.iter_mut().zip(values) {
+        *sum += u32::from(weight) * u32::from(value);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn heat_of_a_few_warm_pixels_is_smoothed_by_definition(
+            (rows, columns) in (1_usize..150, 1_usize..100),
+            warm in proptest::collection::vec((any::<u16>(), any::<u16>(), any::<u8>()), 0..5),
+            sigma in 0.3..4.0,
+        ) {
+            let mut maps = ndarray::Array3::<u8>::zeros((rows, columns, 4));
+            for (row, column, heat) in warm {
+                maps[[row as usize % rows, column as usize % columns, CHANNEL]] = heat;
+            }
+            let weights = gaussian(sigma);
+            let weight = |place: usize, of: usize| u32::from(weights.get(place.abs_diff(of)).copied().unwrap_or(0));
+            let smoothed = smooth(maps.view(), sigma);
+            let radius = weights.len() as i64 - 1;
+            for ((row, column), &sum) in smoothed.indexed_iter() {
+                let near = |place: usize, size: usize| {
+                    (-radius..=radius).map(move |step| {
+                        let inside = (place as i64 + step).clamp(0, size as i64 - 1) as usize;
+                        (inside, weight(0, step.unsigned_abs() as usize))
+                    })
+                };
+                let expected: u32 = near(row, rows)
+                    .flat_map(|down| near(column, columns).map(move |across| (down, across)))
+                    .map(|((row, down), (column, across))| down * across * u32::from(maps[[row, column, CHANNEL]]))
+                    .sum();
+                prop_assert_eq!(sum, expected);
+            }
+        }
+    }
 
     #[test]
     fn weights_sum_exactly_and_peak_in_the_middle() {

@@ -74,6 +74,8 @@ pub fn group(maps: ArrayView3<'_, u8>, config: &GroupConfig) -> Result<Grouped, 
     if rows == 0 || columns == 0 {
         return Ok(number(Array2::zeros((rows, columns)), Vec::new(), &[]));
     }
+    let maps = maps.as_standard_layout();
+    let maps = maps.view();
     let heat = heat::smooth(maps, config.centre_sigma);
     let candidates = peaks::candidates(heat.view(), config);
     let centres = peaks::keep(heat.view(), &candidates, config);
