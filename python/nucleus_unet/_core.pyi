@@ -181,7 +181,7 @@ def group_margin(
 def measure(
     labels: NDArray[np.uint32],
     *,
-    intensity: NDArray[np.float32] | None = None,
+    intensity: NDArray[np.float32 | np.uint8 | np.uint16] | None = None,
     threads: int | None = None,
 ) -> tuple[
     NDArray[np.uint32],
@@ -196,7 +196,7 @@ def measure(
     ----------
     labels : (H, W) uint32
         Label image, 0 for background.
-    intensity : (H, W) float32, optional
+    intensity : (H, W) float32, uint8 or uint16, optional
         Image to take means of.
     threads : int, optional
         Number of threads; all cores by default.
@@ -222,9 +222,73 @@ def measure(
     Examples
     --------
     >>> import numpy as np
-    >>> labels, areas, boxes, centroids, _, _ = measure(np.array([[0, 3, 3], [0, 3, 3]], np.uint32))
+    >>> labels, areas, boxes, centroids, _ = measure(np.array([[0, 3, 3], [0, 3, 3]], np.uint32))
     >>> labels.tolist(), areas.tolist(), boxes.tolist(), centroids.tolist()
     ([3], [4], [[0, 1, 2, 3]], [[0.5, 1.5]])
+    """
+
+def label_runs(
+    labels: NDArray[np.uint32], *, threads: int | None = None
+) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int32]]:
+    """Find the runs of every nucleus of a label image.
+
+    Parameters
+    ----------
+    labels : (H, W) uint32
+        Label image, 0 for background.
+    threads : int, optional
+        Number of threads; all cores by default.
+
+    Returns
+    -------
+    labels : (N,) uint32
+        The labels present, ascending.
+    first : (N + 1,) int64
+        The runs of nucleus `i` are ``runs[first[i]:first[i + 1]]``.
+    runs : (M, 3) int32
+        Row, first column, and the column after the last one. The runs of a nucleus are in raster order.
+
+    Raises
+    ------
+    nucleus_unet.errors.MaskError
+        If the image has another dtype, or 2**31 rows or columns or more.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels, first, runs = label_runs(np.array([[0, 3, 3], [7, 3, 0]], np.uint32))
+    >>> labels.tolist(), first.tolist(), runs.tolist()
+    ([3, 7], [0, 2, 3], [[0, 1, 3], [1, 1, 2], [1, 0, 1]])
+    """
+
+def draw_runs(
+    runs: NDArray[np.int64], labels: NDArray[np.uint32], *, corner: tuple[int, int], shape: tuple[int, int]
+) -> NDArray[np.uint32]:
+    """Draw runs with their labels on a new label image. Later runs cover earlier ones.
+
+    Parameters
+    ----------
+    runs : (M, 3) int64
+        Row, first column, and the column after the last one.
+    labels : (M,) uint32
+        The label of each run.
+    corner
+        Row and column of the first pixel of the image. What lies outside of the image is not drawn.
+    shape
+        Height and width of the image.
+
+    Raises
+    ------
+    nucleus_unet.errors.MaskError
+        If an array has another dtype or shape.
+    MemoryError
+        If the image is too large.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> draw_runs(np.array([[5, 1, 4]]), np.array([9], np.uint32), corner=(5, 2), shape=(1, 3)).tolist()
+    [[9, 9, 0]]
     """
 
 # Outlines -----------------------------------------------------------------------------------------------

@@ -119,10 +119,13 @@ def range_with(value: float, low: float, high: float) -> IntensityRange:
     return IntensityRange(min(value, low), max(value, high))
 
 
-def grey_values(image: NDArray[Any], intensity_range: Sequence[float] | None) -> tuple[NDArray[np.float32], float]:
-    """Return the mean of the channels of an image in single precision, divided by a power of two, and that number.
+def grey_values(
+    image: NDArray[Any], intensity_range: Sequence[float] | None
+) -> tuple[NDArray[np.float32 | np.uint8 | np.uint16], float]:
+    """Return the mean of the channels of an image, divided by a power of two, and that number.
 
-    It is 1 unless single precision cannot hold the intensity range of the image.
+    The number is 1 unless single precision cannot hold the intensity range of the image. Grey images of 8 or 16 bits
+    are returned as they are. All others become single precision.
 
     Examples
     --------
@@ -130,6 +133,8 @@ def grey_values(image: NDArray[Any], intensity_range: Sequence[float] | None) ->
     >>> bool(np.isfinite(grey).all()), round(float(grey[0, 0]) * unit / 1e300, 6)
     (True, 1.0)
     """
+    if image.ndim == 2 and image.dtype in (np.uint8, np.uint16):
+        return image, 1.0
     largest = max(map(abs, intensity_range or (0.0,)))
     exponent = math.frexp(largest)[1] - 1
     unit = 1.0 if abs(exponent) <= _MAX_EXPONENT else 2.0**exponent

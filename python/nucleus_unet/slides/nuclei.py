@@ -60,9 +60,9 @@ class Nuclei:
             return []
         top, left = self.box[:, :2].min(axis=0)
         bottom, right = self.box[:, 2:].max(axis=0)
-        labels = np.zeros((bottom - top, right - left), np.uint32)
         numbers = np.repeat(np.arange(1, len(self) + 1, dtype=np.uint32), np.diff(self.first_run))
-        paint_runs(labels, self.runs - np.array([top, left, left]), numbers)
+        shape = (bottom - top, right - left)
+        labels = _core.draw_runs(self.runs.astype(np.int64), numbers, corner=(top, left), shape=shape)
         return _core.contours_wkb(labels, (int(top), int(left)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -77,6 +77,7 @@ def measure_nuclei(
     corner: tuple[int, int],
     centres: NDArray[np.int64],
     probabilities: NDArray[np.float32],
+    selected: NDArray[np.bool_] | None = None,
     intensity_range: Sequence[float] | None = None,
 ) -> Nuclei:
     """Measure the nuclei in a rectangle of a slide that contains them completely.
@@ -93,34 +94,33 @@ def measure_nuclei(
         Row and column of the rectangle's first pixel in the slide.
     centres, probabilities
         Centres (N, 2) and mean foreground probabilities (N,) of the labels 1 to N. Labels may be absent from the image.
+    selected : NDArray[np.bool_] (N,)
+        Which of the labels 1 to N are measured; the rectangle need not contain the others. None: all of them.
     intensity_range
         Of the slide.
     """
     grey, unit = grey_values(image, intensity_range)
-    present, area, box, centroid, intensity = _core.measure(np.ascontiguousarray(labels), intensity=grey)
+    present, area, box, centroid, intensity = _core.measure(labels, intensity=grey, threads=1)
     assert intensity is not None  # as an image was given
-    sums = np.rint(centroid * area[:, None])  # whole numbers, which float64 represents exactly
-    owners, runs = _runs(labels)
-    order = np.argsort(owners, kind="stable")
-    counts = np.bincount(np.searchsorted(present, owners), minlength=len(present))
+    _, first_run, runs = _core.label_runs(labels, threads=1)
     index = present.astype(np.intp) - 1
+    counts = np.diff(first_run)
+    if selected is not None:
+        kept = selected[index]
+        runs, counts, index = runs[np.repeat(kept, counts)], counts[kept], index[kept]
+        area, box, centroid, intensity = area[kept], box[kept], centroid[kept], intensity[kept]
+    sums = np.rint(centroid * area[:, None])  # whole numbers, which float64 represents exactly
+    top, left = corner
     return Nuclei(
         centre=centres[index],
-        box=box + np.array([*corner, *corner]),
+        box=box + np.array([top, left, top, left]),
         area=area,
         centroid=(sums + np.array(corner) * area[:, None]) / area[:, None],
         intensity=intensity * unit,
         probability=probabilities[index],
-        first_run=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        runs=(runs[order] + np.array([corner[0], corner[1], corner[1]])).astype(np.int32),
+        first_run=np.append(0, np.cumsum(counts)),
+        runs=runs + np.array([top, left, left], np.int32),
     )
-
-
-def paint_runs(image: NDArray[np.uint32], runs: NDArray[Any], labels: NDArray[Any]) -> None:
-    """Set the pixels of runs (row, first column, last column + 1) in an image to the labels of the runs."""
-    first, lengths = runs[:, 0].astype(np.intp) * image.shape[1] + runs[:, 1], runs[:, 2] - runs[:, 1]
-    steps = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    image.reshape(-1)[np.repeat(first, lengths) + steps] = np.repeat(labels, lengths)
 
 
 def no_nuclei() -> Nuclei:
@@ -132,15 +132,3 @@ def no_nuclei() -> Nuclei:
         centres=np.zeros((0, 2), np.int64),
         probabilities=np.zeros(0, np.float32),
     )
-
-
-def _runs(labels: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
-    """Return the labels and the (row, start, stop) of all runs, in raster order."""
-    height, width = labels.shape
-    # Rows are concatenated with one background pixel between them, so that no run continues in the next row.
-    framed = np.zeros(height * (width + 1) + 1, np.uint32)
-    framed[1:].reshape(height, width + 1)[:, :width] = labels
-    changes = np.flatnonzero(framed[1:] != framed[:-1])
-    starts, stops = changes[framed[changes + 1] > 0], changes[framed[changes] > 0]
-    rows, columns = np.divmod(starts, width + 1)
-    return framed[starts + 1], np.column_stack([rows, columns, columns + stops - starts])

@@ -72,8 +72,11 @@ class Survey:
     thumbnail: NDArray[np.uint8]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON types. The thumbnail is a PNG file in base64."""
-        png = imagecodecs.png_encode(self.thumbnail, level=1, filter=imagecodecs.PNG.FILTER.AVG)
+        """Return plain JSON types. The thumbnail is a PNG file in base64, with one channel if it is grey."""
+        first = self.thumbnail[..., :1]
+        thumbnail = first[..., 0] if (self.thumbnail == first).all() else self.thumbnail
+        # A copy, because the codec does not accept the strides of a column of single pixels.
+        png = imagecodecs.png_encode(thumbnail.copy(), level=1, filter=imagecodecs.PNG.FILTER.AVG)
         return {
             "pixels": self.pixels,
             "intensity_range": self.levels.intensity_range,
@@ -89,6 +92,8 @@ class Survey:
         levels = Levels(_intensity_range(values["intensity_range"]), Padding.from_json(values["padding"]))
         stains = Stains(values["stains"][0], _intensity_range(values["stains"][1]))
         thumbnail = imagecodecs.png_decode(base64.b64decode(values["thumbnail"]))
+        if thumbnail.ndim == 2:
+            thumbnail = np.repeat(thumbnail[..., None], 3, axis=2)
         return cls(values["pixels"], levels, TissueMask.from_json(values["tissue"]), stains, thumbnail)
 
     @classmethod

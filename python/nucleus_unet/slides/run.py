@@ -57,8 +57,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Default side of a block in pixels of the slide, and the bounds of that side in pixels at the model's scale.
-_BLOCK_PIXELS = 4096
-_BLOCK_SIDES = (256, 3072)
+_BLOCK_PIXELS = 3072
+_BLOCK_SIDES = (256, 2048)
 
 
 @dataclass(frozen=True)

@@ -196,28 +196,29 @@ class SlideTasks:
             return no_nuclei()
         # The selected nuclei have no pixels outside of this rectangle.
         near = intersection(widen(block, self._max_extent, self.shape), region)
-        numbers = np.where(selected, np.arange(1, len(selected) + 1), 0).astype(np.uint32)
-        labels = np.append(np.uint32(0), numbers)[grouped.labels[_relative(near, region)]]
-        extent = widen(_extent(labels), 1, labels.shape)  # scaled outlines lie up to a pixel further out
-        labels, foreground = labels[extent], maps[_relative(near, region)][extent][..., 0]
-        enlarged, pixels = self._to_slide_pixels(labels, foreground, _moved(extent, near))
-        if not enlarged.any():  # the model's scale is finer than the slide's, and no slide pixel samples the nuclei
-            return no_nuclei()
+        labels, pixels = grouped.labels[_relative(near, region)], near
+        if self.scale != 1:
+            labels, pixels = self._to_slide_pixels(labels, selected, maps[_relative(near, region)][..., 0], near)
+            if not labels.any():  # the model's scale is finer than the slide's, and no slide pixel samples the nuclei
+                return no_nuclei()
         return measure_nuclei(
-            enlarged,
+            labels,
             self.slide.read(*pixels),
             corner=(pixels.rows.start, pixels.columns.start),
             centres=centres,
             probabilities=grouped.probabilities,
+            selected=selected,
             intensity_range=self.spec.plan.intensity_range,
         )
 
     def _to_slide_pixels(
-        self, labels: NDArray[np.uint32], foreground: NDArray[np.uint8], bounds: Block
+        self, labels: NDArray[np.uint32], selected: NDArray[np.bool_], foreground: NDArray[np.uint8], bounds: Block
     ) -> tuple[NDArray[np.uint32], Block]:
-        """Map labels from the model's scale to the slide's pixels, as `scale_labels` does for a whole image."""
-        if self.scale == 1:
-            return labels, bounds
+        """Map the selected labels to the slide's pixels, as `scale_labels` does for a whole image."""
+        numbers = np.where(selected, np.arange(1, len(selected) + 1), 0).astype(np.uint32)
+        labels = np.append(np.uint32(0), numbers)[labels]
+        extent = widen(_extent(labels), 1, labels.shape)  # scaled outlines lie up to a pixel further out
+        labels, foreground, bounds = labels[extent], foreground[extent], _moved(extent, bounds)
         points, pixels = [], []
         for span, size, limit in zip(bounds, self.slide.shape, self.shape, strict=True):
             near = _source_pixels(span.start, span.stop, size, self.scale)

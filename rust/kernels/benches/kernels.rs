@@ -125,7 +125,7 @@ fn regions(criterion: &mut Criterion) {
 fn tables(criterion: &mut Criterion) {
     let discs = discs();
     on_scenes(criterion, "measure", |labels| {
-        black_box(measure(labels.view(), None).unwrap());
+        black_box(measure::<f32>(labels.view(), None).unwrap());
     });
     let turned = Array2::from_shape_fn((SIDE, SIDE), |(row, column)| discs[[column, row]]);
     on_scenes(criterion, "overlaps", |labels| {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{ArrayView2, Axis};
+use ndarray::{ArrayView2, Axis, CowArray, Ix2};
 
 /// The number of pixels that are compared with their neighbours at once. Each has one bit of a word.
 pub(crate) const BLOCK: usize = u64::BITS as usize;
@@ -22,6 +22,15 @@ impl<T> Run<T> {
     /// The columns of the run.
     pub fn columns(&self) -> Range<usize> {
         self.start as usize..self.end as usize
+    }
+}
+
+/// The image itself if each of its rows lies in one piece, as those of a part of an image do; else a copy.
+pub(crate) fn in_contiguous_rows<T: Clone>(image: ArrayView2<'_, T>) -> CowArray<'_, T, Ix2> {
+    if image.ncols() <= 1 || image.strides()[1] == 1 {
+        image.into()
+    } else {
+        image.as_standard_layout().into_owned().into()
     }
 }
 

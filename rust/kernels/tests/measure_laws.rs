@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{label_images, same_at_any_thread_count};
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView2, s};
 use nucleus_kernels::shape::measure::{Measurement, measure};
 use proptest::prelude::*;
 
@@ -83,6 +83,13 @@ proptest! {
     }
 
     #[test]
+    fn whole_numbers_of_any_type_have_the_means_of_floats((labels, intensity) in images()) {
+        let whole = intensity.mapv(|value| value as u16);
+        let floats = whole.mapv(f32::from);
+        prop_assert_eq!(measure(labels.view(), Some(whole.view())), measure(labels.view(), Some(floats.view())));
+    }
+
+    #[test]
     fn threads_change_nothing((labels, intensity) in images()) {
         same_at_any_thread_count(|| measure(labels.view(), Some(intensity.view()))).unwrap();
     }
@@ -90,7 +97,11 @@ proptest! {
 
 #[test]
 fn means_are_absent_without_an_image() {
-    let measured = measure(Array2::from_elem((600, 3), 9).view(), None).unwrap();
+    let measured = measure(
+        Array2::from_elem((600, 3), 9).view(),
+        None::<ArrayView2<'_, f32>>,
+    )
+    .unwrap();
     assert_eq!(
         measured,
         [Measurement {
@@ -106,7 +117,7 @@ fn means_are_absent_without_an_image() {
 #[test]
 fn an_image_of_another_shape_is_refused_by_name() {
     let labels = Array2::zeros((2, 3));
-    let error = measure(labels.view(), Some(Array2::zeros((3, 2)).view())).unwrap_err();
+    let error = measure(labels.view(), Some(Array2::<f32>::zeros((3, 2)).view())).unwrap_err();
     assert_eq!(
         error.to_string(),
         "intensity: expected the shape of the labels, (2, 3), got (3, 2)"

@@ -175,3 +175,44 @@ impl<'py> Pixels<'py> {
         with_pixels!(self, pixels => pixels.dim())
     }
 }
+
+/// An image to measure: bytes, 16-bit numbers or single-precision numbers.
+pub enum Values<'py> {
+    U8(PyReadonlyArray2<'py, u8>),
+    U16(PyReadonlyArray2<'py, u16>),
+    F32(PyReadonlyArray2<'py, f32>),
+}
+
+/// Evaluate an expression with the view of `Values` of any dtype.
+macro_rules! with_values {
+    ($values:expr, $view:ident => $work:expr) => {
+        match $values {
+            $crate::arrays::Values::U8(values) => {
+                let $view = values.as_array();
+                $work
+            }
+            $crate::arrays::Values::U16(values) => {
+                let $view = values.as_array();
+                $work
+            }
+            $crate::arrays::Values::F32(values) => {
+                let $view = values.as_array();
+                $work
+            }
+        }
+    };
+}
+pub(crate) use with_values;
+
+impl<'py> Values<'py> {
+    pub fn new(name: &str, argument: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let expected = "an array (H, W) of float32, uint8 or uint16";
+        if argument.cast::<PyArray2<u8>>().is_ok() {
+            return Ok(Self::U8(array(name, expected, argument)?));
+        }
+        if argument.cast::<PyArray2<u16>>().is_ok() {
+            return Ok(Self::U16(array(name, expected, argument)?));
+        }
+        Ok(Self::F32(array(name, expected, argument)?))
+    }
+}

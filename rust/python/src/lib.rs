@@ -60,6 +60,7 @@ mod _core {
         overlap::overlaps,
         relabel::relabel_sequential,
         resample::resample_labels,
+        runs::{draw_runs, label_runs},
         smooth::smooth_labels,
         watershed::watershed,
     };

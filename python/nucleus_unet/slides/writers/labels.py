@@ -16,9 +16,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from nucleus_unet import __version__
+from nucleus_unet import __version__, _core
 from nucleus_unet.io.software_tag import SOFTWARE
-from nucleus_unet.slides.nuclei import paint_runs
 from nucleus_unet.slides.relabel import RowBand
 
 # Side of the tiles of the label image, and number of rows in a band, in pixels.
@@ -151,14 +150,6 @@ def _tiles(tile_rows: Iterable[Runs], shape: tuple[int, int]) -> Iterator[NDArra
         longest = int((ordered[:, 2] - ordered[:, 1]).max(initial=0))
         for left in range(0, shape[1], TILE_SIDE):
             first, last = np.searchsorted(ordered[:, 1], [left - longest, left + TILE_SIDE])
-            yield _paint(ordered[first:last], number * TILE_SIDE, left)
-
-
-def _paint(runs: Runs, top: int, left: int) -> NDArray[np.uint32]:
-    """Draw runs on the tile whose first pixel is (top, left)."""
-    tile = np.zeros((TILE_SIDE, TILE_SIDE), np.uint32)
-    row, start, stop, label = runs[runs[:, 2] > left].T
-    paint_runs(
-        tile, np.column_stack([row - top, np.maximum(start - left, 0), np.minimum(stop - left, TILE_SIDE)]), label
-    )
-    return tile
+            part, corner = ordered[first:last], (number * TILE_SIDE, left)
+            labels = part[:, 3].astype(np.uint32)
+            yield _core.draw_runs(part[:, :3], labels, corner=corner, shape=(TILE_SIDE, TILE_SIDE))

@@ -67,18 +67,21 @@ class Overview:
         density, unit = self.density()
         maximum = _round_up(density.max())
         shares = np.linspace(0, 1, 256)
-        colours = Image.fromarray(np.rint(density * (255 / maximum)).astype(np.uint8))
+        density *= np.float32(255 / maximum)
+        colours = Image.fromarray(np.rint(density, out=density).astype(np.uint8))
         opacity = colours.point(np.rint(255 * _OPACITY * np.minimum(1, 4 * shares)).tolist())
         colours.putpalette(np.rint(_colour(shares)).astype(np.uint8).tobytes())
         picture = Image.composite(colours.convert("RGB"), Image.fromarray(self._thumbnail), opacity)
         return self._with_legend(picture, maximum, unit)
 
-    def density(self) -> tuple[NDArray[np.float64], str]:
+    def density(self) -> tuple[NDArray[np.float32], str]:
         """Return the density of nuclei at each pixel of the thumbnail, and its unit."""
         down, across = (_gaussian(extent, self._cell, self._sigma) for extent in self._extents)
         area = (self._factor * (1 if self._mpp is None else self._mpp)) ** 2 / 1e6
         unit = "megapixel" if self._mpp is None else "square millimetre"
-        return down @ self._counts @ across.T / area, unit
+        rows, counts, columns = (factor.astype(np.float32) for factor in (down / area, self._counts, across))
+        density: NDArray[np.float32] = rows @ counts @ columns.T
+        return density, unit
 
     def _with_legend(self, picture: Image.Image, maximum: float, unit: str) -> bytes:
         from PIL import Image, ImageDraw, ImageFont

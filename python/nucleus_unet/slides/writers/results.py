@@ -9,6 +9,7 @@ import json
 import logging
 import uuid
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -74,16 +75,21 @@ def write_results(
         labels_file, table_file = (stack.enter_context(written_atomically(folder / name)) for name in (LABELS, TABLE))
         table = stack.enter_context(TableWriter(table_file))
         outlines = stack.enter_context(OutlineWriter(folder, compressed=True))
+        # The overview is drawn while the coarser levels of the label image are written.
+        background = stack.enter_context(ThreadPoolExecutor(1))
+        picture: Future[bytes]
 
         def forward_bands() -> Iterator[RowBand]:
+            nonlocal picture
             for band in bands:
                 for observer in (table, outlines, overview):
                     observer.add(band.nuclei)
                 yield band
+            picture = background.submit(overview.png)
 
         identity = uuid.uuid5(NAMESPACE, json.dumps(plan.to_json(), sort_keys=True))
         write_labels(labels_file, forward_bands(), shape, mpp=plan.mpp, uuid=str(identity), scratch=scratch)
-    write_atomically(folder / OVERVIEW, overview.png())
+    write_atomically(folder / OVERVIEW, picture.result())
     return ResultSummary(overview.count, [TABLE, LABELS, *(path.name for path in outlines.paths), OVERVIEW])
 
 

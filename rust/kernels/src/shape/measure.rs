@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::error::{Error, check_shape};
 use crate::interrupt;
 use crate::labels::by_label::ByLabel;
-use crate::runs::{Run, find_runs, row_of};
+use crate::runs::{Run, find_runs, in_contiguous_rows, row_of};
 
 /// The number of rows whose runs are in memory at a time.
 const BATCH: usize = 256;
@@ -34,13 +34,13 @@ pub struct Measurement {
 ///
 /// # Errors
 /// If the intensity image has another shape than the label image, or the label image is too wide.
-pub fn measure(
+pub fn measure<T: Copy + Into<f64> + Sync>(
     labels: ArrayView2<'_, u32>,
-    intensity: Option<ArrayView2<'_, f32>>,
+    intensity: Option<ArrayView2<'_, T>>,
 ) -> Result<Vec<Measurement>, Error> {
     check(labels, intensity)?;
     let height = labels.nrows();
-    let labels = labels.as_standard_layout();
+    let labels = in_contiguous_rows(labels);
     let labels = labels.view();
     let mut totals: Vec<(u32, Totals)> = Vec::new();
     // The place in `totals` plus 1; 0 for a new label.
@@ -77,9 +77,9 @@ pub fn measure(
 }
 
 /// Refuse an intensity image of another shape than the label image, and a label image whose runs 32 bits cannot hold.
-pub(crate) fn check(
+pub(crate) fn check<T>(
     labels: ArrayView2<'_, u32>,
-    intensity: Option<ArrayView2<'_, f32>>,
+    intensity: Option<ArrayView2<'_, T>>,
 ) -> Result<(), Error> {
     if let Some(intensity) = intensity {
         check_intensity(labels, intensity)?;
@@ -93,9 +93,9 @@ pub(crate) fn check(
 }
 
 /// Refuse an intensity image of another shape than the label image.
-pub(crate) fn check_intensity(
+pub(crate) fn check_intensity<T>(
     labels: ArrayView2<'_, u32>,
-    intensity: ArrayView2<'_, f32>,
+    intensity: ArrayView2<'_, T>,
 ) -> Result<(), Error> {
     check_shape(
         "intensity",
@@ -151,10 +151,10 @@ impl Totals {
     }
 }
 
-fn runs_of_row(
+fn runs_of_row<T: Copy + Into<f64>>(
     row: usize,
     labels: ArrayView2<'_, u32>,
-    intensity: Option<ArrayView2<'_, f32>>,
+    intensity: Option<ArrayView2<'_, T>>,
 ) -> Vec<RunSum> {
     interrupt::check();
     let mut runs: Vec<Run<u32>> = Vec::new();
@@ -163,7 +163,7 @@ fn runs_of_row(
         run,
         intensity: intensity.map_or(0.0, |image| {
             let values = run.columns().map(|column| image[[row, column]]);
-            values.map(f64::from).sum()
+            values.map(Into::into).sum()
         }),
     };
     runs.into_iter().map(sum).collect()

@@ -16,6 +16,7 @@ pub mod filter;
 pub mod overlap;
 pub mod relabel;
 pub mod resample;
+pub mod runs;
 pub mod smooth;
 pub mod watershed;
 

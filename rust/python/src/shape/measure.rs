@@ -1,10 +1,11 @@
 //! `nucleus_kernels::shape::measure` for Python.
 
 use nucleus_kernels::shape::measure as kernel;
+use numpy::ndarray::ArrayView2;
 use numpy::{Ix2, PyArray1, PyArray2};
 use pyo3::prelude::*;
 
-use crate::arrays::{array, column, columns};
+use crate::arrays::{Values, array, column, columns, with_values};
 use crate::border;
 
 type Columns<'py> = (
@@ -24,22 +25,24 @@ pub fn measure<'py>(
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Columns<'py>> {
     let labels = array::<u32, Ix2>("labels", "an array (H, W) of uint32", labels)?;
-    let intensity = intensity
-        .map(|image| array::<f32, Ix2>("intensity", "an array (H, W) of float32", image))
+    let labels = labels.as_array();
+    let values = intensity
+        .map(|image| Values::new("intensity", image))
         .transpose()?;
-    let views = (
-        labels.as_array(),
-        intensity.as_ref().map(|image| image.as_array()),
-    );
-    let table = border::run(py, threads, views.0.len(), || {
-        kernel::measure(views.0, views.1)
-    })?;
+    let table = match &values {
+        None => border::run(py, threads, labels.len(), || {
+            kernel::measure(labels, None::<ArrayView2<'_, f32>>)
+        }),
+        Some(values) => with_values!(values, image => {
+            border::run(py, threads, labels.len(), || kernel::measure(labels, Some(image)))
+        }),
+    }?;
     Ok((
         column(py, &table, |row| row.label),
         column(py, &table, |row| row.area as i64),
         columns(py, &table, |row| row.bounding_box.map(|side| side as i64)),
         columns(py, &table, |row| row.centroid),
-        intensity
+        values
             .is_some()
             .then(|| column(py, &table, |row| row.mean_intensity.unwrap_or(f64::NAN))),
     ))
