@@ -79,9 +79,9 @@ class Overview:
         down, across = (_gaussian(extent, self._cell, self._sigma) for extent in self._extents)
         area = (self._factor * (1 if self._mpp is None else self._mpp)) ** 2 / 1e6
         unit = "megapixel" if self._mpp is None else "square millimetre"
-        rows, counts, columns = (factor.astype(np.float32) for factor in (down / area, self._counts, across))
-        density: NDArray[np.float32] = rows @ counts @ columns.T
-        return density, unit
+        counts = self._counts.astype(np.float32)
+        density = (down / area).astype(np.float32) @ counts @ across.astype(np.float32).T
+        return density.astype(np.float32, copy=False), unit
 
     def _with_legend(self, picture: Image.Image, maximum: float, unit: str) -> bytes:
         from PIL import Image, ImageDraw, ImageFont
