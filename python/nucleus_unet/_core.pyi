@@ -176,6 +176,54 @@ def group_margin(
     120
     """
 
+# Pixel values -------------------------------------------------------------------------------------------
+
+def count_values(pixels: NDArray[np.uint8 | np.uint16]) -> NDArray[np.int64]:
+    """Count the pixels of each value.
+
+    Parameters
+    ----------
+    pixels : uint8 or uint16
+        C-contiguous, of any shape.
+
+    Returns
+    -------
+    (256,) or (65536,) int64
+
+    Raises
+    ------
+    nucleus_unet.errors.MaskError
+        If the array has another dtype, or is not C-contiguous.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> count_values(np.array([[0, 2], [2, 2]], np.uint8))[:4].tolist()
+    [1, 0, 3, 0]
+    """
+
+def normalise(pixels: NDArray[np.uint8 | np.uint16], *, low: float, high: float) -> NDArray[np.float32]:
+    """Map the values from `low` to `high` to 0..1 and clip, in single precision.
+
+    Parameters
+    ----------
+    pixels : uint8 or uint16
+        C-contiguous, of any shape, which is that of the result.
+    low, high
+        The values that become 0 and 1.
+
+    Raises
+    ------
+    nucleus_unet.errors.MaskError
+        If the array has another dtype, or is not C-contiguous.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> normalise(np.array([0, 15, 99], np.uint8), low=10.0, high=20.0).tolist()
+    [0.0, 0.5, 1.0]
+    """
+
 # Measuring ----------------------------------------------------------------------------------------------
 
 def measure(

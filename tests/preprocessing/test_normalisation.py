@@ -5,9 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from nucleus_unet.errors import ImageError
+from nucleus_unet import _core
+from nucleus_unet.errors import ImageError, MaskError
 from nucleus_unet.io.source import read_image
-from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise, percentile_range
+from nucleus_unet.preprocessing.normalisation import (
+    IntensityRange,
+    count_values,
+    grey_values,
+    normalise,
+    percentile_range,
+)
 from numpy.typing import NDArray
 
 DTYPES = ("bool", "uint8", "uint16", "float32", "float64")
@@ -98,3 +105,45 @@ def test_levels_are_numpys_percentiles_to_the_bit(image: NDArray[np.generic]) ->
         low, high = np.percentile(values[values != black], (5, 95))
         black, white = min(black, low), max(black, high)
     assert percentile_range(image) == ((black, white) if white > black else None)
+
+
+WHOLE_NUMBERS = hnp.arrays(
+    st.sampled_from([np.uint8, np.uint16]), hnp.array_shapes(min_dims=2, max_dims=3, min_side=0, max_side=40)
+)
+
+
+@given(WHOLE_NUMBERS, st.floats(0, 60_000), st.floats(0.5, 60_000))
+def test_whole_numbers_are_normalised_as_numpy_does_it_to_the_bit(
+    image: NDArray[np.generic], low: float, width: float
+) -> None:
+    expected = image.astype(np.float32)
+    expected -= low
+    expected /= (low + width) - low
+    found = normalise(image, IntensityRange(low, low + width))
+    np.testing.assert_array_equal(found, expected.clip(0, 1), strict=True)
+
+
+@given(WHOLE_NUMBERS, st.sampled_from(["as it is", "every second row", "turned", "of another byte order"]))
+def test_values_are_counted_in_every_layout(image: NDArray[np.generic], layout: str) -> None:
+    views = {"every second row": image[::2], "turned": image.T, "of another byte order": image.astype(">u2")}
+    view = views.get(layout, image)
+    counts = count_values(view)
+    np.testing.assert_array_equal(counts, np.bincount(view.ravel().astype(int), minlength=len(counts)))
+
+
+@given(WHOLE_NUMBERS.filter(lambda image: image.ndim == 3 and image.shape[-1] > 0))
+def test_the_grey_values_of_colours_are_their_means_to_the_bit(image: NDArray[np.generic]) -> None:
+    grey, unit = grey_values(image, (0.0, 65_535.0))
+    np.testing.assert_array_equal(grey, image.mean(axis=-1).astype(np.float32), strict=True)
+    assert unit == 1
+
+
+def test_a_grey_image_of_bytes_is_measured_as_it_is() -> None:
+    image = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    assert grey_values(image, None)[0] is image
+
+
+def test_kernels_of_pixel_values_name_what_they_cannot_take() -> None:
+    for wrong in (np.zeros((4, 4), np.int32), np.zeros((4, 4), np.uint8)[:, ::2]):
+        with pytest.raises(MaskError, match="pixels: expected a C-contiguous array of uint8 or uint16, got"):
+            _core.count_values(wrong)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ pub mod geometry;
 pub mod group;
 pub mod interrupt;
 pub mod labels;
+pub mod levels;
 pub mod maps;
 pub mod mask_png;
 pub mod merge;

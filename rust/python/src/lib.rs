@@ -11,6 +11,7 @@ mod border;
 mod geometry;
 mod group;
 mod labels;
+mod levels;
 mod maps;
 mod mask_png;
 mod merge;
@@ -64,6 +65,8 @@ mod _core {
         smooth::smooth_labels,
         watershed::watershed,
     };
+    #[pymodule_export]
+    use super::levels::{count_values, normalise};
     #[pymodule_export]
     use super::maps::maps_of_output;
     #[pymodule_export]
