@@ -58,7 +58,7 @@ logger = logging.getLogger(__name__)
 
 # Default side of a block in pixels of the slide, and the bounds of that side in pixels at the model's scale.
 _BLOCK_PIXELS = 3072
-_BLOCK_SIDES = (256, 2048)
+_BLOCK_SIDES = (256, 1536)
 
 
 @dataclass(frozen=True)
