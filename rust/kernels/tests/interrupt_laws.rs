@@ -64,7 +64,7 @@ const KERNELS: [Kernel; 17] = [
         distance(labels.view(), Array2::zeros(labels.dim()).view_mut()).unwrap();
     }),
     ("measure", |labels| {
-        measure(labels.view(), None).unwrap();
+        measure::<f32>(labels.view(), None).unwrap();
     }),
     ("overlaps", |labels| {
         overlaps(labels.view(), labels.view()).unwrap();

@@ -189,7 +189,7 @@ proptest! {
         let (masks, whole) = (run_masks(&masks, labels.dim()).unwrap(), run_masks(&whole, labels.dim()).unwrap());
         prop_assert!(masks.iter().map(|mask| &mask.extent).eq(&without_runs));
         let foreground = all.sum() as f64;
-        let measured = measure(labels.view(), None).unwrap();
+        let measured = measure::<f32>(labels.view(), None).unwrap();
         for (mask, expected) in masks.iter().zip(&measured) {
             let Extent { area, bounding_box } = mask.extent;
             prop_assert_eq!((area, bounding_box), (expected.area, expected.bounding_box));
