@@ -1,5 +1,8 @@
 """The one normalisation of images."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -123,12 +126,30 @@ def test_whole_numbers_are_normalised_as_numpy_does_it_to_the_bit(
     np.testing.assert_array_equal(found, expected.clip(0, 1), strict=True)
 
 
-@given(WHOLE_NUMBERS, st.sampled_from(["as it is", "every second row", "turned", "of another byte order"]))
-def test_values_are_counted_in_every_layout(image: NDArray[np.generic], layout: str) -> None:
-    views = {"every second row": image[::2], "turned": image.T, "of another byte order": image.astype(">u2")}
-    view = views.get(layout, image)
+def unaligned(image: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return an equal array whose numbers begin at odd addresses, as memory-mapped files may have them."""
+    bytes_ = np.zeros(image.nbytes + 1, np.uint8)
+    copy = bytes_[1:].view(image.dtype).reshape(image.shape)
+    copy[...] = image
+    return copy
+
+
+LAYOUTS: dict[str, Callable[[NDArray[np.generic]], NDArray[np.generic]]] = {
+    "as it is": lambda image: image,
+    "every second row": lambda image: image[::2],
+    "turned": lambda image: image.T,
+    "of another byte order": lambda image: image.astype(">u2"),
+    "not aligned": unaligned,
+}
+
+
+@given(WHOLE_NUMBERS, st.sampled_from(list(LAYOUTS)))
+def test_values_are_counted_and_normalised_in_every_layout(image: NDArray[np.generic], layout: str) -> None:
+    view = LAYOUTS[layout](image)
     counts = count_values(view)
     np.testing.assert_array_equal(counts, np.bincount(view.ravel().astype(int), minlength=len(counts)))
+    levels = IntensityRange(3.0, 90.5)
+    np.testing.assert_array_equal(normalise(view, levels), normalise(view.astype(np.float64), levels))
 
 
 @given(WHOLE_NUMBERS.filter(lambda image: image.ndim == 3 and image.shape[-1] > 0))
@@ -143,7 +164,27 @@ def test_a_grey_image_of_bytes_is_measured_as_it_is() -> None:
     assert grey_values(image, None)[0] is image
 
 
-def test_kernels_of_pixel_values_name_what_they_cannot_take() -> None:
-    for wrong in (np.zeros((4, 4), np.int32), np.zeros((4, 4), np.uint8)[:, ::2]):
-        with pytest.raises(MaskError, match="pixels: expected a C-contiguous array of uint8 or uint16, got"):
-            _core.count_values(wrong)  # type: ignore[arg-type]
+@pytest.mark.parametrize("image", [np.eye(3, dtype=bool), np.eye(3, dtype=">u2"), np.eye(3, dtype=np.int32)])
+def test_other_whole_numbers_are_measured_in_single_precision(image: NDArray[np.generic]) -> None:
+    np.testing.assert_array_equal(grey_values(image, None)[0], np.eye(3, dtype=np.float32), strict=True)
+
+
+def test_a_grey_image_that_is_not_aligned_can_be_measured() -> None:
+    image = unaligned(np.arange(12, dtype=np.uint16).reshape(3, 4))
+    labels = np.ones((3, 4), np.uint32)
+    assert _core.measure(labels, intensity=grey_values(image, None)[0])[4] == [5.5]
+
+
+@pytest.mark.parametrize("kernel", [_core.count_values, lambda pixels: _core.normalise(pixels, low=0.0, high=1.0)])
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((4, 4), np.int32), np.zeros((4, 4), np.uint8)[:, ::2], np.zeros((4, 3), np.uint16, order="F")]
+)
+def test_kernels_of_pixel_values_name_what_they_cannot_take(
+    kernel: Callable[[Any], object], wrong: NDArray[np.generic]
+) -> None:
+    with pytest.raises(MaskError, match="pixels: expected a C-contiguous array of uint8 or uint16, got"):
+        kernel(wrong)
+
+
+def test_arrays_of_many_axes_are_normalised() -> None:
+    assert _core.normalise(np.ones((1,) * 40, np.uint8), low=0.0, high=2.0).shape == (1,) * 40

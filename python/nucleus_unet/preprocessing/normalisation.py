@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ PERCENTILES = 1.0, 99.8
 OTHERS_PERCENTILES = 5.0, 95.0
 # Powers of two that single precision holds with a wide margin.
 _MAX_EXPONENT = 100
+# How the pixels lie in memory that the kernels read.
+_LAYOUT: tuple[Literal["C_CONTIGUOUS"], Literal["ALIGNED"]] = ("C_CONTIGUOUS", "ALIGNED")
 
 
 class IntensityRange(NamedTuple):
@@ -71,7 +73,8 @@ def count_values(image: NDArray[Any]) -> NDArray[np.int64]:
     counts = np.zeros(2 ** (8 * image.dtype.itemsize), np.int64)
     rows = max(1, 2**24 // max(1, image[:1].size))  # bounds the memory of a copy
     for start in range(0, len(image), rows):
-        counts += _core.count_values(np.ascontiguousarray(image[start : start + rows], f"u{image.dtype.itemsize}"))
+        part = np.require(image[start : start + rows], f"u{image.dtype.itemsize}", _LAYOUT)
+        counts += _core.count_values(part)
     return counts
 
 
@@ -135,7 +138,7 @@ def grey_values(
     (True, 1.0)
     """
     if image.ndim == 2 and image.dtype in (np.uint8, np.uint16):
-        return image, 1.0
+        return np.require(image, requirements=["ALIGNED"]), 1.0
     largest = max(map(abs, intensity_range or (0.0,)))
     exponent = math.frexp(largest)[1] - 1
     unit = 1.0 if abs(exponent) <= _MAX_EXPONENT else 2.0**exponent
@@ -161,7 +164,7 @@ def normalise(image: NDArray[Any], intensity_range: IntensityRange) -> NDArray[n
     """Map an intensity range to 0..1 and clip. The result of a part of an image equals the part of the result."""
     low, high = intensity_range
     if image.dtype in (np.uint8, np.uint16):
-        return _core.normalise(np.ascontiguousarray(image), low=low, high=high)
+        return _core.normalise(np.require(image, requirements=_LAYOUT), low=low, high=high)
     # float32 represents all integer pixel values exactly, but not the difference of two float32 numbers.
     precise: NDArray[np.floating] = image.astype(np.float64 if image.dtype.kind == "f" else np.float32)
     with np.errstate(over="ignore"):  # outliers may overflow to infinity

@@ -12,8 +12,10 @@ use nucleus_kernels::labels::fill::fill_holes;
 use nucleus_kernels::labels::filter::{clear_border, filter_by_area};
 use nucleus_kernels::labels::overlap::overlaps;
 use nucleus_kernels::labels::relabel::relabel_sequential;
+use nucleus_kernels::labels::runs::{draw_runs, label_runs};
 use nucleus_kernels::labels::smooth::smooth_labels;
 use nucleus_kernels::labels::watershed::watershed;
+use nucleus_kernels::levels::{count_values, normalise};
 use nucleus_kernels::rle::{EncodedMask, areas, kaggle_to_labels, labels_to_kaggle};
 use nucleus_kernels::shape::contour::{Vertex, contours};
 use nucleus_kernels::shape::measure::measure;
@@ -21,7 +23,7 @@ use nucleus_kernels::shape::simplify::simplify_ring;
 
 type Kernel = (&'static str, fn(&Array2<u32>));
 
-const KERNELS: [Kernel; 17] = [
+const KERNELS: [Kernel; 21] = [
     ("blend_tiles", |labels| {
         let (tiles, weights) = (Array4::zeros((1, 9, 9, 1)), Array2::ones((9, 9)));
         let mut canvas = Array3::zeros((labels.nrows(), labels.ncols(), 1));
@@ -62,6 +64,29 @@ const KERNELS: [Kernel; 17] = [
     ("contours", |labels| drop(contours(labels.view()).unwrap())),
     ("distance", |labels| {
         distance(labels.view(), Array2::zeros(labels.dim()).view_mut()).unwrap();
+    }),
+    ("count_values", |labels| {
+        drop(count_values(&vec![1_u8; labels.len()]))
+    }),
+    ("normalise", |labels| {
+        normalise(
+            &vec![1_u8; labels.len()],
+            0.0,
+            1.0,
+            &mut vec![0.0; labels.len()],
+        );
+    }),
+    ("label_runs", |labels| {
+        drop(label_runs(labels.view()).unwrap())
+    }),
+    ("draw_runs", |labels| {
+        draw_runs(
+            &[[0, 0, 1]],
+            &[1],
+            [0, 0],
+            Array2::zeros(labels.dim()).view_mut(),
+        )
+        .unwrap();
     }),
     ("measure", |labels| {
         measure::<f32>(labels.view(), None).unwrap();

@@ -1,8 +1,12 @@
 //! `nucleus_kernels::levels` for Python.
 
 use nucleus_kernels::levels::{self as kernel, Value};
-use numpy::{Element, IntoPyArray, IxDyn, PyArray1, PyArrayDyn, PyUntypedArrayMethods};
+use numpy::{
+    Element, IntoPyArray, Ix1, IxDyn, PyArray1, PyArrayDyn, PyReadonlyArrayDyn,
+    PyUntypedArrayMethods,
+};
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use crate::arrays::{allocated, array, filled};
 use crate::border::{self, MaskError};
@@ -22,7 +26,7 @@ pub fn normalise<'py>(
     pixels: &Bound<'py, PyAny>,
     low: f64,
     high: f64,
-) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
+) -> PyResult<Bound<'py, PyAny>> {
     if pixels.cast::<PyArrayDyn<u8>>().is_ok() {
         normalised::<u8>(pixels, low, high)
     } else {
@@ -34,8 +38,8 @@ fn counted<'py, T: Element + Value>(
     pixels: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
     let py = pixels.py();
-    let pixels = array::<T, IxDyn>("pixels", EXPECTED, pixels)?;
-    let values = pixels.as_slice().map_err(not_contiguous)?;
+    let pixels = values_of::<T>(pixels)?;
+    let values = pixels.as_slice()?;
     let counts = border::run(py, Some(1), values.len(), || {
         Ok(kernel::count_values(values))
     })?;
@@ -46,11 +50,12 @@ fn normalised<'py, T: Element + Value>(
     pixels: &Bound<'py, PyAny>,
     low: f64,
     high: f64,
-) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
+) -> PyResult<Bound<'py, PyAny>> {
     let py = pixels.py();
-    let pixels = array::<T, IxDyn>("pixels", EXPECTED, pixels)?;
-    let values = pixels.as_slice().map_err(not_contiguous)?;
-    let shares = allocated::<f32, IxDyn>(py, "empty", pixels.shape())?;
+    let pixels = values_of::<T>(pixels)?;
+    let values = pixels.as_slice()?;
+    // A flat array has a view of any length; one of more than 32 axes would have none.
+    let shares = allocated::<f32, Ix1>(py, "empty", values.len())?;
     let (shares, ()) = filled(shares, Some(1), values.len(), |mut shares| {
         let shares = shares
             .as_slice_mut()
@@ -58,11 +63,18 @@ fn normalised<'py, T: Element + Value>(
         kernel::normalise(values, low as f32, (high - low) as f32, shares);
         Ok(())
     })?;
-    Ok(shares)
+    shares.call_method1("reshape", (PyTuple::new(py, pixels.shape())?,))
+}
+
+/// The argument as an array whose elements lie in the order of its axes, without gaps.
+fn values_of<'py, T: Element>(pixels: &Bound<'py, PyAny>) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
+    let values = array::<T, IxDyn>("pixels", EXPECTED, pixels)?;
+    if !values.is_c_contiguous() {
+        return Err(MaskError::new_err(format!(
+            "pixels: expected {EXPECTED}, got one that is not C-contiguous"
+        )));
+    }
+    Ok(values)
 }
 
 const EXPECTED: &str = "a C-contiguous array of uint8 or uint16";
-
-fn not_contiguous(_: impl Sized) -> PyErr {
-    MaskError::new_err(format!("pixels: expected {EXPECTED}, got one with gaps"))
-}

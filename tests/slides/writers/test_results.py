@@ -121,6 +121,22 @@ def test_a_failure_in_the_middle_leaves_no_result(tmp_path: Path, monkeypatch: p
     assert {path.name for path in tmp_path.iterdir()} == {"plan.json", "work"}
 
 
+@pytest.mark.parametrize("place", ["overview", "coarser level"])
+def test_a_failure_beside_the_last_levels_leaves_no_result(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    if place == "overview":
+        monkeypatch.setattr(Overview, "png", fail)
+    else:
+        monkeypatch.setattr(results_labels._Level, "tile_rows", fail)
+    with pytest.raises(OSError, match="No space left"):
+        written(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"plan.json", "work"}
+
+
 # The table ------------------------------------------------------------------------------------------------
 
 

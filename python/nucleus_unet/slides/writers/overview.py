@@ -65,23 +65,23 @@ class Overview:
         from PIL import Image
 
         density, unit = self.density()
-        maximum = _round_up(density.max())
+        maximum = _round_up(float(density.max()))
         shares = np.linspace(0, 1, 256)
-        density *= np.float32(255 / maximum)
+        density *= 255 / maximum
         colours = Image.fromarray(np.rint(density, out=density).astype(np.uint8))
         opacity = colours.point(np.rint(255 * _OPACITY * np.minimum(1, 4 * shares)).tolist())
         colours.putpalette(np.rint(_colour(shares)).astype(np.uint8).tobytes())
         picture = Image.composite(colours.convert("RGB"), Image.fromarray(self._thumbnail), opacity)
         return self._with_legend(picture, maximum, unit)
 
-    def density(self) -> tuple[NDArray[np.float32], str]:
+    def density(self) -> tuple[NDArray[np.float64], str]:
         """Return the density of nuclei at each pixel of the thumbnail, and its unit."""
         down, across = (_gaussian(extent, self._cell, self._sigma) for extent in self._extents)
         area = (self._factor * (1 if self._mpp is None else self._mpp)) ** 2 / 1e6
         unit = "megapixel" if self._mpp is None else "square millimetre"
-        counts = self._counts.astype(np.float32)
-        density = (down / area).astype(np.float32) @ counts @ across.astype(np.float32).T
-        return density.astype(np.float32, copy=False), unit
+        density = down @ self._counts @ across.T
+        density /= area
+        return density, unit
 
     def _with_legend(self, picture: Image.Image, maximum: float, unit: str) -> bytes:
         from PIL import Image, ImageDraw, ImageFont

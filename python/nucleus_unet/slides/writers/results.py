@@ -89,7 +89,8 @@ def write_results(
 
         identity = uuid.uuid5(NAMESPACE, json.dumps(plan.to_json(), sort_keys=True))
         write_labels(labels_file, forward_bands(), shape, mpp=plan.mpp, uuid=str(identity), scratch=scratch)
-    write_atomically(folder / OVERVIEW, picture.result())
+        png = picture.result()
+    write_atomically(folder / OVERVIEW, png)
     return ResultSummary(overview.count, [TABLE, LABELS, *(path.name for path in outlines.paths), OVERVIEW])
 
 

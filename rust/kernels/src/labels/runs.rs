@@ -8,6 +8,9 @@ use crate::interrupt;
 use crate::labels::by_label::ByLabel;
 use crate::runs::{Run, find_runs, in_contiguous_rows, row_of};
 
+/// The number of rows that one thread takes at a time.
+const STRIP: usize = 64;
+
 /// The runs of all nuclei, nucleus by nucleus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelRuns {
@@ -31,23 +34,32 @@ pub fn label_runs(labels: ArrayView2<'_, u32>) -> Result<LabelRuns, Error> {
         )));
     }
     let labels = in_contiguous_rows(labels);
-    let rows: Vec<Vec<Run<u32>>> = (0..shape.0)
+    // An image without columns may have more rows than memory has room for.
+    let rows = if labels.is_empty() { 0 } else { shape.0 };
+    let strips: Vec<Vec<(usize, Run<u32>)>> = (0..rows.div_ceil(STRIP))
         .into_par_iter()
-        .map(|row| {
-            interrupt::check();
-            let mut runs = Vec::new();
-            find_runs(row_of(labels.view(), row), &mut runs);
+        .map(|strip| {
+            let (mut runs, mut of_row) = (Vec::new(), Vec::new());
+            for row in strip * STRIP..rows.min((strip + 1) * STRIP) {
+                interrupt::check();
+                of_row.clear();
+                find_runs(row_of(labels.view(), row), &mut of_row);
+                runs.extend(of_row.iter().map(|&run| (row, run)));
+            }
             runs
         })
         .collect();
     let mut counts = ByLabel::<usize>::new(labels.len());
     let mut present = Vec::new();
-    for run in rows.iter().flatten() {
-        let count = counts.slot(run.value);
-        if *count == 0 {
-            present.push(run.value);
+    for strip in &strips {
+        interrupt::check();
+        for (_, run) in strip {
+            let count = counts.slot(run.value);
+            if *count == 0 {
+                present.push(run.value);
+            }
+            *count += 1;
         }
-        *count += 1;
     }
     present.sort_unstable();
     let mut first = vec![0];
@@ -60,10 +72,11 @@ pub fn label_runs(labels: ArrayView2<'_, u32>) -> Result<LabelRuns, Error> {
         *place = start;
     }
     let mut runs = vec![[0; 3]; first[present.len()]];
-    for (row, of_row) in rows.iter().enumerate() {
-        for run in of_row {
+    for strip in &strips {
+        interrupt::check();
+        for (row, run) in strip {
             let place = places.slot(run.value);
-            runs[*place] = [row as i32, run.start as i32, run.end as i32];
+            runs[*place] = [*row as i32, run.start as i32, run.end as i32];
             *place += 1;
         }
     }
@@ -92,6 +105,7 @@ pub fn draw_runs(
         usize::try_from(place.saturating_sub(corner)).map_or(0, |place| place.min(size))
     };
     for (&[row, start, end], &label) in runs.iter().zip(labels) {
+        interrupt::check();
         let Ok(row) = usize::try_from(row.saturating_sub(corner[0])) else {
             continue;
         };
