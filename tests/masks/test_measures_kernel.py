@@ -76,7 +76,7 @@ def test_another_dtype_is_refused_with_what_came() -> None:
     labels = np.zeros((3, 4), np.uint32)
     with pytest.raises(MaskError, match=r"labels: expected an array \(H, W\) of uint32, got .* of int64"):
         _core.measure(labels.astype(np.int64))
-    with pytest.raises(MaskError, match=r"intensity: expected .* of float32, got .* of float64"):
+    with pytest.raises(MaskError, match=r"intensity: expected .* of float32, uint8 or uint16, got .* of float64"):
         _core.measure(labels, intensity=np.zeros((3, 4)))  # type: ignore[arg-type]
 
 

@@ -6,7 +6,6 @@ The tile side is part of it only for engines that are not exact.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import logging
@@ -33,7 +32,7 @@ from nucleus_unet.preprocessing.padding import Padding, PaddingFinder
 from nucleus_unet.preprocessing.streaming_percentiles import streaming_percentiles_for
 from nucleus_unet.slides.grid import Block, lay_blocks
 from nucleus_unet.slides.survey.stain_sample import StainSampler
-from nucleus_unet.slides.survey.thumbnail import ThumbnailBuilder
+from nucleus_unet.slides.survey.thumbnail import ThumbnailBuilder, decode_thumbnail, encode_thumbnail
 from nucleus_unet.slides.survey.tissue import TissueDetector
 from nucleus_unet.slides.tissue_mask import TissueMask
 
@@ -72,18 +71,14 @@ class Survey:
     thumbnail: NDArray[np.uint8]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON types. The thumbnail is a PNG file in base64, with one channel if it is grey."""
-        first = self.thumbnail[..., :1]
-        thumbnail = first[..., 0] if (self.thumbnail == first).all() else self.thumbnail
-        # A copy, because the codec does not accept the strides of a column of single pixels.
-        png = imagecodecs.png_encode(thumbnail.copy(), level=1, filter=imagecodecs.PNG.FILTER.AVG)
+        """Return plain JSON types."""
         return {
             "pixels": self.pixels,
             "intensity_range": self.levels.intensity_range,
             "padding": None if self.levels.padding is None else self.levels.padding.to_json(),
             "tissue": self.tissue.to_json(),
             "stains": self.stains,
-            "thumbnail": base64.b64encode(png).decode(),
+            "thumbnail": encode_thumbnail(self.thumbnail),
         }
 
     @classmethod
@@ -91,10 +86,8 @@ class Survey:
         """Inverse of `to_json`."""
         levels = Levels(_intensity_range(values["intensity_range"]), Padding.from_json(values["padding"]))
         stains = Stains(values["stains"][0], _intensity_range(values["stains"][1]))
-        thumbnail = imagecodecs.png_decode(base64.b64decode(values["thumbnail"]))
-        if thumbnail.ndim == 2:
-            thumbnail = np.repeat(thumbnail[..., None], 3, axis=2)
-        return cls(values["pixels"], levels, TissueMask.from_json(values["tissue"]), stains, thumbnail)
+        tissue, thumbnail = TissueMask.from_json(values["tissue"]), decode_thumbnail(values["thumbnail"])
+        return cls(values["pixels"], levels, tissue, stains, thumbnail)
 
     @classmethod
     def load(cls, folder: Path, origin: Mapping[str, object] | None, cell: int) -> Survey | None:

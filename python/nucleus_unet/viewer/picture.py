@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import math
 import re
@@ -22,7 +21,7 @@ from nucleus_unet.io.plane import Plane
 from nucleus_unet.io.selection import Selection
 from nucleus_unet.io.source import ImageSource, open_image
 from nucleus_unet.measures.channels import channel_planes
-from nucleus_unet.slides.survey.thumbnail import thumbnail_factor
+from nucleus_unet.slides.survey.thumbnail import decode_thumbnail, thumbnail_factor
 from nucleus_unet.viewer.pyramid import TILE_SIDE, Pyramid, Thumbnail, Tile, level_shape
 from nucleus_unet.viewer.results import Result, thumbnail_files
 
@@ -233,7 +232,7 @@ def read_thumbnail(slide: Path, shape: tuple[int, int]) -> Thumbnail | None:
     path, _ = thumbnail_files(slide)
     try:
         said = read_json(path)
-        pixels = imagecodecs.png_decode(base64.b64decode(said["thumbnail"])).astype(np.float32)
+        pixels = decode_thumbnail(said["thumbnail"]).astype(np.float32)
         low, high = map(float, said["intensity_range"])
         grey = bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all())
     except (OSError, ValueError, TypeError, LookupError, imagecodecs.PngError):
@@ -246,7 +245,7 @@ def overview_picture(slide: Path, shape: tuple[int, int]) -> Picture | None:
     """Return what is left of a slide that is not there: its thumbnail, or the overview; None if both are damaged."""
     survey, overview = thumbnail_files(slide)
     try:
-        pixels = imagecodecs.png_decode(base64.b64decode(read_json(survey)["thumbnail"]))
+        pixels = decode_thumbnail(read_json(survey)["thumbnail"])
     except (OSError, ValueError, TypeError, LookupError, imagecodecs.PngError):
         try:
             pixels = imagecodecs.png_decode(overview.read_bytes())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from itertools import pairwise
 from typing import Any
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -71,3 +73,24 @@ class ThumbnailBuilder:
         inner = np.arange(span.start // self._factor + 1, -(-span.stop // self._factor)) * self._factor
         cuts: NDArray[np.intp] = np.concatenate([[span.start], inner, [span.stop]]) - span.start
         return cuts
+
+
+def encode_thumbnail(thumbnail: NDArray[np.uint8]) -> str:
+    """Return a thumbnail (h, w, 3) as a PNG file in base64. The file has one channel if the thumbnail is grey."""
+    first = thumbnail[..., :1]
+    pixels = first[..., 0] if (thumbnail == first).all() else thumbnail
+    # A copy, because the codec does not accept the strides of a column of single pixels.
+    png = imagecodecs.png_encode(pixels.copy(), level=1, filter=imagecodecs.PNG.FILTER.AVG)
+    return base64.b64encode(png).decode()
+
+
+def decode_thumbnail(text: str) -> NDArray[np.uint8]:
+    """Inverse of `encode_thumbnail`.
+
+    Raises
+    ------
+    ValueError, TypeError, imagecodecs.PngError
+        If the text is damaged.
+    """
+    pixels: NDArray[np.uint8] = imagecodecs.png_decode(base64.b64decode(text))
+    return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels
