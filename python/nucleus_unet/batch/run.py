@@ -202,7 +202,6 @@ def _row_of(batch: Batch, job: Job, done: Done) -> FileSummary:
         scale=done.scale,
         expected_msa=done.expected_msa,
         seconds=done.seconds,
-        error="",
         results=batch.out / job.name,
     )
 

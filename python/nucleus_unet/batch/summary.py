@@ -13,7 +13,7 @@ from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.io.folders import PassedOver
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FileSummary:
     """What was found in a file, or why nothing was.
 
@@ -40,20 +40,20 @@ class FileSummary:
     """
 
     file: Path
-    scene: str
-    nuclei: int | None
-    median_area: float | None
-    scale: float | None
-    expected_msa: float | None
-    seconds: float | None
-    error: str
+    scene: str = ""
+    nuclei: int | None = None
+    median_area: float | None = None
+    scale: float | None = None
+    expected_msa: float | None = None
+    seconds: float | None = None
+    error: str = ""
     results: Path
 
     @classmethod
     def failed(cls, file: Path, results: Path, error: BaseException) -> FileSummary:
         """Return the row of a file that could not be segmented."""
         text = str(error) or "not enough memory"
-        return cls(file, "", None, None, None, None, None, text if str(file) in text else f"{file}: {text}", results)
+        return cls(file=file, error=text if str(file) in text else f"{file}: {text}", results=results)
 
 
 _COLUMNS = ("file", "scene", "nuclei", "median_area", "scale", "expected_msa", "seconds", "error", "results")

@@ -88,13 +88,20 @@ def slide(
         if share is not None:
             segmenter.predict_slide(path, out=folder, shard=share, **keywords)
             typer.echo(f"{folder}: shard {shard} is done; when all are: the same with --merge in place of --shard")
-            return FileSummary(path, "", None, None, None, None, None, "", folder)
+            return FileSummary(file=path, results=folder)
         begun = time.perf_counter()
         result = segmenter.predict_slide(path, out=folder, merge=merge, client=client, **keywords)
         typer.echo(f"{len(result)} nuclei, written to {folder}")
         plan, seconds = result.plan.prediction, time.perf_counter() - begun
-        area = _median_area(result)
-        return FileSummary(path, "", len(result), area, plan.scale, plan.expected_msa, seconds, "", folder)
+        return FileSummary(
+            file=path,
+            nuclei=len(result),
+            median_area=_median_area(result),
+            scale=plan.scale,
+            expected_msa=plan.expected_msa,
+            seconds=seconds,
+            results=folder,
+        )
 
     answer.set(out=str(out), summary=None, shard=shard)
     if one_slide:

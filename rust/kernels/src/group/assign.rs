@@ -3,6 +3,7 @@
 use ndarray::{Array2, ArrayView3};
 use rayon::prelude::*;
 
+use super::STRETCH;
 use super::centre::Centre;
 use super::config::{GroupConfig, whole};
 use super::grid::Grid;
@@ -10,9 +11,6 @@ use crate::interrupt;
 
 /// The byte that stands for an offset of 0.
 const BIAS: i64 = 128;
-
-/// The number of columns that are skipped together where there is no foreground.
-const STRETCH: usize = 32;
 
 /// Write to each pixel of `owners` the number of its centre, counted from 1, or 0 for none.
 pub(super) fn owners(

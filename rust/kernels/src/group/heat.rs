@@ -3,6 +3,7 @@
 use ndarray::{Array2, ArrayView1, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
+use super::STRETCH;
 use crate::interrupt;
 
 /// The channel of the maps that holds the centre heatmap.
@@ -13,9 +14,6 @@ const WEIGHT: u16 = 256;
 
 /// The number of rows that are smoothed together. The sums between the two passes fit in the caches.
 const STRIP: usize = 64;
-
-/// The number of columns that are skipped together where there is no heat.
-const STRETCH: usize = 32;
 
 /// The centre heatmap times 65536, smoothed by a Gaussian of this standard deviation; edges are replicated.
 pub(super) fn smooth(maps: ArrayView3<'_, u8>, sigma: f64) -> Array2<u32> {

@@ -35,6 +35,9 @@ use crate::Error;
 use centre::Centre;
 pub use config::GroupConfig;
 
+/// The number of columns that are passed over together where there is nothing to find.
+const STRETCH: usize = 32;
+
 /// Heat that stands for a probability of 1: bytes times the square of the smoothing kernel's sum.
 const FULL_HEAT: u32 = 255 << 16;
 

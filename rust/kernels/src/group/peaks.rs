@@ -3,6 +3,7 @@
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
+use super::STRETCH;
 use super::centre::Centre;
 use super::config::{GroupConfig, whole};
 use super::grid::Grid;
@@ -10,9 +11,6 @@ use crate::interrupt;
 
 /// The denominator of the share of its heat that may be missing on the line to a higher centre.
 const DIP_UNIT: f64 = 65536.0;
-
-/// The number of columns that are skipped together where there is too little heat.
-const STRETCH: usize = 32;
 
 /// All peaks in raster order, before any yields.
 pub(super) fn candidates(heat: ArrayView2<'_, u32>, config: &GroupConfig) -> Vec<Centre> {

@@ -1,11 +1,11 @@
 //! `nucleus_kernels::shape::measure` for Python.
 
-use nucleus_kernels::shape::measure as kernel;
+use nucleus_kernels::shape::measure::{self as kernel, Measurement};
 use numpy::ndarray::ArrayView2;
-use numpy::{Ix2, PyArray1, PyArray2};
+use numpy::{Element, Ix2, PyArray1, PyArray2};
 use pyo3::prelude::*;
 
-use crate::arrays::{Values, array, column, columns, with_values};
+use crate::arrays::{array, column, columns};
 use crate::border;
 
 type Columns<'py> = (
@@ -26,24 +26,38 @@ pub fn measure<'py>(
 ) -> PyResult<Columns<'py>> {
     let labels = array::<u32, Ix2>("labels", "an array (H, W) of uint32", labels)?;
     let labels = labels.as_array();
-    let values = intensity
-        .map(|image| Values::new("intensity", image))
-        .transpose()?;
-    let table = match &values {
-        None => border::run(py, threads, labels.len(), || {
-            kernel::measure(labels, None::<ArrayView2<'_, f32>>)
-        }),
-        Some(values) => with_values!(values, image => {
-            border::run(py, threads, labels.len(), || kernel::measure(labels, Some(image)))
-        }),
+    let table = match intensity {
+        Some(image) if image.cast::<PyArray2<u8>>().is_ok() => {
+            measured::<u8>(py, labels, intensity, threads)
+        }
+        Some(image) if image.cast::<PyArray2<u16>>().is_ok() => {
+            measured::<u16>(py, labels, intensity, threads)
+        }
+        _ => measured::<f32>(py, labels, intensity, threads),
     }?;
     Ok((
         column(py, &table, |row| row.label),
         column(py, &table, |row| row.area as i64),
         columns(py, &table, |row| row.bounding_box.map(|side| side as i64)),
         columns(py, &table, |row| row.centroid),
-        values
+        intensity
             .is_some()
             .then(|| column(py, &table, |row| row.mean_intensity.unwrap_or(f64::NAN))),
     ))
+}
+
+fn measured<T: Element + Copy + Into<f64>>(
+    py: Python<'_>,
+    labels: ArrayView2<'_, u32>,
+    intensity: Option<&Bound<'_, PyAny>>,
+    threads: Option<usize>,
+) -> PyResult<Vec<Measurement>> {
+    let expected = "an array (H, W) of float32, uint8 or uint16";
+    let intensity = intensity
+        .map(|image| array::<T, Ix2>("intensity", expected, image))
+        .transpose()?;
+    let values = intensity.as_ref().map(|image| image.as_array());
+    border::run(py, threads, labels.len(), || {
+        kernel::measure(labels, values)
+    })
 }
