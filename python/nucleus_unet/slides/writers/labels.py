@@ -6,6 +6,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from nucleus_unet import __version__, _core
+from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.io.software_tag import SOFTWARE
 from nucleus_unet.slides.relabel import RowBand
 
@@ -24,10 +26,11 @@ from nucleus_unet.slides.relabel import RowBand
 TILE_SIDE = 512
 # The longest side of the coarsest level is at most this many pixels.
 _MAX_COARSEST_SIDE = 1024
-# Bytes of tiles that are compressed at a time.
-_BUFFER_BYTES = 2**25
 # The fastest level.
 _ZSTD_LEVEL = 1
+# libdeflate, which tifffile calls, takes four times as long for label images, which are mostly zeros. Since version 2.2
+# of zlib-ng, its output is the same on all processors.
+_ZLIB_LEVEL = 3
 
 Runs = NDArray[np.int64]
 """(N, 4): row, first column, last column + 1, label."""
@@ -56,7 +59,9 @@ def write_labels(
         Folder for temporary files.
     """
     count = 1 + max(0, math.ceil(math.log2(max(shape) / _MAX_COARSEST_SIDE)))
+    workers = os.cpu_count() or 1
     with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(workers))
         coarser = [_Level(shape, level, stack.enter_context(_temporary(scratch))) for level in range(1, count)]
 
         def finest() -> Iterator[Runs]:
@@ -77,12 +82,16 @@ def write_labels(
         if mpp is not None:
             metadata |= dict.fromkeys(("PhysicalSizeX", "PhysicalSizeY"), mpp)
             metadata |= dict.fromkeys(("PhysicalSizeXUnit", "PhysicalSizeYUnit"), "µm")
+
+        def compressed(tile_rows: Iterator[Runs], shape: tuple[int, int]) -> Iterator[bytes]:
+            return prefetch_map(pool, _compress, _tiles(tile_rows, shape), depth=workers + 1)
+
         options = _options(shape, mpp)
-        writer.write(_tiles(finest(), shape), subifds=count - 1, metadata=metadata, software=SOFTWARE, **options)
+        writer.write(compressed(finest(), shape), subifds=count - 1, metadata=metadata, software=SOFTWARE, **options)
         next(bands, None)  # the writer stops at the last tile; this runs the code behind the last band
         for number, level in enumerate(coarser, start=1):
             options = _options(level.shape, None if mpp is None else mpp * 2**number)
-            writer.write(_tiles(level.tile_rows(), level.shape), subfiletype=1, **options)
+            writer.write(compressed(level.tile_rows(), level.shape), subfiletype=1, **options)
 
 
 class _Level:
@@ -119,8 +128,6 @@ def _options(shape: tuple[int, int], mpp: float | None) -> dict[str, Any]:
         "compression": "zlib",
         "predictor": True,
         "photometric": "minisblack",
-        "buffersize": _BUFFER_BYTES,
-        "maxworkers": os.cpu_count(),
         "resolution": None if mpp is None else (1e4 / mpp, 1e4 / mpp),
         "resolutionunit": None if mpp is None else "CENTIMETER",
     }
@@ -153,3 +160,9 @@ def _tiles(tile_rows: Iterable[Runs], shape: tuple[int, int]) -> Iterator[NDArra
             part, corner = ordered[first:last], (number * TILE_SIDE, left)
             labels = part[:, 3].astype(np.uint32)
             yield _core.draw_runs(part[:, :3], labels, corner=corner, shape=(TILE_SIDE, TILE_SIDE))
+
+
+def _compress(tile: NDArray[np.uint32]) -> bytes:
+    """Compress a tile as TIFF's deflate with the predictor does: differences along rows, as a zlib stream."""
+    differences = imagecodecs.delta_encode(tile, axis=-1)
+    return bytes(imagecodecs.zlibng_encode(differences, level=_ZLIB_LEVEL))  # type: ignore[arg-type]
