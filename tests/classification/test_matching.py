@@ -81,7 +81,7 @@ def test_marks_on_several_planes_are_refused_as_nothing_tells_which_was_segmente
 def test_a_small_file_that_unpacks_to_more_than_memory_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nucleus_unet.io.unpacking.MOST_BYTES", 2**20)
+    monkeypatch.setattr("nucleus_unet.io.packed_json._MAX_BYTES", 2**20)
     (tmp_path / "a.geojson.gz").write_bytes(gzip.compress(b" " * 2**21))
     with pytest.raises(DataError, match="unpacks to more than 1 MB"):
         read_marks(tmp_path / "a.geojson.gz")

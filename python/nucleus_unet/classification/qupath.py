@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from nucleus_unet.classification.marks import Mark
 from nucleus_unet.classifier.classes import Colour
 from nucleus_unet.data.geojson import with_children
 from nucleus_unet.errors import DataError
-from nucleus_unet.io.unpacking import unpacked
+from nucleus_unet.io.packed_json import read_packed_json
 
 # What our own exports call nuclei without a class.
 _UNCLASSIFIED = "Nucleus"
@@ -37,11 +35,11 @@ def read_qupath(path: Path) -> tuple[list[Mark], dict[str, Colour]]:
     """
     content = path.read_bytes()
     try:
-        values = json.loads(unpacked(content))
+        values = read_packed_json(content)
         features = values.get("features", [values]) if isinstance(values, dict) else values
         if not isinstance(features, list):
             raise ValueError("there is no list of features")
-    except (ValueError, EOFError, RecursionError, OSError, zlib.error) as error:
+    except ValueError as error:
         raise DataError(f"{path}: expected GeoJSON as QuPath exports it, but {error}") from error
     marks: list[Mark] = []
     first: dict[tuple[int, int], str] = {}  # the first feature of each plane

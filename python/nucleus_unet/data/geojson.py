@@ -6,8 +6,6 @@ asked. Versions before 0.4 name the type of an object in its ``id``. What has no
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +14,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.data.annotations import Drawing, DrawnObject, Pieces
 from nucleus_unet.errors import MaskError
-from nucleus_unet.io.unpacking import unpacked
+from nucleus_unet.io.packed_json import read_packed_json
 
 _NUCLEI, _CELL, _ANNOTATION = ("detection",), "cell", "annotation"
 # Types as versions before 0.4 write them.
@@ -74,8 +72,8 @@ def read_objects(content: bytes, member: str) -> Drawing:
 
 def _parse(content: bytes, member: str) -> Any:
     try:
-        return json.loads(unpacked(content))
-    except (ValueError, EOFError, RecursionError, OSError, zlib.error) as error:
+        return read_packed_json(content)
+    except ValueError as error:
         raise MaskError(f"{member}: expected GeoJSON, but {error}") from error
 
 

@@ -7,9 +7,7 @@ are chosen by the cells that a region touches. The nuclei are chosen by the exac
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +17,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.extras import require
-from nucleus_unet.io.unpacking import unpacked
+from nucleus_unet.io.packed_json import read_packed_json
 from nucleus_unet.slides.tissue_mask import TissueMask
 
 if TYPE_CHECKING:
@@ -75,8 +73,8 @@ def read_roi(roi: Path | str | Mapping[str, Any] | Sequence[Any]) -> Geometry:
 def _read_json(path: Path, where: str) -> Any:
     content = path.read_bytes()
     try:
-        return json.loads(unpacked(content))
-    except (ValueError, EOFError, RecursionError, OSError, zlib.error) as error:
+        return read_packed_json(content)
+    except ValueError as error:
         raise SettingsError(f"{where}: expected GeoJSON, but {error}") from error
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +18,7 @@ from nucleus_unet.errors import DataError
 from nucleus_unet.exports.parquet import pyarrow
 from nucleus_unet.extras import require
 from nucleus_unet.io.array_cache import ArrayCache
-from nucleus_unet.io.unpacking import unpacked
+from nucleus_unet.io.packed_json import read_packed_json
 from nucleus_unet.viewer.results import TableFile
 
 _OUTLINES = ("geometry", "cell_geometry")
@@ -219,8 +217,9 @@ def _of_text(name: str, cells: list[str]) -> NDArray[Any]:
 
 def _read_geojson(path: Path) -> dict[str, NDArray[Any]]:
     """Return the measurements of the features, which are in the order of labels."""
+    content = path.read_bytes()
     try:
-        said = json.loads(unpacked(path.read_bytes()))
+        said = read_packed_json(content)
         properties = [each["properties"] for each in said["features"]]
         rows = [each["measurements"] for each in properties]
         names = list(rows[0]) if rows else ["Area px^2"]
@@ -229,9 +228,7 @@ def _read_geojson(path: Path) -> dict[str, NDArray[Any]]:
         }
         if any(name.startswith(PREFIX) for name in names):
             columns[CLASS] = np.array([str(each["classification"]["name"]) for each in properties])
-    except (ValueError, TypeError, LookupError, EOFError, RecursionError, OSError, zlib.error) as error:
-        if isinstance(error, FileNotFoundError | PermissionError):
-            raise
+    except (ValueError, TypeError, LookupError) as error:
         raise DataError(f"{path} is damaged ({error}): repeat the run with --overwrite") from error
     return {"label": np.arange(1, len(rows) + 1), **columns}
 
