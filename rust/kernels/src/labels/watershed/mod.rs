@@ -6,6 +6,9 @@
 //! neighbours, every queue gives the same result, and `Buckets` are faster for few levels.
 //! See Beucher and Meyer (1993), The morphological approach to segmentation: the watershed transformation.
 
+mod level;
+mod queue;
+
 use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
@@ -14,106 +17,11 @@ use crate::error::{Error, check_shape};
 use crate::interrupt;
 use crate::labels::components::Connectivity;
 use crate::runs::{Run, find_runs, rows_of};
+pub use level::{Key, Level};
+use queue::{Buckets, Heap, Waiting};
 
 /// The label of pixels outside of the mask or the image. Pixels with a label are never flooded.
 const CLOSED: u32 = 1;
-
-/// A type of pixels, which are ordered as unsigned integers are.
-pub trait Level: Copy {
-    /// The integer.
-    type Key: Key;
-
-    /// The number of levels, if buckets for all of them are worth their memory.
-    const BUCKETS: Option<usize>;
-
-    /// The integer of this level; `None` for not-a-number.
-    fn key(self) -> Option<Self::Key>;
-}
-
-/// A level as an unsigned integer.
-pub trait Key: Copy + Ord + Default + Into<u64> {
-    /// The order of pixels in the queue: level, then age.
-    type Order: Copy + Ord;
-
-    /// Combine level and age.
-    fn with_age(self, age: u32) -> Self::Order;
-
-    /// The level of such a combination.
-    fn of(order: Self::Order) -> Self;
-}
-
-impl Key for u32 {
-    type Order = u64;
-
-    fn with_age(self, age: u32) -> u64 {
-        u64::from(self) << 32 | u64::from(age)
-    }
-
-    fn of(order: u64) -> Self {
-        (order >> 32) as u32
-    }
-}
-
-impl Key for u64 {
-    type Order = u128;
-
-    fn with_age(self, age: u32) -> u128 {
-        u128::from(self) << 32 | u128::from(age)
-    }
-
-    fn of(order: u128) -> Self {
-        (order >> 32) as u64
-    }
-}
-
-impl Level for u8 {
-    type Key = u32;
-    const BUCKETS: Option<usize> = Some(1 << 8);
-
-    fn key(self) -> Option<u32> {
-        Some(self.into())
-    }
-}
-
-impl Level for u16 {
-    type Key = u32;
-    const BUCKETS: Option<usize> = Some(1 << 16);
-
-    fn key(self) -> Option<u32> {
-        Some(self.into())
-    }
-}
-
-impl Level for f32 {
-    type Key = u32;
-    const BUCKETS: Option<usize> = None;
-
-    fn key(self) -> Option<u32> {
-        // Negative zero becomes zero. The bits of negative numbers fall as the numbers rise.
-        let bits = (self + 0.0).to_bits();
-        let key = if bits >> 31 == 1 {
-            !bits
-        } else {
-            bits | 1 << 31
-        };
-        (!self.is_nan()).then_some(key)
-    }
-}
-
-impl Level for f64 {
-    type Key = u64;
-    const BUCKETS: Option<usize> = None;
-
-    fn key(self) -> Option<u64> {
-        let bits = (self + 0.0).to_bits();
-        let key = if bits >> 63 == 1 {
-            !bits
-        } else {
-            bits | 1 << 63
-        };
-        (!self.is_nan()).then_some(key)
-    }
-}
 
 /// Flood an image from its markers, and write to each pixel the label of the marker that reached it.
 ///
@@ -329,108 +237,4 @@ fn open_runs(
 
 fn level_index(key: impl Into<u64>) -> usize {
     key.into() as usize
-}
-
-/// A pixel in the queue.
-#[derive(Debug, Clone, Copy)]
-struct Waiting<O> {
-    order: O,
-    pixel: u32,
-}
-
-/// A binary heap, least item first. It leaves items of equal order where the heap of scikit-image leaves them.
-struct Heap<K: Key> {
-    items: Vec<Waiting<K::Order>>,
-}
-
-impl<K: Key> Heap<K> {
-    fn new() -> Self {
-        Self { items: Vec::new() }
-    }
-
-    /// Append an item and let it rise while its parent is greater.
-    fn push(&mut self, item: Waiting<K::Order>) {
-        let mut place = self.items.len();
-        self.items.push(item);
-        while place > 0 {
-            let parent = (place - 1) / 2;
-            if self.items[parent].order <= item.order {
-                break;
-            }
-            self.items[place] = self.items[parent];
-            place = parent;
-        }
-        self.items[place] = item;
-    }
-
-    /// Take the first item. By definition the last item sinks from the first place along the lesser child, of equal children
-    /// the left one. As it mostly sinks far, it is put at the bottom instead and rises to the same place.
-    fn pop(&mut self) -> Option<Waiting<K::Order>> {
-        let last = self.items.pop()?;
-        let Some(&first) = self.items.first() else {
-            return Some(last);
-        };
-        let items = self.items.as_mut_slice();
-        let mut place = 0;
-        while 2 * place + 2 < items.len() {
-            let left = 2 * place + 1;
-            let child = left + usize::from(items[left + 1].order < items[left].order);
-            items[place] = items[child];
-            place = child;
-        }
-        if 2 * place + 1 < items.len() {
-            items[place] = items[2 * place + 1];
-            place = 2 * place + 1;
-        }
-        while place > 0 {
-            let parent = (place - 1) / 2;
-            if items[parent].order < last.order {
-                break;
-            }
-            items[place] = items[parent];
-            place = parent;
-        }
-        items[place] = last;
-        Some(first)
-    }
-}
-
-/// A queue for each level. Levels never fall, so the search for the lowest one only goes up. Each pixel links to the next
-/// pixel of its level. Pixel 0 lies in the frame and never waits, so 0 stands for no pixel.
-struct Buckets {
-    first: Vec<u32>,
-    last: Vec<u32>,
-    next: Vec<u32>,
-    level: usize,
-}
-
-impl Buckets {
-    fn new(levels: usize, pixels: usize) -> Self {
-        Self {
-            first: vec![0; levels],
-            last: vec![0; levels],
-            next: vec![0; pixels],
-            level: 0,
-        }
-    }
-
-    fn push(&mut self, level: usize, pixel: u32) {
-        if self.first[level] == 0 {
-            self.first[level] = pixel;
-        } else {
-            self.next[self.last[level] as usize] = pixel;
-        }
-        self.last[level] = pixel;
-    }
-
-    /// Take the oldest pixel of the lowest level, with that level.
-    fn pop(&mut self) -> Option<(u32, usize)> {
-        while *self.first.get(self.level)? == 0 {
-            self.level += 1;
-        }
-        let first = &mut self.first[self.level];
-        let pixel = *first;
-        *first = self.next[pixel as usize];
-        Some((pixel, self.level))
-    }
 }
