@@ -170,3 +170,18 @@ def test_pages_that_are_cut_off_are_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:end])
     with open_image(path) as source:
         assert source.warnings == ("a page after its first 2 is lost: it may be cut off",)
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_pages_that_follow_each_other_in_a_circle_are_refused(tmp_path: Path, after: int) -> None:
+    path = write(tmp_path / "circle.tif", "", BYTES, BYTES, BYTES)
+    with tifffile.TiffFile(path) as file:
+        offsets = [page.offset for page in file.pages]
+        count = len(file.pages[2].tags)
+    content = bytearray(path.read_bytes())
+    place = offsets[2] + 2 + 12 * count
+    content[place : place + 4] = offsets[after].to_bytes(4, "little")
+    path.write_bytes(content)
+
+    with pytest.raises(ImageError, match="circle"):
+        read_image(path)

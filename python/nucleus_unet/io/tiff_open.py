@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 
 import tifffile
 
+from nucleus_unet.errors import ImageError
+
 _BARE_AMPERSAND = re.compile(r"&(?!#?\w+;)")
 # Kinds of files whose metadata tifffile interprets.
 _KINDS = ("ome", "imagej", "shaped", "lsm", "stk", "micromanager", "qpi", "svs", "philips", "mmstack", "scanimage")
@@ -27,8 +29,19 @@ def open_tiff(file: Path | BinaryIO) -> tuple[tifffile.TiffFile, list[str]]:
         Open.
     list of str
         What could not be used of the metadata.
+
+    Raises
+    ------
+    ImageError
+        If a page is followed by itself or by an earlier one.
     """
-    opened, warnings = _with_ome(tifffile.TiffFile(file), file)
+    opened = tifffile.TiffFile(file)
+    try:
+        _check_order(opened)
+    except ImageError:
+        opened.close()
+        raise
+    opened, warnings = _with_ome(opened, file)
     try:
         _check_shapes(opened)
     except Exception as error:  # tifffile raises exceptions of many classes for malformed metadata
@@ -46,6 +59,19 @@ def open_tiff(file: Path | BinaryIO) -> tuple[tifffile.TiffFile, list[str]]:
     return opened, warnings
 
 
+def _check_order(opened: tifffile.TiffFile) -> None:
+    """Raise `ImageError` if the pages of a file follow each other in a circle: tifffile would never reach an end."""
+    offset, earlier = opened.pages.first.offset, set[int]()
+    while offset:
+        if offset in earlier:
+            raise ImageError("it is damaged: its pages follow each other in a circle")
+        earlier.add(offset)
+        try:
+            offset = _page_after(opened, offset)
+        except struct.error:  # the page lies beyond the end of the file, and tifffile stops there
+            return
+
+
 def _check_shapes(opened: tifffile.TiffFile) -> None:
     """Raise `ValueError` if a program's metadata speak of more values than a file contains that is not cut off."""
     for series in opened.series:
@@ -57,12 +83,17 @@ def _check_shapes(opened: tifffile.TiffFile) -> None:
 
 def _next_page(opened: tifffile.TiffFile) -> int:
     """Return where the page after the last one that was found begins, as that page says; 0 if it is the last."""
+    return _page_after(opened, opened.pages[len(opened.pages) - 1].offset)
+
+
+def _page_after(opened: tifffile.TiffFile, offset: int) -> int:
+    """Return where the page after the one at an offset begins; 0 if it is the last."""
     tiff, handle = opened.tiff, opened.filehandle
-    handle.seek(opened.pages[len(opened.pages) - 1].offset)
+    handle.seek(offset)
     count = struct.unpack(tiff.tagnoformat, handle.read(tiff.tagnosize))[0]
     handle.seek(count * tiff.tagsize, 1)
-    offset: int = struct.unpack(tiff.offsetformat, handle.read(tiff.offsetsize))[0]
-    return offset
+    following: int = struct.unpack(tiff.offsetformat, handle.read(tiff.offsetsize))[0]
+    return following
 
 
 def ome_of(opened: tifffile.TiffFile, file: Path) -> ElementTree.Element | None:
