@@ -246,3 +246,14 @@ def test_score_tells_of_each_table_and_of_all(tmp_path: Path) -> None:
     ]
     refused = answer_of(run("score", tmp_path / "missing.csv", "--json"), "score", 2)
     assert "missing.csv" in refused["error"]["message"]
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_an_empty_value_is_refused_and_not_taken_for_the_current_folder(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    result = run("predict", EXAMPLES / "images" / "fluorescence_small.png", "--out", "", *options, cwd=tmp_path)
+
+    assert result.returncode == 2
+    assert "got an empty one" in result.stderr + result.stdout
+    assert not list(tmp_path.iterdir())

@@ -262,3 +262,25 @@ def test_whole_sets_of_real_labels_are_no_pictures(real_data: Path, caplog: pyte
     with caplog.at_level(logging.WARNING):
         _, report = read_examples(real_data / "extra" / "bitdepth.zip")
     assert report.skipped == {}
+
+
+def test_numbers_of_classes_and_pictures_are_no_labels() -> None:
+    classes = np.zeros((60, 60), np.uint8)
+    for place in range(10):
+        classes[6 * place : 6 * place + 4, 5:9] = 1 + place % 2
+    picture = np.random.default_rng(0).integers(0, 30, (60, 60)).astype(np.uint8)
+    for pixels in (classes, np.repeat(np.repeat(picture, 3, 0), 3, 1)):
+        with pytest.raises(MaskError, match="one number for each nucleus"):
+            read_label_image(tiff(pixels), "a.tif", pixels.shape)
+
+
+def test_labels_without_background_are_refused() -> None:
+    with pytest.raises(MaskError, match="0 for background"):
+        read_label_image(tiff(SMALL_IDS + 1), "a.tif", SHAPE)
+
+
+def test_a_nucleus_in_three_pieces_is_a_nucleus() -> None:
+    labels = np.zeros((20, 20), np.uint8)
+    labels[::4, 3:9][:3] = 5
+
+    assert read_label_image(tiff(labels), "a.tif", labels.shape).max() == 1

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from nucleus_unet.errors import DataError
+from nucleus_unet.errors import DataError, MaskError
 from nucleus_unet.evaluation.metrics import THRESHOLDS, match, score_image, summarise, summarise_by
 from nucleus_unet.masks import overlap_table
 from numpy.typing import NDArray
@@ -209,3 +209,11 @@ def test_shares_of_no_nuclei_are_none() -> None:
     assert scores.errors.background == 1
     assert scores.error_shares is None
     assert scores.to_json()["error_shares"] is None
+
+
+def test_what_are_no_label_images_of_one_shape_is_refused() -> None:
+    labels = np.array([[1, 0, 2]])
+    with pytest.raises(MaskError, match="booleans"):
+        score_image(labels, labels > 0)
+    with pytest.raises(MaskError, match="expected the shape of truth"):
+        score_image(labels, labels[:, :2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,30 @@ def test_a_dimension_of_another_name_is_never_taken_for_colours(dims: tuple[str,
 def test_a_tensor_without_data_is_refused() -> None:
     with pytest.raises(ImageError, match="expected an array of pixels, got Tensor"):
         read_image(torch.zeros(5, 5, device="meta"))
+
+
+class Mistaken:
+    """An array whose regions are not what it says of itself."""
+
+    shape, dtype = (40, 30), np.dtype(np.uint8)
+
+    def __init__(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.change = change
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        return self.change(np.ones(self.shape, self.dtype)[key])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda part: part / 255, "got .* of float64"),
+        (lambda part: part[:3], r"got \(3, 30\)"),
+        (lambda part: np.ma.masked_equal(part, 1), "without a mask"),
+    ],
+)
+def test_a_lazy_array_whose_regions_are_not_what_it_declares_is_refused(
+    change: Callable[[np.ndarray], np.ndarray], message: str
+) -> None:
+    with pytest.raises(ImageError, match=message):
+        read_image(Mistaken(change))

@@ -451,3 +451,36 @@ def test_an_image_that_is_transparent_everywhere_is_told(tmp_path: Path, caplog:
     Image.fromarray(np.dstack([RGB, np.zeros(RGB.shape[:2], np.uint8)])).save(tmp_path / "a.png")
     assert not read_image(tmp_path / "a.png").any()
     assert "a.png: every pixel is transparent, and is read as black" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("place", "size", "value"),
+    [(22, 4, 62), (22, 4, 2**20), (22, 4, -62), (22, 4, 0), (18, 4, 85), (18, 4, 10**6), (18, 4, -61), (28, 2, 32)],
+)
+def test_a_bmp_is_never_read_beyond_its_end(tmp_path: Path, place: int, size: int, value: int) -> None:
+    path = tmp_path / "a.bmp"
+    Image.fromarray(np.arange(61 * 83, dtype=np.uint32).astype(np.uint8).reshape(61, 83)).save(path)
+    content = bytearray(path.read_bytes())
+    content[place : place + size] = value.to_bytes(size, "little", signed=True)
+    path.write_bytes(content)
+
+    with pytest.raises(ImageError, match="its header says"):
+        read_image(path)
+
+
+def test_a_jpeg_of_few_bytes_that_says_it_is_huge_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.zeros((61, 83), np.uint8)).save(path)
+    content = path.read_bytes()
+    frame = content.index(b"\xff\xc0")
+    path.write_bytes(content[: frame + 5] + b"\xff\xff\xff\xff" + content[frame + 9 :])
+
+    with pytest.raises(ImageError, match="65535 x 65535"):
+        read_image(path)
+
+
+def test_a_uniform_jpeg_of_the_fewest_bytes_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.zeros((4000, 4000), np.uint8)).save(path, quality=1, optimize=True)
+
+    assert np.unique(read_image(path)).size == 1

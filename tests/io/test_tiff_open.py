@@ -185,3 +185,35 @@ def test_pages_that_follow_each_other_in_a_circle_are_refused(tmp_path: Path, af
 
     with pytest.raises(ImageError, match="circle"):
         read_image(path)
+
+
+STACK_OF_OME = (
+    '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0">'
+    '<Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeX="40" SizeY="30" SizeC="1" SizeZ="4" SizeT="1">'
+    '<Channel ID="Channel:0:0"/><TiffData IFD="0" PlaneCount="4"/></Pixels></Image></OME>'
+)
+
+
+@pytest.mark.parametrize("description", [STACK_OF_OME, "ImageJ=1.54f\nimages=4\nslices=4\n"])
+def test_a_stack_that_is_cut_off_is_not_taken_for_its_first_planes(tmp_path: Path, description: str) -> None:
+    path = write(tmp_path / "a.ome.tif", description, BYTES, BYTES, BYTES, BYTES)
+    with open_image(path) as source:
+        assert source.sizes["Z"] == 4
+    with tifffile.TiffFile(path) as file:
+        end = file.pages[1].dataoffsets[0] + BYTES.size
+    path.write_bytes(path.read_bytes()[:end])
+
+    with pytest.raises(ImageError, match="2 of the 4 planes"):
+        open_image(path)
+
+
+def test_a_stack_whose_description_is_cut_off_too_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as file:
+        file.write(np.stack([BYTES] * 4), metadata={"axes": "ZYX"}, compression="zlib")
+    with tifffile.TiffFile(path) as file:
+        end = file.pages[2].offset
+    path.write_bytes(path.read_bytes()[:end])
+
+    with pytest.raises(ImageError, match="cut off"):
+        read_image(path)

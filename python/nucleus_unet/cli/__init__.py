@@ -33,6 +33,7 @@ from nucleus_unet.cli.slide import slide
 from nucleus_unet.cli.train import train
 from nucleus_unet.cli.tune import tune
 from nucleus_unet.cli.view import view
+from nucleus_unet.errors import SettingsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True)
 for command in (
@@ -76,6 +77,7 @@ def main() -> None:
     """Run the command line."""
     if isinstance(sys.stdout, TextIOWrapper):  # names of files may be in no encoding at all
         sys.stdout.reconfigure(errors="backslashreplace")
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters to users is said in our words
     logging.basicConfig(
         level=logging.INFO,
         format="%(message)s",
@@ -89,6 +91,8 @@ def main() -> None:
 
 def _run() -> None:
     """Run the command. With ``--json``, what is wrong with its options is told in a document too."""
+    if "" in sys.argv[1:]:  # typer would take an empty path for the current folder
+        raise SettingsError("expected a value for every option and argument, got an empty one: is a variable not set?")
     if "--json" not in sys.argv[1:]:
         app()
         return

@@ -33,6 +33,8 @@ _PALETTE = 3
 _VOID = 255
 # A picture that was taken for labels, or a colour-coded file that was compressed with loss, has many tiny labels.
 _MANY, _TINY = 20, 5
+# Numbers of classes, and grey values, lie in many pieces each. A nucleus lies in one, few in two.
+_MAX_PIECES = 3
 
 
 class Masks(NamedTuple):
@@ -105,6 +107,7 @@ def read_label_image(content: bytes, member: str, shape: tuple[int, int]) -> NDA
     renumbered, old_labels = relabel_by_position(labels)
     _refuse_masks(renumbered, int(old_labels[-1]), member)
     _refuse_pictures(renumbered, member)
+    _refuse_classes(renumbered, member)
     return renumbered
 
 
@@ -231,4 +234,17 @@ def _refuse_pictures(labels: NDArray[np.uint32], member: str) -> None:
         raise MaskError(
             f"{member}: {tiny} of {len(areas)} labels have fewer than {_TINY} pixels: expected a label image, is it a "
             "picture, or was it compressed with loss?"
+        )
+
+
+def _refuse_classes(labels: NDArray[np.uint32], member: str) -> None:
+    """Raise `MaskError` if labels are those of classes or a picture, or if none of several is background."""
+    count = int(labels.max(initial=0))
+    if count > 1 and labels.min() > 0:
+        raise MaskError(f"{member}: expected 0 for background, got {count} labels and no pixel of 0")
+    pieces = int(label(labels, connectivity=2).max(initial=0))
+    if pieces > _MAX_PIECES * count:
+        raise MaskError(
+            f"{member}: expected one number for each nucleus, got {count} numbers for {pieces} pieces: are these "
+            "classes, or is it a picture?"
         )

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nucleus_unet.errors import DataError
+from nucleus_unet.errors import DataError, MaskError
 from nucleus_unet.evaluation.annotated import counted_predictions
 from nucleus_unet.evaluation.error_analysis import ErrorBreakdown, match_outcomes
 from nucleus_unet.masks import OverlapTable, overlap_table
@@ -195,6 +195,11 @@ def score_image(truth: ArrayLike, prediction: ArrayLike, valid: NDArray[np.bool_
     ImageScore
         The counts, from which the metrics follow.
 
+    Raises
+    ------
+    MaskError
+        If the images are no label images, or differ in shape.
+
     Examples
     --------
     >>> score = score_image([[1, 1, 0, 2]], [[5, 5, 0, 0]])
@@ -204,6 +209,11 @@ def score_image(truth: ArrayLike, prediction: ArrayLike, valid: NDArray[np.bool_
     (1.0, 1)
     """
     true_image, predicted_image = np.asarray(truth), np.asarray(prediction)
+    for name, image in (("truth", true_image), ("prediction", predicted_image)):
+        if image.dtype.kind == "b":
+            raise MaskError(f"{name}: expected labels, got booleans; number the nuclei with nucleus_unet.masks.label")
+    if true_image.shape != predicted_image.shape:
+        raise MaskError(f"prediction: expected the shape of truth, {true_image.shape}, got {predicted_image.shape}")
     correct = (true_image > 0) == (predicted_image > 0)
     if valid is not None:
         correct = correct[valid]

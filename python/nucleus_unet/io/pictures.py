@@ -23,8 +23,12 @@ from nucleus_unet.io.scene import ALPHA, GREY, RGB, OpenedFile, content_of
 from nucleus_unet.io.whole import whole_image
 
 _SAMPLES = {1: GREY, 2: GREY + ALPHA, 3: RGB, 4: RGB + ALPHA}
+# JPEG frames with Huffman codes take a bit at least for each block of 8 x 8 pixels.
+_HUFFMAN_FRAMES, _JPEG_MOST_PIXELS = (0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7), 8 * 64
 _METRE = 1e6  # in micrometres
 _GREY, _PALETTE = 0, 3  # colour types of PNG
+_BMP_CORE_HEADER = 12  # bytes of the oldest header, whose numbers are shorter
+_BMP_PACKED, _BMP_MOST_PIXELS = (1, 2, 4, 5), 128  # compressions, and the most pixels that a byte of them stands for
 _BMP_HEADER_WITH_ALPHA = 56  # bytes; its last four are the bits of the opacity
 
 
@@ -83,9 +87,30 @@ def _decode(content: bytes, *, indices: bool) -> tuple[str, _Picture]:
 
 def _decode_bmp(content: bytes) -> NDArray[Any]:
     """Return the pixels; the fourth value only if the header says which bits are opacity, else they are unused."""
+    _check_bmp(content)
     pixels: NDArray[Any] = imagecodecs.bmp_decode(content)
     has_alpha = int.from_bytes(content[14:18], "little") >= _BMP_HEADER_WITH_ALPHA and any(content[66:70])
     return pixels if pixels.ndim == 2 or pixels.shape[-1] < 4 or has_alpha else pixels[..., :3]
+
+
+def _check_bmp(content: bytes) -> None:
+    """Raise `ImageError` if a file is shorter than its header says: the codec would read memory beyond its end."""
+    if int.from_bytes(content[14:18], "little") == _BMP_CORE_HEADER:
+        width, height, bits, packing = *(int.from_bytes(content[at : at + 2], "little") for at in (18, 20, 24)), 0
+    else:
+        width, height, bits, packing = (
+            int.from_bytes(content[start:stop], "little", signed=True)
+            for start, stop in ((18, 22), (22, 26), (28, 30), (30, 34))
+        )
+    if packing in _BMP_PACKED:
+        needed = abs(width * height) // _BMP_MOST_PIXELS
+    else:
+        needed = int.from_bytes(content[10:14], "little") + (abs(width) * bits + 31) // 32 * 4 * abs(height)
+    if width <= 0 or not height or needed > len(content):
+        raise ImageError(
+            f"it is cut off or damaged: its header says {width} x {height} pixels of {bits} bits, which take at least "
+            f"{needed} bytes, and it has {len(content)}"
+        )
 
 
 def _of_frames(frames: NDArray[Any]) -> _Picture:
@@ -151,6 +176,12 @@ def _decode_jpeg(content: bytes) -> _Picture:
             exif = data[6:]
         elif marker == 0xEE and data.startswith(b"Adobe"):
             is_inverted = True  # Adobe's programs store 255 - ink
+        elif marker in _HUFFMAN_FRAMES:
+            height, width = (int.from_bytes(data[start : start + 2], "big") for start in (1, 3))
+            if height * width > _JPEG_MOST_PIXELS * len(content):
+                raise ImageError(
+                    f"it is damaged: its header says {width} x {height} pixels, too many for {len(content)} bytes"
+                )
     pixels = imagecodecs.jpeg8_decode(content[:end])
     if pixels.ndim == 3 and pixels.shape[-1] == 4:
         pixels = inks_to_rgb(~pixels if is_inverted else pixels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from pathlib import Path
@@ -13,6 +14,7 @@ import tifffile
 from nucleus_unet.errors import ImageError
 
 _BARE_AMPERSAND = re.compile(r"&(?!#?\w+;)")
+_IMAGEJ_PLANES = re.compile(r"^images=(\d+)", re.MULTILINE)
 # Kinds of files whose metadata tifffile interprets.
 _KINDS = ("ome", "imagej", "shaped", "lsm", "stk", "micromanager", "qpi", "svs", "philips", "mmstack", "scanimage")
 
@@ -33,7 +35,7 @@ def open_tiff(file: Path | BinaryIO) -> tuple[tifffile.TiffFile, list[str]]:
     Raises
     ------
     ImageError
-        If a page is followed by itself or by an earlier one.
+        If a page is followed by itself or by an earlier one, or if the file lacks pages of which its metadata speak.
     """
     opened = tifffile.TiffFile(file)
     try:
@@ -55,7 +57,11 @@ def open_tiff(file: Path | BinaryIO) -> tuple[tifffile.TiffFile, list[str]]:
         opened.close()
         warnings.append(f"its metadata are malformed and not used ({type(error).__name__}: {error})")
         opened = plain
-    _check_pages(opened, warnings)
+    try:
+        _check_pages(opened, warnings)
+    except ImageError:
+        opened.close()
+        raise
     return opened, warnings
 
 
@@ -86,12 +92,33 @@ def _next_page(opened: tifffile.TiffFile) -> int:
     return _page_after(opened, opened.pages[len(opened.pages) - 1].offset)
 
 
+def _planes_said(description: str) -> int:
+    """Return the number of planes of the largest image that a description by OME or ImageJ speaks of; else 0."""
+    if "<OME" not in description:
+        found = _IMAGEJ_PLANES.search(description) if description.startswith("ImageJ=") else None
+        return int(found[1]) if found else 0
+    root = _parse(description, [])
+    if root is None or root.find(".//{*}UUID") is not None:  # planes may lie in other files
+        return 0
+    counts = [0]
+    for pixels in root.iterfind(".//{*}Pixels"):
+        sizes = [pixels.get(name, "1") for name in ("SizeZ", "SizeT")]
+        if all(map(str.isdecimal, sizes)):
+            counts.append(len(pixels.findall("{*}Channel")) * math.prod(map(int, sizes)))
+    return max(counts)
+
+
+def _count_tags(opened: tifffile.TiffFile, offset: int) -> int:
+    """Return the number of tags of a page, and seek to the first of them."""
+    opened.filehandle.seek(offset)
+    count: int = struct.unpack(opened.tiff.tagnoformat, opened.filehandle.read(opened.tiff.tagnosize))[0]
+    return count
+
+
 def _page_after(opened: tifffile.TiffFile, offset: int) -> int:
     """Return where the page after the one at an offset begins; 0 if it is the last."""
     tiff, handle = opened.tiff, opened.filehandle
-    handle.seek(offset)
-    count = struct.unpack(tiff.tagnoformat, handle.read(tiff.tagnosize))[0]
-    handle.seek(count * tiff.tagsize, 1)
+    handle.seek(_count_tags(opened, offset) * tiff.tagsize, 1)
     following: int = struct.unpack(tiff.offsetformat, handle.read(tiff.offsetsize))[0]
     return following
 
@@ -162,8 +189,16 @@ def _adapt_to_name(root: ElementTree.Element, file: Path) -> bool:
 
 
 def _check_pages(opened: tifffile.TiffFile, warnings: list[str]) -> None:
-    """Warn if the file says that it has more pages than it has."""
+    """Warn if the file says that it has more pages than it has.
+
+    Raise `ImageError` if, besides, its metadata speak of more planes: a part of a stack would be taken for the whole.
+    """
     if _next_page(opened):
+        planes, pages = _planes_said(opened.pages.first.description), len(opened.pages)
+        if planes > pages:
+            raise ImageError(f"it is cut off: it has {pages} of the {planes} planes that it says; copy it again")
+        if len(opened.pages.first.tags) < _count_tags(opened, opened.pages.first.offset):
+            raise ImageError("it is cut off: its further pages and a part of its metadata are lost; copy it again")
         warnings.append(f"a page after its first {len(opened.pages)} is lost: it may be cut off")
     if opened.is_imagej and opened.imagej_metadata:
         said, pages = opened.imagej_metadata.get("images", 1), len(opened.pages)

@@ -36,7 +36,17 @@ def region_reader(array: ArrayLike, axes: str) -> ReadRegion:
 
     def read(index: Index, rows: slice, columns: slice) -> NDArray[Any]:
         spans = {"Y": rows, "X": columns, "S": slice(None)}
-        region = np.asarray(array[tuple(spans.get(axis, index.get(axis, 0)) for axis in axes)])
+        region = np.asanyarray(array[tuple(spans.get(axis, index.get(axis, 0)) for axis in axes)])
+        if np.ma.is_masked(region):
+            raise ImageError("image: expected an array without a mask; fill masked pixels with .filled(value)")
+        region = np.asarray(region)
+        sizes = zip(axes, array.shape, strict=True)
+        shape = tuple(len(range(size)[spans[axis]]) for axis, size in sizes if axis in spans)
+        if region.shape != shape or region.dtype.newbyteorder("=") != np.dtype(array.dtype).newbyteorder("="):
+            raise ImageError(
+                f"image: expected {shape} of {np.dtype(array.dtype)} in a region, as the array says of itself, got "
+                f"{region.shape} of {region.dtype}: correct the dtype and the shape that it declares"
+            )
         kept = [axis for axis in axes if axis in "YXS"]
         order = [kept.index(axis) for axis in "YXS" if axis in kept]
         return region if order == sorted(order) else region.transpose(order)
