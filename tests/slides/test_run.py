@@ -347,6 +347,18 @@ def test_a_result_that_was_lost_is_made_again(
     assert (tmp_path / name).read_bytes() == content
 
 
+@pytest.mark.parametrize("name", ["labels.tif", "overview.png"])
+def test_a_result_that_was_cut_off_is_made_again(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    segmenter.predict_slide(mosaic[:60], out=tmp_path)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[:100])
+    segmenter.predict_slide(mosaic[:60], out=tmp_path)
+    assert f"{name} is damaged" in caplog.text
+    assert (tmp_path / name).read_bytes() == content
+
+
 def test_a_summary_that_lists_no_files_is_not_believed(
     segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path
 ) -> None:

@@ -91,15 +91,21 @@ def main() -> None:
 
 def _run() -> None:
     """Run the command. With ``--json``, what is wrong with its options is told in a document too."""
-    if "" in sys.argv[1:]:  # typer would take an empty path for the current folder
-        raise SettingsError("expected a value for every option and argument, got an empty one: is a variable not set?")
     if "--json" not in sys.argv[1:]:
+        _check_arguments()
         app()
         return
     try:
+        _check_arguments()
         code = app(standalone_mode=False)
     except Exception as error:  # before the command itself began, which tells its own errors
         command = next((each for each in sys.argv[1:] if not each.startswith("-")), "")
         print(document(command, exit_code_of(error), error, {}), flush=True)  # noqa: T201
         raise
     sys.exit(code or 0)
+
+
+def _check_arguments() -> None:
+    """Raise `SettingsError` for an empty argument, which typer would take for the current folder."""
+    if "" in sys.argv[1:]:
+        raise SettingsError("expected a value for every option and argument, got an empty one: is a variable not set?")

@@ -287,6 +287,6 @@ def _differences(saved: Any, current: Any, name: str = "") -> Iterator[str]:
         for key in [*current, *(key for key in saved if key not in current)]:
             yield from _differences(saved.get(key), current.get(key), f"{name}.{key}" if name else key)
     elif saved != current and name == "pixels":
-        yield f"the image was another one (pixels was {saved:.8}, now is {current:.8})"
+        yield f"the image was another one (pixels was {str(saved)[:8]}, now is {current[:8]})"
     elif saved != current:
         yield f"{name.removeprefix('prediction.')} was {saved}, now is {current}"

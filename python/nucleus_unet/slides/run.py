@@ -46,7 +46,7 @@ from nucleus_unet.slides.tissue_mask import cell_side
 from nucleus_unet.slides.writers.labels import TILE_SIDE
 from nucleus_unet.slides.writers.results import (
     check_extras,
-    count_if_finished,
+    count_if_intact,
     write_results,
     write_summary,
 )
@@ -165,7 +165,7 @@ class SlideRun:
         self._folder.mkdir(parents=True, exist_ok=True)
         with lock_run(self._folder), ThreadPoolExecutor(1) as background:
             _delete_temporary_files(self._folder)
-            count = count_if_finished(self._folder)
+            count = count_if_intact(self._folder)
             if count is None and not merge and cluster is None and self._model.scale is not None:
                 background.submit(self._model.engine.prepare, self._layout.grid.size)
             plan, survey = self._survey_and_plan()
@@ -190,7 +190,7 @@ class SlideRun:
             plan, survey = self._survey_and_plan()
             with lock_briefly(self._folder):
                 save_or_check_plan(self._folder, plan)
-            if count_if_finished(self._folder) is not None:
+            if count_if_intact(self._folder) is not None:
                 return
             maps = self._folder / WORK / shard.name
             tasks = self._tasks(plan, survey, maps)

@@ -29,6 +29,8 @@ from nucleus_unet.slides.writers.overview import Overview, check_pillow
 logger = logging.getLogger(__name__)
 
 TABLE, LABELS, OUTLINES, OVERVIEW = "nuclei.parquet", "labels.tif", "nuclei.geojson.gz", "overview.png"
+# Files that no later command writes again. Their sizes are in the summary.
+_FINAL = LABELS, OVERVIEW
 # Written last. Its presence means that the run is finished.
 SUMMARY = "summary.json"
 
@@ -96,7 +98,8 @@ def write_results(
 
 def write_summary(folder: Path, written: ResultSummary, *, skipped: float) -> None:
     """Mark a run as finished. ``skipped`` is the share of the slide that was not read, 0 to 1."""
-    write_atomically(folder / SUMMARY, json.dumps({**written._asdict(), "skipped": skipped}) + "\n")
+    sizes = {name: (folder / name).stat().st_size for name in _FINAL}
+    write_atomically(folder / SUMMARY, json.dumps({**written._asdict(), "skipped": skipped, "sizes": sizes}) + "\n")
 
 
 def list_outlines(folder: Path, paths: Iterable[Path]) -> None:
@@ -119,3 +122,16 @@ def count_if_finished(folder: Path) -> int | None:
     except (ValueError, TypeError, KeyError):
         logger.warning("%s is damaged: the run counts as unfinished", folder / SUMMARY)
         return None
+
+
+def count_if_intact(folder: Path) -> int | None:
+    """Return what `count_if_finished` does, and None if a result file is shorter or longer than it was written."""
+    count = count_if_finished(folder)
+    if count is None:
+        return None
+    sizes = read_json(folder / SUMMARY).get("sizes")
+    for name in _FINAL:
+        if not isinstance(sizes, dict) or sizes.get(name) != (folder / name).stat().st_size:
+            logger.warning("%s is damaged: the run counts as unfinished", folder / name)
+            return None
+    return count
