@@ -51,6 +51,7 @@ def read_objects(content: bytes, member: str) -> Drawing:
 
     Examples
     --------
+    >>> import json
     >>> square = {"type": "Polygon", "coordinates": [[[0, 0], [0, 2], [2, 2], [2, 0], [0, 0]]]}
     >>> feature = {"type": "Feature", "geometry": square, "properties": {"classification": {"name": "Ignore*"}}}
     >>> drawing = read_objects(json.dumps([feature]).encode(), "a.geojson")
