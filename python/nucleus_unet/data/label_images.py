@@ -105,9 +105,8 @@ def read_label_image(content: bytes, member: str, shape: tuple[int, int]) -> NDA
     if labels.size and labels.max() > np.iinfo(np.uint32).max:
         labels = np.unique(np.append(labels, 0), return_inverse=True)[1][:-1].reshape(shape)
     renumbered, old_labels = relabel_by_position(labels)
-    _refuse_masks(renumbered, int(old_labels[-1]), member)
     _refuse_pictures(renumbered, member)
-    _refuse_classes(renumbered, member)
+    _refuse_masks(renumbered, int(old_labels[-1]), member)
     return renumbered
 
 
@@ -215,19 +214,23 @@ def _without_void(labels: NDArray[np.integer[Any]], member: str) -> NDArray[np.i
 
 
 def _refuse_masks(labels: NDArray[np.uint32], value: int, member: str) -> None:
-    """Raise `MaskError` if all nuclei have one value, because those that touch would be one nucleus."""
-    if labels.max(initial=0) != 1 or value not in (1, 255, 65535):
-        return
-    pieces = int(label(labels > 0, connectivity=2).max(initial=0))
-    if pieces > 1:
+    """Raise `MaskError` if numbers stand for several nuclei each: for all, or for those of a class."""
+    count = int(labels.max(initial=0))
+    pieces = int(label(labels, connectivity=2).max(initial=0))
+    if count == 1 and value in (1, 255, 65535) and pieces > 1:
         raise MaskError(
             f"{member}: expected one number for each nucleus, got {value} for all of {pieces} pieces; number them, for "
             "example with nucleus_unet.masks.label, and divide those that touch"
         )
+    if pieces > _MAX_PIECES * count:
+        raise MaskError(
+            f"{member}: expected one number for each nucleus, got {count} numbers for {pieces} pieces: are these "
+            "classes, or is it a picture?"
+        )
 
 
 def _refuse_pictures(labels: NDArray[np.uint32], member: str) -> None:
-    """Raise `MaskError` if most labels are specks."""
+    """Raise `MaskError` if most labels are specks, or if none of several is background."""
     areas = np.bincount(labels.ravel())[1:]
     tiny = int(np.count_nonzero(areas < _TINY))
     if len(areas) > _MANY and 2 * tiny > len(areas):
@@ -235,16 +238,5 @@ def _refuse_pictures(labels: NDArray[np.uint32], member: str) -> None:
             f"{member}: {tiny} of {len(areas)} labels have fewer than {_TINY} pixels: expected a label image, is it a "
             "picture, or was it compressed with loss?"
         )
-
-
-def _refuse_classes(labels: NDArray[np.uint32], member: str) -> None:
-    """Raise `MaskError` if labels are those of classes or a picture, or if none of several is background."""
-    count = int(labels.max(initial=0))
-    if count > 1 and labels.min() > 0:
-        raise MaskError(f"{member}: expected 0 for background, got {count} labels and no pixel of 0")
-    pieces = int(label(labels, connectivity=2).max(initial=0))
-    if pieces > _MAX_PIECES * count:
-        raise MaskError(
-            f"{member}: expected one number for each nucleus, got {count} numbers for {pieces} pieces: are these "
-            "classes, or is it a picture?"
-        )
+    if len(areas) > 1 and labels.min() > 0:
+        raise MaskError(f"{member}: expected 0 for background, got {len(areas)} labels and no pixel of 0")

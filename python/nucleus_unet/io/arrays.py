@@ -14,7 +14,7 @@ from nucleus_unet.io.dtypes import working_dtype
 from nucleus_unet.io.pillow import open_pillow
 from nucleus_unet.io.scene import Channel, OpenedFile, Scene, numbered
 from nucleus_unet.io.segments import LARGEST_SEGMENT
-from nucleus_unet.io.whole import ArrayLike, region_reader
+from nucleus_unet.io.whole import ArrayLike, refuse_mask, region_reader
 
 # Names of dimensions, as xarray and viewers have them, in lower case, and their letters.
 DIMENSIONS = {
@@ -44,8 +44,7 @@ def open_array(source: Any, *, axes: str | None = None, channel_axis: int | None
         from nucleus_unet.io.zarr import open_group
 
         return open_group(source)
-    if np.ma.is_masked(source):
-        raise ImageError("image: expected an array without a mask; fill masked pixels with .filled(value)")
+    refuse_mask(source)
     names, labels = _dimensions(source)
     if not names and axes is None and channel_axis is None:
         _check_unknown_dimensions(source)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 from xml.etree import ElementTree
@@ -38,11 +40,8 @@ def open_tiff(file: Path | BinaryIO) -> tuple[tifffile.TiffFile, list[str]]:
         If a page is followed by itself or by an earlier one, or if the file lacks pages of which its metadata speak.
     """
     opened = tifffile.TiffFile(file)
-    try:
+    with _closed_on_error(opened):
         _check_order(opened)
-    except ImageError:
-        opened.close()
-        raise
     opened, warnings = _with_ome(opened, file)
     try:
         _check_shapes(opened)
@@ -57,12 +56,18 @@ def open_tiff(file: Path | BinaryIO) -> tuple[tifffile.TiffFile, list[str]]:
         opened.close()
         warnings.append(f"its metadata are malformed and not used ({type(error).__name__}: {error})")
         opened = plain
-    try:
+    with _closed_on_error(opened):
         _check_pages(opened, warnings)
-    except ImageError:
+    return opened, warnings
+
+
+@contextmanager
+def _closed_on_error(opened: tifffile.TiffFile) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
         opened.close()
         raise
-    return opened, warnings
 
 
 def _check_order(opened: tifffile.TiffFile) -> None:

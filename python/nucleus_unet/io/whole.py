@@ -37,8 +37,7 @@ def region_reader(array: ArrayLike, axes: str) -> ReadRegion:
     def read(index: Index, rows: slice, columns: slice) -> NDArray[Any]:
         spans = {"Y": rows, "X": columns, "S": slice(None)}
         region = np.asanyarray(array[tuple(spans.get(axis, index.get(axis, 0)) for axis in axes)])
-        if np.ma.is_masked(region):
-            raise ImageError("image: expected an array without a mask; fill masked pixels with .filled(value)")
+        refuse_mask(region)
         region = np.asarray(region)
         sizes = zip(axes, array.shape, strict=True)
         shape = tuple(len(range(size)[spans[axis]]) for axis, size in sizes if axis in spans)
@@ -52,6 +51,12 @@ def region_reader(array: ArrayLike, axes: str) -> ReadRegion:
         return region if order == sorted(order) else region.transpose(order)
 
     return read
+
+
+def refuse_mask(array: Any) -> None:
+    """Raise `ImageError` if pixels of an array are masked: numpy would read the values below the mask."""
+    if np.ma.is_masked(array):
+        raise ImageError("image: expected an array without a mask; fill masked pixels with .filled(value)")
 
 
 def whole_image(
