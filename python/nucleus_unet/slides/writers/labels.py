@@ -28,8 +28,8 @@ TILE_SIDE = 512
 _MAX_COARSEST_SIDE = 1024
 # The fastest level.
 _ZSTD_LEVEL = 1
-# libdeflate, which tifffile calls, takes three times as long for label images, which are mostly zeros. Since version 2.2
-# of zlib-ng, its output is the same on all processors.
+# libdeflate, which tifffile calls, takes three times as long for label images, which are mostly zeros. Since version
+# 2.2 of zlib-ng, its output is the same on all processors.
 _ZLIB_LEVEL = 3
 
 Runs = NDArray[np.int64]
