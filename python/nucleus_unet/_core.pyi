@@ -13,6 +13,7 @@ __all__ = [
     "__version__",
     "backgrounds",
     "blend_tiles",
+    "box_sums",
     "check_outlines",
     "clear_border",
     "coco_to_labels",
@@ -204,6 +205,35 @@ def count_values(pixels: NDArray[np.uint8 | np.uint16]) -> NDArray[np.int64]:
     >>> import numpy as np
     >>> count_values(np.array([[0, 2], [2, 2]], np.uint8))[:4].tolist()
     [1, 0, 3, 0]
+    """
+
+def box_sums(
+    pixels: NDArray[np.uint8 | np.uint16], rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Add up the pixels of each box of a grid.
+
+    Parameters
+    ----------
+    pixels : (H, W, channels) uint8 or uint16
+        C-contiguous.
+    rows, columns : (R + 1,), (C + 1,) int64
+        Where boxes begin and end, in ascending order: from 0 to H, and from 0 to W.
+
+    Returns
+    -------
+    (R, C, channels) int64
+
+    Raises
+    ------
+    nucleus_unet.errors.MaskError
+        If the array has another shape or dtype, or is not C-contiguous, or if a number is beyond the pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pixels = np.arange(6, dtype=np.uint8).reshape(2, 3, 1)
+    >>> box_sums(pixels, np.array([0, 2]), np.array([0, 1, 3])).ravel().tolist()
+    [3, 12]
     """
 
 def normalise(pixels: NDArray[np.uint8 | np.uint16], *, low: float, high: float) -> NDArray[np.float32]:

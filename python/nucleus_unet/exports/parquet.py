@@ -47,17 +47,26 @@ class TableWriter:
         self._pending: list[NucleusTable] = []
         self._geometry = GeometryMetadata()
         self._kinds: Sequence[ClassKind] | None = None
+        self._finished = False
 
     def __enter__(self) -> TableWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
         if error[0] is None:
-            self._write(concatenate_tables([*self._pending, empty_table()]))
-            kinds = {} if self._kinds is None else {KINDS_NOTE: kinds_to_text(self._kinds)}
-            self._writer.add_key_value_metadata({**self._geometry.to_parquet(), **kinds, **self._notes})
-        if self._writer is not None:
+            self.finish()
+        elif self._writer is not None:
             self._writer.close()
+
+    def finish(self) -> None:
+        """Write the last rows and the metadata. No rows can be added afterwards. Leaving the context does the same."""
+        if self._finished:
+            return
+        self._write(concatenate_tables([*self._pending, empty_table()]))
+        kinds = {} if self._kinds is None else {KINDS_NOTE: kinds_to_text(self._kinds)}
+        self._writer.add_key_value_metadata({**self._geometry.to_parquet(), **kinds, **self._notes})
+        self._writer.close()
+        self._finished = True
 
     def add(self, nuclei: NucleusTable) -> None:
         """Add rows."""

@@ -1,9 +1,9 @@
-//! Pixel values of 8 or 16 bits: how often each occurs, and their normalisation to 0..1.
+//! Pixel values of 8 or 16 bits: how often each occurs, their sums over boxes, and their normalisation to 0..1.
 
 use crate::interrupt;
 
 /// A pixel value, which is also a place in a table of counts.
-pub trait Value: Copy + Into<usize> + Into<f32> + Sync {
+pub trait Value: Copy + Into<usize> + Into<u32> + Into<f32> + Sync {
     /// The number of different values.
     const NUMBER: usize;
 }
@@ -39,6 +39,49 @@ pub fn count_values<T: Value>(pixels: &[T]) -> Vec<i64> {
         *count += other;
     }
     counts
+}
+
+/// The number of rows whose values 32 bits can add up.
+const SUMMED_ROWS: usize = 1 << 16;
+
+/// Add up the values of each channel in each box of a grid.
+///
+/// `pixels` are those of an image, row by row, with all channels of a pixel side by side. `rows` and `columns` are where
+/// the boxes begin and end, in ascending order and within the image. The sums are in the order of the boxes' pixels.
+pub fn box_sums<T: Value>(
+    pixels: &[T],
+    width: usize,
+    channels: usize,
+    rows: &[usize],
+    columns: &[usize],
+) -> Vec<i64> {
+    let line = width * channels;
+    let mut sums = Vec::new();
+    let mut column_sums = vec![0_u32; line];
+    for strip in rows.windows(2) {
+        let first = sums.len();
+        sums.resize(first + columns.len().saturating_sub(1) * channels, 0);
+        let lines = &pixels[strip[0] * line..strip[1] * line];
+        for lines in lines.chunks(SUMMED_ROWS * line.max(1)) {
+            interrupt::check();
+            column_sums.fill(0);
+            for values in lines.chunks_exact(line) {
+                for (sum, &value) in column_sums.iter_mut().zip(values) {
+                    *sum += Into::<u32>::into(value);
+                }
+            }
+            let boxes = sums[first..].chunks_exact_mut(channels);
+            for (sums, columns) in boxes.zip(columns.windows(2)) {
+                let within = &column_sums[columns[0] * channels..columns[1] * channels];
+                for pixel in within.chunks_exact(channels) {
+                    for (sum, &value) in sums.iter_mut().zip(pixel) {
+                        *sum += i64::from(value);
+                    }
+                }
+            }
+        }
+    }
+    sums
 }
 
 /// Write the values as shares of the range from `low` on, clipped to 0..1, in single precision.

@@ -15,7 +15,7 @@ use nucleus_kernels::labels::relabel::relabel_sequential;
 use nucleus_kernels::labels::runs::{draw_runs, label_runs};
 use nucleus_kernels::labels::smooth::smooth_labels;
 use nucleus_kernels::labels::watershed::watershed;
-use nucleus_kernels::levels::{count_values, normalise};
+use nucleus_kernels::levels::{box_sums, count_values, normalise};
 use nucleus_kernels::rle::{EncodedMask, areas, kaggle_to_labels, labels_to_kaggle};
 use nucleus_kernels::shape::contour::{Vertex, contours};
 use nucleus_kernels::shape::measure::measure;
@@ -23,7 +23,7 @@ use nucleus_kernels::shape::simplify::simplify_ring;
 
 type Kernel = (&'static str, fn(&Array2<u32>));
 
-const KERNELS: [Kernel; 21] = [
+const KERNELS: [Kernel; 22] = [
     ("blend_tiles", |labels| {
         let (tiles, weights) = (Array4::zeros((1, 9, 9, 1)), Array2::ones((9, 9)));
         let mut canvas = Array3::zeros((labels.nrows(), labels.ncols(), 1));
@@ -67,6 +67,11 @@ const KERNELS: [Kernel; 21] = [
     }),
     ("count_values", |labels| {
         drop(count_values(&vec![1_u8; labels.len()]))
+    }),
+    ("box_sums", |labels| {
+        let (rows, columns) = labels.dim();
+        let pixels = vec![1_u8; labels.len()];
+        drop(box_sums(&pixels, columns, 1, &[0, rows], &[0, columns]));
     }),
     ("normalise", |labels| {
         normalise(

@@ -2,8 +2,8 @@
 
 use nucleus_kernels::levels::{self as kernel, Value};
 use numpy::{
-    Element, IntoPyArray, Ix1, IxDyn, PyArray1, PyArrayDyn, PyReadonlyArrayDyn,
-    PyUntypedArrayMethods,
+    Element, IntoPyArray, Ix1, IxDyn, PyArray1, PyArray3, PyArrayDyn, PyArrayMethods,
+    PyReadonlyArray1, PyReadonlyArrayDyn, PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -17,6 +17,19 @@ pub fn count_values<'py>(pixels: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAr
         counted::<u8>(pixels)
     } else {
         counted::<u16>(pixels)
+    }
+}
+
+#[pyfunction]
+pub fn box_sums<'py>(
+    pixels: &Bound<'py, PyAny>,
+    rows: PyReadonlyArray1<'py, i64>,
+    columns: PyReadonlyArray1<'py, i64>,
+) -> PyResult<Bound<'py, PyArray3<i64>>> {
+    if pixels.cast::<PyArrayDyn<u8>>().is_ok() {
+        summed::<u8>(pixels, &rows, &columns)
+    } else {
+        summed::<u16>(pixels, &rows, &columns)
     }
 }
 
@@ -44,6 +57,46 @@ fn counted<'py, T: Element + Value>(
         Ok(kernel::count_values(values))
     })?;
     Ok(counts.into_pyarray(py))
+}
+
+fn summed<'py, T: Element + Value>(
+    pixels: &Bound<'py, PyAny>,
+    rows: &PyReadonlyArray1<'py, i64>,
+    columns: &PyReadonlyArray1<'py, i64>,
+) -> PyResult<Bound<'py, PyArray3<i64>>> {
+    let py = pixels.py();
+    let pixels = values_of::<T>(pixels)?;
+    let &[height, width, channels] = pixels.shape() else {
+        return Err(MaskError::new_err(format!(
+            "pixels: expected an array (H, W, channels), got shape {:?}",
+            pixels.shape()
+        )));
+    };
+    let (rows, columns) = (
+        cuts("rows", rows, height)?,
+        cuts("columns", columns, width)?,
+    );
+    let values = pixels.as_slice()?;
+    let sums = border::run(py, Some(1), values.len(), || {
+        Ok(kernel::box_sums(values, width, channels, &rows, &columns))
+    })?;
+    sums.into_pyarray(py)
+        .reshape([rows.len() - 1, columns.len() - 1, channels])
+}
+
+/// Where boxes begin and end along an axis of `size` pixels.
+fn cuts(name: &str, places: &PyReadonlyArray1<'_, i64>, size: usize) -> PyResult<Vec<usize>> {
+    let places: Option<Vec<usize>> = places
+        .as_array()
+        .iter()
+        .map(|&place| usize::try_from(place).ok())
+        .collect();
+    match places {
+        Some(cuts) if cuts.is_sorted() && cuts.last().is_some_and(|&last| last <= size) => Ok(cuts),
+        _ => Err(MaskError::new_err(format!(
+            "{name}: expected ascending numbers of pixels from 0 to {size}"
+        ))),
+    }
 }
 
 fn normalised<'py, T: Element + Value>(

@@ -66,7 +66,7 @@ mod _core {
         watershed::watershed,
     };
     #[pymodule_export]
-    use super::levels::{count_values, normalise};
+    use super::levels::{box_sums, count_values, normalise};
     #[pymodule_export]
     use super::maps::maps_of_output;
     #[pymodule_export]

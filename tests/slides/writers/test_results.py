@@ -131,7 +131,7 @@ def test_a_failure_beside_the_last_levels_leaves_no_result(
     if place == "overview":
         monkeypatch.setattr(Overview, "png", fail)
     else:
-        monkeypatch.setattr(results_labels._Level, "tile_rows", fail)
+        monkeypatch.setattr(results_labels._Level, "tiles", fail)
     with pytest.raises(OSError, match="No space left"):
         written(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"plan.json", "work"}

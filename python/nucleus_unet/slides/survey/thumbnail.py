@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import math
-from itertools import pairwise
 from typing import Any
 
 import imagecodecs
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.preprocessing.normalisation import IntensityRange, normalise
 from nucleus_unet.slides.grid import Block
+from nucleus_unet.slides.survey.box_sums import box_sums
 
 # Longest side of the thumbnail in pixels.
 _MAX_SIDE = 1536
@@ -44,17 +44,12 @@ class ThumbnailBuilder:
         self._shape, self._factor = shape, thumbnail_factor(shape)
         self._sums = np.zeros((*(-(-size // self._factor) for size in shape), channels or 1))
 
-    def sums(self, region: Block, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Return the sums of a region, (h, w) or (h, w, 3), in each square. Rows, which are contiguous, come first."""
-        number = np.float64 if pixels.dtype.kind == "f" else np.uint32
-        down, across = (self._cuts(span) for span in region)
-        lines = pixels.reshape(len(pixels), -1)
-        strips = [lines[top:bottom].sum(axis=0, dtype=number) for top, bottom in pairwise(down)]
-        coloured = np.stack(strips).reshape(len(strips), pixels.shape[1], -1)
-        sums: NDArray[Any] = np.add.reduceat(coloured, across[:-1], axis=1, dtype=np.float64)
-        return sums
+    def sums(self, region: Block, pixels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the sums of a region, (h, w) or (h, w, 3), in each square."""
+        rows, columns = (self._cuts(span) for span in region)
+        return box_sums(pixels, rows, columns)
 
-    def add(self, region: Block, sums: NDArray[Any]) -> None:
+    def add(self, region: Block, sums: NDArray[np.float64]) -> None:
         """Add the sums of a region."""
         top, left = (span.start // self._factor for span in region)
         self._sums[top : top + sums.shape[0], left : left + sums.shape[1]] += sums
@@ -68,10 +63,10 @@ class ThumbnailBuilder:
         scaled = np.rint(255 * normalise(means, intensity_range)).astype(np.uint8)
         return np.repeat(scaled, 3 // scaled.shape[2], axis=2)
 
-    def _cuts(self, span: slice) -> NDArray[np.intp]:
+    def _cuts(self, span: slice) -> NDArray[np.int64]:
         """Return the ends of the squares within a span, and the ends of the span, relative to its start."""
-        inner = np.arange(span.start // self._factor + 1, -(-span.stop // self._factor)) * self._factor
-        cuts: NDArray[np.intp] = np.concatenate([[span.start], inner, [span.stop]]) - span.start
+        inner = range((span.start // self._factor + 1) * self._factor, span.stop, self._factor)
+        cuts: NDArray[np.int64] = np.array([span.start, *inner, span.stop], np.int64) - span.start
         return cuts
 
 

@@ -20,6 +20,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from nucleus_unet.preprocessing.normalisation import IntensityRange
+from nucleus_unet.slides.survey.box_sums import box_sums
 from nucleus_unet.slides.tissue_mask import TissueMask
 
 # Smallest contrast of tissue, as a share of the intensity range.
@@ -28,8 +29,6 @@ _MIN_CONTRAST = 0.03
 _SAMPLES = 8
 # Number of cells that are added around cells with contrast, in addition to their neighbours.
 _MARGIN_CELLS = 1
-# Number of pixels of the slide that are averaged at a time.
-_BAND_PIXELS = 2**20
 Value = TypeVar("Value", np.bool_, np.floating)
 
 
@@ -61,21 +60,14 @@ class TissueDetector:
             A region that starts at the first pixel of a cell. Cells that extend beyond the slide are filled by
             mirroring.
         """
+        side, box = self._side, self._side // _SAMPLES
         coloured = pixels.reshape(*pixels.shape[:2], -1)
-        rows = max(1, _BAND_PIXELS // (self._side * coloured.shape[1])) * self._side
-        bands = [self._extremes(coloured[top : top + rows]) for top in range(0, len(coloured), rows)]
-        darkest, brightest = zip(*bands, strict=True)
-        return np.concatenate(darkest), np.concatenate(brightest)
-
-    def _extremes(self, pixels: NDArray[np.generic]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        height, width, channels = pixels.shape
-        filled = np.pad(pixels, ((0, -height % self._side), (0, -width % self._side), (0, 0)), mode="symmetric")
-        box, across = self._side // _SAMPLES, filled.shape[1] // self._side
-        # Rows, which are contiguous in memory, are summed first. 32 bits hold the sum of the largest box of integers.
-        number = np.float64 if pixels.dtype.kind == "f" else np.uint32
-        rows = filled.reshape(-1, box, filled.shape[1] * channels).sum(axis=1, dtype=number)
-        boxes = rows.reshape(len(rows), across * _SAMPLES, box, channels).sum(axis=2, dtype=number)
-        cells = boxes.reshape(-1, _SAMPLES, across, _SAMPLES, channels)
+        below, right = (-size % side for size in pixels.shape[:2])
+        if below or right:
+            coloured = np.pad(coloured, ((0, below), (0, right), (0, 0)), mode="symmetric")
+        height, width, channels = coloured.shape
+        boxes = box_sums(coloured, *(np.arange(0, size + 1, box) for size in (height, width)))
+        cells = boxes.reshape(height // side, _SAMPLES, width // side, _SAMPLES, channels)
         return cells.min(axis=(1, 3)) / box**2, cells.max(axis=(1, 3)) / box**2
 
     def add(self, row: int, column: int, extremes: tuple[NDArray[np.floating], NDArray[np.floating]]) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,7 +40,9 @@ def write_labels(
 ) -> None:
     """Write all levels in one pass over the nuclei. Each level has every second row and column of the previous one.
 
-    Memory holds the runs of one row of tiles. The runs of coarser levels are kept in compressed temporary files.
+    Memory holds the runs of one row of tiles, and of each coarser level the compressed runs of one row. The tiles of
+    coarser levels, which follow the finest level in the file, are compressed as soon as they are complete and kept in
+    temporary files.
 
     Parameters
     ----------
@@ -62,15 +63,21 @@ def write_labels(
     workers = os.cpu_count() or 1
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(workers))
-        coarser = [_Level(shape, level, stack.enter_context(_temporary(scratch))) for level in range(1, count)]
 
-        def finest() -> Iterator[Runs]:
-            for band in bands:
+        def compress(tiles: Iterator[NDArray[np.uint32]]) -> Iterator[bytes]:
+            return prefetch_map(pool, _compress, tiles, depth=workers + 1)
+
+        coarser = [
+            _Level(shape, level, stack.enter_context(_temporary(scratch)), compress) for level in range(1, count)
+        ]
+
+        def finest() -> Iterator[NDArray[np.uint32]]:
+            for number, band in enumerate(bands):
                 runs = level_runs = _runs_of_band(band)
                 for level in coarser:
                     level_runs = _halve(level_runs)
                     level.append(level_runs)
-                yield runs
+                yield from _tiles_of_row(number, runs, shape[1])
 
         writer = stack.enter_context(tifffile.TiffWriter(file, bigtiff=True, ome=True))
         metadata: dict[str, Any] = {
@@ -83,36 +90,63 @@ def write_labels(
             metadata |= dict.fromkeys(("PhysicalSizeX", "PhysicalSizeY"), mpp)
             metadata |= dict.fromkeys(("PhysicalSizeXUnit", "PhysicalSizeYUnit"), "µm")
 
-        def compressed(tile_rows: Iterator[Runs], shape: tuple[int, int]) -> Iterator[bytes]:
-            return prefetch_map(pool, _compress, _tiles(tile_rows, shape), depth=workers + 1)
-
         options = _options(shape, mpp)
-        writer.write(compressed(finest(), shape), subifds=count - 1, metadata=metadata, software=SOFTWARE, **options)
+        writer.write(compress(finest()), subifds=count - 1, metadata=metadata, software=SOFTWARE, **options)
         next(bands, None)  # the writer stops at the last tile; this runs the code behind the last band
         for number, level in enumerate(coarser, start=1):
             options = _options(level.shape, None if mpp is None else mpp * 2**number)
-            writer.write(compressed(level.tile_rows(), level.shape), subfiletype=1, **options)
+            writer.write(level.tiles(), subfiletype=1, **options)
 
 
 class _Level:
-    """The runs of a coarser level, band by band, in a temporary file."""
+    """The compressed tiles of a coarser level, in a temporary file.
 
-    def __init__(self, shape: tuple[int, int], level: int, file: BinaryIO) -> None:
+    Parameters
+    ----------
+    shape
+        Height and width of the slide.
+    level
+        How often the slide is halved.
+    file
+        The temporary file.
+    compress
+        Compresses tiles.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        level: int,
+        file: BinaryIO,
+        compress: Callable[[Iterator[NDArray[np.uint32]]], Iterator[bytes]],
+    ) -> None:
         self.shape = (-(-shape[0] >> level), -(-shape[1] >> level))
         self._bands_per_tile = 2**level
-        self._file = file
+        self._file, self._compress = file, compress
+        self._pending: list[bytes] = []
         self._sizes: list[int] = []
+        self._rows = 0
 
     def append(self, runs: Runs) -> None:
-        self._sizes.append(self._file.write(imagecodecs.zstd_encode(runs.tobytes(), _ZSTD_LEVEL)))
+        """Add the runs of a band, in coordinates of this level."""
+        self._pending.append(bytes(imagecodecs.zstd_encode(runs.tobytes(), _ZSTD_LEVEL)))
+        if len(self._pending) == self._bands_per_tile:
+            self._draw_row()
 
-    def tile_rows(self) -> Iterator[Runs]:
-        """Yield the runs of each row of tiles."""
+    def tiles(self) -> Iterator[bytes]:
+        """Yield the compressed tiles, after the last band was added."""
+        if self._pending:
+            self._draw_row()
         self._file.seek(0)
-        sizes = iter(self._sizes)
-        while batch := list(islice(sizes, self._bands_per_tile)):
-            parts = [imagecodecs.zstd_decode(self._file.read(size)) for size in batch]
-            yield np.frombuffer(b"".join(parts), np.int64).reshape(-1, 4)
+        yield from map(self._file.read, self._sizes)
+
+    def _draw_row(self) -> None:
+        """Compress the row of tiles whose runs are complete."""
+        runs = np.frombuffer(b"".join(map(imagecodecs.zstd_decode, self._pending)), np.int64).reshape(-1, 4)
+        self._pending.clear()
+        tiles = self._compress(_tiles_of_row(self._rows, runs, self.shape[1]))
+        self._sizes.extend(map(self._file.write, tiles))
+        self._rows += 1
 
 
 def _temporary(folder: Path) -> Any:
@@ -151,15 +185,15 @@ def _halve(runs: Runs) -> Runs:
     return halved[halved[:, 1] < halved[:, 2]]
 
 
-def _tiles(tile_rows: Iterable[Runs], shape: tuple[int, int]) -> Iterator[NDArray[np.uint32]]:
-    for number, runs in enumerate(tile_rows):
-        ordered = runs[np.argsort(runs[:, 1], kind="stable")]
-        longest = int((ordered[:, 2] - ordered[:, 1]).max(initial=0))
-        for left in range(0, shape[1], TILE_SIDE):
-            first, last = np.searchsorted(ordered[:, 1], [left - longest, left + TILE_SIDE])
-            part, corner = ordered[first:last], (number * TILE_SIDE, left)
-            labels = part[:, 3].astype(np.uint32)
-            yield _core.draw_runs(part[:, :3], labels, corner=corner, shape=(TILE_SIDE, TILE_SIDE))
+def _tiles_of_row(number: int, runs: Runs, width: int) -> Iterator[NDArray[np.uint32]]:
+    """Draw the tiles of a row of tiles, given its number and runs."""
+    ordered = runs[np.argsort(runs[:, 1], kind="stable")]
+    longest = int((ordered[:, 2] - ordered[:, 1]).max(initial=0))
+    for left in range(0, width, TILE_SIDE):
+        first, last = np.searchsorted(ordered[:, 1], [left - longest, left + TILE_SIDE])
+        part, corner = ordered[first:last], (number * TILE_SIDE, left)
+        labels = part[:, 3].astype(np.uint32)
+        yield _core.draw_runs(part[:, :3], labels, corner=corner, shape=(TILE_SIDE, TILE_SIDE))
 
 
 def _compress(tile: NDArray[np.uint32]) -> bytes:

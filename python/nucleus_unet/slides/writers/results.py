@@ -77,20 +77,22 @@ def write_results(
         labels_file, table_file = (stack.enter_context(written_atomically(folder / name)) for name in (LABELS, TABLE))
         table = stack.enter_context(TableWriter(table_file))
         outlines = stack.enter_context(OutlineWriter(folder, compressed=True))
-        # The overview is drawn while the coarser levels of the label image are written.
-        background = stack.enter_context(ThreadPoolExecutor(1))
+        # The table is completed and the overview is drawn while the coarser levels of the label image are written.
+        background = stack.enter_context(ThreadPoolExecutor(2))
+        completed: Future[None]
         picture: Future[bytes]
 
         def forward_bands() -> Iterator[RowBand]:
-            nonlocal picture
+            nonlocal completed, picture
             for band in bands:
                 for observer in (table, outlines, overview):
                     observer.add(band.nuclei)
                 yield band
-            picture = background.submit(overview.png)
+            completed, picture = background.submit(table.finish), background.submit(overview.png)
 
         identity = uuid.uuid5(NAMESPACE, json.dumps(plan.to_json(), sort_keys=True))
         write_labels(labels_file, forward_bands(), shape, mpp=plan.mpp, uuid=str(identity), scratch=scratch)
+        completed.result()
         png = picture.result()
     write_atomically(folder / OVERVIEW, png)
     return ResultSummary(overview.count, [TABLE, LABELS, *(path.name for path in outlines.paths), OVERVIEW])
