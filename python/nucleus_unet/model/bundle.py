@@ -1,6 +1,6 @@
 """Model bundles: a folder, or a zip of one, with JSON and safetensors files. Nothing in a bundle is executed.
 
-config.json          configuration of the network, its scale, settings of the grouping
+config.json          configuration of the network, its scale, settings of the grouping; checksum of the weights
 weights.safetensors  weights in half precision, and the quantisation of the int8 form
 metrics.json         evaluation results
 MODEL_CARD.md        data, licence, recipe, limitations
@@ -36,6 +36,8 @@ from nucleus_unet.model.scale_score import ScaleScore
 
 FORMAT = 2
 _MAX_ZIP_BYTES = 2**30
+# Entry of the configuration: SHA-256 of the file of the weights, hexadecimal.
+_CHECKSUM = "weights_sha256"
 EMBEDDED = ("embedded", "small")
 """Names of the models that come with the package. The first one is the default."""
 CONFIG, WEIGHTS, METRICS, CARD = "config.json", "weights.safetensors", "metrics.json", "MODEL_CARD.md"
@@ -237,11 +239,19 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:  # RuntimeError: encrypted
         raise BundleError(f"{where}: the zip archive is damaged or encrypted: {error}") from error
     try:
-        config = BundleConfig.from_json(json.loads(config_bytes))
+        entries = json.loads(config_bytes)
+        stated = entries.pop(_CHECKSUM, None) if isinstance(entries, dict) else None
+        config = BundleConfig.from_json(entries)
         receptive_radius(config.network)  # raises an error if the radius is too large
         weights, quantisation = read_tensors(config.network, weights_bytes)
         if config.int8_is_default and quantisation is None:
             raise BundleError(f"{CONFIG}: int8_is_default is true, but {WEIGHTS} has no int8 form")
+        checksum = hashlib.sha256(weights_bytes).hexdigest()
+        if stated != checksum:
+            raise BundleError(
+                f"{WEIGHTS} is damaged: {CONFIG} gives {_CHECKSUM} {stated}, the file has {checksum}; "
+                "copy the model again"
+            )
         metrics = json.loads(metrics_bytes)
         if not isinstance(metrics, dict):
             raise BundleError(f"{METRICS}: expected a JSON object, got {type(metrics).__name__}")
@@ -333,10 +343,12 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     _check_numbers(tensors)
     if bundle.quantisation is not None:
         tensors |= bundle.quantisation.to_tensors()
-    write_atomically(folder / WEIGHTS, save(tensors))
+    weights = save(tensors)
+    write_atomically(folder / WEIGHTS, weights)
     write_atomically(folder / METRICS, json.dumps(bundle.metrics, indent=2) + "\n")
     if bundle.card:
         write_atomically(folder / CARD, bundle.card)
     else:
         (folder / CARD).unlink(missing_ok=True)  # that of an earlier bundle
-    write_atomically(folder / CONFIG, json.dumps(bundle.config.to_json(), indent=2) + "\n")
+    entries = {**bundle.config.to_json(), _CHECKSUM: hashlib.sha256(weights).hexdigest()}
+    write_atomically(folder / CONFIG, json.dumps(entries, indent=2) + "\n")
