@@ -237,6 +237,11 @@ def test_a_line_that_hangs_from_an_area_is_no_part_of_the_region() -> None:
     assert region.contains(np.array([[50, 50], [150, 150]]), 1.0).tolist() == [True, False]
 
 
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="roi: there is no file"):
+        read_roi(tmp_path / "nothing.geojson")
+
+
 @pytest.mark.parametrize(("name", "content"), [("a.geojson", b"{"), ("b.json.gz", b"{}"), ("c.geojson", b"\xff\xfe")])
 def test_a_file_that_is_no_geojson_is_named(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)

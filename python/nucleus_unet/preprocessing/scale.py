@@ -53,9 +53,11 @@ def requested_scale(config: BundleConfig, *, diameter: float | None, mpp: float 
     if diameter is not None and mpp is not None:
         raise SettingsError("give diameter or mpp, not both: each fixes the scale")
     if diameter is not None:
-        return _check_scale("diameter", diameter, config.diameter / float(diameter) if diameter > 0 else 0)
+        _check_bounds("diameter", diameter, *(config.diameter / scale for scale in reversed(_SCALES)), "pixels")
+        return config.diameter / float(diameter)
     if mpp is not None:
-        return _check_scale("mpp", mpp, float(mpp) / config.mpp)
+        _check_bounds("mpp", mpp, *(config.mpp * scale for scale in _SCALES), "micrometres")
+        return float(mpp) / config.mpp
     return None
 
 
@@ -145,11 +147,9 @@ def is_stained(read: Callable[[slice, slice], NDArray[Any]], shape: tuple[int, i
     return bool(np.quantile(means, _QUANTILE) >= _MIN_BRIGHTNESS)
 
 
-def _check_scale(name: str, value: float, scale: float) -> float:
-    lower, upper = _SCALES
-    if not lower <= scale <= upper:
+def _check_bounds(name: str, value: float, least: float, most: float, unit: str) -> None:
+    if not least <= value <= most:
         raise SettingsError(
-            f"{name}: expected a value that scales the image by {lower} to {upper}, got {value}, "
-            f"which scales it by {scale:g}"
+            f"{name}: expected {least:.3g} to {most:.3g} {unit}, which scale the image by {_SCALES[0]:g} to "
+            f"{_SCALES[1]:g}, got {value}"
         )
-    return scale

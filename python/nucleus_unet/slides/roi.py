@@ -71,6 +71,8 @@ def read_roi(roi: Path | str | Mapping[str, Any] | Sequence[Any]) -> Geometry:
 
 
 def _read_json(path: Path, where: str) -> Any:
+    if not path.exists():
+        raise FileNotFoundError(f"roi: there is no file {path}")
     content = path.read_bytes()
     try:
         return read_packed_json(content)
