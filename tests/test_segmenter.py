@@ -159,7 +159,7 @@ def test_a_higher_threshold_draws_tighter_outlines(segmenter: Segmenter) -> None
         ({"min_area": -1}, "min_area: expected a whole number of pixels, 0 or more"),
         ({"batch_size": 0}, "batch_size: expected a whole number of at least 1, got 0"),
         ({"tile": 0}, "tile: expected a whole number of at least 1, got 0"),
-        ({"diameter": 0}, "diameter: expected 1.2 to 480 pixels, which scale the image by 0.05 to 20, got 0"),
+        ({"diameter": 0}, "diameter: expected 0.8 to 320 pixels, which scale the image by 0.05 to 20, got 0"),
         ({"diameter": -5}, "diameter: .* got -5"),
         ({"diameter": 1e9}, "diameter: .* got 1000000000.0"),
         ({"diameter": float("nan")}, "diameter: .* got nan"),
