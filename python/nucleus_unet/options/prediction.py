@@ -90,8 +90,8 @@ class ImageOptions:
         A letter for each axis in order, such as ``"TZCYX"``, of an array or of a file that does not say it: T time, Z
         plane of a stack, C channel, Y row, X column, S sample of a colour.
     augment : bool
-        Use test-time augmentation: average the network's output over eight rotations and mirror images. This is a
-        little better and takes eight times as long.
+        Use test-time augmentation: average the network's output over eight rotations and mirror images. Outlines become
+        a little finer. It takes eight times as long.
     dab : bool, optional
         Whether the image is immunohistochemistry with DAB, whose brown can hide nuclei. Such an image is segmented from
         two network outputs: one of the image as it is, one with the DAB attenuated. For each pixel, the output with
