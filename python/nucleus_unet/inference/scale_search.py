@@ -1,8 +1,9 @@
 """Find the scale at which the nuclei of an image are of a size that the model knows.
 
 The image is segmented at several scales. Nuclei that are too large for the model fall into pieces, and nuclei that are
-too small vanish or merge. At a suitable scale, they are found with high probability, and much the same nuclei are found
-at the neighbouring scales. A learned score (`nucleus_unet.model.scale_score.ScaleScore`) weighs these measurements.
+too small vanish or merge. At a suitable scale, they are found with high probability, much the same nuclei are found at
+the neighbouring scales, and neighbouring pixels differ. A learned score
+(`nucleus_unet.model.scale_score.ScaleScore`) weighs these measurements.
 
 The result is a function of the image alone: tiles, regions of interest and the tissue mask do not change it.
 """
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.grouping import group
+from nucleus_unet.inference.image_detail import detail_at, octave_energies
 from nucleus_unet.inference.label_scaling import scale_labels
 from nucleus_unet.inference.predict import predict_maps
 from nucleus_unet.masks import overlap_table
@@ -117,14 +119,15 @@ def find_scale(
         See `nucleus_unet.inference.predict.predict_maps`.
     """
     regions = choose_regions(read, shape)
-    found = [
-        segment_at_scales(engine, config, np.ascontiguousarray(read(*region)), tile=tile, batch_size=batch_size)
-        for region in regions
-    ]
+    found, energies = [], []
+    for region in regions:
+        pixels = np.ascontiguousarray(read(*region))
+        found.append(segment_at_scales(engine, config, pixels, tile=tile, batch_size=batch_size))
+        energies.append(octave_energies(pixels))
     diameters = [diameters_at(found, number) for number in range(len(SCALES))]
     if not any(len(each) for each in diameters):
         return ScaleSearch(1.0)
-    measurements = measure_scales(found, config.foreground_threshold)
+    measurements = measure_scales(found, energies, config.foreground_threshold)
     best = choose_index(score, measurements, [len(each) for each in diameters])
     scale = SCALES[best]
     diameter, expected = None, None
@@ -146,7 +149,7 @@ def choose_index(score: ScaleScore, measurements: NDArray[np.float64], counts: S
     ----------
     score
         The model's score of scales.
-    measurements : NDArray[np.float64] (6, 18)
+    measurements : NDArray[np.float64] (6, 21)
         From `measure_scales`.
     counts
         Number of nuclei at each scale.
@@ -198,23 +201,28 @@ def diameters_at(found: Sequence[Sequence[RegionNuclei]], number: int) -> NDArra
     return diameters
 
 
-def measure_scales(found: Sequence[Sequence[RegionNuclei]], threshold: float) -> NDArray[np.float64]:
-    """Return the measurements of each scale, from the nuclei of all regions.
+def measure_scales(
+    found: Sequence[Sequence[RegionNuclei]], energies: Sequence[NDArray[np.float64]], threshold: float
+) -> NDArray[np.float64]:
+    """Return the measurements of each scale, from the nuclei and the pixels of all regions.
 
     Parameters
     ----------
     found
         For each region, from `segment_at_scales`.
+    energies
+        For each region, from `nucleus_unet.inference.image_detail.octave_energies`.
     threshold
         Least foreground probability of a nucleus's pixel.
 
     Returns
     -------
-    NDArray[np.float64] (6, 18)
+    NDArray[np.float64] (6, 21)
         For the coarser and for the finer neighbouring scale: the share of the area of the nuclei that are the same in
         both, here and there; the differences of mean probability, number (logarithm) and covered area; whether the
         scale exists. Then of the scale itself: mean probability, also weighted by area; covered area; logarithms of the
         median diameter, the mean diameter weighted by area, and the number. Covered areas are shares of the largest.
+        Last, the three columns of `nucleus_unet.inference.image_detail.detail_at`.
     """
     each_scale = [_measure_scale(found, number) for number in range(len(SCALES))]
     largest = max(each.covered for each in each_scale) or 1.0
@@ -234,7 +242,7 @@ def measure_scales(found: Sequence[Sequence[RegionNuclei]], threshold: float) ->
         row += [own.probability, own.weighted_probability, own.covered / largest]
         row += [np.log(own.median_diameter + 1e-3), np.log(own.weighted_diameter + 5), np.log(own.number + 1)]
         rows.append(row)
-    return np.array(rows)
+    return np.hstack([rows, detail_at(SCALES, np.mean(energies, axis=0))])
 
 
 def choose_regions(read: Read, shape: tuple[int, int]) -> list[tuple[slice, slice]]:

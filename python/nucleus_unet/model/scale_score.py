@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import BundleError
 
-FEATURES = 18
+FEATURES = 21
 """Number of measurements of a scale; see `nucleus_unet.inference.scale_search`."""
 TERMS = 1 + FEATURES + FEATURES * (FEATURES + 1) // 2
 """Number of weights: a constant, the measurements, and their products."""
@@ -50,7 +50,7 @@ class ScaleScore:
 
         Parameters
         ----------
-        measurements : NDArray[np.float64] (N, 18)
+        measurements : NDArray[np.float64] (N, 21)
             One row for each scale.
         """
         return self._weighted(measurements, self.weights)
@@ -60,7 +60,7 @@ class ScaleScore:
 
         Parameters
         ----------
-        measurements : NDArray[np.float64] (18,)
+        measurements : NDArray[np.float64] (21,)
             Of the scale that was chosen.
         """
         return float(np.clip(self._weighted(measurements[None], self.accuracy_weights)[0], 0, 1))
@@ -103,7 +103,7 @@ class ScaleScore:
 def terms(
     measurements: NDArray[np.float64], mean: NDArray[np.float64], spread: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return a constant, the standardised measurements and their products, (N, 190)."""
+    """Return a constant, the standardised measurements and their products, (N, 253)."""
     standardised = np.clip((measurements - mean) / spread, -_CLIP, _CLIP)
     first, second = np.triu_indices(measurements.shape[1])
     return np.concatenate(

@@ -53,10 +53,12 @@ def requested_scale(config: BundleConfig, *, diameter: float | None, mpp: float 
     if diameter is not None and mpp is not None:
         raise SettingsError("give diameter or mpp, not both: each fixes the scale")
     if diameter is not None:
-        _check_bounds("diameter", diameter, *(config.diameter / scale for scale in reversed(_SCALES)), "pixels")
+        least, most = config.diameter / _SCALES[1], config.diameter / _SCALES[0]
+        _check_bounds("diameter", diameter, least, most, "pixels")
         return config.diameter / float(diameter)
     if mpp is not None:
-        _check_bounds("mpp", mpp, *(config.mpp * scale for scale in _SCALES), "micrometres")
+        least, most = config.mpp * _SCALES[0], config.mpp * _SCALES[1]
+        _check_bounds("mpp", mpp, least, most, "micrometres")
         return float(mpp) / config.mpp
     return None
 

@@ -15,6 +15,7 @@ from nucleus_unet.errors import DataError
 from nucleus_unet.evaluation.metrics import score_image
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.factory import open_engine
+from nucleus_unet.inference.image_detail import octave_energies
 from nucleus_unet.inference.label_scaling import scale_labels
 from nucleus_unet.inference.scale_search import (
     ENLARGED,
@@ -44,8 +45,11 @@ _TEXTURED = 0.7
 _MAX_SIDE = 1024
 # Scales that are worse than the best one by more than this much of mSA are equally bad.
 _WORST = 0.4
-# Weight of the squared weights against the squared errors.
-_RIDGE = 300.0
+# Penalty of squared weights against squared errors, for the choice of a scale and for the accuracy of its nuclei.
+_CHOICE_RIDGE, _ACCURACY_RIDGE = 100.0, 1000.0
+# Weight of the scales that are not chosen when the accuracy is learned. Without them, the estimate for images unlike
+# the training images was often far too high.
+_OTHER_SCALES_WEIGHT = 0.3
 # Candidates for the median diameter, in pixels, below which an image is enlarged. With 0, none is.
 _SMALL_DIAMETERS = (0.0, *(step / 2 for step in range(12, 41)))
 
@@ -75,7 +79,7 @@ class Observation(NamedTuple):
     ----------
     magnification
         At which it is shown.
-    measurements : NDArray[np.float64] (6, 18)
+    measurements : NDArray[np.float64] (6, 21)
         From `measure_scales`.
     msa : NDArray[np.float64] (6,)
         Mean average precision of the nuclei at each scale.
@@ -206,7 +210,7 @@ def observe(
             enlarged = _msa(segment_at(ENLARGED, engine, config, shown.pixels, tile=tile), shown, threshold)
         yield Observation(
             magnification,
-            measure_scales([found], threshold),
+            measure_scales([found], [octave_energies(shown.pixels)], threshold),
             np.array([_msa(result, shown, threshold) for result in found]),
             np.array([len(result.probabilities) for result in found]),
             at_one,
@@ -230,11 +234,21 @@ def fit(observations: Sequence[Observation]) -> ScaleScore:
     rows = np.concatenate([each.measurements for each in observations])
     mean, spread = (_rounded(values) for values in (rows.mean(axis=0), rows.std(axis=0) + 1e-6))
     losses = np.concatenate([np.maximum(each.msa - each.msa.max(), -_WORST) for each in observations])
-    score = ScaleScore(mean, spread, _regress(rows, losses, mean, spread), (0.0,) * TERMS, small_diameter(enlargements))
-    chosen = [choose_index(score, each.measurements, each.counts) for each in observations]
-    rows = np.array([each.measurements[index] for each, index in zip(observations, chosen, strict=True)])
-    msa = np.array([_msa_of(each, index, score) for each, index in zip(observations, chosen, strict=True)])
-    return replace(score, accuracy_weights=_regress(rows, msa, mean, spread))
+    choice = _regress(rows, losses, np.ones(len(rows)), mean, spread, _CHOICE_RIDGE)
+    score = ScaleScore(mean, spread, choice, (0.0,) * TERMS, small_diameter(enlargements))
+    outcomes, weights = zip(*(_outcomes(each, score) for each in observations), strict=True)
+    accuracy = _regress(rows, np.concatenate(outcomes), np.concatenate(weights), mean, spread, _ACCURACY_RIDGE)
+    return replace(score, accuracy_weights=accuracy)
+
+
+def _outcomes(observation: Observation, score: ScaleScore) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mSA of the nuclei at each scale, and the weight with which the accuracy is learned from it."""
+    one = SCALES.index(1.0)
+    outcomes = observation.msa.copy()
+    outcomes[one] = _msa_of(observation, one, score)
+    weights = np.where(observation.counts > 0, _OTHER_SCALES_WEIGHT, 0.0)
+    weights[choose_index(score, observation.measurements, observation.counts)] = 1.0
+    return outcomes, weights
 
 
 def _msa_of(observation: Observation, index: int, score: ScaleScore) -> float:
@@ -311,17 +325,23 @@ def _msa(result: RegionNuclei, shown: Shown, threshold: float) -> float:
 
 
 def _regress(
-    rows: NDArray[np.float64], values: NDArray[np.float64], mean: Sequence[float], spread: Sequence[float]
+    rows: NDArray[np.float64],
+    values: NDArray[np.float64],
+    row_weights: NDArray[np.float64],
+    mean: Sequence[float],
+    spread: Sequence[float],
+    ridge: float,
 ) -> tuple[float, ...]:
     """Return the weights of `nucleus_unet.model.scale_score.terms` that estimate the values, by ridge regression."""
     every = terms(rows, np.array(mean), np.array(spread))[:, 1:]
-    centre, width = every.mean(axis=0), every.std(axis=0) + 1e-6
-    standardised = (every - centre) / width
-    penalty = _RIDGE * np.eye(standardised.shape[1])
-    weights = (
-        np.linalg.solve(standardised.T @ standardised + penalty, standardised.T @ (values - values.mean())) / width
-    )
-    return _rounded([values.mean() - (weights * centre).sum(), *weights])
+    shares = (row_weights / row_weights.sum())[:, None]
+    centre = (every * shares).sum(axis=0)
+    width = np.sqrt(((every - centre) ** 2 * shares).sum(axis=0)) + 1e-6
+    standardised, typical = (every - centre) / width, float((values * shares[:, 0]).sum())
+    weighted = standardised * row_weights[:, None]
+    penalty = ridge * np.eye(standardised.shape[1])
+    weights = np.linalg.solve(weighted.T @ standardised + penalty, weighted.T @ (values - typical)) / width
+    return _rounded([typical - (weights * centre).sum(), *weights])
 
 
 def _rounded(values: Iterable[float]) -> tuple[float, ...]:
