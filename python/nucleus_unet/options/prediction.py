@@ -112,7 +112,7 @@ class ImageOptions:
     tile : int, optional
         Largest side in pixels of what one network call sees. Memory grows with its square. The default suits the
         device. Tiles overlap by the network's receptive field, so small ones are slow: with the embedded model, tiles
-        of 512 pixels compute each pixel of a large image four times, tiles of 256 pixels 256 times. On x86-64
+        of 512 pixels compute each pixel of a large image 3.5 times, tiles of 256 pixels 256 times. On x86-64
         processors with AVX2 the labels do not depend on it. On other hardware the plan names it.
     progress : bool or callable
         Show a progress bar if standard error is a terminal; or a function that is called with the name of the step, the

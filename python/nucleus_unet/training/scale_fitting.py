@@ -242,21 +242,14 @@ def fit(observations: Sequence[Observation]) -> ScaleScore:
 
 
 def _outcomes(observation: Observation, score: ScaleScore) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mSA of the nuclei at each scale, and the weight with which the accuracy is learned from it."""
-    one = SCALES.index(1.0)
+    """Return the mSA of what `predict` returns at each scale, and its weight when the accuracy is learned."""
     outcomes = observation.msa.copy()
-    outcomes[one] = _msa_of(observation, one, score)
+    enlarged = observation.enlarged_msa
+    if enlarged is not None and are_small(observation.diameters, score.small_diameter):
+        outcomes[SCALES.index(1.0)] = enlarged
     weights = np.where(observation.counts > 0, _OTHER_SCALES_WEIGHT, 0.0)
     weights[choose_index(score, observation.measurements, observation.counts)] = 1.0
     return outcomes, weights
-
-
-def _msa_of(observation: Observation, index: int, score: ScaleScore) -> float:
-    """Return the mSA of the nuclei that `predict` returns where this scale is chosen."""
-    enlarged = observation.enlarged_msa
-    if enlarged is not None and SCALES[index] == 1 and are_small(observation.diameters, score.small_diameter):
-        return enlarged
-    return float(observation.msa[index])
 
 
 def small_diameter(enlargements: Sequence[Enlargement]) -> float:

@@ -47,7 +47,8 @@ const SUMMED_ROWS: usize = 1 << 16;
 /// Add up the values of each channel in each box of a grid.
 ///
 /// `pixels` are those of an image, row by row, with all channels of a pixel side by side. `rows` and `columns` are where
-/// the boxes begin and end, in ascending order and within the image. The sums are in the order of the boxes' pixels.
+/// the boxes begin and end, in ascending order and within the image. The result has the boxes row by row, with the sums
+/// of all channels of a box side by side.
 pub fn box_sums<T: Value>(
     pixels: &[T],
     width: usize,

@@ -66,7 +66,7 @@ class TissueDetector:
         if below or right:
             coloured = np.pad(coloured, ((0, below), (0, right), (0, 0)), mode="symmetric")
         height, width, channels = coloured.shape
-        boxes = box_sums(coloured, *(np.arange(0, size + 1, box) for size in (height, width)))
+        boxes = box_sums(coloured, *(np.arange(0, size + 1, box, dtype=np.int64) for size in (height, width)))
         cells = boxes.reshape(height // side, _SAMPLES, width // side, _SAMPLES, channels)
         return cells.min(axis=(1, 3)) / box**2, cells.max(axis=(1, 3)) / box**2
 
