@@ -1,7 +1,7 @@
-"""One measurement of one engine, in a process of its own: prints a line of JSON.
+"""The rate of one engine, in a process of its own: prints a line of JSON.
 
-Run by ``engines.py`` as ``PYTHON _engines.py rate ENGINE PRECISION SIDE`` or ``PYTHON _engines.py scores ENGINE
-PRECISION SET ...``. With an earlier version of the library, only what all versions have is used.
+Run by ``engines.py`` as ``PYTHON _engines.py ENGINE PRECISION SIDE``. With an earlier version of the library, only what
+all versions have is used.
 """
 
 from __future__ import annotations
@@ -25,13 +25,8 @@ _TILE, _REPEATS = 1024, 6
 
 def main() -> None:
     """Measure and print."""
-    what, engine, precision, *arguments = sys.argv[1:]
-    if what == "scores":
-        print(json.dumps(_scores(_segmenter(precision), [Path(path) for path in arguments])))
-    elif engine == "ONNX Runtime":
-        print(json.dumps(_rate_of_onnx()))
-    else:
-        print(json.dumps(_rate(_segmenter(precision), int(arguments[0]))))
+    engine, precision, side = sys.argv[1:]
+    print(json.dumps(_rate_of_onnx() if engine == "ONNX Runtime" else _rate(_segmenter(precision), int(side))))
 
 
 def _segmenter(precision: str) -> Segmenter:
@@ -93,18 +88,6 @@ def _picture(side: int) -> NDArray[np.uint8]:
         tile[(rows - row) ** 2 + (columns - column) ** 2 <= radius**2] += 120
     repeats = -(-side // 512)
     return np.tile(tile, (repeats, repeats))[:side, :side]
-
-
-def _scores(segmenter: Segmenter, sets: list[Path]) -> dict[str, float]:
-    from nucleus_unet.data.dataset import read_examples
-    from nucleus_unet.evaluation.evaluate import evaluate
-
-    examples = [example for path in sets for example in read_examples(path)[0]]
-    found = evaluate(segmenter, examples).overall
-    return {
-        **{f"ap{round(100 * threshold)}": found.pooled[threshold] for threshold in (0.5, 0.75, 0.9)},
-        "msa": found.per_image_mean,
-    }
 
 
 if __name__ == "__main__":

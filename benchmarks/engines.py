@@ -23,6 +23,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,7 @@ def main() -> None:
     if options.data:
         for name in rows:
             if name != ONNX:
-                rows[name]["scores"] = _told(
-                    _child(name, options, "scores", *(str(path.resolve()) for path in options.data))
-                )
+                rows[name]["scores"] = _scores(name, options)
     distributions = ("nucleus-unet", "openvino", "onnxruntime", "torch", "numpy")
     results: dict[str, Any] = {
         "cpu": cpu(),
@@ -82,21 +81,36 @@ def _names(options: argparse.Namespace) -> list[str]:
 
 
 def _measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    return _told(_child(name, options, "rate", str(options.size)))
+    engine, precision, _ = _parts(name)
+    output = _child(name, options, "_engines.py", engine, precision, str(options.size))
+    told: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return told
 
 
-def _child(name: str, options: argparse.Namespace, what: str, *arguments: str) -> str:
-    engine, precision, isa = [*name.split(", "), "", ""][:3]
+def _scores(name: str, options: argparse.Namespace) -> dict[str, float]:
+    """Have the command line of that version evaluate the sets: all versions have it."""
+    _, precision, _ = _parts(name)
+    sets = [word for path in options.data for word in ("--data", str(path.resolve()))]
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["-m", "nucleus_unet", "evaluate", *sets, "--device", "cpu", "--out", folder]
+        _child(name, options, *command, *(["--precision", precision] if precision else []))
+        overall = json.loads((Path(folder) / "report.json").read_text())["overall"]
+    pooled = {f"ap{round(100 * threshold)}": overall["pooled_ap"][f"{threshold:.2f}"] for threshold in (0.5, 0.75, 0.9)}
+    return {**pooled, "msa": overall["per_image_mean_ap"]}
+
+
+def _child(name: str, options: argparse.Namespace, *arguments: str) -> str:
+    _, _, isa = _parts(name)
     python = options.earlier if name == EARLIER else Path(sys.executable)
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)} | ({"ONEDNN_MAX_CPU_ISA": isa} if isa else {})
-    command = [str(python.absolute()), "_engines.py", what, engine, precision, *arguments]
+    command = [str(python.absolute()), *arguments]
     here = Path(__file__).resolve().parent
     return subprocess.run(command, cwd=here, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def _told(output: str) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return told
+def _parts(name: str) -> list[str]:
+    """Split the name of a row into engine, precision and instruction set."""
+    return [*name.split(", "), "", ""][:3]
 
 
 def markdown(results: dict[str, Any]) -> str:

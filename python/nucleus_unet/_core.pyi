@@ -29,6 +29,7 @@ __all__ = [
     "geojson_features",
     "group",
     "group_margin",
+    "halve",
     "has_avx2",
     "kaggle_to_labels",
     "label",
@@ -43,6 +44,7 @@ __all__ = [
     "normalise",
     "overlaps",
     "relabel_sequential",
+    "resample",
     "resample_labels",
     "rle_areas",
     "rle_boxes",
@@ -259,6 +261,63 @@ def normalise(pixels: NDArray[np.uint8 | np.uint16], *, low: float, high: float)
     """
 
 # Measuring ----------------------------------------------------------------------------------------------
+
+def halve(pixels: NDArray[np.float32], *, threads: int | None = None) -> tuple[NDArray[np.float32], float]:
+    """Compute the mean of each square of 2 x 2 pixels, and the sum of the squared differences from the means.
+
+    Parameters
+    ----------
+    pixels : (H, W) float32
+        A last row or column without a partner is left out.
+
+    Returns
+    -------
+    (H // 2, W // 2) float32, and the sum over all squares
+
+    Raises
+    ------
+    nucleus_unet.errors.MaskError
+        If the array has another shape or dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> means, differences = halve(np.array([[1, 3], [5, 7]], np.float32))
+    >>> means.tolist(), differences
+    ([[4.0]], 20.0)
+    """
+
+def resample(
+    pixels: NDArray[np.float32],
+    rows: tuple[NDArray[np.int64], NDArray[np.float32]],
+    columns: tuple[NDArray[np.int64], NDArray[np.float32]],
+    *,
+    threads: int | None = None,
+) -> NDArray[np.float32]:
+    """Compute weighted means of pixels, along the rows, then along the columns.
+
+    Parameters
+    ----------
+    pixels : (H, W, channels) float32
+    rows, columns : (K, R) int64 and float32, (K, C) int64 and float32
+        The pixels whose mean each point is, and their weights.
+
+    Returns
+    -------
+    (R, C, channels) float32
+
+    Raises
+    ------
+    nucleus_unet.errors.MaskError
+        If the array has another shape or dtype, or if a pixel is beyond the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> halves = np.array([[0], [1]]), np.full((2, 1), 0.5, np.float32)
+    >>> resample(np.arange(4, dtype=np.float32).reshape(2, 2, 1), halves, halves).ravel().tolist()
+    [1.5]
+    """
 
 def measure(
     labels: NDArray[np.uint32],

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet import _core
+
 # The coarsest octave is that of squares of 64 pixels, three octaves beyond the smallest scale of the search.
 _OCTAVES = 6
 # Smaller images, in pixels a side, are not halved again.
@@ -45,11 +47,8 @@ def octave_energies(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
     grey = pixels if pixels.ndim == 2 else (pixels[..., 0] + pixels[..., 1] + pixels[..., 2]) / np.float32(3)
     energies: list[float] = []
     while len(energies) < _OCTAVES and min(grey.shape) >= _MIN_SIDE:
-        height, width = (size // 2 for size in grey.shape)
-        squares = grey[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
-        means = (squares[:, 0, :, 0] + squares[:, 1, :, 0] + squares[:, 0, :, 1] + squares[:, 1, :, 1]) / 4
-        energies.append(float(np.square(squares - means[:, None, :, None], dtype=np.float64).mean()))
-        grey = means
+        grey, differences = _core.halve(grey)
+        energies.append(differences / (4 * grey.size))
     last = energies[-1] if energies else 0.0
     energies += [last] * (_OCTAVES - len(energies))
     return np.array([*energies, pixels.var(dtype=np.float64)])

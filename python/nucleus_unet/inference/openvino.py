@@ -18,6 +18,7 @@ from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.devices import processor_threads
 from nucleus_unet.inference.engine import Identity
 from nucleus_unet.model.bundle import Bundle
+from nucleus_unet.model.config import OUTPUT_CHANNELS
 from nucleus_unet.model.graph import receptive_radius, stride
 from nucleus_unet.model.openvino_graph import build_graph
 from nucleus_unet.model.precision import PRECISIONS, Precision
@@ -84,13 +85,14 @@ class OpenVinoEngine:
         height, width = images.shape[1:3]
         try:
             compiled = self._for_size((height, width))
-            # One call per image, because the graph has a batch size of 1.
-            outputs = [compiled.run(image[None]) for image in images]
+            if len(images) == 1:
+                return compiled.run(images)
+            # One call per image, because the graph has a batch size of 1. Each call overwrites the output of the last.
+            return np.concatenate([compiled.run(image[None]).copy() for image in images])
         except RuntimeError as error:
             if "alloc" not in str(error):
                 raise
             raise MemoryError(f"a tile of {height} x {width} is too large: lower tile=") from error
-        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     def _for_size(self, size: tuple[int, int]) -> _Compiled:
         key = size if self._few_sizes else None
@@ -164,7 +166,15 @@ class _Compiled:
     def _request(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
         request = self._model.create_infer_request()
         if self._size is None:
-            return lambda image: request.infer({0: image}, share_inputs=True)[0]
+
+            def run_any_size(image: NDArray[np.float32]) -> NDArray[np.float32]:
+                # OpenVINO writes into this array. It would return a copy of an array of its own.
+                output = np.empty((1, OUTPUT_CHANNELS, *image.shape[1:3]), np.float32)
+                request.set_output_tensor(openvino.Tensor(output, shared_memory=True))
+                request.infer({0: image}, share_inputs=True, share_outputs=True)
+                return output
+
+            return run_any_size
         # Reusing the arrays is faster. The system clears the pages of every new array.
         pixels, output = (np.empty(port.shape, np.float32) for port in (self._model.input(), self._model.output()))
         request.set_input_tensor(openvino.Tensor(pixels, shared_memory=True))
@@ -172,7 +182,6 @@ class _Compiled:
 
         def run(image: NDArray[np.float32]) -> NDArray[np.float32]:
             np.copyto(pixels, image)
-            # Without this, OpenVINO would return a copy of the output too.
             request.infer(share_outputs=True)
             return output
 

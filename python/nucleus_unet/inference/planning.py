@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.classifier.model import Classifier
 from nucleus_unet.inference.engine import Engine, Identity
+from nucleus_unet.inference.freed_memory import return_freed_memory
 from nucleus_unet.inference.scale_search import ScaleSearch, find_scale
 from nucleus_unet.model.bundle import Bundle, BundleConfig
 from nucleus_unet.model.group_config import GroupConfig
@@ -105,6 +106,8 @@ def choose_scale(
 
     found = find_scale(engine, config.group, config.scale_score, read, size, tile=tile, batch_size=batch_size)
     engine.release()
+    if not found.maps:  # a large image is next, and its peak of memory counts
+        return_freed_memory()
     if is_doubtful(found.expected_msa) and _EACH_IMAGE_IS_LOGGED.get():
         logger.warning(
             "the nuclei of this image are doubtful (expected mSA %.2f): the image may be unlike those that the model "

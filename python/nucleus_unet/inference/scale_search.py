@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,8 @@ _THREE_REGIONS = 5000**2
 _CANDIDATES, _PATCHES, _PATCH_SIDE = 16, 2, 32
 
 
-class RegionNuclei(NamedTuple):
+@dataclass(frozen=True)
+class RegionNuclei:
     """The nuclei that were found in one region at one scale.
 
     Attributes
@@ -67,6 +69,11 @@ class RegionNuclei(NamedTuple):
     maps: NDArray[np.uint8]
     labels: NDArray[np.uint32]
     probabilities: NDArray[np.float32]
+
+    @cached_property
+    def areas(self) -> NDArray[np.intp]:
+        """Number of pixels of each nucleus, (N,)."""
+        return np.bincount(self.labels.ravel())[1:]
 
 
 @dataclass(frozen=True)
@@ -196,7 +203,7 @@ def segment_at(
 
 def diameters_at(found: Sequence[Sequence[RegionNuclei]], number: int) -> NDArray[np.float64]:
     """Return the equivalent diameters of the nuclei of all regions at a scale, in pixels of that scale."""
-    areas = np.concatenate([_areas(region[number].labels) for region in found])
+    areas = np.concatenate([region[number].areas for region in found])
     diameters: NDArray[np.float64] = 2 * np.sqrt(areas / np.pi)
     return diameters
 
@@ -274,7 +281,7 @@ class _Summary(NamedTuple):
 
 def _measure_scale(found: Sequence[Sequence[RegionNuclei]], number: int) -> _Summary:
     regions = [region[number] for region in found]
-    areas = np.concatenate([_areas(each.labels) for each in regions]).astype(np.float64)
+    areas = np.concatenate([each.areas for each in regions]).astype(np.float64)
     if not len(areas):
         return _Summary(0.0, 0.0, 0.0, 5.0, 0.0, 0)
     probabilities = np.concatenate([each.probabilities for each in regions]).astype(np.float64)
@@ -305,10 +312,6 @@ def _shared_areas(found: Sequence[Sequence[RegionNuclei]], number: int, threshol
             total[side] += areas.sum()
     shares = same / np.maximum(total, 1)
     return float(shares[0]), float(shares[1])
-
-
-def _areas(labels: NDArray[np.uint32]) -> NDArray[np.intp]:
-    return np.bincount(labels.ravel())[1:]
 
 
 def are_small(diameters: NDArray[np.float64], largest_median: float) -> bool:

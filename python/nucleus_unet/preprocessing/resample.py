@@ -13,6 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet import _core
+
 # Approximate number of input pixels in memory at a time.
 _BAND_PIXELS = 2**23
 
@@ -78,9 +80,10 @@ def resample_part(
     bands = []
     for start in range(rows.start, rows.stop, band):
         down = _Taps(slice(start, min(start + band, rows.stop)), shape[0], scale)
-        stretched = down.apply(read(down.source, across.source))
-        bands.append(np.ascontiguousarray(np.swapaxes(across.apply(np.swapaxes(stretched, 0, 1)), 0, 1)))
-    return np.concatenate(bands)
+        pixels = read(down.source, across.source)
+        bands.append(_core.resample(np.atleast_3d(pixels), down.of_source(), across.of_source()))
+    resampled = bands[0] if len(bands) == 1 else np.concatenate(bands)
+    return resampled.reshape(resampled.shape[: pixels.ndim])
 
 
 class _Taps:
@@ -90,18 +93,15 @@ class _Taps:
         radius = max(1.0, 1 / scale)
         centres = (np.arange(out.start, out.stop) + 0.5) / scale - 0.5
         first = np.floor(centres - radius).astype(np.intp) + 1
-        index = [first + step for step in range(math.ceil(2 * radius) + 1)]
-        weights = [np.maximum(0, 1 - np.abs(pixel - centres) / radius) for pixel in index]
+        index = first + np.arange(math.ceil(2 * radius) + 1)[:, None]
+        weights = np.maximum(0, 1 - np.abs(index - centres) / radius)
         total = np.zeros(len(centres))
         for weight in weights:
             total += weight
-        self._index = [np.clip(pixel, 0, size - 1) for pixel in index]
-        self._shares = [(weight / total).astype(np.float32) for weight in weights]
-        self.source = slice(int(self._index[0][0]), int(self._index[-1][-1]) + 1)
+        self._index = np.clip(index, 0, size - 1)
+        self._shares = (weights / total).astype(np.float32)
+        self.source = slice(int(self._index[0, 0]), int(self._index[-1, -1]) + 1)
 
-    def apply(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the weighted means of the pixels of `source`, along the first axis."""
-        result = np.zeros((len(self._index[0]), *pixels.shape[1:]), np.float32)
-        for index, share in zip(self._index, self._shares, strict=True):
-            result += share.reshape(-1, *([1] * (pixels.ndim - 1))) * pixels[index - self.source.start]
-        return result
+    def of_source(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the pixels of each output pixel, counted from the start of `source`, and their weights."""
+        return self._index - self.source.start, self._shares

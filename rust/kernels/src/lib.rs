@@ -14,6 +14,8 @@ pub mod levels;
 pub mod maps;
 pub mod mask_png;
 pub mod merge;
+pub mod octave;
+pub mod resample;
 pub mod rle;
 mod runs;
 pub mod shape;

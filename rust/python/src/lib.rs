@@ -15,6 +15,8 @@ mod levels;
 mod maps;
 mod mask_png;
 mod merge;
+mod octave;
+mod resample;
 mod rle;
 mod shape;
 
@@ -71,6 +73,10 @@ mod _core {
     use super::maps::maps_of_output;
     #[pymodule_export]
     use super::mask_png::merge_mask_pngs;
+    #[pymodule_export]
+    use super::octave::halve;
+    #[pymodule_export]
+    use super::resample::resample;
     #[pymodule_export]
     use super::rle::{
         coco_to_labels, coco_to_mask, kaggle_to_labels, labels_to_coco, labels_to_kaggle,
