@@ -46,7 +46,7 @@ types: $(STAMP)
 ## The documentation, in build/site: any broken link, anchor or reference ends it with an error
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 ## Correct formatting and what linters can correct
 format: $(STAMP)

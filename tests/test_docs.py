@@ -107,6 +107,7 @@ def folder_of_a_reader(tmp_path: Path) -> Path:
         (tmp_path / each).mkdir()
         shutil.copy(EXAMPLES / "images" / "fluorescence_small.png", tmp_path / each / "cells.png")
     shutil.copy(EXAMPLES / "images" / "fluorescence_small.png", tmp_path / "cells.png")
+    shutil.copy(EXAMPLES / "images" / "stained_tissue.png", tmp_path / "tissue.png")
     shutil.copytree(ROOT / "examples" / "marks", tmp_path / "marks")
     (tmp_path / "smears").mkdir()
     for path in (EXAMPLES / "images").glob("smear_*.png"):

@@ -42,6 +42,17 @@ def test_the_models_are_small_local_and_light(name: str, most_multiply_adds: int
     assert multiply_adds_per_pixel(network) <= most_multiply_adds
 
 
+def test_nuclei_below_the_least_probability_are_dropped_and_no_others(embedded: Segmenter) -> None:
+    image = imagecodecs.imread(str(EXAMPLES / "images" / "fluorescence_crowded.png"))
+    every = embedded.predict(image, min_probability=0).table["probability"]
+    default = embedded.bundle.config.group.min_score
+    assert every.min() < 0.7 < default < every.max()
+    for least in (0.7, 0.97):
+        kept = embedded.predict(image, min_probability=least).table["probability"]
+        assert kept.tolist() == [each for each in every.tolist() if each >= least]
+    assert len(embedded.predict(image)) == (every >= default).sum()
+
+
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_a_model_comes_with_its_measurements_and_a_model_card(name: str) -> None:
     bundle = load_bundle(name)

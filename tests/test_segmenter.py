@@ -119,10 +119,15 @@ def test_a_diameter_scales_the_image_and_labels_come_back_on_its_pixels(segmente
     assert ((nuclei.labels > 0) & bright).sum() > 0.85 * ((nuclei.labels > 0) | bright).sum()
 
 
-def test_a_pixel_size_scales_the_image(segmenter: Segmenter, discs: Image) -> None:
-    home = segmenter.bundle.config.mpp
-    assert segmenter.predict(discs, mpp=2 * home).plan.scale == 2
-    np.testing.assert_array_equal(segmenter.predict(discs, mpp=home).labels, segmenter.predict(discs).labels)
+def test_a_pixel_size_does_not_scale_an_image_that_is_no_stained_tissue(segmenter: Segmenter, discs: Image) -> None:
+    found = segmenter.predict(discs, mpp=2 * segmenter.bundle.config.mpp, measure="shape")
+    assert (found.plan.scale, found.mpp) == (1, 2 * segmenter.bundle.config.mpp)
+    np.testing.assert_array_equal(found.labels, segmenter.predict(discs).labels)
+
+
+def test_a_diameter_decides_where_a_pixel_size_is_given_too(segmenter: Segmenter, discs: Image) -> None:
+    found = segmenter.predict(discs, diameter=segmenter.bundle.config.diameter / 2, mpp=0.5)
+    assert (found.plan.scale, found.mpp) == (2, 0.5)
 
 
 @pytest.mark.parametrize("diameter", [None, 10.0, 30.0])
@@ -155,6 +160,7 @@ def test_a_higher_threshold_draws_tighter_outlines(segmenter: Segmenter) -> None
     [
         ({"threshold": -0.1}, "threshold: expected a probability of 0 to 1, got -0.1"),
         ({"threshold": 1.1}, "threshold: .* got 1.1"),
+        ({"min_probability": -0.1}, "min_probability: expected a probability of 0 to 1, got -0.1"),
         ({"threshold": float("nan")}, "threshold: .* got nan"),
         ({"min_area": -1}, "min_area: expected a whole number of pixels, 0 or more"),
         ({"batch_size": 0}, "batch_size: expected a whole number of at least 1, got 0"),
@@ -165,7 +171,6 @@ def test_a_higher_threshold_draws_tighter_outlines(segmenter: Segmenter) -> None
         ({"diameter": float("nan")}, "diameter: .* got nan"),
         ({"mpp": 0}, "mpp: .* got 0"),
         ({"mpp": float("inf")}, "mpp: .* got inf"),
-        ({"diameter": 16, "mpp": 0.5}, "give diameter or mpp, not both"),
     ],
     ids=str,
 )

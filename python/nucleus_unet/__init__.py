@@ -1,4 +1,4 @@
-"""Find every nucleus in a microscopy image of any size, out of the box, offline.
+"""Find the nuclei in a microscopy image of any size, out of the box, offline.
 
 `Segmenter` finds nuclei. `Segmentation` is its result for an image, `SlideResult` for a slide, `StackResult` for many
 planes on disk. All names load on first use, so that importing the package stays quick.

@@ -20,6 +20,7 @@ from nucleus_unet.errors import SettingsError
 from nucleus_unet.exports.data_frame import data_frame
 from nucleus_unet.io.paths import check_path
 from nucleus_unet.io.selection import Place
+from nucleus_unet.measures.region import rings_of
 from nucleus_unet.preprocessing.normalisation import grey_values
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class Segmentation:
     @property
     def rings(self) -> NDArray[np.uint32] | None:
         """Label image of the cells without their nuclei, (H, W); None without cells."""
-        return None if self.cells is None else np.where(self.labels > 0, np.uint32(0), self.cells)
+        return None if self.cells is None else rings_of(self.cells, self.labels)
 
     def to_pandas(self) -> DataFrame:
         """Return the table as a data frame, with the labels as its index (needs the ``pandas`` extra).

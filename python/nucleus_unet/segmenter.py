@@ -50,7 +50,7 @@ class Segmenter:
         ``"auto"`` (CUDA, else MPS, where torch is installed and sees one; else the CPU), ``"cpu"``, ``"cuda"``,
         ``"cuda:1"``, ``"mps"``.
     precision
-        ``"int8"``, ``"bfloat16"``, ``"float32"``; ``"auto"`` takes int8 on x86-64 processors if that is the
+        ``"int8"``, ``"bfloat16"``, ``"float32"``; ``"auto"`` takes int8 on x86-64 processors with AVX2 if that is the
         model's own default, else bfloat16 where the hardware computes in it, else float32.
 
     Attributes
@@ -164,7 +164,7 @@ class Segmenter:
         overwrite: bool = False,
         **options: Unpack[PredictKeywords],
     ) -> Segmentation | Iterator[Segmentation] | StackResult | list[Segmentation]:
-        """Find every nucleus.
+        """Find the nuclei of an image.
 
         Parameters
         ----------
@@ -324,7 +324,7 @@ class Segmenter:
         client: Client | None = None,
         **options: Unpack[SlideKeywords],
     ) -> SlideResult | None:
-        """Find every nucleus of an image of any size, in bounded memory (needs the ``slides`` extra).
+        """Find the nuclei of an image of any size, in bounded memory (needs the ``slides`` extra).
 
         The labels are those of `predict` with the same options (but see ``tissue``). They do not depend on the sides of
         tiles and blocks, nor on the number of workers; on a GPU they depend on the side of tiles, which the plan names.
@@ -333,8 +333,8 @@ class Segmenter:
         Parameters
         ----------
         slide
-            What `predict` takes for an image. TIFF, SVS, OME-TIFF, BigTIFF, OME-Zarr (``zarr`` extra), NDPI, MRXS, SCN,
-            CZI, BIF and DICOM files (``openslide`` extra) and arrays of zarr and dask are read region by region.
+            What `predict` takes for an image. TIFF, SVS, OME-TIFF, BigTIFF, CZI, OME-Zarr (``zarr`` extra), NDPI, MRXS,
+            SCN, BIF and DICOM files (``openslide`` extra) and arrays of zarr and dask are read region by region.
         out
             Folder for the results and for intermediate files.
         shard

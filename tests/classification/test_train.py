@@ -162,7 +162,7 @@ def test_nan_and_constant_columns_are_no_hindrance(segmenter: Segmenter, folder:
 
 def test_micrometres_replace_pixels_if_all_images_tell_their_pixel_size(segmenter: Segmenter, folder: Path) -> None:
     pairs = [(folder / "0.tif", folder / "0.geojson"), (folder / "1.tif", folder / "1.csv")]
-    options: dict[str, Any] = {"measure": "shape"}
+    options: dict[str, Any] = {"measure": "shape", "diameter": 20.0}  # scaled, the discs differ in shape
     with_size = train_classifier(pairs, segmenter=segmenter, mpp=TINY, kind="logistic", **options)
     columns = with_size.classifier.columns
     assert with_size.classifier.measured.mpp == TINY

@@ -16,9 +16,9 @@ from helpers.commands import run_script
 from helpers.networks import bundle_of, random_network
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference import openvino as openvino_engine
+from nucleus_unet.inference.ensembles import build_predictor
 from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.inference.openvino import OpenVinoEngine
-from nucleus_unet.inference.test_time_augmentation import build_predictor
 from nucleus_unet.inference.tiles import round_up
 from nucleus_unet.inference.torch import TorchEngine
 from nucleus_unet.model.bundle import Bundle, load_bundle
@@ -187,6 +187,11 @@ def test_an_engine_for_many_tiles_of_one_size_says_the_same_to_the_last_bit(
         tiles.prepare((height, width))
         for shown in images(3, height, width):
             np.testing.assert_array_equal(tiles.run(shown[None]), engine.run(shown[None]))
+
+
+def test_several_images_in_one_call_of_an_engine_for_tiles_keep_their_own_outputs(bundle: Bundle) -> None:
+    engine, shown = OpenVinoEngine(bundle, "float32"), images(3, 96, 96)
+    np.testing.assert_array_equal(engine.parallel().run(shown), engine.run(shown))
 
 
 def test_threads_that_share_an_engine_for_tiles_do_not_overwrite_what_others_were_given(

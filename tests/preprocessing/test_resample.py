@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nucleus_unet import _core
+from nucleus_unet.errors import MaskError
 from nucleus_unet.preprocessing.resample import resample, resample_part, scaled_size
 from numpy.typing import NDArray
 
@@ -64,6 +66,14 @@ def test_any_part_is_that_of_the_whole_to_the_bit(scale: float, data: st.DataObj
 def test_a_constant_stays_constant(value: float, scale: float, shape: tuple[int, int]) -> None:
     result = resample(np.full(shape, value, np.float32), scale)
     np.testing.assert_allclose(result, value, rtol=1e-6)
+
+
+def test_the_kernel_refuses_what_is_no_image_and_pixels_beyond_it() -> None:
+    image, one = np.ones((2, 3, 1), np.float32), (np.zeros((1, 1), np.int64), np.ones((1, 1), np.float32))
+    with pytest.raises(MaskError, match="pixels: expected an array"):
+        _core.resample(image.astype(np.float64), one, one)
+    with pytest.raises(MaskError, match="columns: expected pixels from 0 to 2, got 3"):
+        _core.resample(image, one, (np.full((1, 1), 3), one[1]))
 
 
 def test_scale_one_changes_nothing() -> None:

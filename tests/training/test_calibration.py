@@ -18,6 +18,7 @@ from nucleus_unet.model.bundle import load_bundle, save_bundle
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.training import calibration
 from nucleus_unet.training.calibration import calibrate_bundle
+from nucleus_unet.training.scale_fitting import fit_scale_score_of_bundle
 from scipy import ndimage
 
 
@@ -58,6 +59,19 @@ def test_images_are_calibrated_at_the_scale_at_which_they_are_predicted(tmp_path
     measured = evaluate(Segmenter.from_pretrained(device="cpu"), [large, *EXAMPLES]).overall
     assert found.before.pooled == measured.pooled
     assert found.before.per_image_mean > 0.9
+
+
+def test_a_model_that_learned_to_find_the_scale_names_the_images_it_learned_from(
+    tmp_path: Path, tiny_bundle: Path
+) -> None:
+    fit_scale_score_of_bundle(load_bundle(tiny_bundle), EXAMPLES[:2], tmp_path / "new", device="cpu")
+    before, after = load_bundle(tiny_bundle), load_bundle(tmp_path / "new")
+    assert before.config.scale_score is None
+    assert after.config.scale_score is not None
+    assert after.seen.choice == before.seen.choice | {each.digest for each in EXAMPLES[:2]}
+    assert (tmp_path / "new" / "weights.safetensors").read_bytes() == (tiny_bundle / "weights.safetensors").read_bytes()
+    assert (before.card == "") == (after.card == "")
+    assert not after.card or "learned to find the scale of an image from 2 images" in after.card
 
 
 def test_without_nuclei_there_is_nothing_to_calibrate_on(tmp_path: Path, tiny_bundle: Path) -> None:

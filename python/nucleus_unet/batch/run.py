@@ -151,7 +151,7 @@ class _Run:
         )
         write_summary(result)
         searches = [(row.scale, row.expected_msa) for row in result.files if row.scale is not None]
-        log_searches(searches, "images", SUMMARY, self._keywords)
+        log_searches(searches, "images", SUMMARY)
         return result
 
     def _plan(self, record: RunRecord, waiting: Sequence[Job]) -> None:

@@ -90,7 +90,7 @@ def train_classifier(
         Pairs of an image and its marks. An image is what `nucleus_unet.Segmenter.predict` takes and is segmented now;
         or it is a finished result with measures: the folder of a slide, or a Parquet or CSV table. Marks are a file of
         QuPath (GeoJSON), a table (CSV) or an image of painted classes; see
-        `nucleus_unet.classification.marks.read_marks`.
+        `nucleus_unet.classification.mark_readers.read_marks`.
     segmenter
         Segments images; a `nucleus_unet.Segmenter`. The model of the package by default.
     kind

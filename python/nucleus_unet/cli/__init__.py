@@ -70,7 +70,7 @@ def _any_command(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Find every nucleus in microscopy images."""
+    """Find the nuclei in microscopy images."""
 
 
 def main() -> None:

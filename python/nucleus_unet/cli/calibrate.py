@@ -30,9 +30,9 @@ def calibrate(
 ) -> None:
     """Choose the post-processing settings of a model on your labelled images, without training.
 
-    Give images that the model was not trained on. A grid search covers the thresholds of probability and centres, the
-    merging of centres, and the smallest area. It maximises the mean of AP50 and mSA; categories of images are weighted
-    by the square root of their number of images.
+    Give images that the model was not trained on. A search along one setting after the other covers all settings of the
+    grouping but the assignment radius and the largest offset. It maximises the mean of AP50 and mSA; categories of
+    images are weighted by the square root of their number of images.
 
     With --scale, the model learns to find the scale of an image instead: your images are shown at up to eight times
     their size. Give images of as many kinds as you have.

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from nucleus_unet.batch.names import choose_names
 from nucleus_unet.batch.own_results import OWN
 from nucleus_unet.batch.summary import FileSummary
 from nucleus_unet.cli.answers import SOME_FAILED
@@ -109,17 +108,3 @@ def tell_passed_over(passed_over: Sequence[PassedOver], *, names: bool) -> None:
         more = f", and {len(paths) - len(shown)} more" if shown and len(shown) < len(paths) else ""
         listed = f": {', '.join(str(path) if names else path.name for path in shown)}{more}" if shown else ""
         console.print(f"  {len(paths)} {reason}{listed}", highlight=False, soft_wrap=True)
-
-
-def with_targets(images: Sequence[tuple[Path, Path]], out: Path) -> list[tuple[Path, Path]]:
-    """Return each image with a path in the output folder that is no other's; see `choose_names`.
-
-    Parameters
-    ----------
-    images
-        Path of each image, and its name in the output folder, with its suffix.
-    out
-        Folder for the results.
-    """
-    names = choose_names(images, suffixes=[""])
-    return [(path, out / name) for (path, _), name in zip(images, names, strict=True)]

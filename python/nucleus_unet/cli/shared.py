@@ -24,7 +24,7 @@ Precision = Annotated[
     Literal["auto", "int8", "bfloat16", "float32"],
     typer.Option(help="Number format of the network; the default suits the model and the device."),
 ]
-Augment = Annotated[bool, typer.Option("--augment", help="Test-time augmentation: better, and 8 times slower.")]
+Augment = Annotated[bool, typer.Option("--augment", help="Test-time augmentation: finer outlines, 8 times slower.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 T = TypeVar("T")
 

@@ -32,6 +32,7 @@ from nucleus_unet.exports.spatialdata import (
 )
 from nucleus_unet.exports.tiff import write_label_tiff
 from nucleus_unet.io.atomic import written_atomically
+from nucleus_unet.measures.region import rings_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -74,8 +75,7 @@ def save(
     if chosen in CELL_FORMATS:
         if cells is None:
             raise SettingsError(f"{path}: there are no cells: give expand= (--expand), such as expand=8")
-        rings = np.where(labels > 0, np.uint32(0), cells)
-        write_label_tiff(path, cells if chosen == "cells" else rings, mpp=mpp)
+        write_label_tiff(path, cells if chosen == "cells" else rings_of(cells, labels), mpp=mpp)
         return
     if chosen == "tif":
         write_label_tiff(path, labels, mpp=mpp)

@@ -11,7 +11,7 @@ from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.config import OFFSET_SCALE
 from nucleus_unet.model.graph import receptive_radius, stride
 from nucleus_unet.model.targets import OFFSET_STEPS, OFFSET_ZERO
-from nucleus_unet.preprocessing.normalisation import PERCENTILES
+from nucleus_unet.preprocessing.normalisation import OTHERS_PERCENTILES, PERCENTILES
 
 MADE_BY = "nucleus-unet export-model"
 CHANNELS = ("foreground logit", "centre heat logit", "row offset", "column offset")
@@ -24,11 +24,14 @@ _CHANNEL_MEANINGS = (
 )
 
 _BLACK, _WHITE = (f"{percentile:g}" for percentile in PERCENTILES)
+_DARK, _BRIGHT = OTHERS_PERCENTILES
 _NORMALISING = (
     f"Compute percentiles {_BLACK} and {_WHITE} of all values of the whole image, over all channels together, "
     "with linear interpolation.",
     "Map the first percentile to 0 and the second to 1, linearly, and clip to the range 0 to 1.",
-    "If the percentiles are equal, use the minimum and the maximum instead. If these are equal, there are no nuclei.",
+    "If the percentiles are equal, nearly all pixels have one value. Compute percentiles "
+    f"{_DARK:g} and {_BRIGHT:g} of the other pixels. Map the least of these three values to 0 and the largest to 1. If "
+    "there are no other pixels, there are no nuclei.",
     "Repeat a grey image as red, green and blue.",
 )
 

@@ -22,8 +22,8 @@ def open_engine(bundle: Bundle, *, device: str = "auto", precision: Precision | 
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``. ``"auto"``: CUDA, else MPS, if torch is installed and finds
         it; else the CPU.
     precision
-        ``"int8"``, ``"bfloat16"`` or ``"float32"``. ``"auto"``: int8 on x86-64 processors if it is the bundle's
-        default, else bfloat16 if the hardware computes in it, else float32.
+        ``"int8"``, ``"bfloat16"`` or ``"float32"``. ``"auto"``: int8 on x86-64 processors with AVX2 if it is the
+        bundle's default, else bfloat16 if the hardware computes in it, else float32.
 
     Raises
     ------

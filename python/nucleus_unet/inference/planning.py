@@ -7,7 +7,7 @@ import json
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -65,6 +65,28 @@ class ImageReader(NamedTuple):
     mpp: float | None
 
 
+def scale_of_options(config: BundleConfig, options: ImageOptions, image: ImageReader) -> float | None:
+    """Return the scale that the options ask for. None if they do not, and the scale is to be found.
+
+    A pixel size decides for stained tissue alone. The nuclei of other images have any size in micrometres.
+
+    Parameters
+    ----------
+    config
+        Configuration of the model.
+    options
+        As the user gave them.
+    image
+        The image.
+    """
+    mpp = options.mpp if options.mpp is not None and _is_stained(image) else None
+    return requested_scale(config, diameter=options.diameter, mpp=mpp)
+
+
+def _is_stained(image: ImageReader) -> bool:
+    return len(image.shape) == 3 and is_stained(image.read, (image.shape[0], image.shape[1]), image.dtype)
+
+
 def choose_scale(
     engine: Engine,
     config: BundleConfig,
@@ -96,8 +118,8 @@ def choose_scale(
     """
     from_file = None
     size = (image.shape[0], image.shape[1])
-    if image.mpp is not None and config.mpp_known and len(image.shape) == 3:
-        from_file = scale_from_file(config, image.mpp) if is_stained(image.read, size, image.dtype) else None
+    if image.mpp is not None and config.mpp_known and _is_stained(image):
+        from_file = scale_from_file(config, image.mpp)
     if config.scale_score is None or levels.intensity_range is None or has_dab:
         return ScaleSearch(from_file or 1.0)
 
@@ -141,21 +163,17 @@ def without_log_of_images() -> Iterator[None]:
         _EACH_IMAGE_IS_LOGGED.reset(token)
 
 
-def log_searches(
-    found: Sequence[tuple[float, float | None]], what: str, table: str, settings: Mapping[str, Any]
-) -> None:
+def log_searches(found: Sequence[tuple[float, float | None]], what: str, table: str) -> None:
     """Log how many images are doubtful, and at which scales they were segmented, if these were found and not all are 1.
 
     Parameters
     ----------
     found
-        Scale and expected mSA of each image.
+        Scale and expected mSA of each image. The latter is None if the scale was not looked for.
     what
         Plural name of the images.
     table
         Name of the file that lists both for each.
-    settings
-        The options by name.
     """
     doubtful = sum(is_doubtful(expected) for _, expected in found)
     if doubtful:
@@ -164,14 +182,14 @@ def log_searches(
             "model knows; look at overlays",
             *(doubtful, len(found), what, table, _DOUBTFUL),
         )
-    counts = Counter(scale for scale, _ in found)
+    counts = Counter(scale for scale, expected in found if expected is not None)
     scaled = {scale: count for scale, count in sorted(counts.items()) if scale != 1}
-    if scaled and settings.get("diameter") is None and settings.get("mpp") is None:
+    if scaled:
         listed = ", ".join(f"{count} by {scale:g}" for scale, count in scaled.items())
         logger.info(
             "%d of %d %s are scaled by the size of their nuclei: %s (%s has the scale of each); if one is "
             "wrong, give --diameter (diameter= in Python)",
-            *(sum(scaled.values()), counts.total(), what, listed, table),
+            *(sum(scaled.values()), len(found), what, listed, table),
         )
 
 
@@ -194,6 +212,8 @@ def choose_group_config(
     group = config.group
     if options.threshold is not None:
         group = dataclasses.replace(group, foreground_threshold=float(options.threshold))
+    if options.min_probability is not None:
+        group = dataclasses.replace(group, min_score=float(options.min_probability))
     if min_area is not None:
         # At another scale, the areas in pixels of the image are known only once the labels are scaled.
         group = dataclasses.replace(group, min_area=min_area if scale == 1 else 0)

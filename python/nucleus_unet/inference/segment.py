@@ -9,12 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.inference.engine import Engine, Predictor
+from nucleus_unet.inference.ensembles import build_predictor
 from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.label_scaling import scale_labels
-from nucleus_unet.inference.planning import ImageReader, choose_group_config, choose_scale, least_area, make_plan
+from nucleus_unet.inference.planning import (
+    ImageReader,
+    choose_group_config,
+    choose_scale,
+    least_area,
+    make_plan,
+    scale_of_options,
+)
 from nucleus_unet.inference.predict import predict_maps
 from nucleus_unet.inference.scale_search import ScaleSearch
-from nucleus_unet.inference.test_time_augmentation import build_predictor
 from nucleus_unet.masks import filter_by_area, relabel_by_position
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.options import PredictOptions
@@ -22,7 +29,6 @@ from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.dab import dab_attenuated_range, sampling_step
 from nucleus_unet.preprocessing.levels import Levels, measure_levels
 from nucleus_unet.preprocessing.resample import resample, scaled_size
-from nucleus_unet.preprocessing.scale import requested_scale
 from nucleus_unet.progress import Progress, tracker
 
 logger = logging.getLogger(__name__)
@@ -59,7 +65,7 @@ def segment(
     bundle, engine
         The model, and what runs it.
     pixels : NDArray[Any] (H, W) or (H, W, 3)
-        From `nucleus_unet.io.channels.prepare_image`.
+        From `nucleus_unet.io.source.ImageSource.read`.
     options
         See `PredictOptions`.
     mpp
@@ -72,13 +78,14 @@ def segment(
     levels = measure_levels(pixels)
     step = sampling_step(pixels.shape)
     attenuated_range = dab_attenuated_range(pixels[::step, ::step], levels, options.dab)
-    requested = requested_scale(bundle.config, diameter=options.diameter, mpp=options.mpp)
+    image = ImageReader(lambda *region: pixels[region], pixels.shape, pixels.dtype, mpp)
+    requested = scale_of_options(bundle.config, options, image)
     searched = ScaleSearch(requested or 1.0)
     if requested is None:
         searched = choose_scale(
             engine,
             bundle.config,
-            ImageReader(lambda *region: pixels[region], pixels.shape, pixels.dtype, mpp),
+            image,
             levels,
             has_dab=attenuated_range is not None,
             tile=tile,

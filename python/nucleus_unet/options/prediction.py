@@ -59,7 +59,11 @@ class ImageOptions:
     threshold : float, optional
         Least foreground probability of a nucleus's pixel, 0 to 1. The default is the model's own, calibrated one.
         A higher threshold draws tighter outlines. Far below the default, fewer nuclei are found: the mean probability
-        of their wider outlines falls below the model's least one.
+        of their wider outlines falls below ``min_probability``.
+    min_probability : float, optional
+        Least mean foreground probability of a nucleus, 0 to 1: nuclei with less in the column ``probability`` of the
+        table are dropped. The default is the model's own, calibrated one (``config.group.min_score``). A lower one
+        finds more nuclei, and more of them are wrong.
     min_area : int or float, optional
         Smaller nuclei are dropped: pixels of the image, or, between 0 and 1, a share of the median area of the nuclei.
         A share of 0.2 drops micronuclei and fragments where only whole nuclei count. The default is the model's own.
@@ -70,7 +74,8 @@ class ImageOptions:
         size that the file of stained tissue gives decides first, if the model knows its own (``config.mpp_known``), and
         unless the nuclei are more than twice as large or small.
     mpp : float, optional
-        Pixel size of the image in micrometres; give it in place of ``diameter``.
+        Pixel size of the image in micrometres, in place of what its file says. Lengths in micrometres need it. Stained
+        tissue is scaled by it to the model's pixel size. Any other image is not, because its nuclei have any size.
     channel : int, str or sequence of these, optional
         Segment this channel only: its number (negative numbers count from the last one) or, of a file that names its
         channels, its name. Several become one, as ``combine`` says.
@@ -99,7 +104,7 @@ class ImageOptions:
     measure : str or sequence of str, optional
         Groups of measures that the table gets further columns for: some of ``intensity``, ``shape``, ``neighbours``,
         ``stain`` (haematoxylin and DAB of stained tissue) and ``texture`` (needs the ``texture`` extra), as a list or
-        with commas between them. All channels of the file are measured. `docs/how-to/measure.md` lists the columns.
+        with commas between them. All channels of the file are measured. `docs/reference/measures.md` lists the columns.
     expand : float or str, optional
         Make cells: distance that they reach beyond the nuclei, in pixels, or with a unit, such as ``"4 um"``. Cells do
         not overlap: a pixel belongs to the nearest nucleus. Rings are cells without their nuclei.
@@ -122,6 +127,9 @@ class ImageOptions:
     """
 
     threshold: float | None = _option(None, real_number(0, 1, "probability"), "Least foreground probability, 0 to 1.")
+    min_probability: float | None = _option(
+        None, real_number(0, 1, "probability"), "Drop nuclei with a lower mean foreground probability, 0 to 1."
+    )
     min_area: int | float | None = _option(
         None, area, "Drop smaller nuclei: pixels, or below 1, a share of the median area."
     )
@@ -129,7 +137,7 @@ class ImageOptions:
         None, real_number(), "Typical diameter of the nuclei in pixels; the image is scaled to suit the model."
     )
     mpp: float | None = _option(
-        None, real_number(), "Pixel size in micrometres, in place of --diameter and of what the file says."
+        None, real_number(), "Pixel size in micrometres, in place of what the file says. It scales stained tissue."
     )
     channel: int | str | Sequence[int | str] | None = _option(
         None, check_channels, "Number or name of the channel to segment. Given several times, the channels become one."
@@ -144,7 +152,9 @@ class ImageOptions:
     axes: str | None = _option(
         None, text, "A letter for each axis in order, such as TZYX, if the file does not say it."
     )
-    augment: bool = _option(False, truth_value, "Test-time augmentation: better, and 8 times slower.", flag="--augment")
+    augment: bool = _option(
+        False, truth_value, "Test-time augmentation: finer outlines, 8 times slower.", flag="--augment"
+    )
     dab: bool | None = _option(
         None,
         truth_value,
@@ -244,6 +254,7 @@ class _CommonKeywords(TypedDict, total=False):
     """The options that do not choose scenes, times and planes of a stack."""
 
     threshold: float | None
+    min_probability: float | None
     min_area: int | float | None
     diameter: float | None
     mpp: float | None

@@ -44,7 +44,7 @@ def measure_levels(image: NDArray[Any]) -> Levels:
     Parameters
     ----------
     image : NDArray[Any] (H, W) or (H, W, C)
-        Result of `prepare_image`. Colour channels share one range, which preserves hues.
+        From `nucleus_unet.io.source.ImageSource.read`. Colour channels share one range, which preserves hues.
 
     Raises
     ------

@@ -36,7 +36,7 @@ def percentile_range(image: NDArray[Any]) -> IntensityRange | None:
     Parameters
     ----------
     image : NDArray[Any]
-        Result of `prepare_image`. Colour channels share one range, which preserves hues.
+        From `nucleus_unet.io.source.ImageSource.read`. Colour channels share one range, which preserves hues.
 
     Raises
     ------

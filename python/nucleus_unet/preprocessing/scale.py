@@ -36,12 +36,12 @@ def requested_scale(config: BundleConfig, *, diameter: float | None, mpp: float 
     diameter
         Diameter of the nuclei, in pixels of the image.
     mpp
-        Micrometres per pixel of the image.
+        Micrometres per pixel of stained tissue. None for any other image. The diameter decides if both are given.
 
     Raises
     ------
     SettingsError
-        If both are given, or if the scale is out of range.
+        If the scale is out of range.
 
     Examples
     --------
@@ -50,8 +50,6 @@ def requested_scale(config: BundleConfig, *, diameter: float | None, mpp: float 
     >>> requested_scale(config, diameter=12, mpp=None)
     2.0
     """
-    if diameter is not None and mpp is not None:
-        raise SettingsError("give diameter or mpp, not both: each fixes the scale")
     if diameter is not None:
         least, most = config.diameter / _SCALES[1], config.diameter / _SCALES[0]
         _check_bounds("diameter", diameter, least, most, "pixels")

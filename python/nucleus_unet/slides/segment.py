@@ -11,7 +11,14 @@ from nucleus_unet.classifier.check import check_fits
 from nucleus_unet.classifier.model import Classifier
 from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.inference.engine import Engine
-from nucleus_unet.inference.planning import ImageReader, choose_group_config, choose_scale, least_area, make_plan
+from nucleus_unet.inference.planning import (
+    ImageReader,
+    choose_group_config,
+    choose_scale,
+    least_area,
+    make_plan,
+    scale_of_options,
+)
 from nucleus_unet.inference.scale_search import ScaleSearch
 from nucleus_unet.io.file_facts import file_facts
 from nucleus_unet.io.source import open_image
@@ -21,7 +28,6 @@ from nucleus_unet.measures.settings import resolve_settings
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.options import SlideOptions
 from nucleus_unet.plan import Plan
-from nucleus_unet.preprocessing.scale import requested_scale
 from nucleus_unet.progress import Progress
 from nucleus_unet.slides.executors.dask import Cluster
 from nucleus_unet.slides.executors.shards import check_shard
@@ -90,12 +96,13 @@ def segment_slide(
         if settings is not None and classifier is not None:
             check_fits(classifier, channels, settings, bundle.fingerprint)
 
+        shape = opened.shape if opened.channels is None else (*opened.shape, opened.channels)
+        reader = ImageReader(lambda *region: opened.read(*region), shape, opened.dtype, from_file)
+
         def find_scale(survey: Survey) -> ScaleSearch:
-            shape = opened.shape if opened.channels is None else (*opened.shape, opened.channels)
-            image = ImageReader(lambda *region: opened.read(*region), shape, opened.dtype, from_file)
             search_tile = options.tile or engine.default_tile
             has_dab = survey.stains.range_for(options.dab) is not None
-            return choose_scale(engine, bundle.config, image, survey.levels, has_dab=has_dab, tile=search_tile)
+            return choose_scale(engine, bundle.config, reader, survey.levels, has_dab=has_dab, tile=search_tile)
 
         def plan(survey: Survey, search: ScaleSearch) -> Plan:
             min_area = least_area(bundle.config, options, search)
@@ -114,7 +121,7 @@ def segment_slide(
 
         model = SlideModel(
             engine=parallel,
-            scale=requested_scale(bundle.config, diameter=options.diameter, mpp=options.mpp),
+            scale=scale_of_options(bundle.config, options, reader),
             find_scale=find_scale,
             margin=bundle.config.group.margin,
             tissue=options.tissue,

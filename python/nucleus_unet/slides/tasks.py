@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from nucleus_unet import _core
 from nucleus_unet.inference.engine import Predictor
+from nucleus_unet.inference.ensembles import build_predictor
 from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.label_scaling import axis_points
 from nucleus_unet.inference.predict import core_slices, maps_of_output, read_padded
-from nucleus_unet.inference.test_time_augmentation import build_predictor
 from nucleus_unet.io.array_cache import ArrayCache
 from nucleus_unet.io.plane import Plane
 from nucleus_unet.masks import filter_by_area

@@ -54,6 +54,15 @@ _OTHER_SCALES_WEIGHT = 0.3
 _SMALL_DIAMETERS = (0.0, *(step / 2 for step in range(12, 41)))
 
 
+_CARD = """\
+
+## Search for the scale
+
+`nucleus-unet calibrate --scale` learned to find the scale of an image from {images} images. All other metrics on this
+card were measured before.
+"""
+
+
 class Enlargement(NamedTuple):
     """What enlarging does to an image.
 
@@ -305,9 +314,15 @@ def fit_scale_score_of_bundle(
     check_new_folder(out, "the model bundle")
     engine = open_engine(bundle, device=device)
     score = fit_scale_score(engine, bundle.config.group, examples, tile=engine.default_tile, track=track)
-    config = replace(bundle.config, name=out.resolve().name, scale_score=score)
+    seen = replace(bundle.seen, choice=bundle.seen.choice | {example.digest for example in examples})
+    learned = replace(
+        bundle,
+        config=replace(bundle.config, name=out.resolve().name, scale_score=score),
+        metrics={**bundle.metrics, "seen": seen.to_json()},
+        card=bundle.card + _CARD.format(images=len(examples)) if bundle.card else "",
+    )
     with folder_written_atomically(out) as folder:
-        save_bundle(replace(bundle, config=config), folder)
+        save_bundle(learned, folder)
 
 
 def _msa(result: RegionNuclei, shown: Shown, threshold: float) -> float:

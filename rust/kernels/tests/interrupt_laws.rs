@@ -16,6 +16,8 @@ use nucleus_kernels::labels::runs::{draw_runs, label_runs};
 use nucleus_kernels::labels::smooth::smooth_labels;
 use nucleus_kernels::labels::watershed::watershed;
 use nucleus_kernels::levels::{box_sums, count_values, normalise};
+use nucleus_kernels::octave::halve;
+use nucleus_kernels::resample::{Taps, resample};
 use nucleus_kernels::rle::{EncodedMask, areas, kaggle_to_labels, labels_to_kaggle};
 use nucleus_kernels::shape::contour::{Vertex, contours};
 use nucleus_kernels::shape::measure::measure;
@@ -23,7 +25,7 @@ use nucleus_kernels::shape::simplify::simplify_ring;
 
 type Kernel = (&'static str, fn(&Array2<u32>));
 
-const KERNELS: [Kernel; 22] = [
+const KERNELS: [Kernel; 24] = [
     ("blend_tiles", |labels| {
         let (tiles, weights) = (Array4::zeros((1, 9, 9, 1)), Array2::ones((9, 9)));
         let mut canvas = Array3::zeros((labels.nrows(), labels.ncols(), 1));
@@ -72,6 +74,22 @@ const KERNELS: [Kernel; 22] = [
         let (rows, columns) = labels.dim();
         let pixels = vec![1_u8; labels.len()];
         drop(box_sums(&pixels, columns, 1, &[0, rows], &[0, columns]));
+    }),
+    ("halve", |labels| {
+        let pixels = Array2::zeros(labels.dim());
+        let mut means = Array2::zeros((labels.nrows() / 2, labels.ncols() / 2));
+        halve(pixels.view(), means.view_mut()).unwrap();
+    }),
+    ("resample", |labels| {
+        let (rows, columns) = labels.dim();
+        let (first, weight) = (Array2::zeros((1, 1)), Array2::ones((1, 1)));
+        let taps = Taps {
+            pixels: first.view(),
+            weights: weight.view(),
+        };
+        let pixels = Array3::zeros((rows, columns, 1));
+        let mut resampled = Array3::zeros((1, 1, 1));
+        resample(pixels.view(), taps, taps, resampled.view_mut()).unwrap();
     }),
     ("normalise", |labels| {
         normalise(

@@ -14,7 +14,7 @@ from nucleus_unet.napari.jobs import Job, Progress, Step
 from nucleus_unet.napari.models import MODEL_LIST, MODELS, default_folder
 from nucleus_unet.segmenter import Segmenter
 
-FOUND, BY_DIAMETER, BY_PIXEL_SIZE = "found from the image", "by diameter, in pixels", "by pixel size, in µm"
+FOUND, BY_DIAMETER, BY_PIXEL_SIZE = "found from the image", "by diameter, in pixels", "by pixel size of tissue, in µm"
 # Models that stay open at once.
 _OPEN_MODELS = 2
 
@@ -230,7 +230,7 @@ class ScaleChoice:
         self.how = widgets.ComboBox(
             label="scale",
             choices=[FOUND, BY_DIAMETER, BY_PIXEL_SIZE],
-            tooltip="Nuclei of any size are found if the scale is. Give a number where it is not.",
+            tooltip="Give a number where the scale that is found is wrong. A pixel size scales stained tissue only.",
         )
         self.value = widgets.FloatSpinBox(label="", value=20.0, min=0.01, max=10_000.0, step=0.5, visible=False)
         self.how.changed.connect(self._on_how)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from helpers.networks import engine_of, random_network
 from nucleus_unet.inference.engine import Predictor
+from nucleus_unet.inference.ensembles import DabAttenuatedEnsemble, DihedralTTA
 from nucleus_unet.inference.predict import predict_maps
-from nucleus_unet.inference.test_time_augmentation import DabAttenuatedEnsemble, DihedralTTA
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.preprocessing.dab import attenuate_dab
 from nucleus_unet.preprocessing.normalisation import IntensityRange
