@@ -511,7 +511,7 @@ def test_many_images_log_their_scales_in_one_line(tmp_path: Path, out: Path, cap
     assert float(scales.pop()) < 1
     lines = [record.message for record in caplog.records if "scaled" in record.message]
     assert len(lines) == 1
-    assert lines[0].startswith("2 of 2 images are scaled by the size of their nuclei: 2 by 0.")
+    assert lines[0].startswith("2 of 2 images are scaled by the size of their nuclei or pixels: 2 by 0.")
 
 
 def test_many_images_log_in_one_line_how_many_are_doubtful(

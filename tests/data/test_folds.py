@@ -93,7 +93,7 @@ def test_fewer_mosaics_than_folds_are_an_error() -> None:
 
 
 def test_fewer_than_two_folds_are_an_error() -> None:
-    with pytest.raises(SettingsError, match="at least 2 folds, got 1"):
+    with pytest.raises(SettingsError, match="folds: expected at least 2, got 1"):
         assign_folds([example(0, "a", "a")], 1)
 
 

@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from helpers.paths import EXAMPLES
 from nucleus_unet import Segmenter
 from nucleus_unet.inference import scale_search
 from nucleus_unet.inference.image_detail import detail_at, octave_energies
-from nucleus_unet.inference.scale_search import SCALES, RegionNuclei, choose_regions, measure_scales
+from nucleus_unet.inference.scale_search import SCALES, RegionNuclei, measure_scales
+from nucleus_unet.inference.search_regions import choose_regions
+from nucleus_unet.io.source import read_image
 from nucleus_unet.model.scale_score import ScaleScore
+from nucleus_unet.preprocessing.resample import resample
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.data import brick, grass, moon
@@ -159,6 +163,70 @@ def test_the_pixel_size_of_stained_tissue_is_not_believed_if_the_nuclei_are_far_
     assert len(nuclei) == 9
 
 
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_few_nuclei_do_not_overrule_the_pixel_size_of_stained_tissue(
+    embedded: Segmenter, tmp_path: Path, caplog: pytest.LogCaptureFixture, count: int
+) -> None:
+    path = tmp_path / "tissue.tif"
+    image = np.random.default_rng(0).normal(225, 3, (300, 300, 3)).astype(np.uint8)
+    for number in range(count):  # large blots
+        image[100:200, 20 + 140 * number : 120 + 140 * number] = (90, 40, 130)
+    options: dict[str, Any] = {"photometric": "rgb", "metadata": {"PhysicalSizeX": 0.75, "PhysicalSizeXUnit": "µm"}}
+    tifffile.imwrite(path, image, ome=True, **options)
+    with caplog.at_level(logging.INFO):
+        assert embedded.predict(path).plan.scale == 3
+    assert "the pixel size in the file is 0.75 micrometres: the image is scaled by 3" in caplog.text
+
+
+@pytest.mark.parametrize("place", [(0, 0), (700, 400)])
+def test_nuclei_too_small_to_be_found_are_found_in_the_enlarged_image(
+    embedded: Segmenter, place: tuple[int, int]
+) -> None:
+    image = read_image(EXAMPLES / "images" / "fluorescence_small.png").astype(np.float32)
+    tiny = np.rint(resample(image, 0.25)).astype(np.uint8)
+    assert len(embedded.predict(tiny, diameter=embedded.bundle.config.diameter)) < 5
+    found = embedded.predict(tiny)
+    assert found.plan.scale == 2
+    assert len(found) > 0.8 * len(embedded.predict(image))
+    rng = np.random.default_rng(0)
+    larger = rng.normal(np.median(tiny), 1, (1000, 900)).clip(0, 255).astype(np.uint8)
+    part = tuple(slice(start, start + 4 * size) for start, size in zip(place, tiny.shape, strict=True))
+    larger[part] = np.tile(tiny, (4, 4))
+    enlarged = embedded.predict(larger)
+    assert enlarged.plan.scale == 2
+    assert len(enlarged) > 10 * len(found)
+
+
+def test_fragments_of_a_large_nucleus_do_not_enlarge_the_image(embedded: Segmenter) -> None:
+    image = discs(230, side=1)
+    rng = np.random.default_rng(0)
+    for row, column in rng.integers(150, 250, (30, 2)):  # bright spots in it
+        image[row : row + 4, column : column + 4] = 255
+    found = embedded.predict(image)
+    assert found.plan.scale < 1
+    assert len(found) == 1
+
+
+def test_an_image_without_nuclei_is_told(embedded: Segmenter, caplog: pytest.LogCaptureFixture) -> None:
+    noise = np.random.default_rng(0).poisson(50, (200, 200)).astype(np.uint16)
+    assert len(embedded.predict(noise)) == 0
+    assert "no nuclei were found at scale 1: if the image has some, give their diameter" in caplog.text
+
+
+def test_a_scale_that_rests_on_a_single_nucleus_is_told(embedded: Segmenter, caplog: pytest.LogCaptureFixture) -> None:
+    nuclei = embedded.predict(discs(130, side=1))
+    assert nuclei.plan.scale < 1
+    assert "rests on 1 of its nuclei" in caplog.text
+
+
+def test_brown_stain_is_told_because_its_scale_is_not_looked_for(
+    embedded: Segmenter, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        embedded.predict(discs(24, colours=True), dab=True)
+    assert "the image has brown stain (DAB), so its scale is not looked for: give --diameter" in caplog.text
+
+
 def test_a_share_of_the_median_area_drops_fragments_of_images_and_slides(embedded: Segmenter, tmp_path: Path) -> None:
     image = discs(60, side=4)
     rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
@@ -226,10 +294,22 @@ def test_blots_that_one_scale_alone_takes_for_nuclei_do_not_decide(embedded: Seg
     assert nuclei.plan.scale == 1
 
 
+@pytest.mark.parametrize("corner", [(0, 0), (810, 810), (1100, 2300), (2780, 1500)])
+def test_a_small_cluster_anywhere_in_a_large_image_is_seen(corner: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).poisson(3, (3400, 3400)).astype(np.float32) / 255
+    cluster = tuple(slice(start, start + 620) for start in corner)
+    image[cluster] += np.random.default_rng(1).random((620, 620), np.float32) > 0.5
+    regions = choose_regions(lambda *part: image[part], (3400, 3400), whole=2304**2, side=1024)
+    seen = np.zeros((3400, 3400), bool)
+    for region in regions:
+        seen[region] = True
+    assert seen[cluster].mean() > 0.5
+
+
 def test_regions_of_a_large_image_show_what_has_contrast() -> None:
     image = np.zeros((5000, 6000), np.float32)
     image[3000:4500, 3500:5500] = np.random.default_rng(0).random((1500, 2000), np.float32)
-    regions = choose_regions(lambda rows, columns: image[rows, columns], (5000, 6000))
+    regions = choose_regions(lambda *part: image[part], (5000, 6000), whole=2304**2, side=1024)
     assert len(regions) == 3
     for rows, columns in regions:
         assert image[rows, columns].mean() > 0.1

@@ -503,3 +503,17 @@ def test_a_file_that_names_others_is_never_known_again_by_itself(tmp_path: Path)
         (tmp_path / name).write_bytes(b"")
     assert file_facts(tmp_path / "slide.mrxs") is None
     assert file_facts(tmp_path / "slide.tif") is not None
+
+
+@pytest.mark.parametrize(("dtype", "largest"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
+def test_a_fourth_stain_that_is_taken_for_the_opacity_of_colours_is_told(
+    caplog: pytest.LogCaptureFixture, dtype: type[np.generic], largest: int
+) -> None:
+    stains = (np.random.default_rng(0).random((20, 30, 4)) * largest).astype(dtype)
+    for opacity, told in ((stains[..., 3], True), (np.where(stains[..., 3] > largest / 3, largest, 0), False)):
+        caplog.clear()
+        image = stains.copy()
+        image[..., 3] = opacity
+        with open_image(image) as source:
+            source.read(source.plane())
+        assert ("taken for the opacity of the colours" in caplog.text) == told

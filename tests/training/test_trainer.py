@@ -250,6 +250,10 @@ def test_killing_training_at_any_moment_and_resuming_gives_the_same_weights(tmp_
     train(dataclasses.replace(TINY, samples=120), FIELDS, tmp_path / "killed", device="cpu", workers=0)
     train(dataclasses.replace(TINY, samples=120), FIELDS, tmp_path / "whole", device="cpu", workers=0)
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
+    whole, killed = (read_run_state(tmp_path / each / CHECKPOINT)["history"] for each in ("whole", "killed"))
+    for entry in (*whole, *killed):
+        entry.pop("samples_per_second", None)
+    assert killed == whole
 
 
 def test_a_longer_run_goes_on_from_a_shorter_one_before_its_decay(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def segment_images(
     def numbered(each: tuple[int, Image]) -> Segmentation:
         index, image = each
         try:
-            with without_log_of_images():
+            with without_log_of_images(f"images[{index}]"):
                 return segment_image(bundle, engine, image, quiet)
         except ImageError as error:
             raise ImageError(f"images[{index}]: {error}") from error

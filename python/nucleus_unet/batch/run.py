@@ -175,7 +175,7 @@ class _Run:
 
     def _segment_and_save(self, job: Job) -> Done:
         begun = time.perf_counter()
-        with without_log_of_images():
+        with without_log_of_images(str(job.path)):
             nuclei: Segmentation = self._model.predict(job.path, **self._keywords)
         for each, path in zip(self._batch.formats, self._batch.results(job.name), strict=True):
             nuclei.save(path, file_format=each)

@@ -137,6 +137,8 @@ def tell_error(error: BaseException) -> int:
     code = exit_code_of(error)
     if code == BUG:
         sys.excepthook(type(error), error, error.__traceback__)
+    elif isinstance(error, KeyboardInterrupt):
+        console.print("interrupted", style="red")
     elif code == REFUSED:
         console.print(f"error: {sentence(error)}", style="red", highlight=False)
     return code

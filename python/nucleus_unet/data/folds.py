@@ -52,7 +52,7 @@ def assign_folds(examples: Sequence[Example], count: int = 5, *, seed: int = 0) 
     (True, [0, 0, 1, 1, 2, 2])
     """
     if count < 2:
-        raise SettingsError(f"count: expected at least 2 folds, got {count}")
+        raise SettingsError(f"folds: expected at least 2, got {count}")
     fields: dict[str, Counter[str]] = defaultdict(Counter)
     field_ids = _field_ids(examples)
     for example, field_id in zip(examples, field_ids, strict=True):

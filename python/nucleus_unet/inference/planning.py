@@ -30,8 +30,11 @@ from nucleus_unet.preprocessing.scale import agree, is_stained, requested_scale,
 logger = logging.getLogger(__name__)
 
 _EACH_IMAGE_IS_LOGGED = ContextVar("_EACH_IMAGE_IS_LOGGED", default=True)
+_NAME = ContextVar("_NAME", default="the image")
 # Of the images below this expected mSA, most are below it indeed; see docs/decisions/0018-expected-accuracy.md.
 _DOUBTFUL = 0.3
+# Fewer nuclei do not overrule the pixel size in a file, and a smaller scale that rests on them is told as a warning.
+_FEW = 3
 
 PLACES = ("scene", "time", "z")
 """Options that choose planes."""
@@ -99,9 +102,9 @@ def choose_scale(
 ) -> ScaleSearch:
     """Choose the scale of an image where the options do not determine it.
 
-    The pixel size of stained tissue determines the size of its nuclei, unless the nuclei that are found are more than
-    twice as large or as small. Any other image is scaled by the size of its nuclei if the model has a score of scales,
-    and keeps its size if not. So does an image with DAB, whose brown hides nuclei.
+    The pixel size of stained tissue determines the size of its nuclei, unless nuclei are found that are more than twice
+    as large or as small, and these are neither few nor doubtful. Any other image is scaled by the size of its nuclei if
+    the model has a score of scales, and keeps its size if not. So does an image with DAB, whose brown hides nuclei.
 
     Parameters
     ----------
@@ -119,9 +122,15 @@ def choose_scale(
     from_file = None
     size = (image.shape[0], image.shape[1])
     if image.mpp is not None and config.mpp_known and _is_stained(image):
-        from_file = scale_from_file(config, image.mpp)
+        from_file = scale_from_file(config, image.mpp, name_in_log())
     if config.scale_score is None or levels.intensity_range is None or has_dab:
-        return ScaleSearch(from_file or 1.0)
+        if has_dab and from_file is None and _EACH_IMAGE_IS_LOGGED.get():
+            logger.info(
+                "the image has brown stain (DAB), so its scale is not looked for: give --diameter (diameter= in "
+                "Python) if its nuclei are not about %.0f pixels wide",
+                config.diameter,
+            )
+        return _scaled_by_file(ScaleSearch(1.0), from_file, image.mpp, config)
 
     def read(rows: slice, columns: slice) -> NDArray[np.float32]:
         return levels.normalise(image.read(rows, columns))
@@ -130,22 +139,63 @@ def choose_scale(
     engine.release()
     if not found.maps:  # a large image is next, and its peak of memory counts
         return_freed_memory()
-    if is_doubtful(found.expected_msa) and _EACH_IMAGE_IS_LOGGED.get():
+    if from_file is not None and not agree(from_file, found.scale):
+        if found.number >= _FEW and not is_doubtful(found.expected_msa):
+            from_file = None
+        else:  # few nuclei, and doubtful ones, are no evidence against the file
+            found = dataclasses.replace(found, expected_msa=None)
+    if _EACH_IMAGE_IS_LOGGED.get():
+        _log_doubt(found)
+        if from_file is None:
+            _log_scale(found)
+    return _scaled_by_file(found, from_file, image.mpp, config)
+
+
+def _scaled_by_file(found: ScaleSearch, scale: float | None, mpp: float | None, config: BundleConfig) -> ScaleSearch:
+    """Return the result of a search with the scale that follows from the pixel size in the file, if any does."""
+    if scale not in (None, 1.0) and _EACH_IMAGE_IS_LOGGED.get():
+        logger.info(
+            "the pixel size in the file is %.4g micrometres: the image is scaled by %g; to turn this off, give "
+            "--diameter %g (diameter=%g in Python)",
+            *(mpp, scale, config.diameter, config.diameter),
+        )
+    return found if scale is None else dataclasses.replace(found, scale=scale)
+
+
+def _log_doubt(found: ScaleSearch) -> None:
+    if is_doubtful(found.expected_msa):
         logger.warning(
             "the nuclei of this image are doubtful (expected mSA %.2f): the image may be unlike those that the model "
             "knows; look at an overlay, and give --diameter (diameter= in Python) if the size of the nuclei is wrong",
             found.expected_msa,
         )
-    if from_file is not None and agree(from_file, found.scale):
-        return dataclasses.replace(found, scale=from_file)
-    if found.scale != 1 and _EACH_IMAGE_IS_LOGGED.get():
+
+
+def _log_scale(found: ScaleSearch) -> None:
+    """Log the scale that was found if it changes the image."""
+    if found.scale < 1 and found.number < _FEW:
+        logger.warning(
+            "the scale of the image rests on %d of its nuclei, about %.0f pixels wide: it is scaled by %g; if its "
+            "nuclei are smaller, give --diameter (diameter= in Python)",
+            *(found.number, found.diameter, found.scale),
+        )
+    elif found.scale != 1:
         logger.info(
             "the nuclei are about %.0f pixels wide: the image is scaled by %g; if that is wrong, give --diameter "
             "(diameter= in Python)",
             found.diameter,
             found.scale,
         )
-    return found
+
+
+def log_nothing_found(number: int, scale: float) -> None:
+    """Log that an image has no nuclei, as far as the model sees them."""
+    if not number and _EACH_IMAGE_IS_LOGGED.get():
+        logger.warning(
+            "no nuclei were found at scale %g: if the image has some, give their diameter in pixels, --diameter "
+            "(diameter= in Python)",
+            scale,
+        )
 
 
 def is_doubtful(expected_msa: float | None) -> bool:
@@ -154,13 +204,25 @@ def is_doubtful(expected_msa: float | None) -> bool:
 
 
 @contextmanager
-def without_log_of_images() -> Iterator[None]:
-    """Do not log the scale and the doubts of each image in this block: of many images, `log_searches` logs it."""
-    token = _EACH_IMAGE_IS_LOGGED.set(False)
+def without_log_of_images(name: str = "the image") -> Iterator[None]:
+    """Do not log the scale and the doubts of each image in this block: of many images, `log_searches` logs it.
+
+    Parameters
+    ----------
+    name
+        Names the image in what is still logged.
+    """
+    token, name_token = _EACH_IMAGE_IS_LOGGED.set(False), _NAME.set(name)
     try:
         yield
     finally:
         _EACH_IMAGE_IS_LOGGED.reset(token)
+        _NAME.reset(name_token)
+
+
+def name_in_log() -> str:
+    """Return the name of the image, as messages begin with it."""
+    return _NAME.get()
 
 
 def log_searches(found: Sequence[tuple[float, float | None]], what: str, table: str) -> None:
@@ -187,7 +249,7 @@ def log_searches(found: Sequence[tuple[float, float | None]], what: str, table: 
     if scaled:
         listed = ", ".join(f"{count} by {scale:g}" for scale, count in scaled.items())
         logger.info(
-            "%d of %d %s are scaled by the size of their nuclei: %s (%s has the scale of each); if one is "
+            "%d of %d %s are scaled by the size of their nuclei or pixels: %s (%s has the scale of each); if one is "
             "wrong, give --diameter (diameter= in Python)",
             *(sum(scaled.values()), len(found), what, listed, table),
         )

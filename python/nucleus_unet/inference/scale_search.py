@@ -10,8 +10,8 @@ The result is a function of the image alone: tiles, regions of interest and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -23,12 +23,11 @@ from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.image_detail import detail_at, octave_energies
 from nucleus_unet.inference.label_scaling import scale_labels
 from nucleus_unet.inference.predict import predict_maps
+from nucleus_unet.inference.search_regions import Read, choose_regions
 from nucleus_unet.masks import overlap_table
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.scale_score import ScaleScore
 from nucleus_unet.preprocessing.resample import resample
-
-Read = Callable[[slice, slice], NDArray[np.float32]]
 
 SCALES = (0.125, 0.18, 0.25, 0.35, 0.5, 1.0)
 """The scales at which an image is segmented, ascending. Together the smaller ones cost half as much as the last."""
@@ -40,16 +39,18 @@ ENLARGED = 2.0
 # A few specks do not enlarge an image: so many nuclei are needed, and their mean diameter, weighted by area, is at most
 # this many times the largest median.
 _FEWEST_SMALL, _WEIGHTED_RATIO = 5, 1.2
+# Nuclei that are found only in the enlarged image are smaller than this in pixels, because larger ones are found at
+# scale 1, too. They cover at least this share of what is found otherwise. Fragments of large nuclei and their texture
+# are larger, or cover less.
+_TINY_DIAMETER, _LEAST_COVER = 6.5, 0.1
+# They are looked for in whole images up to this side, and in regions of this side of larger ones.
+_TINY_SIDE = 512
 # Two nuclei of neighbouring scales are the same if their intersection over union is at least this.
 _SAME = 0.7
-# Columns of the measurements: the shares of the area that the coarser and the finer scale have, too.
-_SHARES = [0, 6]
 # Larger images, in pixels, are segmented in some square regions of this side only.
 _WHOLE_PIXELS, _REGION_SIDE = 2304**2, 1024
-# From this many pixels on there are three regions, below two.
-_THREE_REGIONS = 5000**2
-# Regions are chosen among so many candidates along each axis, by the contrast of patches on a grid.
-_CANDIDATES, _PATCHES, _PATCH_SIDE = 16, 2, 32
+# Columns of the measurements: the shares of the area that the coarser and the finer scale have, too.
+_SHARES = [0, 6]
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,18 @@ class ScaleSearch:
         Magnification from the image to the model's scale; 1 if no nuclei were found.
     diameter
         Median diameter of the nuclei in pixels of the image. None if none were found or looked for.
+    number
+        Number of nuclei that were found at the scale that was chosen, before the image is enlarged.
     expected_msa
-        Estimate of the mSA of the nuclei, 0 to 1. None as ``diameter``.
+        Estimate of the mSA of the nuclei, 0 to 1; of an image that is enlarged, of those at scale 1. None if none were
+        found there or looked for.
     maps
         Output of the network for the whole image by scale. Empty if only regions were segmented.
     """
 
     scale: float
     diameter: float | None = None
+    number: int = 0
     expected_msa: float | None = None
     maps: Mapping[float, NDArray[np.uint8]] = field(default_factory=dict)
 
@@ -125,28 +130,62 @@ def find_scale(
     tile, batch_size
         See `nucleus_unet.inference.predict.predict_maps`.
     """
-    regions = choose_regions(read, shape)
+    regions = choose_regions(read, shape, whole=_WHOLE_PIXELS, side=_REGION_SIDE)
     found, energies = [], []
     for region in regions:
         pixels = np.ascontiguousarray(read(*region))
         found.append(segment_at_scales(engine, config, pixels, tile=tile, batch_size=batch_size))
         energies.append(octave_energies(pixels))
     diameters = [diameters_at(found, number) for number in range(len(SCALES))]
-    if not any(len(each) for each in diameters):
-        return ScaleSearch(1.0)
+    counts = [len(each) for each in diameters]
     measurements = measure_scales(found, energies, config.foreground_threshold)
-    best = choose_index(score, measurements, [len(each) for each in diameters])
+    best = choose_index(score, measurements, counts) if any(counts) else SCALES.index(1.0)
     scale = SCALES[best]
     diameter, expected = None, None
-    if len(diameters[best]):
+    if counts[best]:
         diameter = float(np.median(diameters[best])) / scale
         # Rounded, as its last bits may depend on the processor.
         expected = round(score.expected_msa(measurements[best]), 2)
+    if counts[best] < _FEWEST_SMALL:
+        tiny = _find_tiny(engine, config, score, read, shape, tile=tile, batch_size=batch_size)
+        if tiny is not None and tiny.covered >= _LEAST_COVER * _measure_scale(found, best).covered:
+            return replace(tiny.search, expected_msa=expected)
     if scale == 1 and are_small(diameters[best], score.small_diameter):
         scale = ENLARGED
     is_whole = shape[0] * shape[1] <= _WHOLE_PIXELS
     maps = {each: result.maps for each, result in zip(SCALES, found[0], strict=True)} if is_whole else {}
-    return ScaleSearch(scale, diameter, expected, maps)
+    return ScaleSearch(scale, diameter, counts[best], expected, maps)
+
+
+class _Tiny(NamedTuple):
+    """Nuclei that are found only if the image is enlarged, and the share of the pixels that they cover."""
+
+    search: ScaleSearch
+    covered: float
+
+
+def _find_tiny(
+    engine: Predictor,
+    config: GroupConfig,
+    score: ScaleScore,
+    read: Read,
+    shape: tuple[int, int],
+    *,
+    tile: int,
+    batch_size: int,
+) -> _Tiny | None:
+    """Look for nuclei that are too small to be found at scale 1. None if these are few, or not small."""
+    regions = choose_regions(read, shape, whole=_TINY_SIDE**2, side=_TINY_SIDE)
+    found = [
+        [segment_at(ENLARGED, engine, config, np.ascontiguousarray(read(*each)), tile=tile, batch_size=batch_size)]
+        for each in regions
+    ]
+    diameters = diameters_at(found, 0) / ENLARGED
+    if not are_small(diameters, min(_TINY_DIAMETER, score.small_diameter)):
+        return None
+    maps = {ENLARGED: found[0][0].maps} if shape[0] * shape[1] <= _TINY_SIDE**2 else {}
+    search = ScaleSearch(ENLARGED, float(np.median(diameters)), len(diameters), None, maps)
+    return _Tiny(search, _measure_scale(found, 0).covered)
 
 
 def choose_index(score: ScaleScore, measurements: NDArray[np.float64], counts: Sequence[int] | NDArray[np.intp]) -> int:
@@ -252,24 +291,6 @@ def measure_scales(
     return np.hstack([rows, detail_at(SCALES, np.mean(energies, axis=0))])
 
 
-def choose_regions(read: Read, shape: tuple[int, int]) -> list[tuple[slice, slice]]:
-    """Return the regions that determine the scale: the whole image, or parts of a large one that are not empty."""
-    height, width = shape
-    if height * width <= _WHOLE_PIXELS:
-        return [(slice(0, height), slice(0, width))]
-    candidates = [
-        (slice(top, min(top + _REGION_SIDE, height)), slice(left, min(left + _REGION_SIDE, width)))
-        for top in _starts(height)
-        for left in _starts(width)
-    ]
-    contrasts = np.array([_contrast(read, region) for region in candidates])
-    # The strongest contrast may be dirt. Regions with at least half of it are likely to show nuclei.
-    strong = np.argsort(-contrasts, kind="stable")[: max(1, int((contrasts >= contrasts.max() / 2).sum()))]
-    count = 3 if height * width >= _THREE_REGIONS else 2
-    places = np.linspace(0, len(strong) - 1, min(count, len(strong))).round().astype(int)
-    return [candidates[number] for number in strong[places]]
-
-
 class _Summary(NamedTuple):
     probability: float
     weighted_probability: float
@@ -320,26 +341,3 @@ def are_small(diameters: NDArray[np.float64], largest_median: float) -> bool:
         return False
     weighted = float((diameters**3).sum() / (diameters**2).sum())
     return float(np.median(diameters)) < largest_median and weighted < _WEIGHTED_RATIO * largest_median
-
-
-def _starts(size: int) -> list[int]:
-    count = max(1, min(_CANDIDATES, size // _REGION_SIDE))
-    starts: list[int] = np.linspace(0, max(0, size - _REGION_SIDE), count).astype(int).tolist()
-    return starts
-
-
-def _contrast(read: Read, region: tuple[slice, slice]) -> float:
-    """Return the standard deviation of the pixels of patches of a region."""
-    starts = [
-        np.linspace(span.start, span.stop, _PATCHES, endpoint=False).astype(int) + (span.stop - span.start) // 4
-        for span in region
-    ]
-    patches = [
-        read(
-            slice(int(top), min(int(top) + _PATCH_SIDE, region[0].stop)),
-            slice(int(left), min(int(left) + _PATCH_SIDE, region[1].stop)),
-        ).ravel()
-        for top in starts[0]
-        for left in starts[1]
-    ]
-    return float(np.concatenate(patches).std(dtype=np.float64))

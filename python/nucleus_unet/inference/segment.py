@@ -17,7 +17,9 @@ from nucleus_unet.inference.planning import (
     choose_group_config,
     choose_scale,
     least_area,
+    log_nothing_found,
     make_plan,
+    name_in_log,
     scale_of_options,
 )
 from nucleus_unet.inference.predict import predict_maps
@@ -108,7 +110,7 @@ def segment(
     )
     if levels.intensity_range is None:
         if pixels.size:
-            logger.warning("the image: all pixels are equal: there are no nuclei to find")
+            logger.warning("%s: all pixels are equal: there are no nuclei to find", name_in_log())
         maps = _empty_maps(shape, scale) if options.maps else None
         return Segmented(np.zeros(shape, np.uint32), np.zeros(0, np.float32), plan, maps)
     maps = None if plan.augment or plan.dab or levels.padding else searched.maps.get(scale)
@@ -118,6 +120,7 @@ def segment(
         engine.release()
     grouped = group(maps, group_config)
     labels, probabilities = grouped.labels, grouped.probabilities
+    log_nothing_found(len(probabilities), scale)
     if scale != 1:
         labels = scale_labels(labels, maps[..., 0], shape, scale, threshold=group_config.foreground_threshold)
         labels, probabilities = _renumbered(labels, probabilities, min_area or 0)

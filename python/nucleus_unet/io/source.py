@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 # Pixels of a file that are read at once.
 _MOST_PIXELS = 2**30
+# Least share of the opacities that are 0 or the largest. Where colours have soft edges, nearly all are.
+_LEAST_PLAIN_ALPHA = 0.5
 
 
 class ImageSource:
@@ -187,9 +189,21 @@ class ImageSource:
         with self._named():
             height, width = plane.shape
             pixels = read_whole(plane)
-            if plane.alpha and not pixels.any() and not plane.read_alpha(slice(0, height), slice(0, width)).any():
-                logger.warning("%s: every pixel is transparent, and is read as black", self.name)
+            if plane.alpha:
+                self._check_alpha(pixels, plane.read_alpha(slice(0, height), slice(0, width)))
             return pixels
+
+    def _check_alpha(self, pixels: NDArray[Any], alpha: NDArray[Any]) -> None:
+        """Warn of an image that is transparent everywhere, and of a fourth channel that looks like a stain."""
+        if not pixels.any() and not alpha.any():
+            logger.warning("%s: every pixel is transparent, and is read as black", self.name)
+        elif alpha.size and ((alpha == 0) | (alpha == alpha.max())).mean() < _LEAST_PLAIN_ALPHA:
+            logger.warning(
+                "%s: the last channel is taken for the opacity of the colours, but most of its values are neither 0 "
+                "nor the largest: if the channels are stains, give the number of that of the nuclei, --channel "
+                "(channel= in Python)",
+                self.name,
+            )
 
     def check_size(self, plane: Plane) -> None:
         """Raise `ImageError` if `read` refuses a plane because it is too large."""

@@ -15,6 +15,8 @@ from nucleus_unet.model.bundle import BundleConfig
 logger = logging.getLogger(__name__)
 
 _SCALES = (0.05, 20.0)
+# The bounds that a message names are accepted, although they are rounded to three digits.
+_ROUNDING = 0.005
 # Micrometres per pixel at which nuclei can be distinguished, from 100x to 10x objectives.
 _PLAUSIBLE_MPP = (0.08, 1.1)
 # The value that programs write if the pixel size is unknown.
@@ -61,10 +63,10 @@ def requested_scale(config: BundleConfig, *, diameter: float | None, mpp: float 
     return None
 
 
-def scale_from_file(config: BundleConfig, mpp: float) -> float:
+def scale_from_file(config: BundleConfig, mpp: float, name: str = "the image") -> float | None:
     """Return the scale, rounded to 0.1, that brings stained tissue to the pixel size of the model.
 
-    Scales near 1 become 1, because the model was trained on a range of sizes.
+    Scales near 1 become 1, because the model was trained on a range of sizes. None if the pixel size is implausible.
 
     Parameters
     ----------
@@ -72,6 +74,8 @@ def scale_from_file(config: BundleConfig, mpp: float) -> float:
         Configuration of a model whose pixel size is known.
     mpp
         Micrometres per pixel, from the image's file.
+    name
+        Names the image in the log.
 
     Examples
     --------
@@ -83,25 +87,15 @@ def scale_from_file(config: BundleConfig, mpp: float) -> float:
     lower, upper = _PLAUSIBLE_MPP
     if not lower <= mpp <= upper or mpp == _UNSET_MPP:
         logger.warning(
-            "the pixel size in the file, %.4g micrometres, is implausible (expected %g to %g, and not exactly 1): "
-            "the image is not scaled; if that is wrong, give --mpp or --diameter (mpp= or diameter= in Python)",
-            mpp,
-            lower,
-            upper,
+            "%s: the pixel size in the file, %.4g micrometres, is implausible (expected %g to %g, and not exactly 1): "
+            "it is ignored; if it is right, give --mpp or --diameter (mpp= or diameter= in Python)",
+            *(name, mpp, lower, upper),
         )
-        return 1.0
+        return None
     scale = round(mpp / config.mpp, 1)
     lower, upper = _NO_RESAMPLING
     if lower <= scale <= upper or not _SCALES[0] <= scale <= _SCALES[1]:
         return 1.0
-    logger.info(
-        "the pixel size in the file is %.4g micrometres: the image is scaled by %g; to turn this off, give --diameter "
-        "%g (diameter=%g in Python)",
-        mpp,
-        scale,
-        config.diameter,
-        config.diameter,
-    )
     return scale
 
 
@@ -148,7 +142,7 @@ def is_stained(read: Callable[[slice, slice], NDArray[Any]], shape: tuple[int, i
 
 
 def _check_bounds(name: str, value: float, least: float, most: float, unit: str) -> None:
-    if not least <= value <= most:
+    if not least * (1 - _ROUNDING) <= value <= most * (1 + _ROUNDING):
         raise SettingsError(
             f"{name}: expected {least:.3g} to {most:.3g} {unit}, which scale the image by {_SCALES[0]:g} to "
             f"{_SCALES[1]:g}, got {value}"

@@ -274,7 +274,7 @@ def save_or_check_plan(folder: Path, plan: SlidePlan) -> None:
             raise ValueError("it is not a plan of this version")
     except ValueError as error:
         raise DataError(f"{path} is damaged ({error}): give another out= to start a new run") from error
-    differences = list(_differences(saved, current))
+    differences = _differences(saved, current)
     if differences:
         raise SettingsError(
             f"{folder} holds a run with another plan: {'; '.join(differences)}. "
@@ -282,11 +282,23 @@ def save_or_check_plan(folder: Path, plan: SlidePlan) -> None:
         )
 
 
-def _differences(saved: Any, current: Any, name: str = "") -> Iterator[str]:
+def _differences(saved: dict[str, Any], current: dict[str, Any]) -> list[str]:
+    """Say how two plans differ, without what only follows from another difference."""
+    if saved["pixels"] != current["pixels"]:
+        return [f"the image was another one (pixels was {str(saved['pixels'])[:8]}, now is {current['pixels'][:8]})"]
+    names = {name for name, _, _ in _changes(saved, current)}
+    derived = {"prediction.expected_msa"} | ({"tissue"} if "prediction.scale" in names else set())
+    return [
+        f"{name.removeprefix('prediction.')} was {before}, now is {now}"
+        for name, before, now in _changes(saved, current)
+        if name not in derived or names <= derived
+    ]
+
+
+def _changes(saved: Any, current: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield the name and both values of all that differs."""
     if isinstance(saved, dict) and isinstance(current, dict):
         for key in [*current, *(key for key in saved if key not in current)]:
-            yield from _differences(saved.get(key), current.get(key), f"{name}.{key}" if name else key)
-    elif saved != current and name == "pixels":
-        yield f"the image was another one (pixels was {str(saved)[:8]}, now is {current[:8]})"
+            yield from _changes(saved.get(key), current.get(key), f"{name}.{key}" if name else key)
     elif saved != current:
-        yield f"{name.removeprefix('prediction.')} was {saved}, now is {current}"
+        yield name, saved, current

@@ -18,8 +18,9 @@ from nucleus_unet.io.atomic import write_atomically
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-# JSON in the header of a checkpoint: `TrainConfig`, digest of the training images, number of samples, history.
-RUN_STATE_KEYS = ("config", "examples", "position", "history")
+# JSON in the header of a checkpoint: `TrainConfig`, digest of the training images, number of samples, history, and the
+# sums of the metrics since its last entry.
+RUN_STATE_KEYS = ("config", "examples", "position", "history", "totals")
 
 
 def plain(configuration: DataclassInstance) -> Any:

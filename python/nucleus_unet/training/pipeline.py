@@ -21,7 +21,7 @@ from nucleus_unet.evaluation.metrics import score_image, summarise, summarise_by
 from nucleus_unet.inference.devices import choose_device
 from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.torch import TorchNetwork, choose_precision
-from nucleus_unet.io.atomic import write_atomically
+from nucleus_unet.io.atomic import check_new_folder, write_atomically
 from nucleus_unet.model.bundle import CONFIG, Bundle, BundleConfig, SeenImages, load_bundle, save_bundle
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.network import Network, weights_of
@@ -106,6 +106,8 @@ def train_bundle(
     require_page_packages()
     if (out / CONFIG).exists() and not (out / "training" / CHECKPOINT).exists():
         raise SettingsError(f"out: {out} contains a model that was not trained there: choose another folder")
+    if not (out / "training").exists():
+        check_new_folder(out, "the model bundle")
     training, held_out = hold_out_images(examples, folds=folds, category=hold_out, seed=config.seed)
     training_subset = training[:: math.ceil(len(training) / _TRAINING_SUBSET_SIZE)]
     chosen_device = torch.device(choose_device(device))

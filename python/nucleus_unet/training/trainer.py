@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ from nucleus_unet.training.distributed import ProcessGroup, join_process_group
 from nucleus_unet.training.losses import Batch, losses
 from nucleus_unet.training.optimiser import make_optimiser
 from nucleus_unet.training.sample_stream import SampleStream, load_batches
+from nucleus_unet.training.totals import Totals
 from nucleus_unet.training.validation_loss import DICE_WEIGHT, HEAT_WEIGHT, OFFSET_WEIGHT
 
 logger = logging.getLogger(__name__)
@@ -165,6 +166,7 @@ class Run:
     origin: str | None = None
     position: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
+    totals: Totals = field(default_factory=Totals)
 
 
 Validate = Callable[[Network], dict[str, float]]
@@ -248,41 +250,25 @@ def train(
         if origin is not None and validate is not None and run.position == 0 and processes.is_main:
             run.history.append({"samples": 0.0, **validate(run.average)})
             report(run)
-        totals, started = _Totals(), time.monotonic()
+        counted, started = run.position, time.monotonic()
         for batch in batches:
-            totals.add(_step(run, batch.to(processes.device)))
+            run.totals.add(_step(run, batch.to(processes.device)))
             if not processes.is_main:
                 continue
             on_step(run.position)
             done = run.position == config.samples
             if done or run.position % config.validate_every < config.batch_size:
-                entry = {"samples": float(run.position), **totals.means()}
+                entry = {"samples": float(run.position), **run.totals.means()}
                 entry["learning_rate"] = config.learning_rate_at(run.position)
-                entry["samples_per_second"] = totals.count * config.batch_size / (time.monotonic() - started)
+                entry["samples_per_second"] = (run.position - counted) / (time.monotonic() - started)
                 if validate is not None:
                     entry |= validate(run.average)
                 run.history.append(entry)
-                totals, started = _Totals(), time.monotonic()
+                run.totals, counted, started = Totals(), run.position, time.monotonic()
                 report(run)
             if done or run.position % config.checkpoint_every < config.batch_size:
                 _save(run, checkpoint, digest)
     return run.average.eval().cpu()
-
-
-class _Totals:
-    """Means of the training metrics since the last entry of the history."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._sums: dict[str, float] = {}
-
-    def add(self, parts: dict[str, float]) -> None:
-        self.count += 1
-        for name, value in parts.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-
-    def means(self) -> dict[str, float]:
-        return {name: value / self.count for name, value in self._sums.items()} if self.count else {}
 
 
 def _start(config: TrainConfig, processes: ProcessGroup, origin: Bundle | None) -> Run:
@@ -351,7 +337,13 @@ def _update_average(run: Run) -> None:
 
 
 def _save(run: Run, path: Path, digest: str) -> None:
-    run_state = {"config": _resumable_config(run), "examples": digest, "position": run.position, "history": run.history}
+    run_state = {
+        "config": _resumable_config(run),
+        "examples": digest,
+        "position": run.position,
+        "history": run.history,
+        "totals": asdict(run.totals),
+    }
     save_checkpoint(path, network=run.network, average=run.average, optimiser=run.optimiser, run_state=run_state)
 
 
@@ -394,5 +386,5 @@ def _resume(run: Run, path: Path, digest: str) -> None:
             f"started, so its length can no longer be changed to {now['samples']}"
         )
     restore_checkpoint(path, network=run.network, average=run.average, optimiser=run.optimiser)
-    run.position, run.history = position, run_state["history"]
+    run.position, run.history, run.totals = position, run_state["history"], Totals(**run_state["totals"])
     logger.info("resuming at sample %d of %d", position, run.config.samples)
