@@ -25,6 +25,8 @@ from nucleus_unet.training.scale_fitting import show_at, shown_part
 from rich.progress import track
 
 SIZES = (
+    (0.25, False),
+    (0.35, False),
     (0.5, False),
     (0.75, False),
     (1, False),

@@ -39,10 +39,10 @@ ENLARGED = 2.0
 # A few specks do not enlarge an image: so many nuclei are needed, and their mean diameter, weighted by area, is at most
 # this many times the largest median.
 _FEWEST_SMALL, _WEIGHTED_RATIO = 5, 1.2
-# Nuclei that are found only in the enlarged image are smaller than this in pixels, because larger ones are found at
-# scale 1, too. They cover at least this share of what is found otherwise. Fragments of large nuclei and their texture
-# are larger, or cover less.
-_TINY_DIAMETER, _LEAST_COVER = 6.5, 0.1
+# Median diameters, in pixels, of nuclei that are found only in the enlarged image. Single bright pixels are smaller.
+# Larger nuclei are found at scale 1, too. Tiny nuclei cover at least this share of what is found otherwise. Fragments
+# of large nuclei and their texture are larger, or cover less.
+_TINY_DIAMETERS, _LEAST_COVER = (3.3, 6.5), 0.1
 # They are looked for in whole images up to this side, and in regions of this side of larger ones.
 _TINY_SIDE = 512
 # Two nuclei of neighbouring scales are the same if their intersection over union is at least this.
@@ -181,7 +181,8 @@ def _find_tiny(
         for each in regions
     ]
     diameters = diameters_at(found, 0) / ENLARGED
-    if not are_small(diameters, min(_TINY_DIAMETER, score.small_diameter)):
+    least, most = _TINY_DIAMETERS
+    if not are_small(diameters, min(most, score.small_diameter)) or np.median(diameters) < least:
         return None
     maps = {ENLARGED: found[0][0].maps} if shape[0] * shape[1] <= _TINY_SIDE**2 else {}
     search = ScaleSearch(ENLARGED, float(np.median(diameters)), len(diameters), None, maps)
