@@ -124,7 +124,7 @@ def choose_scale(
     if image.mpp is not None and config.mpp_known and _is_stained(image):
         from_file = scale_from_file(config, image.mpp, name_in_log())
     if config.scale_score is None or levels.intensity_range is None or has_dab:
-        if has_dab and from_file is None and _EACH_IMAGE_IS_LOGGED.get():
+        if config.scale_score is not None and has_dab and from_file is None and _EACH_IMAGE_IS_LOGGED.get():
             logger.info(
                 "the image has brown stain (DAB), so its scale is not looked for: give --diameter (diameter= in "
                 "Python) if its nuclei are not about %.0f pixels wide",

@@ -10,9 +10,9 @@ The result is a function of the image alone: tiles, regions of interest and the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -147,7 +147,8 @@ def find_scale(
         # Rounded, as its last bits may depend on the processor.
         expected = round(score.expected_msa(measurements[best]), 2)
     if counts[best] < _FEWEST_SMALL:
-        tiny = _find_tiny(engine, config, score, read, shape, tile=tile, batch_size=batch_size)
+        enlarge = partial(segment_at, ENLARGED, engine, config, tile=tile, batch_size=batch_size)
+        tiny = _find_tiny(enlarge, score, read, shape)
         if tiny is not None and tiny.covered >= _LEAST_COVER * _measure_scale(found, best).covered:
             return replace(tiny.search, expected_msa=expected)
     if scale == 1 and are_small(diameters[best], score.small_diameter):
@@ -165,21 +166,11 @@ class _Tiny(NamedTuple):
 
 
 def _find_tiny(
-    engine: Predictor,
-    config: GroupConfig,
-    score: ScaleScore,
-    read: Read,
-    shape: tuple[int, int],
-    *,
-    tile: int,
-    batch_size: int,
+    enlarge: Callable[[NDArray[np.float32]], RegionNuclei], score: ScaleScore, read: Read, shape: tuple[int, int]
 ) -> _Tiny | None:
     """Look for nuclei that are too small to be found at scale 1. None if these are few, or not small."""
     regions = choose_regions(read, shape, whole=_TINY_SIDE**2, side=_TINY_SIDE)
-    found = [
-        [segment_at(ENLARGED, engine, config, np.ascontiguousarray(read(*each)), tile=tile, batch_size=batch_size)]
-        for each in regions
-    ]
+    found = [[enlarge(np.ascontiguousarray(read(*each)))] for each in regions]
     diameters = diameters_at(found, 0) / ENLARGED
     least, most = _TINY_DIAMETERS
     if not are_small(diameters, min(most, score.small_diameter)) or np.median(diameters) < least:
