@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +14,11 @@ from nucleus_unet.slides.nuclei import Nuclei
 
 @dataclass(frozen=True, eq=False)
 class RelabelledBlock:
-    """The nuclei of a block and their labels. The label is 0 until the pass reaches the nucleus's first pixel."""
+    """The nuclei of a block. The label of each is 0 until the pass reaches its first pixel."""
 
     nuclei: Nuclei
     labels: NDArray[np.uint32]
-
-    @cached_property
-    def _outlines(self) -> list[bytes]:
-        return self.nuclei.outlines()
+    outlines: list[bytes]
 
     def starting_in(self, rows: slice) -> NDArray[np.intp]:
         """Return the indices of the nuclei whose first pixel lies in the given rows of the slide."""
@@ -44,7 +40,7 @@ class RelabelledBlock:
             area=nuclei.area[index],
             intensity=nuclei.intensity[index],
             probability=nuclei.probability[index],
-            outline=[self._outlines[number] for number in index],
+            outline=[self.outlines[number] for number in index],
         )
 
 
@@ -92,7 +88,8 @@ def iter_bands(
                 loaded.pop(number, None)
             elif extent.start < rows.stop and number not in loaded:
                 nuclei = read_block(number)
-                loaded[number] = RelabelledBlock(nuclei, np.zeros(len(nuclei), np.uint32))
+                # The outlines are drawn here, while later blocks of the band are still being predicted.
+                loaded[number] = RelabelledBlock(nuclei, np.zeros(len(nuclei), np.uint32), nuclei.outlines())
         blocks = [block for block in loaded.values() if len(block.nuclei)]
         table = _number_nuclei(blocks, rows, count)
         count += len(table)

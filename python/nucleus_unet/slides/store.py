@@ -20,9 +20,9 @@ logger = logging.getLogger(__name__)
 
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
 # Part of the checksum. Records with another layout count as damaged and are made again.
-_LAYOUT = b"arrays packed one by one"
-# The fastest level compresses maps to a tenth. Slower levels gain little.
-_ZSTD_LEVEL = 1
+_LAYOUT = b"arrays packed one by one, lz4"
+# Maps shrink to a fifth. zstd at its fastest level shrinks them to a sixth and takes twice as long.
+_LZ4_ACCELERATION = 8
 
 
 def write_record(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
@@ -78,10 +78,13 @@ def _key(name: str, array: NDArray[Any]) -> str:
 
 
 def _compress(array: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.frombuffer(imagecodecs.zstd_encode(array.data, _ZSTD_LEVEL), np.uint8)  # type: ignore[arg-type]
+    # imagecodecs copies arrays of more than one dimension.
+    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    packed = imagecodecs.lz4_encode(flat, level=_LZ4_ACCELERATION, header=True)  # type: ignore[arg-type]
+    return np.frombuffer(packed, np.uint8)
 
 
 def _decompress(key: str, packed: NDArray[np.uint8]) -> tuple[str, NDArray[Any]]:
     name, dtype, shape = json.loads(key)
-    data = imagecodecs.zstd_decode(packed.data)  # type: ignore[arg-type]
+    data = imagecodecs.lz4_decode(packed, header=True)  # type: ignore[arg-type]
     return name, np.frombuffer(data, dtype).reshape(shape)

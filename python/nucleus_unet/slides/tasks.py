@@ -7,6 +7,7 @@ finished.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,7 @@ class SlideTasks:
         # The names contain the sides, so that files of runs with other sides do not interfere.
         self._maps = (maps or folder) / f"maps-{self.grid.tile}"
         self._nuclei = folder / f"nuclei-{spec.block_side}-{self.grid.tile}"
-        self._cache = ArrayCache(_CACHE_BYTES)
+        self._cache, self._arrays = ArrayCache(_CACHE_BYTES), threading.local()
 
     def tiles_for(self, block: int) -> list[int]:
         """Return the numbers of the tiles whose maps determine the nuclei of a block."""
@@ -231,16 +232,16 @@ class SlideTasks:
         return filter_by_area(scaled, min_area=self.spec.plan.min_area or 0), Block(*pixels)
 
     def _read_maps(self, region: Block) -> NDArray[np.uint8]:
-        rows, columns = region
-        maps = np.zeros((rows.stop - rows.start, columns.stop - columns.start, 4), np.uint8)
+        maps = self._array_of_thread((*(span.stop - span.start for span in region), 4))
         for number in self.grid.covering(region):
             core = self.grid.core(number)
+            inside = intersection(region, core)
             if not self._is_tissue(core):
+                maps[_relative(inside, region)] = 0
                 continue
             saved = self._cache.get(number)
             if saved is None:
                 saved = read_record(self._tile_path(number))["maps"]
-            inside = intersection(region, core)
             maps[_relative(inside, region)] = saved[_relative(inside, core)]
         if self._tissue is not None and not self._tissue.covers(region, self.scale):
             # The mask is applied by cells, not by tiles. Nuclei at its border thus do not depend on the tile side.
@@ -248,6 +249,14 @@ class SlideTasks:
         if self._levels.padding is not None:
             maps[self._levels.padding.mask_at_scale(self.slide.read, self.slide.shape, *region, self.scale)] = 0
         return maps
+
+    def _array_of_thread(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return an array that this thread uses again and again. The system clears the pages of every new array."""
+        size = math.prod(shape)
+        array: NDArray[np.uint8] | None = getattr(self._arrays, "bytes", None)
+        if array is None or array.size < size:
+            array = self._arrays.bytes = np.empty(size, np.uint8)
+        return array[:size].reshape(shape)
 
     def _is_tissue(self, region: Block) -> bool:
         return self._tissue is None or self._tissue.bounds(region, self.scale) is not None

@@ -77,7 +77,7 @@ def write_results(
         labels_file, table_file = (stack.enter_context(written_atomically(folder / name)) for name in (LABELS, TABLE))
         table = stack.enter_context(TableWriter(table_file))
         outlines = stack.enter_context(OutlineWriter(folder, compressed=True))
-        # The table is completed and the overview is drawn while the coarser levels of the label image are written.
+        # The table is completed and the overview is drawn while the last labels are written.
         background = stack.enter_context(ThreadPoolExecutor(2))
         completed: Future[None]
         picture: Future[bytes]
@@ -85,10 +85,11 @@ def write_results(
         def forward_bands() -> Iterator[RowBand]:
             nonlocal completed, picture
             for band in bands:
-                for observer in (table, outlines, overview):
+                for observer in (overview, table, outlines):
                     observer.add(band.nuclei)
+                if band.rows.stop == plan.height:
+                    completed, picture = background.submit(table.finish), background.submit(overview.png)
                 yield band
-            completed, picture = background.submit(table.finish), background.submit(overview.png)
 
         identity = uuid.uuid5(NAMESPACE, json.dumps(plan.to_json(), sort_keys=True))
         write_labels(labels_file, forward_bands(), shape, mpp=plan.mpp, uuid=str(identity), scratch=scratch)
