@@ -287,6 +287,17 @@ def test_a_folder_that_was_moved_is_resumed(segmenter: Segmenter, folder: Path, 
     assert {each.file.parent.name for each in run.files} == {"moved"}
 
 
+def test_a_folder_that_is_reached_through_a_link_is_resumed(
+    segmenter: Segmenter, folder: Path, out: Path, asked: Counting
+) -> None:
+    predict(segmenter, folder, out)
+    asked.names.clear()
+    link = folder.with_name("link")
+    link.symlink_to(folder)
+    predict(segmenter, link, out)
+    assert asked.names == []
+
+
 def test_two_runs_at_once_in_one_folder_are_refused(segmenter: Segmenter, folder: Path, out: Path) -> None:
     from nucleus_unet.batch.record import lock_output
 

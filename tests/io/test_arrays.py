@@ -199,3 +199,30 @@ def test_a_lazy_array_whose_regions_are_not_what_it_declares_is_refused(
 ) -> None:
     with pytest.raises(ImageError, match=message):
         read_image(Mistaken(change))
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, 2**62, -(2**53) - 1])
+def test_integers_that_floating_point_numbers_would_confuse_are_refused(value: int) -> None:
+    image = GREY.astype(np.int64)
+    image[3, 5] = value
+    with pytest.raises(ImageError, match=r"expected integers of at most 2\^53"):
+        read_image(image)
+    image[3, 5] = np.sign(value) * 2**53
+    assert int(read_image(image)[3, 5]) == np.sign(value) * 2**53
+
+
+@pytest.mark.parametrize("kept", [100, 130, 2000])
+def test_an_npy_file_that_ends_too_early_is_refused(tmp_path: Path, kept: int) -> None:
+    np.save(tmp_path / "a.npy", np.tile(GREY, (3, 3)))
+    (tmp_path / "short.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:kept])
+    with pytest.raises(ImageError, match=r"short.npy: the file is damaged or ends too early"):
+        read_image(tmp_path / "short.npy")
+
+
+def test_what_numpy_saves_and_is_no_array_of_numbers_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "objects.npy", np.array([[1, None]], dtype=object), allow_pickle=True)
+    with pytest.raises(ImageError, match="got one of Python objects"):
+        read_image(tmp_path / "objects.npy")
+    np.savez(tmp_path / "several.npz", GREY, GREY)
+    with pytest.raises(ImageError, match=r"save one array as .npy"):
+        read_image(tmp_path / "several.npz")

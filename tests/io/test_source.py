@@ -401,6 +401,15 @@ def test_a_damaged_chunk_is_named_with_the_region(tmp_path: Path, zarr_format: A
         open_plane(path).read(*REGIONS[1])
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_damaged_metadata_of_zarr_are_named(tmp_path: Path, zarr_format: Any) -> None:
+    path = tmp_path / "slide.zarr"
+    zarr.create_array(path, data=PICTURE[..., 0], zarr_format=zarr_format)
+    (path / ("zarr.json" if zarr_format == 3 else ".zarray")).write_text("{nonsense")
+    with pytest.raises(ImageError, match=r"slide.zarr: its zarr metadata are damaged"):
+        open_image(path)
+
+
 def test_a_slide_whose_chunk_is_damaged_leaves_no_results(
     segmenter: Segmenter, discs: NDArray[np.uint8], tmp_path: Path
 ) -> None:

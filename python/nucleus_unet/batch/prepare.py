@@ -185,8 +185,11 @@ def _job(batch: Batch, record: RunRecord, path: Path, name: str) -> Job:
 
 
 def _is_same_image(known: Planned, now: Planned) -> bool:
-    """Whether two images are one: at one place, or moved. Two images may well have one name, size and time."""
-    return known.source == now.source or (_same(known.facts, now.facts) and not Path(known.source).exists())
+    """Whether two images are one: at one place, through a link, or moved. Two images may share name, size and time."""
+    before, here = Path(known.source), Path(now.source)
+    if before == here or not before.exists():
+        return before == here or _same(known.facts, now.facts)
+    return here.exists() and before.samefile(here)
 
 
 def _same(one: object, other: object) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError
 
 # By kind and bytes of the dtype given, the dtype to work in: it holds every value (of 64 bits, those up to 2^53).
+_MOST_EXACT = 2**53
 _WORKING = {
     **dict.fromkeys(("b1", "u1", "u2", "f4", "f8"), None),
     **dict.fromkeys(("i1", "i2", "f2"), "float32"),
@@ -36,3 +38,20 @@ def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
             f"image dtype: expected bool, or integers or floating point numbers of up to 64 bits, got {dtype.name}"
         ) from None
     return dtype.newbyteorder("=") if name is None else np.dtype(name)
+
+
+def convert_pixels(pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Convert pixels to a dtype that `working_dtype` returned.
+
+    Raises
+    ------
+    ImageError
+        If there are integers beyond 2^53. Neighbouring ones would become equal.
+    """
+    if pixels.dtype.kind in "iu" and pixels.dtype.itemsize == 8 and dtype.kind == "f" and pixels.size:
+        largest = max(int(pixels.max()), -int(pixels.min()))
+        if largest > _MOST_EXACT:
+            raise ImageError(
+                f"image values: expected integers of at most 2^53, got {largest}: subtract the smallest value first"
+            )
+    return pixels.astype(dtype, copy=False)

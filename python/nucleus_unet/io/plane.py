@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError
+from nucleus_unet.io.dtypes import convert_pixels
 
 Pixels = Callable[[slice, slice], NDArray[Any]]
 
@@ -86,7 +87,7 @@ class ScenePlane:
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """See `Plane`."""
-        pixels = np.asarray(self._pixels(rows, columns)).astype(self.dtype, copy=False)
+        pixels = convert_pixels(np.asarray(self._pixels(rows, columns)), self.dtype)
         if self._alpha is not None:
             transparent = self.read_alpha(rows, columns) == 0
             if transparent.any():

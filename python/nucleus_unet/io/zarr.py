@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -49,12 +50,15 @@ def open_file(file: Path | BinaryIO, *, axes: str | None = None, channel_axis: i
 
     zarr = require("zarr", f"{file} needs zarr", extra="zarr")
     assert isinstance(file, Path)  # as zips in memory are not opened
-    if file.is_dir():
-        if not is_zarr(file):
-            raise ImageError("expected an image file or a zarr folder, got a folder without zarr's metadata")
-        root = zarr.open(zarr.storage.LocalStore(file, read_only=True), mode="r")
-    else:
-        root = zarr.open(zarr.storage.ZipStore(file, read_only=True), path=_root_in_zip(file), mode="r")
+    try:
+        if file.is_dir():
+            if not is_zarr(file):
+                raise ImageError("expected an image file or a zarr folder, got a folder without zarr's metadata")
+            root = zarr.open(zarr.storage.LocalStore(file, read_only=True), mode="r")
+        else:
+            root = zarr.open(zarr.storage.ZipStore(file, read_only=True), path=_root_in_zip(file), mode="r")
+    except json.JSONDecodeError as error:
+        raise ImageError(f"its zarr metadata are damaged: they are not JSON ({error})") from error
     if isinstance(root, zarr.Array):
         opened = open_array(root, axes=axes, channel_axis=channel_axis)
         return OpenedFile(format="Zarr", scenes=opened.scenes)
@@ -115,7 +119,8 @@ def _root_in_zip(path: Path) -> str:
     with zipfile.ZipFile(path) as archive:
         candidates = [place for name in archive.namelist() if (place := PurePosixPath(name)).name in _METADATA]
     if not candidates:
-        raise ImageError("expected a zip of a zarr array or group, got one without zarr's metadata")
+        arrays = ": save one array as .npy with numpy.save" if path.suffix.lower() == ".npz" else ""
+        raise ImageError(f"expected a zip of a zarr array or group, got one without zarr's metadata{arrays}")
     root = min(candidates, key=lambda place: len(place.parts)).parent
     return "" if root == PurePosixPath() else str(root)
 
