@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,33 @@ def test_a_scale_that_rests_on_a_single_nucleus_is_told(embedded: Segmenter, cap
     nuclei = embedded.predict(discs(130, side=1))
     assert nuclei.plan.scale < 1
     assert "rests on 1 of its nuclei" in caplog.text
+
+
+@pytest.mark.parametrize("slide", [False, True])
+def test_nuclei_that_bright_dirt_hides_are_told_with_the_value_at_which_to_clip(
+    embedded: Segmenter, tmp_path: Path, caplog: pytest.LogCaptureFixture, slide: bool
+) -> None:
+    clean = discs(24, side=8).astype(np.uint16) + 100
+    dirty = clean.copy()
+    dirty[:24, :24] = 60_000
+    with caplog.at_level(logging.WARNING, logger="nucleus_unet"):
+        found = len(embedded.predict_slide(dirty, out=tmp_path) if slide else embedded.predict(dirty))
+    (warning,) = [record.message for record in caplog.records if "hide darker nuclei" in record.message]
+    numbers = re.search(r": (\d+) are found, and (\d+) if pixels above (\S+) are clipped", warning)
+    assert numbers is not None
+    assert int(numbers[1]) == found < 8
+    assert int(numbers[2]) >= 60
+    assert len(embedded.predict(np.minimum(dirty, float(numbers[3])))) >= 60
+
+
+@pytest.mark.parametrize("nuclei", [1, 3])
+def test_few_bright_nuclei_hide_nothing(embedded: Segmenter, caplog: pytest.LogCaptureFixture, nuclei: int) -> None:
+    sparse = np.random.default_rng(0).normal(100, 5, (400, 400)).astype(np.uint16)
+    for number in range(nuclei):
+        sparse[100 + 80 * number :, 60:][:42, :42] += discs(24, side=1)
+    with caplog.at_level(logging.WARNING, logger="nucleus_unet"):
+        assert len(embedded.predict(sparse)) == nuclei
+    assert "hide" not in caplog.text
 
 
 def test_brown_stain_is_told_because_its_scale_is_not_looked_for(

@@ -144,6 +144,7 @@ def choose_scale(
             from_file = None
         else:  # few nuclei, and doubtful ones, are no evidence against the file
             found = dataclasses.replace(found, expected_msa=None)
+    _log_hidden(found, levels.intensity_range)
     if _EACH_IMAGE_IS_LOGGED.get():
         _log_doubt(found)
         if from_file is None:
@@ -160,6 +161,16 @@ def _scaled_by_file(found: ScaleSearch, scale: float | None, mpp: float | None, 
             *(mpp, scale, config.diameter, config.diameter),
         )
     return found if scale is None else dataclasses.replace(found, scale=scale)
+
+
+def _log_hidden(found: ScaleSearch, levels: IntensityRange) -> None:
+    if found.hidden is not None:
+        highest = levels.low + found.hidden.level * (levels.high - levels.low)
+        logger.warning(
+            "%s: a few bright pixels hide darker nuclei: %d are found, and %d if pixels above %.4g are clipped; if the "
+            "bright ones are dirt, clip them first, with numpy.minimum(image, %.4g) in Python",
+            *(name_in_log(), found.number, found.hidden.number, highest, highest),
+        )
 
 
 def _log_doubt(found: ScaleSearch) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.grouping import group
+from nucleus_unet.inference.hidden_nuclei import HiddenNuclei, few_are_bright, find_hidden
 from nucleus_unet.inference.image_detail import detail_at, octave_energies
 from nucleus_unet.inference.label_scaling import scale_labels
 from nucleus_unet.inference.predict import predict_maps
@@ -94,6 +95,8 @@ class ScaleSearch:
         found there or looked for.
     maps
         Output of the network for the whole image by scale. Empty if only regions were segmented.
+    hidden
+        Nuclei that a few bright pixels hide. None if there are none, or if they were not looked for.
     """
 
     scale: float
@@ -101,6 +104,7 @@ class ScaleSearch:
     number: int = 0
     expected_msa: float | None = None
     maps: Mapping[float, NDArray[np.uint8]] = field(default_factory=dict)
+    hidden: HiddenNuclei | None = None
 
 
 def find_scale(
@@ -131,9 +135,10 @@ def find_scale(
         See `nucleus_unet.inference.predict.predict_maps`.
     """
     regions = choose_regions(read, shape, whole=_WHOLE_PIXELS, side=_REGION_SIDE)
-    found, energies = [], []
+    found, energies, is_dark = [], [], []
     for region in regions:
         pixels = np.ascontiguousarray(read(*region))
+        is_dark.append(few_are_bright(pixels))
         found.append(segment_at_scales(engine, config, pixels, tile=tile, batch_size=batch_size))
         energies.append(octave_energies(pixels))
     diameters = [diameters_at(found, number) for number in range(len(SCALES))]
@@ -155,7 +160,15 @@ def find_scale(
         scale = ENLARGED
     is_whole = shape[0] * shape[1] <= _WHOLE_PIXELS
     maps = {each: result.maps for each, result in zip(SCALES, found[0], strict=True)} if is_whole else {}
-    return ScaleSearch(scale, diameter, counts[best], expected, maps)
+    hidden = None
+    if all(is_dark):
+
+        def count(pixels: NDArray[np.float32]) -> int:
+            nuclei = segment_at(SCALES[best], engine, config, pixels, tile=tile, batch_size=batch_size)
+            return len(nuclei.probabilities)
+
+        hidden = find_hidden(count, [read(*region) for region in regions], counts[best])
+    return ScaleSearch(scale, diameter, counts[best], expected, maps, hidden)
 
 
 class _Tiny(NamedTuple):
