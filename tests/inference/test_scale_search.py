@@ -221,29 +221,43 @@ def test_a_scale_that_rests_on_a_single_nucleus_is_told(embedded: Segmenter, cap
 
 
 @pytest.mark.parametrize("slide", [False, True])
+@pytest.mark.parametrize(("side", "offset"), [(24, 100), (40, 100), (40, 1_000_000)])
 def test_nuclei_that_bright_dirt_hides_are_told_with_the_value_at_which_to_clip(
-    embedded: Segmenter, tmp_path: Path, caplog: pytest.LogCaptureFixture, slide: bool
+    embedded: Segmenter, tmp_path: Path, caplog: pytest.LogCaptureFixture, side: int, offset: int, slide: bool
 ) -> None:
-    clean = discs(24, side=8).astype(np.uint16) + 100
-    dirty = clean.copy()
-    dirty[:24, :24] = 60_000
+    dirty = discs(24, side=8).astype(np.uint32) + offset
+    dirty[:side, :side] = offset + 60_000
     with caplog.at_level(logging.WARNING, logger="nucleus_unet"):
         found = len(embedded.predict_slide(dirty, out=tmp_path) if slide else embedded.predict(dirty))
     (warning,) = [record.message for record in caplog.records if "hide darker nuclei" in record.message]
-    numbers = re.search(r": (\d+) are found, and (\d+) if pixels above (\S+) are clipped", warning)
+    numbers = re.search(r"sees (\d+), and (\d+) with the pixels above (\S+) clipped", warning)
     assert numbers is not None
     assert int(numbers[1]) == found < 8
     assert int(numbers[2]) >= 60
     assert len(embedded.predict(np.minimum(dirty, float(numbers[3])))) >= 60
 
 
-@pytest.mark.parametrize("nuclei", [1, 3])
-def test_few_bright_nuclei_hide_nothing(embedded: Segmenter, caplog: pytest.LogCaptureFixture, nuclei: int) -> None:
-    sparse = np.random.default_rng(0).normal(100, 5, (400, 400)).astype(np.uint16)
-    for number in range(nuclei):
-        sparse[100 + 80 * number :, 60:][:42, :42] += discs(24, side=1)
+@pytest.mark.parametrize("blur", [0, 2, 4, 8])
+@pytest.mark.parametrize("number", [1, 3, 6])
+def test_few_bright_nuclei_hide_nothing(
+    embedded: Segmenter, caplog: pytest.LogCaptureFixture, blur: float, number: int
+) -> None:
+    noise = gaussian_filter(np.random.default_rng(0).normal(0, 1, (512, 512)), blur)
+    sparse = 100 + 10 * noise / noise.std()
+    for place in range(60, 60 + 60 * number, 60):
+        sparse[place : place + 42, place : place + 42] += 3.0 * discs(24, side=1)
     with caplog.at_level(logging.WARNING, logger="nucleus_unet"):
-        assert len(embedded.predict(sparse)) == nuclei
+        assert len(embedded.predict(sparse.astype(np.uint16))) == number
+    assert "hide" not in caplog.text
+
+
+def test_dirt_in_planes_of_a_stack_gives_no_line_for_each(
+    embedded: Segmenter, caplog: pytest.LogCaptureFixture
+) -> None:
+    dirty = discs(24, side=8).astype(np.uint16) + 100
+    dirty[:40, :40] = 60_000
+    with caplog.at_level(logging.WARNING, logger="nucleus_unet"):
+        embedded.predict(np.stack([dirty] * 3), axes="TYX", time="all")
     assert "hide" not in caplog.text
 
 

@@ -30,7 +30,8 @@ from nucleus_unet.preprocessing.scale import agree, is_stained, requested_scale,
 logger = logging.getLogger(__name__)
 
 _EACH_IMAGE_IS_LOGGED = ContextVar("_EACH_IMAGE_IS_LOGGED", default=True)
-_NAME = ContextVar("_NAME", default="the image")
+_NO_NAME = "the image"
+_NAME = ContextVar("_NAME", default=_NO_NAME)
 # Of the images below this expected mSA, most are below it indeed; see docs/decisions/0018-expected-accuracy.md.
 _DOUBTFUL = 0.3
 # Fewer nuclei do not overrule the pixel size in a file, and a smaller scale that rests on them is told as a warning.
@@ -164,11 +165,14 @@ def _scaled_by_file(found: ScaleSearch, scale: float | None, mpp: float | None, 
 
 
 def _log_hidden(found: ScaleSearch, levels: IntensityRange) -> None:
-    if found.hidden is not None:
-        highest = levels.low + found.hidden.level * (levels.high - levels.low)
+    named = _NAME.get() != _NO_NAME  # a thousand planes of a stack would give a thousand lines
+    if found.hidden is not None and (named or _EACH_IMAGE_IS_LOGGED.get()):
+        above_low = found.hidden.level * (levels.high - levels.low)
+        highest = round(levels.low + above_low, 2 - math.floor(math.log10(above_low)))
         logger.warning(
-            "%s: a few bright pixels hide darker nuclei: %d are found, and %d if pixels above %.4g are clipped; if the "
-            "bright ones are dirt, clip them first, with numpy.minimum(image, %.4g) in Python",
+            "%s: a few bright pixels may hide darker nuclei: the search for the scale sees %d, and %d with the "
+            "pixels above %r clipped; if the bright ones are dirt, clip them first, with numpy.minimum(image, %r) in "
+            "Python",
             *(name_in_log(), found.number, found.hidden.number, highest, highest),
         )
 
@@ -215,7 +219,7 @@ def is_doubtful(expected_msa: float | None) -> bool:
 
 
 @contextmanager
-def without_log_of_images(name: str = "the image") -> Iterator[None]:
+def without_log_of_images(name: str = _NO_NAME) -> Iterator[None]:
     """Do not log the scale and the doubts of each image in this block: of many images, `log_searches` logs it.
 
     Parameters

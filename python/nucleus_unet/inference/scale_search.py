@@ -10,7 +10,7 @@ The result is a function of the image alone: tiles, regions of interest and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import NamedTuple
@@ -50,6 +50,8 @@ _TINY_SIDE = 512
 _SAME = 0.7
 # Larger images, in pixels, are segmented in some square regions of this side only.
 _WHOLE_PIXELS, _REGION_SIDE = 2304**2, 1024
+# Noise that is enlarged by clipping may be taken for nuclei. Their expected mSA is lower than before by more than this.
+_TOLERANCE = 0.1
 # Columns of the measurements: the shares of the area that the coarser and the finer scale have, too.
 _SHARES = [0, 6]
 
@@ -135,40 +137,81 @@ def find_scale(
         See `nucleus_unet.inference.predict.predict_maps`.
     """
     regions = choose_regions(read, shape, whole=_WHOLE_PIXELS, side=_REGION_SIDE)
+    look = partial(_look, engine, config, score, tile=tile, batch_size=batch_size)
+    seen = look(np.ascontiguousarray(read(*region)) for region in regions)
+    hidden = None
+    if seen.few_are_bright:
+
+        def count(clipped: Iterable[NDArray[np.float32]]) -> int:
+            again = look(clipped)
+            return again.number if (again.expected_msa or 0) >= (seen.expected_msa or 0) - _TOLERANCE else 0
+
+        hidden = find_hidden(count, [read(*region) for region in regions], seen.number)
+    if seen.number < _FEWEST_SMALL:
+        enlarge = partial(segment_at, ENLARGED, engine, config, tile=tile, batch_size=batch_size)
+        tiny = _find_tiny(enlarge, score, read, shape)
+        if tiny is not None and tiny.covered >= _LEAST_COVER * _measure_scale(seen.found, seen.best).covered:
+            return replace(tiny.search, expected_msa=seen.expected_msa, hidden=hidden)
+    scale = SCALES[seen.best]
+    diameter = float(np.median(seen.diameters)) / scale if seen.number else None
+    if scale == 1 and are_small(seen.diameters, score.small_diameter):
+        scale = ENLARGED
+    is_whole = shape[0] * shape[1] <= _WHOLE_PIXELS
+    maps = {each: result.maps for each, result in zip(SCALES, seen.found[0], strict=True)} if is_whole else {}
+    return ScaleSearch(scale, diameter, seen.number, seen.expected_msa, maps, hidden)
+
+
+class _Look(NamedTuple):
+    """What regions of an image show at all scales.
+
+    Attributes
+    ----------
+    found
+        The nuclei of each region at each scale.
+    best
+        Index of the best scale.
+    diameters : NDArray[np.float64] (N,)
+        Of the nuclei at that scale, in pixels of it.
+    expected_msa
+        See `ScaleSearch`.
+    few_are_bright
+        See `nucleus_unet.inference.hidden_nuclei.few_are_bright`; of all regions.
+    """
+
+    found: list[list[RegionNuclei]]
+    best: int
+    diameters: NDArray[np.float64]
+    expected_msa: float | None
+    few_are_bright: bool
+
+    @property
+    def number(self) -> int:
+        """Number of nuclei at the best scale."""
+        return len(self.diameters)
+
+
+def _look(
+    engine: Predictor,
+    config: GroupConfig,
+    score: ScaleScore,
+    regions: Iterable[NDArray[np.float32]],
+    *,
+    tile: int,
+    batch_size: int,
+) -> _Look:
+    """Segment regions at all scales, and choose one."""
     found, energies, is_dark = [], [], []
-    for region in regions:
-        pixels = np.ascontiguousarray(read(*region))
-        is_dark.append(few_are_bright(pixels))
+    for pixels in regions:
         found.append(segment_at_scales(engine, config, pixels, tile=tile, batch_size=batch_size))
         energies.append(octave_energies(pixels))
+        is_dark.append(few_are_bright(pixels))
     diameters = [diameters_at(found, number) for number in range(len(SCALES))]
     counts = [len(each) for each in diameters]
     measurements = measure_scales(found, energies, config.foreground_threshold)
     best = choose_index(score, measurements, counts) if any(counts) else SCALES.index(1.0)
-    scale = SCALES[best]
-    diameter, expected = None, None
-    if counts[best]:
-        diameter = float(np.median(diameters[best])) / scale
-        # Rounded, as its last bits may depend on the processor.
-        expected = round(score.expected_msa(measurements[best]), 2)
-    if counts[best] < _FEWEST_SMALL:
-        enlarge = partial(segment_at, ENLARGED, engine, config, tile=tile, batch_size=batch_size)
-        tiny = _find_tiny(enlarge, score, read, shape)
-        if tiny is not None and tiny.covered >= _LEAST_COVER * _measure_scale(found, best).covered:
-            return replace(tiny.search, expected_msa=expected)
-    if scale == 1 and are_small(diameters[best], score.small_diameter):
-        scale = ENLARGED
-    is_whole = shape[0] * shape[1] <= _WHOLE_PIXELS
-    maps = {each: result.maps for each, result in zip(SCALES, found[0], strict=True)} if is_whole else {}
-    hidden = None
-    if all(is_dark):
-
-        def count(pixels: NDArray[np.float32]) -> int:
-            nuclei = segment_at(SCALES[best], engine, config, pixels, tile=tile, batch_size=batch_size)
-            return len(nuclei.probabilities)
-
-        hidden = find_hidden(count, [read(*region) for region in regions], counts[best])
-    return ScaleSearch(scale, diameter, counts[best], expected, maps, hidden)
+    # Rounded, as its last bits may depend on the processor.
+    expected = round(score.expected_msa(measurements[best]), 2) if counts[best] else None
+    return _Look(found, best, diameters[best], expected, all(is_dark))
 
 
 class _Tiny(NamedTuple):

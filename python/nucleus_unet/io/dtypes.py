@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError
 
-# By kind and bytes of the dtype given, the dtype to work in: it holds every value (of 64 bits, those up to 2^53).
 _MOST_EXACT = 2**53
+# By kind and bytes of the dtype given, the dtype to work in: it holds every value (of 64 bits, those up to 2^53).
 _WORKING = {
     **dict.fromkeys(("b1", "u1", "u2", "f4", "f8"), None),
     **dict.fromkeys(("i1", "i2", "f2"), "float32"),
@@ -49,9 +49,8 @@ def convert_pixels(pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         If there are integers beyond 2^53. Neighbouring ones would become equal.
     """
     if pixels.dtype.kind in "iu" and pixels.dtype.itemsize == 8 and dtype.kind == "f" and pixels.size:
-        largest = max(int(pixels.max()), -int(pixels.min()))
-        if largest > _MOST_EXACT:
-            raise ImageError(
-                f"image values: expected integers of at most 2^53, got {largest}: subtract the smallest value first"
-            )
+        lowest, highest = int(pixels.min()), int(pixels.max())
+        if max(highest, -lowest) > _MOST_EXACT:
+            hint = ": subtract the smallest first" if highest - lowest <= _MOST_EXACT else ""
+            raise ImageError(f"image values: expected integers from -2^53 to 2^53, got {lowest} to {highest}{hint}")
     return pixels.astype(dtype, copy=False)
