@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError
 
-_MOST_EXACT = 2**53
 # By kind and bytes of the dtype given, the dtype to work in: it holds every value (of 64 bits, those up to 2^53).
 _WORKING = {
     **dict.fromkeys(("b1", "u1", "u2", "f4", "f8"), None),
@@ -38,19 +36,3 @@ def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
             f"image dtype: expected bool, or integers or floating point numbers of up to 64 bits, got {dtype.name}"
         ) from None
     return dtype.newbyteorder("=") if name is None else np.dtype(name)
-
-
-def convert_pixels(pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Convert pixels to a dtype that `working_dtype` returned.
-
-    Raises
-    ------
-    ImageError
-        If there are integers beyond 2^53. Neighbouring ones would become equal.
-    """
-    if pixels.dtype.kind in "iu" and pixels.dtype.itemsize == 8 and dtype.kind == "f" and pixels.size:
-        lowest, highest = int(pixels.min()), int(pixels.max())
-        if max(highest, -lowest) > _MOST_EXACT:
-            hint = ": subtract the smallest first" if highest - lowest <= _MOST_EXACT else ""
-            raise ImageError(f"image values: expected integers from -2^53 to 2^53, got {lowest} to {highest}{hint}")
-    return pixels.astype(dtype, copy=False)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import ImageError
-from nucleus_unet.io.dtypes import convert_pixels
 
 Pixels = Callable[[slice, slice], NDArray[Any]]
 
@@ -87,7 +86,7 @@ class ScenePlane:
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """See `Plane`."""
-        pixels = convert_pixels(np.asarray(self._pixels(rows, columns)), self.dtype)
+        pixels = np.asarray(self._pixels(rows, columns)).astype(self.dtype, copy=False)
         if self._alpha is not None:
             transparent = self.read_alpha(rows, columns) == 0
             if transparent.any():
