@@ -1,6 +1,6 @@
 //! The centre heatmap in integers, smoothed on request.
 
-use ndarray::{Array2, ArrayView1, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array2, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use super::STRETCH;
@@ -8,6 +8,9 @@ use crate::interrupt;
 
 /// The channel of the maps that holds the centre heatmap.
 const CHANNEL: usize = 1;
+
+/// The number of channels of the maps.
+const CHANNELS: usize = 4;
 
 /// Sum of the smoothing kernel's weights along one axis.
 const WEIGHT: u16 = 256;
@@ -31,7 +34,7 @@ pub(super) fn smooth(maps: ArrayView3<'_, u8>, sigma: f64) -> Array2<u32> {
         .par_chunks_mut(columns * STRIP)
         .enumerate()
         .for_each_init(Scratch::default, |scratch, (strip, out)| {
-            smooth_strip(heat, strip * STRIP, &weights, scratch, out);
+            smooth_strip(maps, strip * STRIP, &weights, scratch, out);
         });
     Array2::from_shape_vec((rows, columns), smoothed).expect("as many values as pixels")
 }
@@ -49,13 +52,13 @@ struct Scratch {
 
 /// Smooth the rows from `top` on into `out`, first across, then down. Stretches without heat, which most are, stay 0.
 fn smooth_strip(
-    heat: ArrayView2<'_, u8>,
+    maps: ArrayView3<'_, u8>,
     top: usize,
     weights: &[u16],
     scratch: &mut Scratch,
     out: &mut [u32],
 ) {
-    let (rows, columns) = heat.dim();
+    let (rows, columns, _) = maps.dim();
     let radius = weights.len() - 1;
     let first = top.saturating_sub(radius);
     let after = (top + out.len() / columns + radius).min(rows);
@@ -71,7 +74,9 @@ fn smooth_strip(
     let lines = across.chunks_exact_mut(columns);
     for ((row, sums), warm) in (first..).zip(lines).zip(warm.chunks_exact_mut(stretches)) {
         interrupt::check();
-        frame(heat.row(row), radius, framed);
+        let pixels = maps.index_axis_move(Axis(0), row);
+        let pixels = pixels.to_slice().expect("maps are laid out row by row");
+        frame(pixels.as_chunks().0, radius, framed);
         let starts = (0..columns).step_by(STRETCH);
         for ((start, sums), warm) in starts.zip(sums.chunks_mut(STRETCH)).zip(warm) {
             let near = &framed[start..][..sums.len() + 2 * radius];
@@ -100,11 +105,11 @@ fn smooth_strip(
     }
 }
 
-/// Copy a row and repeat its first and last value on both sides.
-fn frame(row: ArrayView1<'_, u8>, radius: usize, framed: &mut [u16]) {
+/// Copy the heat of a row of maps and repeat its first and last value on both sides.
+fn frame(row: &[[u8; CHANNELS]], radius: usize, framed: &mut [u16]) {
     let end = radius + row.len();
-    for (place, &value) in framed[radius..end].iter_mut().zip(row) {
-        *place = value.into();
+    for (place, pixel) in framed[radius..end].iter_mut().zip(row) {
+        *place = pixel[CHANNEL].into();
     }
     let (left, right) = (framed[radius], framed[end - 1]);
     framed[..radius].fill(left);
