@@ -136,7 +136,17 @@ def choose_scale(
     def read(rows: slice, columns: slice) -> NDArray[np.float32]:
         return levels.normalise(image.read(rows, columns))
 
-    found = find_scale(engine, config.group, config.scale_score, read, size, tile=tile, batch_size=batch_size)
+    found = find_scale(
+        engine,
+        config.group,
+        config.scale_score,
+        read,
+        size,
+        tile=tile,
+        batch_size=batch_size,
+        # Planes of a stack have no name. A thousand of them would give a thousand lines.
+        look_for_hidden=_EACH_IMAGE_IS_LOGGED.get() or name_in_log() != _NO_NAME,
+    )
     engine.release()
     if not found.maps:  # a large image is next, and its peak of memory counts
         return_freed_memory()
@@ -165,8 +175,7 @@ def _scaled_by_file(found: ScaleSearch, scale: float | None, mpp: float | None, 
 
 
 def _log_hidden(found: ScaleSearch, levels: IntensityRange) -> None:
-    named = _NAME.get() != _NO_NAME  # a thousand planes of a stack would give a thousand lines
-    if found.hidden is not None and (named or _EACH_IMAGE_IS_LOGGED.get()):
+    if found.hidden is not None:
         above_low = found.hidden.level * (levels.high - levels.low)
         highest = round(levels.low + above_low, 2 - math.floor(math.log10(above_low)))
         logger.warning(

@@ -118,6 +118,7 @@ def find_scale(
     *,
     tile: int,
     batch_size: int = 1,
+    look_for_hidden: bool = False,
 ) -> ScaleSearch:
     """Find the scale of an image.
 
@@ -135,12 +136,14 @@ def find_scale(
         Height and width of the image.
     tile, batch_size
         See `nucleus_unet.inference.predict.predict_maps`.
+    look_for_hidden
+        Whether to look for nuclei that a few bright pixels hide. It takes a second search where few are bright.
     """
     regions = choose_regions(read, shape, whole=_WHOLE_PIXELS, side=_REGION_SIDE)
     look = partial(_look, engine, config, score, tile=tile, batch_size=batch_size)
     seen = look(np.ascontiguousarray(read(*region)) for region in regions)
     hidden = None
-    if seen.few_are_bright:
+    if look_for_hidden and seen.few_are_bright:
 
         def count(clipped: Iterable[NDArray[np.float32]]) -> int:
             again = look(clipped)

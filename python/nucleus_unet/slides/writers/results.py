@@ -85,7 +85,7 @@ def write_results(
         def forward_bands() -> Iterator[RowBand]:
             nonlocal completed, picture
             for band in bands:
-                for observer in (overview, table, outlines):
+                for observer in (table, outlines, overview):
                     observer.add(band.nuclei)
                 if band.rows.stop == plan.height:
                     completed, picture = background.submit(table.finish), background.submit(overview.png)

@@ -3,10 +3,10 @@
 use ndarray::{Array2, ArrayView3};
 use rayon::prelude::*;
 
-use super::STRETCH;
 use super::centre::Centre;
 use super::config::{GroupConfig, whole};
 use super::grid::Grid;
+use super::{CHANNELS, STRETCH};
 use crate::interrupt;
 
 /// The byte that stands for an offset of 0.
@@ -25,7 +25,7 @@ pub(super) fn owners(
     let clip = 2 * config.max_offset as i64;
     let within = (4.0 * config.assignment_radius * config.assignment_radius) as i64;
     let pixels = maps.as_slice().expect("maps are laid out row by row");
-    let (pixels, _) = pixels.as_chunks::<4>();
+    let (pixels, _) = pixels.as_chunks::<CHANNELS>();
     let plane = owners
         .as_slice_mut()
         .expect("the plane is laid out row by row");
@@ -35,7 +35,7 @@ pub(super) fn owners(
         .enumerate()
         .for_each(|(row, (owners, pixels))| {
             interrupt::check();
-            let owner = |column: usize, pixel: &[u8; 4]| {
+            let owner = |column: usize, pixel: &[u8; CHANNELS]| {
                 if u32::from(pixel[0]) < least {
                     return 0;
                 }

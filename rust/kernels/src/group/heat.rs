@@ -3,14 +3,11 @@
 use ndarray::{Array2, ArrayView3, Axis};
 use rayon::prelude::*;
 
-use super::STRETCH;
+use super::{CHANNELS, STRETCH};
 use crate::interrupt;
 
 /// The channel of the maps that holds the centre heatmap.
 const CHANNEL: usize = 1;
-
-/// The number of channels of the maps.
-const CHANNELS: usize = 4;
 
 /// Sum of the smoothing kernel's weights along one axis.
 const WEIGHT: u16 = 256;

@@ -35,6 +35,9 @@ use crate::Error;
 use centre::Centre;
 pub use config::GroupConfig;
 
+/// The number of channels of the maps.
+const CHANNELS: usize = 4;
+
 /// The number of columns that are passed over together where there is nothing to find.
 const STRETCH: usize = 32;
 
@@ -61,7 +64,7 @@ pub struct Grouped {
 pub fn group(maps: ArrayView3<'_, u8>, config: &GroupConfig) -> Result<Grouped, Error> {
     config.validate()?;
     let (rows, columns, channels) = maps.dim();
-    if channels != 4 {
+    if channels != CHANNELS {
         return Err(Error::Data(format!(
             "maps: expected 4 channels (foreground, centre heat, row offset, column offset), got {channels}"
         )));
