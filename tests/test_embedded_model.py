@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from helpers.paths import EXAMPLES
 from nucleus_unet import Segmenter
 from nucleus_unet.data.dataset import read_examples
+from nucleus_unet.errors import SettingsError
 from nucleus_unet.evaluation.evaluate import evaluate
 from nucleus_unet.model.bundle import EMBEDDED, load_bundle
 from nucleus_unet.model.graph import MAX_RADIUS, multiply_adds_per_pixel, receptive_radius
@@ -45,12 +47,37 @@ def test_the_models_are_small_local_and_light(name: str, most_multiply_adds: int
 def test_nuclei_below_the_least_probability_are_dropped_and_no_others(embedded: Segmenter) -> None:
     image = imagecodecs.imread(str(EXAMPLES / "images" / "fluorescence_crowded.png"))
     every = embedded.predict(image, min_probability=0).table["probability"]
-    default = embedded.bundle.config.group.min_score
-    assert every.min() < 0.7 < default < every.max()
+    assert every.min() < 0.7 < 0.85 < every.max()
     for least in (0.7, 0.97):
         kept = embedded.predict(image, min_probability=least).table["probability"]
         assert kept.tolist() == [each for each in every.tolist() if each >= least]
-    assert len(embedded.predict(image)) == (every >= default).sum()
+
+
+def test_nuclei_below_the_least_quality_are_dropped_and_no_others(embedded: Segmenter) -> None:
+    image = imagecodecs.imread(str(EXAMPLES / "images" / "fluorescence_crowded.png"))
+    every = embedded.predict(image, min_quality=0).table["quality"]
+    default = embedded.bundle.config.group.min_quality
+    assert every.min() < 0.3 < default < 0.8 < every.max()
+    for least in (0.3, 0.8):
+        kept = embedded.predict(image, min_quality=least).table["quality"]
+        assert kept.tolist() == [each for each in every.tolist() if each >= np.float32(least)]
+    assert len(embedded.predict(image)) == (every >= np.float32(default)).sum()
+    both = embedded.predict(image, min_quality=0.3, min_probability=0.9).table
+    assert min(both["quality"]) >= np.float32(0.3)
+    assert min(both["probability"]) >= np.float32(0.9)
+    assert len(both["quality"]) < (every >= np.float32(0.3)).sum()
+
+
+def test_a_model_that_has_not_learned_the_quality_drops_nuclei_by_their_probability(embedded: Segmenter) -> None:
+    config = replace(embedded.bundle.config, quality_score=None)
+    segmenter = Segmenter(replace(embedded.bundle, config=config), device="cpu")
+    image = imagecodecs.imread(str(EXAMPLES / "images" / "fluorescence_crowded.png"))
+    found = segmenter.predict(image)
+    assert np.isnan(found.qualities).all()
+    every = segmenter.predict(image, min_probability=0).table["probability"]
+    assert len(found) == (every >= config.group.min_score).sum() < len(every)
+    with pytest.raises(SettingsError, match="has not learned the quality of nuclei: give min_probability"):
+        segmenter.predict(image, min_quality=0.5)
 
 
 @pytest.mark.parametrize("name", EMBEDDED)

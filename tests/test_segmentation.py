@@ -29,11 +29,12 @@ def test_the_table_agrees_with_scikit_image(dtype: str, colour: bool) -> None:
         assert table["area"][row] == region.area
         assert table["intensity"][row] == pytest.approx(region.intensity_mean, rel=1e-5)
     np.testing.assert_array_equal(table["probability"], nuclei.probabilities)
+    np.testing.assert_array_equal(table["quality"], nuclei.qualities)
 
 
 def test_the_table_makes_a_data_frame() -> None:
     pandas = pytest.importorskip("pandas")
-    assert pandas.DataFrame(made(blobs()).table).shape == (5, 10)
+    assert pandas.DataFrame(made(blobs()).table).shape == (5, 11)
 
 
 def test_a_segmentation_says_how_many_nuclei_it_has() -> None:

@@ -3,7 +3,7 @@
 The modules of the package check and convert arguments, then call these.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -74,15 +74,24 @@ def group(
     min_area: int,
     min_score: float,
     min_peak: float,
+    quality: Mapping[str, Sequence[float]] | None = None,
+    min_quality: float = 0.0,
     threads: int | None = None,
-) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[
+    NDArray[np.uint32],
+    NDArray[np.int64],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float64],
+]:
     """Find the nuclei in maps by centre-offset grouping (Panoptic-DeepLab, Cheng et al. 2020).
 
     Centres are peaks of the centre heatmap, and each foreground pixel joins the centre nearest to where its offset
     points. See https://arxiv.org/abs/1911.10194.
 
-    All decisions are made in integers and look no further than `group_margin`, so the result is the same to
-    the bit on every machine, and a block read with that margin decides the nuclei whose centres lie in it as
+    All decisions look no further than `group_margin`, and all but that by quality are made in integers, so the result
+    is the same to the bit on every machine, and a block read with that margin decides the nuclei whose centres lie in it as
     the whole image would.
 
     Parameters
@@ -117,6 +126,12 @@ def group(
         Least mean foreground probability of a nucleus.
     min_peak : float
         Least heat, as a probability, at the centre of a nucleus.
+    quality : mapping, optional
+        Of a learned function that estimates the quality of a nucleus, the logistic function of a quadratic one: ``mean``
+        and ``spread`` of the 6 measurements, and 28 ``weights``: of a constant, of the standardised measurements, and
+        of their products in the order 11, 12, ..., 22, ...
+    min_quality : float
+        Least quality of a nucleus. Without effect if there is no such function.
     threads : int, optional
         Number of threads; all cores by default.
 
@@ -132,6 +147,13 @@ def group(
         Mean foreground probability of each nucleus, filled holes included.
     peaks : (N,) float32
         Heat, after smoothing, at each nucleus's centre.
+    qualities : (N,) float32
+        Quality of each nucleus, its estimated intersection over union with the true one; NaN without a function.
+    measurements : (N, 6) float64
+        What it is estimated from. Over the pixels of a nucleus: the mean foreground probability, the heat at the centre
+        after smoothing, the mean heat, and the root mean square distance in pixels from where the offsets of its
+        foreground pixels point to the centre. Over the edges between its pixels and others: the mean foreground
+        probability on the inner and on the outer side.
 
     Raises
     ------
@@ -146,7 +168,7 @@ def group(
     >>> maps = np.full((1, 5, 4), 128, np.uint8)
     >>> maps[..., 0] = 255
     >>> maps[..., 1] = [255, 0, 0, 0, 255]
-    >>> labels, centres, scores, peaks = group(
+    >>> labels, centres, *_ = group(
     ...     maps, foreground_threshold=0.5, centre_threshold=0.5, centre_sigma=0, window=2,
     ...     merge_distance=0, merge_dip=0, assignment_radius=1, max_offset=64, min_area=0, min_score=0, min_peak=0,
     ... )
@@ -560,6 +582,7 @@ def geojson_features(
     area: NDArray[np.int64],
     intensity: NDArray[np.float64],
     probability: NDArray[np.float32],
+    quality: NDArray[np.float32],
     namespace: bytes,
     cells: list[bytes] | None = None,
     names: list[str] | None = None,
@@ -573,7 +596,7 @@ def geojson_features(
     ----------
     outlines
         Of N nuclei.
-    area, intensity, probability : (N,) int64, float64, float32
+    area, intensity, probability, quality : (N,) int64, float64, float32, float32
         As `nucleus_unet.Segmentation.table` has them; what is not finite is left out.
     namespace
         A UUID of 16 bytes: the id of a feature is the version 5 UUID of its first vertex ``x,y`` in it.
@@ -604,7 +627,8 @@ def geojson_features(
     >>> import numpy as np
     >>> square = contours_wkb(np.ones((1, 1), np.uint32), (20, 10))
     >>> measured = {"area": np.array([1]), "intensity": np.array([3.5]), "probability": np.array([0.75], np.float32)}
-    >>> (text,) = geojson_features(square, **measured, namespace=uuid.NAMESPACE_URL.bytes)
+    >>> quality = np.array([0.8], np.float32)
+    >>> (text,) = geojson_features(square, **measured, quality=quality, namespace=uuid.NAMESPACE_URL.bytes)
     >>> json.loads(text)["geometry"]["coordinates"]
     [[[11, 20], [11, 21], [10, 21], [10, 20], [11, 20]]]
     """

@@ -64,6 +64,8 @@ class Segmentation:
         0 background; 1..N by raster order of each nucleus's first pixel.
     probabilities : NDArray[np.float32] (N,)
         Mean foreground probability of each nucleus.
+    qualities : NDArray[np.float32] (N,)
+        Estimated intersection over union of each nucleus with the true one, 0 to 1. NaN if the model has not learned it.
     plan
         How they were found.
     image : NDArray[Any] (H, W) or (H, W, 3)
@@ -85,6 +87,7 @@ class Segmentation:
 
     labels: NDArray[np.uint32]
     probabilities: NDArray[np.float32]
+    qualities: NDArray[np.float32]
     plan: Plan
     image: NDArray[Any] = field(repr=False)
     maps: NDArray[np.uint8] | None = field(default=None, repr=False)
@@ -136,8 +139,8 @@ class Segmentation:
 
         ``label``; ``row`` and ``column`` of the centroid; ``top``, ``left``, ``bottom``, ``right`` of the half-open
         bounding box; ``area`` in pixels; ``intensity``, the mean of the image over the nucleus (of the mean of the
-        channels, in colour); ``probability``, the mean foreground probability; `measures`; and ``class``, the name of
-        the class, if ``classifier`` was given.
+        channels, in colour); ``probability``, the mean foreground probability; ``quality``, the estimated intersection
+        over union with the true nucleus; `measures`; and ``class``, the name of the class, if ``classifier`` was given.
         """
         grey, unit = grey_values(self.image, self.plan.intensity_range)
         labels, area, box, centroid, intensity = _core.measure(self.labels, intensity=grey)
@@ -153,6 +156,7 @@ class Segmentation:
             "area": area,
             "intensity": intensity * unit,
             "probability": self.probabilities,
+            "quality": self.qualities,
             **self.measures,
             **({} if self.classes is None else {CLASS: self.classes.names}),
         }

@@ -230,9 +230,9 @@ main()
 
 
 def test_score_tells_of_each_table_and_of_all(tmp_path: Path) -> None:
-    columns = "label,row,column,top,left,bottom,right,area,intensity,probability,nucleus_dab_mean"
+    columns = "label,row,column,top,left,bottom,right,area,intensity,probability,quality,nucleus_dab_mean"
     for name, densities in (("a", [0.1, 0.3]), ("b", [0.7]), ("none", [])):
-        rows = [f"{number},1,1,0,0,2,2,4,9,1,{density}" for number, density in enumerate(densities, 1)]
+        rows = [f"{number},1,1,0,0,2,2,4,9,1,0.5,{density}" for number, density in enumerate(densities, 1)]
         (tmp_path / f"{name}.csv").write_text("\n".join([columns, *rows]) + "\n")
     tables = [tmp_path / f"{name}.csv" for name in ("a", "b", "none")]
     answer = answer_of(run("score", *tables, "--json"), "score", 0)

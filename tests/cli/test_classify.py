@@ -105,11 +105,11 @@ def test_a_table_must_tell_images_of_one_name_apart(tmp_path: Path, caplog: pyte
 @pytest.fixture
 def tables(tmp_path: Path) -> list[Path]:
     """Two tables of four and of two nuclei; the second has a nucleus without a density."""
-    first = ("label", "row", "column", "top", "left", "bottom", "right", "area", "intensity", "probability")
+    first = ("label", "row", "column", "top", "left", "bottom", "right", "area", "intensity", "probability", "quality")
     header = (*first, "nucleus_dab_mean", "class")
     values = [[(0.1, "a"), (0.3, "a"), (0.5, "b"), (0.7, "b")], [(0.3, "a"), ("", "b")]]
     return [
-        write_table(tmp_path / f"{number}.csv", header, [(*np.ones(10, int), *each) for each in rows])
+        write_table(tmp_path / f"{number}.csv", header, [(*np.ones(11, int), *each) for each in rows])
         for number, rows in enumerate(values)
     ]
 

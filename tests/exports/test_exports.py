@@ -138,22 +138,28 @@ def test_an_overlay_is_the_image_with_outlines_inside_the_nuclei(tmp_path: Path,
 @given(x=st.integers(0, 2**31 - 3), y=st.integers(0, 2**31 - 3))
 def test_ids_are_uuids_of_where_a_nucleus_begins(x: int, y: int) -> None:
     outlines = _core.contours_wkb(np.ones((1, 1), np.uint32), (y, x))
-    (text,) = features(outlines, area=np.ones(1, np.int64), intensity=np.ones(1), probability=np.ones(1, np.float32))
+    one = np.ones(1, np.float32)
+    (text,) = features(outlines, area=np.ones(1, np.int64), intensity=np.ones(1), probability=one, quality=one)
     found = json.loads(text)
     assert found["id"] == str(uuid.uuid5(NAMESPACE, f"{x + 1},{y}"))
     assert found["geometry"]["coordinates"][0][0] == [x + 1, y]
 
 
-@given(intensity=st.floats(), probability=st.floats(width=32), area=st.integers(1, 2**63 - 1))
-def test_measurements_are_rounded_as_python_does(intensity: float, probability: float, area: int) -> None:
+@given(
+    intensity=st.floats(), probability=st.floats(width=32), quality=st.floats(width=32), area=st.integers(1, 2**63 - 1)
+)
+def test_measurements_are_rounded_as_python_does(
+    intensity: float, probability: float, quality: float, area: int
+) -> None:
     outlines = _core.contours_wkb(np.ones((1, 1), np.uint32), (0, 0))
     (text,) = features(
         outlines,
         area=np.array([area]),
         intensity=np.array([intensity]),
         probability=np.array([probability], np.float32),
+        quality=np.array([quality], np.float32),
     )
-    told = {"Area px^2": area, "Mean intensity": intensity, "Probability": probability}
+    told = {"Area px^2": area, "Mean intensity": intensity, "Probability": probability, "Quality": quality}
     expected = {name: round(value, 4) for name, value in told.items() if math.isfinite(value)}
     assert json.loads(text)["properties"]["measurements"] == expected
 

@@ -91,7 +91,7 @@ def test_the_file_and_its_neighbour_say_how_to_prepare_images_and_to_group(tmp_p
     assert said["input"]["normalisation"]["percentiles"] == list(PERCENTILES)
     assert said["input"]["padding"]["multiple_of"] == said["tiles"]["stride"] == stride(bundle.config.network)
     assert said["tiles"]["receptive_radius"] == receptive_radius(bundle.config.network)
-    assert GroupConfig.from_json(said["grouping"]["settings"]) == bundle.config.group
+    assert GroupConfig.from_json(said["grouping"]["settings"]) == bundle.config.grouping
     for setting in said["grouping"]["settings"]:
         assert setting in " ".join(said["grouping"]["how"])
     assert len(said["output"]["channels"]) == 4

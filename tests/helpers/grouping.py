@@ -30,7 +30,8 @@ class Options:
 
 
 def group(maps: Maps, options: Options, threads: int | None = None) -> Grouped:
-    return _core.group(maps, **asdict(options), threads=threads)
+    labels, centres, scores, peaks, _, _ = _core.group(maps, **asdict(options), threads=threads)
+    return labels, centres, scores, peaks
 
 
 def smoothed(heat: Maps, sigma: float) -> NDArray[np.int64]:

@@ -101,6 +101,7 @@ def write_large_slide(folder: Path, *, side: int = 20 * PERIOD, mpp: float = 0.2
         corner=(0, 0),
         centres=np.column_stack([boxes[:, 0], boxes[:, 1]]),
         probabilities=np.linspace(0.5, 1, len(boxes), dtype=np.float32),
+        qualities=np.linspace(1, 0.5, len(boxes), dtype=np.float32),
     )
     along = side // PERIOD
     plan = SlidePlan(side, side, 3, "uint8", "0" * 64, mpp, None, None, PREDICTION)

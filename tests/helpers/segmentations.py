@@ -40,4 +40,4 @@ def made(labels: NDArray[np.uint32], image: NDArray[np.generic] | None = None) -
     scores = np.linspace(0.5, 1, int(labels.max(initial=0)), dtype=np.float32)
     if image is None:
         image = np.random.default_rng(0).integers(0, 255, labels.shape).astype(np.uint8)
-    return Segmentation(labels, scores, PLAN, image)
+    return Segmentation(labels, scores, scores[::-1].copy(), PLAN, image)

@@ -69,7 +69,9 @@ def written(
         mine = boxes[:, 0] // 700 == number
         part = np.where(np.append(False, mine)[labels], labels, np.uint32(0))
         centres = np.column_stack([boxes[:, 0], boxes[:, 1]])
-        return measure_nuclei(part, picture, corner=(0, 0), centres=centres, probabilities=probabilities)
+        return measure_nuclei(
+            part, picture, corner=(0, 0), centres=centres, probabilities=probabilities, qualities=probabilities[::-1]
+        )
 
     reaches = [slice(top, min(top + 740, labels.shape[0])) for top in range(0, labels.shape[0], 700)]
     bands = iter_bands(block, reaches, height=labels.shape[0], band=results_labels.TILE_SIDE)

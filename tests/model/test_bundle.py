@@ -225,8 +225,8 @@ def test_what_is_no_json_is_refused(copy: Path, name: str, content: str) -> None
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"format": 1}, "expected format 2, got 1"),
-        ({"format": None}, "expected format 2, got None"),
+        ({"format": 1}, "expected format 3, got 1"),
+        ({"format": None}, "expected format 3, got None"),
         ({"name": None}, "missing: name"),
         ({"colour": 3}, "unknown: colour"),
         ({"diameter": 0}, "positive diameter"),

@@ -31,12 +31,15 @@ def test_what_was_changed_is_measured_anew_and_its_probability_is_not_known(segm
     found = found_in(segmenter)
     labels = delete(found.labels, [2])
     labels[80:90, 5:15] = 7
-    again = measure_again(found.part, labels, found.options, found.table)
+    before = {**found.table, "quality": np.linspace(0.5, 0.9, len(found.table["label"]))}
+    again = measure_again(found.part, labels, found.options, before)
     assert again["label"].tolist() == [1, 3, 4, 7]
     assert again["area"][3] == 100
     assert (again["row"][3], again["column"][3]) == (89.5, 14.5)
     assert again["intensity"][3] == IMAGE[85:95, 10:20].mean(dtype=np.float64)
-    assert np.isnan(again["probability"]).tolist() == [False, False, False, True]
+    for name in ("probability", "quality"):
+        np.testing.assert_array_equal(again[name][:3], before[name][[0, 2, 3]].astype(np.float32))
+        assert np.isnan(again[name][3])
 
 
 def test_a_layer_without_nuclei_has_an_empty_table(segmenter: Segmenter) -> None:

@@ -17,7 +17,7 @@ def nuclei(seed: int) -> NucleusTable:
     present, area, boxes, centroids, _ = _core.measure(labels)
     floats = np.ones(len(present))
     return NucleusTable(
-        present, *centroids.T, *boxes.T, area, floats, floats.astype(np.float32), outline=[b""] * len(present)
+        present, *centroids.T, *boxes.T, area, floats, *[floats.astype(np.float32)] * 2, outline=[b""] * len(present)
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 LABELS = np.array([[1, 1, 0, 2], [1, 0, 3, 2], [0, 3, 3, 2]], np.uint32)
 CENTRES, PROBABILITIES = np.array([[0, 0], [1, 3], [2, 2]]), np.array([0.5, 0.6, 0.7], np.float32)
+QUALITIES = np.array([0.9, 0.3, 0.4], np.float32)
 
 
 def test_nuclei_that_are_not_selected_leave_no_trace() -> None:
@@ -23,6 +24,7 @@ def test_nuclei_that_are_not_selected_leave_no_trace() -> None:
         corner=(10, 20),
         centres=CENTRES,
         probabilities=PROBABILITIES,
+        qualities=QUALITIES,
         selected=np.array([True, False, True]),
     )
     alone = measure_nuclei(
@@ -31,6 +33,7 @@ def test_nuclei_that_are_not_selected_leave_no_trace() -> None:
         corner=(10, 20),
         centres=CENTRES,
         probabilities=PROBABILITIES,
+        qualities=QUALITIES,
     )
     assert found.area.tolist() == [3, 3]
     assert found.runs.tolist() == [[10, 20, 22], [11, 20, 21], [11, 22, 23], [12, 21, 23]]
@@ -40,7 +43,8 @@ def test_nuclei_that_are_not_selected_leave_no_trace() -> None:
 
 def test_no_nucleus_may_be_selected() -> None:
     none = np.zeros(3, bool)
-    found = measure_nuclei(LABELS, LABELS, corner=(0, 0), centres=CENTRES, probabilities=PROBABILITIES, selected=none)
+    told = {"centres": CENTRES, "probabilities": PROBABILITIES, "qualities": QUALITIES}
+    found = measure_nuclei(LABELS, LABELS, corner=(0, 0), **told, selected=none)
     assert len(found) == 0
     assert found.first_run.tolist() == [0]
     assert found.runs.shape == (0, 3)

@@ -67,7 +67,9 @@ def segment_place(
             check_fits(classifier, channels, settings, bundle.fingerprint)
     pixels = source.read(plane) if pixels is None else pixels
     found = segment(bundle, engine, pixels, options, mpp=plane.mpp)
-    result = Segmentation(found.labels, found.probabilities, found.plan, pixels, found.maps, mpp, place)
+    result = Segmentation(
+        found.labels, found.probabilities, found.qualities, found.plan, pixels, found.maps, mpp, place
+    )
     if settings is None:
         return result
     measures, cells = measure_image(source, channels, pixels, found.labels, settings)

@@ -10,6 +10,7 @@ import typer
 
 from nucleus_unet.cli.sets import Data, SetOptions, read_sets, with_set_options
 from nucleus_unet.cli.shared import Device, show
+from nucleus_unet.errors import SettingsError
 
 if TYPE_CHECKING:
     from nucleus_unet.data.dataset import Example
@@ -27,6 +28,9 @@ def calibrate(
     scale: Annotated[
         bool, typer.Option("--scale", help="Learn to find the scale of images instead (needs the train extra).")
     ] = False,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="Learn to estimate the quality of nuclei instead.")
+    ] = False,
 ) -> None:
     """Choose the post-processing settings of a model on your labelled images, without training.
 
@@ -36,16 +40,24 @@ def calibrate(
 
     With --scale, the model learns to find the scale of an image instead: your images are shown at up to eight times
     their size. Give images of as many kinds as you have.
+
+    With --quality, the model learns to estimate how well each nucleus overlaps with the true one. Nuclei of low quality
+    are dropped. Give images with thousands of nuclei.
     """
     from nucleus_unet.io.atomic import check_new_folder
     from nucleus_unet.model.bundle import load_bundle
     from nucleus_unet.training.calibration import calibrate_bundle
 
+    if scale and quality:
+        raise SettingsError("--scale and --quality: expected one of them; calibrate the new bundle again for the other")
     check_new_folder(out, "the model bundle")
     model = load_bundle(bundle)
     examples = read_sets(data, sets)
     if scale:
         _learn_scale(model, examples, out, device)
+        return
+    if quality:
+        _learn_quality(model, examples, out, device)
         return
     _print(calibrate_bundle(model, examples, out, device=device, track=show))
     typer.echo(f"model bundle: {out}")
@@ -58,6 +70,14 @@ def _learn_scale(model: Bundle, examples: Sequence[Example], out: Path, device: 
     from nucleus_unet.training.scale_fitting import fit_scale_score_of_bundle
 
     fit_scale_score_of_bundle(model, examples, out, device=device, track=show)
+    typer.echo(f"model bundle: {out}")
+
+
+def _learn_quality(model: Bundle, examples: Sequence[Example], out: Path, device: str) -> None:
+    from nucleus_unet.training.quality_fitting import fit_quality_score_of_bundle
+
+    learned = fit_quality_score_of_bundle(model, examples, out, device=device, track=show)
+    typer.echo(f"least quality           {learned.config.group.min_quality:10g}")
     typer.echo(f"model bundle: {out}")
 
 

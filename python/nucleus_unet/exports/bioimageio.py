@@ -66,7 +66,7 @@ def write_package(bundle: Bundle, path: Path, description: dict[str, Any], weigh
     picture = synthetic_image((least, least + step), bundle.config.diameter)
     image = np.moveaxis(np.repeat(picture[..., None], 3, axis=-1), -1, 0)[None].astype(np.float32)
     output = _run(weights, picture)
-    labels = group(maps_of_output(output[0]), bundle.config.group).labels
+    labels = group(maps_of_output(output[0]), bundle.config.grouping).labels
     side = (slice(least), slice(least))  # the aspect ratio of a cover is 1:1 or 2:1
     cover = np.hstack([overlay(picture[side], labels[side] * np.uint32(outlined)) for outlined in (0, 1)])
     files: dict[str, bytes] = {

@@ -53,7 +53,7 @@ class CocoWriter:
         *,
         area: int,
         box: tuple[int, int, int, int],
-        probability: float,
+        score: float,
         category: int = 1,
     ) -> None:
         """Write one instance. Instances are numbered from 1.
@@ -66,8 +66,8 @@ class CocoWriter:
             Area in pixels.
         box
             First row and column, and the row and column after the last ones.
-        probability
-            Mean foreground probability, written as ``score``.
+        score
+            How certain the instance is, 0 to 1. COCO's average precision ranks instances by it.
         category
             Number of its category.
         """
@@ -81,7 +81,7 @@ class CocoWriter:
             "area": area,
             "bbox": [left, top, right - left, bottom - top],
             "iscrowd": 0,
-            "score": round(probability, 4),
+            "score": round(score, 4),
         }
         text = json.dumps(annotation, separators=(",", ":"), allow_nan=False)
         self._file.write((b"," if self._count > 1 else b"") + text.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -189,7 +190,8 @@ def _add_to_coco(coco: CocoWriter, nuclei: NucleusTable) -> None:
     index = np.zeros(len(nuclei), np.int64) if nuclei.classes is None else nuclei.classes.index
     for each, polygons, place in zip(nuclei.nuclei(), decode_outlines(nuclei.outline), index.tolist(), strict=True):
         box = each.top, each.left, each.bottom, each.right
-        coco.add(polygons, area=each.area, box=box, probability=each.probability, category=place + 1)
+        score = each.probability if math.isnan(each.quality) else each.quality
+        coco.add(polygons, area=each.area, box=box, score=score, category=place + 1)
 
 
 def pyramid(labels: NDArray[np.uint32], coarsest: int = 1024) -> list[NDArray[np.uint32]]:

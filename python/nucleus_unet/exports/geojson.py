@@ -57,6 +57,7 @@ def table_features(nuclei: NucleusTable) -> list[bytes]:
         area=nuclei.area,
         intensity=nuclei.intensity,
         probability=np.asarray(nuclei.probability, np.float32),
+        quality=np.asarray(nuclei.quality, np.float32),
         namespace=NAMESPACE.bytes,
         cells=nuclei.cell,
         names=[json.dumps(name, ensure_ascii=False) for name in names],
@@ -76,6 +77,7 @@ def features(
     area: NDArray[np.int64],
     intensity: NDArray[np.float64],
     probability: NDArray[np.float32],
+    quality: NDArray[np.float32],
 ) -> list[bytes]:
     """Return the GeoJSON feature of each nucleus.
 
@@ -83,11 +85,11 @@ def features(
     ----------
     outlines
         Outlines as well-known binary, from `nucleus_unet._core.contours_wkb`.
-    area, intensity, probability
+    area, intensity, probability, quality
         Columns of `nucleus_unet.Segmentation.table`.
     """
     return _core.geojson_features(
-        outlines, area=area, intensity=intensity, probability=probability, namespace=NAMESPACE.bytes
+        outlines, area=area, intensity=intensity, probability=probability, quality=quality, namespace=NAMESPACE.bytes
     )
 
 
@@ -101,8 +103,8 @@ def decode_outlines(outlines: list[bytes]) -> Iterator[Polygons]:
     [[1, 0], [1, 1], [0, 1], [0, 0], [1, 0]]
     """
     count = len(outlines)
-    nothing = {"area": np.zeros(count, np.int64), "intensity": np.zeros(count), "probability": np.zeros(count, "f4")}
-    for text in features(outlines, **nothing):
+    none, nothing = np.zeros(count), np.zeros(count, np.float32)
+    for text in features(outlines, area=none.astype(np.int64), intensity=none, probability=nothing, quality=nothing):
         geometry = json.loads(text)["geometry"]
         pieces = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
         yield [[np.array(ring, np.int32) for ring in rings] for rings in pieces]

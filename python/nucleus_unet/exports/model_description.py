@@ -10,6 +10,7 @@ from nucleus_unet import __version__
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.config import OFFSET_SCALE
 from nucleus_unet.model.graph import receptive_radius, stride
+from nucleus_unet.model.quality_score import CLIP
 from nucleus_unet.model.targets import OFFSET_STEPS, OFFSET_ZERO
 from nucleus_unet.preprocessing.normalisation import OTHERS_PERCENTILES, PERCENTILES
 
@@ -56,8 +57,15 @@ _GROUPING = (
     "A pixel whose foreground is at least foreground_threshold follows its offset, clipped to max_offset rows "
     "and columns; it belongs to the nearest centre within assignment_radius pixels of there, else to none.",
     "Of each nucleus the largest 4-connected piece stays, and its holes are filled.",
+    "If quality is not null, six numbers are measured of each nucleus. Over its pixels: the mean foreground, the smoothed "
+    "heat at its centre, the mean heat, and the root mean square distance in pixels from where the offsets point to the "
+    "centre, of pixels whose foreground is at least foreground_threshold. Over the edges between its pixels and others: "
+    "the mean foreground on the inner and on the outer side.",
+    f"Each number, less its mean and divided by its spread, is clipped to {CLIP:g} on both sides. The weights are those of "
+    "1, of the six numbers, and of their products 11, 12, ..., 16, 22, ..., 66. The logistic function of the weighted sum "
+    "is the quality of the nucleus: its estimated intersection over union with the true one.",
     "A nucleus is dropped if it has fewer than min_area pixels, a mean foreground below min_score, "
-    "or a heat below min_peak at its centre.",
+    "a heat below min_peak at its centre, or a quality below min_quality.",
     "Nuclei are numbered from 1 by raster order of their first pixels.",
 )
 
@@ -118,7 +126,7 @@ def describe(bundle: Bundle, file_format: str, *, precision: str = "float32", la
             ],
         },
         "grouping": {
-            "settings": config.group.to_json(),
+            "settings": config.grouping.to_json(),
             "maps": list(_MAPPING),
             "how": list(_GROUPING),
             "code": "nucleus_unet.inference.predict.maps_of_output, then nucleus_unet.inference.grouping.group",
@@ -154,7 +162,9 @@ def to_markdown(bundle: Bundle, description: dict[str, Any]) -> str:
         "." if size is None else f", which is that of stained tissue at {size:g} micrometres per pixel."
     )
     settings = ["| setting | value |", "|---|---|"]
-    settings += [f"| {name} | {value:g} |" for name, value in grouping["settings"].items()]
+    settings += [f"| {name} | {value:g} |" for name, value in grouping["settings"].items() if name != "quality"]
+    for name, numbers in (grouping["settings"]["quality"] or {}).items():
+        settings.append(f"| {name} of the quality | {', '.join(f'{number:g}' for number in numbers)} |")
     parts = [
         f"# {description['name']}",
         "Finds nuclei in microscopy images. The network predicts four numbers for every pixel. The grouping, which is "

@@ -29,6 +29,8 @@ class Nucleus(NamedTuple):
         Mean pixel value (of the mean over the channels, for colour images).
     probability
         Mean foreground probability, 0 to 1.
+    quality
+        Estimated intersection over union with the true nucleus, 0 to 1. NaN if the model has not learned it.
     outline
         Well-known binary: a polygon with holes, or a multipolygon. Vertices are (x, y) in pixels of the slide, and
         pixel edges are integers.
@@ -44,6 +46,7 @@ class Nucleus(NamedTuple):
     area: int
     intensity: float
     probability: float
+    quality: float
     outline: bytes
 
 
@@ -71,6 +74,7 @@ class NucleusTable:
     area: NDArray[np.int64]
     intensity: NDArray[np.float64]
     probability: NDArray[np.float32]
+    quality: NDArray[np.float32]
     outline: list[bytes]
     measures: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     cell: list[bytes] | None = None
@@ -143,5 +147,6 @@ def empty_table() -> NucleusTable:
         area=integers,
         intensity=floats,
         probability=np.zeros(0, np.float32),
+        quality=np.zeros(0, np.float32),
         outline=[],
     )

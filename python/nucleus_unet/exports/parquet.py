@@ -243,7 +243,8 @@ def _check_schema(schema: Any, arrow: Any) -> None:
 def _first_columns(arrow: Any) -> dict[str, Any]:
     types = dict.fromkeys(("row", "column"), arrow.float64())
     types |= dict.fromkeys(("top", "left", "bottom", "right", "area"), arrow.int64())
-    return {"label": arrow.uint32(), **types, "intensity": arrow.float64(), "probability": arrow.float32()}
+    types |= {"intensity": arrow.float64(), "probability": arrow.float32(), "quality": arrow.float32()}
+    return {"label": arrow.uint32(), **types}
 
 
 def _parse_group(group: Any, kinds: tuple[ClassKind, ...] | None) -> NucleusTable:
@@ -264,10 +265,11 @@ def _parse_group(group: Any, kinds: tuple[ClassKind, ...] | None) -> NucleusTabl
     _core.check_outlines(nuclei.outline)
     _core.check_outlines(nuclei.cell or [])
     invalid = ~((nuclei.area > 0) & (nuclei.probability >= 0) & (nuclei.probability <= 1))
+    invalid |= (nuclei.quality < 0) | (nuclei.quality > 1)  # NaN: the quality is not known
     if invalid.any():
         row = int(np.argmax(invalid))
-        area, probability = nuclei.area[row], nuclei.probability[row]
-        raise ValueError(f"row {row}: area {area} and probability {probability} are impossible")
+        values = f"area {nuclei.area[row]}, probability {nuclei.probability[row]} and quality {nuclei.quality[row]}"
+        raise ValueError(f"row {row}: {values} are impossible")
     return nuclei
 
 

@@ -24,12 +24,21 @@ class Grouped(NamedTuple):
         Mean foreground probability, 0 to 1.
     peaks : NDArray[np.float32] (N,)
         Centre heat at the centre, 0 to 1.
+    qualities : NDArray[np.float32] (N,)
+        Estimated intersection over union of each nucleus with the true one, 0 to 1. NaN if ``config.quality`` is None.
+    measurements : NDArray[np.float64] (N, 6)
+        What the quality is estimated from. Over the pixels of the nucleus: the mean foreground probability, the centre
+        heat at the centre, the mean centre heat, and the root mean square distance, in pixels, from where their offsets
+        point to the centre. Over the edges between its pixels and others: the mean foreground probability inside and
+        outside.
     """
 
     labels: NDArray[np.uint32]
     centres: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     peaks: NDArray[np.float32]
+    qualities: NDArray[np.float32]
+    measurements: NDArray[np.float64]
 
 
 def group(maps: NDArray[np.uint8], config: GroupConfig, *, threads: int | None = None) -> Grouped:

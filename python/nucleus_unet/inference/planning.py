@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.classifier.model import Classifier
+from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.engine import Engine, Identity
 from nucleus_unet.inference.freed_memory import return_freed_memory
 from nucleus_unet.inference.scale_search import ScaleSearch, find_scale
@@ -295,11 +296,19 @@ def choose_group_config(
     config: BundleConfig, options: ImageOptions, scale: float, min_area: int | None = None
 ) -> GroupConfig:
     """Return the model's grouping settings with what the options change; lengths are pixels at the model's scale."""
-    group = config.group
+    group = config.grouping
     if options.threshold is not None:
         group = dataclasses.replace(group, foreground_threshold=float(options.threshold))
     if options.min_probability is not None:
-        group = dataclasses.replace(group, min_score=float(options.min_probability))
+        # Nuclei are dropped by what the options name. Otherwise a low probability would have no effect.
+        group = dataclasses.replace(group, min_score=float(options.min_probability), min_quality=0.0)
+    if options.min_quality is not None:
+        if group.quality is None:
+            raise SettingsError(
+                f"min_quality: the model {config.name!r} has not learned the quality of nuclei: give min_probability "
+                "(--min-probability) instead, or teach it with nucleus-unet calibrate --quality"
+            )
+        group = dataclasses.replace(group, min_quality=float(options.min_quality))
     if min_area is not None:
         # At another scale, the areas in pixels of the image are known only once the labels are scaled.
         group = dataclasses.replace(group, min_area=min_area if scale == 1 else 0)

@@ -45,6 +45,8 @@ class Segmented(NamedTuple):
         0 background; 1..N by raster order of each nucleus's first pixel.
     probabilities : NDArray[np.float32] (N,)
         Mean foreground probability of each nucleus.
+    qualities : NDArray[np.float32] (N,)
+        Estimated quality of each nucleus; NaN if the model has not learned it.
     plan
         How they were found.
     maps : NDArray[np.uint8] (h, w, 4) or None
@@ -53,6 +55,7 @@ class Segmented(NamedTuple):
 
     labels: NDArray[np.uint32]
     probabilities: NDArray[np.float32]
+    qualities: NDArray[np.float32]
     plan: Plan
     maps: NDArray[np.uint8] | None
 
@@ -112,19 +115,21 @@ def segment(
         if pixels.size:
             logger.warning("%s: all pixels are equal: there are no nuclei to find", name_in_log())
         maps = _empty_maps(shape, scale) if options.maps else None
-        return Segmented(np.zeros(shape, np.uint32), np.zeros(0, np.float32), plan, maps)
+        none = np.zeros(0, np.float32)
+        return Segmented(np.zeros(shape, np.uint32), none, none, plan, maps)
     maps = None if plan.augment or plan.dab or levels.padding else searched.maps.get(scale)
     if maps is None:
         network = build_predictor(engine, plan)
         maps = _predict(network, pixels, levels, scale, tile, options.batch_size, progress)
         engine.release()
     grouped = group(maps, group_config)
-    labels, probabilities = grouped.labels, grouped.probabilities
+    labels, probabilities, qualities = grouped.labels, grouped.probabilities, grouped.qualities
     log_nothing_found(len(probabilities), scale)
     if scale != 1:
         labels = scale_labels(labels, maps[..., 0], shape, scale, threshold=group_config.foreground_threshold)
-        labels, probabilities = _renumbered(labels, probabilities, min_area or 0)
-    return Segmented(labels, probabilities, plan, maps if options.maps else None)
+        labels, kept = _renumbered(labels, min_area or 0)
+        probabilities, qualities = probabilities[kept], qualities[kept]
+    return Segmented(labels, probabilities, qualities, plan, maps if options.maps else None)
 
 
 def _predict(
@@ -163,9 +168,15 @@ def _empty_maps(shape: tuple[int, int], scale: float) -> NDArray[np.uint8]:
     return maps
 
 
-def _renumbered(
-    labels: NDArray[np.uint32], probabilities: NDArray[np.float32], min_area: int
-) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-    """Renumber labels where scaling lost a nucleus, made it too small, or changed which pixel comes first."""
+def _renumbered(labels: NDArray[np.uint32], min_area: int) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
+    """Renumber labels where scaling lost a nucleus, made it too small, or changed which pixel comes first.
+
+    Returns
+    -------
+    labels : NDArray[np.uint32] (H, W)
+        The renumbered labels.
+    kept : NDArray[np.intp] (N,)
+        For each nucleus, its index before.
+    """
     renumbered, old_labels = relabel_by_position(filter_by_area(labels, min_area=min_area))
-    return renumbered, probabilities[old_labels[1:].astype(np.intp) - 1]
+    return renumbered, old_labels[1:].astype(np.intp) - 1

@@ -15,7 +15,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -31,10 +31,11 @@ from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.model.config import NetworkConfig
 from nucleus_unet.model.graph import Weights, receptive_radius, result_channels, weight_shapes
 from nucleus_unet.model.group_config import GroupConfig
+from nucleus_unet.model.quality_score import QualityScore
 from nucleus_unet.model.quantisation import INT8_PREFIX, Quantisation
 from nucleus_unet.model.scale_score import ScaleScore
 
-FORMAT = 2
+FORMAT = 3
 _MAX_ZIP_BYTES = 2**30
 # Entry of the configuration: SHA-256 of the file of the weights, hexadecimal.
 _CHECKSUM = "weights_sha256"
@@ -54,7 +55,7 @@ class BundleConfig:
     network
         Configuration of the network.
     group
-        Settings of the grouping.
+        Settings of the grouping, without the quality of nuclei; see `grouping`.
     diameter
         The model's reference diameter: typical diameter of nuclei in pixels.
     mpp
@@ -66,6 +67,9 @@ class BundleConfig:
         negligible.
     scale_score
         The score by which the scale of an image is found. None: an image keeps its size unless the options scale it.
+    quality_score
+        The function that estimates the quality of a nucleus. None: the quality is not known, and nuclei are dropped by
+        their mean foreground probability instead.
     """
 
     name: str
@@ -76,6 +80,24 @@ class BundleConfig:
     mpp_known: bool = False
     int8_is_default: bool = False
     scale_score: ScaleScore | None = None
+    quality_score: QualityScore | None = None
+
+    @property
+    def grouping(self) -> GroupConfig:
+        """The settings by which nuclei are found once the scale is known.
+
+        Where the quality of nuclei is known, it decides alone which of them are dropped. The scale itself is found with
+        `group`.
+        """
+        if self.quality_score is None:
+            return self.group
+        return replace(self.group, quality=self.quality_score, min_score=0.0)
+
+    def with_grouping(self, grouping: GroupConfig) -> BundleConfig:
+        """Return the configuration with other settings, of the kind that `grouping` returns."""
+        if self.quality_score is None:
+            return replace(self, group=grouping)
+        return replace(self, group=replace(grouping, quality=None, min_score=self.group.min_score))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -89,6 +111,7 @@ class BundleConfig:
             "mpp_known": self.mpp_known,
             "int8_is_default": self.int8_is_default,
             "scale_score": None if self.scale_score is None else self.scale_score.to_json(),
+            "quality_score": None if self.quality_score is None else self.quality_score.to_json(),
         }
 
     @classmethod
@@ -109,6 +132,7 @@ class BundleConfig:
         for problem, names in ("missing", known - values.keys()), ("unknown", values.keys() - known):
             if names:
                 raise BundleError(f"{CONFIG}: {problem}: {', '.join(sorted(names))}")
+        scale, quality = values["scale_score"], values["quality_score"]
         try:
             config = cls(
                 name=str(values["name"]),
@@ -118,7 +142,8 @@ class BundleConfig:
                 mpp=float(values["mpp"]),
                 mpp_known=_boolean(values, "mpp_known"),
                 int8_is_default=_boolean(values, "int8_is_default"),
-                scale_score=None if values["scale_score"] is None else ScaleScore.from_json(values["scale_score"]),
+                scale_score=None if scale is None else ScaleScore.from_json(scale),
+                quality_score=None if quality is None else QualityScore.from_json(quality),
             )
         except (TypeError, ValueError, OverflowError) as error:
             raise BundleError(f"{CONFIG}: {error}") from error

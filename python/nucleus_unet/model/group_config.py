@@ -10,6 +10,7 @@ import numpy as np
 
 from nucleus_unet import _core
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.model.quality_score import QualityScore
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class GroupConfig:
         Minimum mean foreground probability of a nucleus, 0 to 1.
     min_peak
         Minimum centre heat at the centre of a nucleus, 0 to 1.
+    quality
+        The function that estimates the quality of a nucleus. None: the quality of nuclei is not known.
+    min_quality
+        Minimum quality of a nucleus, 0 to 1. Without effect if the quality is not known.
     """
 
     foreground_threshold: float = 0.5
@@ -53,6 +58,8 @@ class GroupConfig:
     min_area: int = 10
     min_score: float = 0.7
     min_peak: float = 0.3
+    quality: QualityScore | None = None
+    min_quality: float = 0.5
 
     def __post_init__(self) -> None:
         try:
@@ -89,7 +96,7 @@ class GroupConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return asdict(self)
+        return {**asdict(self), "quality": None if self.quality is None else self.quality.to_json()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> GroupConfig:
@@ -97,4 +104,5 @@ class GroupConfig:
         expected = {field.name for field in fields(cls)}
         if not isinstance(values, dict) or set(values) != expected:
             raise SettingsError(f"grouping: expected the settings {', '.join(sorted(expected))}, got {values}")
-        return cls(**values)
+        quality = None if values["quality"] is None else QualityScore.from_json(values["quality"])
+        return cls(**{**values, "quality": quality})

@@ -19,6 +19,10 @@ from nucleus_unet.preprocessing.normalisation import grey_values
 
 Table = dict[str, NDArray[Any]]
 
+# Columns by which a nucleus is recognised, and columns that only the model knows.
+_IDENTITY = ("label", "area", "row", "column")
+_CERTAINTIES = ("probability", "quality")
+
 
 def measure_again(
     part: Part, labels: NDArray[np.uint32], options: Mapping[str, Any], before: Mapping[str, Any]
@@ -34,8 +38,8 @@ def measure_again(
     options
         ``measure``, ``expand`` and ``neighbour_radius``, as `Segmenter.predict` takes them; others are passed over.
     before
-        The table before the correction. A nucleus of the same area at the same place keeps its probability; that of
-        others is not known (NaN).
+        The table before the correction. A nucleus of the same area at the same place keeps its probability and quality;
+        those of others are not known (NaN).
 
     Returns
     -------
@@ -47,7 +51,7 @@ def measure_again(
     for plane, pixels in zip(planes, labels.reshape(len(planes), *part.region.shape), strict=True):
         tables.append(in_layer(_measure(part, pixels, plane, options), part, plane, first=0))
     table = {name: np.concatenate([each[name] for each in tables]) for name in tables[0]}
-    return _with_probabilities(table, before)
+    return _with_certainties(table, before)
 
 
 def _measure(part: Part, labels: NDArray[np.uint32], plane: Mapping[str, Any], options: Mapping[str, Any]) -> Table:
@@ -61,7 +65,8 @@ def _measure(part: Part, labels: NDArray[np.uint32], plane: Mapping[str, Any], o
         assert intensity is not None  # as an image was given
         table: Table = {"label": present[1:], "row": centroid[:, 0], "column": centroid[:, 1]}
         table |= dict(zip(("top", "left", "bottom", "right"), box.T, strict=True))
-        table |= {"area": area, "intensity": intensity * unit, "probability": np.full(len(area), np.nan, np.float32)}
+        table |= {"area": area, "intensity": intensity * unit}
+        table |= {name: np.full(len(area), np.nan, np.float32) for name in _CERTAINTIES}
         settings = resolve_settings(
             options.get("measure"), options.get("expand"), options.get("neighbour_radius", 100.0), None
         )
@@ -73,18 +78,14 @@ def _measure(part: Part, labels: NDArray[np.uint32], plane: Mapping[str, Any], o
     return {name: values[order] for name, values in table.items()}
 
 
-def _with_probabilities(table: Table, before: Mapping[str, Any]) -> Table:
-    if not {"label", "area", "row", "column", "probability"} <= set(before):
+def _with_certainties(table: Table, before: Mapping[str, Any]) -> Table:
+    if not {*_IDENTITY, *_CERTAINTIES} <= set(before):
         return table
-    known = {
-        (label, area, row, column): probability
-        for label, area, row, column, probability in zip(
-            *(np.asarray(before[name]).tolist() for name in ("label", "area", "row", "column", "probability")),
-            strict=True,
-        )
-    }
-    keys = zip(*(table[name].tolist() for name in ("label", "area", "row", "column")), strict=True)
-    return {**table, "probability": np.array([known.get(key, np.nan) for key in keys], np.float32)}
+    keys = [zip(*(np.asarray(each[name]).tolist() for name in _IDENTITY), strict=True) for each in (before, table)]
+    place_of = {key: place for place, key in enumerate(keys[0])}
+    places = np.array([place_of.get(key, len(place_of)) for key in keys[1]], np.intp)
+    known = {name: np.append(np.asarray(before[name], np.float32), np.float32(np.nan))[places] for name in _CERTAINTIES}
+    return {**table, **known}
 
 
 def without(table: Mapping[str, Any], labels: NDArray[Any]) -> Table:

@@ -58,12 +58,16 @@ class ImageOptions:
     ----------
     threshold : float, optional
         Least foreground probability of a nucleus's pixel, 0 to 1. The default is the model's own, calibrated one.
-        A higher threshold draws tighter outlines. Far below the default, fewer nuclei are found: the mean probability
-        of their wider outlines falls below ``min_probability``.
+        A higher threshold draws tighter outlines. Far below the default, fewer nuclei are found: the quality of their
+        wider outlines falls below ``min_quality``.
+    min_quality : float, optional
+        Least quality of a nucleus, 0 to 1: nuclei with less in the column ``quality`` of the table are dropped. The
+        default is the model's own, calibrated one (``config.group.min_quality``). A lower one finds more nuclei, and
+        more of them are wrong. A model that has not learned the quality (``config.quality_score`` is None) refuses it.
     min_probability : float, optional
         Least mean foreground probability of a nucleus, 0 to 1: nuclei with less in the column ``probability`` of the
-        table are dropped. The default is the model's own, calibrated one (``config.group.min_score``). A lower one
-        finds more nuclei, and more of them are wrong.
+        table are dropped, and none by their quality unless ``min_quality`` is given, too. By default, only models that
+        have not learned the quality use it, with their own, calibrated value (``config.group.min_score``).
     min_area : int or float, optional
         Smaller nuclei are dropped: pixels of the image, or, between 0 and 1, a share of the median area of the nuclei.
         A share of 0.2 drops micronuclei and fragments where only whole nuclei count. The default is the model's own.
@@ -127,6 +131,9 @@ class ImageOptions:
     """
 
     threshold: float | None = _option(None, real_number(0, 1, "probability"), "Least foreground probability, 0 to 1.")
+    min_quality: float | None = _option(
+        None, real_number(0, 1, "quality"), "Drop nuclei with a lower quality, 0 to 1: their expected overlap."
+    )
     min_probability: float | None = _option(
         None, real_number(0, 1, "probability"), "Drop nuclei with a lower mean foreground probability, 0 to 1."
     )
@@ -254,6 +261,7 @@ class _CommonKeywords(TypedDict, total=False):
     """The options that do not choose scenes, times and planes of a stack."""
 
     threshold: float | None
+    min_quality: float | None
     min_probability: float | None
     min_area: int | float | None
     diameter: float | None

@@ -31,6 +31,8 @@ class Nuclei:
         Mean pixel value (of the mean over the channels, for colour images).
     probability : NDArray[np.float32] (N,)
         Mean foreground probability, 0 to 1.
+    quality : NDArray[np.float32] (N,)
+        Estimated intersection over union with the true nucleus, 0 to 1. NaN if the model has not learned it.
     first_run : NDArray[np.int64] (N + 1,)
         The runs of nucleus ``i`` are ``runs[first_run[i]:first_run[i + 1]]``.
     runs : NDArray[np.int32] (M, 3)
@@ -43,6 +45,7 @@ class Nuclei:
     centroid: NDArray[np.float64]
     intensity: NDArray[np.float64]
     probability: NDArray[np.float32]
+    quality: NDArray[np.float32]
     first_run: NDArray[np.int64]
     runs: NDArray[np.int32]
 
@@ -77,6 +80,7 @@ def measure_nuclei(
     corner: tuple[int, int],
     centres: NDArray[np.int64],
     probabilities: NDArray[np.float32],
+    qualities: NDArray[np.float32],
     selected: NDArray[np.bool_] | None = None,
     intensity_range: Sequence[float] | None = None,
 ) -> Nuclei:
@@ -92,8 +96,9 @@ def measure_nuclei(
         Pixels of the slide in the rectangle.
     corner
         Row and column of the rectangle's first pixel in the slide.
-    centres, probabilities
-        Centres (N, 2) and mean foreground probabilities (N,) of the labels 1 to N. Labels may be absent from the image.
+    centres, probabilities, qualities
+        Centres (N, 2), mean foreground probabilities (N,) and qualities (N,) of the labels 1 to N. Labels may be absent
+        from the image.
     selected : NDArray[np.bool_] (N,)
         Which of the labels 1 to N are measured; the rectangle need not contain the others. None: all of them.
     intensity_range
@@ -118,6 +123,7 @@ def measure_nuclei(
         centroid=(sums + np.array(corner) * area[:, None]) / area[:, None],
         intensity=intensity * unit,
         probability=probabilities[index],
+        quality=qualities[index],
         first_run=np.append(0, np.cumsum(counts)),
         runs=runs + np.array([top, left, left], np.int32),
     )
@@ -131,4 +137,5 @@ def no_nuclei() -> Nuclei:
         corner=(0, 0),
         centres=np.zeros((0, 2), np.int64),
         probabilities=np.zeros(0, np.float32),
+        qualities=np.zeros(0, np.float32),
     )

@@ -40,6 +40,7 @@ class RelabelledBlock:
             area=nuclei.area[index],
             intensity=nuclei.intensity[index],
             probability=nuclei.probability[index],
+            quality=nuclei.quality[index],
             outline=[self.outlines[number] for number in index],
         )
 

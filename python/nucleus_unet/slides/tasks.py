@@ -208,6 +208,7 @@ class SlideTasks:
             corner=(pixels.rows.start, pixels.columns.start),
             centres=centres,
             probabilities=grouped.probabilities,
+            qualities=grouped.qualities,
             selected=selected,
             intensity_range=self.spec.plan.intensity_range,
         )

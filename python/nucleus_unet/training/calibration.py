@@ -106,15 +106,15 @@ def calibrate_bundle(
         raise DataError(f"expected labelled nuclei to calibrate on, found none in {len(examples)} images")
     engine = open_engine(bundle, device=device)
     with without_log_of_images():
-        predicted = [_maps_as_predicted(bundle, engine, example) for example in track(examples, "maps")]
-    start = bundle.config.group
+        predicted = [maps_as_predicted(bundle, engine, example) for example in track(examples, "maps")]
+    start = bundle.config.grouping
     found = calibrate(predicted, start, track=lambda names: track(names, "settings"))
     calibration = Calibration(start, found, score_maps(predicted, start), score_maps(predicted, found))
     _save(bundle, calibration, examples, out)
     return calibration
 
 
-def _maps_as_predicted(bundle: Bundle, engine: Engine, example: Example) -> PredictedMaps:
+def maps_as_predicted(bundle: Bundle, engine: Engine, example: Example) -> PredictedMaps:
     """Return the maps that `predict` groups by default, at the scale that it finds."""
     found = segment(bundle, engine, example.image, PredictOptions(maps=True))
     assert found.maps is not None
@@ -128,7 +128,7 @@ def _save(bundle: Bundle, calibration: Calibration, examples: Sequence[Example],
     card = _CARD.format(images=len(examples), before=before.per_image_mean, after=after.per_image_mean)
     calibrated = replace(
         bundle,
-        config=replace(bundle.config, name=out.resolve().name, group=calibration.found),
+        config=replace(bundle.config.with_grouping(calibration.found), name=out.resolve().name),
         metrics={**bundle.metrics, "calibration": entry, "seen": seen.to_json()},
         card=bundle.card + card if bundle.card else "",
     )

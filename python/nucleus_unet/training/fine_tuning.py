@@ -40,7 +40,7 @@ def fine_tuning_config(origin: Bundle) -> TrainConfig:
 
 
 def fine_tuned_config(config: BundleConfig, origin: Bundle) -> BundleConfig:
-    """Return a bundle's configuration with the score of scales and the resolution (mpp) of the origin.
+    """Return a bundle's configuration with the grouping, the scores of scales and quality, and the mpp of the origin.
 
     Training images give the nuclear diameter in pixels only. The diameter in micrometres is that of the origin.
 
@@ -52,7 +52,13 @@ def fine_tuned_config(config: BundleConfig, origin: Bundle) -> BundleConfig:
         The model that was fine-tuned.
     """
     micrometres = origin.config.diameter * origin.config.mpp
-    return replace(config, mpp=round(micrometres / config.diameter, 4), scale_score=origin.config.scale_score)
+    return replace(
+        config,
+        group=origin.config.group,
+        mpp=round(micrometres / config.diameter, 4),
+        scale_score=origin.config.scale_score,
+        quality_score=origin.config.quality_score,
+    )
 
 
 def fine_tuned_card(name: str, origin: Bundle, *, images: int, samples: int) -> str:

@@ -70,11 +70,11 @@ def finish_model(
         for precision in precisions
     }
     enough = has_enough_nuclei(predicted["float32"])
-    grouping = calibrate(predicted["float32"], config.group) if enough else config.group
+    grouping = calibrate(predicted["float32"], config.grouping) if enough else config.grouping
     scores = {precision: score_maps(each, grouping) for precision, each in predicted.items()}
     is_default = enough and "int8" in scores and is_nearly_as_good(scores["float32"], scores["int8"])
     return FinishedModel(
-        replace(bundle, config=replace(config, group=grouping, int8_is_default=is_default)),
+        replace(bundle, config=replace(config.with_grouping(grouping), int8_is_default=is_default)),
         predicted["int8" if is_default else "float32"],
         scores,
     )

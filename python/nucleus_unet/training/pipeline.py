@@ -112,7 +112,7 @@ def train_bundle(
     training_subset = training[:: math.ceil(len(training) / _TRAINING_SUBSET_SIZE)]
     chosen_device = torch.device(choose_device(device))
     precision = choose_precision(chosen_device, config.precision)
-    grouping = GroupConfig() if origin is None else origin.config.group
+    grouping = GroupConfig() if origin is None else origin.config.grouping
     folder = out / "training"
 
     def measure(network: Network) -> dict[str, float]:
@@ -142,9 +142,9 @@ def train_bundle(
         )
     if not is_main_process():
         return {}
-    bundle_config = _bundle_config(out.name, config, grouping, training, origin)
+    bundle_config = _bundle_config(out.name, config, training, origin)
     finished = finish_model(bundle_config, weights_of(network), training, held_out, seed=config.seed)
-    images = evaluate_predictions(finished.predicted, finished.bundle.config.group)
+    images = evaluate_predictions(finished.predicted, finished.bundle.config.grouping)
     history = read_run_state(folder / CHECKPOINT)["history"]
     metrics = _metrics(config, training, images, finished, origin, history)
     card = "" if origin is None else fine_tuned_card(out.name, origin, images=len(training), samples=config.samples)
@@ -210,11 +210,9 @@ def _metrics(
     return metrics
 
 
-def _bundle_config(
-    name: str, config: TrainConfig, grouping: GroupConfig, training: Sequence[Example], origin: Bundle | None
-) -> BundleConfig:
+def _bundle_config(name: str, config: TrainConfig, training: Sequence[Example], origin: Bundle | None) -> BundleConfig:
     diameters = [SourceImage(example.image, example.labels).median_diameter for example in training]
-    made = BundleConfig(name, config.network, grouping, diameter=round(float(np.median(diameters)), 1))
+    made = BundleConfig(name, config.network, diameter=round(float(np.median(diameters)), 1))
     return made if origin is None else fine_tuned_config(made, origin)
 
 

@@ -126,6 +126,7 @@ _CANDIDATES: dict[str, tuple[float, ...]] = {
     "centre_sigma": (0.0, 1.0, 1.5, 2.0, 2.5),
     "window": (2, 3, 4, 5),
     "min_area": (0, 10, 15, 20, 30),
+    "min_quality": (0.3, 0.35, 0.4, 0.42, 0.44, 0.46, 0.48, 0.5, 0.52, 0.54, 0.56, 0.6),
 }
 _ROUNDS = 2
 MIN_CALIBRATION_NUCLEI = 500
@@ -143,6 +144,7 @@ def calibrate(
     predicted: Sequence[PredictedMaps],
     start: GroupConfig,
     *,
+    names: Sequence[str] | None = None,
     track: Callable[[Sequence[str]], Iterable[str]] = iter,
 ) -> GroupConfig:
     """Search the settings of the grouping that are best on validation images.
@@ -156,7 +158,10 @@ def calibrate(
     predicted
         Predictions from `predict_examples`.
     start
-        Initial settings.
+        Initial settings. If they have the function for the quality of nuclei, the least quality is searched, else the
+        least mean foreground probability.
+    names
+        The settings to search. None: all.
     track
         Called with the names of the settings in each round. Returns an iterable of them that shows progress.
 
@@ -165,10 +170,12 @@ def calibrate(
     GroupConfig
         The best settings.
     """
+    without_effect = "min_quality" if start.quality is None else "min_score"
+    searched = [name for name in _CANDIDATES if name != without_effect] if names is None else names
     best, best_value = start, _calibration_objective(predicted, start)
     for _ in range(_ROUNDS):
         before = best
-        for name in track(list(_CANDIDATES)):
+        for name in track(searched):
             for value in _CANDIDATES[name]:
                 config = GroupConfig.from_json({**best.to_json(), name: value})
                 objective = _calibration_objective(predicted, config)

@@ -24,7 +24,12 @@ from nucleus_unet.viewer.results import TableFile
 _OUTLINES = ("geometry", "cell_geometry")
 # Bytes of the columns of a table that are kept.
 _CACHE_BYTES = 2**27
-_GEOJSON_NAMES = {"Area px^2": "area", "Mean intensity": "intensity", "Probability": "probability"}
+_GEOJSON_NAMES = {
+    "Area px^2": "area",
+    "Mean intensity": "intensity",
+    "Probability": "probability",
+    "Quality": "quality",
+}
 
 Row = dict[str, float | int | str | None]
 

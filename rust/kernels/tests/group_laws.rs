@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::same_at_any_thread_count;
 use ndarray::{Array2, Array3, s};
 use nucleus_kernels::Error;
-use nucleus_kernels::group::{GroupConfig, Grouped, group};
+use nucleus_kernels::group::{
+    GroupConfig, Grouped, MEASUREMENTS, Measurements, QualityScore, TERMS, group,
+};
 use proptest::prelude::*;
 
 const SETTINGS: GroupConfig = GroupConfig {
@@ -22,6 +24,8 @@ const SETTINGS: GroupConfig = GroupConfig {
     min_area: 0,
     min_score: 0.0,
     min_peak: 0.0,
+    quality: None,
+    min_quality: 0.0,
 };
 
 /// The output of a perfect network: full heat at the pixel nearest the centroid of a nucleus, less elsewhere.
@@ -118,6 +122,7 @@ fn random_maps() -> impl Strategy<Value = Array3<u8>> {
 fn random_configs() -> impl Strategy<Value = GroupConfig> {
     let part = || 0.0..=1.0;
     let thresholds = (part(), part(), part(), 0_u64..5, part(), part());
+    let qualities = (proptest::option::of(random_scores()), part());
     let distances = (
         prop_oneof![Just(0.0), 0.0..3.0],
         1_usize..5,
@@ -125,23 +130,43 @@ fn random_configs() -> impl Strategy<Value = GroupConfig> {
         0.0..4.0,
         0_usize..6,
     );
-    (thresholds, distances).prop_map(|(thresholds, distances)| GroupConfig {
-        foreground_threshold: thresholds.0,
-        centre_threshold: thresholds.1,
-        merge_dip: thresholds.2,
-        min_area: thresholds.3,
-        min_score: thresholds.4,
-        min_peak: thresholds.5,
-        centre_sigma: distances.0,
-        window: distances.1,
-        merge_distance: distances.2,
-        assignment_radius: distances.3,
-        max_offset: distances.4,
+    (thresholds, distances, qualities).prop_map(
+        |(thresholds, distances, (quality, min_quality))| GroupConfig {
+            foreground_threshold: thresholds.0,
+            centre_threshold: thresholds.1,
+            merge_dip: thresholds.2,
+            min_area: thresholds.3,
+            min_score: thresholds.4,
+            min_peak: thresholds.5,
+            centre_sigma: distances.0,
+            window: distances.1,
+            merge_distance: distances.2,
+            assignment_radius: distances.3,
+            max_offset: distances.4,
+            quality,
+            min_quality,
+        },
+    )
+}
+
+fn random_scores() -> impl Strategy<Value = QualityScore> {
+    let standard = [(); MEASUREMENTS].map(|()| (0.0..1.0, 0.01..1.0));
+    let weights = proptest::collection::vec(-1.0..1.0, TERMS);
+    (standard, weights).prop_map(|(standard, weights)| QualityScore {
+        mean: standard.map(|(mean, _)| mean),
+        spread: standard.map(|(_, spread)| spread),
+        weights: weights.try_into().unwrap(),
     })
 }
 
-/// The properties of one nucleus: its score, its peak and its pixels.
-type Decided = (f32, f32, BTreeSet<(usize, usize)>);
+/// The properties of one nucleus: its score, peak, quality, measurements and pixels.
+type Decided = (
+    f32,
+    f32,
+    Option<f32>,
+    Measurements,
+    BTreeSet<(usize, usize)>,
+);
 
 /// The nuclei of a block by the places of their centres. The first pixel of the block lies at the corner.
 fn keyed(grouped: &Grouped, corner: [usize; 2]) -> BTreeMap<[usize; 2], Decided> {
@@ -160,6 +185,8 @@ fn keyed(grouped: &Grouped, corner: [usize; 2]) -> BTreeMap<[usize; 2], Decided>
             let decided = (
                 grouped.scores[index],
                 grouped.peaks[index],
+                grouped.qualities.as_ref().map(|all| all[index]),
+                grouped.measurements[index],
                 places(index as u32 + 1),
             );
             ([row + corner[0], column + corner[1]], decided)
@@ -190,7 +217,7 @@ proptest! {
     #[test]
     fn any_bytes_and_any_config_group_or_are_refused(
         maps in random_maps(),
-        numbers in proptest::collection::vec(any::<f64>(), 8),
+        numbers in proptest::collection::vec(any::<f64>(), 9),
         [window, max_offset] in any::<[usize; 2]>(),
     ) {
         let config = GroupConfig {
@@ -205,9 +232,93 @@ proptest! {
             window,
             max_offset,
             min_area: 0,
+            quality: None,
+            min_quality: numbers[8],
         };
         let refused = matches!(group(maps.view(), &config), Err(Error::Setting(_)));
         prop_assert_eq!(refused, config.validate().is_err());
+    }
+}
+
+/// The measurements of a nucleus by their definitions, pixel by pixel.
+fn measured(
+    maps: &Array3<u8>,
+    found: &Grouped,
+    index: usize,
+    config: &GroupConfig,
+) -> Measurements {
+    let (rows, columns, _) = maps.dim();
+    let label = index as u32 + 1;
+    let part = |byte: u8| f64::from(byte) / 255.0;
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let [
+        mut foreground,
+        mut heat,
+        mut squared,
+        mut inside,
+        mut outside,
+    ] = [(); 5].map(|()| Vec::new());
+    for ((row, column), _) in found.labels.indexed_iter().filter(|(_, it)| **it == label) {
+        let value = |channel| maps[[row, column, channel]];
+        foreground.push(part(value(0)));
+        heat.push(part(value(1)));
+        if part(value(0)) >= config.foreground_threshold - 1e-9 {
+            let clip = config.max_offset as f64;
+            let offset = |byte: u8| ((f64::from(byte) - 128.0) / 2.0).clamp(-clip, clip);
+            let down = row as f64 + offset(value(2)) - found.centres[index][0] as f64;
+            let right = column as f64 + offset(value(3)) - found.centres[index][1] as f64;
+            squared.push(down * down + right * right);
+        }
+        for (down, right) in [(0, 1), (1, 0), (0, -1), (-1, 0)] {
+            let beside = (
+                row.checked_add_signed(down),
+                column.checked_add_signed(right),
+            );
+            if let (Some(near), Some(next)) = beside
+                && near < rows
+                && next < columns
+                && found.labels[[near, next]] != label
+            {
+                inside.push(part(value(0)));
+                outside.push(part(maps[[near, next, 0]]));
+            }
+        }
+    }
+    let peak = f64::from(found.peaks[index]);
+    [
+        mean(&foreground),
+        peak,
+        mean(&heat),
+        mean(&squared).sqrt(),
+        mean(&inside),
+        mean(&outside),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn measurements_follow_their_definitions(maps in random_maps(), config in random_configs()) {
+        let found = group(maps.view(), &config).unwrap();
+        for (index, got) in found.measurements.iter().enumerate() {
+            for (got, expected) in got.iter().zip(measured(&maps, &found, index, &config)) {
+                prop_assert!((got - expected).abs() < 1e-6, "{got} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn nuclei_of_low_quality_are_dropped_and_the_others_stay_as_they_are(
+        maps in random_maps(),
+        config in random_configs(),
+        score in random_scores(),
+    ) {
+        let least = config.min_quality as f32;
+        let all = group(maps.view(), &GroupConfig { quality: Some(score), min_quality: 0.0, ..config }).unwrap();
+        let good = group(maps.view(), &GroupConfig { quality: Some(score), ..config }).unwrap();
+        let kept = |decided: BTreeMap<[usize; 2], Decided>| -> BTreeMap<[usize; 2], Decided> {
+            decided.into_iter().filter(|(_, nucleus)| nucleus.2.unwrap() >= least).collect()
+        };
+        prop_assert_eq!(keyed(&good, [0, 0]), kept(keyed(&all, [0, 0])));
     }
 }
 

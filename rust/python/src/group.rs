@@ -1,7 +1,7 @@
 //! `nucleus_kernels::group` for Python.
 
 use nucleus_kernels::group as kernel;
-use nucleus_kernels::group::GroupConfig;
+use nucleus_kernels::group::{GroupConfig, MEASUREMENTS, QualityScore, TERMS};
 use numpy::{IntoPyArray, Ix3, PyArray1, PyArray2};
 use pyo3::prelude::*;
 
@@ -13,11 +13,22 @@ type Lists<'py> = (
     Bound<'py, PyArray2<i64>>,
     Bound<'py, PyArray1<f32>>,
     Bound<'py, PyArray1<f32>>,
+    Bound<'py, PyArray1<f32>>,
+    Bound<'py, PyArray2<f64>>,
 );
+
+/// A learned function, as its JSON has it.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct Quality {
+    mean: [f64; MEASUREMENTS],
+    spread: [f64; MEASUREMENTS],
+    weights: [f64; TERMS],
+}
 
 #[pyfunction]
 #[pyo3(signature = (maps, *, foreground_threshold, centre_threshold, centre_sigma, window, merge_distance, merge_dip, assignment_radius,
-    max_offset, min_area, min_score, min_peak, threads=None))]
+    max_offset, min_area, min_score, min_peak, quality=None, min_quality=0.0, threads=None))]
 #[allow(clippy::too_many_arguments)]
 pub fn group<'py>(
     py: Python<'py>,
@@ -33,6 +44,8 @@ pub fn group<'py>(
     min_area: i64,
     min_score: f64,
     min_peak: f64,
+    quality: Option<Quality>,
+    min_quality: f64,
     #[pyo3(from_py_with = border::threads)] threads: Option<usize>,
 ) -> PyResult<Lists<'py>> {
     let config = GroupConfig {
@@ -47,6 +60,12 @@ pub fn group<'py>(
         min_area: count("min_area", min_area)? as u64,
         min_score,
         min_peak,
+        quality: quality.map(|it| QualityScore {
+            mean: it.mean,
+            spread: it.spread,
+            weights: it.weights,
+        }),
+        min_quality,
     };
     let maps = array::<u8, Ix3>("maps", "an array (H, W, 4) of uint8", maps)?;
     let view = maps.as_array();
@@ -58,6 +77,11 @@ pub fn group<'py>(
         }),
         grouped.scores.into_pyarray(py),
         grouped.peaks.into_pyarray(py),
+        grouped
+            .qualities
+            .unwrap_or_else(|| vec![f32::NAN; grouped.centres.len()])
+            .into_pyarray(py),
+        columns(py, &grouped.measurements, |values| *values),
     ))
 }
 
@@ -83,6 +107,8 @@ pub fn group_margin(
         min_area: 0,
         min_score: 0.0,
         min_peak: 0.0,
+        quality: None,
+        min_quality: 0.0,
     };
     config.validate().map_err(border::raised)?;
     Ok(config.margin())

@@ -233,7 +233,7 @@ def test_the_picture_shows_the_slide_and_colours_it_where_nuclei_are(tmp_path: P
 def lying_at(rows: NDArray[Any], columns: NDArray[Any]) -> NucleusTable:
     """Return nuclei of which no more is known than their centroids."""
     nothing = np.zeros(len(rows))
-    return NucleusTable(nothing, rows, columns, *[nothing] * 7, [b""] * len(rows))
+    return NucleusTable(nothing, rows, columns, *[nothing] * 8, [b""] * len(rows))
 
 
 @pytest.mark.parametrize("mpp", [0.5, None])

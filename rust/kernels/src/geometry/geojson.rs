@@ -16,10 +16,12 @@ pub struct Detection<'a> {
     pub outline: &'a [u8],
     /// The area in pixels.
     pub area: i64,
-    /// The mean intensity. Like the probability, it is left out if it is not finite, as JSON has no such numbers.
+    /// The mean intensity. Like probability and quality, it is left out if it is not finite, as JSON has no such numbers.
     pub intensity: f64,
     /// The probability of the nucleus.
     pub probability: f32,
+    /// The estimated quality of the nucleus.
+    pub quality: f32,
     /// The class as `QuPath` has it, in JSON.
     pub classification: &'a str,
     /// The outline of the cell around the nucleus, in the same form, if there is one.
@@ -70,6 +72,7 @@ fn write_measurements(text: &mut String, detection: &Detection<'_>) -> std::fmt:
     for (name, value) in [
         ("Mean intensity", detection.intensity),
         ("Probability", detection.probability.into()),
+        ("Quality", detection.quality.into()),
     ] {
         if value.is_finite() {
             write!(text, r#","{name}":{:?}"#, rounded(value))?;
@@ -110,6 +113,7 @@ mod tests {
             area: 1,
             intensity,
             probability: 0.912_345_7,
+            quality: 0.75,
             classification: UNCLASSIFIED,
             cell: None,
             names: &[],
@@ -133,6 +137,7 @@ mod tests {
             area: 1,
             intensity: f64::NAN,
             probability: 0.5,
+            quality: f32::NAN,
             classification: r#"{"name":"Tumor"}"#,
             cell: Some(&cell),
             names: &["\"a\"".to_owned(), "\"b\"".to_owned()],

@@ -22,7 +22,7 @@ pub(super) fn owners(
     let (rows, columns) = owners.dim();
     let grid = Grid::new(centres, (rows, columns), whole(config.assignment_radius));
     let least = config.least_foreground();
-    let clip = 2 * config.max_offset as i64;
+    let clip = clipped(config);
     let within = (4.0 * config.assignment_radius * config.assignment_radius) as i64;
     let pixels = maps.as_slice().expect("maps are laid out row by row");
     let (pixels, _) = pixels.as_chunks::<CHANNELS>();
@@ -39,12 +39,7 @@ pub(super) fn owners(
                 if u32::from(pixel[0]) < least {
                     return 0;
                 }
-                let offset = |byte: u8| (i64::from(byte) - BIAS).clamp(-clip, clip);
-                let place = (
-                    2 * row as i64 + offset(pixel[2]),
-                    2 * column as i64 + offset(pixel[3]),
-                );
-                nearest(place, centres, &grid, within)
+                nearest(pointed_at(row, column, pixel, clip), centres, &grid, within)
             };
             let stretches = owners.chunks_mut(STRETCH).zip(pixels.chunks(STRETCH));
             for (start, (owners, pixels)) in (0..).step_by(STRETCH).zip(stretches) {
@@ -60,6 +55,25 @@ pub(super) fn owners(
             }
         });
     owners
+}
+
+/// The largest offset in half pixels.
+pub(super) fn clipped(config: &GroupConfig) -> i64 {
+    2 * config.max_offset as i64
+}
+
+/// The row and the column, in half pixels, to which the offset of a pixel points.
+pub(super) fn pointed_at(
+    row: usize,
+    column: usize,
+    pixel: &[u8; CHANNELS],
+    clip: i64,
+) -> (i64, i64) {
+    let offset = |byte: u8| (i64::from(byte) - BIAS).clamp(-clip, clip);
+    (
+        2 * row as i64 + offset(pixel[2]),
+        2 * column as i64 + offset(pixel[3]),
+    )
 }
 
 /// The number of the centre nearest to a place in half pixels; of equally near centres, the first in raster order.

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::centre::Centre;
 use super::config::GroupConfig;
+use super::quality::{self, Measurements};
 use crate::interrupt;
 use crate::runs::{Run, find_runs, row_of, rows_of};
 
@@ -20,6 +21,10 @@ pub(super) struct Nucleus {
     pub(super) runs: Vec<Run<usize>>,
     /// Mean foreground probability.
     pub(super) score: f64,
+    /// What its quality is estimated from.
+    pub(super) measurements: Measurements,
+    /// The estimate, if a function was learned.
+    pub(super) quality: Option<f32>,
 }
 
 impl Nucleus {
@@ -44,31 +49,36 @@ pub(super) fn clean(
             let (bounds, label) = (bounds?, owner as u32 + 1);
             let runs = solid_runs(owners, label, bounds)
                 .unwrap_or_else(|| Window::new(owners, label, bounds).runs());
-            let nucleus = measured(maps, owner, runs, config.min_area)?;
-            (nucleus.score >= config.min_score).then_some(nucleus)
+            measured(maps, owner, runs, &centres[owner], config)
         })
         .collect()
 }
 
-/// The nucleus with its score; `None` if it is too small.
+/// The nucleus with its score and measurements; `None` if it is too small, too weak or likely to be wrong.
 fn measured(
     maps: ArrayView3<'_, u8>,
     owner: usize,
     runs: Vec<Run<usize>>,
-    min_area: u64,
+    centre: &Centre,
+    config: &GroupConfig,
 ) -> Option<Nucleus> {
     let area: u64 = runs.iter().map(|run| run.columns().len() as u64).sum();
-    let foreground: u64 = runs
-        .iter()
-        .flat_map(|run| {
-            run.columns()
-                .map(|column| u64::from(maps[[run.value, column, 0]]))
-        })
-        .sum();
-    (area >= min_area).then(|| Nucleus {
+    if area < config.min_area {
+        return None;
+    }
+    let measurements = quality::measure(maps, &runs, centre, config);
+    let [score, ..] = measurements;
+    if score < config.min_score {
+        return None;
+    }
+    let quality = config.quality.map(|score| score.estimate(&measurements));
+    let is_low = quality.is_some_and(|it| it < config.min_quality as f32);
+    (!is_low).then_some(Nucleus {
         owner,
         runs,
-        score: foreground as f64 / (255 * area) as f64,
+        score,
+        measurements,
+        quality,
     })
 }
 

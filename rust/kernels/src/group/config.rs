@@ -1,6 +1,7 @@
 //! The configuration of grouping, and the margin that follows from it.
 
 use super::FULL_HEAT;
+use super::quality::QualityScore;
 use crate::Error;
 
 /// Rounding slack, in integer steps, of a threshold that stands for an integer: 128.0 / 255.0 means 128.
@@ -31,6 +32,10 @@ pub struct GroupConfig {
     pub min_score: f64,
     /// Least heat at the centre of a nucleus.
     pub min_peak: f64,
+    /// The function that estimates the quality of a nucleus, if one was learned.
+    pub quality: Option<QualityScore>,
+    /// Least quality of a nucleus; without effect if no function was learned.
+    pub min_quality: f64,
 }
 
 impl GroupConfig {
@@ -48,7 +53,8 @@ impl GroupConfig {
         number("assignment_radius", self.assignment_radius, 0, 128)?;
         integer("max_offset", self.max_offset, 0, 64)?;
         number("min_score", self.min_score, 0, 1)?;
-        number("min_peak", self.min_peak, 0, 1)
+        number("min_peak", self.min_peak, 0, 1)?;
+        number("min_quality", self.min_quality, 0, 1)
     }
 
     /// The number of pixels beyond the centre of a nucleus, on every side, that can change which pixels the nucleus has.

@@ -15,9 +15,9 @@
 //! 4. A foreground pixel goes to the kept centre nearest to where its offset points, if that centre lies within the
 //!    assignment radius.
 //! 5. Each nucleus is cleaned by itself: the largest piece stays, its holes are filled, and the nucleus is dropped if it
-//!    misses the least area, score or peak.
+//!    misses the least area, score, peak or quality.
 //!
-//! All decisions are made in integers, depend on differences of coordinates only, and look no further than
+//! All decisions but the last are made in integers. All depend on differences of coordinates only, and look no further than
 //! [`GroupConfig::margin`]. So the result is the same at any number of threads. A block of a larger image that is read with
 //! that margin decides the nuclei whose centres it contains exactly as the whole image would.
 
@@ -28,12 +28,14 @@ mod config;
 mod grid;
 mod heat;
 mod peaks;
+mod quality;
 
 use ndarray::{Array2, ArrayView3};
 
 use crate::Error;
 use centre::Centre;
 pub use config::GroupConfig;
+pub use quality::{MEASUREMENTS, Measurements, QualityScore, TERMS};
 
 /// The number of channels of the maps.
 const CHANNELS: usize = 4;
@@ -55,6 +57,10 @@ pub struct Grouped {
     pub scores: Vec<f32>,
     /// Heat at the centre of each nucleus, after smoothing, as a probability.
     pub peaks: Vec<f32>,
+    /// Estimated quality of each nucleus, if a function was learned.
+    pub qualities: Option<Vec<f32>>,
+    /// What the quality is estimated from.
+    pub measurements: Vec<Measurements>,
 }
 
 /// Find the nuclei in maps of shape `(H, W, 4)`. The module's documentation states the rules.
@@ -78,7 +84,8 @@ pub fn group(maps: ArrayView3<'_, u8>, config: &GroupConfig) -> Result<Grouped, 
         )));
     }
     if rows == 0 || columns == 0 {
-        return Ok(number(Array2::zeros((rows, columns)), Vec::new(), &[]));
+        let empty = Array2::zeros((rows, columns));
+        return Ok(number(empty, Vec::new(), &[], config));
     }
     let maps = maps.as_standard_layout();
     let maps = maps.view();
@@ -88,11 +95,16 @@ pub fn group(maps: ArrayView3<'_, u8>, config: &GroupConfig) -> Result<Grouped, 
     // One plane holds heat, owners and labels in turn: a new plane would have to be cleared first.
     let owners = assign::owners(maps, &centres, config, heat);
     let nuclei = clean::clean(maps, owners.view(), &centres, config);
-    Ok(number(owners, nuclei, &centres))
+    Ok(number(owners, nuclei, &centres, config))
 }
 
 /// Number the nuclei by their first pixels, draw them on `plane`, and list their properties.
-fn number(mut plane: Array2<u32>, mut nuclei: Vec<clean::Nucleus>, centres: &[Centre]) -> Grouped {
+fn number(
+    mut plane: Array2<u32>,
+    mut nuclei: Vec<clean::Nucleus>,
+    centres: &[Centre],
+    config: &GroupConfig,
+) -> Grouped {
     nuclei.sort_unstable_by_key(clean::Nucleus::first_pixel);
     plane.fill(0);
     let columns = plane.ncols();
@@ -117,5 +129,9 @@ fn number(mut plane: Array2<u32>, mut nuclei: Vec<clean::Nucleus>, centres: &[Ce
             .iter()
             .map(|nucleus| peak(of(nucleus).heat))
             .collect(),
+        qualities: config
+            .quality
+            .and_then(|_| nuclei.iter().map(|nucleus| nucleus.quality).collect()),
+        measurements: nuclei.iter().map(|nucleus| nucleus.measurements).collect(),
     }
 }

@@ -12,7 +12,7 @@ use crate::arrays::array;
 use crate::border::MaskError;
 
 #[pyfunction]
-#[pyo3(signature = (outlines, *, area, intensity, probability, namespace, cells=None, names=None, values=None, classifications=None, classes=None))]
+#[pyo3(signature = (outlines, *, area, intensity, probability, quality, namespace, cells=None, names=None, values=None, classifications=None, classes=None))]
 #[allow(clippy::too_many_arguments)]
 pub fn geojson_features<'py>(
     py: Python<'py>,
@@ -20,6 +20,7 @@ pub fn geojson_features<'py>(
     area: &Bound<'py, PyAny>,
     intensity: &Bound<'py, PyAny>,
     probability: &Bound<'py, PyAny>,
+    quality: &Bound<'py, PyAny>,
     namespace: [u8; 16],
     cells: Option<Vec<PyBackedBytes>>,
     names: Option<Vec<String>>,
@@ -30,18 +31,21 @@ pub fn geojson_features<'py>(
     let area = array::<i64, Ix1>("area", "an array (N,) of int64", area)?;
     let intensity = array::<f64, Ix1>("intensity", "an array (N,) of float64", intensity)?;
     let probability = array::<f32, Ix1>("probability", "an array (N,) of float32", probability)?;
-    let lengths = [area.len(), intensity.len(), probability.len()];
-    if lengths != [outlines.len(); 3] {
+    let quality = array::<f32, Ix1>("quality", "an array (N,) of float32", quality)?;
+    let lengths = [
+        area.len(),
+        intensity.len(),
+        probability.len(),
+        quality.len(),
+    ];
+    if lengths != [outlines.len(); 4] {
         return Err(MaskError::new_err(format!(
-            "expected an area, an intensity and a probability for each of {} outlines, got {lengths:?}",
+            "expected an area, an intensity, a probability and a quality for each of {} outlines, got {lengths:?}",
             outlines.len()
         )));
     }
-    let (area, intensity, probability) = (
-        area.as_array(),
-        intensity.as_array(),
-        probability.as_array(),
-    );
+    let (area, intensity) = (area.as_array(), intensity.as_array());
+    let (probability, quality) = (probability.as_array(), quality.as_array());
     let names = names.unwrap_or_default();
     let values = values
         .map(|values| array::<f64, Ix2>("values", "an array (N, K) of float64", values))
@@ -91,6 +95,7 @@ pub fn geojson_features<'py>(
             area: area[index],
             intensity: intensity[index],
             probability: probability[index],
+            quality: quality[index],
             classification: class_of(index),
             cell: cells.as_ref().map(|cells| &*cells[index]),
             names: &names,

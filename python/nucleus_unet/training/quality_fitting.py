@@ -1,0 +1,181 @@
+"""Learn from labelled images to estimate the quality of a nucleus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_unet.data.dataset import Example
+from nucleus_unet.errors import DataError
+from nucleus_unet.evaluation.annotated import counted_predictions
+from nucleus_unet.inference.factory import open_engine
+from nucleus_unet.inference.grouping import group
+from nucleus_unet.inference.label_scaling import scale_labels
+from nucleus_unet.inference.planning import without_log_of_images
+from nucleus_unet.io.atomic import check_new_folder, folder_written_atomically
+from nucleus_unet.masks import overlap_table
+from nucleus_unet.model.bundle import Bundle, save_bundle
+from nucleus_unet.model.group_config import GroupConfig
+from nucleus_unet.model.quality_score import CLIP, MEASUREMENTS, QualityScore
+from nucleus_unet.training.calibration import Track, maps_as_predicted, untracked
+from nucleus_unet.training.validation import PredictedMaps, calibrate
+
+MIN_QUALITY_NUCLEI = 2000
+"""Minimum number of nuclei for learning: some seventy for each weight."""
+# Penalty of half the squared weights against the log-likelihood, in which an image of N nuclei counts as sqrt(N).
+_RIDGE = 0.1
+# Newton's method doubles the number of correct digits in each step.
+_STEPS, _TOLERANCE = 30, 1e-8
+
+_CARD = """\
+
+## Quality of nuclei
+
+`nucleus-unet calibrate --quality` learned to estimate the quality of nuclei from {nuclei} nuclei of {images} images, and
+chose the least quality of {least:g}. All other metrics on this card were measured before.
+"""
+
+
+def observe_nuclei(predicted: PredictedMaps, config: GroupConfig) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Group the maps of a labelled image, without dropping doubtful nuclei, and compare the nuclei with the truth.
+
+    Parameters
+    ----------
+    predicted
+        Maps of a labelled image.
+    config
+        Settings of the grouping.
+
+    Returns
+    -------
+    measurements : NDArray[np.float64] (N, 6)
+        See `nucleus_unet.inference.grouping.Grouped`.
+    ious : NDArray[np.float64] (N,)
+        The largest intersection over union of each nucleus with a true one, 0 if it touches none.
+    """
+    grouped = group(predicted.maps, replace(config, min_score=0.0, min_peak=0.0, quality=None))
+    truth, labels = predicted.example.labels, grouped.labels
+    if predicted.scale != 1:
+        shape, foreground = (truth.shape[0], truth.shape[1]), predicted.maps[..., 0]
+        labels = scale_labels(labels, foreground, shape, predicted.scale, threshold=config.foreground_threshold)
+    if predicted.example.valid is not None:
+        labels = counted_predictions(truth, labels, predicted.example.valid).astype(np.uint32)
+    table = overlap_table(labels, truth)
+    ious = np.zeros(len(table.labels_a))
+    np.maximum.at(ious, table.index_a, table.iou)
+    return grouped.measurements[table.labels_a.astype(np.intp) - 1], ious
+
+
+def fit_quality_score(
+    measurements: NDArray[np.float64], ious: NDArray[np.float64], weights: NDArray[np.float64]
+) -> QualityScore:
+    """Learn the function by logistic regression with a ridge penalty, where the target is the IoU itself.
+
+    Parameters
+    ----------
+    measurements : NDArray[np.float64] (N, 6)
+        Of nuclei.
+    ious : NDArray[np.float64] (N,)
+        Their intersections over union with the true nuclei.
+    weights : NDArray[np.float64] (N,)
+        How much each nucleus counts.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> measurements = rng.normal(size=(500, 6))
+    >>> score = fit_quality_score(measurements, 1 / (1 + np.exp(-measurements[:, 0])), np.ones(500))
+    >>> round(score.weights[1], 1)  # of the first measurement
+    1.0
+    """
+    mean, spread = measurements.mean(axis=0), measurements.std(axis=0) + 1e-6
+    standardised = np.clip((measurements - mean) / spread, -CLIP, CLIP)
+    first, second = np.triu_indices(MEASUREMENTS)
+    terms = np.hstack([standardised, standardised[:, first] * standardised[:, second]])
+    centre, width = terms.mean(axis=0), terms.std(axis=0) + 1e-6
+    # All terms count alike in the penalty. The constant, which comes first, has none.
+    rows = np.hstack([np.ones((len(terms), 1)), (terms - centre) / width])
+    penalty = np.diag([0.0, *[_RIDGE] * terms.shape[1]])
+    found = np.zeros(rows.shape[1])
+    for _ in range(_STEPS):
+        estimates = 1 / (1 + np.exp(-rows @ found))
+        gradient = rows.T @ (weights * (estimates - ious)) + penalty @ found
+        curvature = (rows * (weights * estimates * (1 - estimates))[:, None]).T @ rows + penalty
+        step = np.linalg.solve(curvature, gradient)
+        found -= step
+        if np.abs(step).max() < _TOLERANCE:
+            break
+    slopes = found[1:] / width
+    return QualityScore(*(_rounded(values) for values in (mean, spread, np.append(found[0] - slopes @ centre, slopes))))
+
+
+def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.7g}") for value in values)
+
+
+def fit_quality_score_of_bundle(
+    bundle: Bundle, examples: Sequence[Example], out: Path, *, device: str = "auto", track: Track = untracked
+) -> Bundle:
+    """Learn to estimate the quality of a bundle's nuclei, choose the least quality, and save a new bundle.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    examples
+        Labelled images.
+    out
+        Folder of the new bundle, new or empty. It is written atomically.
+    device
+        Device of the network. See `nucleus_unet.inference.devices.choose_device`.
+    track
+        Shows the progress.
+
+    Returns
+    -------
+    Bundle
+        The model with the function.
+
+    Raises
+    ------
+    SettingsError
+        ``out`` is not a new or empty folder.
+    DataError
+        Fewer than `MIN_QUALITY_NUCLEI` nuclei are found in the images.
+    """
+    check_new_folder(out, "the model bundle")
+    engine = open_engine(bundle, device=device)
+    with without_log_of_images():
+        predicted = [maps_as_predicted(bundle, engine, example) for example in track(examples, "maps")]
+    observed = [observe_nuclei(each, bundle.config.group) for each in predicted]
+    count = sum(len(ious) for _, ious in observed)
+    if count < MIN_QUALITY_NUCLEI:
+        raise DataError(
+            f"expected images with at least {MIN_QUALITY_NUCLEI} nuclei to learn their quality from, found {count}"
+        )
+    weights = np.concatenate([np.full(len(ious), max(len(ious), 1) ** -0.5) for _, ious in observed])
+    measurements, ious = (np.concatenate(part) for part in zip(*observed, strict=True))
+    config = replace(bundle.config, quality_score=fit_quality_score(measurements, ious, weights))
+    chosen = calibrate(predicted, config.grouping, names=["min_quality"], track=lambda names: track(names, "settings"))
+    learned = _with_quality(bundle, config.quality_score, chosen.min_quality, examples, count, out.resolve().name)
+    with folder_written_atomically(out) as folder:
+        save_bundle(learned, folder)
+    return learned
+
+
+def _with_quality(
+    bundle: Bundle, score: QualityScore | None, least: float, examples: Sequence[Example], count: int, name: str
+) -> Bundle:
+    seen = replace(bundle.seen, choice=bundle.seen.choice | {example.digest for example in examples})
+    group_config = replace(bundle.config.group, min_quality=least)
+    card = _CARD.format(nuclei=count, images=len(examples), least=least)
+    return replace(
+        bundle,
+        config=replace(bundle.config, name=name, group=group_config, quality_score=score),
+        metrics={**bundle.metrics, "seen": seen.to_json()},
+        card=bundle.card + card if bundle.card else "",
+    )
