@@ -65,7 +65,8 @@ class Segmentation:
     probabilities : NDArray[np.float32] (N,)
         Mean foreground probability of each nucleus.
     qualities : NDArray[np.float32] (N,)
-        Estimated intersection over union of each nucleus with the true one, 0 to 1. NaN if the model has not learned it.
+        Estimated intersection over union of each nucleus with the true one, 0 to 1. NaN if the model has not learned
+        it.
     plan
         How they were found.
     image : NDArray[Any] (H, W) or (H, W, 3)

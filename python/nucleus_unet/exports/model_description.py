@@ -57,13 +57,13 @@ _GROUPING = (
     "A pixel whose foreground is at least foreground_threshold follows its offset, clipped to max_offset rows "
     "and columns; it belongs to the nearest centre within assignment_radius pixels of there, else to none.",
     "Of each nucleus the largest 4-connected piece stays, and its holes are filled.",
-    "If quality is not null, six numbers are measured of each nucleus. Over its pixels: the mean foreground, the smoothed "
-    "heat at its centre, the mean heat, and the root mean square distance in pixels from where the offsets point to the "
-    "centre, of pixels whose foreground is at least foreground_threshold. Over the edges between its pixels and others: "
-    "the mean foreground on the inner and on the outer side.",
-    f"Each number, less its mean and divided by its spread, is clipped to {CLIP:g} on both sides. The weights are those of "
-    "1, of the six numbers, and of their products 11, 12, ..., 16, 22, ..., 66. The logistic function of the weighted sum "
-    "is the quality of the nucleus: its estimated intersection over union with the true one.",
+    "If quality is not null, six numbers are measured of each nucleus. Over its pixels: the mean foreground, the "
+    "smoothed heat at its centre, the mean heat, and the root mean square distance in pixels from where the offsets "
+    "point to the centre, of pixels whose foreground is at least foreground_threshold. Over the edges between its "
+    "pixels and others: the mean foreground on the inner and on the outer side.",
+    f"Each number, less its mean and divided by its spread, is clipped to {CLIP:g} on both sides. The weights are "
+    "those of 1, of the six numbers, and of their products 11, 12, ..., 16, 22, ..., 66. The logistic function of the "
+    "weighted sum is the quality of the nucleus: its estimated intersection over union with the true one.",
     "A nucleus is dropped if it has fewer than min_area pixels, a mean foreground below min_score, "
     "a heat below min_peak at its centre, or a quality below min_quality.",
     "Nuclei are numbered from 1 by raster order of their first pixels.",

@@ -35,8 +35,8 @@ _CARD = """\
 
 ## Quality of nuclei
 
-`nucleus-unet calibrate --quality` learned to estimate the quality of nuclei from {nuclei} nuclei of {images} images, and
-chose the least quality of {least:g}. All other metrics on this card were measured before.
+`nucleus-unet calibrate --quality` learned to estimate the quality of nuclei from {nuclei} nuclei of {images} images.
+The least quality of a nucleus is {least:g}. All other metrics on this card were measured before.
 """
 
 
