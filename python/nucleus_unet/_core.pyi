@@ -127,9 +127,9 @@ def group(
     min_peak : float
         Least heat, as a probability, at the centre of a nucleus.
     quality : mapping, optional
-        Of a learned function that estimates the quality of a nucleus, the logistic function of a quadratic one: ``mean``
-        and ``spread`` of the 6 measurements, and 28 ``weights``: of a constant, of the standardised measurements, and
-        of their products in the order 11, 12, ..., 22, ...
+        Of a learned function that estimates the quality of a nucleus, the logistic function of a quadratic one:
+        ``mean`` and ``spread`` of the 6 measurements, and 28 ``weights``: of a constant, of the standardised
+        measurements, and of their products in the order 11, 12, ..., 22, ...
     min_quality : float
         Least quality of a nucleus. Without effect if there is no such function.
     threads : int, optional

@@ -10,7 +10,7 @@ use super::{CHANNELS, STRETCH};
 use crate::interrupt;
 
 /// The byte that stands for an offset of 0.
-const BIAS: i64 = 128;
+const BIAS: i32 = 128;
 
 /// Write to each pixel of `owners` the number of its centre, counted from 1, or 0 for none.
 pub(super) fn owners(
@@ -39,7 +39,11 @@ pub(super) fn owners(
                 if u32::from(pixel[0]) < least {
                     return 0;
                 }
-                nearest(pointed_at(row, column, pixel, clip), centres, &grid, within)
+                let place = (
+                    2 * row as i64 + i64::from(offset(pixel[2], clip)),
+                    2 * column as i64 + i64::from(offset(pixel[3], clip)),
+                );
+                nearest(place, centres, &grid, within)
             };
             let stretches = owners.chunks_mut(STRETCH).zip(pixels.chunks(STRETCH));
             for (start, (owners, pixels)) in (0..).step_by(STRETCH).zip(stretches) {
@@ -58,22 +62,13 @@ pub(super) fn owners(
 }
 
 /// The largest offset in half pixels.
-pub(super) fn clipped(config: &GroupConfig) -> i64 {
-    2 * config.max_offset as i64
+pub(super) fn clipped(config: &GroupConfig) -> i32 {
+    2 * config.max_offset as i32
 }
 
-/// The row and the column, in half pixels, to which the offset of a pixel points.
-pub(super) fn pointed_at(
-    row: usize,
-    column: usize,
-    pixel: &[u8; CHANNELS],
-    clip: i64,
-) -> (i64, i64) {
-    let offset = |byte: u8| (i64::from(byte) - BIAS).clamp(-clip, clip);
-    (
-        2 * row as i64 + offset(pixel[2]),
-        2 * column as i64 + offset(pixel[3]),
-    )
+/// The offset in half pixels that a byte stands for.
+pub(super) fn offset(byte: u8, clip: i32) -> i32 {
+    (i32::from(byte) - BIAS).clamp(-clip, clip)
 }
 
 /// The number of the centre nearest to a place in half pixels; of equally near centres, the first in raster order.
