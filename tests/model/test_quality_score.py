@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.grouping import exact_targets
+from helpers.quality import random_score
 from hypothesis import given
 from hypothesis import strategies as st
 from nucleus_unet.errors import BundleError
@@ -19,12 +20,6 @@ from nucleus_unet.model.quality_score import MEASUREMENTS, TERMS, QualityScore
 from numpy.typing import NDArray
 
 EVERYTHING = GroupConfig(centre_sigma=0, merge_distance=0, min_area=0, min_score=0, min_peak=0, min_quality=0)
-
-
-def random_score(seed: int) -> QualityScore:
-    rng = np.random.default_rng(seed)
-    mean, spread, weights = rng.random(MEASUREMENTS), rng.uniform(0.1, 2, MEASUREMENTS), rng.normal(size=TERMS)
-    return QualityScore(*(tuple(values.tolist()) for values in (mean, spread, weights)))
 
 
 def blurred_maps(seed: int) -> NDArray[np.uint8]:

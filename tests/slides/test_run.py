@@ -9,6 +9,7 @@ import logging
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 import tifffile
 from filelock import FileLock
 from helpers.images import PICTURE, Foreign, draw_discs
+from helpers.quality import random_score
 from helpers.slides import RESULTS, StoredMaps, labels_in_blocks, random_maps
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,6 +76,20 @@ def test_a_scaled_slide_has_the_nuclei_of_the_whole_image(
     assert_same(result, expected)
 
 
+@pytest.mark.parametrize("options", [{"diameter": 16.0}, {"diameter": 29.0}], ids=["scale 1", "scaled"])
+def test_a_slide_drops_the_nuclei_of_low_quality_that_the_whole_image_drops(
+    segmenter: Segmenter, mosaic: NDArray[np.uint8], tmp_path: Path, options: dict[str, Any]
+) -> None:
+    every = segmenter.predict(mosaic, **options)
+    config = replace(segmenter.bundle.config, quality_score=random_score(2))
+    learned = Segmenter(replace(segmenter.bundle, config=config), device="cpu", precision="float32")
+    least = float(np.median(learned.predict(mosaic, min_quality=0, **options).qualities))
+    expected = learned.predict(mosaic, min_quality=least, **options)
+    assert 10 < len(expected) < len(every)
+    options = {**options, "min_quality": least}
+    assert_same(learned.predict_slide(mosaic, out=tmp_path, tile=168, block=90, **options), expected)
+
+
 def test_a_flat_slide_has_no_nuclei(segmenter: Segmenter, tmp_path: Path) -> None:
     flat = np.full((70, 600), 7, np.uint8)
     assert_same(segmenter.predict_slide(flat, out=tmp_path), segmenter.predict(flat))
@@ -126,11 +142,22 @@ def test_blocks_decide_wild_maps_as_the_whole(
     tmp_path_factory: pytest.TempPathFactory, maps: NDArray[np.uint8], block: int, max_offset: int
 ) -> None:
     config = GroupConfig(
-        max_offset=max_offset, assignment_radius=5, merge_distance=9, min_area=1, min_score=0, min_peak=0
+        max_offset=max_offset,
+        assignment_radius=5,
+        merge_distance=9,
+        min_area=1,
+        min_score=0,
+        min_peak=0,
+        quality=random_score(max_offset),
+        min_quality=0.3,
     )
     work = StoredMaps(maps, config, tmp_path_factory.mktemp("work"), block=block)
     run_on_threads(work, workers=2, calls=2)
-    np.testing.assert_array_equal(labels_in_blocks(work), group(maps, config).labels)
+    whole = group(maps, config)
+    np.testing.assert_array_equal(labels_in_blocks(work), whole.labels)
+    found = [work.read_block(number) for number in work.block_numbers]
+    qualities = np.concatenate([each.quality for each in found])
+    np.testing.assert_array_equal(np.sort(qualities), np.sort(whole.qualities))
 
 
 @pytest.mark.parametrize(
