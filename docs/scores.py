@@ -66,7 +66,9 @@ def update_card(name: str) -> None:
     kinds = [row(f"held-out: {KINDS.get(kind, kind)}", scores) for kind, scores in categories.items()]
     replace(card, "scores", "\n".join([HEAD, *summary(name), *kinds]))
     replace(card, "size", size(name))
-    grouping = {name: value for name, value in bundle.config.group.to_json().items() if name != "quality"}
+    # The quality was learned on other images.
+    settings = bundle.config.group.to_json().items()
+    grouping = {name: value for name, value in settings if name not in ("quality", "min_quality")}
     replace(card, "grouping", ", ".join(f"{setting} {value}" for setting, value in grouping.items()) + ".")
 
 

@@ -107,7 +107,7 @@ class Monai:
     """MONAI's `sliding_window_inference` with the same network, and this library's grouping of the blended whole."""
 
     def __init__(self, segmenter: Segmenter, tile: int, *, mode: str) -> None:
-        self._engine, self._config = segmenter.engine, segmenter.bundle.config.group
+        self._engine, self._config = segmenter.engine, segmenter.bundle.config.grouping
         self._tile, self._mode = tile, mode
 
     def prepare(self, path: Path) -> None:

@@ -90,9 +90,9 @@ def group(
     Centres are peaks of the centre heatmap, and each foreground pixel joins the centre nearest to where its offset
     points. See https://arxiv.org/abs/1911.10194.
 
-    All decisions look no further than `group_margin`, and all but that by quality are made in integers. So the result
-    is the same to the bit on every machine, and a block read with that margin decides the nuclei whose centres lie in
-    it as the whole image would.
+    All decisions look no further than `group_margin`, so a block read with that margin decides the nuclei whose centres
+    lie in it as the whole image would. All but that by quality are made in integers. So the result is the same to the
+    bit on every machine, but for the last bit of a quality, which depends on the exponential function of the system.
 
     Parameters
     ----------

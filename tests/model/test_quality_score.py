@@ -12,9 +12,9 @@ from helpers.grouping import exact_targets
 from helpers.quality import random_score
 from hypothesis import given
 from hypothesis import strategies as st
-from nucleus_unet.errors import BundleError
+from nucleus_unet.errors import BundleError, SettingsError
 from nucleus_unet.inference.grouping import group
-from nucleus_unet.model.bundle import load_bundle
+from nucleus_unet.model.bundle import BundleConfig, load_bundle
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.quality_score import MEASUREMENTS, TERMS, QualityScore
 from numpy.typing import NDArray
@@ -56,6 +56,26 @@ def test_the_models_of_the_package_drop_nuclei_by_their_quality_alone() -> None:
         assert (config.grouping.quality, config.grouping.min_score) == (config.quality_score, 0)
         assert config.group.quality is None
         assert config.with_grouping(config.grouping) == config
+
+
+def test_the_function_has_one_place_in_a_bundle() -> None:
+    values = load_bundle().config.to_json()
+    values["group"]["quality"] = values["quality_score"]
+    with pytest.raises(BundleError, match=r"group\.quality: expected null"):
+        BundleConfig.from_json(values)
+
+
+@pytest.mark.parametrize("quality", [1, {}, replace(random_score(0), weights=(np.nan,) * TERMS)])
+def test_settings_with_another_function_are_refused(quality: Any) -> None:
+    with pytest.raises(SettingsError, match="quality: expected"):
+        replace(EVERYTHING, quality=quality)
+
+
+def test_a_nucleus_that_fills_the_image_is_as_certain_at_its_border_as_inside() -> None:
+    maps = np.full((5, 5, 4), 128, np.uint8)
+    maps[..., 0], maps[2, 2, 1] = 200, 255
+    (found,) = group(maps, replace(EVERYTHING, assignment_radius=10)).measurements
+    assert found[4:].tolist() == [found[0], 0]
 
 
 def test_json_keeps_the_function() -> None:

@@ -89,9 +89,22 @@ def test_the_bundle_learns_names_its_images_and_keeps_all_else(tmp_path: Path, m
 
 
 def test_too_few_nuclei_teach_nothing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="at least 2000 nuclei to learn their quality from, found 9"):
+    with pytest.raises(DataError, match="at least 4000 nuclei to learn their quality from, found 9"):
         fit_quality_score_of_bundle(load_bundle(), EXAMPLES, tmp_path / "new", device="cpu")
     assert not (tmp_path / "new").exists()
+
+
+def test_images_without_true_nuclei_teach_nothing(tmp_path: Path) -> None:
+    bare = [dataclasses.replace(each, labels=np.zeros_like(each.labels)) for each in EXAMPLES]
+    with pytest.raises(DataError, match="expected labelled nuclei to learn from, found none in 3 images"):
+        fit_quality_score_of_bundle(load_bundle(), bare, tmp_path / "new", device="cpu")
+
+
+@pytest.mark.parametrize("iou", [0.0, 1.0])
+def test_nuclei_that_are_all_wrong_or_all_right_teach_nothing(iou: float) -> None:
+    measurements = np.random.default_rng(0).random((200, 6))
+    with pytest.raises(DataError, match="those found are nearly all the same"):
+        fit_quality_score(measurements, np.full(200, iou), np.ones(200))
 
 
 def test_what_is_already_there_is_not_touched(tmp_path: Path) -> None:
@@ -110,7 +123,7 @@ def test_the_command_learns_one_thing_at_a_time(tmp_path: Path) -> None:
     arguments = ("calibrate", "small", "--data", tmp_path / "set", "--out", tmp_path / "new", "--quality")
     few = run(*arguments)
     assert few.returncode == 2
-    assert "at least 2000 nuclei" in " ".join(few.stderr.split())
+    assert "at least 4000 nuclei" in " ".join(few.stderr.split())
     both = run(*arguments, "--scale")
     assert both.returncode == 2
     assert "--scale and --quality: expected one of them" in " ".join(both.stderr.split())

@@ -10,7 +10,7 @@ from nucleus_unet.measures.region import measured_columns
 from nucleus_unet.measures.settings import MeasureSettings
 
 FIRST_COLUMNS = ("area", "intensity", "probability")
-"""Columns that every table has and that may tell a class."""
+"""Columns that every table has and that may tell a class. The quality is none, as some models have not learned it."""
 
 
 def check_fits(

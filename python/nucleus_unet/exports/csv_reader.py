@@ -96,7 +96,8 @@ def read_csv_table(path: Path) -> NucleusTable:
     first: dict[str, Any] = {}
     for name in NUMBERS:
         values = columns.pop(name)
-        if not np.isfinite(values).all() and name != "quality":
+        known = values[~np.isnan(values)] if name == "quality" else values
+        if not np.isfinite(known).all():
             raise DataError(f"{path}: column {name}: expected a number in every row")
         first[name] = values.astype(getattr(like, name).dtype)
     return NucleusTable(**first, outline=[b""] * len(values), measures=columns)

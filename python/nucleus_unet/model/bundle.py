@@ -133,6 +133,8 @@ class BundleConfig:
             if names:
                 raise BundleError(f"{CONFIG}: {problem}: {', '.join(sorted(names))}")
         scale, quality = values["scale_score"], values["quality_score"]
+        if isinstance(values["group"], dict) and values["group"].get("quality") is not None:
+            raise BundleError(f"{CONFIG}: group.quality: expected null: quality_score has the function")
         try:
             config = cls(
                 name=str(values["name"]),

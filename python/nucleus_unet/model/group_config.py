@@ -62,9 +62,11 @@ class GroupConfig:
     min_quality: float = 0.5
 
     def __post_init__(self) -> None:
+        if not isinstance(self.quality, QualityScore | None):
+            raise SettingsError(f"grouping: quality: expected a QualityScore or None, got {self.quality!r}")
         try:
             _core.group(np.zeros((0, 0, 4), np.uint8), **self.to_json())
-        except (TypeError, OverflowError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise SettingsError(f"grouping: {error}") from error
 
     @property

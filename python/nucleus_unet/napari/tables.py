@@ -79,12 +79,16 @@ def _measure(part: Part, labels: NDArray[np.uint32], plane: Mapping[str, Any], o
 
 
 def _with_certainties(table: Table, before: Mapping[str, Any]) -> Table:
-    if not {*_IDENTITY, *_CERTAINTIES} <= set(before):
+    if not set(_IDENTITY) <= set(before):
         return table
     keys = [zip(*(np.asarray(each[name]).tolist() for name in _IDENTITY), strict=True) for each in (before, table)]
     place_of = {key: place for place, key in enumerate(keys[0])}
     places = np.array([place_of.get(key, len(place_of)) for key in keys[1]], np.intp)
-    known = {name: np.append(np.asarray(before[name], np.float32), np.float32(np.nan))[places] for name in _CERTAINTIES}
+    known = {
+        name: np.append(np.asarray(before[name], np.float32), np.float32(np.nan))[places]
+        for name in _CERTAINTIES
+        if name in before
+    }
     return {**table, **known}
 
 

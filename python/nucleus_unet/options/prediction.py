@@ -58,8 +58,8 @@ class ImageOptions:
     ----------
     threshold : float, optional
         Least foreground probability of a nucleus's pixel, 0 to 1. The default is the model's own, calibrated one.
-        A higher threshold draws tighter outlines. Far below the default, fewer nuclei are found: the quality of their
-        wider outlines falls below ``min_quality``.
+        A higher threshold draws tighter outlines. Far from the default, fewer nuclei are found: the quality of their
+        narrower or wider outlines falls below ``min_quality``. Give a lower ``min_quality``, too.
     min_quality : float, optional
         Least quality of a nucleus, 0 to 1: nuclei with less in the column ``quality`` of the table are dropped. The
         default is the model's own, calibrated one (``config.group.min_quality``). A lower one finds more nuclei, and

@@ -20,12 +20,13 @@ from nucleus_unet.io.atomic import check_new_folder, folder_written_atomically
 from nucleus_unet.masks import overlap_table
 from nucleus_unet.model.bundle import Bundle, save_bundle
 from nucleus_unet.model.group_config import GroupConfig
-from nucleus_unet.model.quality_score import CLIP, MEASUREMENTS, QualityScore
+from nucleus_unet.model.quality_score import QualityScore
+from nucleus_unet.model.scale_score import terms
 from nucleus_unet.training.calibration import Track, maps_as_predicted, untracked
 from nucleus_unet.training.validation import PredictedMaps, calibrate
 
-MIN_QUALITY_NUCLEI = 2000
-"""Minimum number of nuclei for learning: some seventy for each weight."""
+MIN_QUALITY_NUCLEI = 4000
+"""Minimum number of nuclei for learning; see docs/decisions/0012-quality-of-a-nucleus.md."""
 # Penalty of half the squared weights against the log-likelihood, in which an image of N nuclei counts as sqrt(N).
 _RIDGE = 0.1
 # Newton's method doubles the number of correct digits in each step.
@@ -84,6 +85,11 @@ def fit_quality_score(
     weights : NDArray[np.float64] (N,)
         How much each nucleus counts.
 
+    Raises
+    ------
+    DataError
+        The IoUs are nearly all 0 or nearly all 1.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)
@@ -93,13 +99,11 @@ def fit_quality_score(
     1.0
     """
     mean, spread = measurements.mean(axis=0), measurements.std(axis=0) + 1e-6
-    standardised = np.clip((measurements - mean) / spread, -CLIP, CLIP)
-    first, second = np.triu_indices(MEASUREMENTS)
-    terms = np.hstack([standardised, standardised[:, first] * standardised[:, second]])
-    centre, width = terms.mean(axis=0), terms.std(axis=0) + 1e-6
+    varying = terms(measurements, mean, spread)[:, 1:]
+    centre, width = varying.mean(axis=0), varying.std(axis=0) + 1e-6
     # All terms count alike in the penalty. The constant, which comes first, has none.
-    rows = np.hstack([np.ones((len(terms), 1)), (terms - centre) / width])
-    penalty = np.diag([0.0, *[_RIDGE] * terms.shape[1]])
+    rows = np.hstack([np.ones((len(varying), 1)), (varying - centre) / width])
+    penalty = np.diag([0.0, *[_RIDGE] * varying.shape[1]])
     found = np.zeros(rows.shape[1])
     for _ in range(_STEPS):
         estimates = 1 / (1 + np.exp(-rows @ found))
@@ -109,6 +113,8 @@ def fit_quality_score(
         found -= step
         if np.abs(step).max() < _TOLERANCE:
             break
+    else:
+        raise DataError("expected nuclei that are right and nuclei that are wrong; those found are nearly all the same")
     slopes = found[1:] / width
     return QualityScore(*(_rounded(values) for values in (mean, spread, np.append(found[0] - slopes @ centre, slopes))))
 
@@ -145,9 +151,11 @@ def fit_quality_score_of_bundle(
     SettingsError
         ``out`` is not a new or empty folder.
     DataError
-        Fewer than `MIN_QUALITY_NUCLEI` nuclei are found in the images.
+        Fewer than `MIN_QUALITY_NUCLEI` nuclei are found in the images, or these have no true nuclei.
     """
     check_new_folder(out, "the model bundle")
+    if not any(example.labels.any() for example in examples):
+        raise DataError(f"expected labelled nuclei to learn from, found none in {len(examples)} images")
     engine = open_engine(bundle, device=device)
     with without_log_of_images():
         predicted = [maps_as_predicted(bundle, engine, example) for example in track(examples, "maps")]
@@ -161,21 +169,14 @@ def fit_quality_score_of_bundle(
     measurements, ious = (np.concatenate(part) for part in zip(*observed, strict=True))
     config = replace(bundle.config, quality_score=fit_quality_score(measurements, ious, weights))
     chosen = calibrate(predicted, config.grouping, names=["min_quality"], track=lambda names: track(names, "settings"))
-    learned = _with_quality(bundle, config.quality_score, chosen.min_quality, examples, count, out.resolve().name)
-    with folder_written_atomically(out) as folder:
-        save_bundle(learned, folder)
-    return learned
-
-
-def _with_quality(
-    bundle: Bundle, score: QualityScore | None, least: float, examples: Sequence[Example], count: int, name: str
-) -> Bundle:
     seen = replace(bundle.seen, choice=bundle.seen.choice | {example.digest for example in examples})
-    group_config = replace(bundle.config.group, min_quality=least)
-    card = _CARD.format(nuclei=count, images=len(examples), least=least)
-    return replace(
+    card = _CARD.format(nuclei=count, images=len(examples), least=chosen.min_quality)
+    learned = replace(
         bundle,
-        config=replace(bundle.config, name=name, group=group_config, quality_score=score),
+        config=replace(config.with_grouping(chosen), name=out.resolve().name),
         metrics={**bundle.metrics, "seen": seen.to_json()},
         card=bundle.card + card if bundle.card else "",
     )
+    with folder_written_atomically(out) as folder:
+        save_bundle(learned, folder)
+    return learned

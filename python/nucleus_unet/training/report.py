@@ -96,7 +96,7 @@ def training_report_html(run: TrainingRun) -> str:
         image_header=IMAGE_HEADER,
         images=image_rows(run.held_out),
         config=_rows(plain(run.config)),
-        grouping=_rows(run.bundle.config.group.to_json()),
+        grouping=_rows(run.bundle.config.grouping.to_json()),
     )
 
 

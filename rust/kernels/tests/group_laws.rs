@@ -285,6 +285,9 @@ fn measured(
         }
     }
     let peak = f64::from(found.peaks[index]);
+    if inside.is_empty() {
+        inside.push(mean(&foreground));
+    }
     [
         mean(&foreground),
         peak,

@@ -19,8 +19,6 @@ pub(super) struct Nucleus {
     pub(super) owner: usize,
     /// The runs of its pixels in raster order; their values are rows.
     pub(super) runs: Vec<Run<usize>>,
-    /// Mean foreground probability.
-    pub(super) score: f64,
     /// What its quality is estimated from.
     pub(super) measurements: Measurements,
     /// The estimate, if a function was learned.
@@ -76,7 +74,6 @@ fn measured(
     (!is_low).then_some(Nucleus {
         owner,
         runs,
-        score,
         measurements,
         quality,
     })

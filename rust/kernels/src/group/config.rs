@@ -54,10 +54,11 @@ impl GroupConfig {
         integer("max_offset", self.max_offset, 0, 64)?;
         number("min_score", self.min_score, 0, 1)?;
         number("min_peak", self.min_peak, 0, 1)?;
-        number("min_quality", self.min_quality, 0, 1)
+        number("min_quality", self.min_quality, 0, 1)?;
+        self.quality.map_or(Ok(()), |score| score.validate())
     }
 
-    /// The number of pixels beyond the centre of a nucleus, on every side, that can change which pixels the nucleus has.
+    /// The number of pixels beyond the centre of a nucleus, on every side, that can change its pixels or its quality.
     ///
     /// The pixels of a nucleus lie within `max_offset + assignment_radius` of its centre, and so do the centres that compete
     /// for them. Whether such a centre is kept depends on the heat within the merge distance, on the window around every

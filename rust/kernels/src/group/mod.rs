@@ -124,7 +124,10 @@ fn number(
             .iter()
             .map(|nucleus| [of(nucleus).row, of(nucleus).column])
             .collect(),
-        scores: nuclei.iter().map(|nucleus| nucleus.score as f32).collect(),
+        scores: nuclei
+            .iter()
+            .map(|nucleus| nucleus.measurements[0] as f32)
+            .collect(),
         peaks: nuclei
             .iter()
             .map(|nucleus| peak(of(nucleus).heat))

@@ -10,6 +10,7 @@ use super::assign::{clipped, offset};
 use super::centre::Centre;
 use super::config::GroupConfig;
 use super::{CHANNELS, FULL_HEAT};
+use crate::Error;
 use crate::runs::Run;
 
 /// The number of measurements of a nucleus.
@@ -25,7 +26,8 @@ const CLIP: f64 = 4.0;
 ///
 /// Over its pixels: the mean foreground probability, the heat at the centre after smoothing, the mean heat, and the root of
 /// the mean squared distance in pixels from where the offsets of its foreground pixels point to the centre. Then, over the
-/// edges between its pixels and others, the mean foreground probability on the inner and on the outer side.
+/// edges between its pixels and others, the mean foreground probability on the inner and on the outer side. A nucleus that
+/// fills the image has no such edges: its mean probability stands for the inner side, and 0 for the outer one.
 pub type Measurements = [f64; MEASUREMENTS];
 
 /// A learned function of the measurements: the logistic function of a quadratic one.
@@ -40,6 +42,20 @@ pub struct QualityScore {
 }
 
 impl QualityScore {
+    /// Check that the function gives numbers.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a number is not finite, or a standard deviation is not positive.
+    pub fn validate(&self) -> Result<(), Error> {
+        let mut numbers = self.mean.iter().chain(&self.spread).chain(&self.weights);
+        if numbers.all(|number| number.is_finite()) && self.spread.iter().all(|&it| it > 0.0) {
+            return Ok(());
+        }
+        Err(Error::Setting(
+            "quality: expected finite numbers, and positive ones for spread".to_owned(),
+        ))
+    }
+
     /// The estimated intersection over union, 0 to 1.
     #[must_use]
     pub fn estimate(&self, measurements: &Measurements) -> f32 {
@@ -100,12 +116,18 @@ pub(super) fn measure(
     }
     let bytes = |sum: u64, count: u64| sum as f64 / (255 * count.max(1)) as f64;
     let squared = inner.squared as f64 / inner.pointing.max(1) as f64;
+    let probability = bytes(inner.foreground, inner.area);
+    let inside = if edges.count == 0 {
+        probability
+    } else {
+        bytes(edges.inside, edges.count)
+    };
     [
-        bytes(inner.foreground, inner.area),
+        probability,
         f64::from(centre.heat) / f64::from(FULL_HEAT),
         bytes(inner.heat, inner.area),
         squared.sqrt() / 2.0,
-        bytes(edges.inside, edges.count),
+        inside,
         bytes(edges.outside, edges.count),
     ]
 }
@@ -116,7 +138,7 @@ struct Inner {
     area: u64,
     foreground: u64,
     heat: u64,
-    /// The number of foreground pixels. Those of a filled hole point nowhere.
+    /// The number of foreground pixels. Most pixels of filled holes are none, and point nowhere.
     pointing: u64,
     /// Their squared distances from where they point to the centre, in half pixels.
     squared: u64,
