@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nucleus_unet.errors import BundleError
-from nucleus_unet.model.scale_score import FEATURES, TERMS, ScaleScore, terms
+from nucleus_unet.model.quadratic import terms
+from nucleus_unet.model.scale_score import FEATURES, TERMS, ScaleScore
 
 
 def random_score(seed: int) -> ScaleScore:

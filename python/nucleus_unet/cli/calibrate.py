@@ -35,7 +35,7 @@ def calibrate(
     """Choose the post-processing settings of a model on your labelled images, without training.
 
     Give images that the model was not trained on. A search along one setting after the other covers all settings of the
-    grouping but the assignment radius and the largest offset. Of the least quality and the least probability, it covers
+    grouping but the assignment radius and the largest offset. Of the minimum quality and the minimum probability, it covers
     the one that the model drops nuclei by. It maximises the mean of AP50 and mSA; categories of
     images are weighted by the square root of their number of images.
 
@@ -78,7 +78,7 @@ def _learn_quality(model: Bundle, examples: Sequence[Example], out: Path, device
     from nucleus_unet.training.quality_fitting import fit_quality_score_of_bundle
 
     learned = fit_quality_score_of_bundle(model, examples, out, device=device, track=show)
-    typer.echo(f"least quality           {learned.config.group.min_quality:10g}")
+    typer.echo(f"minimum quality         {learned.config.group.min_quality:10g}")
     typer.echo(f"model bundle: {out}")
 
 

@@ -10,7 +10,7 @@ from nucleus_unet import __version__
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.config import OFFSET_SCALE
 from nucleus_unet.model.graph import receptive_radius, stride
-from nucleus_unet.model.quality_score import CLIP
+from nucleus_unet.model.quadratic import CLIP
 from nucleus_unet.model.targets import OFFSET_STEPS, OFFSET_ZERO
 from nucleus_unet.preprocessing.normalisation import OTHERS_PERCENTILES, PERCENTILES
 

@@ -86,8 +86,8 @@ class BundleConfig:
     def grouping(self) -> GroupConfig:
         """The settings by which nuclei are found once the scale is known.
 
-        Where the quality of nuclei is known, it decides alone which of them are dropped. The scale itself is found with
-        `group`.
+        Where the quality of nuclei is known, it replaces their mean foreground probability. The scale itself is found
+        with `group`.
         """
         if self.quality_score is None:
             return self.group

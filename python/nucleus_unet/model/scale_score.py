@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.errors import BundleError
+from nucleus_unet.model.number_lists import read_number_lists
+from nucleus_unet.model.quadratic import number_of_terms, terms
 
 FEATURES = 21
 """Number of measurements of a scale; see `nucleus_unet.inference.scale_search`."""
-TERMS = 1 + FEATURES + FEATURES * (FEATURES + 1) // 2
+TERMS = number_of_terms(FEATURES)
 """Number of weights: a constant, the measurements, and their products."""
-# Standardised measurements are clipped, so that no unusual one decides alone.
-_CLIP = 4.0
 _MAX_SMALL_DIAMETER = 1000
-_LISTS = (("mean", FEATURES), ("spread", FEATURES), ("weights", TERMS), ("accuracy_weights", TERMS))
+_LENGTHS = {"mean": FEATURES, "spread": FEATURES, "weights": TERMS, "accuracy_weights": TERMS}
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ScaleScore:
     mean, spread : tuple of float
         Mean and standard deviation of each measurement.
     weights : tuple of float
-        Weights of the terms; see `terms`.
+        Weights of the terms; see `nucleus_unet.model.quadratic.terms`.
     accuracy_weights : tuple of float
         Weights of the terms for the mSA.
     small_diameter
@@ -72,7 +72,7 @@ class ScaleScore:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        lists = {name: list(getattr(self, name)) for name, _ in _LISTS}
+        lists = {name: list(getattr(self, name)) for name in _LENGTHS}
         return {**lists, "small_diameter": self.small_diameter}
 
     @classmethod
@@ -84,28 +84,10 @@ class ScaleScore:
         BundleError
             If a list or number is missing, or a list has another length or contains something else than finite numbers.
         """
-        lists = []
-        for name, length in _LISTS:
-            numbers = values.get(name) if isinstance(values, Mapping) else None
-            valid = isinstance(numbers, list) and len(numbers) == length
-            if not valid or not all(type(number) in (int, float) and abs(number) < 1e9 for number in numbers or []):
-                raise BundleError(f"scale_score.{name}: expected a list of {length} numbers")
-            lists.append(tuple(float(number) for number in numbers or []))
-        if min(lists[1]) <= 0:
+        lists = read_number_lists(values, _LENGTHS, "scale_score")
+        if min(lists["spread"]) <= 0:
             raise BundleError("scale_score.spread: expected positive numbers")
         small: Any = values.get("small_diameter")
         if type(small) not in (int, float) or not 0 <= small <= _MAX_SMALL_DIAMETER:
             raise BundleError(f"scale_score.small_diameter: expected 0 to {_MAX_SMALL_DIAMETER} pixels, got {small!r}")
-        mean, spread, weights, accuracy_weights = lists
-        return cls(mean, spread, weights, accuracy_weights, float(small))
-
-
-def terms(
-    measurements: NDArray[np.float64], mean: NDArray[np.float64], spread: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return a constant, the standardised measurements and their products, (N, 253)."""
-    standardised = np.clip((measurements - mean) / spread, -_CLIP, _CLIP)
-    first, second = np.triu_indices(measurements.shape[1])
-    return np.concatenate(
-        [np.ones((len(measurements), 1)), standardised, standardised[:, first] * standardised[:, second]], axis=1
-    )
+        return cls(**lists, small_diameter=float(small))

@@ -58,16 +58,17 @@ class ImageOptions:
     ----------
     threshold : float, optional
         Least foreground probability of a nucleus's pixel, 0 to 1. The default is the model's own, calibrated one.
-        A higher threshold draws tighter outlines. Far from the default, fewer nuclei are found: the quality of their
-        narrower or wider outlines falls below ``min_quality``. Give a lower ``min_quality``, too.
+        A higher threshold draws tighter outlines. Far from the default, the quality of many nuclei falls below
+        ``min_quality``, so fewer nuclei are found. Then lower ``min_quality``, too.
     min_quality : float, optional
-        Least quality of a nucleus, 0 to 1: nuclei with less in the column ``quality`` of the table are dropped. The
-        default is the model's own, calibrated one (``config.group.min_quality``). A lower one finds more nuclei, and
-        more of them are wrong. A model that has not learned the quality (``config.quality_score`` is None) refuses it.
+        Minimum quality of a nucleus, 0 to 1: its estimated intersection over union with the true nucleus, the column
+        ``quality`` of the table. Nuclei below it are dropped. The default is the model's own
+        (``config.group.min_quality``), 0.46 for the default model. A lower one finds more nuclei, and more of them are
+        wrong. A model that has not learned the quality (``config.quality_score`` is None) raises an error.
     min_probability : float, optional
-        Least mean foreground probability of a nucleus, 0 to 1: nuclei with less in the column ``probability`` of the
-        table are dropped, and none by their quality unless ``min_quality`` is given, too. By default, only models that
-        have not learned the quality use it, with their own, calibrated value (``config.group.min_score``).
+        Minimum mean foreground probability of a nucleus, 0 to 1, the column ``probability`` of the table. It replaces
+        the default of ``min_quality``. If both options are given, both apply. By default, only models that have not
+        learned the quality use it, with their own value (``config.group.min_score``).
     min_area : int or float, optional
         Smaller nuclei are dropped: pixels of the image, or, between 0 and 1, a share of the median area of the nuclei.
         A share of 0.2 drops micronuclei and fragments where only whole nuclei count. The default is the model's own.
@@ -132,10 +133,12 @@ class ImageOptions:
 
     threshold: float | None = _option(None, real_number(0, 1, "probability"), "Least foreground probability, 0 to 1.")
     min_quality: float | None = _option(
-        None, real_number(0, 1, "quality"), "Drop nuclei with a lower quality, 0 to 1: their expected overlap."
+        None, real_number(0, 1, "quality"), "Drop nuclei with a lower quality (estimated IoU), 0 to 1."
     )
     min_probability: float | None = _option(
-        None, real_number(0, 1, "probability"), "Drop nuclei with a lower mean foreground probability, 0 to 1."
+        None,
+        real_number(0, 1, "probability"),
+        "Drop nuclei by their mean foreground probability instead of their quality: minimum, 0 to 1.",
     )
     min_area: int | float | None = _option(
         None, area, "Drop smaller nuclei: pixels, or below 1, a share of the median area."

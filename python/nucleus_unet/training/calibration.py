@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from nucleus_unet.data.dataset import Example
@@ -16,7 +17,7 @@ from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.inference.planning import without_log_of_images
 from nucleus_unet.inference.segment import segment
 from nucleus_unet.io.atomic import check_new_folder, folder_written_atomically
-from nucleus_unet.model.bundle import Bundle, save_bundle
+from nucleus_unet.model.bundle import Bundle, BundleConfig, save_bundle
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.options import PredictOptions
 from nucleus_unet.training.validation import PredictedMaps, calibrate, score_maps
@@ -123,14 +124,43 @@ def maps_as_predicted(bundle: Bundle, engine: Engine, example: Example) -> Predi
 
 def _save(bundle: Bundle, calibration: Calibration, examples: Sequence[Example], out: Path) -> None:
     before, after = calibration.before, calibration.after
-    seen = replace(bundle.seen, choice=bundle.seen.choice | {example.digest for example in examples})
     entry = {"images": len(examples), "before": before.to_json(), "after": after.to_json()}
     card = _CARD.format(images=len(examples), before=before.per_image_mean, after=after.per_image_mean)
+    save_calibrated(bundle, bundle.config.with_grouping(calibration.found), examples, out, card, {"calibration": entry})
+
+
+def save_calibrated(
+    bundle: Bundle,
+    config: BundleConfig,
+    examples: Sequence[Example],
+    out: Path,
+    card: str,
+    metrics: Mapping[str, Any] = MappingProxyType({}),
+) -> Bundle:
+    """Save a model with settings that were chosen on labelled images, as a new bundle.
+
+    Parameters
+    ----------
+    bundle
+        The model before.
+    config
+        Its configuration now. The name becomes that of the folder.
+    examples
+        The images. The bundle names them as images on which it was tuned.
+    out
+        Folder of the new bundle, new or empty. It is written atomically.
+    card
+        What is added to the model card, if there is one.
+    metrics
+        What is added to the metrics.
+    """
+    seen = replace(bundle.seen, choice=bundle.seen.choice | {example.digest for example in examples})
     calibrated = replace(
         bundle,
-        config=replace(bundle.config.with_grouping(calibration.found), name=out.resolve().name),
-        metrics={**bundle.metrics, "calibration": entry, "seen": seen.to_json()},
+        config=replace(config, name=out.resolve().name),
+        metrics={**bundle.metrics, **metrics, "seen": seen.to_json()},
         card=bundle.card + card if bundle.card else "",
     )
     with folder_written_atomically(out) as folder:
         save_bundle(calibrated, folder)
+    return calibrated

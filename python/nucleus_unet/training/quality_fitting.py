@@ -14,22 +14,21 @@ from nucleus_unet.errors import DataError
 from nucleus_unet.evaluation.annotated import counted_predictions
 from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.inference.grouping import group
-from nucleus_unet.inference.label_scaling import scale_labels
 from nucleus_unet.inference.planning import without_log_of_images
-from nucleus_unet.io.atomic import check_new_folder, folder_written_atomically
+from nucleus_unet.io.atomic import check_new_folder
 from nucleus_unet.masks import overlap_table
-from nucleus_unet.model.bundle import Bundle, save_bundle
+from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.group_config import GroupConfig
+from nucleus_unet.model.quadratic import terms
 from nucleus_unet.model.quality_score import QualityScore
-from nucleus_unet.model.scale_score import terms
-from nucleus_unet.training.calibration import Track, maps_as_predicted, untracked
+from nucleus_unet.training.calibration import Track, maps_as_predicted, save_calibrated, untracked
 from nucleus_unet.training.validation import PredictedMaps, calibrate
 
 MIN_QUALITY_NUCLEI = 4000
 """Minimum number of nuclei for learning; see docs/decisions/0012-quality-of-a-nucleus.md."""
-# Penalty of half the squared weights against the log-likelihood, in which an image of N nuclei counts as sqrt(N).
+# The loss has half of this times the sum of the squared weights. The N nuclei of an image count as sqrt(N) together.
 _RIDGE = 0.1
-# Newton's method doubles the number of correct digits in each step.
+# Newton's method converges in about ten steps, unless all nuclei are right or all are wrong.
 _STEPS, _TOLERANCE = 30, 1e-8
 
 _CARD = """\
@@ -37,7 +36,7 @@ _CARD = """\
 ## Quality of nuclei
 
 `nucleus-unet calibrate --quality` learned to estimate the quality of nuclei from {nuclei} nuclei of {images} images.
-The least quality of a nucleus is {least:g}. All other metrics on this card were measured before.
+Nuclei with a quality below {least:g} are dropped. The metrics on this card were measured before this change.
 """
 
 
@@ -59,12 +58,10 @@ def observe_nuclei(predicted: PredictedMaps, config: GroupConfig) -> tuple[NDArr
         The largest intersection over union of each nucleus with a true one, 0 if it touches none.
     """
     grouped = group(predicted.maps, replace(config, min_score=0.0, min_peak=0.0, quality=None))
-    truth, labels = predicted.example.labels, grouped.labels
-    if predicted.scale != 1:
-        shape, foreground = (truth.shape[0], truth.shape[1]), predicted.maps[..., 0]
-        labels = scale_labels(labels, foreground, shape, predicted.scale, threshold=config.foreground_threshold)
+    truth, labels = predicted.example.labels, predicted.on_image(grouped.labels, config)
     if predicted.example.valid is not None:
         labels = counted_predictions(truth, labels, predicted.example.valid).astype(np.uint32)
+    # Nuclei that vanish on the pixels of the image, or do not count, are left out.
     table = overlap_table(labels, truth)
     ious = np.zeros(len(table.labels_a))
     np.maximum.at(ious, table.index_a, table.iou)
@@ -100,23 +97,24 @@ def fit_quality_score(
     """
     mean, spread = measurements.mean(axis=0), measurements.std(axis=0) + 1e-6
     varying = terms(measurements, mean, spread)[:, 1:]
-    centre, width = varying.mean(axis=0), varying.std(axis=0) + 1e-6
+    term_mean, term_spread = varying.mean(axis=0), varying.std(axis=0) + 1e-6
     # All terms count alike in the penalty. The constant, which comes first, has none.
-    rows = np.hstack([np.ones((len(varying), 1)), (varying - centre) / width])
+    design = np.hstack([np.ones((len(varying), 1)), (varying - term_mean) / term_spread])
     penalty = np.diag([0.0, *[_RIDGE] * varying.shape[1]])
-    found = np.zeros(rows.shape[1])
+    coefficients = np.zeros(design.shape[1])
     for _ in range(_STEPS):
-        estimates = 1 / (1 + np.exp(-rows @ found))
-        gradient = rows.T @ (weights * (estimates - ious)) + penalty @ found
-        curvature = (rows * (weights * estimates * (1 - estimates))[:, None]).T @ rows + penalty
+        estimates = 1 / (1 + np.exp(-design @ coefficients))
+        gradient = design.T @ (weights * (estimates - ious)) + penalty @ coefficients
+        curvature = (design * (weights * estimates * (1 - estimates))[:, None]).T @ design + penalty
         step = np.linalg.solve(curvature, gradient)
-        found -= step
+        coefficients -= step
         if np.abs(step).max() < _TOLERANCE:
             break
     else:
         raise DataError("expected nuclei that are right and nuclei that are wrong; those found are nearly all the same")
-    slopes = found[1:] / width
-    return QualityScore(*(_rounded(values) for values in (mean, spread, np.append(found[0] - slopes @ centre, slopes))))
+    slopes = coefficients[1:] / term_spread
+    constant = coefficients[0] - slopes @ term_mean
+    return QualityScore(*(_rounded(values) for values in (mean, spread, np.append(constant, slopes))))
 
 
 def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
@@ -151,7 +149,8 @@ def fit_quality_score_of_bundle(
     SettingsError
         ``out`` is not a new or empty folder.
     DataError
-        Fewer than `MIN_QUALITY_NUCLEI` nuclei are found in the images, or these have no true nuclei.
+        Fewer than `MIN_QUALITY_NUCLEI` nuclei are found in the images, these have no true nuclei, or nearly all IoUs
+        are 0 or 1.
     """
     check_new_folder(out, "the model bundle")
     if not any(example.labels.any() for example in examples):
@@ -169,14 +168,5 @@ def fit_quality_score_of_bundle(
     measurements, ious = (np.concatenate(part) for part in zip(*observed, strict=True))
     config = replace(bundle.config, quality_score=fit_quality_score(measurements, ious, weights))
     chosen = calibrate(predicted, config.grouping, names=["min_quality"], track=lambda names: track(names, "settings"))
-    seen = replace(bundle.seen, choice=bundle.seen.choice | {example.digest for example in examples})
     card = _CARD.format(nuclei=count, images=len(examples), least=chosen.min_quality)
-    learned = replace(
-        bundle,
-        config=replace(config.with_grouping(chosen), name=out.resolve().name),
-        metrics={**bundle.metrics, "seen": seen.to_json()},
-        card=bundle.card + card if bundle.card else "",
-    )
-    with folder_written_atomically(out) as folder:
-        save_bundle(learned, folder)
-    return learned
+    return save_calibrated(bundle, config.with_grouping(chosen), examples, out, card)

@@ -28,13 +28,14 @@ from nucleus_unet.inference.scale_search import (
     segment_at,
     segment_at_scales,
 )
-from nucleus_unet.io.atomic import check_new_folder, folder_written_atomically
-from nucleus_unet.model.bundle import Bundle, save_bundle
+from nucleus_unet.io.atomic import check_new_folder
+from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.group_config import GroupConfig
-from nucleus_unet.model.scale_score import TERMS, ScaleScore, terms
+from nucleus_unet.model.quadratic import terms
+from nucleus_unet.model.scale_score import TERMS, ScaleScore
 from nucleus_unet.preprocessing.levels import normalise_image
 from nucleus_unet.preprocessing.resample import resample
-from nucleus_unet.training.calibration import Track, untracked
+from nucleus_unet.training.calibration import Track, save_calibrated, untracked
 from nucleus_unet.training.magnification import add_fine_texture
 
 # Each image is shown at these sizes.
@@ -314,15 +315,9 @@ def fit_scale_score_of_bundle(
     check_new_folder(out, "the model bundle")
     engine = open_engine(bundle, device=device)
     score = fit_scale_score(engine, bundle.config.group, examples, tile=engine.default_tile, track=track)
-    seen = replace(bundle.seen, choice=bundle.seen.choice | {example.digest for example in examples})
-    learned = replace(
-        bundle,
-        config=replace(bundle.config, name=out.resolve().name, scale_score=score),
-        metrics={**bundle.metrics, "seen": seen.to_json()},
-        card=bundle.card + _CARD.format(images=len(examples)) if bundle.card else "",
+    save_calibrated(
+        bundle, replace(bundle.config, scale_score=score), examples, out, _CARD.format(images=len(examples))
     )
-    with folder_written_atomically(out) as folder:
-        save_bundle(learned, folder)
 
 
 def _msa(result: RegionNuclei, shown: Shown, threshold: float) -> float:
@@ -340,7 +335,7 @@ def _regress(
     spread: Sequence[float],
     ridge: float,
 ) -> tuple[float, ...]:
-    """Return the weights of `nucleus_unet.model.scale_score.terms` that estimate the values, by ridge regression."""
+    """Return the weights of `nucleus_unet.model.quadratic.terms` that estimate the values, by ridge regression."""
     every = terms(rows, np.array(mean), np.array(spread))[:, 1:]
     shares = (row_weights / row_weights.sum())[:, None]
     centre = (every * shares).sum(axis=0)

@@ -45,6 +45,13 @@ class PredictedMaps:
     loss: float
     scale: float = 1.0
 
+    def on_image(self, labels: NDArray[np.uint32], config: GroupConfig) -> NDArray[np.uint32]:
+        """Return labels that were grouped from the maps on the pixels of the image, with the same numbers."""
+        if self.scale == 1:
+            return labels
+        shape, foreground = (self.example.labels.shape[0], self.example.labels.shape[1]), self.maps[..., 0]
+        return scale_labels(labels, foreground, shape, self.scale, threshold=config.foreground_threshold)
+
 
 def predict_examples(network: Predictor, examples: Sequence[Example]) -> list[PredictedMaps]:
     """Run the network on whole images, one by one.
@@ -108,11 +115,8 @@ def score_maps(predicted: Sequence[PredictedMaps], config: GroupConfig) -> Score
 
 
 def _score(predicted: PredictedMaps, config: GroupConfig) -> ImageScore:
-    labels, truth = group(predicted.maps, config).labels, predicted.example.labels
-    if predicted.scale != 1:
-        shape, foreground = (truth.shape[0], truth.shape[1]), predicted.maps[..., 0]
-        labels = scale_labels(labels, foreground, shape, predicted.scale, threshold=config.foreground_threshold)
-    return score_image(truth, labels, predicted.example.valid)
+    labels = predicted.on_image(group(predicted.maps, config).labels, config)
+    return score_image(predicted.example.labels, labels, predicted.example.valid)
 
 
 # Candidate values of each setting. The most important settings come first.

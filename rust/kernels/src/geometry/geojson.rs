@@ -164,7 +164,7 @@ mod tests {
                 r#"{"type":"Feature","id":"3bb91230-eea9-5ac3-a07c-e985f0207da3","#,
                 r#""geometry":{"type":"Polygon","coordinates":[[[11,20],[11,21],[10,21],[10,20],[11,20]]]},"#,
                 r#""properties":{"objectType":"detection","classification":{"name":"Nucleus","color":[255,200,0]},"#,
-                r#""measurements":{"Area px^2":1,"Mean intensity":128.0,"Probability":0.9123}}}"#,
+                r#""measurements":{"Area px^2":1,"Mean intensity":128.0,"Probability":0.9123,"Quality":0.75}}}"#,
             )
         );
     }

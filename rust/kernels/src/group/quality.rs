@@ -1,7 +1,7 @@
 //! The quality of a nucleus: its intersection over union with the true nucleus, estimated from what the maps show of it.
 //!
 //! The idea is that of Mask Scoring R-CNN: Huang et al. (2019), Mask Scoring R-CNN, <https://arxiv.org/abs/1903.00241>. Here
-//! a quadratic function of a few measurements estimates it, not a network. The sums behind the measurements are integers, so
+//! a logistic function of a quadratic function of six measurements estimates it, not a network. The sums behind the measurements are integers, so
 //! they do not depend on the order of pixels.
 
 use ndarray::ArrayView3;
@@ -19,7 +19,7 @@ pub const MEASUREMENTS: usize = 6;
 /// The number of weights: a constant, the measurements, and their products.
 pub const TERMS: usize = 1 + MEASUREMENTS + MEASUREMENTS * (MEASUREMENTS + 1) / 2;
 
-/// Standardised measurements are clipped, so that no unusual one decides alone.
+/// Standardised measurements are clipped, so that no unusual one decides alone. Python has the same value.
 const CLIP: f64 = 4.0;
 
 /// What the maps show of a nucleus.
@@ -101,34 +101,35 @@ pub(super) fn measure(
             (index.checked_sub(1), row.checked_sub(1)),
             (Some(index + 1), (row + 1 < rows).then_some(row + 1)),
         ];
-        for (index, row) in beside {
-            let Some(row) = row else { continue };
-            let near = index
-                .and_then(|index| lines.get(index))
-                .filter(|near| near[0].value == row)
-                .map_or(&[][..], |near| near);
-            line.iter().for_each(|run| {
-                uncovered(run, near, |columns| {
-                    edges.add(&here[columns.clone()], &row_of(row)[columns]);
+        for (place, beside) in beside {
+            let Some(beside) = beside else { continue };
+            let neighbours = place
+                .and_then(|place| lines.get(place))
+                .filter(|runs| runs[0].value == beside)
+                .map_or(&[][..], |runs| runs);
+            for run in *line {
+                uncovered(run, neighbours, |columns| {
+                    edges.add(&here[columns.clone()], &row_of(beside)[columns]);
                 });
-            });
+            }
         }
     }
-    let bytes = |sum: u64, count: u64| sum as f64 / (255 * count.max(1)) as f64;
-    let squared = inner.squared as f64 / inner.pointing.max(1) as f64;
-    let probability = bytes(inner.foreground, inner.area);
+    let mean = |sum: u64, count: u64| sum as f64 / (255 * count.max(1)) as f64;
+    // From half pixels to pixels.
+    let distance = (inner.squared as f64 / inner.pointing.max(1) as f64).sqrt() / 2.0;
+    let probability = mean(inner.foreground, inner.area);
     let inside = if edges.count == 0 {
         probability
     } else {
-        bytes(edges.inside, edges.count)
+        mean(edges.inside, edges.count)
     };
     [
         probability,
         f64::from(centre.heat) / f64::from(FULL_HEAT),
-        bytes(inner.heat, inner.area),
-        squared.sqrt() / 2.0,
+        mean(inner.heat, inner.area),
+        distance,
         inside,
-        bytes(edges.outside, edges.count),
+        mean(edges.outside, edges.count),
     ]
 }
 
@@ -138,9 +139,9 @@ struct Inner {
     area: u64,
     foreground: u64,
     heat: u64,
-    /// The number of foreground pixels. Most pixels of filled holes are none, and point nowhere.
+    /// The number of foreground pixels. Most pixels of filled holes are background, whose offsets mean nothing.
     pointing: u64,
-    /// Their squared distances from where they point to the centre, in half pixels.
+    /// The squared distances, in half pixels, from where the offsets of these pixels end to the centre.
     squared: u64,
 }
 
@@ -156,7 +157,7 @@ impl Inner {
         let (least, clip) = (config.least_foreground(), clipped(config));
         let down = 2 * (centre.row as i64 - row as i64) as i32;
         let right = 2 * (centre.column as i64 - run.columns().start as i64) as i32;
-        // 32 bits hold the sums of a run: it is no longer than a nucleus is wide.
+        // A nucleus is at most 2 * (64 + 128) + 1 pixels wide, so 32 bits hold the sums of a run.
         let [mut foreground, mut heat, mut pointing, mut squared] = [0_u32; 4];
         for (step, pixel) in (0..).step_by(2).zip(&pixels[run.columns()]) {
             foreground += u32::from(pixel[0]);
