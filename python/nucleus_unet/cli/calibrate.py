@@ -35,9 +35,9 @@ def calibrate(
     """Choose the post-processing settings of a model on your labelled images, without training.
 
     Give images that the model was not trained on. A search along one setting after the other covers all settings of the
-    grouping but the assignment radius and the largest offset. Of the minimum quality and the minimum probability, it covers
-    the one that the model drops nuclei by. It maximises the mean of AP50 and mSA; categories of
-    images are weighted by the square root of their number of images.
+    grouping but the assignment radius and the largest offset. Of the minimum quality and the minimum probability, it
+    covers the one that the model drops nuclei by. It maximises the mean of AP50 and mSA; categories of images are
+    weighted by the square root of their number of images.
 
     With --scale, the model learns to find the scale of an image instead: your images are shown at up to eight times
     their size. Give images of as many kinds as you have.

@@ -138,7 +138,7 @@ class ImageOptions:
     min_probability: float | None = _option(
         None,
         real_number(0, 1, "probability"),
-        "Drop nuclei by their mean foreground probability instead of their quality: minimum, 0 to 1.",
+        "Drop nuclei by their mean foreground probability instead of their quality, 0 to 1.",
     )
     min_area: int | float | None = _option(
         None, area, "Drop smaller nuclei: pixels, or below 1, a share of the median area."
