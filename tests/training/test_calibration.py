@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from helpers.commands import run
 from helpers.images import draw_discs
+from helpers.labelled_discs import EXAMPLES
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.evaluation.evaluate import evaluate
@@ -20,15 +21,6 @@ from nucleus_unet.training import calibration
 from nucleus_unet.training.calibration import calibrate_bundle
 from nucleus_unet.training.scale_fitting import fit_scale_score_of_bundle
 from scipy import ndimage
-
-
-def example(number: int) -> Example:
-    image = draw_discs((96, 96), [(24, 24, 8), (26, 64, 9), (66, 30 + number, 8)])
-    labels = ndimage.label(image > 100)[0].astype(np.uint32)
-    return Example(f"{number}", "discs", image, labels, f"{number}")
-
-
-EXAMPLES = [example(number) for number in range(3)]
 
 
 @pytest.fixture

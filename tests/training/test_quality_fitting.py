@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.commands import run
-from helpers.images import draw_discs
+from helpers.labelled_discs import EXAMPLES
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.inference.engine import Predictor
@@ -18,16 +18,6 @@ from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.training import quality_fitting
 from nucleus_unet.training.quality_fitting import fit_quality_score, fit_quality_score_of_bundle, observe_nuclei
 from nucleus_unet.training.validation import PredictedMaps, predict_examples
-from scipy import ndimage
-
-
-def example(number: int) -> Example:
-    image = draw_discs((96, 96), [(24, 24, 8), (26, 64, 9), (66, 30 + number, 8)])
-    labels = ndimage.label(image > 100)[0].astype(np.uint32)
-    return Example(f"{number}", "discs", image, labels, f"{number}")
-
-
-EXAMPLES = [example(number) for number in range(3)]
 
 
 @pytest.fixture(scope="module")

@@ -105,9 +105,7 @@ def calibrate_bundle(
         raise DataError("no image to calibrate on")
     if not any(example.labels.any() for example in examples):
         raise DataError(f"expected labelled nuclei to calibrate on, found none in {len(examples)} images")
-    engine = open_engine(bundle, device=device)
-    with without_log_of_images():
-        predicted = [maps_as_predicted(bundle, engine, example) for example in track(examples, "maps")]
+    predicted = predict_as_by_default(bundle, examples, device=device, track=track)
     start = bundle.config.grouping
     found = calibrate(predicted, start, track=lambda names: track(names, "settings"))
     calibration = Calibration(start, found, score_maps(predicted, start), score_maps(predicted, found))
@@ -115,8 +113,16 @@ def calibrate_bundle(
     return calibration
 
 
-def maps_as_predicted(bundle: Bundle, engine: Engine, example: Example) -> PredictedMaps:
-    """Return the maps that `predict` groups by default, at the scale that it finds."""
+def predict_as_by_default(
+    bundle: Bundle, examples: Sequence[Example], *, device: str, track: Track
+) -> list[PredictedMaps]:
+    """Return the maps of each image that `predict` groups by default, at the scale that it finds."""
+    engine = open_engine(bundle, device=device)
+    with without_log_of_images():
+        return [_maps_as_predicted(bundle, engine, example) for example in track(examples, "maps")]
+
+
+def _maps_as_predicted(bundle: Bundle, engine: Engine, example: Example) -> PredictedMaps:
     found = segment(bundle, engine, example.image, PredictOptions(maps=True))
     assert found.maps is not None
     return PredictedMaps(example, found.maps, math.nan, found.plan.scale)

@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError
 from nucleus_unet.evaluation.annotated import counted_predictions
-from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.inference.grouping import group
-from nucleus_unet.inference.planning import without_log_of_images
 from nucleus_unet.io.atomic import check_new_folder
 from nucleus_unet.masks import overlap_table
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.quadratic import terms
 from nucleus_unet.model.quality_score import QualityScore
-from nucleus_unet.training.calibration import Track, maps_as_predicted, save_calibrated, untracked
+from nucleus_unet.training.calibration import Track, predict_as_by_default, save_calibrated, untracked
 from nucleus_unet.training.validation import PredictedMaps, calibrate
 
 MIN_QUALITY_NUCLEI = 4000
@@ -124,7 +122,7 @@ def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
 def fit_quality_score_of_bundle(
     bundle: Bundle, examples: Sequence[Example], out: Path, *, device: str = "auto", track: Track = untracked
 ) -> Bundle:
-    """Learn to estimate the quality of a bundle's nuclei, choose the least quality, and save a new bundle.
+    """Learn to estimate the quality of a bundle's nuclei, choose the minimum quality, and save a new bundle.
 
     Parameters
     ----------
@@ -155,9 +153,7 @@ def fit_quality_score_of_bundle(
     check_new_folder(out, "the model bundle")
     if not any(example.labels.any() for example in examples):
         raise DataError(f"expected labelled nuclei to learn from, found none in {len(examples)} images")
-    engine = open_engine(bundle, device=device)
-    with without_log_of_images():
-        predicted = [maps_as_predicted(bundle, engine, example) for example in track(examples, "maps")]
+    predicted = predict_as_by_default(bundle, examples, device=device, track=track)
     observed = [observe_nuclei(each, bundle.config.group) for each in predicted]
     count = sum(len(ious) for _, ious in observed)
     if count < MIN_QUALITY_NUCLEI:

@@ -1,8 +1,8 @@
 //! The quality of a nucleus: its intersection over union with the true nucleus, estimated from what the maps show of it.
 //!
 //! The idea is that of Mask Scoring R-CNN: Huang et al. (2019), Mask Scoring R-CNN, <https://arxiv.org/abs/1903.00241>. Here
-//! a logistic function of a quadratic function of six measurements estimates it, not a network. The sums behind the measurements are integers, so
-//! they do not depend on the order of pixels.
+//! a logistic function of a quadratic function of six measurements estimates it, not a network. The sums behind the
+//! measurements are integers, so they do not depend on the order of pixels.
 
 use ndarray::ArrayView3;
 
