@@ -18,6 +18,7 @@ from nucleus_unet.masks import smooth_labels
 from nucleus_unet.model.targets import Nuclei, Targets, targets
 from nucleus_unet.training.filters import gaussian_blur
 from nucleus_unet.training.magnification import add_fine_texture
+from nucleus_unet.training.noise import empty_field
 from nucleus_unet.training.pasting import Cut, paste_nuclei
 from nucleus_unet.training.source_image import PERCENTILES, SourceImage
 
@@ -111,7 +112,8 @@ def draw_sample(original: SourceImage, config: AugmentConfig, rng: np.random.Gen
         Random generator.
     """
     if rng.random() < config.negatives:
-        return _negative_sample(config.crop, rng)
+        empty = np.zeros((config.crop, config.crop), np.uint32)
+        return Sample(empty_field(config.crop, rng), targets(empty), np.ones(empty.shape, bool))
     scale, on_grid = _draw_scale(original, config, rng)
     cut = _cut(original, config.crop, scale, on_grid, rng)
     # If an option is off, no random number is drawn, so that the samples of earlier runs do not change.
@@ -350,23 +352,3 @@ def _membranes(nuclei: Nuclei, shape: tuple[int, ...], rng: np.random.Generator)
         first = np.minimum(first, distance)
     lines = np.exp(-(((second - first) / rng.uniform(1.5, 5)) ** 2))
     return np.repeat(np.repeat(lines, 2, axis=0), 2, axis=1)[: shape[0], : shape[1]].astype(np.float32)
-
-
-def _negative_sample(crop: int, rng: np.random.Generator) -> Sample:
-    """Return a sample without nuclei: noise, smooth or not, on a constant or sloping background."""
-    channels = 3 if rng.random() < 0.3 else 1
-    shape = (channels, crop, crop)
-    background = rng.uniform(0, 1) + np.linspace(-1, 1, crop, dtype=np.float32) * rng.uniform(-0.5, 0.5)
-    if rng.random() < 0.5:
-        noise = rng.standard_normal(shape, np.float32)
-    else:
-        noise = rng.poisson(math.exp(rng.uniform(-4, 4)), shape).astype(np.float32)
-        noise = (noise - noise.mean()) / max(float(noise.std()), 1e-3)
-    if rng.random() < 0.3:
-        noise = gaussian_blur(noise, rng.uniform(0.4, 0.8)) * 2
-    image = noise * math.exp(rng.uniform(math.log(0.02), math.log(0.5))) + background
-    if rng.random() < 0.7:
-        low, high = np.percentile(image, (1, 99.8))
-        image = (image - low) / max(high - low, 1e-3)
-    image = np.broadcast_to(np.clip(image, 0, 1), (3, crop, crop)).astype(np.float32)
-    return Sample(image.copy(), targets(np.zeros((crop, crop), np.uint32)), np.ones((crop, crop), bool))
