@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nucleus_unet.inference.image_detail import detail_at, octave_energies
-from nucleus_unet.inference.scale_search import SCALES
+from nucleus_unet.inference.scale_measurements import SCALES
 from nucleus_unet.preprocessing.resample import resample
 
 NOISE = np.random.default_rng(0).random((256, 256), np.float32)

@@ -14,7 +14,7 @@ from nucleus_unet.model.number_lists import read_number_lists
 from nucleus_unet.model.quadratic import number_of_terms, terms
 
 FEATURES = 21
-"""Number of measurements of a scale; see `nucleus_unet.inference.scale_search`."""
+"""Number of measurements of a scale; see `nucleus_unet.inference.scale_measurements`."""
 TERMS = number_of_terms(FEATURES)
 """Number of weights: a constant, the measurements, and their products."""
 _MAX_SMALL_DIAMETER = 1000

@@ -17,17 +17,15 @@ from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.factory import open_engine
 from nucleus_unet.inference.image_detail import octave_energies
 from nucleus_unet.inference.label_scaling import scale_labels
-from nucleus_unet.inference.scale_search import (
-    ENLARGED,
+from nucleus_unet.inference.scale_measurements import (
     SCALES,
     RegionNuclei,
-    are_small,
-    choose_index,
     diameters_at,
     measure_scales,
     segment_at,
     segment_at_scales,
 )
+from nucleus_unet.inference.scale_search import ENLARGED, are_small, choose_index
 from nucleus_unet.io.atomic import check_new_folder
 from nucleus_unet.model.bundle import Bundle
 from nucleus_unet.model.group_config import GroupConfig
@@ -37,6 +35,7 @@ from nucleus_unet.preprocessing.levels import normalise_image
 from nucleus_unet.preprocessing.resample import resample
 from nucleus_unet.training.calibration import Track, save_calibrated, untracked
 from nucleus_unet.training.magnification import add_fine_texture
+from nucleus_unet.training.noise import empty_field
 
 # Each image is shown at these sizes.
 _SIZES = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -51,6 +50,8 @@ _CHOICE_RIDGE, _ACCURACY_RIDGE = 100.0, 1000.0
 # Weight of the scales that are not chosen when the accuracy is learned. Without them, the estimate for images unlike
 # the training images was often far too high.
 _OTHER_SCALES_WEIGHT = 0.3
+# Number of empty fields, and their side in pixels. What is found in them is wrong, and the accuracy is learned from it.
+_EMPTY_FIELDS, _EMPTY_SIDE = 30, 512
 # Candidates for the median diameter, in pixels, below which an image is enlarged. With 0, none is.
 _SMALL_DIAMETERS = (0.0, *(step / 2 for step in range(12, 41)))
 
@@ -99,6 +100,8 @@ class Observation(NamedTuple):
         Of the nuclei at scale 1, in pixels.
     enlarged_msa
         Mean average precision if the image is enlarged. None if its nuclei are large, or if it is shown enlarged.
+    is_empty
+        Whether the image has no nuclei. Its mSA is then 1 where none are found, else 0.
     """
 
     magnification: float
@@ -107,6 +110,7 @@ class Observation(NamedTuple):
     counts: NDArray[np.intp]
     diameters: NDArray[np.float64]
     enlarged_msa: float | None
+    is_empty: bool
 
 
 class Shown(NamedTuple):
@@ -184,14 +188,25 @@ def fit_scale_score(
     track
         Shows the progress.
     """
+    if not any(example.labels[shown_part(example.labels.shape, _SIZES[0])].any() for example in examples):
+        raise DataError("expected labelled nuclei to learn from, found none")
     observations = [
         observation
-        for number, example in enumerate(track(examples, "images at several sizes"))
+        for number, example in enumerate(track([*examples, *_empty_fields()], "images at several sizes"))
         for observation in observe(engine, config, example, np.random.default_rng(number), tile=tile)
     ]
-    if not observations:
-        raise DataError("expected labelled nuclei to learn from, found none")
     return fit(observations)
+
+
+def _empty_fields() -> Iterator[Example]:
+    """Yield images of noise, grey or coloured."""
+    labels = np.zeros((_EMPTY_SIDE, _EMPTY_SIDE), np.uint32)
+    for number in range(_EMPTY_FIELDS):
+        field = empty_field(_EMPTY_SIDE, np.random.default_rng(number))
+        pixels = np.rint(255 * np.moveaxis(field, 0, -1)).astype(np.uint8)
+        is_grey = bool((pixels == pixels[..., :1]).all())
+        name = f"empty field {number}"
+        yield Example(name, "empty fields", pixels[..., 0] if is_grey else pixels, labels, name)
 
 
 def observe(
@@ -211,8 +226,6 @@ def observe(
     threshold = config.foreground_threshold
     for magnification in _SIZES:
         shown = show_at(example, magnification, rng if rng.random() < _TEXTURED else None)
-        if not shown.labels.any():
-            continue
         found = segment_at_scales(engine, config, shown.pixels, tile=tile)
         at_one = diameters_at([found], SCALES.index(1.0))
         enlarged = None
@@ -225,6 +238,7 @@ def observe(
             np.array([len(result.probabilities) for result in found]),
             at_one,
             enlarged,
+            not shown.labels.any(),
         )
 
 
@@ -236,29 +250,37 @@ def fit(observations: Sequence[Observation]) -> ScaleScore:
     observations
         From `observe`, of many images.
     """
+    # Where there are no nuclei, no scale is better than the others.
+    with_nuclei = [each for each in observations if not each.is_empty]
     enlargements = [
         Enlargement(each.diameters, each.enlarged_msa - each.msa[-1], each.magnification == 1)
-        for each in observations
+        for each in with_nuclei
         if each.enlarged_msa is not None
     ]
-    rows = np.concatenate([each.measurements for each in observations])
+    rows = np.concatenate([each.measurements for each in with_nuclei])
     mean, spread = (_rounded(values) for values in (rows.mean(axis=0), rows.std(axis=0) + 1e-6))
-    losses = np.concatenate([np.maximum(each.msa - each.msa.max(), -_WORST) for each in observations])
+    losses = np.concatenate([np.maximum(each.msa - each.msa.max(), -_WORST) for each in with_nuclei])
     choice = _regress(rows, losses, np.ones(len(rows)), mean, spread, _CHOICE_RIDGE)
     score = ScaleScore(mean, spread, choice, (0.0,) * TERMS, small_diameter(enlargements))
     outcomes, weights = zip(*(_outcomes(each, score) for each in observations), strict=True)
+    rows = np.concatenate([each.measurements for each in observations])
     accuracy = _regress(rows, np.concatenate(outcomes), np.concatenate(weights), mean, spread, _ACCURACY_RIDGE)
     return replace(score, accuracy_weights=accuracy)
 
 
 def _outcomes(observation: Observation, score: ScaleScore) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mSA of what `predict` returns at each scale, and its weight when the accuracy is learned."""
+    """Return the mSA of what `predict` returns at each scale, and its weight when the accuracy is learned.
+
+    Where nothing is found, nothing is estimated.
+    """
     outcomes = observation.msa.copy()
     enlarged = observation.enlarged_msa
     if enlarged is not None and are_small(observation.diameters, score.small_diameter):
         outcomes[SCALES.index(1.0)] = enlarged
     weights = np.where(observation.counts > 0, _OTHER_SCALES_WEIGHT, 0.0)
-    weights[choose_index(score, observation.measurements, observation.counts)] = 1.0
+    chosen = choose_index(score, observation.measurements, observation.counts)
+    if observation.counts[chosen]:
+        weights[chosen] = 1.0
     return outcomes, weights
 
 
