@@ -51,8 +51,10 @@ _TINY_SIDE = 512
 _WHOLE_PIXELS, _REGION_SIDE = 2304**2, 1024
 # Noise that is enlarged by clipping may be taken for nuclei. Their expected mSA is lower than before by more than this.
 _TOLERANCE = 0.1
-# Columns of the measurements: the shares of the area that the coarser and the finer scale have, too.
-_SHARES = [0, 6]
+# Columns of the measurements: the shares of the area that the coarser and the finer scale have, too; the covered area.
+_SHARES, _COVERED = [0, 6], 14
+# What scale 1 alone has are specks if they cover less than this share of the nuclei that smaller scales agree on.
+_SPECKS = 0.01
 
 
 @dataclass(frozen=True)
@@ -240,6 +242,8 @@ def _rounded(expected_msa: float) -> float:
 def choose_index(score: ScaleScore, measurements: NDArray[np.float64], counts: Sequence[int] | NDArray[np.intp]) -> int:
     """Return the index of the best of `SCALES`, or that of scale 1 if no nuclei are to be believed.
 
+    Scale 1 is believed even if no neighbour agrees, as small nuclei vanish at 0.5.
+
     Parameters
     ----------
     score
@@ -253,7 +257,8 @@ def choose_index(score: ScaleScore, measurements: NDArray[np.float64], counts: S
     scores = score.predict(measurements)
     # What no neighbouring scale has is no nucleus, but noise or uneven light.
     is_alone = measurements[:, _SHARES].max(axis=1) == 0
-    is_alone[one] = False
+    agreed = measurements[~is_alone, _COVERED].max(initial=0)
+    is_alone[one] &= bool(measurements[one, _COVERED] < _SPECKS * agreed)
     numbers = np.array(counts)
     scores[is_alone | (numbers == 0)] = -np.inf
     smaller = int(np.argmax(scores[:one]))
