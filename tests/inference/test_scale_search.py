@@ -14,9 +14,11 @@ import tifffile
 from helpers.paths import EXAMPLES
 from nucleus_unet import Segmenter
 from nucleus_unet.inference import scale_search
+from nucleus_unet.inference.scale_measurements import SCALES
+from nucleus_unet.inference.scale_search import choose_index
 from nucleus_unet.inference.search_regions import choose_regions
 from nucleus_unet.io.source import read_image
-from nucleus_unet.model.scale_score import ScaleScore
+from nucleus_unet.model.scale_score import TERMS, ScaleScore
 from nucleus_unet.preprocessing.resample import resample
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -186,6 +188,8 @@ def test_nuclei_too_small_to_be_found_are_found_in_the_enlarged_image(
     assert len(embedded.predict(tiny, diameter=embedded.bundle.config.diameter)) < 5
     found = embedded.predict(tiny)
     assert found.plan.scale == 2
+    assert found.plan.expected_msa is not None
+    assert found.plan.expected_msa > 0.3
     assert len(found) > 0.8 * len(embedded.predict(image))
     rng = np.random.default_rng(0)
     larger = rng.normal(np.median(tiny), 1, (1000, 900)).clip(0, 255).astype(np.uint8)
@@ -194,6 +198,20 @@ def test_nuclei_too_small_to_be_found_are_found_in_the_enlarged_image(
     enlarged = embedded.predict(larger)
     assert enlarged.plan.scale == 2
     assert len(enlarged) > 10 * len(found)
+
+
+@pytest.mark.parametrize(("covered", "chosen"), [(0.005, 0.18), (0.05, 1.0)])
+def test_specks_that_scale_1_alone_has_do_not_outweigh_nuclei_that_other_scales_agree_on(
+    covered: float, chosen: float
+) -> None:
+    measurements = np.zeros((6, 21))
+    measurements[:3, [0, 6]] = 1  # the share of the area that the neighbours have, too
+    measurements[:, 14] = [0.9, 1, 0.9, 0, 0, covered]
+    measurements[:, 20] = [0, 1, 0, 0, 0, 3]
+    weights = np.zeros(TERMS)
+    weights[21] = 1  # the score is the last measurement
+    score = ScaleScore((0.0,) * 21, (1.0,) * 21, tuple(weights), (0.0,) * TERMS, 12.0)
+    assert SCALES[choose_index(score, measurements, [1, 1, 1, 0, 0, 2])] == chosen
 
 
 @pytest.mark.parametrize("seed", range(3))

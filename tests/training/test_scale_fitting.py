@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from nucleus_unet.training.scale_fitting import Enlargement, small_diameter
+from nucleus_unet.training.scale_fitting import Enlargement, Observation, fit, small_diameter
 
 
 def enlargement(diameter: float, gain: float, at_own_size: bool = True, count: int = 20) -> Enlargement:
@@ -56,3 +56,47 @@ def test_no_other_diameter_gains_more_at_their_own_size(images: list[tuple[float
 
     best = max(gains(step / 2)[0] for step in range(12, 41))
     assert gains(chosen)[0] >= max(0, best) - 1e-9
+
+
+def observations(count: int, *, is_empty: bool, seed: int) -> list[Observation]:
+    """Images with random measurements; in an empty one, three nuclei are found at each scale."""
+    rng = np.random.default_rng(seed)
+    shift = 2.0 if is_empty else 0.0
+    return [
+        Observation(
+            magnification=1.0,
+            measurements=rng.normal(shift, 1, (6, 21)),
+            msa=np.zeros(6) if is_empty else rng.random(6),
+            counts=np.full(6, 3),
+            diameters=np.full(3, 20.0),
+            enlarged_msa=None,
+            is_empty=is_empty,
+        )
+        for _ in range(count)
+    ]
+
+
+def test_empty_fields_do_not_change_which_scale_is_chosen() -> None:
+    labelled = observations(60, is_empty=False, seed=0)
+    alone, both = fit(labelled), fit([*labelled, *observations(20, is_empty=True, seed=1)])
+    assert both.weights == alone.weights
+    assert both.mean == alone.mean
+    assert both.small_diameter == alone.small_diameter
+
+
+def test_what_is_found_in_an_image_like_an_empty_field_is_expected_to_be_wrong() -> None:
+    labelled, empty = observations(60, is_empty=False, seed=0), observations(40, is_empty=True, seed=1)
+    unseen = observations(10, is_empty=True, seed=2)
+    before, after = (
+        np.mean([score.expected_msa(each.measurements[0]) for each in unseen])
+        for score in (fit(labelled), fit([*labelled, *empty]))
+    )
+    assert after < 0.15 < before
+
+
+def test_where_nothing_is_found_nothing_is_learned() -> None:
+    labelled = observations(60, is_empty=False, seed=0)
+    nothing = [
+        each._replace(counts=np.zeros(6, int), msa=np.ones(6)) for each in observations(20, is_empty=True, seed=1)
+    ]
+    assert fit([*labelled, *nothing]).accuracy_weights == fit(labelled).accuracy_weights
