@@ -1,8 +1,8 @@
 """Segment images that show no nuclei, and count what is found in them.
 
 The images are fields of noise, as cameras, interpolation, filters and compression leave them in an empty well or on
-glass. Training shows fields of noise, too, but not those that a cubic interpolation, a median filter, a colour camera
-or Pillow's JPEG makes. With ``--data``, the empty parts of labelled images follow: plain, and enlarged.
+glass. Training shows fields of noise, too, but not those of a cubic interpolation, a median filter, Pillow's JPEG,
+uneven light, or a fractal. With ``--data``, the empty parts of labelled images follow: plain, and enlarged.
 
     python benchmarks/empty.py --data held-out/ --markdown empty.md
 """
@@ -84,9 +84,9 @@ def fields(rng: np.random.Generator) -> Iterator[tuple[str, Pixels]]:
     yield "independent noise", camera(white)
     yield "single photons, 0.01 a pixel", rng.poisson(0.01, white.shape).astype(np.uint8)
     for sigma in (1, 2, 4, 8, 16):
-        yield f"Gaussian filter, {sigma} pixels", camera(ndimage.gaussian_filter(white, sigma))
+        yield f"Gaussian filter, sigma {sigma}", camera(ndimage.gaussian_filter(white, sigma))
     for sigma in (2, 4):
-        yield f"Gaussian filter, {sigma} pixels, few grey levels", bytes_of(ndimage.gaussian_filter(white, sigma), 4, 1)
+        yield f"Gaussian filter, sigma {sigma}, few grey levels", bytes_of(ndimage.gaussian_filter(white, sigma), 4, 1)
     for block in (2, 3, 4, 6, 8):
         yield f"pixels repeated {block} times", camera(repeated(white, block))
     for factor in (2, 4, 6):
@@ -98,10 +98,10 @@ def fields(rng: np.random.Generator) -> Iterator[tuple[str, Pixels]]:
         yield f"JPEG of quality {quality}", jpeg(bytes_of(white, 40, 5), quality)
     vignette = 1 - ((np.mgrid[:SIDE, :SIDE] / SIDE - 0.5) ** 2).sum(axis=0)
     yield "uneven light", camera(white + 20 * vignette)
-    yield "uneven light, Gaussian filter, 2 pixels", camera(5 * ndimage.gaussian_filter(white, 2) + 20 * vignette)
+    yield "uneven light, Gaussian filter, sigma 2", camera(5 * ndimage.gaussian_filter(white, 2) + 20 * vignette)
     yield "fractal", camera(fractal(white))
     for blur, shared in ((0.01, 0.0), (1.0, 0.0), (2.0, 0.0), (2.0, 0.7), (4.0, 0.7)):
-        yield f"glass, Gaussian filter, {blur:g} pixels, {shared:.0%} in all colours", glass(rng, blur, shared)
+        yield f"glass, Gaussian filter, sigma {blur:g}, {shared:.0%} in all colours", glass(rng, blur, shared)
     yield "glass, JPEG of quality 75", jpeg(glass(rng, 0.01, 0.0), 75)
 
 

@@ -70,8 +70,9 @@ class ScaleSearch:
     number
         Number of nuclei that were found at the scale that was chosen, before the image is enlarged.
     expected_msa
-        Estimate of the mSA of the nuclei, 0 to 1; of an image that is enlarged, of those at scale 1, if some are found
-        there. None if none were found or looked for.
+        Estimate of the mSA of the nuclei, 0 to 1. Of an image that is enlarged because its nuclei are small, of those
+        at scale 1; because fewer than five are found there, of those in the enlarged image. None if none were found or
+        looked for.
     maps
         Output of the network for the whole image by scale. Empty if only regions were segmented.
     hidden
