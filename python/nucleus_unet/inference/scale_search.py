@@ -131,7 +131,7 @@ def find_scale(
     if seen.number < _FEWEST_SMALL:
         segment = partial(segment_at, engine=engine, config=config, tile=tile, batch_size=batch_size)
         least = _LEAST_COVER * measure_scale(seen.found, seen.best).covered
-        tiny = _find_tiny(segment, config, score, read, shape, least_covered=least)
+        tiny = _find_tiny(segment, score, read, shape, threshold=config.foreground_threshold, least_covered=least)
         if tiny is not None:
             return replace(tiny, hidden=hidden)
     scale = SCALES[seen.best]
@@ -197,11 +197,11 @@ def _look(
 
 def _find_tiny(
     segment: Callable[..., RegionNuclei],
-    config: GroupConfig,
     score: ScaleScore,
     read: Read,
     shape: tuple[int, int],
     *,
+    threshold: float,
     least_covered: float,
 ) -> ScaleSearch | None:
     """Look for nuclei that are too small to be found at scale 1. None if these are few, not small, or cover too little.
@@ -209,9 +209,11 @@ def _find_tiny(
     Parameters
     ----------
     segment
-        `segment_at`, for the engine.
-    config, score, read, shape
+        `segment_at`, for the engine and its grouping.
+    score, read, shape
         As for `find_scale`.
+    threshold
+        As for `measure_scales`.
     least_covered
         Least share of the pixels that they cover.
     """
@@ -229,7 +231,7 @@ def _find_tiny(
         [*(segment(scale, pixels=pixels) for scale in SCALES[:-1]), own]
         for pixels, own in zip(enlarged, finest, strict=True)
     ]
-    measurements = measure_scales(found, [octave_energies(pixels) for pixels in enlarged], config.foreground_threshold)
+    measurements = measure_scales(found, [octave_energies(pixels) for pixels in enlarged], threshold)
     maps = {ENLARGED: finest[0].maps} if shape[0] * shape[1] <= _TINY_SIDE**2 else {}
     median, expected = float(np.median(diameters)), _rounded(score.expected_msa(measurements[SCALES.index(1.0)]))
     return ScaleSearch(ENLARGED, median, len(diameters), expected, maps)

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_unet.preprocessing.normalisation import PERCENTILES
 from nucleus_unet.training.filters import gaussian_blur
 
 # Standard deviations in pixels of the filters that smooth noise.
@@ -46,7 +47,7 @@ def empty_field(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
     noise = _correlated(shape, rng) if rng.random() < 0.6 else _independent(shape, rng)
     image = noise * math.exp(rng.uniform(math.log(0.02), math.log(0.5))) + background
     if rng.random() < 0.7:
-        low, high = np.percentile(image, (1, 99.8))
+        low, high = np.percentile(image, PERCENTILES)
         image = (image - low) / max(high - low, 1e-3)
     return np.ascontiguousarray(np.broadcast_to(np.clip(image, 0, 1), (3, size, size)), dtype=np.float32)
 
