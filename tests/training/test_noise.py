@@ -54,3 +54,44 @@ def test_a_negative_sample_has_no_nuclei_and_all_its_pixels_count() -> None:
     sample = draw_sample(original, AugmentConfig(crop=48, negatives=1), np.random.default_rng(0))
     assert not sample.targets.foreground.any()
     assert sample.valid.all()
+
+
+def dim_image_with_one_nucleus() -> SourceImage:
+    """Return an 8-bit image whose background has few grey levels."""
+    image = np.random.default_rng(0).poisson(2, (400, 400)).astype(np.uint8)
+    labels = np.zeros(image.shape, np.uint32)
+    labels[180:220, 180:220] = 1
+    return SourceImage(image + 200 * (labels > 0).astype(np.uint8), labels)
+
+
+def test_if_samples_are_of_any_size_empty_parts_of_the_image_are_among_those_without_nuclei(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    marker = np.zeros((3, 48, 48), np.float32)
+    monkeypatch.setattr("nucleus_unet.training.augmentation.empty_field", lambda *_: marker)
+    config = AugmentConfig(crop=48, negatives=1, any_size=0.3)
+    original, rng = dim_image_with_one_nucleus(), np.random.default_rng(0)
+    samples = [draw_sample(original, config, rng) for _ in range(60)]
+    parts = [sample for sample in samples if sample.image.any()]
+    assert 15 < len(parts) < 45
+    for part in parts:
+        assert not part.targets.foreground.any()
+        assert part.valid.all()
+        assert part.image.max() == 1, "It is normalised as an image of its own."
+
+
+def test_an_image_that_is_full_of_nuclei_gives_noise_as_samples_without_nuclei() -> None:
+    full = SourceImage(np.full((60, 60), 200, np.uint8), np.ones((60, 60), np.uint32))
+    config = AugmentConfig(crop=48, negatives=1, any_size=0.3)
+    rng = np.random.default_rng(0)
+    assert not any(draw_sample(full, config, rng).targets.foreground.any() for _ in range(10))
+
+
+def test_some_enlarged_samples_have_the_grey_levels_of_the_file_and_others_all_between() -> None:
+    config = AugmentConfig(crop=48, negatives=0, strength=0, any_size=1, any_diameters=(160.0, 161.0))
+    ramp = np.broadcast_to(np.linspace(0, 8, 100).astype(np.uint8), (100, 100))
+    labels = np.zeros(ramp.shape, np.uint32)
+    labels[40:60, 40:60] = 1
+    rng = np.random.default_rng(0)
+    levels = [len(np.unique(draw_sample(SourceImage(ramp, labels), config, rng).image)) for _ in range(40)]
+    assert 8 < sum(number <= 9 for number in levels) < 32

@@ -16,9 +16,10 @@ from torch.nn import functional
 
 from nucleus_unet.masks import smooth_labels
 from nucleus_unet.model.targets import Nuclei, Targets, targets
+from nucleus_unet.training.appearance import augment_intensity, augment_stain
 from nucleus_unet.training.filters import gaussian_blur
 from nucleus_unet.training.magnification import add_fine_texture
-from nucleus_unet.training.noise import empty_field
+from nucleus_unet.training.noise import empty_field, normalised
 from nucleus_unet.training.pasting import Cut, paste_nuclei
 from nucleus_unet.training.source_image import PERCENTILES, SourceImage
 
@@ -27,6 +28,9 @@ _ALIASED_SCALE = 0.6
 # Above this magnification, the outlines of labels are smoothed, and texture is added.
 _SMOOTH_SCALE = 1.5
 _MAX_SMOOTHING_RADIUS = 8
+# Share of samples without nuclei that show an empty part of the image, its largest magnification, and the number of
+# places that are tried.
+_EMPTY_PARTS, _EMPTY_SCALE, _EMPTY_TRIES = 0.5, 8.0, 8
 _LOW, _HIGH = 5, 5  # the first five percentiles are candidates for black, the last five for white
 
 
@@ -112,22 +116,35 @@ def draw_sample(original: SourceImage, config: AugmentConfig, rng: np.random.Gen
         Random generator.
     """
     if rng.random() < config.negatives:
-        empty = np.zeros((config.crop, config.crop), np.uint32)
-        return Sample(empty_field(config.crop, rng), targets(empty), np.ones(empty.shape, bool))
+        return _draw_empty(original, config, rng)
     scale, on_grid = _draw_scale(original, config, rng)
-    cut = _cut(original, config.crop, scale, on_grid, rng)
     # If an option is off, no random number is drawn, so that the samples of earlier runs do not change.
+    is_enlarged = bool(config.any_size) and scale > _SMOOTH_SCALE
+    is_rounded = is_enlarged and rng.random() < 0.5
+    cut = _cut(original, config.crop, scale, on_grid, is_rounded, rng)
     if config.pasted and rng.random() < config.pasted:
-        cut = paste_nuclei(cut, _cut(original, config.crop, scale, on_grid, rng), original.incomplete, rng)
+        cut = paste_nuclei(cut, _cut(original, config.crop, scale, on_grid, is_rounded, rng), original.incomplete, rng)
     image, labels, nuclei, valid = cut
-    if config.any_size and scale > _SMOOTH_SCALE:
+    if is_enlarged:
         labels = smooth_labels(labels, min(math.ceil(scale / 2), _MAX_SMOOTHING_RADIUS), threads=1)
         image = add_fine_texture(image, labels, scale, original.is_dark, rng)
     if rng.random() < config.strength * (0.6 if original.is_stained else 0.1 if original.is_dark else 0):
         image = augment_stain(image, labels, nuclei, rng)
     if rng.random() < config.strength:
-        image = _augment_intensity(image, original.is_dark, rng)
+        image = augment_intensity(image, original.is_dark, rng)
     return Sample(np.ascontiguousarray(image), targets(labels, nuclei), valid)
+
+
+def _draw_empty(original: SourceImage, config: AugmentConfig, rng: np.random.Generator) -> Sample:
+    """Draw a sample without nuclei: noise, or, if samples are of any size, an enlarged empty part of the image."""
+    if config.any_size and rng.random() < _EMPTY_PARTS:
+        for _ in range(_EMPTY_TRIES):
+            scale = math.exp(rng.uniform(0, math.log(_EMPTY_SCALE)))
+            cut = _cut(original, config.crop, scale, False, rng.random() < 0.5, rng)
+            if cut.valid.all() and not cut.labels.any():
+                return Sample(normalised(cut.image), targets(cut.labels), cut.valid)
+    empty = np.zeros((config.crop, config.crop), np.uint32)
+    return Sample(empty_field(config.crop, rng), targets(empty), np.ones(empty.shape, bool))
 
 
 def _draw_scale(original: SourceImage, config: AugmentConfig, rng: np.random.Generator) -> tuple[float, bool]:
@@ -142,8 +159,13 @@ def _draw_scale(original: SourceImage, config: AugmentConfig, rng: np.random.Gen
     return min(max(scale, smallest), largest), on_grid
 
 
-def _cut(original: SourceImage, crop: int, scale: float, on_grid: bool, rng: np.random.Generator) -> Cut:
-    """Cut a square of the image, at a random place, rotated and reflected at random."""
+def _cut(
+    original: SourceImage, crop: int, scale: float, on_grid: bool, is_rounded: bool, rng: np.random.Generator
+) -> Cut:
+    """Cut a square of the image, at a random place, rotated and reflected at random.
+
+    If it is rounded, it has the grey levels of the image, as a file of an enlarged image has.
+    """
     height, width = original.labels.shape
     # Half of the samples are rotated by multiples of 90 degrees: other angles blur the image.
     angle = rng.integers(4) * math.pi / 2 if on_grid or rng.random() < 0.5 else rng.uniform(0, 2 * math.pi)
@@ -175,7 +197,7 @@ def _cut(original: SourceImage, crop: int, scale: float, on_grid: bool, rng: np.
     centres = (original.nuclei.centres - middle) @ np.linalg.inv(to_original).T + centre
     nuclei = Nuclei(centres.astype(np.float32), original.nuclei.diameters * np.float32(scale))
 
-    return Cut(_normalised_window(original, rows, columns, scale, rng), labels, nuclei, valid)
+    return Cut(_normalised_window(original, rows, columns, scale, is_rounded, rng), labels, nuclei, valid)
 
 
 def _normalised_window(
@@ -183,6 +205,7 @@ def _normalised_window(
     rows: NDArray[np.float64],
     columns: NDArray[np.float64],
     scale: float,
+    is_rounded: bool,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     height, width = original.labels.shape
@@ -215,140 +238,13 @@ def _normalised_window(
         padding_mode="reflection",
         align_corners=False,
     )[0]
-    return sampled.expand(3, -1, -1).numpy().copy()
+    image = sampled.expand(3, -1, -1).numpy().copy()
+    if is_rounded and original.image.dtype.kind in "iu":
+        image = np.rint(image * np.float32(high - low)) / np.float32(high - low)
+    return image
 
 
 def _clip_range(values: NDArray[np.float64], margin: int, size: int) -> tuple[int, int]:
     start = min(max(math.floor(values.min()) - margin, 0), size - 1)
     stop = max(min(math.ceil(values.max()) + margin + 1, size), start + 1)
     return start, stop
-
-
-def _augment_intensity(image: NDArray[np.float32], is_dark: bool, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Vary gamma, brightness, contrast, colour, focus and noise."""
-    if rng.random() < 0.7:
-        image = image ** np.float32(math.exp(rng.uniform(-0.6, 0.6)))
-    if rng.random() < 0.5:
-        image = image * np.float32(rng.uniform(0.6, 1.3)) + np.float32(rng.uniform(-0.1, 0.15))
-    if not is_dark:
-        image = _augment_colour(image, rng)
-    elif rng.random() < 0.1:
-        # Fluorescence images are often stored in pseudocolour.
-        image = image * rng.uniform(0, 1, (3, 1, 1)).astype(np.float32)
-        image = image / max(float(image.max()), 1e-3)
-    if rng.random() < 0.1:
-        image = 1 - image
-    if rng.random() < 0.3:
-        image = gaussian_blur(image, rng.uniform(0.4, 1.8))
-    if rng.random() < 0.4:
-        noise = rng.standard_normal(image.shape if rng.random() < 0.3 else image.shape[1:], np.float32)
-        level = np.float32(math.exp(rng.uniform(math.log(0.005), math.log(0.1))))
-        # Shot noise grows with the intensity, camera noise does not.
-        spread = np.sqrt(np.clip(image, 0.02, 1)) if rng.random() < 0.5 else np.float32(1)
-        image = image + noise * level * spread
-    return np.clip(image, 0, 1).astype(np.float32)
-
-
-def _augment_colour(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    if rng.random() < 0.15:
-        grey = image.mean(axis=0, keepdims=True)
-        return np.broadcast_to(grey, image.shape).copy()
-    if rng.random() < 0.6:
-        # The amount of a stain is a factor of the optical density (Ruifrok and Johnston 2001).
-        density = -np.log(np.clip(image, 0.01, 1))
-        factors = np.exp(rng.uniform(-0.35, 0.35, (3, 1, 1))).astype(np.float32)
-        image = np.exp(-density * factors)
-    if rng.random() < 0.15:
-        image = image[rng.permutation(3)]
-    return image
-
-
-# Optical densities of haematoxylin and eosin in red, green and blue (Ruifrok and Johnston 2001), and their
-# pseudo-inverse.
-_STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
-_UNMIX = np.linalg.pinv(_STAINS).astype(np.float32)
-
-# Bounds of the mean optical density of the nuclear stain in nuclei, from a pale to a strong counterstain.
-_NUCLEAR_DENSITY = (0.3, 1.6)
-
-# Optical densities of common stains. Nuclear stains are blue, violet or green. Other stains are also brown or red.
-_NUCLEAR_DYES = np.array([[0.65, 0.70, 0.29], [0.75, 0.55, 0.25], [0.80, 0.50, 0.20], [0.65, 0.45, 0.60]])
-_OTHER_DYES = np.array(
-    [
-        [0.27, 0.57, 0.78],
-        [0.35, 0.60, 0.70],
-        [0.22, 0.50, 0.75],
-        [0.40, 0.60, 0.72],
-        [0.07, 0.99, 0.11],
-        [0.10, 0.75, 0.60],
-        [0.60, 0.60, 0.30],
-    ]
-)
-
-
-def augment_stain(
-    image: NDArray[np.float32], labels: NDArray[np.uint32], nuclei: Nuclei, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Replace the stains of a sample, as in immunohistochemistry: the surroundings may become darker than the nuclei.
-
-    Stained tissue is unmixed into two stains by colour deconvolution (Ruifrok and Johnston 2001), and these are
-    replaced by other stains. A fluorescence image only gives the nuclear stain. The second stain also colours the space
-    between the nuclei, and membranes midway between neighbours. The grain of the second stain is limited, so that pale
-    nuclei stay visible: with invisible nuclei, the network would learn to miss pale nuclei.
-
-    Parameters
-    ----------
-    image : NDArray[np.float32] (3, H, W)
-        Normalised image, 0 to 1.
-    labels : NDArray[np.uint32] (H, W)
-        Label image.
-    nuclei
-        Centres of the nuclei in pixels of the sample.
-    rng
-        Random generator.
-
-    Returns
-    -------
-    NDArray[np.float32] (3, H, W)
-        The image with other stains.
-    """
-    if np.array_equal(image[0], image[1]):
-        nuclear, other = np.sqrt(image[0]), np.zeros_like(image[0])
-    else:
-        density = -np.log(np.clip(image, 0.02, 1))
-        nuclear, other = np.maximum(np.einsum("ck,chw->khw", _UNMIX, density), 0)
-    inside = labels > 0
-    darkness = math.exp(rng.uniform(*np.log(_NUCLEAR_DENSITY)))
-    nuclear = nuclear * (darkness / max(float(nuclear[inside].mean()) if inside.any() else 1.0, 0.1))
-    between = 1 - gaussian_blur(inside.astype(np.float32)[None], rng.uniform(0.5, 1.5))[0] * rng.uniform(0.3, 1)
-    other = other * math.exp(rng.uniform(-0.7, 1.1)) + rng.uniform(0, 0.8) * (rng.random() < 0.7)
-    if rng.random() < 0.6:
-        other = other + rng.uniform(0.2, 1.5) * _membranes(nuclei, labels.shape, rng)
-    grain = gaussian_blur(rng.standard_normal((1, *labels.shape), np.float32), rng.uniform(1, 4))[0]
-    grain = (
-        grain / max(float(grain.std()), 1e-3) * rng.uniform(0, 0.4) * min(1, darkness / max(float(other.mean()), 1e-3))
-    )
-    other = np.maximum(other * between * (1 + grain), 0)
-    dyes = np.stack([_NUCLEAR_DYES[rng.integers(len(_NUCLEAR_DYES))], _OTHER_DYES[rng.integers(len(_OTHER_DYES))]])
-    dyes = np.clip(dyes + rng.normal(0, 0.05, dyes.shape), 0.02, None)
-    absorbed = dyes[0][:, None, None] * nuclear + dyes[1][:, None, None] * other
-    dyed: NDArray[np.float32] = np.exp(-absorbed).astype(np.float32)
-    return dyed
-
-
-def _membranes(nuclei: Nuclei, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Draw the borders of the Voronoi cells of the centres, with random anisotropy as in epithelium."""
-    centres = nuclei.centres[np.isfinite(nuclei.centres).all(axis=1)]
-    near = ((centres > -16) & (centres < np.array(shape) + 16)).all(axis=1)
-    if np.count_nonzero(near) < 2:
-        return np.zeros(shape, np.float32)
-    stretch = np.exp(rng.uniform(-0.5, 0.5, 2)).astype(np.float32)
-    # At half resolution: lines are gaussian_blur anyway, and every pixel meets every centre.
-    rows, columns = (np.arange(0, side, 2, dtype=np.float32) * s for side, s in zip(shape, stretch, strict=True))
-    first, second = np.full((2, len(rows), len(columns)), np.inf, np.float32)
-    for row, column in centres[near] * stretch:
-        distance = np.sqrt((rows[:, None] - row) ** 2 + (columns[None, :] - column) ** 2)
-        second = np.minimum(second, np.maximum(first, distance))
-        first = np.minimum(first, distance)
-    lines = np.exp(-(((second - first) / rng.uniform(1.5, 5)) ** 2))
-    return np.repeat(np.repeat(lines, 2, axis=0), 2, axis=1)[: shape[0], : shape[1]].astype(np.float32)

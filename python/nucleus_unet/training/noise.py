@@ -7,6 +7,7 @@ that they are not.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,12 +45,16 @@ def empty_field(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """
     shape = (3 if rng.random() < 0.3 else 1, size, size)
     background = rng.uniform(0, 1) + np.linspace(-1, 1, size, dtype=np.float32) * rng.uniform(-0.5, 0.5)
-    noise = _correlated(shape, rng) if rng.random() < 0.6 else _independent(shape, rng)
+    noise = _correlated(shape, rng) if rng.random() < 0.7 else _independent(shape, rng)
     image = noise * math.exp(rng.uniform(math.log(0.02), math.log(0.5))) + background
-    if rng.random() < 0.7:
-        low, high = np.percentile(image, PERCENTILES)
-        image = (image - low) / max(high - low, 1e-3)
-    return np.ascontiguousarray(np.broadcast_to(np.clip(image, 0, 1), (3, size, size)), dtype=np.float32)
+    image = normalised(image) if rng.random() < 0.7 else np.clip(image, 0, 1)
+    return np.ascontiguousarray(np.broadcast_to(image, (3, size, size)), dtype=np.float32)
+
+
+def normalised(image: NDArray[Any]) -> NDArray[np.float32]:
+    """Stretch the intensities of an image to 0 to 1 between the percentiles of an image that is segmented."""
+    low, high = np.percentile(image, PERCENTILES)
+    return np.asarray(np.clip((image - low) / max(high - low, 1e-3), 0, 1), np.float32)
 
 
 def _independent(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -72,10 +77,10 @@ def _correlated(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.
     if rng.random() < 0.3:
         noise = noise + rng.uniform(0.05, 0.5) * rng.standard_normal(shape, np.float32)
     kind = rng.random()
-    if kind < 0.3:  # few grey levels; with fewer, only isolated spots are left
+    if kind < 0.5:  # few grey levels; with fewer, only isolated spots are left
         step = rng.uniform(0.3, 1.5)
         noise = np.rint(noise / step) * step
-    elif kind < 0.5:
+    elif kind < 0.7:
         noise = _compressed(noise, rng.uniform(0.3, 3))
     return _standardised(noise)
 
