@@ -20,7 +20,7 @@ import numpy as np
 from nucleus_unet import Segmenter
 from nucleus_unet.cli.sets import SetOptions, read_sets
 from nucleus_unet.data.dataset import Example
-from nucleus_unet.inference.planning import is_doubtful
+from nucleus_unet.inference.scale_log import is_doubtful
 from nucleus_unet.preprocessing.resample import resample
 from numpy.typing import NDArray
 from PIL import Image

@@ -106,7 +106,7 @@ class Segmenter:
         ----------
         path
             Of a bundle: a folder or a zip. Or the name of a model of the package: ``"embedded"``, the default, or
-            ``"small"``, which is faster, and less accurate in fluorescence.
+            ``"small"``, which is faster, and less accurate on most held-out images.
         device, precision
             See the class.
 

@@ -165,6 +165,26 @@ def test_other_settings_are_refused_with_what_differs(segmenter: Segmenter, fold
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
+def test_a_run_without_any_result_does_not_keep_its_settings(segmenter: Segmenter, tmp_path: Path, out: Path) -> None:
+    image = tmp_path / "three channels.tif"
+    tifffile.imwrite(image, np.zeros((5, 40, 40), np.uint8), metadata={"axes": "CYX"}, imagej=True)
+    assert len(predict(segmenter, image, out).failures) == 1
+    assert not predict(segmenter, image, out, channel=0).failures
+
+
+def test_the_results_of_a_killed_run_keep_its_settings(segmenter: Segmenter, folder: Path, out: Path) -> None:
+    predict(segmenter, folder, out)
+    record = out / "nucleus-unet-run" / "record.jsonl"
+    record.write_text("".join(line for line in record.read_text().splitlines(keepends=True) if '"done"' not in line))
+    with pytest.raises(SettingsError, match=r"threshold was None, now is 0\.3"):
+        predict(segmenter, folder, out, threshold=0.3)
+
+
+def test_a_missing_image_is_told_without_the_number_of_the_error(segmenter: Segmenter, out: Path) -> None:
+    (row,) = predict(segmenter, Path("not there.tif"), out).files
+    assert row.error == "not there.tif: there is no such file"
+
+
 def test_options_that_do_not_change_labels_may_change(
     segmenter: Segmenter, folder: Path, out: Path, asked: Counting
 ) -> None:

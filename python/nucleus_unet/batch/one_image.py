@@ -14,8 +14,8 @@ from nucleus_unet.classifier.check import check_fits
 from nucleus_unet.classifier.model import Classifier
 from nucleus_unet.errors import ImageError
 from nucleus_unet.inference.engine import Engine
-from nucleus_unet.inference.planning import without_log_of_images
 from nucleus_unet.inference.prefetch import prefetch_map
+from nucleus_unet.inference.scale_log import without_log_of_images
 from nucleus_unet.inference.segment import segment
 from nucleus_unet.io.paths import check_path
 from nucleus_unet.io.selection import Place

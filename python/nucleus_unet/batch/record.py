@@ -133,6 +133,10 @@ class RunRecord:
         else:
             self.done[str(line["name"])] = Done(**line["done"])
 
+    def has_results(self, out: Path) -> bool:
+        """Return whether any image is done, or any result exists that a killed run left."""
+        return bool(self.done) or any((out / each).exists() for each in self.result_files())
+
     def result_files(self) -> Iterator[Path]:
         """Yield the results of all images, relative to the output folder, whether they are there or not."""
         suffixes = [FORMATS[each].suffixes[0] for each in self.formats if each in FORMATS]

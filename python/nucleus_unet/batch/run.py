@@ -21,8 +21,9 @@ from nucleus_unet.errors import CancelledError, NucleusError, SettingsError
 from nucleus_unet.exports.formats import is_own_zarr
 from nucleus_unet.exports.names import FORMATS
 from nucleus_unet.inference.engine import Engine
-from nucleus_unet.inference.planning import PLACES, log_searches, settings_of, without_log_of_images
+from nucleus_unet.inference.planning import PLACES, settings_of
 from nucleus_unet.inference.prefetch import prefetch_map
+from nucleus_unet.inference.scale_log import log_searches, without_log_of_images
 from nucleus_unet.io.atomic import TEMPORARY
 from nucleus_unet.io.locks import LOCK
 from nucleus_unet.measures.textures import require_texture
@@ -88,7 +89,7 @@ def run_batch(
     Raises
     ------
     SettingsError
-        If the output folder holds a run with other settings, or another process works in it.
+        If the output folder holds results of a run with other settings, or another process works in it.
     MissingExtraError
         If measures need an extra that is not installed.
     CancelledError
@@ -101,7 +102,7 @@ def run_batch(
     with _removed_if_empty(batch.out), lock_output(batch.out):
         record, writer = read_record(batch), RecordWriter(batch.out)
         settings = _settings(model, options)
-        if record.settings is None:
+        if record.settings is None or not record.has_results(batch.out):
             jobs = list_jobs(batch, record)
             writer.begin(settings, earlier=record)
             _delete_other_formats(batch, record, jobs)

@@ -53,6 +53,8 @@ class FileSummary:
     def failed(cls, file: Path, results: Path, error: BaseException) -> FileSummary:
         """Return the row of a file that could not be segmented."""
         text = str(error) or "not enough memory"
+        if isinstance(error, OSError) and error.strerror and error.filename:  # without its number
+            text = f"{error.filename}: {error.strerror}"
         return cls(file=file, error=text if str(file) in text else f"{file}: {text}", results=results)
 
 

@@ -17,7 +17,7 @@ from nucleus_unet.comparison.metric_values import METRICS, ImageResult, Metric
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, SettingsError
 from nucleus_unet.evaluation.metrics import score_image
-from nucleus_unet.inference.planning import without_log_of_images
+from nucleus_unet.inference.scale_log import without_log_of_images
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.training.validation import predict_examples
 

@@ -14,7 +14,7 @@ from nucleus_unet.data.dataset import Example
 from nucleus_unet.evaluation.annotated import counted_predictions
 from nucleus_unet.evaluation.metrics import THRESHOLDS, ImageScore, Scores, score_image, summarise, summarise_by
 from nucleus_unet.evaluation.subsets import find_members
-from nucleus_unet.inference.planning import without_log_of_images
+from nucleus_unet.inference.scale_log import without_log_of_images
 from nucleus_unet.segmenter import Segmenter
 
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +15,17 @@ from nucleus_unet.classifier.model import Classifier
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.engine import Engine, Identity
 from nucleus_unet.inference.freed_memory import return_freed_memory
+from nucleus_unet.inference.scale_log import (
+    FEW,
+    is_doubtful,
+    is_logged_or_named,
+    log_dab,
+    log_doubt,
+    log_hidden,
+    log_pixel_size,
+    log_scale,
+    name_in_log,
+)
 from nucleus_unet.inference.scale_search import ScaleSearch, find_scale
 from nucleus_unet.model.bundle import Bundle, BundleConfig
 from nucleus_unet.model.group_config import GroupConfig
@@ -27,16 +34,6 @@ from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.levels import Levels
 from nucleus_unet.preprocessing.normalisation import IntensityRange
 from nucleus_unet.preprocessing.scale import agree, is_stained, requested_scale, scale_from_file
-
-logger = logging.getLogger(__name__)
-
-_EACH_IMAGE_IS_LOGGED = ContextVar("_EACH_IMAGE_IS_LOGGED", default=True)
-_NO_NAME = "the image"
-_NAME = ContextVar("_NAME", default=_NO_NAME)
-# Of the images below this expected mSA, most are below it indeed; see docs/decisions/0018-expected-accuracy.md.
-_DOUBTFUL = 0.3
-# Fewer nuclei do not overrule the pixel size in a file, and a smaller scale that rests on them is told as a warning.
-_FEW = 3
 
 PLACES = ("scene", "time", "z")
 """Options that choose planes."""
@@ -120,18 +117,19 @@ def choose_scale(
         Whether the network is shown the image with attenuated DAB, too.
     tile, batch_size
         See `nucleus_unet.inference.predict.predict_maps`.
+
+    Returns
+    -------
+    ScaleSearch
+        The scale, and what was found by the search, if there was one.
     """
     from_file = None
     size = (image.shape[0], image.shape[1])
     if image.mpp is not None and config.mpp_known and _is_stained(image):
         from_file = scale_from_file(config, image.mpp, name_in_log())
     if config.scale_score is None or levels.intensity_range is None or has_dab:
-        if config.scale_score is not None and has_dab and from_file is None and _EACH_IMAGE_IS_LOGGED.get():
-            logger.info(
-                "the image has brown stain (DAB), so its scale is not looked for: give --diameter (diameter= in "
-                "Python) if its nuclei are not about %.0f pixels wide",
-                config.diameter,
-            )
+        if config.scale_score is not None and has_dab and from_file is None:
+            log_dab(config.diameter)
         return _scaled_by_file(ScaleSearch(1.0), from_file, image.mpp, config)
 
     def read(rows: slice, columns: slice) -> NDArray[np.float32]:
@@ -145,139 +143,29 @@ def choose_scale(
         size,
         tile=tile,
         batch_size=batch_size,
-        # Planes of a stack have no name. A thousand of them would give a thousand lines.
-        look_for_hidden=_EACH_IMAGE_IS_LOGGED.get() or name_in_log() != _NO_NAME,
+        look_for_hidden=is_logged_or_named(),
     )
     engine.release()
     if not found.maps:  # a large image is next, and its peak of memory counts
         return_freed_memory()
     if from_file is not None and not agree(from_file, found.scale):
-        if found.number >= _FEW and not is_doubtful(found.expected_msa):
+        if found.number >= FEW and not is_doubtful(found.expected_msa):
             from_file = None
         else:  # few nuclei, and doubtful ones, are no evidence against the file
             found = dataclasses.replace(found, expected_msa=None)
-    _log_hidden(found, levels.intensity_range)
-    if _EACH_IMAGE_IS_LOGGED.get():
-        _log_doubt(found)
-        if from_file is None:
-            _log_scale(found)
+    log_hidden(found, levels.intensity_range)
+    log_doubt(found)
+    if from_file is None:
+        log_scale(found)
     return _scaled_by_file(found, from_file, image.mpp, config)
 
 
 def _scaled_by_file(found: ScaleSearch, scale: float | None, mpp: float | None, config: BundleConfig) -> ScaleSearch:
     """Return the result of a search with the scale that follows from the pixel size in the file, if any does."""
-    if scale not in (None, 1.0) and _EACH_IMAGE_IS_LOGGED.get():
-        logger.info(
-            "the pixel size in the file is %.4g micrometres: the image is scaled by %g; to turn this off, give "
-            "--diameter %g (diameter=%g in Python)",
-            *(mpp, scale, config.diameter, config.diameter),
-        )
-    return found if scale is None else dataclasses.replace(found, scale=scale)
-
-
-def _log_hidden(found: ScaleSearch, levels: IntensityRange) -> None:
-    if found.hidden is not None:
-        above_low = found.hidden.level * (levels.high - levels.low)
-        highest = round(levels.low + above_low, 2 - math.floor(math.log10(above_low)))
-        logger.warning(
-            "%s: a few bright pixels may hide darker nuclei: the search for the scale sees %d, and %d with the "
-            "pixels above %r clipped; if the bright ones are dirt, clip them first, with numpy.minimum(image, %r) in "
-            "Python",
-            *(name_in_log(), found.number, found.hidden.number, highest, highest),
-        )
-
-
-def _log_doubt(found: ScaleSearch) -> None:
-    if is_doubtful(found.expected_msa):
-        logger.warning(
-            "the nuclei of this image are doubtful (expected mSA %.2f): the image may be unlike those that the model "
-            "knows; look at an overlay, and give --diameter (diameter= in Python) if the size of the nuclei is wrong",
-            found.expected_msa,
-        )
-
-
-def _log_scale(found: ScaleSearch) -> None:
-    """Log the scale that was found if it changes the image."""
-    if found.scale < 1 and found.number < _FEW:
-        logger.warning(
-            "the scale of the image rests on %d of its nuclei, about %.0f pixels wide: it is scaled by %g; if its "
-            "nuclei are smaller, give --diameter (diameter= in Python)",
-            *(found.number, found.diameter, found.scale),
-        )
-    elif found.scale != 1:
-        logger.info(
-            "the nuclei are about %.0f pixels wide: the image is scaled by %g; if that is wrong, give --diameter "
-            "(diameter= in Python)",
-            found.diameter,
-            found.scale,
-        )
-
-
-def log_nothing_found(number: int, scale: float) -> None:
-    """Log that an image has no nuclei, as far as the model sees them."""
-    if not number and _EACH_IMAGE_IS_LOGGED.get():
-        logger.warning(
-            "no nuclei were found at scale %g: if the image has some, give their diameter in pixels, --diameter "
-            "(diameter= in Python)",
-            scale,
-        )
-
-
-def is_doubtful(expected_msa: float | None) -> bool:
-    """Return whether the nuclei of an image are likely to be wrong."""
-    return expected_msa is not None and expected_msa < _DOUBTFUL
-
-
-@contextmanager
-def without_log_of_images(name: str = _NO_NAME) -> Iterator[None]:
-    """Do not log the scale and the doubts of each image in this block: of many images, `log_searches` logs it.
-
-    Parameters
-    ----------
-    name
-        Names the image in what is still logged.
-    """
-    token, name_token = _EACH_IMAGE_IS_LOGGED.set(False), _NAME.set(name)
-    try:
-        yield
-    finally:
-        _EACH_IMAGE_IS_LOGGED.reset(token)
-        _NAME.reset(name_token)
-
-
-def name_in_log() -> str:
-    """Return the name of the image, as messages begin with it."""
-    return _NAME.get()
-
-
-def log_searches(found: Sequence[tuple[float, float | None]], what: str, table: str) -> None:
-    """Log how many images are doubtful, and at which scales they were segmented, if these were found and not all are 1.
-
-    Parameters
-    ----------
-    found
-        Scale and expected mSA of each image. The latter is None if the scale was not looked for.
-    what
-        Plural name of the images.
-    table
-        Name of the file that lists both for each.
-    """
-    doubtful = sum(is_doubtful(expected) for _, expected in found)
-    if doubtful:
-        logger.warning(
-            "the nuclei of %d of %d %s are doubtful (expected_msa in %s is below %g): these may be unlike what the "
-            "model knows; look at overlays",
-            *(doubtful, len(found), what, table, _DOUBTFUL),
-        )
-    counts = Counter(scale for scale, expected in found if expected is not None)
-    scaled = {scale: count for scale, count in sorted(counts.items()) if scale != 1}
-    if scaled:
-        listed = ", ".join(f"{count} by {scale:g}" for scale, count in scaled.items())
-        logger.info(
-            "%d of %d %s are scaled by the size of their nuclei or pixels: %s (%s has the scale of each); if one is "
-            "wrong, give --diameter (diameter= in Python)",
-            *(sum(scaled.values()), len(found), what, listed, table),
-        )
+    if scale is None or mpp is None:
+        return found
+    log_pixel_size(mpp, scale, config.diameter)
+    return dataclasses.replace(found, scale=scale)
 
 
 def least_area(config: BundleConfig, options: ImageOptions, search: ScaleSearch) -> int | None:
@@ -346,6 +234,11 @@ def make_plan(
         Of the normalised image once its DAB is attenuated; None if that is not shown to the network.
     tile, batch_size
         The plan names them where the engine's output depends on them.
+
+    Returns
+    -------
+    Plan
+        The plan of the image.
     """
     return Plan(
         model=bundle.config.name,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,9 +81,12 @@ def segment_at(
     return RegionNuclei(maps, grouped.labels, grouped.probabilities)
 
 
-def diameters_at(found: Sequence[Sequence[RegionNuclei]], number: int) -> NDArray[np.float64]:
-    """Return the equivalent diameters of the nuclei of all regions at a scale, in pixels of that scale."""
-    areas = np.concatenate([region[number].areas for region in found])
+def diameters_at(found: Sequence[Sequence[RegionNuclei]], index: int) -> NDArray[np.float64]:
+    """Return the equivalent diameters of the nuclei of all regions at one of `SCALES`, in pixels of that scale."""
+    return _diameters(np.concatenate([region[index].areas for region in found]))
+
+
+def _diameters(areas: NDArray[Any]) -> NDArray[np.float64]:
     diameters: NDArray[np.float64] = 2 * np.sqrt(areas / np.pi)
     return diameters
 
@@ -111,19 +114,19 @@ def measure_scales(
         median diameter, the mean diameter weighted by area, and the number. Covered areas are shares of the largest.
         Last, the three columns of `nucleus_unet.inference.image_detail.detail_at`.
     """
-    each_scale = [measure_scale(found, number) for number in range(len(SCALES))]
+    each_scale = [measure_scale(found, index) for index in range(len(SCALES))]
     largest = max(each.covered for each in each_scale) or 1.0
-    shared = [_shared_areas(found, number, threshold) for number in range(len(SCALES) - 1)]
+    shared = [_shared_areas(found, index, threshold) for index in range(len(SCALES) - 1)]
     rows = []
-    for number, own in enumerate(each_scale):
+    for index, own in enumerate(each_scale):
         row: list[float] = []
-        for neighbour in (number - 1, number + 1):
+        for neighbour in (index - 1, index + 1):
             if not 0 <= neighbour < len(SCALES):
                 row += [0.0] * 6
                 continue
             other = each_scale[neighbour]
-            shares = shared[min(number, neighbour)]
-            here, there = shares if neighbour > number else reversed(shares)
+            shares = shared[min(index, neighbour)]
+            here, there = shares if neighbour > index else reversed(shares)
             row += [here, there, other.probability - own.probability]
             row += [np.log((other.number + 1) / (own.number + 1)), (other.covered - own.covered) / largest, 1.0]
         row += [own.probability, own.weighted_probability, own.covered / largest]
@@ -155,14 +158,14 @@ class ScaleSummary(NamedTuple):
     number: int
 
 
-def measure_scale(found: Sequence[Sequence[RegionNuclei]], number: int) -> ScaleSummary:
-    """Return what is found in all regions at the scale of this number."""
-    regions = [region[number] for region in found]
+def measure_scale(found: Sequence[Sequence[RegionNuclei]], index: int) -> ScaleSummary:
+    """Return what is found in all regions at one of `SCALES`."""
+    regions = [region[index] for region in found]
     areas = np.concatenate([each.areas for each in regions]).astype(np.float64)
     if not len(areas):
         return ScaleSummary(0.0, 0.0, 0.0, 5.0, 0.0, 0)
     probabilities = np.concatenate([each.probabilities for each in regions]).astype(np.float64)
-    diameters = 2 * np.sqrt(areas / np.pi)
+    diameters = _diameters(areas)
     pixels = sum(each.labels.size for each in regions)
     return ScaleSummary(
         float(probabilities.mean()),
@@ -174,18 +177,18 @@ def measure_scale(found: Sequence[Sequence[RegionNuclei]], number: int) -> Scale
     )
 
 
-def _shared_areas(found: Sequence[Sequence[RegionNuclei]], number: int, threshold: float) -> tuple[float, float]:
+def _shared_areas(found: Sequence[Sequence[RegionNuclei]], index: int, threshold: float) -> tuple[float, float]:
     """Return the share of the area of nuclei that a scale and the next finer one both have, at either scale."""
     same, total = np.zeros(2), np.zeros(2)
     for region in found:
-        coarse, fine = region[number], region[number + 1]
-        ratio = SCALES[number] / SCALES[number + 1]
+        coarse, fine = region[index], region[index + 1]
+        ratio = SCALES[index] / SCALES[index + 1]
         shape = (fine.labels.shape[0], fine.labels.shape[1])
         enlarged = scale_labels(coarse.labels, coarse.maps[..., 0], shape, ratio, threshold=threshold)
         table = overlap_table(enlarged, fine.labels)
         matched = table.iou >= _SAME
-        for side, (areas, index) in enumerate(((table.areas_a, table.index_a), (table.areas_b, table.index_b))):
-            same[side] += areas[np.unique(index[matched])].sum()
+        for side, (areas, indices) in enumerate(((table.areas_a, table.index_a), (table.areas_b, table.index_b))):
+            same[side] += areas[np.unique(indices[matched])].sum()
             total[side] += areas.sum()
     shares = same / np.maximum(total, 1)
     return float(shares[0]), float(shares[1])

@@ -68,7 +68,8 @@ class ScaleSearch:
     diameter
         Median diameter of the nuclei in pixels of the image. None if none were found or looked for.
     number
-        Number of nuclei that were found at the scale that was chosen, before the image is enlarged.
+        Number of nuclei that were found at the scale that was chosen. Of an image that is enlarged because its nuclei
+        are small, at scale 1; because fewer than five are found there, in the enlarged image.
     expected_msa
         Estimate of the mSA of the nuclei, 0 to 1. Of an image that is enlarged because its nuclei are small, of those
         at scale 1; because fewer than five are found there, of those in the enlarged image. None if none were found or
@@ -116,6 +117,11 @@ def find_scale(
         See `nucleus_unet.inference.predict.predict_maps`.
     look_for_hidden
         Whether to look for nuclei that a few bright pixels hide. It takes a second search where few are bright.
+
+    Returns
+    -------
+    ScaleSearch
+        The scale, and what was found at it.
     """
     regions = choose_regions(read, shape, whole=_WHOLE_PIXELS, side=_REGION_SIDE)
     look = partial(_look, engine, config, score, tile=tile, batch_size=batch_size)
@@ -182,17 +188,17 @@ def _look(
     batch_size: int,
 ) -> _Look:
     """Segment regions at all scales, and choose one."""
-    found, energies, is_dark = [], [], []
+    found, energies, few_bright = [], [], []
     for pixels in regions:
         found.append(segment_at_scales(engine, config, pixels, tile=tile, batch_size=batch_size))
         energies.append(octave_energies(pixels))
-        is_dark.append(few_are_bright(pixels))
-    diameters = [diameters_at(found, number) for number in range(len(SCALES))]
+        few_bright.append(few_are_bright(pixels))
+    diameters = [diameters_at(found, index) for index in range(len(SCALES))]
     counts = [len(each) for each in diameters]
     measurements = measure_scales(found, energies, config.foreground_threshold)
     best = choose_index(score, measurements, counts) if any(counts) else SCALES.index(1.0)
     expected = _rounded(score.expected_msa(measurements[best])) if counts[best] else None
-    return _Look(found, best, diameters[best], expected, all(is_dark))
+    return _Look(found, best, diameters[best], expected, all(few_bright))
 
 
 def _find_tiny(
@@ -243,9 +249,10 @@ def _rounded(expected_msa: float) -> float:
 
 
 def choose_index(score: ScaleScore, measurements: NDArray[np.float64], counts: Sequence[int] | NDArray[np.intp]) -> int:
-    """Return the index of the best of `SCALES`, or that of scale 1 if no nuclei are to be believed.
+    """Return the index of the best of `SCALES`, or that of scale 1 if no scale has nuclei that another one agrees with.
 
-    Scale 1 is believed even if no neighbour agrees, as small nuclei vanish at 0.5.
+    A scale without agreement is ignored. Scale 1 is an exception, because small nuclei vanish at 0.5: it is ignored
+    only if its nuclei cover less than a hundredth of the area on which other scales agree.
 
     Parameters
     ----------
@@ -255,6 +262,11 @@ def choose_index(score: ScaleScore, measurements: NDArray[np.float64], counts: S
         From `measure_scales`.
     counts
         Number of nuclei at each scale.
+
+    Returns
+    -------
+    int
+        Index into `SCALES`.
     """
     one = SCALES.index(1.0)
     scores = score.predict(measurements)

@@ -17,12 +17,11 @@ from nucleus_unet.inference.planning import (
     choose_group_config,
     choose_scale,
     least_area,
-    log_nothing_found,
     make_plan,
-    name_in_log,
     scale_of_options,
 )
 from nucleus_unet.inference.predict import predict_maps
+from nucleus_unet.inference.scale_log import log_nothing_found, name_in_log
 from nucleus_unet.inference.scale_search import ScaleSearch
 from nucleus_unet.masks import filter_by_area, relabel_by_position
 from nucleus_unet.model.bundle import Bundle

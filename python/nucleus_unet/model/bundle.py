@@ -338,7 +338,10 @@ def _open(path: Path | str | None) -> Traversable:
     if folder.is_dir():
         return folder
     if not folder.exists():
-        raise FileNotFoundError(f"no model bundle at {folder}")
+        raise FileNotFoundError(
+            f"no model bundle at {folder}: give the path of a bundle, a folder or a zip, or the name of a model of the "
+            f"package: {' or '.join(EMBEDDED)}"
+        )
     if not zipfile.is_zipfile(folder):
         raise BundleError(f"{folder}: expected a folder or a zip archive")
     root: zipfile.Path = zipfile.Path(folder)

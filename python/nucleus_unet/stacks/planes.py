@@ -10,8 +10,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from nucleus_unet.inference.planning import without_log_of_images
 from nucleus_unet.inference.prefetch import prefetch_map
+from nucleus_unet.inference.scale_log import without_log_of_images
 from nucleus_unet.io.selection import Place
 from nucleus_unet.io.source import ImageSource, open_image
 from nucleus_unet.measures.channels import other_pixels

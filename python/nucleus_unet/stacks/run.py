@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from nucleus_unet.errors import ImageError, SettingsError
 from nucleus_unet.exports.names import STACK_FORMATS, check_formats
 from nucleus_unet.exports.parquet import pyarrow
-from nucleus_unet.inference.planning import log_searches, without_log_of_images
 from nucleus_unet.inference.prefetch import prefetch_map
+from nucleus_unet.inference.scale_log import log_searches, without_log_of_images
 from nucleus_unet.io.atomic import TEMPORARY, check_output_folder
 from nucleus_unet.io.locks import LOCK, locked
 from nucleus_unet.io.selection import Place, Selection

@@ -21,7 +21,7 @@ from nucleus_unet.training.filters import gaussian_blur
 from nucleus_unet.training.magnification import add_fine_texture
 from nucleus_unet.training.noise import empty_field, normalised
 from nucleus_unet.training.pasting import Cut, paste_nuclei
-from nucleus_unet.training.source_image import PERCENTILES, SourceImage
+from nucleus_unet.training.source_image import CANDIDATE_PERCENTILES, SourceImage
 
 # Below this magnification, images are smoothed against aliasing.
 _ALIASED_SCALE = 0.6
@@ -49,7 +49,8 @@ class AugmentConfig:
     strength
         Probability, 0 to 1, of changes of intensity, colour, focus and noise.
     negatives
-        Share of synthetic samples without nuclei, which show noise and gradients.
+        Share of samples without nuclei. They show noise. If `any_size` is not 0, half of them show an enlarged empty
+        part of the image, if it has one.
     on_grid
         Share of samples that are not resampled: they are rotated by multiples of 90 degrees and not magnified. Their
         outlines in image and labels agree exactly.
@@ -114,6 +115,11 @@ def draw_sample(original: SourceImage, config: AugmentConfig, rng: np.random.Gen
         Configuration of the augmentation.
     rng
         Random generator.
+
+    Returns
+    -------
+    Sample
+        Pixels and training targets.
     """
     if rng.random() < config.negatives:
         return _draw_empty(original, config, rng)
@@ -210,7 +216,7 @@ def _normalised_window(
 ) -> NDArray[np.float32]:
     height, width = original.labels.shape
     low = original.levels[rng.integers(_LOW)]
-    high = original.levels[len(PERCENTILES) - 1 - rng.integers(_HIGH)]
+    high = original.levels[len(CANDIDATE_PERCENTILES) - 1 - rng.integers(_HIGH)]
     if high <= low:
         low, high = original.levels[0], max(original.levels[-1], original.levels[0] + 1)
     # Only the rows and columns of the sample are converted, as images may be large.

@@ -14,7 +14,7 @@ from nucleus_unet.errors import DataError
 from nucleus_unet.evaluation.metrics import Scores
 from nucleus_unet.inference.engine import Engine
 from nucleus_unet.inference.factory import open_engine
-from nucleus_unet.inference.planning import without_log_of_images
+from nucleus_unet.inference.scale_log import without_log_of_images
 from nucleus_unet.inference.segment import segment
 from nucleus_unet.io.atomic import check_new_folder, folder_written_atomically
 from nucleus_unet.model.bundle import Bundle, BundleConfig, save_bundle

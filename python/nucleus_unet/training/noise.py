@@ -1,4 +1,4 @@
-"""Images of empty fields: noise as cameras, binning, interpolation and compression leave it.
+"""Images of empty fields: noise as cameras, interpolation, filters and compression leave it.
 
 Noise that is not independent from pixel to pixel has round spots, which a network takes for nuclei unless it is shown
 that they are not.
@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_unet.preprocessing.normalisation import PERCENTILES
+from nucleus_unet.preprocessing.levels import normalise_image
 from nucleus_unet.training.filters import gaussian_blur
 
 # Standard deviations in pixels of the filters that smooth noise.
 _SMOOTHING = (0.4, 20.0)
-# Sides in pixels of the blocks into which binning or enlarging turns a pixel.
+# Sides in pixels of the blocks of equal pixels that enlarging without interpolation leaves.
 _BLOCKS = (2, 8)
 _JPEG_BLOCK = 8
 
@@ -52,9 +52,19 @@ def empty_field(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def normalised(image: NDArray[Any]) -> NDArray[np.float32]:
-    """Stretch the intensities of an image to 0 to 1 between the percentiles of an image that is segmented."""
-    low, high = np.percentile(image, PERCENTILES)
-    return np.asarray(np.clip((image - low) / max(high - low, 1e-3), 0, 1), np.float32)
+    """Normalise an image by its own levels, as an image that is segmented.
+
+    Parameters
+    ----------
+    image : NDArray[Any] (C, H, W)
+        Intensities, of one channel or three.
+
+    Returns
+    -------
+    NDArray[np.float32] (C, H, W)
+        The image, 0 to 1.
+    """
+    return np.ascontiguousarray(np.moveaxis(normalise_image(np.ascontiguousarray(np.moveaxis(image, 0, -1))), -1, 0))
 
 
 def _independent(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -15,11 +15,11 @@ from nucleus_unet.errors import DataError
 from nucleus_unet.evaluation.metrics import score_image
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.factory import open_engine
+from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.image_detail import octave_energies
 from nucleus_unet.inference.label_scaling import scale_labels
 from nucleus_unet.inference.scale_measurements import (
     SCALES,
-    RegionNuclei,
     diameters_at,
     measure_scales,
     segment_at,
@@ -27,7 +27,7 @@ from nucleus_unet.inference.scale_measurements import (
 )
 from nucleus_unet.inference.scale_search import ENLARGED, are_small, choose_index
 from nucleus_unet.io.atomic import check_new_folder
-from nucleus_unet.model.bundle import Bundle
+from nucleus_unet.model.bundle import Bundle, BundleConfig
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.quadratic import terms
 from nucleus_unet.model.scale_score import TERMS, ScaleScore
@@ -93,9 +93,9 @@ class Observation(NamedTuple):
     measurements : NDArray[np.float64] (6, 21)
         From `measure_scales`.
     msa : NDArray[np.float64] (6,)
-        Mean average precision of the nuclei at each scale.
+        Mean average precision of the nuclei that `predict` would return at each scale.
     counts : NDArray[np.intp] (6,)
-        Number of nuclei at each scale.
+        Number of nuclei at each scale, as in the search.
     diameters : NDArray[np.float64] (N,)
         Of the nuclei at scale 1, in pixels.
     enlarged_msa
@@ -173,20 +173,25 @@ def show_at(example: Example, magnification: float, rng: np.random.Generator | N
 
 
 def fit_scale_score(
-    engine: Predictor, config: GroupConfig, examples: Sequence[Example], *, tile: int, track: Track = untracked
+    engine: Predictor, config: BundleConfig, examples: Sequence[Example], *, tile: int, track: Track = untracked
 ) -> ScaleScore:
     """Learn from labelled images how to choose the scale of an image, and how accurate its nuclei are.
 
     Parameters
     ----------
     engine, config
-        The model, and its settings of the grouping.
+        Engine and configuration of the model.
     examples
         Labelled images of many kinds.
     tile
         Largest side of a tile in pixels.
     track
         Shows the progress.
+
+    Raises
+    ------
+    DataError
+        There are no labelled nuclei in the middle of the images.
     """
     if not any(example.labels[shown_part(example.labels.shape, _SIZES[0])].any() for example in examples):
         raise DataError("expected labelled nuclei to learn from, found none")
@@ -210,7 +215,7 @@ def _empty_fields() -> Iterator[Example]:
 
 
 def observe(
-    engine: Predictor, config: GroupConfig, example: Example, rng: np.random.Generator, *, tile: int
+    engine: Predictor, config: BundleConfig, example: Example, rng: np.random.Generator, *, tile: int
 ) -> Iterator[Observation]:
     """Segment an image that is shown at several sizes, at each scale.
 
@@ -223,18 +228,19 @@ def observe(
     rng
         Draws whether an enlarged image has the texture of a high magnification, and the texture.
     """
-    threshold = config.foreground_threshold
+    searched = config.group
     for magnification in _SIZES:
         shown = show_at(example, magnification, rng if rng.random() < _TEXTURED else None)
-        found = segment_at_scales(engine, config, shown.pixels, tile=tile)
+        found = segment_at_scales(engine, searched, shown.pixels, tile=tile)
         at_one = diameters_at([found], SCALES.index(1.0))
         enlarged = None
         if magnification <= 1 and are_small(at_one, _SMALL_DIAMETERS[-1]):
-            enlarged = _msa(segment_at(ENLARGED, engine, config, shown.pixels, tile=tile), shown, threshold)
+            result = segment_at(ENLARGED, engine, searched, shown.pixels, tile=tile)
+            enlarged = _msa(result.maps, config.grouping, shown)
         yield Observation(
             magnification,
-            measure_scales([found], [octave_energies(shown.pixels)], threshold),
-            np.array([_msa(result, shown, threshold) for result in found]),
+            measure_scales([found], [octave_energies(shown.pixels)], searched.foreground_threshold),
+            np.array([_msa(result.maps, config.grouping, shown) for result in found]),
             np.array([len(result.probabilities) for result in found]),
             at_one,
             enlarged,
@@ -336,16 +342,18 @@ def fit_scale_score_of_bundle(
     """
     check_new_folder(out, "the model bundle")
     engine = open_engine(bundle, device=device)
-    score = fit_scale_score(engine, bundle.config.group, examples, tile=engine.default_tile, track=track)
+    score = fit_scale_score(engine, bundle.config, examples, tile=engine.default_tile, track=track)
     save_calibrated(
         bundle, replace(bundle.config, scale_score=score), examples, out, _CARD.format(images=len(examples))
     )
 
 
-def _msa(result: RegionNuclei, shown: Shown, threshold: float) -> float:
+def _msa(maps: NDArray[np.uint8], grouping: GroupConfig, shown: Shown) -> float:
+    """Return the mSA of the nuclei that `predict` finds in these maps."""
     shape = (shown.labels.shape[0], shown.labels.shape[1])
-    ratio = result.labels.shape[0] / shape[0]
-    labels = scale_labels(result.labels, result.maps[..., 0], shape, ratio, threshold=threshold)
+    labels = group(maps, grouping).labels
+    threshold = grouping.foreground_threshold
+    labels = scale_labels(labels, maps[..., 0], shape, maps.shape[0] / shape[0], threshold=threshold)
     return float(np.mean(score_image(shown.labels, labels, shown.valid).average_precision))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nucleus_unet.model.targets import Nuclei, nuclei_of
 
-PERCENTILES = (0.0, 0.5, 1.0, 2.0, 3.0, 99.0, 99.5, 99.8, 99.9, 99.95)
+CANDIDATE_PERCENTILES = (0.0, 0.5, 1.0, 2.0, 3.0, 99.0, 99.5, 99.8, 99.9, 99.95)
 """Percentiles of the pixel values, candidates for black and white."""
 
 
@@ -58,7 +58,7 @@ class SourceImage:
     @cached_property
     def levels(self) -> NDArray[np.float64]:
         """Percentiles of the pixel values: candidates for black and white."""
-        return np.asarray(np.percentile(self.image, PERCENTILES), np.float64)
+        return np.asarray(np.percentile(self.image, CANDIDATE_PERCENTILES), np.float64)
 
     @property
     def is_stained(self) -> bool:

@@ -1,0 +1,160 @@
+"""What the log says about the scale of an image, and about nuclei that may be wrong."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from nucleus_unet.inference.scale_search import ScaleSearch
+from nucleus_unet.preprocessing.normalisation import IntensityRange
+
+logger = logging.getLogger(__name__)
+
+_EACH_IMAGE_IS_LOGGED = ContextVar("_EACH_IMAGE_IS_LOGGED", default=True)
+_NO_NAME = "the image"
+_NAME = ContextVar("_NAME", default=_NO_NAME)
+# Of the images below this expected mSA, most are below it indeed; see docs/decisions/0018-expected-accuracy.md.
+_DOUBTFUL = 0.3
+FEW = 3
+"""Fewer nuclei do not overrule the pixel size in a file. The log warns of a smaller scale that rests on them."""
+
+
+def log_dab(diameter: float) -> None:
+    """Log that the scale of an image with DAB is not looked for, and the diameter that it is segmented for."""
+    if _EACH_IMAGE_IS_LOGGED.get():
+        logger.info(
+            "the image has brown stain (DAB), so its scale is not looked for: give --diameter (diameter= in "
+            "Python) if its nuclei are not about %.0f pixels wide",
+            diameter,
+        )
+
+
+def log_pixel_size(mpp: float, scale: float, diameter: float) -> None:
+    """Log the scale that follows from the pixel size in the file if it changes the image."""
+    if scale != 1 and _EACH_IMAGE_IS_LOGGED.get():
+        logger.info(
+            "the pixel size in the file is %.4g micrometres: the image is scaled by %g; to turn this off, give "
+            "--diameter %g (diameter=%g in Python)",
+            *(mpp, scale, diameter, diameter),
+        )
+
+
+def log_hidden(found: ScaleSearch, levels: IntensityRange) -> None:
+    """Warn of nuclei that a few bright pixels may hide, of a named image, too."""
+    if found.hidden is not None:
+        above_low = found.hidden.level * (levels.high - levels.low)
+        highest = round(levels.low + above_low, 2 - math.floor(math.log10(above_low)))
+        logger.warning(
+            "%s: a few bright pixels may hide darker nuclei: the search for the scale sees %d, and %d with the "
+            "pixels above %r clipped; if the bright ones are dirt, clip them first, with numpy.minimum(image, %r) in "
+            "Python",
+            *(name_in_log(), found.number, found.hidden.number, highest, highest),
+        )
+
+
+def log_doubt(found: ScaleSearch) -> None:
+    """Warn of an image whose nuclei are doubtful."""
+    if is_doubtful(found.expected_msa) and _EACH_IMAGE_IS_LOGGED.get():
+        logger.warning(
+            "the nuclei of this image are doubtful (expected mSA %.2f): the image may be unlike those that the model "
+            "knows; look at an overlay, and give --diameter (diameter= in Python) if the size of the nuclei is wrong",
+            found.expected_msa,
+        )
+
+
+def log_scale(found: ScaleSearch) -> None:
+    """Log the scale that was found if it changes the image."""
+    if not _EACH_IMAGE_IS_LOGGED.get():
+        return
+    if found.scale < 1 and found.number < FEW:
+        logger.warning(
+            "the scale of the image rests on %d of its nuclei, about %.0f pixels wide: it is scaled by %g; if its "
+            "nuclei are smaller, give --diameter (diameter= in Python)",
+            *(found.number, found.diameter, found.scale),
+        )
+    elif found.scale != 1:
+        logger.info(
+            "the nuclei are about %.0f pixels wide: the image is scaled by %g; if that is wrong, give --diameter "
+            "(diameter= in Python)",
+            found.diameter,
+            found.scale,
+        )
+
+
+def log_nothing_found(number: int, scale: float) -> None:
+    """Log that an image has no nuclei, as far as the model sees them."""
+    if not number and _EACH_IMAGE_IS_LOGGED.get():
+        logger.warning(
+            "no nuclei were found at scale %g: if the image has some, give their diameter in pixels, --diameter "
+            "(diameter= in Python)",
+            scale,
+        )
+
+
+def is_doubtful(expected_msa: float | None) -> bool:
+    """Return whether the nuclei of an image are likely to be wrong."""
+    return expected_msa is not None and expected_msa < _DOUBTFUL
+
+
+@contextmanager
+def without_log_of_images(name: str = _NO_NAME) -> Iterator[None]:
+    """Do not log the scale and the doubts of each image in this block: of many images, `log_searches` logs it.
+
+    Parameters
+    ----------
+    name
+        Names the image in what is still logged.
+    """
+    token, name_token = _EACH_IMAGE_IS_LOGGED.set(False), _NAME.set(name)
+    try:
+        yield
+    finally:
+        _EACH_IMAGE_IS_LOGGED.reset(token)
+        _NAME.reset(name_token)
+
+
+def name_in_log() -> str:
+    """Return the name of the image, as messages begin with it."""
+    return _NAME.get()
+
+
+def log_searches(found: Sequence[tuple[float, float | None]], what: str, table: str) -> None:
+    """Log how many images are doubtful, and at which scales they were segmented, if these were found and not all are 1.
+
+    Parameters
+    ----------
+    found
+        Scale and expected mSA of each image. The latter is None if the scale was not looked for.
+    what
+        Plural name of the images.
+    table
+        Name of the file that lists both for each.
+    """
+    doubtful = sum(is_doubtful(expected) for _, expected in found)
+    if doubtful:
+        logger.warning(
+            "the nuclei of %d of %d %s are doubtful (expected_msa in %s is below %g): these may be unlike what the "
+            "model knows; look at overlays",
+            *(doubtful, len(found), what, table, _DOUBTFUL),
+        )
+    counts = Counter(scale for scale, expected in found if expected is not None)
+    scaled = {scale: count for scale, count in sorted(counts.items()) if scale != 1}
+    if scaled:
+        listed = ", ".join(f"{count} by {scale:g}" for scale, count in scaled.items())
+        logger.info(
+            "%d of %d %s are scaled by the size of their nuclei or pixels: %s (%s has the scale of each); if one is "
+            "wrong, give --diameter (diameter= in Python)",
+            *(sum(scaled.values()), len(found), what, listed, table),
+        )
+
+
+def is_logged_or_named() -> bool:
+    """Return whether hidden nuclei of this image can be logged.
+
+    Planes of a stack have no name. A thousand of them would give a thousand lines.
+    """
+    return _EACH_IMAGE_IS_LOGGED.get() or name_in_log() != _NO_NAME
