@@ -57,6 +57,16 @@ def train(
             help="Start the encoder from ImageNet weights (lite0). Default: pretrained.",
         ),
     ] = None,
+    any_size: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of samples, 0 to 1, that are magnified so that nuclei are 6 to 120 pixels wide. Default: 0."
+        ),
+    ] = None,
+    pasted: Annotated[
+        float | None,
+        typer.Option(help="Share of samples, 0 to 1, into which more nuclei of the same image are pasted. Default: 0."),
+    ] = None,
     folds: Annotated[
         int | None,
         typer.Option(help="Number of folds; one is held out for validation. Default: 10, or one for each field."),
@@ -99,6 +109,7 @@ def train(
         bundle,
         settings,
         network=_given(form=form, width=width, depth=depth, dropout=dropout),
+        augment=_given(any_size=any_size, pasted=pasted),
         pretrained=pretrained,
         **_given(
             samples=samples,
@@ -145,7 +156,13 @@ def _load_origin(name: Path, out: Path) -> Bundle:
 
 
 def _configure(
-    origin: Bundle | None, settings: Path | None, *, network: dict[str, Any], pretrained: bool | None, **run: Any
+    origin: Bundle | None,
+    settings: Path | None,
+    *,
+    network: dict[str, Any],
+    augment: dict[str, Any],
+    pretrained: bool | None,
+    **run: Any,
 ) -> TrainConfig:
     """Return the defaults, with the settings of a study, with the options that were typed."""
     from nucleus_unet.training.fine_tuning import fine_tuning_config
@@ -158,4 +175,5 @@ def _configure(
     shape = dataclasses.replace(base.network, **network)
     if pretrained is None:
         pretrained = base.pretrained and shape.form == "lite0"
-    return dataclasses.replace(base, network=shape, pretrained=pretrained, **run)
+    samples = dataclasses.replace(base.augment, **augment)
+    return dataclasses.replace(base, network=shape, augment=samples, pretrained=pretrained, **run)

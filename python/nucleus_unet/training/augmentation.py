@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from nucleus_unet.errors import SettingsError
 from nucleus_unet.masks import smooth_labels
 from nucleus_unet.model.targets import Nuclei, Targets, targets
 from nucleus_unet.training.appearance import augment_intensity, augment_stain
@@ -72,6 +73,11 @@ class AugmentConfig:
     any_size: float = 0.0
     any_diameters: tuple[float, float] = (6.0, 120.0)
     pasted: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("strength", "negatives", "on_grid", "any_size", "pasted"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
 
     def final_phase(self) -> AugmentConfig:
         """Return the augmentation of the final phase of a run: a smaller range of scales, and half not resampled.
