@@ -101,7 +101,10 @@ def fields(rng: np.random.Generator) -> Iterator[tuple[str, Pixels]]:
     yield "uneven light, Gaussian filter, sigma 2", camera(5 * ndimage.gaussian_filter(white, 2) + 20 * vignette)
     yield "fractal", camera(fractal(white))
     for blur, shared in ((0.01, 0.0), (1.0, 0.0), (2.0, 0.0), (2.0, 0.7), (4.0, 0.7)):
-        yield f"glass, Gaussian filter, sigma {blur:g}, {shared:.0%} in all colours", glass(rng, blur, shared)
+        colours = (
+            f"{100 * shared:.0f} % of the noise shared by the colours" if shared else "independent noise in each colour"
+        )
+        yield f"glass, Gaussian filter, sigma {blur:g}, {colours}", glass(rng, blur, shared)
     yield "glass, JPEG of quality 75", jpeg(glass(rng, 0.01, 0.0), 75)
 
 

@@ -205,21 +205,28 @@ def test_a_bug_without_json_ends_in_a_traceback_and_exit_code_70(
     assert "a bug" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
-def test_an_interruption_from_the_keyboard_has_exit_code_130(tmp_path: Path) -> None:
-    script = """
+# Both wait for threads, as work that is interrupted does.
+_WAITING = """
 import signal, time
+from concurrent.futures import ThreadPoolExecutor
 from nucleus_unet.batch import prepare
 from nucleus_unet.cli import main
 
 def wait(*_, **__):
-    print("go", flush=True)
-    time.sleep(60)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(time.sleep, SECONDS)
+        print("go", flush=True)
+        waiting.result()
 
 prepare.prepare_batch = wait
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the background has it ignored
 main()
 """
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_an_interruption_from_the_keyboard_has_exit_code_130(tmp_path: Path) -> None:
+    script = _WAITING.replace("SECONDS", "2")
     command = [sys.executable, "-c", script, "predict", "x.png", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
@@ -227,6 +234,22 @@ main()
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_a_second_interruption_ends_the_process_at_once_and_says_nothing(tmp_path: Path) -> None:
+    script = _WAITING.replace("SECONDS", "60")
+    command = [sys.executable, "-c", script, "predict", "x.png", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "go\n"
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGINT
+    assert not said
 
 
 def test_score_tells_of_each_table_and_of_all(tmp_path: Path) -> None:

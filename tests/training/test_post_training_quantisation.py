@@ -10,6 +10,7 @@ import pytest
 from helpers.images import draw_discs
 from helpers.networks import brightness_network, bundle_of, random_network
 from nucleus_unet.data.dataset import Example
+from nucleus_unet.errors import DataError
 from nucleus_unet.evaluation.metrics import Scores, score_image, summarise
 from nucleus_unet.inference.openvino import OpenVinoEngine
 from nucleus_unet.model.bundle import BundleConfig, load_bundle
@@ -26,6 +27,14 @@ from scipy import ndimage
 
 PLAIN = NetworkConfig(form="plain", width=8, depth=2, stem_stride=2)
 LITE = NetworkConfig(decoder=(16, 8, 8, 4))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_a_network_that_diverged_is_an_error_and_has_no_int8_form() -> None:
+    weights = weights_of(random_network(PLAIN))
+    huge = {name: np.full_like(value, 1e38) if value.ndim == 4 else value for name, value in weights.items()}
+    with pytest.raises(DataError, match="features of the network are not finite: training diverged"):
+        quantise(PLAIN, huge, noise(1))
 
 
 def noise(count: int, side: int = 64) -> list[NDArray[np.float32]]:

@@ -185,7 +185,12 @@ def test_the_learning_rate_warms_up_stays_and_falls_to_nothing_by_samples() -> N
 
 @pytest.mark.parametrize(
     ("change", "names"),
-    [({"samples": 25}, "samples"), ({"batch_size": 0}, "batch_size"), ({"decay": 2.0}, "decay")],
+    [
+        ({"samples": 25}, "samples"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"learning_rate": float("inf")}, "learning_rate"),
+        ({"decay": 2.0}, "decay"),
+    ],
 )
 def test_settings_out_of_range_are_refused(change: dict[str, float], names: str) -> None:
     with pytest.raises(SettingsError, match=names):

@@ -15,7 +15,7 @@ from nucleus_unet.classifier.model import Classifier
 from nucleus_unet.errors import ImageError
 from nucleus_unet.inference.engine import Engine
 from nucleus_unet.inference.prefetch import prefetch_map
-from nucleus_unet.inference.scale_log import without_log_of_images
+from nucleus_unet.inference.scale_log import PLANS, log_searches, without_log_of_images
 from nucleus_unet.inference.segment import segment
 from nucleus_unet.io.paths import check_path
 from nucleus_unet.io.selection import Place
@@ -104,5 +104,8 @@ def segment_images(
 
     with ThreadPoolExecutor(_TOGETHER) as pool:
         results = prefetch_map(pool, numbered, list(enumerate(images)), depth=_TOGETHER)
+        searches = []
         for _, result in zip(tracker("images", show=progress)(images), results, strict=True):
+            searches.append((result.plan.scale, result.plan.expected_msa))
             yield result
+    log_searches(searches, "images", PLANS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import signal
 import sys
 from io import TextIOWrapper
 from typing import Annotated
@@ -77,6 +78,8 @@ def main() -> None:
     """Run the command line."""
     if isinstance(sys.stdout, TextIOWrapper):  # names of files may be in no encoding at all
         sys.stdout.reconfigure(errors="backslashreplace")
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters to users is said in our words
     logging.basicConfig(
         level=logging.INFO,
@@ -87,6 +90,15 @@ def main() -> None:
         _run()
     except (KeyboardInterrupt, Exception) as error:
         sys.exit(tell_error(error))
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """End the command in order at the first Ctrl-C, and the process at once at the second.
+
+    Python cannot end in order twice: threads would run on while it shuts down. Results are written atomically.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def _run() -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from nucleus_unet.inference.scale_search import ScaleSearch
+from nucleus_unet.options import ImageOptions
 from nucleus_unet.preprocessing.normalisation import IntensityRange
 
 logger = logging.getLogger(__name__)
@@ -19,6 +20,10 @@ _NO_NAME = "the image"
 _NAME = ContextVar("_NAME", default=_NO_NAME)
 # Of the images below this expected mSA, most are below it indeed; see docs/decisions/0018-expected-accuracy.md.
 _DOUBTFUL = 0.3
+# Options that drop nuclei.
+_DROPPING = ("threshold", "min_quality", "min_probability", "min_area")
+PLANS = "the plan of each result"
+"""The place of the scale and of the expected mSA, for `log_searches`, where no file lists them."""
 FEW = 3
 """Fewer nuclei do not overrule the pixel size in a file. The log warns of a smaller scale that rests on them."""
 
@@ -85,14 +90,18 @@ def log_scale(found: ScaleSearch) -> None:
         )
 
 
-def log_nothing_found(number: int, scale: float) -> None:
-    """Log that an image has no nuclei, as far as the model sees them."""
-    if not number and _EACH_IMAGE_IS_LOGGED.get():
-        logger.warning(
-            "no nuclei were found at scale %g: if the image has some, give their diameter in pixels, --diameter "
-            "(diameter= in Python)",
-            scale,
-        )
+def log_nothing_found(number: int, scale: float, options: ImageOptions) -> None:
+    """Log that an image has no nuclei, as far as the model sees them and the options keep them."""
+    if number or not _EACH_IMAGE_IS_LOGGED.get():
+        return
+    given = [name for name in _DROPPING if getattr(options, name) is not None]
+    if given:
+        hint = f"other values of {', '.join(given)} may keep some"
+    elif options.diameter is not None:
+        hint = "if the image has some, their diameter may be another one"
+    else:
+        hint = "if the image has some, give their diameter in pixels, --diameter (diameter= in Python)"
+    logger.warning("no nuclei were found at scale %g: %s", scale, hint)
 
 
 def is_doubtful(expected_msa: float | None) -> bool:
@@ -122,7 +131,7 @@ def name_in_log() -> str:
     return _NAME.get()
 
 
-def log_searches(found: Sequence[tuple[float, float | None]], what: str, table: str) -> None:
+def log_searches(found: Sequence[tuple[float, float | None]], what: str, place: str) -> None:
     """Log how many images are doubtful, and at which scales they were segmented, if these were found and not all are 1.
 
     Parameters
@@ -131,24 +140,24 @@ def log_searches(found: Sequence[tuple[float, float | None]], what: str, table: 
         Scale and expected mSA of each image. The latter is None if the scale was not looked for.
     what
         Plural name of the images.
-    table
-        Name of the file that lists both for each.
+    place
+        Where both are listed for each: a file, or the plan of each result.
     """
     doubtful = sum(is_doubtful(expected) for _, expected in found)
     if doubtful:
         logger.warning(
             "the nuclei of %d of %d %s are doubtful (expected_msa in %s is below %g): these may be unlike what the "
             "model knows; look at overlays",
-            *(doubtful, len(found), what, table, _DOUBTFUL),
+            *(doubtful, len(found), what, place, _DOUBTFUL),
         )
     counts = Counter(scale for scale, expected in found if expected is not None)
     scaled = {scale: count for scale, count in sorted(counts.items()) if scale != 1}
     if scaled:
         listed = ", ".join(f"{count} by {scale:g}" for scale, count in scaled.items())
         logger.info(
-            "%d of %d %s are scaled by the size of their nuclei or pixels: %s (%s has the scale of each); if one is "
+            "%d of %d %s are scaled by the size of their nuclei or pixels: %s (the scale of each is in %s); if one is "
             "wrong, give --diameter (diameter= in Python)",
-            *(sum(scaled.values()), len(found), what, listed, table),
+            *(sum(scaled.values()), len(found), what, listed, place),
         )
 
 

@@ -123,11 +123,11 @@ def segment(
         engine.release()
     grouped = group(maps, group_config)
     labels, probabilities, qualities = grouped.labels, grouped.probabilities, grouped.qualities
-    log_nothing_found(len(probabilities), scale)
     if scale != 1:
         labels = scale_labels(labels, maps[..., 0], shape, scale, threshold=group_config.foreground_threshold)
         labels, kept = _renumbered(labels, min_area or 0)
         probabilities, qualities = probabilities[kept], qualities[kept]
+    log_nothing_found(len(probabilities), scale, options)
     return Segmented(labels, probabilities, qualities, plan, maps if options.maps else None)
 
 

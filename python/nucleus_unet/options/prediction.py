@@ -71,7 +71,9 @@ class ImageOptions:
         learned the quality use it, with their own value (``config.group.min_score``).
     min_area : int or float, optional
         Smaller nuclei are dropped: pixels of the image, or, between 0 and 1, a share of the median area of the nuclei.
-        A share of 0.2 drops micronuclei and fragments where only whole nuclei count. The default is the model's own.
+        A share of 0.2 drops micronuclei and fragments where only whole nuclei count. Where the scale is not found from
+        the image (``diameter``, ``mpp`` of stained tissue, DAB), it is a share of the area of a nucleus of the diameter
+        that the scale stands for. The default is the model's own.
     diameter : float, optional
         Typical diameter of the nuclei in pixels. The image is scaled so that it becomes the model's reference diameter
         (``segmenter.bundle.config.diameter``). By default, the size of the nuclei is found from the image if the model
@@ -147,7 +149,9 @@ class ImageOptions:
         None, real_number(), "Typical diameter of the nuclei in pixels; the image is scaled to suit the model."
     )
     mpp: float | None = _option(
-        None, real_number(), "Pixel size in micrometres, in place of what the file says. It scales stained tissue."
+        None,
+        real_number(1e-4, 1e4, "pixel size in micrometres"),
+        "Pixel size in micrometres, in place of what the file says. It scales stained tissue.",
     )
     channel: int | str | Sequence[int | str] | None = _option(
         None, check_channels, "Number or name of the channel to segment. Given several times, the channels become one."

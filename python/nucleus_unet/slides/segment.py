@@ -19,6 +19,7 @@ from nucleus_unet.inference.planning import (
     make_plan,
     scale_of_options,
 )
+from nucleus_unet.inference.scale_log import log_nothing_found
 from nucleus_unet.inference.scale_search import ScaleSearch
 from nucleus_unet.io.file_facts import file_facts
 from nucleus_unet.io.source import open_image
@@ -144,6 +145,7 @@ def segment_slide(
             path = Path(str(slide)).resolve()
             cluster = Cluster(client, bundle, path, options.selection, options.axes, options.channel_axis, roi)
         result = run.whole(merge=merge, cluster=cluster)
+        log_nothing_found(len(result), result.plan.prediction.scale, options)
         if isinstance(slide, Path | str):
             image = str(Path(slide).absolute())
             SlideSource(image, options.selection, options.axes, options.channel_axis).write(out)

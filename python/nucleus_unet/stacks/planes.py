@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from nucleus_unet.inference.prefetch import prefetch_map
-from nucleus_unet.inference.scale_log import without_log_of_images
+from nucleus_unet.inference.scale_log import PLANS, log_searches, without_log_of_images
 from nucleus_unet.io.selection import Place
 from nucleus_unet.io.source import ImageSource, open_image
 from nucleus_unet.measures.channels import other_pixels
@@ -65,8 +65,11 @@ def _each_plane(image: Any, options: PredictOptions, segment: Segment) -> Iterat
         yield None
         with ThreadPoolExecutor(_TOGETHER) as pool:
             results = prefetch_map(pool, find, places, depth=_TOGETHER)
+            searches = []
             for _, result in zip(tracker("planes", show=progress)(places), results, strict=True):
+                searches.append((result.plan.scale, result.plan.expected_msa))
                 yield result
+        log_searches(searches, "planes", PLANS)
 
 
 def write_planes(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from openvino import Model, opset13
 
+from nucleus_unet.errors import DataError
 from nucleus_unet.inference.devices import processor_threads
 from nucleus_unet.inference.openvino import core
 from nucleus_unet.model.config import NetworkConfig
@@ -76,8 +77,15 @@ def quantise(config: NetworkConfig, weights: Weights, images: Sequence[NDArray[n
     -------
     Quantisation
         Activation ranges and corrected biases.
+
+    Raises
+    ------
+    DataError
+        The features of the network are not finite.
     """
     measured = _measure(config, weights, images)
+    if not all(np.isfinite(values).all() for each in measured.values() for values in each):
+        raise DataError("the features of the network are not finite: training diverged; lower the learning rate")
     connections = _Connections({name: each.mean for name, each in measured.items()})
     forward(config, connections, connections.result("image"))
     ranges = {name: _range(name, measured, connections) for name in measured if name not in _SINGLE_PRECISION}

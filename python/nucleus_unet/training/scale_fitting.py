@@ -35,7 +35,7 @@ from nucleus_unet.preprocessing.levels import normalise_image
 from nucleus_unet.preprocessing.resample import resample
 from nucleus_unet.training.calibration import Track, save_calibrated, untracked
 from nucleus_unet.training.magnification import add_fine_texture
-from nucleus_unet.training.noise import empty_field
+from nucleus_unet.training.noise import empty_field, normalised
 
 # Each image is shown at these sizes.
 _SIZES = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -51,7 +51,10 @@ _CHOICE_RIDGE, _ACCURACY_RIDGE = 100.0, 1000.0
 # the training images was often far too high.
 _OTHER_SCALES_WEIGHT = 0.3
 # Number of empty fields, and their side in pixels. What is found in them is wrong, and the accuracy is learned from it.
-_EMPTY_FIELDS, _EMPTY_SIDE = 30, 512
+_EMPTY_FIELDS, _EMPTY_SIDE = 45, 512
+# Of every third one, the dark or the bright part is cut off at one of these shares of the pixels, as background
+# subtraction and saturation do. What is left looks like nuclei.
+_CUT_SHARES = (0.6, 0.98)
 # Candidates for the median diameter, in pixels, below which an image is enlarged. With 0, none is.
 _SMALL_DIAMETERS = (0.0, *(step / 2 for step in range(12, 41)))
 
@@ -207,7 +210,11 @@ def _empty_fields() -> Iterator[Example]:
     """Yield images of noise, grey or coloured."""
     labels = np.zeros((_EMPTY_SIDE, _EMPTY_SIDE), np.uint32)
     for number in range(_EMPTY_FIELDS):
-        field = empty_field(_EMPTY_SIDE, np.random.default_rng(number))
+        rng = np.random.default_rng(number)
+        field = empty_field(_EMPTY_SIDE, rng)
+        if number % 3 == 2:
+            field = np.maximum(field, np.quantile(field, rng.uniform(*_CUT_SHARES)))
+            field = normalised(field if rng.random() < 0.5 else -field)
         pixels = np.rint(255 * np.moveaxis(field, 0, -1)).astype(np.uint8)
         is_grey = bool((pixels == pixels[..., :1]).all())
         name = f"empty field {number}"

@@ -104,8 +104,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         positive = ("samples", "batch_size", "learning_rate", "checkpoint_every", "validate_every")
         for name in positive:
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name}: expected more than 0, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise SettingsError(f"{name}: expected a finite number of more than 0, got {getattr(self, name)}")
         for name in ("dice_weight", "heat_weight", "offset_weight"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise SettingsError(f"{name}: expected 0 or more, got {getattr(self, name)}")
