@@ -52,6 +52,12 @@ def bytes_of(noise: Noise, mean: float, deviation: float) -> NDArray[np.uint8]:
     return np.minimum(camera(noise, mean, deviation), 255).astype(np.uint8)
 
 
+def cut_off(noise: Noise) -> NDArray[np.uint16]:
+    """Return the brightest sixth of noise on black, as the subtraction of a background leaves it."""
+    counts = np.clip(np.rint(100 * (noise / noise.std() - 1)), 0, 65535)
+    return np.asarray(counts, np.uint16)
+
+
 def jpeg(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     """Compress and decompress pixels."""
     file = io.BytesIO()
@@ -87,6 +93,8 @@ def fields(rng: np.random.Generator) -> Iterator[tuple[str, Pixels]]:
         yield f"Gaussian filter, sigma {sigma}", camera(ndimage.gaussian_filter(white, sigma))
     for sigma in (2, 4):
         yield f"Gaussian filter, sigma {sigma}, few grey levels", bytes_of(ndimage.gaussian_filter(white, sigma), 4, 1)
+        yield f"Gaussian filter, sigma {sigma}, dark part cut off", cut_off(ndimage.gaussian_filter(white, sigma))
+    yield "Gaussian filter, sigma 1.2, three grey levels", bytes_of(ndimage.gaussian_filter(white, 1.2), 2.3, 0.3)
     for block in (2, 3, 4, 6, 8):
         yield f"pixels repeated {block} times", camera(repeated(white, block))
     for factor in (2, 4, 6):
@@ -101,10 +109,10 @@ def fields(rng: np.random.Generator) -> Iterator[tuple[str, Pixels]]:
     yield "uneven light, Gaussian filter, sigma 2", camera(5 * ndimage.gaussian_filter(white, 2) + 20 * vignette)
     yield "fractal", camera(fractal(white))
     for blur, shared in ((0.01, 0.0), (1.0, 0.0), (2.0, 0.0), (2.0, 0.7), (4.0, 0.7)):
-        colours = (
-            f"{100 * shared:.0f} % of the noise shared by the colours" if shared else "independent noise in each colour"
-        )
+        colours = f"{shared:.0%} of the noise in all colours" if shared else "independent noise in each colour"
         yield f"glass, Gaussian filter, sigma {blur:g}, {colours}", glass(rng, blur, shared)
+    smooth = ndimage.gaussian_filter(white, 2)
+    yield "glass, saturated", np.stack([bytes_of(smooth, 262, 6)] * 3, axis=-1)
     yield "glass, JPEG of quality 75", jpeg(glass(rng, 0.01, 0.0), 75)
 
 

@@ -67,6 +67,7 @@ def observations(count: int, *, is_empty: bool, seed: int) -> list[Observation]:
             magnification=1.0,
             measurements=rng.normal(shift, 1, (6, 21)),
             msa=np.zeros(6) if is_empty else rng.random(6),
+            returned_msa=np.zeros(6) if is_empty else rng.random(6),
             counts=np.full(6, 3),
             diameters=np.full(3, 20.0),
             enlarged_msa=None,
@@ -94,9 +95,19 @@ def test_what_is_found_in_an_image_like_an_empty_field_is_expected_to_be_wrong()
     assert after < 0.15 < before
 
 
+def test_the_scale_is_learned_from_what_the_search_sees_and_the_accuracy_from_what_is_returned() -> None:
+    labelled = observations(60, is_empty=False, seed=0)
+    other_search = fit([each._replace(msa=1 - each.msa) for each in labelled])
+    other_result = fit([each._replace(returned_msa=1 - each.returned_msa) for each in labelled])
+    assert other_search.weights != fit(labelled).weights
+    assert other_result.weights == fit(labelled).weights
+    assert other_result.accuracy_weights != fit(labelled).accuracy_weights
+
+
 def test_where_nothing_is_found_nothing_is_learned() -> None:
     labelled = observations(60, is_empty=False, seed=0)
     nothing = [
-        each._replace(counts=np.zeros(6, int), msa=np.ones(6)) for each in observations(20, is_empty=True, seed=1)
+        each._replace(counts=np.zeros(6, int), returned_msa=np.ones(6))
+        for each in observations(20, is_empty=True, seed=1)
     ]
     assert fit([*labelled, *nothing]).accuracy_weights == fit(labelled).accuracy_weights

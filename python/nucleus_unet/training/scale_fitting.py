@@ -96,13 +96,16 @@ class Observation(NamedTuple):
     measurements : NDArray[np.float64] (6, 21)
         From `measure_scales`.
     msa : NDArray[np.float64] (6,)
-        Mean average precision of the nuclei that `predict` would return at each scale.
+        Mean average precision of the nuclei that the search sees at each scale. The choice of a scale is learned from
+        it.
+    returned_msa : NDArray[np.float64] (6,)
+        The same of the nuclei that `predict` would return at each scale. The accuracy is learned from it.
     counts : NDArray[np.intp] (6,)
-        Number of nuclei at each scale, as in the search.
+        Number of nuclei that the search sees at each scale.
     diameters : NDArray[np.float64] (N,)
         Of the nuclei at scale 1, in pixels.
     enlarged_msa
-        Mean average precision if the image is enlarged. None if its nuclei are large, or if it is shown enlarged.
+        The same if the image is enlarged. None if its nuclei are large, or if it is shown enlarged.
     is_empty
         Whether the image has no nuclei. Its mSA is then 1 where none are found, else 0.
     """
@@ -110,6 +113,7 @@ class Observation(NamedTuple):
     magnification: float
     measurements: NDArray[np.float64]
     msa: NDArray[np.float64]
+    returned_msa: NDArray[np.float64]
     counts: NDArray[np.intp]
     diameters: NDArray[np.float64]
     enlarged_msa: float | None
@@ -243,11 +247,12 @@ def observe(
         enlarged = None
         if magnification <= 1 and are_small(at_one, _SMALL_DIAMETERS[-1]):
             result = segment_at(ENLARGED, engine, searched, shown.pixels, tile=tile)
-            enlarged = _msa(result.maps, config.grouping, shown)
+            enlarged = _returned_msa(result.maps, config.grouping, shown)
         yield Observation(
             magnification,
             measure_scales([found], [octave_energies(shown.pixels)], searched.foreground_threshold),
-            np.array([_msa(result.maps, config.grouping, shown) for result in found]),
+            np.array([_msa(result.labels, result.maps, searched, shown) for result in found]),
+            np.array([_returned_msa(result.maps, config.grouping, shown) for result in found]),
             np.array([len(result.probabilities) for result in found]),
             at_one,
             enlarged,
@@ -266,7 +271,7 @@ def fit(observations: Sequence[Observation]) -> ScaleScore:
     # Where there are no nuclei, no scale is better than the others.
     with_nuclei = [each for each in observations if not each.is_empty]
     enlargements = [
-        Enlargement(each.diameters, each.enlarged_msa - each.msa[-1], each.magnification == 1)
+        Enlargement(each.diameters, each.enlarged_msa - each.returned_msa[-1], each.magnification == 1)
         for each in with_nuclei
         if each.enlarged_msa is not None
     ]
@@ -286,7 +291,7 @@ def _outcomes(observation: Observation, score: ScaleScore) -> tuple[NDArray[np.f
 
     Where nothing is found, nothing is estimated.
     """
-    outcomes = observation.msa.copy()
+    outcomes = observation.returned_msa.copy()
     enlarged = observation.enlarged_msa
     if enlarged is not None and are_small(observation.diameters, score.small_diameter):
         outcomes[SCALES.index(1.0)] = enlarged
@@ -355,10 +360,14 @@ def fit_scale_score_of_bundle(
     )
 
 
-def _msa(maps: NDArray[np.uint8], grouping: GroupConfig, shown: Shown) -> float:
+def _returned_msa(maps: NDArray[np.uint8], grouping: GroupConfig, shown: Shown) -> float:
     """Return the mSA of the nuclei that `predict` finds in these maps."""
+    return _msa(group(maps, grouping).labels, maps, grouping, shown)
+
+
+def _msa(labels: NDArray[np.uint32], maps: NDArray[np.uint8], grouping: GroupConfig, shown: Shown) -> float:
+    """Return the mSA of nuclei at the scale of the maps."""
     shape = (shown.labels.shape[0], shown.labels.shape[1])
-    labels = group(maps, grouping).labels
     threshold = grouping.foreground_threshold
     labels = scale_labels(labels, maps[..., 0], shape, maps.shape[0] / shape[0], threshold=threshold)
     return float(np.mean(score_image(shown.labels, labels, shown.valid).average_precision))
