@@ -1,5 +1,7 @@
 """The log names what was wrong with an image once, whether it is one of many or alone."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from nucleus_unet import Segmenter
@@ -51,7 +53,7 @@ def test_the_doubtful_planes_of_a_stack_are_counted_in_one_line(
     ],
 )
 def test_where_nothing_is_found_the_hint_names_what_the_user_gave(
-    options: dict[str, float], hint: str, caplog: pytest.LogCaptureFixture
+    options: dict[str, Any], hint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     log_nothing_found(0, 1.0, PredictOptions(**options))
     (warning,) = warnings_of(caplog)
