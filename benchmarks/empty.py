@@ -2,7 +2,8 @@
 
 The images are fields of noise, as cameras, interpolation, filters and compression leave them in an empty well or on
 glass. Training shows fields of noise, too, but not those of a cubic interpolation, a median filter, Pillow's JPEG,
-uneven light, a fractal, or a part that is cut off. With ``--data``, the empty parts of labelled images follow: plain, and enlarged.
+uneven light, a fractal, or a part that is cut off. With ``--data``, the empty parts of labelled images follow: plain,
+and enlarged.
 
     python benchmarks/empty.py --data held-out/ --markdown empty.md
 """
