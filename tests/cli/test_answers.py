@@ -224,26 +224,27 @@ main()
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
-def test_an_interruption_from_the_keyboard_has_exit_code_130(tmp_path: Path) -> None:
-    script = _WAITING.replace("SECONDS", "2")
-    command = [sys.executable, "-c", script, "predict", "x.png", "--out", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "go\n"
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
-def test_a_second_interruption_ends_the_process_at_once_and_says_nothing(tmp_path: Path) -> None:
-    script = _WAITING.replace("SECONDS", "60")
-    command = [sys.executable, "-c", script, "predict", "x.png", "--out", str(tmp_path)]
+def waiting_for(seconds: int, out: Path) -> subprocess.Popen[str]:
+    """Start a command, and return when it waits."""
+    command = [sys.executable, "-c", _WAITING.replace("SECONDS", str(seconds)), "predict", "x.png", "--out", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "go\n"
     time.sleep(0.2)
+    return process
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_an_interruption_from_the_keyboard_has_exit_code_130(tmp_path: Path) -> None:
+    process = waiting_for(2, tmp_path)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_a_second_interruption_ends_the_process_at_once_and_says_nothing(tmp_path: Path) -> None:
+    process = waiting_for(60, tmp_path)
     process.send_signal(signal.SIGINT)
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)

@@ -175,5 +175,5 @@ def _configure(
     shape = dataclasses.replace(base.network, **network)
     if pretrained is None:
         pretrained = base.pretrained and shape.form == "lite0"
-    samples = dataclasses.replace(base.augment, **augment)
-    return dataclasses.replace(base, network=shape, augment=samples, pretrained=pretrained, **run)
+    augmentation = dataclasses.replace(base.augment, **augment)
+    return dataclasses.replace(base, network=shape, augment=augmentation, pretrained=pretrained, **run)
