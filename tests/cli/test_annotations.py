@@ -51,4 +51,4 @@ def test_the_labelled_channel_is_chosen(tmp_path: Path) -> None:
     assert "--channel" in str(refused.exception)
     chosen = CliRunner().invoke(app, ["explore", str(folder), "--channel", "1", "--out", str(tmp_path / "set.html")])
     assert chosen.exit_code == 0, chosen.output
-    assert "1 images, 1 nuclei" in chosen.output
+    assert "1 image, 1 nucleus" in chosen.output

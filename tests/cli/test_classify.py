@@ -117,7 +117,7 @@ def tables(tmp_path: Path) -> list[Path]:
 def test_finished_tables_are_scored(tables: list[Path], tmp_path: Path) -> None:
     assert run("score", *tables, "--out", tmp_path / "scores.csv").splitlines() == [
         f"{tables[0]}: 4 nuclei, 75.0% positive, H-score 150.0",
-        f"{tables[1]}: 1 nuclei, 100.0% positive, H-score 100.0",
+        f"{tables[1]}: 1 nucleus, 100.0% positive, H-score 100.0",
         "all: 5 nuclei, 80.0% positive, H-score 140.0",
     ]
     assert [row["h_score"] for row in rows(tmp_path / "scores.csv")] == ["150.0", "100.0", "140.0"]

@@ -91,7 +91,7 @@ def test_predict_takes_a_file_that_is_named_twice_once(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(imagecodecs.png_encode(np.zeros((20, 20), np.uint8)))
     result = run("predict", tmp_path / "in", tmp_path / "in" / "a.png", "--out", tmp_path / "out", "--format", "tif")
-    assert "in 1 images" in result.stdout
+    assert "in 1 image," in result.stdout
     assert results_in(tmp_path / "out") == {"a.tif"}
 
 
@@ -204,7 +204,7 @@ def test_names_that_cannot_be_printed_are_no_reason_to_fail(tmp_path: Path, enco
     command = [sys.executable, "-m", "nucleus_unet", "predict", image, "--out", out, "--format", "csv"]
     result = subprocess.run(command, env=environment, capture_output=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr
-    assert b"in 1 images, written to" in result.stdout
+    assert b"in 1 image, written to" in result.stdout
 
 
 def test_train_keeps_a_model_that_was_not_trained_there(tmp_path: Path, tiny_bundle: Path) -> None:
@@ -393,7 +393,7 @@ def test_predict_tells_that_images_are_done_already_and_begins_anew_if_asked(tmp
         tifffile.imwrite(tmp_path / "in" / f"{name}.tif", np.zeros((20, 20), np.uint8))
     command = ("predict", tmp_path / "in", "--out", tmp_path / "out", "--format", "csv")
     assert "done already" not in run(*command).stdout
-    assert "2 of 2 images were done already" in run(*command).stdout
+    assert "done already: 2 of 2 images" in run(*command).stdout
     refused = run(*command, "--min-area", "7")
     assert refused.returncode == 2
     assert "min_area was None, now is 7" in " ".join(refused.stderr.split())

@@ -50,7 +50,7 @@ def test_a_plate_is_one_command(tmp_path: Path) -> None:
     plate = write_plate(tmp_path / "plate.zarr", {"B/03": [discs, discs], "C/11": [discs]})
     result = run("predict", plate, "--out", tmp_path / "out", "--scene", "all", "--format", "tif,csv,parquet")
     assert result.returncode == 0, result.stderr
-    assert "3 nuclei in 1 images" in result.stdout
+    assert "3 nuclei in 1 image," in result.stdout
     names = {each.relative_to(tmp_path / "out").as_posix() for each in (tmp_path / "out").rglob("*.*")}
     assert {"plate/B/03/0.ome.tif", "plate/C/11/0.ome.tif", "plate/plate.png", "plate/nuclei.parquet"} <= names
 

@@ -11,6 +11,7 @@ import typer
 from nucleus_unet.cli.sets import Data, SetOptions, read_sets, with_set_options
 from nucleus_unet.cli.shared import Device, show
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.wording import counted
 
 if TYPE_CHECKING:
     from nucleus_unet.data.dataset import Example
@@ -86,7 +87,7 @@ def _print(calibration: Calibration) -> None:
     from nucleus_unet.training.validation import MIN_CALIBRATION_NUCLEI
 
     before, after = calibration.before, calibration.after
-    typer.echo(f"{before.images} images, {before.truths} nuclei")
+    typer.echo(f"{counted(before.images, 'image')}, {counted(before.truths, 'nucleus')}")
     typer.echo(f"{'':24}{'before':>10}{'after':>10}")
     for name, first, second in (
         ("AP50, pooled", before.pooled[0.5], after.pooled[0.5]),

@@ -9,6 +9,7 @@ import typer
 
 from nucleus_unet.cli.sets import SetOptions, read_reported_sets, with_set_options
 from nucleus_unet.cli.shared import show
+from nucleus_unet.wording import counted
 
 
 @with_set_options
@@ -33,4 +34,6 @@ def explore(
     names = ", ".join(path.stem for path in data)
     page = write_page(exploration, out, title=f"Labelled images: {names}")
     nuclei = sum(len(image.nuclei) for image in exploration.images)
-    typer.echo(f"{len(examples)} images, {nuclei} nuclei, {len(set(exploration.categories))} categories: {page}")
+    categories = len(set(exploration.categories))
+    told = counted(len(examples), "image"), counted(nuclei, "nucleus"), counted(categories, "category")
+    typer.echo(f"{', '.join(told)}: {page}")

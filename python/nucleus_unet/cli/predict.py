@@ -17,9 +17,10 @@ from nucleus_unet.cli.shared import Device, Model, Out, Precision
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.exports.names import CELL_FORMATS, FORMATS, STACK_FORMATS
 from nucleus_unet.options import PredictOptions
+from nucleus_unet.wording import counted
 
 if TYPE_CHECKING:
-    from nucleus_unet.batch.summary import FileSummary
+    from nucleus_unet.batch.summary import BatchResult, FileSummary
     from nucleus_unet.segmenter import Segmenter
 
 
@@ -78,11 +79,16 @@ def predict(
         **answer_rows(run.files, run.passed_over, lambda row: _files(row, names)),
     )
     if run.resumed:
-        typer.echo(f"{run.resumed} of {len(run.files)} images were done already")
+        typer.echo(f"done already: {run.resumed} of {counted(len(run.files), 'image')}")
     if run.changed:
-        typer.echo(f"{len(run.changed)} images had changed since, and were segmented again")
-    typer.echo(f"{run.nuclei} nuclei in {len(run.files) - len(run.failures)} images, written to {out}")
+        typer.echo(f"segmented again, as the file had changed: {counted(len(run.changed), 'image')}")
+    typer.echo(_told(run))
     end_with(len(run.failures), where=f"{run.summary} lists them")
+
+
+def _told(run: BatchResult) -> str:
+    found = counted(run.nuclei, "nucleus"), counted(len(run.files) - len(run.failures), "image")
+    return f"{' in '.join(found)}, written to {run.out}"
 
 
 def _files(row: FileSummary, formats: Sequence[str]) -> dict[str, Path]:
@@ -142,5 +148,5 @@ def _predict_stacks(
     write_summary(run)
     told = answer_rows(run.files, run.passed_over, lambda row: {"folder": row.results})
     answer.set(out=str(out), summary=str(run.summary), formats=list(formats), resumed=0, changed=[], **told)
-    typer.echo(f"{run.nuclei} nuclei in {len(run.files) - len(run.failures)} images, written to {out}")
+    typer.echo(_told(run))
     end_with(len(run.failures), where=f"{run.summary} lists them")

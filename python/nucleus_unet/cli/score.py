@@ -13,6 +13,7 @@ import typer
 
 from nucleus_unet.cli.answers import Answer, answering
 from nucleus_unet.errors import SettingsError
+from nucleus_unet.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +66,7 @@ def score(
     for name, each in named:
         told = "no nuclei"
         if each.nuclei:
-            told = f"{each.nuclei} nuclei, {each.positive_share:.1%} positive, H-score {each.h_score:.1f}"
+            told = f"{counted(each.nuclei, 'nucleus')}, {each.positive_share:.1%} positive, H-score {each.h_score:.1f}"
         typer.echo(f"{name}: {told}")
 
 

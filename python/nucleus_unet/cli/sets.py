@@ -16,6 +16,7 @@ from nucleus_unet.cli.shared import console
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.io.projections import PROJECTIONS
 from nucleus_unet.io.selection import Combine, Selection, check_channels, check_places
+from nucleus_unet.wording import counted
 
 if TYPE_CHECKING:
     from nucleus_unet.data.dataset import Example, ReadReport
@@ -124,7 +125,7 @@ def read_reported_sets(
             selection=options.selection,
             progress=True,
         )
-        console.log(f"{path}: {report.images} images, {report.nuclei} nuclei")
+        console.log(f"{path}: {counted(report.images, 'image')}, {counted(report.nuclei, 'nucleus')}")
         # Field 1 of one set is not field 1 of another.
         found = [dataclasses.replace(each, field_id=f"{path.stem}/{each.field_id}") for each in found]
         if name_by_set:

@@ -15,6 +15,7 @@ from nucleus_unet.cli.options import with_options
 from nucleus_unet.cli.shared import Device, Model, Precision
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.options import SlideOptions
+from nucleus_unet.wording import counted
 
 if TYPE_CHECKING:
     from nucleus_unet.batch.summary import FileSummary
@@ -91,7 +92,7 @@ def slide(
             return FileSummary(file=path, results=folder)
         begun = time.perf_counter()
         result = segmenter.predict_slide(path, out=folder, merge=merge, client=client, **keywords)
-        typer.echo(f"{len(result)} nuclei, written to {folder}")
+        typer.echo(f"{counted(len(result), 'nucleus')}, written to {folder}")
         plan, seconds = result.plan.prediction, time.perf_counter() - begun
         return FileSummary(
             file=path,
@@ -114,12 +115,12 @@ def slide(
     done = len(run.files) - len(run.failures)
     answer.set(**answer_rows(run.files, run.passed_over, _files))
     if share is not None:
-        typer.echo(f"shard {shard} of {done} slides is done")
+        typer.echo(f"shard {shard} of {counted(done, 'slide')} is done")
         end_with(len(run.failures), where="they are named above")
     else:
         write_summary(run)
         answer.set(summary=str(run.summary))
-        typer.echo(f"{run.nuclei} nuclei in {done} slides")
+        typer.echo(f"{counted(run.nuclei, 'nucleus')} in {counted(done, 'slide')}")
         end_with(len(run.failures), where=f"{run.summary} lists them")
 
 

@@ -351,7 +351,7 @@ def _collect(
         examples.append(example)
         nuclei += int(masks.labels.max())
         if lost := masks.merging.lost_pixels:
-            logger.warning("%s: %d pixels are in several masks and are assigned to one of them", entry.name, lost)
+            logger.warning("%s: pixels in several masks, assigned to one of them: %d", entry.name, lost)
             overlaps[entry.name] = lost
         if empty := len(masks.merging.empty):
             logger.warning("%s: %d masks are empty", entry.name, empty)

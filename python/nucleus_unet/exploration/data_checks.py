@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_unet.data.dataset import ReadReport
 from nucleus_unet.exploration.image_statistics import ImageStatistics
+from nucleus_unet.wording import counted
 
 MIN_AREA = 10
 MIN_AREA_SHARE = 1 / 50
@@ -142,9 +142,3 @@ def _image_problems(image: ImageStatistics) -> list[Problem]:
 def _pixels(areas: NDArray[np.int64]) -> str:
     least, most = int(areas.min()), int(areas.max())
     return counted(least, "pixel") if least == most else f"{least} to {most} pixels"
-
-
-def counted(count: int | np.integer[Any], what: str) -> str:
-    """Write a count with its noun: ``1 nucleus``, ``2 nuclei``."""
-    plural = "nuclei" if what == "nucleus" else f"{what}s"
-    return f"{count} {what if count == 1 else plural}"

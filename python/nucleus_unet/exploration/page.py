@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.exploration.contact_sheet import THUMBNAIL_MEDIA_TYPE, choose_images, thumbnail
-from nucleus_unet.exploration.data_checks import counted
 from nucleus_unet.exploration.nucleus_statistics import RING
 from nucleus_unet.exploration.summary import Exploration
 from nucleus_unet.io.atomic import check_writable, write_atomically
 from nucleus_unet.reports.page import render
 from nucleus_unet.reports.plots import PALETTE, draw_histogram
+from nucleus_unet.wording import counted
 
 _PICTURES_PER_CATEGORY = 8
 _MAX_LISTED = 200

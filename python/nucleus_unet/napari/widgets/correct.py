@@ -32,6 +32,7 @@ from nucleus_unet.napari.widgets.common import (
     panel,
 )
 from nucleus_unet.napari.widgets.layers import label_array, remember, same_place, source_of
+from nucleus_unet.wording import counted
 
 POINTS, LINES = "nuclei to correct", "lines to cut along"
 _COLOUR = "#ff3366"
@@ -143,7 +144,7 @@ class CorrectPanel:
         def done(table: Any) -> None:
             layer.features = features_of(table)
             remember(layer, *source)
-            self.told.value = f"{len(table['label'])} nuclei measured."
+            self.told.value = f"{counted(len(table['label']), 'nucleus')} measured."
 
         self.background.run("measuring", call, done)
 
@@ -170,7 +171,8 @@ class CorrectPanel:
             kept = without(dict(layer.features), np.union1d(before, after))
             layer.features = {**kept, "index": kept["label"]}
         self._clear()
-        self.told.value = f"{len(np.unique(changed)) - (changed == 0).any()} nuclei in this plane. Ctrl+Z undoes."
+        left = len(np.unique(changed)) - int((changed == 0).any())
+        self.told.value = f"{counted(left, 'nucleus')} in this plane. Ctrl+Z undoes."
         self._activate(layer, "pan_zoom")
 
     def _chosen(self) -> Any:

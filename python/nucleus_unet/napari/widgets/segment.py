@@ -27,6 +27,7 @@ from nucleus_unet.napari.widgets.common import (
     panel,
 )
 from nucleus_unet.napari.widgets.layers import remember, transform_of
+from nucleus_unet.wording import counted
 
 WHOLE, SHOWN, DRAWN = "whole layer", "what is shown", "a rectangle"
 _SHOWN_PLANE, _COLOURS = "shown", "colours"
@@ -167,7 +168,7 @@ class SegmentPanel:
         remember(layer, found.part, found.options)
         if len(found):
             diameter = np.median(2 * np.sqrt(found.table["area"] / np.pi))
-            self.result.value = f"{len(found)} nuclei, {diameter:.1f} pixels wide (median)"
+            self.result.value = f"{counted(len(found), 'nucleus')}, {diameter:.1f} pixels wide (median)"
         else:
             self.result.value = "no nuclei found"
 

@@ -26,6 +26,7 @@ from nucleus_unet.napari.widgets.common import (
     tell,
 )
 from nucleus_unet.slides.result import SlideResult
+from nucleus_unet.wording import counted
 
 _POLYGONS = ("rectangle", "polygon")
 
@@ -106,7 +107,7 @@ class SlidePanel:
         self.background.run("loading the model", call, self._done)
 
     def _done(self, result: SlideResult) -> None:
-        self.told.value = f"{len(result)} nuclei in {result.folder.name}"
+        self.told.value = f"{counted(len(result), 'nucleus')} in {result.folder.name}"
         self._add(result.folder)
 
     def open_results(self) -> None:
