@@ -278,14 +278,6 @@ def test_dirt_in_planes_of_a_stack_gives_no_line_for_each(
     assert "hide" not in caplog.text
 
 
-def test_brown_stain_is_told_because_its_scale_is_not_looked_for(
-    embedded: Segmenter, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.INFO):
-        embedded.predict(discs(24, colours=True), dab=True)
-    assert "the image has brown stain (DAB), so its scale is not looked for: give --diameter" in caplog.text
-
-
 def test_a_share_of_the_median_area_drops_fragments_of_images_and_slides(embedded: Segmenter, tmp_path: Path) -> None:
     image = discs(60, side=4)
     rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]

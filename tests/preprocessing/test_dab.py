@@ -13,6 +13,7 @@ from nucleus_unet.errors import SettingsError
 from nucleus_unet.preprocessing.dab import Stains, attenuate_dab, dab_attenuated_range, detect_dab, sampling_step
 from nucleus_unet.preprocessing.levels import Levels, measure_levels
 from nucleus_unet.preprocessing.normalisation import IntensityRange
+from nucleus_unet.preprocessing.resample import resample
 from nucleus_unet.segmenter import Segmenter
 from nucleus_unet.slides.grid import lay_blocks
 from nucleus_unet.slides.survey.stain_sample import StainSampler
@@ -175,6 +176,17 @@ def test_nuclei_are_found_under_brown_and_they_are_bluer_than_what_surrounds_the
     assert np.mean(means(found.labels) > means(around)) > 0.95
 
 
+@pytest.mark.parametrize(("magnification", "scale"), [(2, 0.5), (3, 0.35)])
+def test_nuclei_of_any_size_are_found_under_brown(segmenter: Segmenter, magnification: int, scale: float) -> None:
+    image = immunohistochemistry()
+    enlarged = resample(image.astype(np.float32) / 255, magnification)
+    own, found = segmenter.predict(image), segmenter.predict(np.rint(255 * enlarged).astype(np.uint8))
+    assert found.plan.dab is not None
+    assert found.plan.scale == scale
+    ratio = np.median(found.table["area"]) / np.median(own.table["area"])
+    assert ratio == pytest.approx(magnification**2, rel=0.25)
+
+
 @pytest.mark.parametrize("dab", ["no", 2, []])
 def test_only_true_false_and_none_decide(segmenter: Segmenter, dab: Any) -> None:
     with pytest.raises(SettingsError, match="dab: expected True or False, got"):
@@ -197,6 +209,22 @@ def test_a_slide_gives_what_predict_gives(segmenter: Segmenter, tmp_path: Path, 
     result = segmenter.predict_slide(image, out=tmp_path / "out", tile=304, block=90, tissue=False, **options)
     expected = segmenter.predict(image, **options)
     assert expected.plan.dab is not None
+    assert np.array_equal(tifffile.imread(result.labels_path), expected.labels)
+
+
+def test_a_slide_and_an_image_of_large_nuclei_under_brown_have_the_same_scale(
+    segmenter: Segmenter, tmp_path: Path
+) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    pytest.importorskip("pyarrow")
+    rows, columns = np.mgrid[:630, :630]
+    inside = np.hypot(rows % 210 - 105, columns % 210 - 105) < 60
+    image = np.where(inside[..., None], dyed(0.12, 0, 0)[0, 0], dyed(0, 0, 0.08)[0, 0])
+    result = segmenter.predict_slide(image, out=tmp_path / "out", tile=304, block=90, tissue=False, dab=True)
+    expected = segmenter.predict(image, dab=True)
+    assert expected.plan.dab is not None
+    assert (len(expected), expected.plan.scale) == (9, result.plan.prediction.scale)
+    assert expected.plan.scale < 1
     assert np.array_equal(tifffile.imread(result.labels_path), expected.labels)
 
 

@@ -77,8 +77,13 @@ class DabAttenuatedEnsemble:
 
 def build_predictor(engine: Predictor, plan: Plan) -> Predictor:
     """Return the predictor for a plan: the engine, or an ensemble that calls it several times."""
-    predictor = engine if plan.dab is None else DabAttenuatedEnsemble(engine, IntensityRange(*plan.dab))
+    predictor = with_attenuated_dab(engine, None if plan.dab is None else IntensityRange(*plan.dab))
     return DihedralTTA(predictor) if plan.augment else predictor
+
+
+def with_attenuated_dab(network: Predictor, attenuated_range: IntensityRange | None) -> Predictor:
+    """Return the predictor for an image: the network itself if there is no DAB to attenuate, else an ensemble."""
+    return network if attenuated_range is None else DabAttenuatedEnsemble(network, attenuated_range)
 
 
 def _rotate_back(output: NDArray[np.float32], quarter_turns: int) -> NDArray[np.float32]:

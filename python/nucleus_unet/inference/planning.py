@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from nucleus_unet.classifier.model import Classifier
 from nucleus_unet.errors import SettingsError
 from nucleus_unet.inference.engine import Engine, Identity
+from nucleus_unet.inference.ensembles import with_attenuated_dab
 from nucleus_unet.inference.freed_memory import return_freed_memory
 from nucleus_unet.inference.scale_log import (
     FEW,
     is_doubtful,
     is_logged_or_named,
-    log_dab,
     log_doubt,
     log_hidden,
     log_pixel_size,
@@ -95,7 +95,7 @@ def choose_scale(
     image: ImageReader,
     levels: Levels,
     *,
-    has_dab: bool,
+    attenuated_range: IntensityRange | None,
     tile: int,
     batch_size: int = 1,
 ) -> ScaleSearch:
@@ -103,7 +103,7 @@ def choose_scale(
 
     The pixel size of stained tissue determines the size of its nuclei, unless nuclei are found that are more than twice
     as large or as small, and these are neither few nor doubtful. Any other image is scaled by the size of its nuclei if
-    the model has a score of scales, and keeps its size if not. So does an image with DAB, whose brown hides nuclei.
+    the model has a score of scales, and keeps its size if not.
 
     Parameters
     ----------
@@ -113,8 +113,8 @@ def choose_scale(
         The image.
     levels
         Of the image.
-    has_dab
-        Whether the network is shown the image with attenuated DAB, too.
+    attenuated_range
+        Of the normalised image once its DAB is attenuated; None if that is not shown to the network.
     tile, batch_size
         See `nucleus_unet.inference.predict.predict_maps`.
 
@@ -127,16 +127,14 @@ def choose_scale(
     size = (image.shape[0], image.shape[1])
     if image.mpp is not None and config.mpp_known and _is_stained(image):
         from_file = scale_from_file(config, image.mpp, name_in_log())
-    if config.scale_score is None or levels.intensity_range is None or has_dab:
-        if config.scale_score is not None and has_dab and from_file is None:
-            log_dab(config.diameter)
+    if config.scale_score is None or levels.intensity_range is None:
         return _scaled_by_file(ScaleSearch(1.0), from_file, image.mpp, config)
 
     def read(rows: slice, columns: slice) -> NDArray[np.float32]:
         return levels.normalise(image.read(rows, columns))
 
     found = find_scale(
-        engine,
+        with_attenuated_dab(engine, attenuated_range),
         config.group,
         config.scale_score,
         read,

@@ -28,16 +28,6 @@ FEW = 3
 """Fewer nuclei do not overrule the pixel size in a file. The log warns of a smaller scale that rests on them."""
 
 
-def log_dab(diameter: float) -> None:
-    """Log that the scale of an image with DAB is not looked for, and the diameter that it is segmented for."""
-    if _EACH_IMAGE_IS_LOGGED.get():
-        logger.info(
-            "the image has brown stain (DAB), so its scale is not looked for: give --diameter (diameter= in "
-            "Python) if its nuclei are not about %.0f pixels wide",
-            diameter,
-        )
-
-
 def log_pixel_size(mpp: float, scale: float, diameter: float) -> None:
     """Log the scale that follows from the pixel size in the file if it changes the image."""
     if scale != 1 and _EACH_IMAGE_IS_LOGGED.get():

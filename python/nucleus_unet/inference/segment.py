@@ -91,7 +91,7 @@ def segment(
             bundle.config,
             image,
             levels,
-            has_dab=attenuated_range is not None,
+            attenuated_range=attenuated_range,
             tile=tile,
             batch_size=options.batch_size,
         )
@@ -116,7 +116,7 @@ def segment(
         maps = _empty_maps(shape, scale) if options.maps else None
         none = np.zeros(0, np.float32)
         return Segmented(np.zeros(shape, np.uint32), none, none, plan, maps)
-    maps = None if plan.augment or plan.dab or levels.padding else searched.maps.get(scale)
+    maps = None if plan.augment or levels.padding else searched.maps.get(scale)
     if maps is None:
         network = build_predictor(engine, plan)
         maps = _predict(network, pixels, levels, scale, tile, options.batch_size, progress)

@@ -72,8 +72,8 @@ class ImageOptions:
     min_area : int or float, optional
         Smaller nuclei are dropped: pixels of the image, or, between 0 and 1, a share of the median area of the nuclei.
         A share of 0.2 drops micronuclei and fragments where only whole nuclei count. Where the scale is not found from
-        the image (``diameter``, ``mpp`` of stained tissue, DAB), it is a share of the area of a nucleus of the diameter
-        that the scale stands for. The default is the model's own.
+        the image (``diameter``, ``mpp`` of stained tissue), it is a share of the area of a nucleus of the diameter that
+        the scale stands for. The default is the model's own.
     diameter : float, optional
         Typical diameter of the nuclei in pixels. The image is scaled so that it becomes the model's reference diameter
         (``segmenter.bundle.config.diameter``). By default, the size of the nuclei is found from the image if the model

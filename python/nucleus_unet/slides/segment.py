@@ -102,8 +102,15 @@ def segment_slide(
 
         def find_scale(survey: Survey) -> ScaleSearch:
             search_tile = options.tile or engine.default_tile
-            has_dab = survey.stains.range_for(options.dab) is not None
-            return choose_scale(engine, bundle.config, reader, survey.levels, has_dab=has_dab, tile=search_tile)
+            attenuated_range = survey.stains.range_for(options.dab)
+            return choose_scale(
+                engine,
+                bundle.config,
+                reader,
+                survey.levels,
+                attenuated_range=attenuated_range,
+                tile=search_tile,
+            )
 
         def plan(survey: Survey, search: ScaleSearch) -> Plan:
             min_area = least_area(bundle.config, options, search)
