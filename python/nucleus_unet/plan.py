@@ -41,8 +41,8 @@ class Plan:
     group
         Settings of the grouping.
     expected_msa
-        Estimate of the mean average precision of the image's nuclei, 0 to 1; None if the scale was not searched. The
-        labels do not depend on it.
+        Estimate of the mean average precision of the image's nuclei, 0 to 1; None if the scale was not searched. An
+        image without nuclei has none. The labels do not depend on it.
     """
 
     model: str

@@ -278,6 +278,13 @@ def test_dirt_in_planes_of_a_stack_gives_no_line_for_each(
     assert "hide" not in caplog.text
 
 
+def test_an_image_whose_nuclei_are_all_dropped_has_no_expected_accuracy(embedded: Segmenter) -> None:
+    image = discs(24)
+    assert embedded.predict(image).plan.expected_msa is not None
+    nothing = embedded.predict(image, min_area=10_000)
+    assert (len(nothing), nothing.plan.expected_msa) == (0, None)
+
+
 def test_a_share_of_the_median_area_drops_fragments_of_images_and_slides(embedded: Segmenter, tmp_path: Path) -> None:
     image = discs(60, side=4)
     rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]

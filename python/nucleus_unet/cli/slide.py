@@ -99,7 +99,7 @@ def slide(
             nuclei=len(result),
             median_area=_median_area(result),
             scale=plan.scale,
-            expected_msa=plan.expected_msa,
+            expected_msa=plan.expected_msa if len(result) else None,
             seconds=seconds,
             results=folder,
         )

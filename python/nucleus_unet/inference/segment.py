@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import Any, NamedTuple
 
@@ -128,6 +129,8 @@ def segment(
         labels, kept = _renumbered(labels, min_area or 0)
         probabilities, qualities = probabilities[kept], qualities[kept]
     log_nothing_found(len(probabilities), scale, options)
+    if not len(probabilities):  # the search may have seen some that are dropped
+        plan = dataclasses.replace(plan, expected_msa=None)
     return Segmented(labels, probabilities, qualities, plan, maps if options.maps else None)
 
 
