@@ -20,6 +20,7 @@ from nucleus_unet import Segmentation, Segmenter
 from nucleus_unet.data.dataset import read_examples
 from nucleus_unet.exports.overlay import overlay, to_display_rgb
 from nucleus_unet.masks import contours
+from nucleus_unet.preprocessing.resample import resample
 from nucleus_unet.reports.plots import new_figure, png
 from numpy.typing import NDArray
 from PIL import Image
@@ -42,6 +43,7 @@ def main() -> None:
     seams(segmenter)
     blocks(segmenter)
     dab(segmenter)
+    dab_scale(segmenter)
 
 
 def triptych(segmenter: Segmenter) -> None:
@@ -191,6 +193,20 @@ def dab(segmenter: Segmenter) -> None:
         _image(ax, picture, f"dab={wanted}: {len(nuclei)} nuclei")
         _draw_outlines(ax, nuclei.labels, colour="#0b5394")
     _save(figure, "dab.png")
+
+
+def dab_scale(segmenter: Segmenter) -> None:
+    """Draw nuclei in immunohistochemistry that is enlarged four times, at its own scale and at the scale found."""
+    enlarged = resample(immunohistochemistry().astype(np.float32) / 255, 4)
+    picture = np.rint(255 * enlarged).astype(np.uint8)
+    reference = segmenter.bundle.config.diameter
+    figure, axes = _panels(1, 2, width=6.6, height=3.7)
+    for ax, diameter in zip(axes, (reference, None), strict=True):
+        nuclei = segmenter.predict(picture, diameter=diameter)
+        given = "default" if diameter is None else f"diameter={diameter:g}"
+        _image(ax, picture[::4, ::4], f"{given}: {len(nuclei)} nuclei")
+        _draw_outlines(ax, nuclei.labels[::4, ::4], colour="#0b5394")
+    _save(figure, "dab_scale.png")
 
 
 def _maps(nuclei: Segmentation, part: Any) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
