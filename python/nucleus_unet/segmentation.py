@@ -22,6 +22,7 @@ from nucleus_unet.io.paths import check_path
 from nucleus_unet.io.selection import Place
 from nucleus_unet.measures.region import rings_of
 from nucleus_unet.preprocessing.normalisation import grey_values
+from nucleus_unet.wording import counted
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -111,7 +112,7 @@ class Segmentation:
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
-        nuclei = f"{len(self)} nuclei"
+        nuclei = counted(len(self), "nucleus")
         if len(self):
             diameter = np.median(2 * np.sqrt(self.table["area"] / np.pi))
             nuclei += f" of {diameter:.1f} pixels in diameter (median)"

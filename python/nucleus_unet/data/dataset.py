@@ -30,6 +30,7 @@ from nucleus_unet.io.source import open_image
 from nucleus_unet.masks import kaggle_to_labels, merge_mask_pngs
 from nucleus_unet.preprocessing.normalisation import percentile_range
 from nucleus_unet.progress import tracker
+from nucleus_unet.wording import counted
 
 logger = logging.getLogger(__name__)
 
@@ -354,10 +355,10 @@ def _collect(
             logger.warning("%s: pixels in several masks, assigned to one of them: %d", entry.name, lost)
             overlaps[entry.name] = lost
         if empty := len(masks.merging.empty):
-            logger.warning("%s: %d masks are empty", entry.name, empty)
+            logger.warning("%s: empty masks: %d", entry.name, empty)
             empty_masks[entry.name] = empty
         if hidden := len(masks.merging.hidden):
-            logger.warning("%s: %d masks lie completely in earlier masks and are lost", entry.name, hidden)
+            logger.warning("%s: masks completely in earlier masks, lost: %d", entry.name, hidden)
             hidden_masks[entry.name] = hidden
         if reasons := masks.unusable:
             unusable_masks[entry.name] = f"{len(reasons)}: {reasons[0]}"
@@ -367,6 +368,6 @@ def _collect(
             logger.info("%s: %.0f %% of the pixels count", entry.name, 100 * partly_annotated[entry.name])
     if not examples:
         why = "\n".join(f"  {name}: {reason}" for name, reason in list(skipped.items())[:5])
-        raise DataError(f"none of {len(entries)} images can be used:\n{why}")
+        raise DataError(f"none of {counted(len(entries), 'image')} can be used:\n{why}")
     by_image = (overlaps, empty_masks, hidden_masks, skipped, unusable_masks, partly_annotated)
     return examples, ReadReport(len(examples), nuclei, *by_image)

@@ -16,6 +16,7 @@ from nucleus_unet.evaluation.metrics import THRESHOLDS, ImageScore, Scores, scor
 from nucleus_unet.evaluation.subsets import find_members
 from nucleus_unet.inference.scale_log import without_log_of_images
 from nucleus_unet.segmenter import Segmenter
+from nucleus_unet.wording import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,8 @@ class Evaluation:
         """A warning if the model was trained or calibrated on some of the images, else an empty string."""
         uses = {"was trained on": self.training_images, "had its settings chosen on": self.calibration_images}
         text = " and ".join(f"{use} {count}" for use, count in uses.items() if count)
-        return text and f"The model {text} of these {len(self.images)} images: its scores are optimistically biased."
+        images = counted(len(self.images), "image")
+        return text and f"The model {text} of these {images}: its scores are optimistically biased."
 
     def to_json(self) -> dict[str, Any]:
         """Return the evaluation as JSON types."""

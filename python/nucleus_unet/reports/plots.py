@@ -14,6 +14,7 @@ from nucleus_unet.exports.overlay import overlay
 from nucleus_unet.extras import require
 from nucleus_unet.io.atomic import write_atomically
 from nucleus_unet.io.software_tag import SOFTWARE
+from nucleus_unet.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,7 +106,7 @@ def plot_outlines(image: NDArray[Any], labels: NDArray[np.uint32], ax: Axes | No
         ax = pyplot.figure(figsize=(6, 6), layout="constrained").subplots()
     if labels.size:
         ax.imshow(overlay(image, labels))
-    ax.set_title(f"{labels.max(initial=0)} nuclei")
+    ax.set_title(counted(labels.max(initial=0), "nucleus"))
     ax.set_axis_off()
     return ax
 

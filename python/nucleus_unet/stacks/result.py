@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nucleus_unet.io.selection import Place
+from nucleus_unet.wording import counted
 
 
 @dataclass(frozen=True)
@@ -73,4 +74,4 @@ class StackResult:
         return True
 
     def __repr__(self) -> str:
-        return f"StackResult({len(self)} nuclei in {len(self.planes)} planes, in {self.folder})"
+        return f"StackResult({counted(len(self), 'nucleus')} in {counted(len(self.planes), 'plane')}, in {self.folder})"

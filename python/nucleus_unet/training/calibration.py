@@ -21,6 +21,7 @@ from nucleus_unet.model.bundle import Bundle, BundleConfig, save_bundle
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.options import PredictOptions
 from nucleus_unet.training.validation import PredictedMaps, calibrate, score_maps
+from nucleus_unet.wording import counted
 
 Track = Callable[[Sequence[Any], str], Iterable[Any]]
 """Gets the items of a loop and their name for the user. Returns an iterable of them that shows progress."""
@@ -104,7 +105,7 @@ def calibrate_bundle(
     if not examples:
         raise DataError("no image to calibrate on")
     if not any(example.labels.any() for example in examples):
-        raise DataError(f"expected labelled nuclei to calibrate on, found none in {len(examples)} images")
+        raise DataError(f"expected labelled nuclei to calibrate on, found none in {counted(len(examples), 'image')}")
     predicted = predict_as_by_default(bundle, examples, device=device, track=track)
     start = bundle.config.grouping
     found = calibrate(predicted, start, track=lambda names: track(names, "settings"))

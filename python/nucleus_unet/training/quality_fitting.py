@@ -21,6 +21,7 @@ from nucleus_unet.model.quadratic import terms
 from nucleus_unet.model.quality_score import QualityScore
 from nucleus_unet.training.calibration import Track, predict_as_by_default, save_calibrated, untracked
 from nucleus_unet.training.validation import PredictedMaps, calibrate
+from nucleus_unet.wording import counted
 
 MIN_QUALITY_NUCLEI = 4000
 """Minimum number of nuclei for learning; see docs/decisions/0012-quality-of-a-nucleus.md."""
@@ -152,7 +153,7 @@ def fit_quality_score_of_bundle(
     """
     check_new_folder(out, "the model bundle")
     if not any(example.labels.any() for example in examples):
-        raise DataError(f"expected labelled nuclei to learn from, found none in {len(examples)} images")
+        raise DataError(f"expected labelled nuclei to learn from, found none in {counted(len(examples), 'image')}")
     predicted = predict_as_by_default(bundle, examples, device=device, track=track)
     observed = [observe_nuclei(each, bundle.config.group) for each in predicted]
     count = sum(len(ious) for _, ious in observed)

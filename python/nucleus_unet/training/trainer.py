@@ -37,6 +37,7 @@ from nucleus_unet.training.optimiser import make_optimiser
 from nucleus_unet.training.sample_stream import SampleStream, load_batches
 from nucleus_unet.training.totals import Totals
 from nucleus_unet.training.validation_loss import DICE_WEIGHT, HEAT_WEIGHT, OFFSET_WEIGHT
+from nucleus_unet.wording import counted
 
 logger = logging.getLogger(__name__)
 
@@ -225,7 +226,7 @@ def train(
         The checkpoint is damaged, there are no nuclei to train on, or the loss is no longer finite.
     """
     if not any(example.labels.any() for example in examples):
-        raise DataError(f"expected labelled nuclei to train on, found none in {len(examples)} images")
+        raise DataError(f"expected labelled nuclei to train on, found none in {counted(len(examples), 'image')}")
     processes = join_process_group(device)
     share = processes.batch_slice(config.batch_size)
     run = _start(config, processes, origin)
@@ -250,7 +251,7 @@ def train(
         if origin is not None and validate is not None and run.position == 0 and processes.is_main:
             run.history.append({"samples": 0.0, **validate(run.average)})
             report(run)
-        counted, started = run.position, time.monotonic()
+        measured_from, started = run.position, time.monotonic()
         for batch in batches:
             run.totals.add(_step(run, batch.to(processes.device)))
             if not processes.is_main:
@@ -260,11 +261,11 @@ def train(
             if done or run.position % config.validate_every < config.batch_size:
                 entry = {"samples": float(run.position), **run.totals.means()}
                 entry["learning_rate"] = config.learning_rate_at(run.position)
-                entry["samples_per_second"] = (run.position - counted) / (time.monotonic() - started)
+                entry["samples_per_second"] = (run.position - measured_from) / (time.monotonic() - started)
                 if validate is not None:
                     entry |= validate(run.average)
                 run.history.append(entry)
-                run.totals, counted, started = Totals(), run.position, time.monotonic()
+                run.totals, measured_from, started = Totals(), run.position, time.monotonic()
                 report(run)
             if done or run.position % config.checkpoint_every < config.batch_size:
                 _save(run, checkpoint, digest)
