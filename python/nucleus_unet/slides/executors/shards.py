@@ -96,7 +96,7 @@ def check_finished(tasks: SlideTasks, folder: Path) -> None:
     ]
     fewest = min(candidates, key=len, default=["all"])
     raise SettingsError(
-        f"{folder}: {len(missing)} of {len(tasks.block_numbers)} blocks are missing, those of shards: "
+        f"{folder}: blocks are missing ({len(missing)} of {len(tasks.block_numbers)}), those of shards: "
         f"{', '.join(fewest)}. Run these with the same options, including tile= and block=, then merge again"
     )
 
