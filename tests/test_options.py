@@ -138,6 +138,19 @@ def test_another_thread_cancels_a_call() -> None:
         segmenter.predict(image, cancel=cancel)
 
 
+def test_a_call_is_cancelled_while_it_finds_the_scale() -> None:
+    segmenter, cancel, steps = Segmenter.from_pretrained(), threading.Event(), set()
+
+    def report(step: str, done: int, _parts: int) -> None:
+        steps.add(step)
+        if done == 1:
+            cancel.set()
+
+    with pytest.raises(CancelledError):
+        segmenter.predict(np.tile(disc(), (10, 10)), cancel=cancel, progress=report)
+    assert steps == {"finding the scale"}
+
+
 def test_a_slide_that_was_cancelled_resumes(tmp_path: Any) -> None:
     segmenter, cancel, slide = Segmenter.from_pretrained(), threading.Event(), np.tile(disc(), (12, 12))
     cancelled = {"cancel": cancel, "progress": lambda _step, done, _all: cancel.set() if done == 1 else None}

@@ -542,7 +542,7 @@ def test_many_images_log_their_scales_in_one_line(tmp_path: Path, out: Path, cap
     assert float(scales.pop()) < 1
     lines = [record.message for record in caplog.records if "scaled" in record.message]
     assert len(lines) == 1
-    assert lines[0].startswith("2 of 2 images are scaled by the size of their nuclei or pixels: 2 by 0.")
+    assert lines[0].startswith("scaled by the size of nuclei or pixels: 2 of 2 images, 2 by 0.")
 
 
 def test_many_images_log_in_one_line_how_many_are_doubtful(
@@ -558,4 +558,4 @@ def test_many_images_log_in_one_line_how_many_are_doubtful(
     assert [row["expected_msa"] for row in rows(out)] == ["0.25", "0.25"]
     lines = [record.message for record in caplog.records if "doubtful" in record.message]
     assert len(lines) == 1
-    assert lines[0].startswith("the nuclei of 2 of 2 images are doubtful")
+    assert lines[0].startswith("doubtful nuclei in 2 of 2 images")

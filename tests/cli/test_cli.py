@@ -163,7 +163,7 @@ def test_train_makes_a_bundle_that_predict_and_evaluate_take(tmp_path: Path) -> 
     evaluated = run("evaluate", "--data", EXAMPLES, "--model", bundle)
     assert evaluated.returncode == 0, evaluated.stderr
     first, *_, last = evaluated.stdout.splitlines()
-    known = "The model was trained on 4 and had its settings chosen on 2 of these 6 images"
+    known = "Of 6 images, the model was trained on 4 and had its settings chosen on 2"
     assert first == f"{known}: its scores are optimistically biased."
     assert last.startswith("all ")
     assert run("predict", EXAMPLES / "images", "--out", tmp_path, "--model", bundle).returncode == 0

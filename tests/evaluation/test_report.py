@@ -51,7 +51,7 @@ def evaluation(segmenter: Segmenter) -> Evaluation:
 def test_images_that_the_model_was_trained_on_are_told_of(segmenter: Segmenter, evaluation: Evaluation) -> None:
     metrics = {"seen": {"training": [EXAMPLES[0].digest, "0" * 16]}}
     trained = Segmenter(dataclasses.replace(segmenter.bundle, metrics=metrics), device="cpu", precision="float32")
-    said = "The model was trained on 1 of these 2 images: its scores are optimistically biased."
+    said = "Of 2 images, the model was trained on 1: its scores are optimistically biased."
     assert said in evaluation_html(evaluate(trained, EXAMPLES[:2]), [])
     assert "was trained on" not in evaluation_html(evaluation, [])
 

@@ -32,7 +32,7 @@ def test_the_doubtful_images_of_a_list_are_counted_in_one_line(
 ) -> None:
     assert all(len(each) for each in embedded.predict([doubtful, doubtful.T]))
     (warning,) = warnings_of(caplog)
-    assert warning.startswith("the nuclei of 2 of 2 images are doubtful (expected_msa in the plan of each result is")
+    assert warning.startswith("doubtful nuclei in 2 of 2 images (expected_msa in the plan of each result is")
 
 
 def test_the_doubtful_planes_of_a_stack_are_counted_in_one_line(
@@ -41,7 +41,7 @@ def test_the_doubtful_planes_of_a_stack_are_counted_in_one_line(
     for _ in embedded.predict(np.stack([doubtful, doubtful.T]), axes="ZYX", z="all"):
         assert not warnings_of(caplog)
     (warning,) = warnings_of(caplog)
-    assert warning.startswith("the nuclei of 2 of 2 planes are doubtful")
+    assert warning.startswith("doubtful nuclei in 2 of 2 planes")
 
 
 @pytest.mark.parametrize(
@@ -55,16 +55,15 @@ def test_the_doubtful_planes_of_a_stack_are_counted_in_one_line(
 def test_where_nothing_is_found_the_hint_names_what_the_user_gave(
     options: dict[str, Any], hint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    log_nothing_found(0, 1.0, PredictOptions(**options))
+    log_nothing_found(1.0, PredictOptions(**options))
     (warning,) = warnings_of(caplog)
     assert hint in warning
 
 
 def test_where_something_is_found_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    log_nothing_found(1, 1.0, PredictOptions())
     with without_log_of_images():
-        log_nothing_found(0, 1.0, PredictOptions())
-    log_searches([(1.0, 0.9), (1.0, None)], "images", "a table")
+        log_nothing_found(1.0, PredictOptions())
+    log_searches([(1.0, 0.9), (1.0, None)], "image", "a table")
     assert not warnings_of(caplog)
 
 

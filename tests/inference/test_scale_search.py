@@ -179,6 +179,19 @@ def test_few_nuclei_do_not_overrule_the_pixel_size_of_stained_tissue(
     assert "the pixel size in the file is 0.75 micrometres: the image is scaled by 3" in caplog.text
 
 
+def test_doubtful_nuclei_are_called_so_where_the_pixel_size_decides_against_them(
+    embedded: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "tissue.tif"
+    options: dict[str, Any] = {"photometric": "rgb", "metadata": {"PhysicalSizeX": 0.25, "PhysicalSizeXUnit": "µm"}}
+    tifffile.imwrite(path, discs(130, colours=True), ome=True, **options)
+    assert embedded.predict(path).plan.scale < 1
+    doubt(monkeypatch, 0.2)
+    plan = embedded.predict(path).plan
+    assert (plan.scale, plan.expected_msa) == (1, 0.2)
+    assert "doubtful" in caplog.text
+
+
 @pytest.mark.parametrize("place", [(0, 0), (700, 400)])
 def test_nuclei_too_small_to_be_found_are_found_in_the_enlarged_image(
     embedded: Segmenter, place: tuple[int, int]
@@ -278,11 +291,15 @@ def test_dirt_in_planes_of_a_stack_gives_no_line_for_each(
     assert "hide" not in caplog.text
 
 
-def test_an_image_whose_nuclei_are_all_dropped_has_no_expected_accuracy(embedded: Segmenter) -> None:
+def test_an_image_whose_nuclei_are_all_dropped_has_no_expected_accuracy(
+    embedded: Segmenter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     image = discs(24)
     assert embedded.predict(image).plan.expected_msa is not None
+    doubt(monkeypatch, 0.2)
     nothing = embedded.predict(image, min_area=10_000)
     assert (len(nothing), nothing.plan.expected_msa) == (0, None)
+    assert "doubtful" not in caplog.text
 
 
 def test_a_share_of_the_median_area_drops_fragments_of_images_and_slides(embedded: Segmenter, tmp_path: Path) -> None:

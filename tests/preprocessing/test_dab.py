@@ -187,6 +187,17 @@ def test_nuclei_of_any_size_are_found_under_brown(segmenter: Segmenter, magnific
     assert ratio == pytest.approx(magnification**2, rel=0.25)
 
 
+@pytest.mark.parametrize("value", [0, 255])
+def test_padding_around_dark_tissue_changes_little(segmenter: Segmenter, value: int) -> None:
+    tissue = immunohistochemistry()[:300, :300]
+    padded = np.pad(tissue, ((64, 64), (64, 64), (0, 0)), constant_values=value)
+    own, found = segmenter.predict(tissue), segmenter.predict(padded)
+    assert found.plan.padding is not None
+    assert found.plan.dab is not None
+    assert len(found) == pytest.approx(len(own), rel=0.1)
+    assert not found.labels[:64].any()
+
+
 @pytest.mark.parametrize("dab", ["no", 2, []])
 def test_only_true_false_and_none_decide(segmenter: Segmenter, dab: Any) -> None:
     with pytest.raises(SettingsError, match="dab: expected True or False, got"):
@@ -199,6 +210,16 @@ def test_the_plan_contains_whether_dab_was_attenuated(segmenter: Segmenter) -> N
     assert segmenter.predict(stained).plan.dab is None
     assert segmenter.predict(stained, dab=True).plan.dab is not None
     assert segmenter.predict(stained[..., 0], dab=True).plan.dab is None
+
+
+def test_a_slide_of_dark_tissue_in_padding_gives_what_predict_gives(segmenter: Segmenter, tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    pytest.importorskip("pyarrow")
+    image = np.pad(immunohistochemistry()[:300, :300], ((64, 64), (64, 64), (0, 0)))
+    result = segmenter.predict_slide(image, out=tmp_path / "out", tile=304, block=90)
+    expected = segmenter.predict(image)
+    assert result.plan.prediction.padding == expected.plan.padding
+    assert np.array_equal(tifffile.imread(result.labels_path), expected.labels)
 
 
 @pytest.mark.parametrize("options", [{}, {"augment": True}, {"diameter": 30}])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def test_a_scaled_slide_is_limited_in_its_own_pixels(
 
 
 def test_tiles_far_from_the_regions_are_not_predicted(
-    segmenter: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    segmenter: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     mosaic = draw_discs((500, 500), [(row, column, 6) for row in range(10, 500, 40) for column in range(10, 500, 40)])
     saved: list[int] = []
@@ -127,7 +128,9 @@ def test_tiles_far_from_the_regions_are_not_predicted(
         SlideTasks, "save_maps", lambda self, number, maps: (saved.append(number), save_maps(self, number, maps))
     )
     corner = {"type": "Polygon", "coordinates": [[[0, 0], [60, 0], [60, 60], [0, 60], [0, 0]]]}
-    result = segmenter.predict_slide(mosaic, out=tmp_path, roi=corner, tile=136)
+    with caplog.at_level(logging.INFO):
+        result = segmenter.predict_slide(mosaic, out=tmp_path, roi=corner, tile=136, tissue=False)
+    assert "98.4 % of the slide is outside of the regions of roi=, and is skipped" in caplog.text
     assert len(result) == 4
     assert 0 < len(saved) < 200 / 2
     assert json.loads((tmp_path / "summary.json").read_text())["skipped"] == 1 - 1 / 64

@@ -152,7 +152,7 @@ class _Run:
         )
         write_summary(result)
         searches = [(row.scale, row.expected_msa) for row in result.files if row.scale is not None]
-        log_searches(searches, "images", SUMMARY)
+        log_searches(searches, "image", SUMMARY)
         return result
 
     def _plan(self, record: RunRecord, waiting: Sequence[Job]) -> None:

@@ -117,7 +117,7 @@ class Evaluation:
         uses = {"was trained on": self.training_images, "had its settings chosen on": self.calibration_images}
         text = " and ".join(f"{use} {count}" for use, count in uses.items() if count)
         images = counted(len(self.images), "image")
-        return text and f"The model {text} of these {images}: its scores are optimistically biased."
+        return text and f"Of {images}, the model {text}: its scores are optimistically biased."
 
     def to_json(self) -> dict[str, Any]:
         """Return the evaluation as JSON types."""

@@ -20,10 +20,8 @@ from nucleus_unet.inference.scale_log import (
     FEW,
     is_doubtful,
     is_logged_or_named,
-    log_doubt,
     log_hidden,
     log_pixel_size,
-    log_scale,
     name_in_log,
 )
 from nucleus_unet.inference.scale_search import ScaleSearch, find_scale
@@ -34,6 +32,7 @@ from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.levels import Levels
 from nucleus_unet.preprocessing.normalisation import IntensityRange
 from nucleus_unet.preprocessing.scale import agree, is_stained, requested_scale, scale_from_file
+from nucleus_unet.progress import Progress, tracker
 
 PLACES = ("scene", "time", "z")
 """Options that choose planes."""
@@ -97,6 +96,7 @@ def choose_scale(
     *,
     attenuated_range: IntensityRange | None,
     tile: int,
+    progress: Progress,
     batch_size: int = 1,
 ) -> ScaleSearch:
     """Choose the scale of an image where the options do not determine it.
@@ -117,6 +117,8 @@ def choose_scale(
         Of the normalised image once its DAB is attenuated; None if that is not shown to the network.
     tile, batch_size
         See `nucleus_unet.inference.predict.predict_maps`.
+    progress
+        How the search reports, and how it is cancelled.
 
     Returns
     -------
@@ -142,6 +144,7 @@ def choose_scale(
         tile=tile,
         batch_size=batch_size,
         look_for_hidden=is_logged_or_named(),
+        track=tracker("finding the scale", show=progress),
     )
     engine.release()
     if not found.maps:  # a large image is next, and its peak of memory counts
@@ -150,11 +153,8 @@ def choose_scale(
         if found.number >= FEW and not is_doubtful(found.expected_msa):
             from_file = None
         else:  # few nuclei, and doubtful ones, are no evidence against the file
-            found = dataclasses.replace(found, expected_msa=None)
+            found = dataclasses.replace(found, expected_msa=found.estimate_near(from_file))
     log_hidden(found, levels.intensity_range)
-    log_doubt(found)
-    if from_file is None:
-        log_scale(found)
     return _scaled_by_file(found, from_file, image.mpp, config)
 
 
@@ -163,7 +163,7 @@ def _scaled_by_file(found: ScaleSearch, scale: float | None, mpp: float | None, 
     if scale is None or mpp is None:
         return found
     log_pixel_size(mpp, scale, config.diameter)
-    return dataclasses.replace(found, scale=scale)
+    return dataclasses.replace(found, scale=scale, is_from_file=True)
 
 
 def least_area(config: BundleConfig, options: ImageOptions, search: ScaleSearch) -> int | None:

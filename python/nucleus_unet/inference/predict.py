@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from nucleus_unet.inference.prefetch import prefetch_map
 from nucleus_unet.inference.tiles import Tile, lay_tiles, round_up
 from nucleus_unet.model.config import OFFSET_SCALE
 from nucleus_unet.model.targets import OFFSET_STEPS
+
+Track: TypeAlias = Callable[[list[list[Tile]]], Iterable[list[Tile]]]
+"""Iterates over batches of tiles, and may show progress or end with a `CancelledError`."""
 
 # Smaller images, in pixels a side, do not show the network enough to distinguish noise from a nucleus.
 _MIN_SIDE = 32
@@ -69,7 +72,7 @@ def predict_maps(
     *,
     tile: int,
     batch_size: int = 1,
-    track: Callable[[list[list[Tile]]], Iterable[list[Tile]]] = iter,
+    track: Track = iter,
 ) -> NDArray[np.uint8]:
     """Predict the maps of an image of any size. Each pixel is predicted once.
 

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from nucleus_unet.inference.scale_search import ScaleSearch
 from nucleus_unet.options import ImageOptions
 from nucleus_unet.preprocessing.normalisation import IntensityRange
+from nucleus_unet.wording import counted
 
 logger = logging.getLogger(__name__)
 
@@ -51,9 +52,13 @@ def log_hidden(found: ScaleSearch, levels: IntensityRange) -> None:
         )
 
 
-def log_doubt(found: ScaleSearch) -> None:
-    """Warn of an image whose nuclei are doubtful."""
-    if is_doubtful(found.expected_msa) and _EACH_IMAGE_IS_LOGGED.get():
+def log_search(found: ScaleSearch) -> None:
+    """Log the scale that was found if it changes the image. Warn of an image whose nuclei are doubtful."""
+    if not _EACH_IMAGE_IS_LOGGED.get():
+        return
+    if not found.is_from_file:
+        _log_scale(found)
+    if is_doubtful(found.expected_msa):
         logger.warning(
             "the nuclei of this image are doubtful (expected mSA %.2f): the image may be unlike those that the model "
             "knows; look at an overlay, and give --diameter (diameter= in Python) if the size of the nuclei is wrong",
@@ -61,9 +66,8 @@ def log_doubt(found: ScaleSearch) -> None:
         )
 
 
-def log_scale(found: ScaleSearch) -> None:
-    """Log the scale that was found if it changes the image."""
-    if not _EACH_IMAGE_IS_LOGGED.get():
+def _log_scale(found: ScaleSearch) -> None:
+    if found.diameter is None:  # no nuclei were found or looked for
         return
     if found.scale < 1 and found.number < FEW:
         logger.warning(
@@ -80,9 +84,9 @@ def log_scale(found: ScaleSearch) -> None:
         )
 
 
-def log_nothing_found(number: int, scale: float, options: ImageOptions) -> None:
+def log_nothing_found(scale: float, options: ImageOptions) -> None:
     """Log that an image has no nuclei, as far as the model sees them and the options keep them."""
-    if number or not _EACH_IMAGE_IS_LOGGED.get():
+    if not _EACH_IMAGE_IS_LOGGED.get():
         return
     given = [name for name in _DROPPING if getattr(options, name) is not None]
     if given:
@@ -129,25 +133,25 @@ def log_searches(found: Sequence[tuple[float, float | None]], what: str, place: 
     found
         Scale and expected mSA of each image. The latter is None if the scale was not looked for.
     what
-        Plural name of the images.
+        What the images are, in the singular.
     place
         Where both are listed for each: a file, or the plan of each result.
     """
     doubtful = sum(is_doubtful(expected) for _, expected in found)
     if doubtful:
         logger.warning(
-            "the nuclei of %d of %d %s are doubtful (expected_msa in %s is below %g): these may be unlike what the "
-            "model knows; look at overlays",
-            *(doubtful, len(found), what, place, _DOUBTFUL),
+            "doubtful nuclei in %d of %s (expected_msa in %s is below %g): these may be unlike what the model knows; "
+            "look at overlays",
+            *(doubtful, counted(len(found), what), place, _DOUBTFUL),
         )
     counts = Counter(scale for scale, expected in found if expected is not None)
     scaled = {scale: count for scale, count in sorted(counts.items()) if scale != 1}
     if scaled:
         listed = ", ".join(f"{count} by {scale:g}" for scale, count in scaled.items())
         logger.info(
-            "%d of %d %s are scaled by the size of their nuclei or pixels: %s (the scale of each is in %s); if one is "
-            "wrong, give --diameter (diameter= in Python)",
-            *(sum(scaled.values()), len(found), what, listed, place),
+            "scaled by the size of nuclei or pixels: %d of %s, %s (the scale of each is in %s); if one is wrong, give "
+            "--diameter (diameter= in Python)",
+            *(sum(scaled.values()), counted(len(found), what), listed, place),
         )
 
 

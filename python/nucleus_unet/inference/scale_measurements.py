@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.grouping import group
 from nucleus_unet.inference.image_detail import detail_at
 from nucleus_unet.inference.label_scaling import scale_labels
-from nucleus_unet.inference.predict import predict_maps
+from nucleus_unet.inference.predict import Track, predict_maps
 from nucleus_unet.masks import overlap_table
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.preprocessing.resample import resample
@@ -55,10 +55,17 @@ class RegionNuclei:
 
 
 def segment_at_scales(
-    engine: Predictor, config: GroupConfig, pixels: NDArray[np.float32], *, tile: int, batch_size: int = 1
+    engine: Predictor,
+    config: GroupConfig,
+    pixels: NDArray[np.float32],
+    *,
+    tile: int,
+    batch_size: int = 1,
+    track: Track = iter,
 ) -> list[RegionNuclei]:
     """Segment normalised pixels, (h, w) or (h, w, 3), at each of `SCALES`."""
-    return [segment_at(scale, engine, config, pixels, tile=tile, batch_size=batch_size) for scale in SCALES]
+    segment = partial(segment_at, engine=engine, config=config, tile=tile, batch_size=batch_size, track=track)
+    return [segment(scale, pixels=pixels) for scale in SCALES]
 
 
 def segment_at(
@@ -69,6 +76,7 @@ def segment_at(
     *,
     tile: int,
     batch_size: int = 1,
+    track: Track = iter,
 ) -> RegionNuclei:
     """Segment normalised pixels, (h, w) or (h, w, 3), at a scale."""
     scaled = pixels if scale == 1 else resample(pixels, scale)
@@ -76,7 +84,8 @@ def segment_at(
     def read(rows: slice, columns: slice) -> NDArray[np.float32]:
         return scaled[rows, columns]
 
-    maps = predict_maps(engine, read, (scaled.shape[0], scaled.shape[1]), tile=tile, batch_size=batch_size)
+    shape = scaled.shape[0], scaled.shape[1]
+    maps = predict_maps(engine, read, shape, tile=tile, batch_size=batch_size, track=track)
     grouped = group(maps, config)
     return RegionNuclei(maps, grouped.labels, grouped.probabilities)
 

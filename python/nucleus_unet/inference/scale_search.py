@@ -8,6 +8,7 @@ The result is a function of the image alone: tiles, regions of interest and the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.hidden_nuclei import HiddenNuclei, few_are_bright, find_hidden
 from nucleus_unet.inference.image_detail import octave_energies
+from nucleus_unet.inference.predict import Track
 from nucleus_unet.inference.scale_measurements import (
     SCALES,
     RegionNuclei,
@@ -55,6 +57,8 @@ _TOLERANCE = 0.1
 _SHARES, _COVERED = [0, 6], 14
 # What scale 1 alone has are specks if they cover less than this share of the nuclei that smaller scales agree on.
 _SPECKS = 0.01
+# Factor between two scales up to which the estimate of the mSA at one serves for the other.
+_NEAR = 1.5
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,10 @@ class ScaleSearch:
         Output of the network for the whole image by scale. Empty if only regions were segmented.
     hidden
         Nuclei that a few bright pixels hide. None if there are none, or if they were not looked for.
+    estimates
+        Estimate of the mSA at each scale at which nuclei were found. Empty if fewer than five are found at scale 1.
+    is_from_file
+        Whether the scale follows from the pixel size in the file.
     """
 
     scale: float
@@ -86,6 +94,15 @@ class ScaleSearch:
     expected_msa: float | None = None
     maps: Mapping[float, NDArray[np.uint8]] = field(default_factory=dict)
     hidden: HiddenNuclei | None = None
+    estimates: Mapping[float, float] = field(default_factory=dict)
+    is_from_file: bool = False
+
+    def estimate_near(self, scale: float) -> float | None:
+        """Return the estimate of the mSA at the nearest scale; None if that differs by more than a factor of 1.5."""
+        nearest = min(self.estimates, key=lambda each: abs(math.log(each / scale)), default=None)
+        if nearest is None or max(nearest / scale, scale / nearest) > _NEAR:
+            return None
+        return self.estimates[nearest]
 
 
 def find_scale(
@@ -98,6 +115,7 @@ def find_scale(
     tile: int,
     batch_size: int = 1,
     look_for_hidden: bool = False,
+    track: Track = iter,
 ) -> ScaleSearch:
     """Find the scale of an image.
 
@@ -117,6 +135,8 @@ def find_scale(
         See `nucleus_unet.inference.predict.predict_maps`.
     look_for_hidden
         Whether to look for nuclei that a few bright pixels hide. It takes a second search where few are bright.
+    track
+        Wraps the batches of tiles of each region and scale to show progress.
 
     Returns
     -------
@@ -124,7 +144,7 @@ def find_scale(
         The scale, and what was found at it.
     """
     regions = choose_regions(read, shape, whole=_WHOLE_PIXELS, side=_REGION_SIDE)
-    look = partial(_look, engine, config, score, tile=tile, batch_size=batch_size)
+    look = partial(_look, engine, config, score, tile=tile, batch_size=batch_size, track=track)
     seen = look(np.ascontiguousarray(read(*region)) for region in regions)
     hidden = None
     if look_for_hidden and seen.few_are_bright:
@@ -135,7 +155,7 @@ def find_scale(
 
         hidden = find_hidden(count, [read(*region) for region in regions], seen.number)
     if seen.number < _FEWEST_SMALL:
-        segment = partial(segment_at, engine=engine, config=config, tile=tile, batch_size=batch_size)
+        segment = partial(segment_at, engine=engine, config=config, tile=tile, batch_size=batch_size, track=track)
         least = _LEAST_COVER * measure_scale(seen.found, seen.best).covered
         tiny = _find_tiny(segment, score, read, shape, threshold=config.foreground_threshold, least_covered=least)
         if tiny is not None:
@@ -146,7 +166,7 @@ def find_scale(
         scale = ENLARGED
     is_whole = shape[0] * shape[1] <= _WHOLE_PIXELS
     maps = {each: result.maps for each, result in zip(SCALES, seen.found[0], strict=True)} if is_whole else {}
-    return ScaleSearch(scale, diameter, seen.number, seen.expected_msa, maps, hidden)
+    return ScaleSearch(scale, diameter, seen.number, seen.expected_msa, maps, hidden, seen.estimates)
 
 
 class _Look(NamedTuple):
@@ -160,7 +180,7 @@ class _Look(NamedTuple):
         Index of the best scale.
     diameters : NDArray[np.float64] (N,)
         Of the nuclei at that scale, in pixels of it.
-    expected_msa
+    estimates
         See `ScaleSearch`.
     few_are_bright
         See `nucleus_unet.inference.hidden_nuclei.few_are_bright`; of all regions.
@@ -169,8 +189,13 @@ class _Look(NamedTuple):
     found: list[list[RegionNuclei]]
     best: int
     diameters: NDArray[np.float64]
-    expected_msa: float | None
+    estimates: Mapping[float, float]
     few_are_bright: bool
+
+    @property
+    def expected_msa(self) -> float | None:
+        """See `ScaleSearch`."""
+        return self.estimates.get(SCALES[self.best])
 
     @property
     def number(self) -> int:
@@ -186,19 +211,24 @@ def _look(
     *,
     tile: int,
     batch_size: int,
+    track: Track,
 ) -> _Look:
     """Segment regions at all scales, and choose one."""
     found, energies, few_bright = [], [], []
     for pixels in regions:
-        found.append(segment_at_scales(engine, config, pixels, tile=tile, batch_size=batch_size))
+        found.append(segment_at_scales(engine, config, pixels, tile=tile, batch_size=batch_size, track=track))
         energies.append(octave_energies(pixels))
         few_bright.append(few_are_bright(pixels))
     diameters = [diameters_at(found, index) for index in range(len(SCALES))]
     counts = [len(each) for each in diameters]
     measurements = measure_scales(found, energies, config.foreground_threshold)
     best = choose_index(score, measurements, counts) if any(counts) else SCALES.index(1.0)
-    expected = _rounded(score.expected_msa(measurements[best])) if counts[best] else None
-    return _Look(found, best, diameters[best], expected, all(few_bright))
+    estimates = {
+        scale: _rounded(score.expected_msa(measured))
+        for scale, measured, count in zip(SCALES, measurements, counts, strict=True)
+        if count
+    }
+    return _Look(found, best, diameters[best], estimates, all(few_bright))
 
 
 def _find_tiny(

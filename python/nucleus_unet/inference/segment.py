@@ -22,7 +22,7 @@ from nucleus_unet.inference.planning import (
     scale_of_options,
 )
 from nucleus_unet.inference.predict import predict_maps
-from nucleus_unet.inference.scale_log import log_nothing_found, name_in_log
+from nucleus_unet.inference.scale_log import log_nothing_found, log_search, name_in_log
 from nucleus_unet.inference.scale_search import ScaleSearch
 from nucleus_unet.masks import filter_by_area, relabel_by_position
 from nucleus_unet.model.bundle import Bundle
@@ -83,6 +83,8 @@ def segment(
     levels = measure_levels(pixels)
     step = sampling_step(pixels.shape)
     attenuated_range = dab_attenuated_range(pixels[::step, ::step], levels, options.dab)
+    if attenuated_range is not None:
+        levels = levels.on_glass()
     image = ImageReader(lambda *region: pixels[region], pixels.shape, pixels.dtype, mpp)
     requested = scale_of_options(bundle.config, options, image)
     searched = ScaleSearch(requested or 1.0)
@@ -95,6 +97,7 @@ def segment(
             attenuated_range=attenuated_range,
             tile=tile,
             batch_size=options.batch_size,
+            progress=progress,
         )
     scale = searched.scale
     min_area = least_area(bundle.config, options, searched)
@@ -128,8 +131,10 @@ def segment(
         labels = scale_labels(labels, maps[..., 0], shape, scale, threshold=group_config.foreground_threshold)
         labels, kept = _renumbered(labels, min_area or 0)
         probabilities, qualities = probabilities[kept], qualities[kept]
-    log_nothing_found(len(probabilities), scale, options)
-    if not len(probabilities):  # the search may have seen some that are dropped
+    if len(probabilities):
+        log_search(searched)
+    else:  # the search may have seen some that are dropped
+        log_nothing_found(scale, options)
         plan = dataclasses.replace(plan, expected_msa=None)
     return Segmented(labels, probabilities, qualities, plan, maps if options.maps else None)
 

@@ -96,7 +96,7 @@ def detect_dab(sample: NDArray[Any], levels: Levels) -> Stains:
     intensity_range = levels.intensity_range
     if sample.ndim == 2 or intensity_range is None:
         return Stains(is_dab=False, attenuated_range=None)
-    sample = levels.filled(sample)
+    sample = levels.data(sample)
     return Stains(_is_dab(sample, intensity_range), _attenuated_range(sample, intensity_range))
 
 
@@ -105,7 +105,7 @@ def dab_attenuated_range(sample: NDArray[Any], levels: Levels, dab: bool | None)
     intensity_range = levels.intensity_range
     if sample.ndim == 2 or intensity_range is None or dab is False:
         return None
-    sample = levels.filled(sample)
+    sample = levels.data(sample)
     return _attenuated_range(sample, intensity_range) if dab or _is_dab(sample, intensity_range) else None
 
 

@@ -37,6 +37,16 @@ class Levels(NamedTuple):
             return pixels
         return self.padding.fill(pixels, self.intensity_range)
 
+    def data(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Return the pixels that are no padding, (1, n, C), of pixels (h, w, C); all, (h, w, C), if none is padding."""
+        if self.padding is None:
+            return pixels
+        return pixels[~self.padding.mask(pixels)][None]
+
+    def on_glass(self) -> Levels:
+        """Return the same levels, with padding shown as bright ground, as glass around stained tissue is."""
+        return self._replace(padding=self.padding and self.padding._replace(is_bright=True))
+
 
 def measure_levels(image: NDArray[Any]) -> Levels:
     """Measure the levels of an image.

@@ -70,6 +70,11 @@ class Survey:
     stains: Stains
     thumbnail: NDArray[np.uint8]
 
+    def levels_for(self, dab: bool | None) -> tuple[Levels, IntensityRange | None]:
+        """Return the levels, and the intensity range once DAB is attenuated; see `Stains.range_for`."""
+        attenuated_range = self.stains.range_for(dab)
+        return self.levels if attenuated_range is None else self.levels.on_glass(), attenuated_range
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
         return {

@@ -287,7 +287,8 @@ class SlideRun:
         spec = TaskSpec(self._slide, self._model.engine, plan.prediction, grid, block_side, tissue, region)
         tasks = SlideTasks(spec, self._folder / WORK, maps)
         if tasks.skipped:
-            what = "empty glass" if region is None else "empty glass or outside of the regions of roi="
+            reasons = (("empty glass", tissue), ("outside of the regions of roi=", region))
+            what = " or ".join(reason for reason, part in reasons if part is not None)
             logger.info("%.1f %% of the slide is %s, and is skipped", 100 * tasks.skipped, what)
         return tasks
 

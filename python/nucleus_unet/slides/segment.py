@@ -19,7 +19,7 @@ from nucleus_unet.inference.planning import (
     make_plan,
     scale_of_options,
 )
-from nucleus_unet.inference.scale_log import log_nothing_found
+from nucleus_unet.inference.scale_log import log_nothing_found, log_search
 from nucleus_unet.inference.scale_search import ScaleSearch
 from nucleus_unet.io.file_facts import file_facts
 from nucleus_unet.io.source import open_image
@@ -71,6 +71,7 @@ def segment_slide(
         raise SettingsError("give one of shard, merge and client: shards are merged when all are done")
     if client is not None and not isinstance(slide, Path | str):
         raise SettingsError(f"client: expected the path of a slide, which workers open, got {type(slide).__name__}")
+    progress = Progress(options.progress, options.cancel)
     parallel = engine.parallel()
     tile = options.tile or parallel.default_tile
     checked_shard = None if shard is None else check_shard(shard)
@@ -102,18 +103,22 @@ def segment_slide(
 
         def find_scale(survey: Survey) -> ScaleSearch:
             search_tile = options.tile or engine.default_tile
-            attenuated_range = survey.stains.range_for(options.dab)
-            return choose_scale(
+            levels, attenuated_range = survey.levels_for(options.dab)
+            search = choose_scale(
                 engine,
                 bundle.config,
                 reader,
-                survey.levels,
+                levels,
                 attenuated_range=attenuated_range,
                 tile=search_tile,
+                progress=progress,
             )
+            log_search(search)  # before the hours that a slide may take
+            return search
 
         def plan(survey: Survey, search: ScaleSearch) -> Plan:
             min_area = least_area(bundle.config, options, search)
+            levels, attenuated_range = survey.levels_for(options.dab)
             return make_plan(
                 bundle,
                 parallel.identity,
@@ -121,8 +126,8 @@ def segment_slide(
                 choose_group_config(bundle.config, options, search.scale, min_area),
                 search=search,
                 min_area=min_area,
-                levels=survey.levels,
-                attenuated_range=survey.stains.range_for(options.dab),
+                levels=levels,
+                attenuated_range=attenuated_range,
                 tile=tile,
                 batch_size=1,
             )
@@ -142,7 +147,7 @@ def segment_slide(
             out,
             origin=_origin(slide, options) if source.self_contained else None,
             sizes=ExecutionOptions(tile, options.block, options.workers or min(4, os.cpu_count() or 1)),
-            progress=Progress(options.progress, options.cancel),
+            progress=progress,
         )
         if checked_shard is not None:
             run.shard(checked_shard)
@@ -152,12 +157,13 @@ def segment_slide(
             path = Path(str(slide)).resolve()
             cluster = Cluster(client, bundle, path, options.selection, options.axes, options.channel_axis, roi)
         result = run.whole(merge=merge, cluster=cluster)
-        log_nothing_found(len(result), result.plan.prediction.scale, options)
+        if not len(result):
+            log_nothing_found(result.plan.prediction.scale, options)
         if isinstance(slide, Path | str):
             image = str(Path(slide).absolute())
             SlideSource(image, options.selection, options.axes, options.channel_axis).write(out)
         if settings is not None:
-            measure_slide(out, channels, settings, classifier, progress=Progress(options.progress, options.cancel))
+            measure_slide(out, channels, settings, classifier, progress=progress)
         return result
 
 

@@ -122,7 +122,7 @@ class StackRun:
             finished = self._segment(source, store, places, find, others, together=together, progress=progress)
             self._clear(saved, record, result_files(layout, places, record.formats))
             files = write_results(store, layout, finished, record.formats)
-            log_searches([(each.summary.scale, each.summary.expected_msa) for each in finished], "planes", PLANES)
+            log_searches([(each.summary.scale, each.summary.expected_msa) for each in finished], "plane", PLANES)
             return record.write(self.out, [plane.summary for plane in finished], files)
 
     def _saved(self, record: StackRecord, results: Sequence[Path]) -> StackRecord | None:
