@@ -42,7 +42,8 @@ class Plan:
         Settings of the grouping.
     expected_msa
         Estimate of the mean average precision of the image's nuclei, 0 to 1; None if the scale was not searched. An
-        image without nuclei has none. The labels do not depend on it.
+        image without nuclei has none. The plan of a slide is made before its nuclei are known, so it keeps the estimate
+        of the search. The labels do not depend on it.
     """
 
     model: str
