@@ -454,6 +454,30 @@ def test_a_run_can_be_cancelled_and_resumed(segmenter: Segmenter, folder: Path, 
     assert predict(segmenter, folder, out).nuclei == 3
 
 
+def test_an_interruption_ends_the_image_in_progress_before_its_next_tile(
+    segmenter: Segmenter, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended, real = threading.Event(), threading.Event(), Segmenter.predict
+
+    def endless(its: Segmenter, image: Any, *, cancel: threading.Event, **options: Any) -> Any:
+        if Path(image).name == "a.tif":
+            return real(its, image, cancel=cancel, **options)
+        begun.set()
+        if cancel.wait(30):
+            ended.set()
+        raise CancelledError("the call was cancelled")
+
+    def interrupt(_step: str, done: int, _images: int) -> None:
+        if done == 1:
+            assert begun.wait(30)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Segmenter, "predict", endless)
+    with pytest.raises(KeyboardInterrupt):
+        predict(segmenter, folder, out, workers=1, progress=interrupt)
+    assert ended.is_set()
+
+
 def test_memory_that_does_not_suffice_for_an_image_is_told_of_that_image(
     segmenter: Segmenter, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

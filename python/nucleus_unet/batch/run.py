@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -126,7 +127,10 @@ class _Run:
     ) -> None:
         self._model, self._batch, self._jobs, self._writer = model, batch, jobs, writer
         self._progress = Progress(options.progress, options.cancel)
-        self._keywords = dataclasses.replace(options, progress=False).keywords()
+        # An event of the caller is the caller's to set.
+        self._interrupted = threading.Event() if options.cancel is None else None
+        cancel = options.cancel or self._interrupted
+        self._keywords = dataclasses.replace(options, progress=False, cancel=cancel).keywords()
         self._on_failure = on_failure
 
     def go(self, record: RunRecord, workers: int) -> BatchResult:
@@ -138,6 +142,7 @@ class _Run:
             self._plan(record, waiting)
             _delete_temporary_files({(self._batch.out / job.name).parent for job in waiting}, self._batch.out)
             with ThreadPoolExecutor(workers) as pool, ExitStack() as stack:
+                stack.callback(self._end_images_in_progress)
                 found = stack.enter_context(closing(prefetch_map(pool, self._segment, waiting, depth=2 * workers)))
                 for job, row in zip(tracker("images", show=self._progress)(waiting), found, strict=True):
                     rows[job.name] = row
@@ -154,6 +159,11 @@ class _Run:
         searches = [(row.scale, row.expected_msa) for row in result.files if row.scale is not None]
         log_searches(searches, "image", SUMMARY)
         return result
+
+    def _end_images_in_progress(self) -> None:
+        """Let images end before their next tile: there are some after an error or an interruption only."""
+        if self._interrupted is not None:
+            self._interrupted.set()
 
     def _plan(self, record: RunRecord, waiting: Sequence[Job]) -> None:
         """Name the results in the record before they are written, so that the next run knows whose they are."""
