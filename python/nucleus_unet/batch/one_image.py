@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,8 @@ def segment_images(
 ) -> Iterator[Segmentation]:
     """Find the nuclei of several images: while the network is at one, others are read and grouped."""
     progress = Progress(options.progress, options.cancel)
-    quiet = dataclasses.replace(options, progress=False)
 
-    def numbered(each: tuple[int, Image]) -> Segmentation:
+    def numbered(quiet: PredictOptions, each: tuple[int, Image]) -> Segmentation:
         index, image = each
         try:
             with without_log_of_images(f"images[{index}]"):
@@ -102,8 +102,8 @@ def segment_images(
         except ImageError as error:
             raise ImageError(f"images[{index}]: {error}") from error
 
-    with ThreadPoolExecutor(_TOGETHER) as pool:
-        results = prefetch_map(pool, numbered, list(enumerate(images)), depth=_TOGETHER)
+    with ThreadPoolExecutor(_TOGETHER) as pool, options.for_each() as quiet:
+        results = prefetch_map(pool, partial(numbered, quiet), list(enumerate(images)), depth=_TOGETHER)
         searches = []
         for _, result in zip(tracker("images", show=progress)(images), results, strict=True):
             searches.append((result.plan.scale, result.plan.expected_msa))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -127,10 +126,7 @@ class _Run:
     ) -> None:
         self._model, self._batch, self._jobs, self._writer = model, batch, jobs, writer
         self._progress = Progress(options.progress, options.cancel)
-        # An event of the caller is the caller's to set.
-        self._interrupted = threading.Event() if options.cancel is None else None
-        cancel = options.cancel or self._interrupted
-        self._keywords = dataclasses.replace(options, progress=False, cancel=cancel).keywords()
+        self._options = options
         self._on_failure = on_failure
 
     def go(self, record: RunRecord, workers: int) -> BatchResult:
@@ -141,9 +137,9 @@ class _Run:
             result.summary.unlink(missing_ok=True)  # a summary is that of a finished run
             self._plan(record, waiting)
             _delete_temporary_files({(self._batch.out / job.name).parent for job in waiting}, self._batch.out)
-            with ThreadPoolExecutor(workers) as pool, ExitStack() as stack:
-                stack.callback(self._end_images_in_progress)
-                found = stack.enter_context(closing(prefetch_map(pool, self._segment, waiting, depth=2 * workers)))
+            with ThreadPoolExecutor(workers) as pool, self._options.for_each() as options, ExitStack() as stack:
+                segment = partial(self._segment, options)
+                found = stack.enter_context(closing(prefetch_map(pool, segment, waiting, depth=2 * workers)))
                 for job, row in zip(tracker("images", show=self._progress)(waiting), found, strict=True):
                     rows[job.name] = row
                     if row.error:
@@ -160,20 +156,15 @@ class _Run:
         log_searches(searches, "image", SUMMARY)
         return result
 
-    def _end_images_in_progress(self) -> None:
-        """Let images end before their next tile: there are some after an error or an interruption only."""
-        if self._interrupted is not None:
-            self._interrupted.set()
-
     def _plan(self, record: RunRecord, waiting: Sequence[Job]) -> None:
         """Name the results in the record before they are written, so that the next run knows whose they are."""
         new = [job for job in waiting if record.planned.get(job.name) != job.planned]
         if new or not set(self._batch.formats) <= record.formats.keys():
             self._writer.plan([(job.name, job.planned) for job in new], self._batch.formats)
 
-    def _segment(self, job: Job) -> FileSummary:
+    def _segment(self, options: PredictOptions, job: Job) -> FileSummary:
         try:
-            done = self._segment_and_save(job)
+            done = self._segment_and_save(options, job)
         except CancelledError:
             raise
         except (NucleusError, OSError, MemoryError) as error:
@@ -184,10 +175,10 @@ class _Run:
         self._writer.done(job.name, done)
         return _row_of(self._batch, job, done)
 
-    def _segment_and_save(self, job: Job) -> Done:
+    def _segment_and_save(self, options: PredictOptions, job: Job) -> Done:
         begun = time.perf_counter()
         with without_log_of_images(str(job.path)):
-            nuclei: Segmentation = self._model.predict(job.path, **self._keywords)
+            nuclei: Segmentation = self._model.predict(job.path, **options.keywords())
         for each, path in zip(self._batch.formats, self._batch.results(job.name), strict=True):
             nuclei.save(path, file_format=each)
         areas = nuclei.table["area"]
@@ -200,7 +191,7 @@ class _Run:
             scale=nuclei.plan.scale,
             expected_msa=nuclei.plan.expected_msa,
             seconds=round(time.perf_counter() - begun, 3),
-            scene="" if self._keywords.get("scene") is None else nuclei.place.scene_name,
+            scene="" if options.scene is None else nuclei.place.scene_name,
         )
 
 

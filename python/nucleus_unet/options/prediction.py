@@ -10,7 +10,8 @@ import dataclasses
 import difflib
 import inspect
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, TypedDict, TypeVar
@@ -214,6 +215,19 @@ class ImageOptions:
     def shown(self) -> Self:
         """Return the same options with a progress bar."""
         return dataclasses.replace(self, progress=True)
+
+    @contextmanager
+    def for_each(self) -> Iterator[Self]:
+        """Yield the options of one of several images, without a progress bar.
+
+        Leaving the block cancels what is still in progress. An event of the caller is left as it is.
+        """
+        cancel = self.cancel or threading.Event()
+        try:
+            yield dataclasses.replace(self, progress=False, cancel=cancel)
+        finally:
+            if self.cancel is None:
+                cancel.set()
 
 
 @dataclass(frozen=True, kw_only=True)

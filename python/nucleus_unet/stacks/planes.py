@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +55,16 @@ def each_plane(image: Any, options: PredictOptions, segment: Segment) -> Iterato
 
 def _each_plane(image: Any, options: PredictOptions, segment: Segment) -> Iterator[Segmentation | None]:
     progress = Progress(options.progress, options.cancel)
-    quiet = dataclasses.replace(options, progress=False)
 
-    def find(place: Place) -> Segmentation:
+    def find(quiet: PredictOptions, place: Place) -> Segmentation:
         with without_log_of_images():
             return segment(source, place, quiet, None)
 
     with open_image(image, axes=options.axes, channel_axis=options.channel_axis) as source:
         places = options.selection.places(source)
         yield None
-        with ThreadPoolExecutor(_TOGETHER) as pool:
-            results = prefetch_map(pool, find, places, depth=_TOGETHER)
+        with ThreadPoolExecutor(_TOGETHER) as pool, options.for_each() as quiet:
+            results = prefetch_map(pool, partial(find, quiet), places, depth=_TOGETHER)
             searches = []
             for _, result in zip(tracker("planes", show=progress)(places), results, strict=True):
                 searches.append((result.plan.scale, result.plan.expected_msa))
