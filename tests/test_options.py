@@ -139,16 +139,27 @@ def test_another_thread_cancels_a_call() -> None:
 
 
 def test_a_call_is_cancelled_while_it_finds_the_scale() -> None:
-    segmenter, cancel, steps = Segmenter.from_pretrained(), threading.Event(), set()
+    steps: list[Any] = []
+    segmenter, cancel = Segmenter.from_pretrained(), threading.Event()
 
-    def report(step: str, done: int, _parts: int) -> None:
-        steps.add(step)
-        if done == 1:
-            cancel.set()
+    def report(*step: Any) -> None:
+        steps.append(step)
+        cancel.set()
 
     with pytest.raises(CancelledError):
         segmenter.predict(np.tile(disc(), (10, 10)), cancel=cancel, progress=report)
-    assert steps == {"finding the scale"}
+    assert steps == [("finding the scale", 0, 1)]
+
+
+def test_images_in_progress_are_cancelled_unless_the_event_is_the_callers() -> None:
+    with PredictOptions().for_each() as options:
+        assert options.cancel is not None
+        assert not options.cancel.is_set()
+    assert options.cancel.is_set()
+    own = threading.Event()
+    with PredictOptions(cancel=own).for_each() as options:
+        assert options.cancel is own
+    assert not own.is_set()
 
 
 def test_a_slide_that_was_cancelled_resumes(tmp_path: Any) -> None:

@@ -41,9 +41,10 @@ class Plan:
     group
         Settings of the grouping.
     expected_msa
-        Estimate of the mean average precision of the image's nuclei, 0 to 1; None if the scale was not searched. An
-        image without nuclei has none. The plan of a slide is made before its nuclei are known, so it keeps the estimate
-        of the search. The labels do not depend on it.
+        Estimate of the mean average precision of the image's nuclei, 0 to 1; None if the scale was not searched, or if
+        the pixel size in the file decided for a scale that the search did not judge. An image without nuclei has none.
+        The plan of a slide is made before its nuclei are known, so it keeps the estimate of the search. The labels do
+        not depend on it.
     """
 
     model: str

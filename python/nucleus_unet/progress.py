@@ -39,6 +39,12 @@ class Progress(NamedTuple):
         if self.cancel is not None and self.cancel.is_set():
             raise CancelledError("the call was cancelled")
 
+    def checked(self, items: Iterable[T]) -> Iterator[T]:
+        """Iterate over items, and raise `CancelledError` before the next one if the call is to end."""
+        for item in items:
+            self.check()
+            yield item
+
 
 class _Rate(Column):
     def render(self, task: BarTask) -> Text:

@@ -292,7 +292,7 @@ def test_an_image_whose_label_image_cannot_be_used_is_left_out_and_named(store: 
 
 
 def test_a_set_without_any_image_that_can_be_used_is_an_error(store: Store) -> None:
-    with pytest.raises(DataError, match=r"none of 1 image can.*\n  a: no masks"):
+    with pytest.raises(DataError, match=r"of 1 image, none can be used.*\n  a: no masks"):
         read_examples(store(kaggle("a", png(GREY))))
 
 

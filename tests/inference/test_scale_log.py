@@ -1,5 +1,6 @@
 """The log names what was wrong with an image once, whether it is one of many or alone."""
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,19 @@ def test_where_nothing_is_found_the_hint_names_what_the_user_gave(
 def test_where_something_is_found_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with without_log_of_images():
         log_nothing_found(1.0, PredictOptions())
-    log_searches([(1.0, 0.9), (1.0, None)], "image", "a table")
+    log_searches([(1.0, 0.9), (1.0, None)], "image", "a table", is_told=False)
     assert not warnings_of(caplog)
+
+
+@pytest.mark.parametrize(
+    ("is_told", "said"), [(False, "2 of 3 images, 1 by 0.5, 1 by 2"), (True, "1 of 3 images, 1 by 0.5")]
+)
+def test_scales_that_the_user_did_not_give_are_counted(
+    is_told: bool, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        log_searches([(1.0, 0.9), (0.5, 0.8), (2.0, None)], "image", "a table", is_told=is_told)
+    assert f"scaled by the size of nuclei or pixels: {said} (" in caplog.text
 
 
 def test_nuclei_that_are_dropped_by_their_area_are_told_at_any_scale(

@@ -187,6 +187,19 @@ def test_nuclei_of_any_size_are_found_under_brown(segmenter: Segmenter, magnific
     assert ratio == pytest.approx(magnification**2, rel=0.25)
 
 
+@pytest.mark.parametrize("side", [64, 128])
+def test_a_picture_of_one_brown_has_no_nuclei(
+    segmenter: Segmenter, tmp_path: Path, side: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("pyarrow")
+    image = np.full((side, side, 3), (120, 70, 30), np.uint8)
+    found = segmenter.predict(image)
+    slide = segmenter.predict_slide(image, out=tmp_path / "out", tissue=False)
+    assert (len(found), len(slide)) == (0, 0)
+    assert found.plan.intensity_range is slide.plan.prediction.intensity_range is None
+    assert caplog.text.count("all pixels are equal") == 2
+
+
 @pytest.mark.parametrize("value", [0, 255])
 def test_padding_around_dark_tissue_changes_little(segmenter: Segmenter, value: int) -> None:
     tissue = immunohistochemistry()[:300, :300]

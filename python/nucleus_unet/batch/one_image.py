@@ -108,4 +108,4 @@ def segment_images(
         for _, result in zip(tracker("images", show=progress)(images), results, strict=True):
             searches.append((result.plan.scale, result.plan.expected_msa))
             yield result
-    log_searches(searches, "image", PLANS)
+    log_searches(searches, "image", PLANS, is_told=options.tells_scale)

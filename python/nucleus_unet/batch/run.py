@@ -153,7 +153,7 @@ class _Run:
         )
         write_summary(result)
         searches = [(row.scale, row.expected_msa) for row in result.files if row.scale is not None]
-        log_searches(searches, "image", SUMMARY)
+        log_searches(searches, "image", SUMMARY, is_told=self._options.tells_scale)
         return result
 
     def _plan(self, record: RunRecord, waiting: Sequence[Job]) -> None:

@@ -368,6 +368,6 @@ def _collect(
             logger.info("%s: %.0f %% of the pixels count", entry.name, 100 * partly_annotated[entry.name])
     if not examples:
         why = "\n".join(f"  {name}: {reason}" for name, reason in list(skipped.items())[:5])
-        raise DataError(f"none of {counted(len(entries), 'image')} can be used:\n{why}")
+        raise DataError(f"of {counted(len(entries), 'image')}, none can be used:\n{why}")
     by_image = (overlaps, empty_masks, hidden_masks, skipped, unusable_masks, partly_annotated)
     return examples, ReadReport(len(examples), nuclei, *by_image)

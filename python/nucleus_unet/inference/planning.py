@@ -32,7 +32,7 @@ from nucleus_unet.plan import Plan
 from nucleus_unet.preprocessing.levels import Levels
 from nucleus_unet.preprocessing.normalisation import IntensityRange
 from nucleus_unet.preprocessing.scale import agree, is_stained, requested_scale, scale_from_file
-from nucleus_unet.progress import Progress, tracker
+from nucleus_unet.progress import Progress
 
 PLACES = ("scene", "time", "z")
 """Options that choose planes."""
@@ -124,6 +124,11 @@ def choose_scale(
     -------
     ScaleSearch
         The scale, and what was found by the search, if there was one.
+
+    Raises
+    ------
+    CancelledError
+        If the call was cancelled.
     """
     from_file = None
     size = (image.shape[0], image.shape[1])
@@ -144,7 +149,7 @@ def choose_scale(
         tile=tile,
         batch_size=batch_size,
         look_for_hidden=is_logged_or_named(),
-        track=tracker("finding the scale", show=progress),
+        progress=progress,
     )
     engine.release()
     if not found.maps:  # a large image is next, and its peak of memory counts

@@ -125,17 +125,19 @@ def name_in_log() -> str:
     return _NAME.get()
 
 
-def log_searches(found: Sequence[tuple[float, float | None]], what: str, place: str) -> None:
+def log_searches(found: Sequence[tuple[float, float | None]], what: str, place: str, *, is_told: bool) -> None:
     """Log how many images are doubtful, and at which scales they were segmented, if these were found and not all are 1.
 
     Parameters
     ----------
     found
-        Scale and expected mSA of each image. The latter is None if the scale was not looked for.
+        Scale and expected mSA of each image.
     what
         What the images are, in the singular.
     place
         Where both are listed for each: a file, or the plan of each result.
+    is_told
+        Whether the options may determine the scale of images that have no expected mSA.
     """
     doubtful = sum(is_doubtful(expected) for _, expected in found)
     if doubtful:
@@ -144,7 +146,7 @@ def log_searches(found: Sequence[tuple[float, float | None]], what: str, place: 
             "look at overlays",
             *(doubtful, counted(len(found), what), place, _DOUBTFUL),
         )
-    counts = Counter(scale for scale, expected in found if expected is not None)
+    counts = Counter(scale for scale, expected in found if expected is not None or not is_told)
     scaled = {scale: count for scale, count in sorted(counts.items()) if scale != 1}
     if scaled:
         listed = ", ".join(f"{count} by {scale:g}" for scale, count in scaled.items())

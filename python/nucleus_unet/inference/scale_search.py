@@ -34,6 +34,7 @@ from nucleus_unet.inference.search_regions import Read, choose_regions
 from nucleus_unet.model.group_config import GroupConfig
 from nucleus_unet.model.scale_score import ScaleScore
 from nucleus_unet.preprocessing.resample import resample
+from nucleus_unet.progress import Progress, tracker
 
 # Another scale must be better than 1 by this much of mSA, divided by the square root of its number of nuclei. The score
 # of few nuclei is uncertain.
@@ -73,17 +74,18 @@ class ScaleSearch:
         Median diameter of the nuclei in pixels of the image. None if none were found or looked for.
     number
         Number of nuclei that were found at the scale that was chosen. Of an image that is enlarged because its nuclei
-        are small, at scale 1; because fewer than five are found there, in the enlarged image.
+        are small, at scale 1; because fewer than five were found otherwise, in the enlarged image.
     expected_msa
         Estimate of the mSA of the nuclei, 0 to 1. Of an image that is enlarged because its nuclei are small, of those
-        at scale 1; because fewer than five are found there, of those in the enlarged image. None if none were found or
-        looked for.
+        at scale 1; because fewer than five were found otherwise, of those in the enlarged image. None if none were
+        found or looked for.
     maps
         Output of the network for the whole image by scale. Empty if only regions were segmented.
     hidden
         Nuclei that a few bright pixels hide. None if there are none, or if they were not looked for.
     estimates
-        Estimate of the mSA at each scale at which nuclei were found. Empty if fewer than five are found at scale 1.
+        Estimate of the mSA at each scale at which nuclei were found. Empty if the image is enlarged because
+        fewer than five were found otherwise.
     is_from_file
         Whether the scale follows from the pixel size in the file.
     """
@@ -115,7 +117,7 @@ def find_scale(
     tile: int,
     batch_size: int = 1,
     look_for_hidden: bool = False,
-    track: Track = iter,
+    progress: Progress,
 ) -> ScaleSearch:
     """Find the scale of an image.
 
@@ -135,17 +137,23 @@ def find_scale(
         See `nucleus_unet.inference.predict.predict_maps`.
     look_for_hidden
         Whether to look for nuclei that a few bright pixels hide. It takes a second search where few are bright.
-    track
-        Wraps the batches of tiles of each region and scale to show progress.
+    progress
+        Reports after each region. The search is cancelled before its next tile.
 
     Returns
     -------
     ScaleSearch
         The scale, and what was found at it.
+
+    Raises
+    ------
+    CancelledError
+        If the call was cancelled.
     """
     regions = choose_regions(read, shape, whole=_WHOLE_PIXELS, side=_REGION_SIDE)
-    look = partial(_look, engine, config, score, tile=tile, batch_size=batch_size, track=track)
-    seen = look(np.ascontiguousarray(read(*region)) for region in regions)
+    look = partial(_look, engine, config, score, tile=tile, batch_size=batch_size, track=progress.checked)
+    track = tracker("finding the scale", show=progress)
+    seen = look(np.ascontiguousarray(read(*region)) for region in track(regions))
     hidden = None
     if look_for_hidden and seen.few_are_bright:
 
@@ -155,7 +163,9 @@ def find_scale(
 
         hidden = find_hidden(count, [read(*region) for region in regions], seen.number)
     if seen.number < _FEWEST_SMALL:
-        segment = partial(segment_at, engine=engine, config=config, tile=tile, batch_size=batch_size, track=track)
+        segment = partial(
+            segment_at, engine=engine, config=config, tile=tile, batch_size=batch_size, track=progress.checked
+        )
         least = _LEAST_COVER * measure_scale(seen.found, seen.best).covered
         tiny = _find_tiny(segment, score, read, shape, threshold=config.foreground_threshold, least_covered=least)
         if tiny is not None:

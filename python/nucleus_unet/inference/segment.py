@@ -99,6 +99,7 @@ def segment(
             batch_size=options.batch_size,
             progress=progress,
         )
+        progress.check()
     scale = searched.scale
     min_area = least_area(bundle.config, options, searched)
     group_config = choose_group_config(bundle.config, options, scale, min_area)

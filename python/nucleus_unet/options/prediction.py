@@ -208,6 +208,11 @@ class ImageOptions:
         names = [each.name for each in dataclasses.fields(Selection)]
         return Selection(**{name: getattr(self, name) for name in names})
 
+    @property
+    def tells_scale(self) -> bool:
+        """Whether the scale may follow from these options alone."""
+        return self.diameter is not None or self.mpp is not None
+
     def keywords(self) -> dict[str, Any]:
         """Return the options by name, as a call takes them."""
         return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
@@ -218,10 +223,7 @@ class ImageOptions:
 
     @contextmanager
     def for_each(self) -> Iterator[Self]:
-        """Yield the options of one of several images, without a progress bar.
-
-        Leaving the block cancels what is still in progress. An event of the caller is left as it is.
-        """
+        """Yield the options of one of several images. At the end, cancel these, unless the caller gave an event."""
         cancel = self.cancel or threading.Event()
         try:
             yield dataclasses.replace(self, progress=False, cancel=cancel)

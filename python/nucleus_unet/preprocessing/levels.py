@@ -74,6 +74,8 @@ def measure_levels(image: NDArray[Any]) -> Levels:
         return Levels(None, None)
     finder = PaddingFinder(image.shape[:2], image.shape[2] if image.ndim == 3 else None, image.dtype)
     finder.add(0, 0, finder.extremes(0, 0, image))
+    if finder.is_flat:
+        return Levels(None, None)
     surroundings = finder.surroundings()
     if surroundings is None:
         return Levels(percentile_range(image), None)

@@ -229,6 +229,11 @@ class PaddingFinder:
             place = cells[top : top + values.shape[0], left : left + values.shape[1]]
             extreme(place, values, out=place)
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether all pixels are equal: each channel has one value, which may differ between channels."""
+        return bool((self._lowest.min(axis=(0, 1)) == self._highest.max(axis=(0, 1))).all())
+
     def surroundings(self) -> Surroundings | None:
         """Return the padding of the image, None if it has none."""
         constant = (self._lowest == self._highest).all(axis=-1)

@@ -222,7 +222,7 @@ def survey_slide(
     if (others := percentiles.others()) is not None:
         percentiles = others
         run_passes(percentiles.passes)
-    intensity_range = percentiles.intensity_range()
+    intensity_range = None if padding.is_flat else percentiles.intensity_range()
     levels = Levels(intensity_range, surroundings and surroundings.padding(intensity_range))
     tissue, image = detector.mask(intensity_range), thumbnail.image(intensity_range)
     return Survey(fingerprint, levels, tissue, stains.detect(levels), image)

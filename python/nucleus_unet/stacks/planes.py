@@ -69,7 +69,7 @@ def _each_plane(image: Any, options: PredictOptions, segment: Segment) -> Iterat
             for _, result in zip(tracker("planes", show=progress)(places), results, strict=True):
                 searches.append((result.plan.scale, result.plan.expected_msa))
                 yield result
-        log_searches(searches, "plane", PLANS)
+        log_searches(searches, "plane", PLANS, is_told=options.tells_scale)
 
 
 def write_planes(

@@ -122,7 +122,9 @@ class StackRun:
             finished = self._segment(source, store, places, find, others, together=together, progress=progress)
             self._clear(saved, record, result_files(layout, places, record.formats))
             files = write_results(store, layout, finished, record.formats)
-            log_searches([(each.summary.scale, each.summary.expected_msa) for each in finished], "plane", PLANES)
+            searches = [(each.summary.scale, each.summary.expected_msa) for each in finished]
+            is_told = self.settings["diameter"] is not None or self.settings["mpp"] is not None
+            log_searches(searches, "plane", PLANES, is_told=is_told)
             return record.write(self.out, [plane.summary for plane in finished], files)
 
     def _saved(self, record: StackRecord, results: Sequence[Path]) -> StackRecord | None:
