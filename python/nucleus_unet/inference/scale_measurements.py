@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,26 +54,12 @@ class RegionNuclei:
         return np.bincount(self.labels.ravel())[1:]
 
 
-def segment_at_scales(
-    engine: Predictor,
-    config: GroupConfig,
-    pixels: NDArray[np.float32],
-    *,
-    tile: int,
-    batch_size: int = 1,
-    track: Track = iter,
-) -> list[RegionNuclei]:
-    """Segment normalised pixels, (h, w) or (h, w, 3), at each of `SCALES`."""
-    segment = partial(segment_at, engine=engine, config=config, tile=tile, batch_size=batch_size, track=track)
-    return [segment(scale, pixels=pixels) for scale in SCALES]
-
-
 def segment_at(
     scale: float,
-    engine: Predictor,
-    config: GroupConfig,
     pixels: NDArray[np.float32],
     *,
+    engine: Predictor,
+    config: GroupConfig,
     tile: int,
     batch_size: int = 1,
     track: Track = iter,
@@ -108,7 +94,7 @@ def measure_scales(
     Parameters
     ----------
     found
-        For each region, from `segment_at_scales`.
+        For each region, from `segment_at` at each of `SCALES`.
     energies
         For each region, from `nucleus_unet.inference.image_detail.octave_energies`.
     threshold

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from nucleus_unet.inference.engine import Predictor
 from nucleus_unet.inference.hidden_nuclei import HiddenNuclei, few_are_bright, find_hidden
 from nucleus_unet.inference.image_detail import octave_energies
-from nucleus_unet.inference.predict import Track
 from nucleus_unet.inference.scale_measurements import (
     SCALES,
     RegionNuclei,
@@ -28,7 +27,6 @@ from nucleus_unet.inference.scale_measurements import (
     measure_scale,
     measure_scales,
     segment_at,
-    segment_at_scales,
 )
 from nucleus_unet.inference.search_regions import Read, choose_regions
 from nucleus_unet.model.group_config import GroupConfig
@@ -151,7 +149,10 @@ def find_scale(
         If the call was cancelled.
     """
     regions = choose_regions(read, shape, whole=_WHOLE_PIXELS, side=_REGION_SIDE)
-    look = partial(_look, engine, config, score, tile=tile, batch_size=batch_size, track=progress.checked)
+    segment = partial(
+        segment_at, engine=engine, config=config, tile=tile, batch_size=batch_size, track=progress.checked
+    )
+    look = partial(_look, segment, score, threshold=config.foreground_threshold)
     track = tracker("finding the scale", show=progress)
     seen = look(np.ascontiguousarray(read(*region)) for region in track(regions))
     hidden = None
@@ -163,9 +164,6 @@ def find_scale(
 
         hidden = find_hidden(count, [read(*region) for region in regions], seen.number)
     if seen.number < _FEWEST_SMALL:
-        segment = partial(
-            segment_at, engine=engine, config=config, tile=tile, batch_size=batch_size, track=progress.checked
-        )
         least = _LEAST_COVER * measure_scale(seen.found, seen.best).covered
         tiny = _find_tiny(segment, score, read, shape, threshold=config.foreground_threshold, least_covered=least)
         if tiny is not None:
@@ -214,24 +212,21 @@ class _Look(NamedTuple):
 
 
 def _look(
-    engine: Predictor,
-    config: GroupConfig,
+    segment: Callable[..., RegionNuclei],
     score: ScaleScore,
     regions: Iterable[NDArray[np.float32]],
     *,
-    tile: int,
-    batch_size: int,
-    track: Track,
+    threshold: float,
 ) -> _Look:
     """Segment regions at all scales, and choose one."""
     found, energies, few_bright = [], [], []
     for pixels in regions:
-        found.append(segment_at_scales(engine, config, pixels, tile=tile, batch_size=batch_size, track=track))
+        found.append([segment(scale, pixels) for scale in SCALES])
         energies.append(octave_energies(pixels))
         few_bright.append(few_are_bright(pixels))
     diameters = [diameters_at(found, index) for index in range(len(SCALES))]
     counts = [len(each) for each in diameters]
-    measurements = measure_scales(found, energies, config.foreground_threshold)
+    measurements = measure_scales(found, energies, threshold)
     best = choose_index(score, measurements, counts) if any(counts) else SCALES.index(1.0)
     estimates = {
         scale: _rounded(score.expected_msa(measured))
@@ -265,7 +260,7 @@ def _find_tiny(
     """
     regions = choose_regions(read, shape, whole=_TINY_SIDE**2, side=_TINY_SIDE)
     enlarged = [resample(np.ascontiguousarray(read(*each)), ENLARGED) for each in regions]
-    finest = [segment(1.0, pixels=pixels) for pixels in enlarged]
+    finest = [segment(1.0, pixels) for pixels in enlarged]
     alone = [[each] for each in finest]
     diameters = diameters_at(alone, 0) / ENLARGED
     least, most = _TINY_DIAMETERS
@@ -274,8 +269,7 @@ def _find_tiny(
     if measure_scale(alone, 0).covered < least_covered:
         return None
     found = [
-        [*(segment(scale, pixels=pixels) for scale in SCALES[:-1]), own]
-        for pixels, own in zip(enlarged, finest, strict=True)
+        [*(segment(scale, pixels) for scale in SCALES[:-1]), own] for pixels, own in zip(enlarged, finest, strict=True)
     ]
     measurements = measure_scales(found, [octave_energies(pixels) for pixels in enlarged], threshold)
     maps = {ENLARGED: finest[0].maps} if shape[0] * shape[1] <= _TINY_SIDE**2 else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,6 @@ from nucleus_unet.inference.scale_measurements import (
     diameters_at,
     measure_scales,
     segment_at,
-    segment_at_scales,
 )
 from nucleus_unet.inference.scale_search import ENLARGED, are_small, choose_index
 from nucleus_unet.io.atomic import check_new_folder
@@ -240,13 +240,14 @@ def observe(
         Draws whether an enlarged image has the texture of a high magnification, and the texture.
     """
     searched = config.group
+    segment = partial(segment_at, engine=engine, config=searched, tile=tile)
     for magnification in _SIZES:
         shown = show_at(example, magnification, rng if rng.random() < _TEXTURED else None)
-        found = segment_at_scales(engine, searched, shown.pixels, tile=tile)
+        found = [segment(scale, shown.pixels) for scale in SCALES]
         at_one = diameters_at([found], SCALES.index(1.0))
         enlarged = None
         if magnification <= 1 and are_small(at_one, _SMALL_DIAMETERS[-1]):
-            result = segment_at(ENLARGED, engine, searched, shown.pixels, tile=tile)
+            result = segment(ENLARGED, shown.pixels)
             enlarged = _returned_msa(result.maps, config.grouping, shown)
         yield Observation(
             magnification,
