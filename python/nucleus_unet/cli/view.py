@@ -28,8 +28,8 @@ def view(
     from nucleus_unet.viewer import view as serve
 
     with serve(folder, image=image, port=port) as viewer:
-        typer.echo(f"{viewer.url}\nCtrl-C ends it.")
         try:
+            typer.echo(f"{viewer.url}\nCtrl-C ends it.")
             if open_browser:
                 open_in_browser(viewer.url)
             threading.Event().wait()
