@@ -118,6 +118,18 @@ def test_the_summary_of_slides_has_a_row_for_each_in_order(tiny_bundle: Path, sl
     assert "b.svs" in rows[1]["error"]
 
 
+@pytest.mark.parametrize(("least", "is_empty"), [(20, False), (10_000, True)])
+def test_a_slide_whose_nuclei_are_all_dropped_has_no_expected_accuracy(
+    slides: Path, tmp_path: Path, least: int, is_empty: bool
+) -> None:
+    (slides / "b.svs").unlink()
+    run(Path("embedded"), slides, "--out", tmp_path / "out", "--min-area", least)
+    with (tmp_path / "out" / "summary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["nuclei"] == "0" for row in rows] == [is_empty] * 2
+    assert [row["expected_msa"] == "" for row in rows] == [is_empty] * 2
+
+
 def test_what_is_passed_over_in_a_folder_of_slides_is_counted(tiny_bundle: Path, slides: Path, tmp_path: Path) -> None:
     (slides / "b.svs").unlink()
     for name in ("._a.tif", "d.oir", "e.dcm"):

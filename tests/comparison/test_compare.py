@@ -162,7 +162,7 @@ def test_it_is_said_what_is_not_known_of_a_model_and_what_it_was_chosen_on(segme
     said = describe_images(compare({"a": chosen, "b": trained_on(segmenter, EXAMPLES[5:])}, EXAMPLES[:2], resamples=5))
     assert said == (
         "2 images of 2 fields or patients that no model was trained on (training data unknown: a). "
-        "Metrics on 1 calibration images of a model are optimistically biased."
+        "Metrics on 1 calibration image of a model are optimistically biased."
     )
 
 

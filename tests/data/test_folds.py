@@ -88,7 +88,7 @@ def test_another_seed_gives_another_assignment() -> None:
 
 
 def test_fewer_mosaics_than_folds_are_an_error() -> None:
-    with pytest.raises(DataError, match="1 fields cannot fill 5 folds"):
+    with pytest.raises(DataError, match="1 field cannot fill 5 folds"):
         assign_folds([example(index, "a", "same") for index in range(9)])
 
 

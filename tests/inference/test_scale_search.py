@@ -95,6 +95,17 @@ def test_nothing_is_expected_of_an_image_whose_size_is_told(embedded: Segmenter)
     assert embedded.predict(discs(24), diameter=24).plan.expected_msa is None
 
 
+@pytest.mark.parametrize(
+    ("scale", "expected"), [(0.5, 0.6), (0.34, 0.6), (0.75, 0.3), (1.5, 0.3), (0.3, None), (2, None)]
+)
+def test_the_estimate_of_a_scale_is_that_of_the_nearest_within_a_factor_of_one_and_a_half(
+    scale: float, expected: float | None
+) -> None:
+    search = scale_search.ScaleSearch(0.5, estimates={0.5: 0.6, 1.0: 0.3})
+    assert search.estimate_near(scale) == expected
+    assert scale_search.ScaleSearch(1.0).estimate_near(1.0) is None
+
+
 def test_the_diameter_overrules_what_is_found(embedded: Segmenter) -> None:
     reference = embedded.bundle.config.diameter
     assert embedded.predict(discs(120), diameter=reference).plan.scale == 1

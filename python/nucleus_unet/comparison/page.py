@@ -10,6 +10,7 @@ from nucleus_unet.comparison.compare import ComparedModel, Comparison, Differenc
 from nucleus_unet.comparison.metric_values import METRICS
 from nucleus_unet.io.atomic import check_output_folder, write_atomically
 from nucleus_unet.reports.page import render, require_jinja
+from nucleus_unet.wording import counted
 
 PAGE, JSON_FILE = "comparison.html", "comparison.json"
 
@@ -64,16 +65,19 @@ def _page(comparison: Comparison) -> str:
 
 def describe_images(comparison: Comparison) -> str:
     """Describe in a few sentences on which images the models were compared."""
-    text = f"{comparison.images} images of {comparison.fields} fields or patients"
+    fields = "1 field or patient" if comparison.fields == 1 else f"{comparison.fields} fields or patients"
+    text = f"{counted(comparison.images, 'image')} of {fields}"
     text += " that no model was trained on" if comparison.held_out else ", each in the training data of a model"
     unknown = ", ".join(comparison.unknown_training_data)
     text += f" (training data unknown: {unknown})." if unknown else "."
     if comparison.calibration_images:
-        text += f" Metrics on {comparison.calibration_images} calibration images of a model are optimistically biased."
+        calibrating = counted(comparison.calibration_images, "calibration image")
+        text += f" Metrics on {calibrating} of a model are optimistically biased."
     if comparison.training_images:
-        text += f" Training metrics: {comparison.training_images} images that all models were trained on."
+        text += f" Training metrics: {counted(comparison.training_images, 'image')} that all models were trained on."
     if comparison.excluded_images:
-        text += f" {comparison.excluded_images} duplicates or images of fields with training images are excluded."
+        excluded = counted(comparison.excluded_images, "image")
+        text += f" Excluded: {excluded} (duplicates, or of fields with training images)."
     return text
 
 

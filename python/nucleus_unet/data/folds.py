@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from nucleus_unet.data.dataset import Example
 from nucleus_unet.errors import DataError, SettingsError
+from nucleus_unet.wording import counted
 
 _FOLDS = 10
 
@@ -58,7 +59,9 @@ def assign_folds(examples: Sequence[Example], count: int = 5, *, seed: int = 0) 
     for example, field_id in zip(examples, field_ids, strict=True):
         fields[field_id][example.category] += 1
     if len(fields) < count:
-        raise DataError(f"{len(fields)} fields cannot fill {count} folds: ask for fewer folds or give more images")
+        raise DataError(
+            f"{counted(len(fields), 'field')} cannot fill {count} folds: ask for fewer folds or give more images"
+        )
     folds = _place(fields, count, seed)
     return [folds[field_id] for field_id in field_ids]
 

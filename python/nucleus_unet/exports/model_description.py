@@ -13,6 +13,7 @@ from nucleus_unet.model.graph import receptive_radius, stride
 from nucleus_unet.model.quadratic import CLIP
 from nucleus_unet.model.targets import OFFSET_STEPS, OFFSET_ZERO
 from nucleus_unet.preprocessing.normalisation import OTHERS_PERCENTILES, PERCENTILES
+from nucleus_unet.wording import counted
 
 MADE_BY = "nucleus-unet export-model"
 CHANNELS = ("foreground logit", "centre heat logit", "row offset", "column offset")
@@ -208,6 +209,7 @@ def _measured(bundle: Bundle) -> str:
     except (KeyError, TypeError, ValueError):
         return "The model has no metrics on held-out images."
     return (
-        f"On {images} held-out images with {truths} nuclei: pooled average precision {precision:.3f} at an IoU of 0.5, "
+        f"On {counted(images, 'held-out image')} with {counted(truths, 'nucleus')}: "
+        f"pooled average precision {precision:.3f} at an IoU of 0.5, "
         f"and {mean:.3f} as the mean over 0.5 to 0.95. Measured at the end of training."
     )

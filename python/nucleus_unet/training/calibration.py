@@ -36,7 +36,7 @@ _CARD = """\
 
 ## Recalibrated grouping
 
-`nucleus-unet calibrate` recalibrated the grouping on {images} images: mSA {before:.4f} before, {after:.4f} after. The
+`nucleus-unet calibrate` recalibrated the grouping on {images}: mSA {before:.4f} before, {after:.4f} after. The
 value after calibration is optimistically biased, as it is measured on the images of the calibration. All other metrics
 on this card were measured with the previous grouping.
 """
@@ -132,7 +132,9 @@ def _maps_as_predicted(bundle: Bundle, engine: Engine, example: Example) -> Pred
 def _save(bundle: Bundle, calibration: Calibration, examples: Sequence[Example], out: Path) -> None:
     before, after = calibration.before, calibration.after
     entry = {"images": len(examples), "before": before.to_json(), "after": after.to_json()}
-    card = _CARD.format(images=len(examples), before=before.per_image_mean, after=after.per_image_mean)
+    card = _CARD.format(
+        images=counted(len(examples), "image"), before=before.per_image_mean, after=after.per_image_mean
+    )
     save_calibrated(bundle, bundle.config.with_grouping(calibration.found), examples, out, card, {"calibration": entry})
 
 

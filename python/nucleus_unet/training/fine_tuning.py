@@ -8,6 +8,7 @@ from dataclasses import replace
 from nucleus_unet import __version__
 from nucleus_unet.model.bundle import Bundle, BundleConfig
 from nucleus_unet.training.trainer import TrainConfig
+from nucleus_unet.wording import counted
 
 
 def fine_tuning_config(origin: Bundle) -> TrainConfig:
@@ -81,8 +82,8 @@ def fine_tuned_card(name: str, origin: Bundle, *, images: int, samples: int) -> 
     return f"""# Model card: {name}
 
 Fine-tuned from the model {source} (SHA-256 {origin.fingerprint})
-on {images} images with {samples:,} samples, by nucleus-unet {__version__}. `metrics.json` has the metrics on held-out
-images, and those of {source} on the same images.
+on {counted(images, "image")} with {samples:,} samples, by nucleus-unet {__version__}. `metrics.json` has the metrics
+on held-out images, and those of {source} on the same images.
 
 ## Licence
 

@@ -34,7 +34,7 @@ _CARD = """\
 
 ## Quality of nuclei
 
-`nucleus-unet calibrate --quality` learned to estimate the quality of nuclei from {nuclei} nuclei of {images} images.
+`nucleus-unet calibrate --quality` learned to estimate the quality of nuclei from {nuclei} nuclei of {images}.
 Nuclei with a quality below {least:g} are dropped. The metrics on this card were measured before this change.
 """
 
@@ -165,5 +165,5 @@ def fit_quality_score_of_bundle(
     measurements, ious = (np.concatenate(part) for part in zip(*observed, strict=True))
     config = replace(bundle.config, quality_score=fit_quality_score(measurements, ious, weights))
     chosen = calibrate(predicted, config.grouping, names=["min_quality"], track=lambda names: track(names, "settings"))
-    card = _CARD.format(nuclei=count, images=len(examples), least=chosen.min_quality)
+    card = _CARD.format(nuclei=count, images=counted(len(examples), "image"), least=chosen.min_quality)
     return save_calibrated(bundle, config.with_grouping(chosen), examples, out, card)

@@ -36,6 +36,7 @@ from nucleus_unet.preprocessing.resample import resample
 from nucleus_unet.training.calibration import Track, save_calibrated, untracked
 from nucleus_unet.training.magnification import add_fine_texture
 from nucleus_unet.training.noise import empty_field, normalised
+from nucleus_unet.wording import counted
 
 # Each image is shown at these sizes.
 _SIZES = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -63,7 +64,7 @@ _CARD = """\
 
 ## Search for the scale
 
-`nucleus-unet calibrate --scale` learned to find the scale of an image from {images} images. All other metrics on this
+`nucleus-unet calibrate --scale` learned to find the scale of an image from {images}. All other metrics on this
 card were measured before.
 """
 
@@ -356,9 +357,8 @@ def fit_scale_score_of_bundle(
     check_new_folder(out, "the model bundle")
     engine = open_engine(bundle, device=device)
     score = fit_scale_score(engine, bundle.config, examples, tile=engine.default_tile, track=track)
-    save_calibrated(
-        bundle, replace(bundle.config, scale_score=score), examples, out, _CARD.format(images=len(examples))
-    )
+    card = _CARD.format(images=counted(len(examples), "image"))
+    save_calibrated(bundle, replace(bundle.config, scale_score=score), examples, out, card)
 
 
 def _returned_msa(maps: NDArray[np.uint8], grouping: GroupConfig, shown: Shown) -> float:
