@@ -23,6 +23,8 @@ from nucleus_unet import Segmentation, Segmenter, StackResult
 from nucleus_unet.errors import CancelledError, DataError, ImageError, SettingsError
 from nucleus_unet.inference.engine import Engine
 from nucleus_unet.io.selection import Place
+from nucleus_unet.options import PredictOptions
+from nucleus_unet.stacks.planes import write_planes
 from numpy.typing import NDArray
 
 STACK = draw_stack()
@@ -239,6 +241,27 @@ def test_a_call_that_was_cancelled_goes_on_with_the_planes_that_are_done(
     assert calls.calls == 20 - stored
     write(segmenter, hyperstack, tmp_path / "at once", **options)
     assert contents(out) == contents(tmp_path / "at once")
+
+
+def test_an_interruption_ends_the_plane_in_progress_before_its_next_tile(tmp_path: Path) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def endless(_source: Any, place: Place, options: PredictOptions, _pixels: Any) -> Segmentation:
+        if place.frame == 0:
+            assert begun.wait(30)
+            raise KeyboardInterrupt
+        begun.set()
+        if options.cancel is not None and options.cancel.wait(30):
+            ended.set()
+        raise CancelledError("the call was cancelled")
+
+    options = PredictOptions(axes="TYX", time="all")
+    settings = {"diameter": None, "mpp": None}
+    with pytest.raises(KeyboardInterrupt):
+        write_planes(
+            STACK[:4, 0, 0], tmp_path / "out", options, endless, formats=["csv"], settings=settings, overwrite=False
+        )
+    assert ended.is_set()
 
 
 def test_a_process_that_was_killed_leaves_nothing_half_and_goes_on(

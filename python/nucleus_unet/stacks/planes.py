@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from nucleus_unet.options import PredictOptions
 from nucleus_unet.progress import Progress, tracker
 from nucleus_unet.segmentation import Segmentation
 from nucleus_unet.stacks.result import StackResult
-from nucleus_unet.stacks.run import StackRun
+from nucleus_unet.stacks.run import Find, StackRun
 
 Segment = Callable[[ImageSource, Place, PredictOptions, NDArray[Any] | None], Segmentation]
 """Segments, measures and classifies the plane at a place of an image. It reads the pixels if it gets none."""
@@ -93,14 +93,19 @@ def write_planes(
     settings
         All that the labels depend on, beside the pixels.
     """
-    quiet = dataclasses.replace(options, progress=False)
     path = Path(image) if isinstance(image, Path | str) else None
     run = StackRun(path, out, formats, options.selection, settings, overwrite)
     run.check()
     with open_image(image, axes=options.axes, channel_axis=options.channel_axis) as source:
+
+        @contextmanager
+        def finding() -> Iterator[Find]:
+            with options.for_each() as quiet:
+                yield lambda place, pixels: segment(source, place, quiet, pixels)
+
         return run.go(
             source,
-            lambda place, pixels: segment(source, place, quiet, pixels),
+            finding(),
             lambda place, mpp: other_pixels(source, options.selection, place, _measured(options, mpp)),
             together=_TOGETHER,
             progress=Progress(options.progress, options.cancel),

@@ -6,7 +6,8 @@ import dataclasses
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -83,15 +84,23 @@ class StackRun:
             pyarrow()
         check_output_folder(self.out, "the results of several planes")
 
-    def go(self, source: ImageSource, find: Find, others: Others, *, together: int, progress: Progress) -> StackResult:
+    def go(
+        self,
+        source: ImageSource,
+        finding: AbstractContextManager[Find],
+        others: Others,
+        *,
+        together: int,
+        progress: Progress,
+    ) -> StackResult:
         """Segment the planes that are not done yet, and write the results.
 
         Parameters
         ----------
         source
             The image.
-        find
-            Segments a plane.
+        finding
+            Gives what segments a plane. At its end, planes in progress are cancelled.
         others
             Returns the pixels of further channels that are measured.
         together
@@ -119,7 +128,7 @@ class StackRun:
             record = dataclasses.replace(record, formats=list(dict.fromkeys([*saved.formats, *record.formats])))
         with self._work() as work:
             store = PlaneStore(work)
-            finished = self._segment(source, store, places, find, others, together=together, progress=progress)
+            finished = self._segment(source, store, places, finding, others, together=together, progress=progress)
             self._clear(saved, record, result_files(layout, places, record.formats))
             files = write_results(store, layout, finished, record.formats)
             searches = [(each.summary.scale, each.summary.expected_msa) for each in finished]
@@ -190,13 +199,13 @@ class StackRun:
         source: ImageSource,
         store: PlaneStore,
         places: Sequence[Place],
-        find: Find,
+        finding: AbstractContextManager[Find],
         others: Others,
         *,
         together: int,
         progress: Progress,
     ) -> list[FinishedPlane]:
-        def segment(place: Place) -> FinishedPlane:
+        def segment(find: Find, place: Place) -> FinishedPlane:
             plane = self.selection.open(source, place)
             if 0 in plane.shape:
                 raise ImageError(f"{source.name}: expected at least one pixel, got planes of {plane.shape}")
@@ -206,8 +215,8 @@ class StackRun:
                 summary = store.find(place, key) or store.save(place, key, find(place, pixels))
             return FinishedPlane(summary, self.settings["mpp"] or plane.mpp, key)
 
-        with ThreadPoolExecutor(together) as pool:
-            results = prefetch_map(pool, segment, places, depth=together)
+        with ThreadPoolExecutor(together) as pool, finding as find:
+            results = prefetch_map(pool, partial(segment, find), places, depth=together)
             return [each for _, each in zip(tracker("planes", show=progress)(places), results, strict=True)]
 
 
