@@ -27,6 +27,8 @@ from nucleus_unet.model.precision import PRECISIONS, Precision
 _MAX_STREAMS = 4
 # Default sides of tiles. They are chosen by the memory that the widest features of a tile need.
 _DEFAULT_TILES: dict[Precision, int] = {"int8": 2048, "bfloat16": 1664, "float32": 1280}
+# Kernels of each type that OpenVINO keeps: enough for about seven image sizes, as the search for the scale needs.
+_CACHED_KERNELS = 500
 # The float32 operations beside the int8 layers give the same bits on every processor. OpenVINO's default would be
 # bfloat16 on processors that support it.
 _PRECISION_HINTS: dict[Precision, str] = {"int8": "f32", "bfloat16": "bf16", "float32": "f32"}
@@ -112,8 +114,9 @@ class OpenVinoEngine:
             "INFERENCE_NUM_THREADS": max(self.streams, processor_threads()),
             "NUM_STREAMS": self.streams,
             "ENABLE_CPU_PINNING": False,
-            # A cache would hold hundreds of megabytes for a few hundred image sizes.
-            "CPU_RUNTIME_CACHE_CAPACITY": 0,
+            # Kernels of a new image size take milliseconds to make. OpenVINO's default for the number that it keeps
+            # is 5000, which takes hundreds of megabytes for a few hundred image sizes.
+            "CPU_RUNTIME_CACHE_CAPACITY": _CACHED_KERNELS,
             # For images of one size OpenVINO would compile fused element-wise layers, which round differently.
             "SNIPPETS_MODE": "DISABLE",
         }
